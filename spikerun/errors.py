@@ -1,0 +1,70 @@
+"""Errors a user can cause, each with the exit code that the command line returns for it.
+
+A message says what is wrong, where (the name of the population, file or option), what was expected, and what to do.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CheckFailed",
+    "ConversionError",
+    "DataError",
+    "FileFormatError",
+    "NetworkError",
+    "SpikerunError",
+    "TargetError",
+    "UnsupportedError",
+    "UsageError",
+    "unknown_name",
+]
+
+
+class SpikerunError(Exception):
+    """Base of all errors that spikerun raises on purpose; `exit_code` is what the command line returns."""
+
+    exit_code = 3
+
+
+class NetworkError(SpikerunError, ValueError):
+    """The description of a network contradicts itself or the arithmetic contract."""
+
+
+class FileFormatError(SpikerunError, ValueError):
+    """A file is not what it claims to be; the message holds the path of the offending part."""
+
+
+class DataError(SpikerunError, ValueError):
+    """Samples, labels or events do not fit the network or are malformed."""
+
+
+class ConversionError(SpikerunError, ValueError):
+    """A trained network cannot be converted as asked."""
+
+
+class TargetError(SpikerunError, ValueError):
+    """A network does not fit a deployment target, or the target's tools are missing."""
+
+
+class UnsupportedError(SpikerunError, NotImplementedError):
+    """A thing that the contract allows and this component does not do; the message names what does."""
+
+
+class UsageError(SpikerunError, ValueError):
+    """The command line or an API call was put wrongly."""
+
+    exit_code = 2
+
+
+class CheckFailed(SpikerunError, RuntimeError):
+    """A verification or an accuracy budget failed; nothing is wrong with the input."""
+
+    exit_code = 1
+
+
+def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
+    """Return the error for a `name` that is not among the `choices`, with the nearest one suggested."""
+    known = sorted(choices)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return UsageError(f"unknown {kind} '{name}'.{hint} Known: {', '.join(known) or 'none'}.")

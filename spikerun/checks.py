@@ -1,0 +1,211 @@
+"""What makes a network valid: each check raises NetworkError naming the population or projection, and what to do."""
+
+import re
+from collections.abc import Callable
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spikerun.connections import Window
+from spikerun.errors import NetworkError
+from spikerun.linear import apply
+from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes, Input, MaxPool, Neuron, Readout
+
+if TYPE_CHECKING:
+    from spikerun.network import Network, Projection
+
+__all__ = ["accumulator_bounds", "names", "order", "populations", "projections", "reachable", "timing"]
+
+MAX_STEPS = 2**15 - 1
+MAX_NEURONS = 2**28  # of a population
+MAX_DELAY = 2**15 - 1
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
+
+
+def names(net: "Network") -> None:
+    """Names are plain, exist where they are used, and the number of steps is sensible."""
+    if not isinstance(net.steps, (int, np.integer)) or not 1 <= net.steps <= MAX_STEPS:
+        raise NetworkError(f"steps must be an integer in 1..{MAX_STEPS}, got {net.steps!r}")
+    for name in net.populations:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise NetworkError(
+                f"population name {name!r} must be 1..100 letters, digits, '_', '.', '-', not starting with a digit"
+            )
+    known = f"Populations: {', '.join(net.populations) or 'none'}."
+    for p in net.projections:
+        for end in (p.source, p.target):
+            if end not in net.populations:
+                raise NetworkError(f"{p}: there is no population '{end}'. {known}")
+    if not net.outputs:
+        raise NetworkError("outputs must name at least one population")
+    for name in net.outputs:
+        if name not in net.populations:
+            raise NetworkError(f"outputs: there is no population '{name}'. {known}")
+    if len(set(net.outputs)) != len(net.outputs):
+        raise NetworkError(f"outputs names a population twice: {', '.join(net.outputs)}")
+
+
+def populations(net: "Network") -> None:
+    """Shapes are (C, H, W) or (N,), and every array parameter can be spread over its population."""
+    for name, p in net.populations.items():
+        if len(p.shape) not in (1, 3) or any(int(n) != n or n < 1 for n in p.shape):
+            raise net.error(name, "shape must be (N,) or (C, H, W) with positive integers")
+        if p.size > MAX_NEURONS:
+            raise net.error(name, f"has {p.size} neurons, the limit is {MAX_NEURONS}")
+        for key, array in p.neuron.arrays().items():
+            if array.shape not in ((), p.shape[:1], p.shape):
+                raise net.error(name, f"{key} has shape {array.shape}; it must be (), {p.shape[:1]} or {p.shape}")
+
+
+def projections(net: "Network") -> None:
+    """The ends of each projection fit: shapes, kinds, and what a target can make of its source's code."""
+    for p in net.projections:
+        try:
+            _ends(net, p)
+        except NetworkError as error:
+            raise NetworkError(f"{p}: {error}") from None
+    for name, population in net.populations.items():
+        incoming = net.into(name)
+        if isinstance(population.neuron, Input) and incoming:
+            raise net.error(name, f"an input takes no projection, it has one from '{incoming[0].source}'")
+        if isinstance(population.neuron, MaxPool) and len(incoming) != 1:
+            raise net.error(name, f"max_pool takes exactly one projection, it has {len(incoming)}")
+        if isinstance(population.neuron, MaxPool):
+            _pool_source(net, name)
+    for p in net.projections:
+        target = net.populations[p.target].neuron
+        if isinstance(target, (IF, LIF)) and not _plain(net, p.source):
+            raise NetworkError(
+                f"{p}: a spike of '{p.source}' has a significance, which {target.kind} neurons do not know: "
+                "use code 'graded' (or one unsigned bit) in the source, or few_spikes in the target"
+            )
+
+
+def _ends(net: "Network", p: "Projection") -> None:
+    source, target = net.populations[p.source], net.populations[p.target]
+    if isinstance(source.neuron, Readout):
+        raise NetworkError("a readout never fires, so nothing can follow it")
+    if isinstance(target.neuron, MaxPool) != isinstance(p.connection, Window):
+        raise NetworkError("a Window leads to a max_pool population, and nothing else does")
+    if not isinstance(p.delay, (int, np.integer)) or not 0 <= p.delay <= MAX_DELAY:
+        raise NetworkError(f"delay must be an integer in 0..{MAX_DELAY}, got {p.delay!r}")
+    expected = _slice_shape(p, target.shape)
+    shape, size = p.connection.target_shape(source.shape), p.connection.target_size(source.shape)
+    if size != int(np.prod(expected)) or (shape is not None and shape != expected and len(expected) == 3):
+        raise NetworkError(f"its currents have shape {shape or (size,)}, the target takes {expected}")
+
+
+def _slice_shape(p: "Projection", shape: tuple[int, ...]) -> tuple[int, ...]:
+    if p.target_channels is None:
+        return shape
+    first, end = p.target_channels
+    if not 0 <= first < end <= shape[0]:
+        raise NetworkError(f"target_channels {p.target_channels} must lie within the {shape[0]} of the target")
+    if isinstance(p.connection, Window):
+        raise NetworkError("a Window fills its whole target: pool each part by itself")
+    return (end - first, *shape[1:])
+
+
+def _pool_source(net: "Network", name: str) -> None:
+    """A max_pool compares words, so its source, through pools before it, sends them in a few-spikes code."""
+    source, seen = name, {name}
+    while isinstance(net.populations[source].neuron, MaxPool):
+        source = net.into(source)[0].source
+        if source in seen:
+            raise net.error(name, "max_pool populations feed each other in a circle")
+        seen.add(source)
+    neuron = net.populations[source].neuron
+    if not isinstance(neuron, FewSpikes) and not (isinstance(neuron, Input) and neuron.code not in ("current", "spikes")):
+        raise net.error(name, f"max_pool needs a source that sends words (few_spikes, or a coded input), '{source}' does not")
+
+
+def _plain(net: "Network", source: str) -> bool:
+    """Return whether every spike of `source` is worth 1, so that IF and LIF neurons can take it."""
+    word = net.word_of(source)
+    return word is None or word.code in ("graded", "current", "spikes") or (word.bits == 1 and not word.signed)
+
+
+def order(net: "Network") -> tuple[str, ...]:
+    """Return the populations such that each comes after all that reach it without delay."""
+    graph: dict[str, set[str]] = {name: set() for name in net.populations}
+    for p in net.projections:
+        if p.delay == 0:
+            graph[p.target].add(p.source)
+    try:
+        return tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        path = " -> ".join(reversed(error.args[1]))
+        raise NetworkError(f"cycle without delay: {path}. Give one of its projections a delay >= 1.") from None
+
+
+def reachable(net: "Network") -> None:
+    """Every population is reached by an input, and every input and population matters to an output."""
+    if not net.inputs:
+        raise NetworkError("the network has no input population")
+    _closure(net, set(net.inputs), lambda p: (p.source, p.target), "is not reached by any input")
+    _closure(net, set(net.outputs), lambda p: (p.target, p.source), "leads to no output: remove it, or name it in outputs")
+
+
+def _closure(net: "Network", found: set[str], ends: "Callable[[Projection], tuple[str, str]]", complaint: str) -> None:
+    while True:
+        new = {b for a, b in map(ends, net.projections) if a in found} - found
+        if not new:
+            break
+        found |= new
+    for name in net.populations:
+        if name not in found:
+            raise net.error(name, complaint)
+
+
+def timing(net: "Network") -> None:
+    """Words fit the window, and what belongs to a frame can meet."""
+    for name in net.populations:
+        word = net.word_of(name)
+        if word is not None and word.code in ("bits", "ttfs"):
+            need = word.bits if word.code == "bits" else 2**word.bits - 1
+            if need > net.steps:
+                raise net.error(name, f"{word.bits} bits in code '{word.code}' take {need} steps, the window has {net.steps}")
+    for p, lag in zip(net.projections, net.lag, strict=True):
+        if p.delay and not _plain(net, p.source) and p.delay % net.steps:
+            raise NetworkError(f"{p}: '{p.source}' sends words, so delay must be a multiple of the window ({net.steps} steps), got {p.delay}")
+        if lag < (1 if p.delay else 0):
+            need = p.delay - lag + 1
+            raise NetworkError(f"{p}: delay {p.delay} is too short, the source answers later than that: it must be >= {need}")
+
+
+def accumulator_bounds(net: "Network") -> dict[str, int]:
+    """Return, for each population that integrates, the largest magnitude its accumulator can reach.
+
+    Computed from the weights, the biases and the largest word of each source. Raises NetworkError beyond int32.
+    """
+    bounds = {}
+    for name, population in net.populations.items():
+        if isinstance(population.neuron, (Input, MaxPool)):
+            continue
+        total = np.zeros(population.shape, dtype=np.float64)  # a float cannot wrap; exact below 2^53
+        for p in net.into(name):
+            source = net.populations[p.source]
+            reach = net.largest_event(p.source) * _repeats(net, p.source, population.neuron)
+            worst = apply(p.connection, np.ones(source.shape, dtype=np.int64), magnitude=True).astype(np.float64) * reach
+            first, end = p.target_channels or (0, population.shape[0])
+            total[first:end] += worst.reshape((end - first, *population.shape[1:]))
+        bias = np.abs(population.spread(getattr(population.neuron, "bias")).astype(np.float64))
+        bound = float((total if isinstance(population.neuron, LIF) else total + bias).max())
+        limit = 2**31 - 1 - (V_LIMIT if isinstance(population.neuron, IF) else 0)
+        if bound > limit:
+            raise net.error(
+                name,
+                f"its accumulator can reach {bound:.4g} in the worst case, beyond {limit}: "
+                "use fewer inputs, smaller weights, or fewer bits",
+            )
+        bounds[name] = int(bound)
+    return bounds
+
+
+def _repeats(net: "Network", source: str, target: Neuron) -> int:
+    """Return how many largest events of `source` one integration of `target` can add up for each synapse."""
+    if isinstance(target, (IF, LIF)):
+        return 1
+    word = net.word_of(source)
+    return net.steps if word is None or word.code in ("current", "spikes") else 1

@@ -1,0 +1,74 @@
+"""How an integer travels as spikes: the few-spikes codes `bits`, `ttfs` and `graded`, and the significance of a spike.
+
+Windows of different length end together: a code that needs fewer steps than the window uses its last ones.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["decode", "encode", "keep_most_significant", "significance", "spike_count", "word_range", "word_steps"]
+
+IntArray = npt.NDArray[np.int64]
+
+
+def word_range(bits: int, signed: bool) -> tuple[int, int]:
+    """Return the smallest and the largest integer of a word of `bits` bits."""
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+
+
+def word_steps(code: str, bits: int) -> int:
+    """Return the steps that one word takes in `code`: `bits` T, `ttfs` 2^T - 1, others 1."""
+    return {"bits": bits, "ttfs": 2**bits - 1}.get(code, 1)
+
+
+def significance(code: str, bits: int, signed: bool, window: int) -> IntArray:
+    """Return g, int64 of shape (window,): what a spike sent at each step of the window is worth; 0 = none is sent."""
+    left = window - np.arange(window, dtype=np.int64)  # steps to the end, this one included
+    if code in ("current", "spikes"):
+        return np.ones(window, dtype=np.int64)
+    if code == "graded":
+        return (left == 1).astype(np.int64)
+    if code == "ttfs":
+        return np.where(left <= 2**bits - 1, left, 0)
+    g = np.where(left <= bits, 1 << np.minimum(left - 1, 62), 0)
+    return np.where(left == bits, -g, g) if signed else g
+
+
+def encode(q: npt.ArrayLike, code: str, bits: int, signed: bool, window: int) -> IntArray:
+    """Return the events of the integers `q` (any shape) as an array (window, *shape): 0/1, or payloads if graded."""
+    q = np.asarray(q, dtype=np.int64)
+    g = significance(code, bits, signed, window).reshape((window,) + (1,) * q.ndim)
+    if code == "current":
+        return np.broadcast_to(q, (window, *q.shape)).copy()
+    if code == "graded":
+        return g * q
+    if code == "ttfs":
+        return ((g == q) & (g > 0)).astype(np.int64)
+    # the bit of weight |g| of the two's complement word; the sign step has negative g
+    return np.where(g != 0, (q & np.abs(g)) != 0, False).astype(np.int64)
+
+
+def decode(events: npt.ArrayLike, code: str, bits: int, signed: bool) -> IntArray:
+    """Return the integers that the `events` (window, *shape) carry: the sum of significance times event."""
+    events = np.asarray(events, dtype=np.int64)
+    return np.tensordot(significance(code, bits, signed, len(events)), events, axes=1)
+
+
+def keep_most_significant(q: IntArray, bits: int, signed: bool, spikes: int | None) -> IntArray:
+    """Return `q` with only the `spikes` most significant set bits of its two's complement word kept."""
+    if spikes is None:
+        return q
+    kept, left = np.zeros_like(q), np.full(q.shape, spikes)
+    for weight in significance("bits", bits, signed, bits):
+        bit = ((q & abs(weight)) != 0) & (left > 0)
+        kept, left = kept + weight * bit, left - bit
+    return kept
+
+
+def spike_count(q: npt.ArrayLike, code: str, bits: int) -> IntArray:
+    """Return the number of events that each integer of `q` costs in `code`: its set bits, or 1 unless it is zero."""
+    q = np.asarray(q, dtype=np.int64)
+    if code != "bits":
+        return (q != 0).astype(np.int64)
+    word = q & (2**bits - 1)
+    return sum(((word >> k) & 1 for k in range(bits)), np.zeros_like(word))

@@ -1,0 +1,114 @@
+"""What the connections compute, in plain NumPy: the definition of C(.), and of fan-out, for every kind."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.connections import Connection, Conv, Dense, Diagonal, Pair, Shape, Sparse, SumPool, Window
+
+__all__ = ["apply", "fan_out", "macs", "windows"]
+
+IntArray = npt.NDArray[np.int64]
+
+
+def windows(
+    x: npt.NDArray[Any], out: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, fill: int
+) -> npt.NDArray[Any]:
+    """Return the taps of sliding windows over `x` (C, H, W) as (kh * kw, C, Ho, Wo); `fill` stands outside."""
+    (ho, wo), (sy, sx), (py, px), (dy, dx) = out, stride, padding, dilation
+    ky, kx = kernel
+    need_y, need_x = (ho - 1) * sy + (ky - 1) * dy + 1, (wo - 1) * sx + (kx - 1) * dx + 1
+    padded = np.full((x.shape[0], need_y + py, need_x + px), fill, dtype=x.dtype)
+    image = x[:, : need_y, : need_x]
+    padded[:, py : py + image.shape[1], px : px + image.shape[2]] = image
+    taps = [
+        padded[:, dy * j : dy * j + sy * ho : sy, dx * i : dx * i + sx * wo : sx]
+        for j in range(ky)
+        for i in range(kx)
+    ]
+    return np.stack(taps)
+
+
+def apply(connection: Connection, x: IntArray, magnitude: bool = False) -> IntArray:
+    """Return C(x), int64, for events `x` of the source's shape; with `magnitude`, |C|(x), for worst-case bounds."""
+
+    def weights(array: npt.NDArray[Any]) -> IntArray:
+        wide = array.astype(np.int64)
+        return np.abs(wide) if magnitude else wide
+
+    match connection:
+        case Dense():
+            return x.ravel() @ weights(connection.weight)
+        case Sparse():
+            current = np.zeros(connection.size, dtype=np.int64)
+            source = np.repeat(np.arange(x.size), np.diff(connection.indptr))
+            np.add.at(current, connection.indices, weights(connection.data) * x.ravel()[source])
+            return current
+        case Conv():
+            return _conv(connection, x, weights(connection.weight))
+        case Diagonal():
+            return _per_channel(weights(connection.gain)) * x if x.ndim == 3 else weights(connection.gain) * x
+        case SumPool():
+            out = connection.target_shape(x.shape)[1:]
+            taps = windows(x, (out[0], out[1]), connection.kernel, connection.stride, connection.padding, (1, 1), 0)
+            return _per_channel(weights(connection.gain)) * taps.sum(axis=0)
+    raise TypeError(f"{type(connection).__name__} is not linear")
+
+
+def _per_channel(gain: IntArray) -> IntArray:
+    return gain.reshape(-1, 1, 1)
+
+
+def _conv(conv: Conv, x: IntArray, weight: IntArray) -> IntArray:
+    out = conv.target_shape(x.shape)
+    taps = windows(x, (out[1], out[2]), conv.kernel, conv.stride, conv.padding, conv.dilation, 0)
+    groups, per_group = conv.groups, weight.shape[0] // conv.groups
+    taps = taps.reshape(taps.shape[0], groups, -1, *out[1:])  # (k, g, Cin/g, Ho, Wo)
+    weight = weight.reshape(groups, per_group, weight.shape[1], -1)  # (g, Cout/g, Cin/g, k)
+    return np.einsum("goik,kgiyx->goyx", weight, taps, optimize=True).reshape(out)
+
+
+def fan_out(connection: Connection, source: Shape) -> IntArray:
+    """Return, for each source neuron (shape `source`), the number of synapses that one of its spikes reaches."""
+    match connection:
+        case Dense():
+            return np.full(source, connection.weight.shape[1], dtype=np.int64)
+        case Sparse():
+            return np.diff(connection.indptr).reshape(source)
+        case Diagonal():
+            return np.ones(source, dtype=np.int64)
+        case Conv():
+            per_window = connection.weight.shape[0] // connection.groups
+            covered = _covered(source, connection, connection.dilation)
+        case SumPool():
+            per_window, covered = 1, _covered(source, connection, (1, 1))
+        case Window():
+            per_window, covered = 0, np.zeros(source[1:], dtype=np.int64)  # comparisons are not synaptic operations
+        case _:
+            raise TypeError(f"no fan-out is defined for {type(connection).__name__}")
+    return np.broadcast_to(covered * per_window, source).astype(np.int64)
+
+
+def _covered(source: Shape, connection: Conv | SumPool, dilation: Pair) -> IntArray:
+    """Return in how many windows each pixel (H, W) lies."""
+    out = connection.target_shape(source)
+    counts = []
+    for axis in (0, 1):
+        taps = np.arange(out[1 + axis])[:, None] * connection.stride[axis] - connection.padding[axis]
+        taps = (taps + np.arange(connection.kernel[axis]) * dilation[axis]).ravel()
+        size = source[1 + axis]
+        counts.append(np.bincount(taps[(taps >= 0) & (taps < size)], minlength=size))
+    return np.outer(counts[0], counts[1])
+
+
+def macs(connection: Connection, source: Shape) -> int:
+    """Return the multiply-accumulates of the same layer in an ANN (padding counted, as the profilers of ANNs do)."""
+    match connection:
+        case Conv():
+            return int(np.prod(connection.target_shape(source))) * int(np.prod(connection.weight.shape[1:]))
+        case Dense():
+            return int(connection.weight.size)
+        case Sparse():
+            return len(connection.data)
+    return 0

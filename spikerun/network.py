@@ -1,0 +1,159 @@
+"""The description of a spiking network: a graph of integer populations and projections, validated when built."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun import checks
+from spikerun.codes import significance, word_range
+from spikerun.connections import Connection, Shape
+from spikerun.errors import NetworkError
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
+
+__all__ = ["Network", "Population", "Projection"]
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons of one kind: `shape` is (C, H, W) or (N,)."""
+
+    shape: Shape
+    neuron: Neuron
+
+    @property
+    def size(self) -> int:
+        """Return the number of neurons."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return a parameter of shape (), (C,) or the population's, as one value for each neuron (`shape`)."""
+        if values.ndim == 1 and len(self.shape) == 3:
+            values = values.reshape(-1, 1, 1)
+        return np.broadcast_to(values, self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Spikes of population `source` become currents of population `target` through `connection`.
+
+    delay: steps; a whole number of windows where the source sends words. target_channels: (first, end) of the target's
+    first axis that the currents go to (channel concatenation); None is all.
+    """
+
+    source: str
+    target: str
+    connection: Connection
+    delay: int = 0
+    target_channels: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        return f"projection {self.source} -> {self.target}"
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A spiking network, and the window in which its populations take turns.
+
+    populations: by name, in any order; projections: several into one population add up; outputs: names of the
+    populations that a run reports (Readout or spiking); steps: W, the length of a window in time steps; meta: strings
+    and numbers that travel with the network and mean nothing to it.
+
+    A frame enters in window 0. A few-spikes population computes in the window in which its sources send, and sends in
+    the next; all other kinds answer in the same step. `latency` is the window in which a population sends its word of
+    that frame; projections from populations of smaller latency are held back by whole windows (`lag`), so that
+    everything that belongs to a frame meets. `lag` holds the delay of each projection in steps, that included.
+
+    Raises NetworkError that names the population or projection and says what to do.
+    """
+
+    populations: Mapping[str, Population]
+    projections: Sequence[Projection]
+    outputs: Sequence[str]
+    steps: int
+    meta: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    order: tuple[str, ...] = field(init=False, repr=False)
+    latency: Mapping[str, int] = field(init=False, repr=False)
+    lag: tuple[int, ...] = field(init=False, repr=False)
+    bounds: Mapping[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("populations", "meta"):
+            object.__setattr__(self, name, dict(getattr(self, name)))
+        for name in ("projections", "outputs"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        checks.names(self)
+        checks.populations(self)
+        checks.projections(self)
+        object.__setattr__(self, "order", checks.order(self))
+        object.__setattr__(self, "latency", self._latency())
+        object.__setattr__(self, "lag", tuple(self._lag(p) for p in self.projections))
+        checks.reachable(self)
+        checks.timing(self)
+        object.__setattr__(self, "bounds", checks.accumulator_bounds(self))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the names of the Input populations."""
+        return tuple(n for n, p in self.populations.items() if isinstance(p.neuron, Input))
+
+    def into(self, name: str) -> list[Projection]:
+        """Return the projections into a population."""
+        return [p for p in self.projections if p.target == name]
+
+    def out_of(self, name: str) -> list[Projection]:
+        """Return the projections out of a population."""
+        return [p for p in self.projections if p.source == name]
+
+    def word_of(self, name: str) -> FewSpikes | Input | None:
+        """Return the neuron that defines the code in which a population sends; None: plain spikes of significance 1."""
+        neuron = self.populations[name].neuron
+        if isinstance(neuron, MaxPool):
+            return self.word_of(self.into(name)[0].source)
+        return neuron if isinstance(neuron, (FewSpikes, Input)) else None
+
+    def significance(self, name: str) -> npt.NDArray[np.int64]:
+        """Return g, int64 (steps,): what a spike of the population is worth at each step of its window."""
+        word = self.word_of(name)
+        if word is None:
+            return np.ones(self.steps, dtype=np.int64)
+        return significance(word.code, word.bits, word.signed, self.steps)
+
+    def largest_event(self, name: str) -> int:
+        """Return the largest magnitude of what one neuron of the population sends: a word in a window, or one spike."""
+        word = self.word_of(name)
+        if word is None:
+            return 1
+        low, high = word_range(word.bits, word.signed)
+        return max(-low, high)
+
+    def turn(self, name: str) -> int:
+        """Return the window in which a population integrates a frame that enters in window 0."""
+        return self.latency[name] - isinstance(self.populations[name].neuron, FewSpikes)
+
+    @property
+    def feedforward(self) -> bool:
+        """Return whether no projection has a delay: each frame can then be computed layer by layer (blocked)."""
+        return all(p.delay == 0 for p in self.projections)
+
+    def _latency(self) -> dict[str, int]:
+        latency: dict[str, int] = {}
+        for name in self.order:
+            sources = [latency[p.source] for p in self.into(name) if p.delay == 0]
+            own = isinstance(self.populations[name].neuron, FewSpikes)
+            latency[name] = max(sources, default=0) + own
+        return latency
+
+    def _lag(self, projection: Projection) -> int:
+        return projection.delay + (self.turn(projection.target) - self.latency[projection.source]) * self.steps
+
+    def error(self, name: str, message: str) -> NetworkError:
+        """Return the error for something wrong with the population `name`."""
+        kind = self.populations[name].neuron.kind
+        return NetworkError(f"population '{name}' ({kind}, shape {self.populations[name].shape}): {message}")
+
+
+Stateful = (FewSpikes, IF, LIF, Readout)

@@ -1,0 +1,109 @@
+"""Real data sets as arrays of small integers, found on the machine and checked.
+
+The table below is all there is; other packages add theirs through the entry-point group `spikerun.datasets`,
+each entry a `DatasetSpec`.
+"""
+
+if __name__ != "spikerun.datasets":
+    raise ImportError("import spikerun.datasets instead")
+
+import importlib
+import os
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import cast
+
+from spikerun.datasets.dataset import Dataset, DatasetSpec, Provider
+from spikerun.datasets.npz import read_npz
+from spikerun.errors import DataError, UsageError, unknown_name
+
+__all__ = ["TABLE", "Dataset", "DatasetSpec", "Provider", "load", "names", "provider", "spec"]
+
+ENTRY_POINT_GROUP = "spikerun.datasets"
+
+TABLE: Mapping[str, DatasetSpec] = MappingProxyType(
+    {
+        "digits": DatasetSpec(
+            name="digits",
+            summary="handwritten digits, scikit-learn's copy of the UCI test set",
+            module="spikerun.datasets.digits",
+            splits=MappingProxyType({"train": 1297, "test": 500}),
+            shape=(1, 8, 8),
+            hint="pip install scikit-learn",
+        ),
+        "fashion-mnist": DatasetSpec(
+            name="fashion-mnist",
+            summary="Zalando's photos of clothes",
+            module="spikerun.datasets.fashion_mnist",
+            splits=MappingProxyType({"train": 60000, "test": 10000}),
+            shape=(1, 28, 28),
+            hint="apt-get install dataset-fashion-mnist, or spikerun datasets fetch fashion-mnist",
+        ),
+    }
+)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all known data sets, other packages' included."""
+    return tuple(sorted({*TABLE, *_entries()}))
+
+
+def spec(name: str) -> DatasetSpec:
+    """Return the row of the table for `name`."""
+    if name in TABLE:
+        return TABLE[name]
+    entry = _entries().get(name)
+    if entry is None:
+        raise unknown_name("data set", name, names())
+    found = entry.load()
+    if not isinstance(found, DatasetSpec) or found.name != name:
+        raise DataError(
+            f"data set '{name}': the entry point {entry.value} of the group {ENTRY_POINT_GROUP} is to be a "
+            f"DatasetSpec named '{name}', and is {found!r}"
+        )
+    return found
+
+
+def provider(name: str) -> Provider:
+    """Return the module that finds, reads and fetches the data set `name`."""
+    return cast(Provider, importlib.import_module(spec(name).module))
+
+
+def load(
+    name: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    download: bool = False,
+) -> Dataset:
+    """Return the data set `name`, or the user's own from the path of an `.npz` file.
+
+    name:     a name of the table, or a path that ends in `.npz` (arrays `samples`, optional `labels` and
+              `scale`; such a file is one set, whatever the `split`)
+    folder:   look for the files here and nowhere else
+    split:    "test" or "train"
+    limit:    at most this many samples, the first ones
+    download: fetch the files first when they are not on this machine
+    """
+    if split not in ("train", "test"):
+        raise unknown_name("split", split, ("train", "test"))
+    if limit is not None and limit < 1:
+        raise UsageError(f"the limit of samples is {limit}; give a number of at least 1")
+    if os.fspath(name).endswith(".npz"):
+        return read_npz(Path(name)).first(limit)
+    known = spec(os.fspath(name))
+    source = provider(known.name)
+    where = None if folder is None else Path(folder)
+    if download and source.locate(where) is None:
+        source.fetch(where, _unseen)
+    return source.read(where, split).first(limit)
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _unseen(size: int) -> None:
+    """Take the place of a progress bar."""

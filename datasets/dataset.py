@@ -1,0 +1,126 @@
+"""What a data set is: samples of small integers with their labels, and the row that the table has for it."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikerun.errors import DataError
+
+__all__ = ["Dataset", "DatasetSpec", "Provider"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples x[n, c, h, w] in integer units; the real value is `scale * x`.
+
+    samples: uint8 (N, C, H, W)
+    labels:  int64 (N,), indexes into `classes`; empty when the samples are not labelled
+    classes: the name of each class
+    scale:   real value of one integer unit (1/16 for digits, 1/255 for photos)
+    source:  the file or folder that the samples were read from
+    """
+
+    name: str
+    split: str
+    samples: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    scale: float
+    source: str
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that are not as the class says."""
+        self._check_array("samples", self.samples, np.uint8, 4)
+        self._check_array("labels", self.labels, np.int64, 1)
+        if self.samples.size == 0:
+            raise self._error("samples", f"has the shape {self.samples.shape}, without any value")
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise self._error("scale", f"is {self.scale}, expected a finite number above 0")
+        if self.labelled:
+            self._check_labels()
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return int(self.samples.shape[0])
+
+    @property
+    def labelled(self) -> bool:
+        """Tell whether the samples have labels."""
+        return self.labels.size > 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return the shape (C, H, W) of one sample."""
+        _, channels, height, width = self.samples.shape
+        return channels, height, width
+
+    def require_labels(self) -> NDArray[np.int64]:
+        """Return the labels, or say that there are none."""
+        if not self.labelled:
+            raise self._error("labels", "is missing, and is needed to compare with; add an array 'labels'")
+        return self.labels
+
+    def real(self) -> NDArray[np.float32]:
+        """Return the samples as the floating-point numbers that a network is trained on."""
+        return self.samples.astype(np.float32) * np.float32(self.scale)
+
+    def first(self, limit: int | None) -> "Dataset":
+        """Return the first `limit` samples, or all when there are fewer or `limit` is None."""
+        if limit is None or limit >= len(self):
+            return self
+        return dataclasses.replace(self, samples=self.samples[:limit], labels=self.labels[:limit])
+
+    def _check_array(self, what: str, array: object, dtype: type, rank: int) -> None:
+        if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != rank:
+            got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise self._error(what, f"is {got}, expected {np.dtype(dtype)} with {rank} dimensions")
+
+    def _check_labels(self) -> None:
+        if self.labels.shape != self.samples.shape[:1]:
+            raise self._error("labels", f"has {self.labels.size} entries for {len(self)} samples")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.classes):
+            raise self._error("labels", f"lies in {low}..{high}, outside of the {len(self.classes)} classes")
+
+    def _error(self, what: str, text: str) -> DataError:
+        return DataError(f"data set '{self.name}' ({self.source}): '{what}' {text}")
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A row of the table of data sets.
+
+    module: dotted path of a `Provider`, imported when it is needed
+    splits: number of samples of each split
+    shape:  (C, H, W) of one sample
+    hint:   what to do when the data set is not on this machine
+    """
+
+    name: str
+    summary: str
+    module: str
+    splits: Mapping[str, int]
+    shape: tuple[int, int, int]
+    hint: str
+
+
+class Provider(Protocol):
+    """What the module of a data set offers."""
+
+    def locate(self, folder: Path | None) -> Path | None:
+        """Return where the files are (in `folder`, or in the usual places if None), or None."""
+
+    def read(self, folder: Path | None, split: str) -> Dataset:
+        """Return one split; a DataError names the places looked at."""
+
+    def fetch(self, folder: Path | None, advance: Callable[[int], None]) -> Path:
+        """Download the files with checksums and return their folder; `advance` is told of each chunk."""
+
+    def fetch_size(self) -> int:
+        """Return how many bytes `fetch` downloads at most."""

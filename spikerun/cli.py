@@ -1,0 +1,249 @@
+"""The command line: a table of commands, each imported when it is called, and what becomes of errors."""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from spikerun.errors import SpikerunError, UnsupportedError, unknown_name
+
+__all__ = ["COMMANDS", "CommandSpec", "load_command", "main"]
+
+EXIT_USAGE = 2
+EXIT_INPUT = 3
+EXIT_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """Where a command lives, its line in the overview, and the example that its help begins with."""
+
+    target: str
+    summary: str
+    example: str
+
+
+COMMANDS = MappingProxyType(
+    {
+        "demo": CommandSpec(
+            "spikerun.commands.demo:demo",
+            "Train, convert, run and deploy a small network, offline, in a minute.",
+            "spikerun demo",
+        ),
+        "convert": CommandSpec(
+            "spikerun.converters.command:convert",
+            "Convert a trained network to spikes.",
+            "spikerun convert model.py:build --weights w.safetensors --calibration digits -o model.snn",
+        ),
+        "inspect": CommandSpec(
+            "spikerun.commands.inspect:inspect",
+            "Show the populations, memory and bounds of a network.",
+            "spikerun inspect model.snn",
+        ),
+        "run": CommandSpec(
+            "spikerun.commands.run:run",
+            "Run a network on data; accuracy, spikes and synaptic operations.",
+            "spikerun run model.snn --data digits --limit 100",
+        ),
+        "bench": CommandSpec(
+            "spikerun.commands.bench:bench",
+            "Measure latency, beside the original network.",
+            "spikerun bench model.snn --data digits",
+        ),
+        "deploy": CommandSpec(
+            "spikerun.edge.command:deploy",
+            "Make a bundle for a target, and run it there or emulated.",
+            "spikerun deploy model.snn --target generic-cortex-m4 -o firmware/ --run",
+        ),
+        "targets": CommandSpec(
+            "spikerun.edge.command:targets",
+            "List the targets, and the tools each one needs.",
+            "spikerun targets",
+        ),
+        "datasets": CommandSpec(
+            "spikerun.datasets.command:app",
+            "List data sets, and fetch those that are not on this machine.",
+            "spikerun datasets",
+        ),
+        "info": CommandSpec(
+            "spikerun.commands.info:info",
+            "Show versions, processor, tools and data found on this machine.",
+            "spikerun info",
+        ),
+    }
+)
+
+# What to install for a module that is imported only when it is needed.
+INSTALL = MappingProxyType(
+    {
+        "torch": "'spikerun[convert]'",
+        "safetensors": "'spikerun[convert]'",
+        "sklearn": "'spikerun[data]'",
+        "ziglang": "'spikerun[mcu]'",
+        "unicorn": "'spikerun[mcu]'",
+        "elftools": "'spikerun[mcu]'",
+    }
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    words, debug = _take_debug(words)
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return _broken_pipe()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        message, code = _explain(error)
+        _complain(message)
+        return code
+
+
+def load_command(name: str) -> Any:
+    """Return the ready typer command called `name`; its module is imported only now."""
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    spec = COMMANDS[name]
+    found = _resolve(name, spec.target)
+    import typer
+    from typer.main import get_command
+
+    from spikerun.console import help_text
+
+    if isinstance(found, typer.Typer):
+        app = found
+    else:
+        app = typer.Typer(add_completion=False)
+        app.command(name)(found)
+    app.rich_markup_mode = None  # plain text: the same on a terminal, in a file and in the documentation
+    command = get_command(app)
+    command.help = help_text(command.help or spec.summary, spec.example)
+    command.context_settings.setdefault("help_option_names", ["-h", "--help"])
+    return command
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        sys.stderr.write(_overview())
+        return EXIT_USAGE
+    first = words[0]
+    if first in ("--help", "-h"):
+        sys.stdout.write(_overview())
+        return 0
+    if first in ("--version", "-V"):
+        sys.stdout.write(f"spikerun {_version()}\n")
+        return 0
+    if first.startswith("-"):
+        raise unknown_name("option", first, ["--help", "--version", "--debug"])
+    command = load_command(first)
+    try:
+        command.main(args=words[1:], prog_name=f"spikerun {first}")
+    except SystemExit as stop:
+        _raise_what_typer_hid(stop)
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+def _raise_what_typer_hid(stop: SystemExit) -> None:
+    """Raise again the closed pipe or Ctrl-C that typer turned into exit code 1 (here: a check failed)."""
+    cause: BaseException | None = stop
+    while cause is not None:
+        if isinstance(cause, BrokenPipeError | KeyboardInterrupt):
+            raise cause from None
+        cause = cause.__context__
+
+
+def _take_debug(words: list[str]) -> tuple[list[str], bool]:
+    """Accept --debug anywhere on the line, up to a `--`."""
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != "--debug"]
+    return kept + words[end:], len(kept) < end
+
+
+def _resolve(name: str, target: str) -> Any:
+    module_name, _, attribute = target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise UnsupportedError(
+            f"the command '{name}' is not part of this installation: the module {error.name} is missing. "
+            "Install spikerun again."
+        ) from error
+    return getattr(module, attribute)
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """Return the paragraph and the exit code for an error."""
+    if isinstance(error, SpikerunError):
+        return str(error), error.exit_code
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("spikerun"):
+        package = error.name.partition(".")[0]
+        install = INSTALL.get(package, package)
+        message = f"this needs the Python package '{package}', which is missing: pip install {install}"
+        return message, EXIT_USAGE
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"'{error.filename}': {error.strerror}", EXIT_INPUT
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"unexpected {what}. Run again with --debug to see where, and please report it.", EXIT_UNEXPECTED
+
+
+def _complain(message: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    paragraph = Text.assemble(("error: ", "bold red"), message)
+    Console(stderr=True, highlight=False).print(paragraph, soft_wrap=True)
+
+
+def _broken_pipe() -> int:
+    """Stop quietly when the reader of our output has gone, the interpreter's last flush included."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_BROKEN_PIPE
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:{width}}  {spec.summary}" for name, spec in COMMANDS.items())
+    return f"""\
+Example:
+  spikerun demo
+  spikerun run model.snn --data digits --limit 100
+
+Usage: spikerun COMMAND [OPTIONS]
+
+Run neural networks as spikes, with the same bits on every target.
+
+Commands:
+{lines}
+
+Options:
+  -h, --help     Show this text; after a command, its help.
+  -V, --version  Show the version.
+  --debug        Show the traceback of an error (anywhere on the line).
+
+Exit codes: 0 done, 1 a check or budget failed, 2 bad usage, 3 bad input.
+"""
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("spikerun")
+    except PackageNotFoundError:
+        return "(a checkout that is not installed)"

@@ -1,0 +1,1 @@
+"""The commands that belong to no other folder; the table of all commands is in `spikerun.cli`."""

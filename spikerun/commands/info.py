@@ -1,0 +1,119 @@
+"""`spikerun info`: what spikerun finds on this machine; nothing heavy is imported to find it."""
+
+import importlib
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from spikerun.console import JsonOption, QuietOption, emit, table
+from spikerun.errors import SpikerunError
+
+__all__ = ["info"]
+
+PACKAGES = (
+    "spikerun", "numpy", "h5py", "typer", "rich", "torch", "safetensors", "scikit-learn", "ziglang", "unicorn",
+    "pyelftools",
+)  # fmt: skip
+TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc", "cc", "cmake")
+NATIVE = "_spikerun_cpu"
+# The instruction sets that make a difference to integer kernels, by their names in /proc/cpuinfo.
+CPU_FLAGS = ("ssse3", "avx2", "avx512f", "avx512bw", "avx_vnni", "avx512_vnni", "asimd", "asimddp", "i8mm")
+
+
+def info(json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Show versions, processor, threads, native kernels, tools and data sets found on this machine."""
+    found: dict[str, object] = {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in PACKAGES},
+        "cpu": _processor(),
+        "threads": _threads(),
+        "native_kernels": _native(),
+        "tools": {name: shutil.which(name) for name in TOOLS},
+        "datasets": _datasets(),
+    }
+    emit("spikerun.info/1", found, json, lambda: _text(found))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> dict[str, object]:
+    fields = _cpuinfo()
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    return {
+        "model": fields.get("model name") or platform.processor() or platform.machine(),
+        "logical_cores": os.cpu_count(),
+        "usable_cores": _usable_cores(),
+        "features": [flag for flag in CPU_FLAGS if flag in flags],
+    }
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Return the entries of the first processor in /proc/cpuinfo; none where there is no such file."""
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return {}
+    first = path.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _usable_cores() -> int | None:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _threads() -> dict[str, object]:
+    return {"SPIKERUN_NUM_THREADS": os.environ.get("SPIKERUN_NUM_THREADS")}
+
+
+def _native() -> dict[str, object]:
+    """Tell whether the extension is there; a stale or broken one says why in `error`."""
+    if importlib.util.find_spec(NATIVE) is None:
+        return {"found": False, "abi": None, "error": f"there is no module {NATIVE}; install spikerun again"}
+    try:
+        module = importlib.import_module(NATIVE)
+    except ImportError as error:
+        return {"found": False, "abi": None, "error": str(error)}
+    return {"found": True, "abi": getattr(module, "ABI", None), "error": None}
+
+
+def _datasets() -> dict[str, object]:
+    from spikerun import datasets
+
+    places: dict[str, object] = {}
+    for name in datasets.names():
+        try:
+            places[name] = datasets.provider(name).locate(None)
+        except (SpikerunError, ImportError) as error:
+            places[name] = f"broken: {error}"
+    return places
+
+
+def _text(found: dict[str, object]) -> str:
+    return table((), list(_lines(found)))
+
+
+def _lines(found: dict[str, object]) -> list[tuple[str, str]]:
+    lines = []
+    for key, value in found.items():
+        entries = value.items() if isinstance(value, dict) else [("", value)]
+        for index, (name, item) in enumerate(entries):
+            lines.append((key.replace("_", " ") if index == 0 else "", name, _shown(item)))
+    return [(head, f"{name}: {item}" if name else item) for head, name, item in lines]
+
+
+def _shown(item: object) -> str:
+    if item is None:
+        return "-"
+    return " ".join(map(str, item)) or "-" if isinstance(item, list) else str(item)

@@ -1,0 +1,174 @@
+"""What every command shares: results on stdout, talk and progress on stderr, files written whole or not."""
+
+import dataclasses
+import json as jsonlib
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spikerun.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "DataDirOption",
+    "ForceOption",
+    "JsonOption",
+    "QuietOption",
+    "emit",
+    "help_text",
+    "plain",
+    "progress",
+    "suggest",
+    "table",
+    "talk",
+    "write_atomically",
+]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.")]
+ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what is already there.")]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="FOLDER", help="Look for the data set's files in this folder only."),
+]
+
+
+def emit(schema: str, payload: Mapping[str, object], json: bool, text: Callable[[], str] | str) -> None:
+    """Print the result of a command on stdout: `text`, or with `json` one object tagged with `schema`."""
+    if json:
+        if "schema" in payload:
+            raise ValueError(f"the payload of {schema} has a key 'schema' of its own")
+        result = {"schema": schema, **{str(key): plain(value, str(key)) for key, value in payload.items()}}
+        out = jsonlib.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+    else:
+        out = text if isinstance(text, str) else text()
+    sys.stdout.write(out.rstrip("\n") + "\n")
+    sys.stdout.flush()  # a closed pipe is noticed here, where the command line handles it
+
+
+def plain(value: object, where: str = "value") -> object:
+    """Return `value` made of JSON's own types only; a NaN or infinity is refused, by its path."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}, which JSON cannot hold; leave it out or use null")
+        return float(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name), f"{where}.{field.name}")
+                for field in dataclasses.fields(value)}  # fmt: skip
+    tolist = getattr(value, "tolist", None)  # numpy's scalars and arrays, without importing numpy
+    if callable(tolist):
+        return plain(tolist(), where)
+    raise TypeError(f"{where} is a {type(value).__name__}, which has no form in JSON")
+
+
+def _stderr() -> "Console":
+    from rich.console import Console
+
+    # Built anew each time, because tests and callers replace sys.stderr.
+    return Console(stderr=True, highlight=False)
+
+
+def talk(message: str, quiet: bool = False, style: str = "") -> None:
+    """Print a remark on stderr, in colour only on a terminal; `message` is taken literally (no markup)."""
+    if not quiet:
+        from rich.text import Text
+
+        _stderr().print(Text(message, style=style), soft_wrap=True)
+
+
+def suggest(command: str, quiet: bool = False) -> None:
+    """Name on stderr the one command that a user most likely wants next."""
+    talk(f"next: {command}", quiet, style="dim")
+
+
+@contextmanager
+def progress(
+    description: str, total: int | None = None, *, quiet: bool = False, json: bool = False, unit: str = ""
+) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr and yield `advance(n)`; silent when asked to be, or when stderr is no terminal.
+
+    `unit="B"` shows bytes and a speed; anything else shows done/total.
+    """
+    if quiet or json or not sys.stderr.isatty():
+        yield _advance_nothing
+        return
+    from rich import progress as bars
+
+    count: tuple[bars.ProgressColumn, ...] = (bars.MofNCompleteColumn(),)
+    if unit == "B":
+        count = (bars.DownloadColumn(), bars.TransferSpeedColumn())
+    columns = (bars.TextColumn("{task.description}", markup=False), bars.BarColumn(), *count)
+    with bars.Progress(*columns, bars.TimeRemainingColumn(), console=_stderr(), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda n: bar.advance(task, n)
+
+
+def _advance_nothing(n: int) -> None:
+    """Take the place of a progress bar that nobody sees."""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> str:
+    """Return aligned plain text, two spaces between columns; those in `right` are aligned to the right."""
+    cells = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+    if len({len(row) for row in cells}) > 1:
+        raise ValueError(f"rows of different length in a table with the header {list(header)}")
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    )
+    return "\n".join(lines)
+
+
+def help_text(description: str, *examples: str) -> str:
+    """Return the help of a command: the examples first, then the description."""
+    shown = "\n".join(f"  {example}" for example in examples)
+    return f"\b\nExample:\n{shown}\n\n{description}"
+
+
+def write_atomically(
+    path: str | os.PathLike[str], content: bytes | str | Callable[[Path], Any], force: bool = False
+) -> Path:
+    """Write a file under a temporary name in the same folder, then rename it, so that nobody sees half of it.
+
+    `content` is the bytes, the text (UTF-8), or a function that writes the file whose path it is given.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise UsageError(f"'{target}' is a folder; give the name of a file in it")
+    if target.exists() and not force:
+        raise UsageError(f"'{target}' exists already; use --force to overwrite it, or another name")
+    if not target.parent.is_dir():
+        raise UsageError(f"cannot write '{target}': there is no folder '{target.parent}'; create it first")
+    # The suffix stays last: writers such as numpy's choose or add one by it.
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    try:
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        elif isinstance(content, str):
+            temporary.write_text(content, encoding="utf-8")
+        else:
+            content(temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target

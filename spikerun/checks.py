@@ -1,16 +1,18 @@
 """What makes a network valid: each check raises NetworkError naming the population or projection, and what to do."""
 
+import math
 import re
 from collections.abc import Callable
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from spikerun.connections import Window
+from spikerun.connections import Dense, Sparse, Window
 from spikerun.errors import NetworkError
-from spikerun.linear import apply
-from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes, Input, MaxPool, Neuron, Readout
+from spikerun.linear import largest_sum
+from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes, Input, MaxPool, Readout
 
 if TYPE_CHECKING:
     from spikerun.network import Network, Projection
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["accumulator_bounds", "names", "order", "populations", "projections", "reachable", "timing"]
 
 MAX_STEPS = 2**15 - 1
-MAX_NEURONS = 2**28  # of a population
+MAX_NEURONS = 2**26  # of a population
 MAX_DELAY = 2**15 - 1
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 
@@ -92,7 +94,7 @@ def _ends(net: "Network", p: "Projection") -> None:
         raise NetworkError(f"delay must be an integer in 0..{MAX_DELAY}, got {p.delay!r}")
     expected = _slice_shape(p, target.shape)
     shape, size = p.connection.target_shape(source.shape), p.connection.target_size(source.shape)
-    if size != int(np.prod(expected)) or (shape is not None and shape != expected and len(expected) == 3):
+    if size != math.prod(expected) or (shape is not None and shape != expected and len(expected) == 3):
         raise NetworkError(f"its currents have shape {shape or (size,)}, the target takes {expected}")
 
 
@@ -116,8 +118,13 @@ def _pool_source(net: "Network", name: str) -> None:
             raise net.error(name, "max_pool populations feed each other in a circle")
         seen.add(source)
     neuron = net.populations[source].neuron
-    if not isinstance(neuron, FewSpikes) and not (isinstance(neuron, Input) and neuron.code not in ("current", "spikes")):
-        raise net.error(name, f"max_pool needs a source that sends words (few_spikes, or a coded input), '{source}' does not")
+    if not isinstance(neuron, FewSpikes) and not (
+        isinstance(neuron, Input) and neuron.code not in ("current", "spikes")
+    ):
+        raise net.error(
+            name,
+            f"max_pool needs a source that sends words (few_spikes, or a coded input), '{source}' does not",
+        )
 
 
 def _plain(net: "Network", source: str) -> bool:
@@ -144,7 +151,12 @@ def reachable(net: "Network") -> None:
     if not net.inputs:
         raise NetworkError("the network has no input population")
     _closure(net, set(net.inputs), lambda p: (p.source, p.target), "is not reached by any input")
-    _closure(net, set(net.outputs), lambda p: (p.target, p.source), "leads to no output: remove it, or name it in outputs")
+    _closure(
+        net,
+        set(net.outputs),
+        lambda p: (p.target, p.source),
+        "leads to no output: remove it, or name it in outputs",
+    )
 
 
 def _closure(net: "Network", found: set[str], ends: "Callable[[Projection], tuple[str, str]]", complaint: str) -> None:
@@ -165,13 +177,20 @@ def timing(net: "Network") -> None:
         if word is not None and word.code in ("bits", "ttfs"):
             need = word.bits if word.code == "bits" else 2**word.bits - 1
             if need > net.steps:
-                raise net.error(name, f"{word.bits} bits in code '{word.code}' take {need} steps, the window has {net.steps}")
+                raise net.error(
+                    name,
+                    f"{word.bits} bits in code '{word.code}' take {need} steps, the window has {net.steps}",
+                )
     for p, lag in zip(net.projections, net.lag, strict=True):
         if p.delay and not _plain(net, p.source) and p.delay % net.steps:
-            raise NetworkError(f"{p}: '{p.source}' sends words, so delay must be a multiple of the window ({net.steps} steps), got {p.delay}")
+            raise NetworkError(
+                f"{p}: '{p.source}' sends words, so delay must be a multiple of the window ({net.steps} steps), got {p.delay}"
+            )
         if lag < (1 if p.delay else 0):
             need = p.delay - lag + 1
-            raise NetworkError(f"{p}: delay {p.delay} is too short, the source answers later than that: it must be >= {need}")
+            raise NetworkError(
+                f"{p}: delay {p.delay} is too short, the source answers later than that: it must be >= {need}"
+            )
 
 
 def accumulator_bounds(net: "Network") -> dict[str, int]:
@@ -183,15 +202,15 @@ def accumulator_bounds(net: "Network") -> dict[str, int]:
     for name, population in net.populations.items():
         if isinstance(population.neuron, (Input, MaxPool)):
             continue
-        total = np.zeros(population.shape, dtype=np.float64)  # a float cannot wrap; exact below 2^53
+        channels = population.shape[0]
+        total = np.zeros(channels)  # float64 cannot wrap
         for p in net.into(name):
-            source = net.populations[p.source]
-            reach = net.largest_event(p.source) * _repeats(net, p.source, population.neuron)
-            worst = apply(p.connection, np.ones(source.shape, dtype=np.int64), magnitude=True).astype(np.float64) * reach
-            first, end = p.target_channels or (0, population.shape[0])
-            total[first:end] += worst.reshape((end - first, *population.shape[1:]))
-        bias = np.abs(population.spread(getattr(population.neuron, "bias")).astype(np.float64))
-        bound = float((total if isinstance(population.neuron, LIF) else total + bias).max())
+            first, end = p.target_channels or (0, channels)
+            total[first:end] += _worst_current(net, p, end - first)
+        if not isinstance(population.neuron, LIF):  # the bias of LIF is added to v, which saturates
+            bias = np.abs(population.neuron.arrays()["bias"].astype(np.float64))
+            total += bias.reshape(bias.shape[0], -1).max(axis=1) if bias.ndim else bias
+        bound = float(total.max())
         limit = 2**31 - 1 - (V_LIMIT if isinstance(population.neuron, IF) else 0)
         if bound > limit:
             raise net.error(
@@ -203,9 +222,12 @@ def accumulator_bounds(net: "Network") -> dict[str, int]:
     return bounds
 
 
-def _repeats(net: "Network", source: str, target: Neuron) -> int:
-    """Return how many largest events of `source` one integration of `target` can add up for each synapse."""
-    if isinstance(target, (IF, LIF)):
-        return 1
-    word = net.word_of(source)
-    return net.steps if word is None or word.code in ("current", "spikes") else 1
+def _worst_current(net: "Network", p: "Projection", channels: int) -> npt.NDArray[np.float64]:
+    """Return the largest magnitude of the currents of one projection, for each channel it reaches, or for all."""
+    reach = largest_sum(p.connection, net.populations[p.source].shape)
+    if isinstance(p.connection, (Dense, Sparse)):
+        reach = reach.reshape(channels, -1).max(axis=1)
+    word = net.word_of(p.source)
+    several = word is None or word.code in ("current", "spikes")  # events of significance 1 in every step
+    step_by_step = isinstance(net.populations[p.target].neuron, (IF, LIF))
+    return reach * net.largest_event(p.source) * (net.steps if several and not step_by_step else 1)

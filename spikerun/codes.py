@@ -6,7 +6,15 @@ Windows of different length end together: a code that needs fewer steps than the
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["decode", "encode", "keep_most_significant", "significance", "spike_count", "word_range", "word_steps"]
+__all__ = [
+    "decode",
+    "encode",
+    "keep_most_significant",
+    "significance",
+    "spike_count",
+    "word_range",
+    "word_steps",
+]
 
 IntArray = npt.NDArray[np.int64]
 

@@ -4,6 +4,7 @@ A connection turns the events of its source population, of shape (C, H, W) or (N
 Weights are int8; gains, which rescale whole channels, are int32.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -65,7 +66,7 @@ class Connection:
         """Return the number of target neurons that the connection reaches from a source of this shape."""
         shape = self.target_shape(source)
         assert shape is not None
-        return int(np.prod(shape))
+        return math.prod(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +80,8 @@ class Dense(Connection):
         object.__setattr__(self, "weight", _frozen("weight", self.weight, np.int8, 2))
 
     def target_shape(self, source: Shape) -> Shape | None:
-        if int(np.prod(source)) != self.weight.shape[0]:
-            raise NetworkError(f"weight has {self.weight.shape[0]} rows, its source {int(np.prod(source))} neurons")
+        if math.prod(source) != self.weight.shape[0]:
+            raise NetworkError(f"weight has {self.weight.shape[0]} rows, its source {math.prod(source)} neurons")
         return None
 
     def target_size(self, source: Shape) -> int:
@@ -115,8 +116,8 @@ class Sparse(Connection):
             raise NetworkError(f"indices must be in 0..{self.size - 1}, got {idx.min()}..{idx.max()}")
 
     def target_shape(self, source: Shape) -> Shape | None:
-        if int(np.prod(source)) != len(self.indptr) - 1:
-            raise NetworkError(f"indptr has {len(self.indptr) - 1} rows, its source {int(np.prod(source))} neurons")
+        if math.prod(source) != len(self.indptr) - 1:
+            raise NetworkError(f"indptr has {len(self.indptr) - 1} rows, its source {math.prod(source)} neurons")
         return None
 
     def target_size(self, source: Shape) -> int:
@@ -223,11 +224,9 @@ class Window(Connection):
 
     def target_shape(self, source: Shape) -> Shape:
         out = _windows("MaxPool", source, self.kernel, self.stride, self.padding, self.dilation)
-        axes = zip(source[1:], out, self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        for size, count, k, s, p, d in axes:
-            taps = np.arange(count)[:, None] * s - p + np.arange(k) * d
-            if not ((taps >= 0) & (taps < size)).any(axis=1).all():
-                raise NetworkError(f"MaxPool: a window of {self.kernel} lies wholly in the padding of {source}")
+        for size, p, d in zip(source[1:], self.padding, self.dilation, strict=True):
+            if p and d > size:  # then a window that begins in the padding can step over the whole image
+                raise NetworkError(f"MaxPool: dilation {self.dilation} with padding skips an image of {source[1:]}")
         return (source[0], *out)
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from spikerun.connections import Connection, Conv, Dense, Diagonal, Pair, Shape, Sparse, SumPool, Window
 
-__all__ = ["apply", "fan_out", "macs", "windows"]
+__all__ = ["apply", "fan_out", "largest_sum", "macs", "windows"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -20,48 +20,41 @@ def windows(
     ky, kx = kernel
     need_y, need_x = (ho - 1) * sy + (ky - 1) * dy + 1, (wo - 1) * sx + (kx - 1) * dx + 1
     padded = np.full((x.shape[0], need_y + py, need_x + px), fill, dtype=x.dtype)
-    image = x[:, : need_y, : need_x]
+    image = x[:, :need_y, :need_x]
     padded[:, py : py + image.shape[1], px : px + image.shape[2]] = image
     taps = [
-        padded[:, dy * j : dy * j + sy * ho : sy, dx * i : dx * i + sx * wo : sx]
-        for j in range(ky)
-        for i in range(kx)
+        padded[:, dy * j : dy * j + sy * ho : sy, dx * i : dx * i + sx * wo : sx] for j in range(ky) for i in range(kx)
     ]
     return np.stack(taps)
 
 
-def apply(connection: Connection, x: IntArray, magnitude: bool = False) -> IntArray:
-    """Return C(x), int64, for events `x` of the source's shape; with `magnitude`, |C|(x), for worst-case bounds."""
-
-    def weights(array: npt.NDArray[Any]) -> IntArray:
-        wide = array.astype(np.int64)
-        return np.abs(wide) if magnitude else wide
-
+def apply(connection: Connection, x: IntArray) -> IntArray:
+    """Return C(x), int64, for events `x` of the source's shape."""
     match connection:
         case Dense():
-            return x.ravel() @ weights(connection.weight)
+            return x.ravel() @ connection.weight.astype(np.int64)
         case Sparse():
             current = np.zeros(connection.size, dtype=np.int64)
             source = np.repeat(np.arange(x.size), np.diff(connection.indptr))
-            np.add.at(current, connection.indices, weights(connection.data) * x.ravel()[source])
+            np.add.at(current, connection.indices, connection.data * x.ravel()[source])
             return current
         case Conv():
-            return _conv(connection, x, weights(connection.weight))
+            return _conv(connection, x)
         case Diagonal():
-            return _per_channel(weights(connection.gain)) * x if x.ndim == 3 else weights(connection.gain) * x
+            return _per_channel(connection.gain, x.ndim) * x
         case SumPool():
             out = connection.target_shape(x.shape)[1:]
             taps = windows(x, (out[0], out[1]), connection.kernel, connection.stride, connection.padding, (1, 1), 0)
-            return _per_channel(weights(connection.gain)) * taps.sum(axis=0)
+            return _per_channel(connection.gain, x.ndim) * taps.sum(axis=0)
     raise TypeError(f"{type(connection).__name__} is not linear")
 
 
-def _per_channel(gain: IntArray) -> IntArray:
-    return gain.reshape(-1, 1, 1)
+def _per_channel(gain: npt.NDArray[np.int32], ndim: int) -> IntArray:
+    return gain.astype(np.int64).reshape((-1,) + (1,) * (ndim - 1))
 
 
-def _conv(conv: Conv, x: IntArray, weight: IntArray) -> IntArray:
-    out = conv.target_shape(x.shape)
+def _conv(conv: Conv, x: IntArray) -> IntArray:
+    weight, out = conv.weight.astype(np.int64), conv.target_shape(x.shape)
     taps = windows(x, (out[1], out[2]), conv.kernel, conv.stride, conv.padding, conv.dilation, 0)
     groups, per_group = conv.groups, weight.shape[0] // conv.groups
     taps = taps.reshape(taps.shape[0], groups, -1, *out[1:])  # (k, g, Cin/g, Ho, Wo)
@@ -84,7 +77,10 @@ def fan_out(connection: Connection, source: Shape) -> IntArray:
         case SumPool():
             per_window, covered = 1, _covered(source, connection, (1, 1))
         case Window():
-            per_window, covered = 0, np.zeros(source[1:], dtype=np.int64)  # comparisons are not synaptic operations
+            per_window, covered = (
+                0,
+                np.zeros(source[1:], dtype=np.int64),
+            )  # comparisons are not synaptic operations
         case _:
             raise TypeError(f"no fan-out is defined for {type(connection).__name__}")
     return np.broadcast_to(covered * per_window, source).astype(np.int64)
@@ -100,6 +96,26 @@ def _covered(source: Shape, connection: Conv | SumPool, dilation: Pair) -> IntAr
         size = source[1 + axis]
         counts.append(np.bincount(taps[(taps >= 0) & (taps < size)], minlength=size))
     return np.outer(counts[0], counts[1])
+
+
+def largest_sum(connection: Connection, source: Shape) -> npt.NDArray[np.float64]:
+    """Return, for each target neuron or channel, an upper bound of sum |weight|: float64, which cannot wrap.
+
+    Shape (targets,) for Dense and Sparse; (channels,) or () for the others, whose neurons share their weights.
+    """
+    match connection:
+        case Dense():
+            return np.abs(connection.weight, dtype=np.float64).sum(axis=0)
+        case Sparse():
+            return np.bincount(connection.indices, np.abs(connection.data, dtype=np.float64), connection.size)
+        case Conv():
+            return np.abs(connection.weight, dtype=np.float64).sum(axis=(1, 2, 3))
+        case Diagonal():
+            return np.abs(connection.gain, dtype=np.float64)
+        case SumPool():
+            covered = [min(k, n) for k, n in zip(connection.kernel, source[1:], strict=True)]
+            return np.abs(connection.gain, dtype=np.float64) * float(np.prod(covered))
+    raise TypeError(f"{type(connection).__name__} is not linear")
 
 
 def macs(connection: Connection, source: Shape) -> int:

@@ -1,5 +1,6 @@
 """The description of a spiking network: a graph of integer populations and projections, validated when built."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ class Population:
     @property
     def size(self) -> int:
         """Return the number of neurons."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return a parameter of shape (), (C,) or the population's, as one value for each neuron (`shape`)."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from spikerun.errors import NetworkError
 
-__all__ = ["CODES", "IF", "LIF", "KINDS", "FewSpikes", "Input", "MaxPool", "Neuron", "Readout"]
+__all__ = ["CODES", "IF", "KINDS", "LIF", "FewSpikes", "Input", "MaxPool", "Neuron", "Readout"]
 
 Int32Array = npt.NDArray[np.int32]
 
@@ -47,7 +47,8 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 def _check_word(bits: int, code: str, signed: bool) -> None:
     _require(
-        isinstance(bits, int) and 1 <= bits <= MAX_BITS, f"bits must be an integer 1..{MAX_BITS}, got {bits!r}"
+        isinstance(bits, int) and 1 <= bits <= MAX_BITS,
+        f"bits must be an integer 1..{MAX_BITS}, got {bits!r}",
     )
     _require(
         not (signed and code == "ttfs"),
@@ -154,7 +155,8 @@ class IF(Neuron):
         )
         _require(bool((self.v_min <= 0).all()), f"v_min must be <= 0, got {self.v_min.max()}")
         _require(
-            bool((np.abs(self.v_init.astype(np.int64)) <= V_LIMIT).all()), f"v_init must be within +-{V_LIMIT}"
+            bool((np.abs(self.v_init.astype(np.int64)) <= V_LIMIT).all()),
+            f"v_init must be within +-{V_LIMIT}",
         )
 
 
@@ -189,9 +191,7 @@ class LIF(Neuron):
             bool(((self.threshold >= 0) & (self.threshold < 2**17)).all()),
             f"threshold must be in 0..{2**17 - 1} (17 bits), got {self.threshold.min()}..{self.threshold.max()}",
         )
-        _require(
-            bool((np.abs(self.bias.astype(np.int64)) <= V_LIMIT).all()), f"bias must be within +-{V_LIMIT}"
-        )
+        _require(bool((np.abs(self.bias.astype(np.int64)) <= V_LIMIT).all()), f"bias must be within +-{V_LIMIT}")
         for name in ("du", "dv"):
             decay = getattr(self, name)
             _require(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.codes import decode, encode, keep_most_significant, spike_count, word_range
+from spikerun.codes import encode, keep_most_significant, word_range
 from spikerun.connections import Window
 from spikerun.errors import NetworkError
 from spikerun.linear import apply, windows
@@ -71,7 +71,9 @@ def send(population: Population, neuron: FewSpikes, state: State, g: int) -> Int
 
 def if_step(population: Population, neuron: IF, state: State, i: IntArray) -> IntArray:
     """Update integrate-and-fire membranes by one step; return the spikes."""
-    threshold, bias, v_min = (population.spread(a).astype(np.int64) for a in (neuron.threshold, neuron.bias, neuron.v_min))
+    threshold, bias, v_min = (
+        population.spread(a).astype(np.int64) for a in (neuron.threshold, neuron.bias, neuron.v_min)
+    )
     v = np.clip(state["v"] + i + bias, np.maximum(v_min, -V_LIMIT), V_LIMIT)
     s = (v >= threshold).astype(np.int64)
     state["v"] = v - threshold * s if neuron.reset == "subtract" else np.where(s, 0, v)
@@ -190,7 +192,10 @@ def blocked(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn
             events = np.zeros((net.steps, *population.shape), dtype=np.int64)
             membrane = np.zeros_like(events)
             for t in range(net.steps):
-                i = sum((_placed(net, p, turns[p.source].events[t]) for p in net.into(name)), np.zeros(population.shape, np.int64))
+                i = sum(
+                    (_placed(net, p, turns[p.source].events[t]) for p in net.into(name)),
+                    np.zeros(population.shape, np.int64),
+                )
                 events[t] = update(population, state, i, t)
                 membrane[t] = state["v"]
         turns[name] = _turn(net, name, events, membrane)

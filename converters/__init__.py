@@ -1,0 +1,4 @@
+"""Trained networks become spiking networks."""
+
+if __name__ != "spikerun.converters":
+    raise ImportError("import spikerun.converters instead")

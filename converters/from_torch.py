@@ -1,0 +1,203 @@
+"""A torch module becomes a float graph by torch.export: functional calls are seen, and control flow is refused.
+
+The only file that reads torch's graphs. All operators that cannot be converted are collected before it stops.
+"""
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from operator import getitem
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikerun.converters.graph import Graph, Input, Node, Origin, Shape
+from spikerun.converters.rules import Call, Refusal, Value, advice_for, find
+from spikerun.errors import ConversionError
+
+__all__ = ["read"]
+
+# Two samples: with one, an operator that drops axes of length 1 would take the batch for one of them.
+BATCH = 2
+
+
+def read(model: nn.Module, shape: Shape) -> Graph:
+    """Return the float graph of `model` in inference mode for samples of `shape` (C, H, W) or (N,)."""
+    was_training = model.training
+    model.eval()
+    try:
+        _check_parameters(model)
+        program = _export(model, shape)
+    finally:
+        model.train(was_training)
+    return _Reader(program).graph()
+
+
+def _check_parameters(model: nn.Module) -> None:
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ConversionError(
+                f"'{name}' of the model holds NaN or infinity: the training diverged, or the weights file is broken. "
+                "Load weights of which the ANN itself gives finite results."
+            )
+
+
+def _export(model: nn.Module, shape: Shape) -> Any:
+    parameter = next(model.parameters(), torch.zeros(()))
+    sample = torch.zeros((BATCH, *shape), dtype=parameter.dtype, device=parameter.device)
+    try:
+        with torch.no_grad(), _quiet():
+            # no decomposition, but in-place operators become ordinary ones
+            return torch.export.export(model, (sample,)).run_decompositions({})
+    except Exception as error:  # torch raises whatever the user's forward and its own tracers raise
+        raise ConversionError(_failure(model, shape, error)) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what torch's tracer prints about its own workings; errors are raised, not printed."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def _failure(model: nn.Module, shape: Shape, error: Exception) -> str:
+    name = type(model).__name__
+    text = str(error).strip()
+    place = re.findall(r'File "([^"]+)", line (\d+), in \w+\n\s*(.*)', text)
+    at = f" At {place[-1][0]}:{place[-1][1]}: {place[-1][2].strip()}." if place else ""
+    first = text.split("\n")[0]
+    if any(word in text for word in ("data-dependent", "control flow", "dynamic control")):
+        return (
+            f"torch.export cannot trace {name}: its forward decides by the values of the data ({first}).{at} "
+            "A spiking network does the same work for every sample: write the forward without such branches."
+        )
+    return (
+        f"torch.export cannot trace {name} with a batch of shape {(BATCH, *shape)}: {type(error).__name__}: {first}.{at} "
+        "Check that the model's forward takes one such batch, then that torch.export.export(model, (batch,)) works."
+    )
+
+
+class _Reader:
+    """Walks an exported program node by node."""
+
+    def __init__(self, program: Any) -> None:
+        self.program = program
+        self.nodes: dict[str, Node] = {}
+        self.constants: dict[str, torch.Tensor] = {}
+        self.aliases: dict[str, str] = {}  # getitem(batch_norm, 0) is batch_norm
+        self.complaints: list[str] = []
+
+    def graph(self) -> Graph:
+        signature = self.program.graph_signature
+        names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        held = {**dict(self.program.state_dict), **dict(self.program.constants)}
+        lifted = getattr(signature, "inputs_to_lifted_tensor_constants", {})
+        for placeholder, target in {**names, **lifted}.items():
+            self.constants[placeholder] = held[target].detach()
+        wanted = self._live()
+        for node in self.program.graph.nodes:
+            if node.op == "placeholder" and node.name in signature.user_inputs:
+                self.nodes[node.name] = Node(node.name, Input(), (), _shape(node), Origin("input"))
+            elif node.op == "call_function" and node.name in wanted:
+                self._call(node)
+        if self.complaints:
+            count = len(self.complaints)
+            what = "an operator that is" if count == 1 else f"{count} operators that are"
+            raise ConversionError(f"the model has {what} not converted:\n" + "\n".join(f"  - {c}" for c in self.complaints))
+        return self._finished(signature)
+
+    def _finished(self, signature: Any) -> Graph:
+        if len(signature.user_outputs) != 1:
+            raise ConversionError(
+                f"the model returns {len(signature.user_outputs)} values; a network has one readout: return the logits only"
+            )
+        output = self.aliases.get(signature.user_outputs[0], signature.user_outputs[0])
+        if output not in self.nodes or isinstance(self.nodes[output].op, Input):
+            raise ConversionError("the model's result does not depend on its input through any layer: nothing to convert")
+        return Graph(self.nodes, output)
+
+    def _live(self) -> set[str]:
+        """Return the nodes that the result depends on."""
+        output = next(n for n in self.program.graph.nodes if n.op == "output")
+        found: set[str] = set()
+        queue = [output]
+        while queue:
+            for node in queue.pop().all_input_nodes:
+                if node.name not in found:
+                    found.add(node.name)
+                    queue.append(node)
+        return found
+
+    def _call(self, node: Any) -> None:
+        sources = [n.name for n in node.all_input_nodes]
+        if node.target is getitem and node.args[1] == 0:
+            self.aliases[node.name] = self.aliases.get(sources[0], sources[0])
+            return
+        if sources and all(name in self.constants for name in sources):
+            self.constants[node.name] = _computed(node, self.constants)
+            return
+        operator = str(node.target)
+        origin = _origin(node, operator)
+        found = find(operator)
+        # What follows an operator that was refused is still read, so that all complaints come at once.
+        shape = _shape(node)
+        if found is None:
+            self._refuse(node, origin, advice_for(operator))
+            return
+        try:
+            op, inputs = found(Call(operator, self._arguments(node), shape, BATCH))
+            self.nodes[node.name] = Node(node.name, op, inputs, shape, origin)
+        except Refusal as refusal:
+            self._refuse(node, origin, str(refusal))
+
+    def _refuse(self, node: Any, origin: Origin, advice: str) -> None:
+        self.complaints.append(f"{origin}. {advice[0].upper()}{advice[1:]}.")
+
+    def _arguments(self, node: Any) -> Mapping[str, Any]:
+        schema = node.target._schema.arguments
+        given = {**dict(zip((a.name for a in schema), node.args, strict=False)), **node.kwargs}
+        return {a.name: self._argument(given.get(a.name, a.default_value)) for a in schema}
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, torch.fx.Node):
+            if value.name in self.constants:
+                return self.constants[value.name].detach().cpu().to(torch.float64).numpy()
+            return Value(self.aliases.get(value.name, value.name), _shape(value))
+        if isinstance(value, (list, tuple)):
+            return [self._argument(item) for item in value]
+        return value
+
+
+def _computed(node: Any, constants: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return what an operator of constants gives: weights that the model derives from its parameters."""
+    args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: constants[n.name])  # type: ignore[attr-defined]
+    with torch.no_grad():
+        result = node.target(*args, **kwargs)
+    return result  # type: ignore[no-any-return]
+
+
+def _shape(node: Any) -> Shape:
+    value = node.meta.get("val")
+    value = value[0] if isinstance(value, (tuple, list)) else value
+    return tuple(int(n) for n in value.shape[1:]) if hasattr(value, "shape") else ()
+
+
+def _origin(node: Any, operator: str) -> Origin:
+    """Return the place in the user's code: the innermost frame that is not torch's own."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    module = stack[-1][0] if stack else ""
+    frames = re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n\s*([^\n]*)', node.meta.get("stack_trace") or "")
+    own = [frame for frame in frames if "/torch/" not in frame[0].replace("\\", "/")] or frames
+    file, line, code = own[-1] if own else ("", "", "")
+    return Origin(operator, module, f"{file}:{line}" if file else "", code.strip())
+
+

@@ -1,0 +1,23 @@
+"""Batch norm with running statistics: a scale and a shift for each channel."""
+
+import numpy as np
+
+from spikerun.converters.graph import Affine, Op
+from spikerun.converters.rules.registry import Call, Refusal, rule
+
+
+@rule("aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default")
+def batch_norm(call: Call) -> tuple[Op, tuple[str, ...]]:
+    """BatchNorm1d, BatchNorm2d: folded into the weights."""
+    mean, variance = call.constant("running_mean"), call.constant("running_var")
+    if mean is None or variance is None or call.arguments.get("training", False):
+        raise Refusal("it uses the statistics of the batch; train with track_running_stats=True")
+    if (variance < 0).any():
+        raise Refusal("its running_var is negative: the weights file is broken")
+    x = call.value("input")
+    if len(x.shape) not in (1, 3):
+        raise Refusal(f"it acts on values of shape {x.shape}; only (C,) and (C, H, W) are converted")
+    gamma, beta = call.constant("weight"), call.constant("bias")
+    scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + call.arguments["eps"])
+    shift = (0.0 if beta is None else beta) - mean * scale
+    return Affine(scale, shift), (x.name,)

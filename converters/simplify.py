@@ -1,0 +1,53 @@
+"""Rewrites of the float graph that change no value: what does nothing goes, and rectifiers move before pools."""
+
+from dataclasses import replace
+
+from spikerun.converters.graph import Flatten, Graph, Identity, MaxPool, Node, Relu
+
+__all__ = ["simplify"]
+
+
+def simplify(graph: Graph) -> Graph:
+    """Return an equal graph without identities, in which no rectifier follows a max pool or a flattening."""
+    graph = _without_identities(graph)
+    while (pair := _late_rectifier(graph)) is not None:
+        graph = _swapped(graph, *pair)
+    return graph
+
+
+def _without_identities(graph: Graph) -> Graph:
+    alias: dict[str, str] = {}
+    nodes: dict[str, Node] = {}
+    for node in graph.nodes.values():
+        inputs = tuple(alias.get(name, name) for name in node.inputs)
+        if isinstance(node.op, Identity):
+            alias[node.name] = inputs[0]
+        else:
+            nodes[node.name] = replace(node, inputs=inputs)
+    return Graph(nodes, alias.get(graph.output, graph.output))
+
+
+def _late_rectifier(graph: Graph) -> tuple[Node, Node] | None:
+    """Return (mover, rectifier): a max pool or flattening whose only reader is a rectifier that commutes with it."""
+    consumers = graph.consumers()
+    for node in graph.nodes.values():
+        if not isinstance(node.op, Relu):
+            continue
+        before = graph.nodes[node.inputs[0]]
+        if isinstance(before.op, (MaxPool, Flatten)) and len(consumers[before.name]) == 1:
+            return before, node
+    return None
+
+
+def _swapped(graph: Graph, mover: Node, rectifier: Node) -> Graph:
+    """Return the graph with `rectifier(mover(x))` written as `mover(rectifier(x))`; the names keep their places."""
+    source = graph.nodes[mover.inputs[0]]
+    nodes: dict[str, Node] = {}
+    for node in graph.nodes.values():
+        if node.name == mover.name:
+            nodes[node.name] = replace(rectifier, name=mover.name, inputs=mover.inputs, shape=source.shape)
+        elif node.name == rectifier.name:
+            nodes[node.name] = replace(mover, name=rectifier.name, inputs=(mover.name,), shape=rectifier.shape)
+        else:
+            nodes[node.name] = node
+    return Graph(nodes, graph.output)

@@ -1,0 +1,41 @@
+"""The quantised ANN, evaluated plainly: integer sums, one floor division, one clip. What the spikes must equal.
+
+It walks the quantised layers, not the network, and knows nothing of spikes; sums are exact in float64 below 2^53.
+"""
+
+import numpy as np
+
+from spikerun.codes import word_range
+from spikerun.converters import forward
+from spikerun.converters.graph import Array
+from spikerun.converters.layers import InputLayer, PoolLayer
+from spikerun.converters.quantise import Quantised
+
+__all__ = ["evaluate", "logits"]
+
+
+def evaluate(quantised: Quantised, samples: Array) -> dict[str, Array]:
+    """Return the integers (int64, batch first) of every population for `samples`; the readout's are its accumulators."""
+    values: dict[str, Array] = {}
+    for layer in quantised.layers:
+        if isinstance(layer, InputLayer):
+            values[layer.name] = samples.astype(np.float64)
+        elif isinstance(layer, PoolLayer):
+            geometry = (layer.kernel, layer.stride, layer.padding, layer.dilation)
+            values[layer.name] = forward.max_pool(values[layer.source], *geometry)
+        else:
+            v = forward.accumulate([(t, t.map) for t in layer.terms], values, layer.shape)
+            v += forward.spread(layer.bias, layer.shape)
+            if layer.kind != "readout":
+                low, high = word_range(layer.bits, layer.signed)
+                v = np.clip(np.floor_divide(v, forward.spread(layer.threshold, layer.shape)), low, high)
+            values[layer.name] = v
+    return {name: value.astype(np.int64) for name, value in values.items()}
+
+
+def logits(quantised: Quantised, samples: Array) -> Array:
+    """Return the scaled readout (batch, classes), float32."""
+    readout = quantised.layers[-1]
+    scale: Array = readout.scale.astype(np.float32)  # type: ignore[union-attr]
+    v = evaluate(quantised, samples)[readout.name].reshape(len(samples), len(scale), -1)
+    return (v.astype(np.float32) * scale[:, None]).reshape(len(samples), -1)

@@ -1,8 +1,80 @@
-"""Run neural networks as spikes, with the same bits on every target."""
+"""Run neural networks as spikes, with the same bits on every target.
 
+    import spikerun as sr
+    net = sr.load("model.snn")          # validated, nothing executed
+    session = sr.Session(net)           # made ready for this machine
+    result = session.run(images)        # integers (batch, C, H, W) -> result.logits, .classes, .activity
+
+Importing this package loads neither torch nor anything else that is slow: names are looked up when they are used.
+"""
+
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 # In a checkout the sub-packages lie beside this folder and not in it; in a wheel they lie in it.
 _checkout = Path(__file__).resolve().parent.parent
 if not (Path(__file__).resolve().parent / "kernels").is_dir() and (_checkout / "kernels").is_dir():
     __path__.append(str(_checkout))
+
+if TYPE_CHECKING:
+    from spikerun.activity import Activity
+    from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+    from spikerun.errors import SpikerunError
+    from spikerun.file import load, save
+    from spikerun.network import Network, Population, Projection
+    from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
+    from spikerun.session import Result, Session
+    from spikerun.stream import Reading, Spike, Stream
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "IF",
+    "LIF",
+    "Activity",
+    "Conv",
+    "Dense",
+    "Diagonal",
+    "FewSpikes",
+    "Input",
+    "MaxPool",
+    "Network",
+    "Population",
+    "Projection",
+    "Reading",
+    "Readout",
+    "Result",
+    "Session",
+    "Sparse",
+    "Spike",
+    "SpikerunError",
+    "Stream",
+    "SumPool",
+    "Window",
+    "__version__",
+    "load",
+    "save",
+]
+
+_HOMES = {
+    "activity": ("Activity",),
+    "connections": ("Conv", "Dense", "Diagonal", "Sparse", "SumPool", "Window"),
+    "errors": ("SpikerunError",),
+    "file": ("load", "save"),
+    "network": ("Network", "Population", "Projection"),
+    "neurons": ("IF", "LIF", "FewSpikes", "Input", "MaxPool", "Readout"),
+    "session": ("Result", "Session"),
+    "stream": ("Reading", "Spike", "Stream"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'spikerun' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"spikerun.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

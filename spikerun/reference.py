@@ -16,11 +16,12 @@ import numpy.typing as npt
 from spikerun.codes import encode, keep_most_significant, word_range
 from spikerun.connections import Window
 from spikerun.errors import NetworkError
+from spikerun.inputs import events as events_of
 from spikerun.linear import apply, windows
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes, Input, MaxPool, Readout
 
-__all__ = ["Stepper", "Turn", "blocked", "encode_input", "stepped"]
+__all__ = ["Stepper", "Turn", "blocked", "stepped"]
 
 IntArray = npt.NDArray[np.int64]
 State = dict[str, IntArray]
@@ -138,26 +139,6 @@ def compare(target: Population, window: Window, state: State, x: IntArray, g: in
 # --- one frame, population by population ---------------------------------------------------------------------------
 
 
-def encode_input(net: Network, name: str, values: npt.ArrayLike) -> IntArray:
-    """Return the events (W, *shape) of an input: of a frame of integers, or, for code `spikes`, the events themselves.
-
-    Raises NetworkError for values that do not fit.
-    """
-    population = net.populations[name]
-    neuron = population.neuron
-    assert isinstance(neuron, Input)
-    array = np.asarray(values)
-    expected = (net.steps, *population.shape) if neuron.code == "spikes" else population.shape
-    if array.shape != expected or array.dtype.kind not in "biu":
-        raise NetworkError(f"input '{name}' takes integers of shape {expected}, got {array.dtype} {array.shape}")
-    low, high = word_range(neuron.bits, neuron.signed)
-    if array.size and (array.min() < low or array.max() > high):
-        raise NetworkError(f"input '{name}' takes values in {low}..{high}, got {array.min()}..{array.max()}")
-    if neuron.code == "spikes":
-        return array.astype(np.int64)
-    return encode(array, neuron.code, neuron.bits, neuron.signed, net.steps)
-
-
 def blocked(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn]:
     """Run one frame, each population taking its whole window at once; needs a network without delays.
 
@@ -171,7 +152,7 @@ def blocked(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn
         state = initial_state(population)
         membrane: IntArray | None = None
         if isinstance(neuron, Input):
-            events = encode_input(net, name, inputs[name])
+            events = events_of(net, name, np.asarray(inputs[name]), batch=False)
         elif isinstance(neuron, (FewSpikes, Readout)):
             membrane = population.spread(neuron.bias).astype(np.int64)
             for p in net.into(name):
@@ -320,7 +301,7 @@ class Stepper:
 
 def stepped(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn]:
     """Run one frame step by step from rest; return the same as `blocked`, for networks with delays too."""
-    given = {name: encode_input(net, name, inputs[name]) for name in net.inputs}
+    given = {name: events_of(net, name, np.asarray(inputs[name]), batch=False) for name in net.inputs}
     stepper, w = Stepper(net), net.steps
     sent: dict[str, list[IntArray]] = {name: [] for name in net.populations}
     membranes: dict[str, list[IntArray]] = {name: [] for name in net.populations}

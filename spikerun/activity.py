@@ -1,0 +1,68 @@
+"""What a run cost: spikes and synaptic operations, counted for every population."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.linear import macs
+from spikerun.network import Network
+from spikerun.neurons import Input, Readout
+
+__all__ = ["Activity", "PopulationActivity", "network_macs"]
+
+
+@dataclass(frozen=True)
+class PopulationActivity:
+    """Totals over all samples of a run. synops: spikes times the synapses that each one reaches."""
+
+    kind: str
+    neurons: int
+    spikes: int
+    synops: int
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Spikes and synaptic operations of `samples` samples, by population.
+
+    The spikes of an input in code `bits` are the set bits of its integers. Comparisons of max pooling are no synaptic
+    operations; the spikes that it passes on are spikes of its population.
+    """
+
+    samples: int
+    populations: dict[str, PopulationActivity]
+    macs: int
+
+    @staticmethod
+    def of(net: Network, samples: int, counted: Mapping[str, npt.NDArray[np.int64]]) -> "Activity":
+        """Return the activity from [spikes, synaptic operations] of each population that sends any."""
+        totals = {name: counted.get(name, np.zeros(2, np.int64)) for name in net.populations}
+        populations = {
+            name: PopulationActivity(p.neuron.kind, p.size, int(totals[name][0]), int(totals[name][1]))
+            for name, p in net.populations.items()
+        }
+        return Activity(samples, populations, network_macs(net))
+
+    @property
+    def spikes_per_neuron(self) -> float:
+        """Return the mean number of spikes that a neuron sends for one sample (inputs and readouts left out)."""
+        inner = [p for p in self.populations.values() if p.kind not in (Input.kind, Readout.kind)]
+        neurons = sum(p.neurons for p in inner)
+        return sum(p.spikes for p in inner) / (neurons * self.samples) if neurons and self.samples else 0.0
+
+    @property
+    def synops_per_sample(self) -> float:
+        """Return the mean number of synaptic operations for one sample, those of the input included."""
+        return sum(p.synops for p in self.populations.values()) / self.samples if self.samples else 0.0
+
+    @property
+    def synops_per_mac(self) -> float:
+        """Return synaptic operations over the multiply-accumulates of the same layers run densely."""
+        return self.synops_per_sample / self.macs if self.macs else 0.0
+
+
+def network_macs(net: Network) -> int:
+    """Return the multiply-accumulates that an ANN with the same layers needs for one sample."""
+    return sum(macs(p.connection, net.populations[p.source].shape) for p in net.projections)

@@ -1,0 +1,141 @@
+"""Golden vectors: what the reference computes for some samples, as checksums that firmware can compare."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.edge.mcu import emit
+from spikerun.edge.mcu.cgen import NOTICE, Model
+from spikerun.edge.mcu.layout import Layout
+from spikerun.edge.target import Frames
+from spikerun.errors import DataError
+from spikerun.network import Network
+from spikerun.neurons import Input, Readout
+from spikerun.reference import blocked
+
+__all__ = ["Golden", "crc_membrane", "crc_words", "frames_of", "make", "random_frames", "source"]
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """Samples and what the reference makes of them.
+
+    frames: uint8 (samples, frame bytes); outputs: int32 (samples, outputs); checksums: uint32 (samples, populations,
+    2), of membrane and words, 0 where there is none; tables: uint32, of each constant array.
+    """
+
+    frames: npt.NDArray[np.uint8]
+    outputs: npt.NDArray[np.int32]
+    checksums: npt.NDArray[np.uint32]
+    tables: npt.NDArray[np.uint32]
+
+
+def frames_of(net: Network, samples: Frames) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the samples by input, checked: integers (samples, *shape) within the range of the input's words."""
+    given: Mapping[str, npt.NDArray[Any]]
+    if isinstance(samples, Mapping):
+        given = samples
+    elif len(net.inputs) == 1:
+        given = {net.inputs[0]: np.asarray(samples)}
+    else:
+        raise DataError(f"the network has the inputs {', '.join(net.inputs)}: give samples for each by name")
+    if set(given) != set(net.inputs):
+        raise DataError(f"samples are for {', '.join(given) or 'nothing'}, the inputs are {', '.join(net.inputs)}")
+    counts = {len(array) for array in given.values()}
+    if len(counts) != 1 or counts == {0}:
+        raise DataError(f"samples must be at least one, and equally many for each input; got {sorted(counts)}")
+    return {name: _checked(net, name, np.asarray(array)) for name, array in given.items()}
+
+
+def _checked(net: Network, name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    shape, neuron = net.populations[name].shape, net.populations[name].neuron
+    assert isinstance(neuron, Input)
+    if array.dtype.kind not in "biu" or array.shape[1:] != shape:
+        raise DataError(f"input '{name}' takes integers of shape (samples, {str(shape)[1:]}, got {array.dtype} {array.shape}")
+    low = -(2 ** (neuron.bits - 1)) if neuron.signed else 0
+    high = low + 2**neuron.bits - 1
+    if array.min() < low or array.max() > high:
+        raise DataError(f"input '{name}' takes values in {low}..{high}, got {array.min()}..{array.max()}")
+    return array.astype(np.int64)
+
+
+def random_frames(net: Network, count: int, seed: int = 0) -> dict[str, npt.NDArray[np.int64]]:
+    """Return random samples over the whole range of each input; every other one is sparse."""
+    rng = np.random.default_rng(seed)
+    frames = {}
+    for name in net.inputs:
+        neuron = net.populations[name].neuron
+        assert isinstance(neuron, Input)
+        low = -(2 ** (neuron.bits - 1)) if neuron.signed else 0
+        values = rng.integers(low, low + 2**neuron.bits, (count, *net.populations[name].shape))
+        keep = rng.random(values.shape) < np.where(np.arange(count) % 2, 0.2, 1.0).reshape(-1, *[1] * (values.ndim - 1))
+        frames[name] = np.where(keep, values, 0)
+    return frames
+
+
+def make(model: Model, samples: Frames) -> Golden:
+    """Run the samples through the reference."""
+    layout, net = model.layout, model.layout.net
+    given = frames_of(net, samples)
+    count = len(next(iter(given.values())))
+    frames = np.concatenate([given[name].reshape(count, -1) for name in layout.frames], axis=1)
+    outputs = np.zeros((count, layout.output_count), np.int32)
+    checksums = np.zeros((count, len(layout.order), 2), np.uint32)
+    for k in range(count):
+        outputs[k], checksums[k] = _sample(layout, {name: array[k] for name, array in given.items()})
+    tables = np.array([zlib.crc32(values.tobytes()) for values in model.arrays.values()], np.uint32)
+    return Golden((frames & 0xFF).astype(np.uint8), outputs, checksums, tables)
+
+
+def _sample(
+    layout: Layout, frame: Mapping[str, npt.NDArray[np.int64]]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint32]]:
+    turns = blocked(layout.net, frame)
+    results = []
+    for name in layout.outputs:
+        turn, readout = turns[name], isinstance(layout.net.populations[name].neuron, Readout)
+        value = turn.membrane if readout else turn.word
+        assert value is not None
+        results.append(value.ravel())
+    sums = np.zeros((len(layout.order), 2), np.uint32)
+    for k, name in enumerate(layout.order):
+        membrane = turns[name].membrane
+        sums[k, 0] = 0 if membrane is None else crc_membrane(membrane)
+        sums[k, 1] = crc_words(turns[name].word) if name in layout.words else 0
+    return np.concatenate(results).astype(np.int32), sums
+
+
+def crc_membrane(membrane: npt.NDArray[np.integer[Any]]) -> int:
+    """Return the CRC-32 of membranes in C order, each as four bytes, least significant first."""
+    return zlib.crc32(np.ascontiguousarray(membrane, dtype="<i4").tobytes())
+
+
+def crc_words(words: npt.NDArray[np.integer[Any]]) -> int:
+    """Return the CRC-32 of words in C order, each as one byte."""
+    return zlib.crc32((np.ascontiguousarray(words) & 0xFF).astype(np.uint8).tobytes())
+
+
+def source(layout: Layout, golden: Golden) -> str:
+    """Return `golden.c`."""
+    names = "\n".join(f"    {emit.string(name)}," for name in layout.order)
+    return f"""{NOTICE}#include "golden.h"
+
+const int32_t golden_samples = {len(golden.frames)};
+
+const char* const golden_names[MODEL_POPULATIONS] = {{
+{names}
+}};
+
+{emit.array("golden_frames", golden.frames, static=False)}
+
+{emit.array("golden_outputs", golden.outputs, static=False)}
+
+/* of membrane and words of each population of each sample */
+{emit.array("golden_checksums", golden.checksums, static=False)}
+
+{emit.array("golden_tables", golden.tables, static=False)}
+"""

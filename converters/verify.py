@@ -8,10 +8,10 @@ import numpy as np
 from spikerun.codes import word_range
 from spikerun.converters import forward
 from spikerun.converters.graph import Array
-from spikerun.converters.layers import InputLayer, PoolLayer
+from spikerun.converters.layers import InputLayer, Layers, PoolLayer
 from spikerun.converters.quantise import Quantised
 
-__all__ = ["evaluate", "logits"]
+__all__ = ["evaluate", "logits", "real_logits"]
 
 
 def evaluate(quantised: Quantised, samples: Array) -> dict[str, Array]:
@@ -39,3 +39,18 @@ def logits(quantised: Quantised, samples: Array) -> Array:
     scale: Array = readout.scale.astype(np.float32)  # type: ignore[union-attr]
     v = evaluate(quantised, samples)[readout.name].reshape(len(samples), len(scale), -1)
     return (v.astype(np.float32) * scale[:, None]).reshape(len(samples), -1)
+
+
+def real_logits(layers: Layers, samples: Array) -> Array:
+    """Return what the layers compute in real numbers, before any quantisation (batch, classes), float64."""
+    values: dict[str, Array] = {}
+    for layer in layers.all:
+        if isinstance(layer, InputLayer):
+            values[layer.name] = samples.astype(np.float64)
+        elif isinstance(layer, PoolLayer):
+            geometry = (layer.kernel, layer.stride, layer.padding, layer.dilation)
+            values[layer.name] = forward.max_pool(values[layer.source], *geometry)
+        else:
+            z = forward.accumulate([(t, t.map) for t in layer.terms], values, layer.shape) + layer.bias
+            values[layer.name] = np.clip(z, 0, layer.bound) if layer.kind == "relu" else z
+    return values[layers.readout.name].reshape(len(samples), -1)

@@ -1,0 +1,195 @@
+"""What a conversion says about itself: operators, layers, accuracy, cost; as JSON and as text."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from spikerun.console import table
+from spikerun.converters.quantise import Quantised
+from spikerun.network import Network
+
+__all__ = ["SCHEMA", "Accuracy", "Conversion", "LayerReport", "OperatorReport", "Report", "SweepRow"]
+
+SCHEMA = "spikerun.convert/1"
+Z_95 = 1.96
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """ANN and SNN on the same labelled samples; percent, and points of a percent.
+
+    standard_error: of the drop, paired: only samples on which one is right and the other wrong matter.
+    """
+
+    samples: int
+    ann: float
+    snn: float
+    agreement: float
+    standard_error: float
+
+    @property
+    def drop(self) -> float:
+        """Return the points lost by the conversion; negative where the SNN is better."""
+        return self.ann - self.snn
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Return the 95 % interval of the drop."""
+        return self.drop - Z_95 * self.standard_error, self.drop + Z_95 * self.standard_error
+
+
+@dataclass(frozen=True)
+class OperatorReport:
+    """An operator of the model that was converted, and where it stands."""
+
+    operator: str
+    module: str
+    line: str
+    code: str
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """A population: its words, how well they stand for the ANN's values, and what it sends.
+
+    signal_to_noise: dB, of the words' values against the ANN's on held-out calibration samples; None where there is
+    nothing to compare. bound: the largest magnitude of its accumulator in the worst case. spikes, synops: means for one
+    sample; None without evaluation.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    bits: int
+    code: str
+    steps_chosen: str
+    threshold: tuple[int, int] | None
+    bound: int
+    signal_to_noise: float | None
+    spikes: float | None = None
+    synops: float | None = None
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """What the network is like with `steps` bits."""
+
+    steps: int
+    accuracy: Accuracy
+    spikes_per_neuron: float
+    synops_per_mac: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is known of a conversion. Percentages are percent; costs are means for one sample."""
+
+    steps: int
+    window: int
+    code: str
+    input_code: str
+    calibration_samples: int
+    macs: int
+    operators: tuple[OperatorReport, ...]
+    layers: tuple[LayerReport, ...]
+    accuracy: Accuracy | None = None
+    spikes_per_neuron: float | None = None
+    synops_per_sample: float | None = None
+    sweep: tuple[SweepRow, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def synops_per_mac(self) -> float | None:
+        """Return synaptic operations over the ANN's multiply-accumulates."""
+        if self.synops_per_sample is None or not self.macs:
+            return None
+        return self.synops_per_sample / self.macs
+
+    def with_notes(self, *notes: str) -> "Report":
+        """Return the report with further remarks."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON's own types."""
+        result: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
+        result["synops_per_mac"] = self.synops_per_mac
+        result["ann_accuracy"] = self.accuracy.ann if self.accuracy else None
+        result["snn_accuracy"] = self.accuracy.snn if self.accuracy else None
+        result["agreement"] = self.accuracy.agreement if self.accuracy else None
+        if self.accuracy:
+            result["accuracy"] |= {"drop": self.accuracy.drop, "drop_95": list(self.accuracy.bounds)}
+        return result
+
+    def as_text(self) -> str:
+        """Return the report as plain text."""
+        parts = [self._summary(), self._layer_table()]
+        if self.sweep:
+            parts.append(self._sweep_table())
+        parts.append(self._operator_table())
+        parts += [f"note: {note}" for note in self.notes]
+        return "\n\n".join(parts) + "\n"
+
+    def _summary(self) -> str:
+        lines = [
+            f"T = {self.steps} bits in code '{self.code}', window {self.window} steps, input in code '{self.input_code}'",
+            f"calibrated on {self.calibration_samples} samples",
+        ]
+        if self.accuracy:
+            a = self.accuracy
+            low, high = a.bounds
+            lines += [
+                f"accuracy on {a.samples} samples: ANN {a.ann:.2f} %, SNN {a.snn:.2f} %, drop {a.drop:+.2f} points "
+                f"(95 %: {low:+.2f} to {high:+.2f}), same class {a.agreement:.2f} %",
+            ]
+        if self.synops_per_sample is not None:
+            lines.append(
+                f"one sample: {self.synops_per_sample:,.0f} synaptic operations against {self.macs:,} MACs of the ANN "
+                f"(ratio {self.synops_per_mac or 0:.3f}), {self.spikes_per_neuron or 0:.3f} spikes a neuron"
+            )
+        return "\n".join(lines)
+
+    def _layer_table(self) -> str:
+        header = ["population", "kind", "shape", "bits", "threshold", "step by", "SNR dB", "spikes", "synops"]
+        rows = [
+            [
+                layer.name,
+                layer.kind,
+                "x".join(map(str, layer.shape)),
+                f"{layer.bits} {layer.code}" if layer.bits else "-",
+                "-" if layer.threshold is None else f"{layer.threshold[0]}..{layer.threshold[1]}",
+                layer.steps_chosen or "-",
+                "-" if layer.signal_to_noise is None else f"{layer.signal_to_noise:.1f}",
+                "-" if layer.spikes is None else f"{layer.spikes:,.1f}",
+                "-" if layer.synops is None else f"{layer.synops:,.0f}",
+            ]
+            for layer in self.layers
+        ]
+        return table(header, rows, right=(6, 7, 8))
+
+    def _sweep_table(self) -> str:
+        header = ["T", "SNN %", "drop", "95 %", "same class %", "spikes/neuron", "synops/MAC"]
+        rows = [
+            [
+                row.steps,
+                f"{row.accuracy.snn:.2f}",
+                f"{row.accuracy.drop:+.2f}",
+                "{:+.2f} to {:+.2f}".format(*row.accuracy.bounds),
+                f"{row.accuracy.agreement:.2f}",
+                f"{row.spikes_per_neuron:.3f}",
+                f"{row.synops_per_mac:.3f}",
+            ]
+            for row in self.sweep
+        ]
+        return table(header, rows, right=range(7))
+
+    def _operator_table(self) -> str:
+        rows = [[op.operator, op.module or "-", op.line or "-", op.code] for op in self.operators]
+        return table(["operator converted", "module", "line", "code"], rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """The spiking network, what is known of it, and the integers that it was built from."""
+
+    network: Network
+    report: Report
+    quantised: Quantised

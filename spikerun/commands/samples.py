@@ -1,0 +1,47 @@
+"""The options that name a network and the data it meets, and what they mean: shared by run and bench."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy.typing as npt
+import typer
+
+from spikerun.datasets import Dataset, load
+from spikerun.errors import DataError, UsageError
+from spikerun.network import Network
+
+__all__ = ["DataOption", "NetworkArgument", "SplitOption", "ThreadsOption", "fitted", "loaded"]
+
+NetworkArgument = Annotated[Path, typer.Argument(metavar="NETWORK", help="A .snn file.")]
+DataOption = Annotated[
+    str, typer.Option("--data", metavar="NAME", help="A data set (see spikerun datasets), or an .npz file of yours.")
+]
+SplitOption = Annotated[str, typer.Option("--split", help="Which part of the data set: test or train.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Default: $SPIKERUN_NUM_THREADS, or the physical cores.")
+]
+
+
+def loaded(data: str, folder: Path | None, split: str, limit: int | None) -> Dataset:
+    """Return a data set by name or path."""
+    if split not in ("test", "train"):
+        raise UsageError(f"--split must be test or train, got '{split}'")
+    dataset = load(data, folder, split=split, limit=limit)
+    if not len(dataset.samples):
+        raise DataError(f"data set '{data}' has no samples in its split '{split}'")
+    return dataset
+
+
+def fitted(net: Network, dataset: Dataset) -> npt.NDArray[Any]:
+    """Return the samples in the shape of the network's input. Raises DataError where they do not fit."""
+    if len(net.inputs) != 1:
+        raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one input")
+    shape = net.populations[net.inputs[0]].shape
+    if dataset.samples.shape[1:] == shape:
+        return dataset.samples
+    if len(shape) == 1 and dataset.samples[0].size == shape[0]:
+        return dataset.samples.reshape(len(dataset.samples), -1)
+    raise DataError(
+        f"data set '{dataset.name}' has samples of shape {dataset.samples.shape[1:]}, "
+        f"the input '{net.inputs[0]}' of the network takes {shape}"
+    )

@@ -1,0 +1,8 @@
+if __name__ != "spikerun.kernels":
+    raise ImportError("import spikerun.kernels instead")
+
+"""Arrays in, arrays out: the arithmetic of spikerun, without knowledge of networks."""
+
+from .cpu.native import Linear, Program, Workspace
+
+__all__ = ["Linear", "Program", "Workspace"]

@@ -1,0 +1,75 @@
+// Linear: the map of one projection. Inputs are event values (spikes times significance), outputs are sums.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "common.hpp"
+#include "geometry.hpp"
+
+namespace spikerun {
+
+// One active input: where its row of weights begins, and its value.
+struct Event {
+    uint32_t row;
+    int32_t value;
+};
+
+// Memory that a kernel needs while it runs; one per thread, as large as the largest `scratch_events`.
+struct Scratch {
+    std::vector<Event> events;
+    void reserve(size_t count) {
+        if (events.size() < count) events.resize(count);
+    }
+};
+
+// acc[j] += sum over i of weight(i, j) * x[i], modulo 2^32. Both kernels give the same bits.
+class Linear {
+  public:
+    virtual ~Linear() = default;
+    Linear(const Linear&) = delete;
+    Linear& operator=(const Linear&) = delete;
+
+    // Visits the inputs that are not zero.
+    virtual void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept = 0;
+    // Visits all inputs and never asks whether one is zero.
+    virtual void apply_dense(const int16_t* x, int32_t* acc) const noexcept = 0;
+    // How many events the scratch memory of apply_event must hold.
+    virtual size_t scratch_events() const noexcept = 0;
+    // Memory held by the weights.
+    virtual size_t bytes() const noexcept = 0;
+
+    size_t n_in() const noexcept { return n_in_; }
+    size_t n_out() const noexcept { return n_out_; }
+
+  protected:
+    Linear(size_t n_in, size_t n_out) : n_in_(n_in), n_out_(n_out) {}
+
+  private:
+    size_t n_in_;
+    size_t n_out_;
+};
+
+using LinearPointer = std::shared_ptr<Linear>;
+
+// weight[n_in][n_out].
+LinearPointer make_dense(std::vector<int8_t> weight, int64_t n_in, int64_t n_out);
+
+// Compressed rows; a row is a source. indptr[n_in + 1], indices[nnz] < n_out, data[nnz].
+LinearPointer make_sparse(std::vector<int64_t> indptr, std::vector<int32_t> indices, std::vector<int8_t> data,
+                          int64_t n_out);
+
+// weight[kernel.h][kernel.w][in.c / groups][cout], written to channels [offset, offset + cout) of the target.
+LinearPointer make_conv(std::vector<int8_t> weight, int64_t cout, const Geometry& geometry, int64_t groups,
+                        int64_t channel_offset);
+
+// acc[target_index[i]] += gain[i] * x[i].
+LinearPointer make_diagonal(std::vector<int32_t> gain, std::vector<int32_t> target_index, int64_t n_out);
+
+// acc[oy][ox][offset + c] += gain[c] * (sum of x[.][.][c] over the window); outside the image counts as 0.
+LinearPointer make_sum_pool(std::vector<int32_t> gain, const Geometry& geometry, int64_t channel_offset);
+
+// How many of x[0..n) are not zero.
+size_t count_nonzero(const int16_t* x, size_t n) noexcept;
+
+}  // namespace spikerun

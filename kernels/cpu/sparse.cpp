@@ -1,0 +1,87 @@
+// Sparse projections: by source for events, and transposed, by target, for the dense kernel.
+#include <utility>
+
+#include "linear.hpp"
+#include "rows.hpp"
+
+namespace spikerun {
+
+namespace {
+
+struct Rows {
+    std::vector<int64_t> begin;
+    std::vector<int32_t> index;
+    std::vector<int8_t> weight;
+    size_t bytes() const { return begin.size() * sizeof(int64_t) + index.size() * sizeof(int32_t) + weight.size(); }
+};
+
+Rows transposed(const Rows& rows, size_t n_out) {
+    Rows result{std::vector<int64_t>(n_out + 1, 0), std::vector<int32_t>(rows.index.size()),
+                std::vector<int8_t>(rows.index.size())};
+    for (const int32_t target : rows.index) ++result.begin[static_cast<size_t>(target) + 1];
+    for (size_t o = 0; o < n_out; ++o) result.begin[o + 1] += result.begin[o];
+    std::vector<int64_t> next(result.begin.begin(), result.begin.end() - 1);
+    for (size_t i = 0; i + 1 < rows.begin.size(); ++i) {
+        for (int64_t k = rows.begin[i]; k < rows.begin[i + 1]; ++k) {
+            const auto from = static_cast<size_t>(k);
+            const auto to = static_cast<size_t>(next[static_cast<size_t>(rows.index[from])]++);
+            result.index[to] = static_cast<int32_t>(i);
+            result.weight[to] = rows.weight[from];
+        }
+    }
+    return result;
+}
+
+class Sparse final : public Linear {
+  public:
+    Sparse(Rows rows, size_t n_out)
+        : Linear(rows.begin.size() - 1, n_out), by_source_(std::move(rows)), by_target_(transposed(by_source_, n_out)) {}
+
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+        Event* const events = scratch.events.data();
+        const size_t count = collect_events(x, n_in(), 1, events);
+        for (size_t e = 0; e < count; ++e) {
+            const size_t i = events[e].row;
+            for (auto k = begin(by_source_, i); k < begin(by_source_, i + 1); ++k) {
+                int32_t& sum = acc[by_source_.index[k]];
+                sum = wrapping_add(sum, events[e].value * by_source_.weight[k]);
+            }
+        }
+    }
+
+    void apply_dense(const int16_t* x, int32_t* acc) const noexcept override {
+        for (size_t o = 0; o < n_out(); ++o) {
+            int32_t sum = acc[o];
+            for (auto k = begin(by_target_, o); k < begin(by_target_, o + 1); ++k)
+                sum = wrapping_add(sum, x[by_target_.index[k]] * by_target_.weight[k]);
+            acc[o] = sum;
+        }
+    }
+
+    size_t scratch_events() const noexcept override { return n_in(); }
+    size_t bytes() const noexcept override { return by_source_.bytes() + by_target_.bytes(); }
+
+  private:
+    static size_t begin(const Rows& rows, size_t i) { return static_cast<size_t>(rows.begin[i]); }
+
+    Rows by_source_;
+    Rows by_target_;
+};
+
+}  // namespace
+
+LinearPointer make_sparse(std::vector<int64_t> indptr, std::vector<int32_t> indices, std::vector<int8_t> data,
+                          int64_t n_out) {
+    require(n_out >= 1 && n_out <= max_size, "n_out", "expected 1.." + std::to_string(max_size));
+    require(indptr.size() >= 2 && indptr.size() - 1 <= static_cast<size_t>(max_size), "indptr",
+            "expected n_in + 1 entries");
+    require(indices.size() == data.size(), "data", "expected as many entries as in indices");
+    require(indptr.front() == 0, "indptr", "must begin with 0");
+    for (size_t i = 0; i + 1 < indptr.size(); ++i) require(indptr[i] <= indptr[i + 1], "indptr", "must not decrease");
+    require(static_cast<size_t>(indptr.back()) == indices.size(), "indptr", "must end with the number of indices");
+    for (const int32_t target : indices) require(target >= 0 && target < n_out, "indices", "outside 0..n_out-1");
+    return std::make_shared<Sparse>(Rows{std::move(indptr), std::move(indices), std::move(data)},
+                                    static_cast<size_t>(n_out));
+}
+
+}  // namespace spikerun

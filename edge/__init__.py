@@ -20,9 +20,7 @@ ENTRY_POINT_GROUP = "spikerun.targets"
 
 TABLE: Mapping[str, TargetSpec] = MappingProxyType(
     {
-        "host": TargetSpec(
-            "host", "portable C99 for this computer, with its C compiler", "spikerun.edge.mcu:target"
-        ),
+        "host": TargetSpec("host", "portable C99 for this computer, with its C compiler", "spikerun.edge.mcu:target"),
         "generic-cortex-m4": TargetSpec(
             "generic-cortex-m4",
             "C99 for any Cortex-M4F, run in QEMU (mps2-an386) or Unicorn",
@@ -37,7 +35,7 @@ def targets() -> dict[str, TargetSpec]:
     found = dict(TABLE)
     for name, entry in _entries().items():
         if name in found:
-            raise TargetError(f"target '{name}' exists already; {entry.value} of {ENTRY_POINT_GROUP} needs another name")
+            raise TargetError(f"target '{name}' exists already: {entry.value} needs another name")
         spec = entry.load()
         if not isinstance(spec, TargetSpec) or spec.name != name:
             raise TargetError(

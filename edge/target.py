@@ -58,7 +58,10 @@ class Bundle:
 class Target(Protocol):
     """A target: it knows its tools, judges whether a network fits, and makes bundles."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Return the name in the table."""
+        ...
 
     def tools(self) -> list[Tool]:
         """Return the tools that running a bundle takes; alternatives share a purpose."""
@@ -68,8 +71,8 @@ class Target(Protocol):
         """Return the memory report of the network on this target, with `fits` and `advice`."""
         ...
 
-    def deploy(self, net: Network, out: Path, samples: Frames, **options: Any) -> Bundle:
-        """Write a bundle to the folder `out`."""
+    def deploy(self, net: Network, out: Path, samples: Frames | int, **options: Any) -> Bundle:
+        """Write a bundle to the folder `out`; a number means so many random samples."""
         ...
 
 

@@ -11,7 +11,12 @@ from spikerun.errors import TargetError, unknown_name
 __all__ = ["Board", "Region", "boards", "load"]
 
 FOLDER = Path(__file__).parent / "boards"
-SECTIONS = {"gcc": {"prefix", "flags"}, "zig": {"flags"}, "qemu": {"machine", "instructions_per_tick"}, "unicorn": {"model"}}
+SECTIONS = {
+    "gcc": {"prefix", "flags"},
+    "zig": {"flags"},
+    "qemu": {"machine", "instructions_per_tick"},
+    "unicorn": {"model"},
+}
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[st
     except subprocess.TimeoutExpired as error:
         raise TargetError(f"compiling '{bundle}' with {toolchain} took more than {TIMEOUT} s") from error
     if done.returncode != 0:
-        raise TargetError(f"'{bundle}' does not compile with {toolchain}:\n{(done.stderr or done.stdout).strip()[:4000]}")
+        said = (done.stderr or done.stdout).strip()[:4000]
+        raise TargetError(f"'{bundle}' does not compile with {toolchain}:\n{said}")
     return out
 
 

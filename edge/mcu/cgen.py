@@ -1,6 +1,6 @@
 """From a network to `model.h` and `model.c`: constant tables, and one straight line of calls of the runtime."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,12 @@ class Model:
             for symbol, table in group.items()
             for key, values in table.arrays.items()
         }
+
+    @property
+    def classified(self) -> str | None:
+        """Return the output that `model_classify` looks at: the first readout, if there is one."""
+        net = self.layout.net
+        return next((name for name in net.outputs if isinstance(net.populations[name].neuron, Readout)), None)
 
     @property
     def state_bytes(self) -> int:
@@ -98,14 +104,11 @@ def header(model: Model) -> str:
     inputs = "\n".join(
         f" *   byte {offset}: input {_describe(net, name)}" for name, (offset, _) in layout.frames.items()
     )
-    outputs = "\n".join(
-        f" *   {offset}: {_describe(net, name)}" for name, (offset, _) in layout.outputs.items()
-    )
-    classify = _classified(net)
+    outputs = "\n".join(f" *   {offset}: {_describe(net, name)}" for name, (offset, _) in layout.outputs.items())
     declaration = (
-        f"\n/* The class with the largest result of {emit.comment(classify)[3:-3]}; the first of equals. */\n"
+        f"\n/* The class that '{model.classified}' finds: its largest result, the first of equals. */\n"
         "int32_t model_classify(const int32_t* out);\n"
-        if classify
+        if model.classified
         else ""
     )
     return f"""{NOTICE}#ifndef MODEL_H
@@ -149,7 +152,7 @@ typedef struct {{
     const void* data;
     size_t bytes;
 }} model_table;
-extern const model_table model_tables[MODEL_TABLES];
+extern const model_table model_tables[];
 
 #ifdef __cplusplus
 }}
@@ -166,13 +169,13 @@ def source(model: Model) -> str:
         parts.append(emit.comment(_describe(model.layout.net, name)))
         parts.extend(_definition(symbol, table) for symbol, table in model.tables[name].items())
     listing = "\n".join(f"    {{{symbol}, sizeof {symbol}}}," for symbol in model.arrays)
-    parts.append(f"const model_table model_tables[MODEL_TABLES] = {{\n{listing}\n}};")
+    parts.append(f"const model_table model_tables[] = {{\n{listing or '    {NULL, 0},'}\n}};")
     parts.append(_trace(model))
     parts.append(
         "spikerun_status model_run(model_state* state, const uint8_t* frame, int32_t* out) {\n"
         "    return model_trace(state, frame, out, NULL);\n}"
     )
-    parts.append(_classify(model.layout))
+    parts.append(_classify(model))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -249,34 +252,27 @@ def _read(model: Model, name: str) -> list[str]:
     return [f"spikerun_read_words({_words(layout, name)}, {count}, {sign}, out + {offset});"]
 
 
-def _classified(net: Network) -> str | None:
-    """Return the output that says the class: the first readout."""
-    return next((name for name in net.outputs if isinstance(net.populations[name].neuron, Readout)), None)
-
-
-def _classify(layout: Layout) -> str:
+def _classify(model: Model) -> str:
     """Return the function that picks the class; only scales that differ between classes need floating point."""
-    name = _classified(layout.net)
+    name, layout = model.classified, model.layout
     if name is None:
         return ""
     offset, count = layout.outputs[name]
     neuron = layout.net.populations[name].neuron
     assert isinstance(neuron, Readout)
     population = layout.net.populations[name]
-    value: Callable[[str], str] = lambda i: f"out[{offset} + {i}]"  # noqa: E731
-    kind, table = "int32_t", ""
+    kind, table, scale = "int32_t", "", ""
     if (neuron.scale != neuron.scale.flat[0]).any():
         scales = population.spread(neuron.scale).ravel()
         numbers = ", ".join(f"{float(s).hex()}f" for s in scales)
         table = f"    static const float scale[{count}] = {{{numbers}}};\n"
-        value = lambda i: f"(float)out[{offset} + {i}] * scale[{i}]"  # noqa: E731
-        kind = "float"
+        kind, scale = "float", " * scale[i]"
     return f"""int32_t model_classify(const int32_t* out) {{
-{table}    {kind} best = {value("0")};
+{table}    {kind} best = 0;
     int32_t index = 0;
-    for (int32_t i = 1; i < {count}; i++) {{
-        const {kind} score = {value("i")};
-        if (score > best) {{
+    for (int32_t i = 0; i < {count}; i++) {{
+        const {kind} score = ({kind})out[{offset} + i]{scale};
+        if (i == 0 || score > best) {{
             best = score;
             index = i;
         }}

@@ -97,7 +97,8 @@ def deploy(
         values = _values(memory, done, count)
         values["files"] = sorted(str(p.relative_to(made)) for p in made.rglob("*") if p.is_file())
         values["files"] += ["report.json", "report.md"]
-        write_all(made, {"report.md": documents.report_text(memory, values), "report.json": json.dumps(values, indent=2)})
+        text = documents.report_text(memory, values)
+        write_all(made, {"report.md": text, "report.json": json.dumps(values, indent=2)})
         place(made, out)
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -198,7 +199,7 @@ def _values(memory: MemoryReport, done: RunReport | None, samples: int) -> dict[
     flash, ram = memory.tables + CODE_BYTES, memory.ram - STACK_BYTES + stack
     if done is not None and done.flash_bytes is not None and done.ram_bytes is not None:
         flash, ram = done.flash_bytes - memory.golden, done.ram_bytes + stack
-    counted = done is not None and done.instructions is not None
+    counts = None if done is None else done.instructions
     return {
         "schema": SCHEMA,
         "target": memory.board.name,
@@ -217,5 +218,5 @@ def _values(memory: MemoryReport, done: RunReport | None, samples: int) -> dict[
         "mismatches": list(done.mismatches) if done else [],
         "emulator": done.emulator if done else None,
         "toolchain": done.toolchain if done else None,
-        "instructions_per_inference": int(np.median(done.instructions)) if counted and done else None,
+        "instructions_per_inference": None if counts is None else int(np.percentile(counts, 50)),
     }

@@ -53,7 +53,7 @@ def integer(value: int, dtype: str) -> str:
 
 
 def array(name: str, values: npt.NDArray[np.generic], static: bool = True) -> str:
-    """Return the definition of a constant array, flat; an empty one gets one element, since C has no empty arrays.
+    """Return the definition of a constant array, flat; C has no empty ones.
 
     >>> print(array("w", np.array([[1, -2], [3, 4]], np.int8)))
     static const int8_t w[4] = {
@@ -61,7 +61,7 @@ def array(name: str, values: npt.NDArray[np.generic], static: bool = True) -> st
     };
     """
     dtype = values.dtype.name
-    flat = values.ravel().tolist() or [0]
+    flat = values.ravel().tolist()
     text = ", ".join(integer(value, dtype) for value in flat) + ","
     lines = textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
     return f"{'static ' if static else ''}const {C_TYPES[dtype]} {name}[{len(flat)}] = {{\n{lines}\n}};"

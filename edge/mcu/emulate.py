@@ -1,5 +1,6 @@
 """Run the self-test of a bundle: in QEMU, in Unicorn, or on the computer at hand; and read what it prints."""
 
+import importlib
 import struct
 import subprocess
 from dataclasses import dataclass, field
@@ -88,11 +89,10 @@ def _qemu(executable: Path, board: Board) -> list[str]:
 
 def _unicorn(executable: Path, board: Board, timeout: float) -> tuple[str, int]:
     """Load an executable into Unicorn and serve its semihosting calls; return what it printed, and its exit code."""
-    import unicorn
-    from unicorn import arm_const
-
+    unicorn: Any = importlib.import_module("unicorn")
+    arm_const: Any = importlib.import_module("unicorn.arm_const")
     assert board.flash is not None and board.ram is not None
-    machine: Any = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+    machine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
     machine.ctl_set_cpu_model(getattr(arm_const, board.unicorn["model"]))
     for origin, size in ((board.flash.origin, board.flash.bytes), (board.ram.origin, board.ram.bytes), PERIPHERALS):
         machine.mem_map(origin, size)

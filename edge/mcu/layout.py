@@ -116,11 +116,7 @@ def plan(net: Network) -> Layout:
     """Return the plan of a network's memory."""
     require_supported(net)
     order = tuple(name for name in net.order if not isinstance(net.populations[name].neuron, Input))
-    views = {
-        name: _view(net, name)
-        for name in order
-        if isinstance(net.populations[name].neuron, (FewSpikes, Readout))
-    }
+    views = {name: _view(net, name) for name in order if isinstance(net.populations[name].neuron, (FewSpikes, Readout))}
     return Layout(
         net,
         order,

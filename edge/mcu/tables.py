@@ -1,4 +1,4 @@
-"""From connections and neurons to the constant tables of the runtime's kernels (`runtime/spikerun.h` says what they mean)."""
+"""From connections and neurons to the constant tables of the kernels; `runtime/spikerun.h` says what they mean."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -148,10 +148,15 @@ def _sparse(p: Projection, sparse: Sparse, places: npt.NDArray[np.int64], negati
         )
     arrays = {
         "starts": sparse.indptr.astype(np.uint32),
-        "targets": targets.astype(np.uint16),
-        "weights": sparse.data,
+        "targets": _filled(targets.astype(np.uint16)),
+        "weights": _filled(sparse.data),
     }
     return Table("spikerun_sparse", {"inputs": len(sparse.indptr) - 1, "sign": negative}, arrays)
+
+
+def _filled(array: Array) -> Array:
+    """Return the array, or one zero instead of none: C has no empty arrays."""
+    return array if array.size else np.zeros(1, array.dtype)
 
 
 def _pairs(**pairs: tuple[int, int]) -> dict[str, int]:
@@ -169,9 +174,7 @@ def _image(connection: Connection, source: tuple[int, ...]) -> tuple[int, int, i
     return target[0], target[1], target[2]
 
 
-def _conv(
-    p: Projection, conv: Conv, source: tuple[int, ...], places: npt.NDArray[np.int64], negative: int
-) -> Table:
+def _conv(p: Projection, conv: Conv, source: tuple[int, ...], places: npt.NDArray[np.int64], negative: int) -> Table:
     """Weights as [source channel][row][column, reversed][target channel of the group]."""
     channels, height, width = _image(conv, source)
     offset, channel, pitch = _strides(p, places.reshape(channels, -1))

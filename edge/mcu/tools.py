@@ -9,7 +9,7 @@ from spikerun.edge.mcu.board import Board
 from spikerun.edge.target import Tool
 from spikerun.errors import TargetError, unknown_name
 
-__all__ = ["choose_emulator", "choose_toolchain", "compiler", "missing", "tools"]
+__all__ = ["choose_emulator", "choose_toolchain", "compiler", "tools"]
 
 APT_GCC = "apt-get install gcc-arm-none-eabi"
 APT_QEMU = "apt-get install qemu-system-arm"
@@ -21,7 +21,10 @@ def tools(board: Board) -> list[Tool]:
     """Return the tools for a board; one for each purpose is enough."""
     if board.is_host:
         found = host_compiler()
-        return [Tool("cc", "compiler", found and found[0], "apt-get install gcc"), _module("ziglang", "compiler")]
+        return [
+            Tool("cc", "compiler", found[0] if found else None, "apt-get install gcc"),
+            _module("ziglang", "compiler"),
+        ]
     gcc = f"{board.gcc['prefix']}gcc"
     return [
         Tool(gcc, "compiler", shutil.which(gcc), APT_GCC),
@@ -34,15 +37,6 @@ def tools(board: Board) -> list[Tool]:
 def _module(name: str, purpose: str) -> Tool:
     found = importlib.util.find_spec(name)
     return Tool(name, purpose, found.origin if found else None, PIP)
-
-
-def missing(board: Board) -> list[str]:
-    """Return, for each purpose that no tool serves, what to install; empty if the board can be run."""
-    return [
-        f"no {purpose}: " + " or ".join(t.install for t in tools(board) if t.purpose == purpose)
-        for purpose in dict.fromkeys(tool.purpose for tool in tools(board))
-        if not any(tool.path for tool in tools(board) if tool.purpose == purpose)
-    ]
 
 
 def host_compiler() -> list[str] | None:

@@ -46,12 +46,15 @@ typedef struct {
 } vector_table;
 
 extern const vector_table port_vectors;
-__attribute__((section(".vectors"), used)) const vector_table port_vectors = {
-    port_stack_top,
-    {port_reset, fault, fault, fault, fault, fault, NULL, NULL, NULL, NULL, fault, fault, NULL, fault, fault}};
+__attribute__((section(".vectors"), used))
+const vector_table port_vectors = {port_stack_top,
+                                   {port_reset, fault, fault, fault, fault, fault, NULL, NULL, NULL, NULL,
+                                    fault, fault, NULL, fault, fault}};
 
 /* The hardware has loaded the stack pointer from the first vector. */
-void port_reset(void) { port_start(); }
+void port_reset(void) {
+    port_start();
+}
 
 void port_start(void) {
     const uint32_t* from = port_data_load;
@@ -76,10 +79,14 @@ void port_start(void) {
     stop((uint32_t)main());
 }
 
-void port_print(const char* text) { semihost(SYS_WRITE0, text); }
+void port_print(const char* text) {
+    semihost(SYS_WRITE0, text);
+}
 
 /* SysTick counts 24 bits down: good for differences of up to 16 million cycles. */
-uint32_t port_ticks(void) { return SYSTICK_TOP - SYSTICK_VALUE; }
+uint32_t port_ticks(void) {
+    return SYSTICK_TOP - SYSTICK_VALUE;
+}
 
 /* The paint of port_start shows how deep the stack has been. */
 uint32_t port_stack_used(void) {

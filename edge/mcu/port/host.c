@@ -2,8 +2,14 @@
 
 #include "port.h"
 
-void port_print(const char* text) { fputs(text, stdout); }
+void port_print(const char* text) {
+    fputs(text, stdout);
+}
 
-uint32_t port_ticks(void) { return 0; }
+uint32_t port_ticks(void) {
+    return 0;
+}
 
-uint32_t port_stack_used(void) { return 0; }
+uint32_t port_stack_used(void) {
+    return 0;
+}

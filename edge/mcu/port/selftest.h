@@ -4,7 +4,8 @@
 
 #include "model.h"
 
-/* What the self-test needs of the machine: where its lines go, a counter of time, the depth of the stack (or NULL). */
+/* What the self-test needs of the machine: where its lines go, a counter of time, the depth of the stack (or
+ * NULL). */
 typedef struct {
     void (*print)(const char* text);
     uint32_t (*ticks)(void);

@@ -1,17 +1,20 @@
 /* spikerun runtime: few-spikes networks of integers, event by event.
  *
- * C99, freestanding: needs <stdint.h> and <stddef.h> only. No heap, no recursion, no variable length array, no state
- * of its own: every function works on the memory that it is given and may be called from several threads at once.
+ * C99, freestanding: needs <stdint.h> and <stddef.h> only. No heap, no recursion, no variable length array,
+ * no state of its own: every function works on the memory that it is given and may be called from several
+ * threads at once.
  *
- * Words. All T spikes of a neuron travel as one byte, the integer that the spikes stand for; a neuron whose word is 0
- * is silent and costs one comparison. Words of a population lie in C order: channel, row, column. Unsigned words are
- * 0 .. 2^T - 1, signed ones -2^(T-1) .. 2^(T-1) - 1 in two's complement (then `sign` is 0x80, else 0).
+ * Words. All T spikes of a neuron travel as one byte, the integer that the spikes stand for; a neuron whose
+ * word is 0 is silent and costs one comparison. Words of a population lie in C order: channel, row, column.
+ * Unsigned words are 0 .. 2^T - 1, signed ones -2^(T-1) .. 2^(T-1) - 1 in two's complement (then `sign` is
+ * 0x80, else 0).
  *
- * Membranes are int32_t and lie channels last: row, column, channel; neurons without an image have one row and column.
- * The generator has proved from the weights that no membrane can overflow, so no function here checks for it.
+ * Membranes are int32_t and lie channels last: row, column, channel; neurons without an image have one row
+ * and column. The generator has proved from the weights that no membrane can overflow, so no function here
+ * checks for it.
  *
- * Geometry is int32_t throughout; `offset` is the first membrane that a connection reaches (channel concatenation) and
- * `pitch` the distance between two pixels, which is the number of channels of the target.
+ * Geometry is int32_t throughout; `offset` is the first membrane that a connection reaches (channel
+ * concatenation) and `pitch` the distance between two pixels, which is the number of channels of the target.
  */
 #ifndef SPIKERUN_H
 #define SPIKERUN_H
@@ -48,8 +51,8 @@ typedef struct {
     int32_t inputs, runs, run, pitch, offset, sign;
 } spikerun_dense;
 
-/* Cross-correlation, zero padding. weights: [source channel][kernel row][kernel column, reversed][target channel of the
- * group], so that one spike adds runs that are contiguous in weights and membranes. */
+/* Cross-correlation, zero padding. weights: [source channel][kernel row][kernel column, reversed][target
+ * channel of the group], so that one spike adds runs that are contiguous in weights and membranes. */
 typedef struct {
     const int8_t* weights;
     int32_t groups, source_channels, source_height, source_width; /* source_channels: of one group */
@@ -87,8 +90,8 @@ typedef struct {
     int32_t sign;
 } spikerun_max_pool;
 
-/* A few-spikes neuron: word = clip(floor(membrane / threshold)) to `bits` bits, of which only the max_spikes most
- * significant are kept. threshold << bits must fit int32_t. */
+/* A few-spikes neuron: word = clip(floor(membrane / threshold)) to `bits` bits, of which only the max_spikes
+ * most significant are kept. threshold << bits must fit int32_t. */
 typedef struct {
     spikerun_shape shape;
     spikerun_parameter threshold;
@@ -118,15 +121,16 @@ spikerun_status spikerun_check_words(const uint8_t* words, int32_t count, int32_
 /* At most this many rows of weights are added in one pass over the membranes. */
 #define SPIKERUN_ROWS 4
 /* sum[i] += values[0] * rows[0][i] + ... for i < length; 1 <= count <= SPIKERUN_ROWS, |values| <= 255. */
-void spikerun_add_rows(int32_t* sum, int32_t length, const int8_t* const* rows, const int32_t* values, int32_t count);
+void spikerun_add_rows(int32_t* sum, int32_t length, const int8_t* const* rows, const int32_t* values,
+                       int32_t count);
 
 /* CRC-32 (IEEE 802.3, as in zlib). Start with 0; the result of one call continues in the next. */
 uint32_t spikerun_crc32(uint32_t crc, const void* data, size_t bytes);
 /* CRC-32 of the membranes in C order, each as four bytes, least significant first. */
 uint32_t spikerun_crc32_membrane(const spikerun_shape* shape, const int32_t* membrane);
 
-/* Called after each population, with what it computed: tests look at it, firmware passes NULL. A pointer is NULL where
- * the population has no membrane, or no words; `count` is the number of words. */
+/* Called after each population, with what it computed: tests look at it, firmware passes NULL. A pointer is
+ * NULL where the population has no membrane, or no words; `count` is the number of words. */
 typedef struct {
     void (*population)(void* context, int32_t index, const spikerun_shape* shape, const int32_t* membrane,
                        const uint8_t* words, int32_t count);

@@ -16,8 +16,10 @@ static void add_taps(const spikes* group, int32_t first, int32_t length, int32_t
     spikerun_add_rows(membrane, length, rows, group->values, group->count);
 }
 
-/* The kernel columns lie reversed, so tap `j` of a row adds to the pixel at x + padding - (kernel - 1 - j) * dilation. */
-static void add_row(const spikerun_conv* self, const spikes* group, int32_t x, int32_t first, int32_t* membrane) {
+/* The kernel columns lie reversed, so tap `j` of a row adds to the pixel at x + padding - (kernel - 1 - j) *
+ * dilation. */
+static void add_row(const spikerun_conv* self, const spikes* group, int32_t x, int32_t first,
+                    int32_t* membrane) {
     const int32_t channels = self->target_channels;
     const int32_t left = x + self->padding_x - (self->kernel_width - 1) * self->dilation_x;
     if (self->stride_x == 1 && self->dilation_x == 1 && channels == self->pitch) {
@@ -25,7 +27,8 @@ static void add_row(const spikerun_conv* self, const spikes* group, int32_t x, i
         const int32_t room = self->target_width - left;
         const int32_t end = self->kernel_width < room ? self->kernel_width : room;
         if (begin < end) {
-            add_taps(group, first + begin * channels, (end - begin) * channels, membrane + (left + begin) * channels);
+            add_taps(group, first + begin * channels, (end - begin) * channels,
+                     membrane + (left + begin) * channels);
         }
         return;
     }
@@ -84,7 +87,8 @@ void spikerun_conv_add(const spikerun_conv* self, const uint8_t* words, int32_t*
         const uint8_t* word = words + group * group_words;
         for (int32_t y = 0; y < self->source_height; y++) {
             for (int32_t x = 0; x < self->source_width; x++) {
-                pixel(self, word++, self->weights + group * group_weights, y, x, membrane + group * self->target_channels);
+                pixel(self, word++, self->weights + group * group_weights, y, x,
+                      membrane + group * self->target_channels);
             }
         }
     }

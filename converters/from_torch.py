@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from operator import getitem
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ __all__ = ["read"]
 
 # Two samples: with one, an operator that drops axes of length 1 would take the batch for one of them.
 BATCH = 2
+TORCH_FOLDER = str(Path(torch.__file__).parent)
+FRAME = re.compile(r'File "([^"]+)", line (\d+), in [^\n]*\n\s*([^\n]*)')
 
 
 def read(model: nn.Module, shape: Shape) -> Graph:
@@ -72,7 +75,7 @@ def _quiet() -> Iterator[None]:
 def _failure(model: nn.Module, shape: Shape, error: Exception) -> str:
     name = type(model).__name__
     text = str(error).strip()
-    place = re.findall(r'File "([^"]+)", line (\d+), in \w+\n\s*(.*)', text)
+    place = FRAME.findall(text)
     at = f" At {place[-1][0]}:{place[-1][1]}: {place[-1][2].strip()}." if place else ""
     first = text.split("\n")[0]
     if any(word in text for word in ("data-dependent", "control flow", "dynamic control")):
@@ -192,12 +195,14 @@ def _shape(node: Any) -> Shape:
 
 
 def _origin(node: Any, operator: str) -> Origin:
-    """Return the place in the user's code: the innermost frame that is not torch's own."""
+    """Return the place in the user's code: the innermost frame that is not torch's own, where there is one."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     module = stack[-1][0] if stack else ""
-    frames = re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n\s*([^\n]*)', node.meta.get("stack_trace") or "")
-    own = [frame for frame in frames if "/torch/" not in frame[0].replace("\\", "/")] or frames
-    file, line, code = own[-1] if own else ("", "", "")
-    return Origin(operator, module, f"{file}:{line}" if file else "", code.strip())
-
-
+    frames = FRAME.findall(node.meta.get("stack_trace") or "")
+    if not frames:
+        return Origin(operator, module)
+    own = [frame for frame in frames if not frame[0].startswith(TORCH_FOLDER)]
+    file, line, code = (own or frames)[-1]
+    if not own:  # a Sequential: all of the forward is torch's
+        file = f"torch{file.removeprefix(TORCH_FOLDER)}"
+    return Origin(operator, module, f"{file}:{line}", code.strip())

@@ -108,7 +108,7 @@ class Report:
         """Return the report with further remarks."""
         return replace(self, notes=(*self.notes, *notes))
 
-    def as_json(self) -> dict[str, Any]:
+    def json(self) -> dict[str, Any]:
         """Return the report as JSON's own types."""
         result: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
         result["synops_per_mac"] = self.synops_per_mac
@@ -119,16 +119,17 @@ class Report:
             result["accuracy"] |= {"drop": self.accuracy.drop, "drop_95": list(self.accuracy.bounds)}
         return result
 
-    def as_text(self) -> str:
+    def text(self) -> str:
         """Return the report as plain text."""
-        parts = [self._summary(), self._layer_table()]
+        parts = [self.summary(), self._layer_table()]
         if self.sweep:
             parts.append(self._sweep_table())
         parts.append(self._operator_table())
         parts += [f"note: {note}" for note in self.notes]
         return "\n\n".join(parts) + "\n"
 
-    def _summary(self) -> str:
+    def summary(self) -> str:
+        """Return what matters in a few lines."""
         lines = [
             f"T = {self.steps} bits in code '{self.code}', window {self.window} steps, input in code '{self.input_code}'",
             f"calibrated on {self.calibration_samples} samples",

@@ -1,0 +1,118 @@
+"""The user's own model: a Python file with a function that builds it, and a file of weights. Nothing is unpickled."""
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikerun.errors import ConversionError, UsageError, unknown_name
+
+__all__ = ["load_model", "load_weights"]
+
+SHOWN = 4  # names of a long list that a message holds
+
+
+def load_model(where: str, weights: Path | None = None) -> nn.Module:
+    """Return the module that `file.py:function` builds, with the weights of a file, in inference mode.
+
+    The file is executed: it is the user's own code.
+    """
+    name, colon, function = where.rpartition(":")
+    if not colon or not name.endswith(".py") or not function.isidentifier():
+        raise UsageError(f"the model must be given as file.py:function, such as model.py:build; got '{where}'")
+    module = _execute(Path(name))
+    if not hasattr(module, function):
+        raise unknown_name(f"function of {name}", function, [n for n, v in vars(module).items() if callable(v)])
+    try:
+        model = getattr(module, function)()
+    except Exception as error:
+        raise ConversionError(f"{where} raised {type(error).__name__}: {error}. It is called without arguments.") from error
+    if not isinstance(model, nn.Module):
+        raise ConversionError(f"{where} must return a torch.nn.Module, it returned {type(model).__name__}")
+    if weights is not None:
+        load_weights(model, weights)
+    return model.float().eval()
+
+
+def _execute(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError(f"there is no file '{path}'; give the model as file.py:function")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)  # the file may import its neighbours, as when it is run
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConversionError(f"importing '{path}' raised {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a state dict into `model`; every name and shape must fit."""
+    state = _read(path)
+    own = model.state_dict()
+    optional = {name for name in own if name.endswith("num_batches_tracked")}
+    missing, strange = own.keys() - state.keys() - optional, state.keys() - own.keys()
+    if missing or strange:
+        told = [f"lacks {_list(missing)}"] if missing else []
+        told += [f"has {_list(strange)}, which the model has not"] if strange else []
+        raise ConversionError(f"'{path}' does not fit the model: it {' and '.join(told)}. Give the weights of this very model.")
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            raise ConversionError(
+                f"'{path}' does not fit the model: '{name}' has the shape {tuple(value.shape)}, the model expects "
+                f"{tuple(own[name].shape)}. Give the weights of this very model."
+            )
+    model.load_state_dict(dict(state), strict=False)
+
+
+def _read(path: Path) -> Mapping[str, torch.Tensor]:
+    if not path.is_file():
+        raise UsageError(f"there is no weights file '{path}'")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        if path.suffix in (".pt", ".pth"):
+            state: Any = torch.load(path, map_location="cpu", weights_only=True)
+            return _state_dict(path, state)
+    except ImportError:
+        raise
+    except (UnpicklingError, RuntimeError, OSError, ValueError, EOFError, KeyError, _safetensors_error()) as error:
+        raise ConversionError(
+            f"'{path}' is not a file of weights that can be read safely: {str(error).splitlines()[0] if str(error) else error!r} "
+            "Save them with torch.save(model.state_dict(), ...) or safetensors.torch.save_file."
+        ) from error
+    raise UsageError(f"weights come as .safetensors, .pt or .pth, got '{path}'")
+
+
+def _safetensors_error() -> type[Exception]:
+    from safetensors import SafetensorError
+
+    return SafetensorError  # type: ignore[no-any-return]
+
+
+def _state_dict(path: Path, state: Any) -> Mapping[str, torch.Tensor]:
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ConversionError(f"'{path}' does not hold a state dict; save it with torch.save(model.state_dict(), ...)")
+    return state
+
+
+def _list(names: set[str]) -> str:
+    shown = sorted(names)
+    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+    return ", ".join(f"'{name}'" for name in shown[:SHOWN]) + more

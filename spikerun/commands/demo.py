@@ -55,9 +55,7 @@ def demo(
         suggest(f"spikerun inspect {output / 'digits.snn'}", quiet)
 
 
-def _demo(
-    folder: Path, steps: int, emulator: str, seed: int, force: bool, json: bool, quiet: bool
-) -> dict[str, Any]:
+def _demo(folder: Path, steps: int, emulator: str, seed: int, force: bool, json: bool, quiet: bool) -> dict[str, Any]:
     from spikerun.converters import convert
 
     say = quiet or json

@@ -11,7 +11,7 @@ from spikerun.errors import SpikerunError
 from spikerun.file import load
 from spikerun.linear import fan_out
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import FewSpikes, Input
+from spikerun.neurons import FewSpikes
 
 __all__ = ["inspect"]
 

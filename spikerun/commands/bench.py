@@ -1,0 +1,168 @@
+"""`spikerun bench`: latency and throughput of a network, beside the network it was converted from, in one process."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import typer
+
+from spikerun.commands.samples import DataOption, NetworkArgument, SplitOption, ThreadsOption, fitted, loaded
+from spikerun.console import DataDirOption, JsonOption, QuietOption, emit, progress, table
+from spikerun.errors import UsageError
+from spikerun.file import load
+from spikerun.network import Network
+from spikerun.reference import blocked, stepped
+from spikerun.session import Session
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["bench"]
+
+WARM_UP = 5
+THROUGHPUT_ROUNDS = 3
+SNN = "spikerun"
+ANN = "torch"
+REFERENCE = "reference"
+
+Runner = Callable[[int, int], object]  # runs the samples first..end
+
+
+def bench(
+    network: NetworkArgument,
+    data: DataOption,
+    against: Annotated[
+        str | None, typer.Option(metavar="FILE.py:FUNCTION", help="The ANN: your Python file (executed) and function.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights of the ANN: .safetensors or a state dict.")
+    ] = None,
+    reference: Annotated[bool, typer.Option("--reference", help="Time the plain reference executor, too.")] = False,
+    repeat: Annotated[int, typer.Option(min=1, help="Single samples timed, in turn for each.")] = 200,
+    batch: Annotated[int, typer.Option(min=1, help="Samples of a batch, for throughput.")] = 256,
+    split: SplitOption = "test",
+    threads: ThreadsOption = None,
+    data_dir: DataDirOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure latency for single samples (p20, p50, p80) and throughput for batches.
+
+    All contestants run in turn in one process, on the same samples and with the same number of threads, after a
+    warm-up. Loading, the preparation of the session, and the scaling of the samples to float for torch are not timed.
+    """
+    if weights is not None and against is None:
+        raise UsageError("--weights are those of the ANN: give --against FILE.py:FUNCTION, too")
+    net = load(network)
+    samples = fitted(net, loaded(data, data_dir, split, max(batch, min(repeat, 1000))))
+    session = Session(net, threads=threads)
+    runners: dict[str, Runner] = {SNN: lambda first, end: session.run(samples[first:end])}
+    if against is not None:
+        runners[ANN] = _torch_runner(net, against, weights, samples, session.threads)
+    with progress("single samples", repeat, quiet=quiet, json=json) as advance:
+        times = _latencies(runners, len(samples), repeat, advance)
+    if reference:
+        times[REFERENCE] = _latencies({REFERENCE: _reference_runner(net, samples)}, len(samples), 3, _ignore)[REFERENCE]
+    with progress("batches", THROUGHPUT_ROUNDS, quiet=quiet, json=json) as advance:
+        rates = _throughputs(runners, min(batch, len(samples)), advance)
+    rows = [_row(name, times[name], rates.get(name), times[SNN]) for name in times]
+    found = {
+        "network": str(network),
+        "threads": session.threads,
+        "schedule": session.schedule,
+        "batch": min(batch, len(samples)),
+        "results": rows,
+    }
+    emit("spikerun.bench/1", found, json, lambda: _text(found))
+
+
+def _torch_runner(net: Network, against: str, weights: Path | None, samples: npt.NDArray[Any], threads: int) -> Runner:
+    import torch
+
+    from spikerun.converters.user_model import load_model
+
+    model = load_model(against, weights)
+    values = torch.from_numpy(_real(net, samples))
+    torch.set_num_threads(threads)
+
+    def run(first: int, end: int) -> "torch.Tensor":
+        with torch.inference_mode():
+            return model(values[first:end])
+
+    return run
+
+
+def _real(net: Network, samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return the samples as the ANN saw them, by the scale, mean and deviation that the network carries."""
+
+    def numbers(key: str, default: str) -> npt.NDArray[np.float64]:
+        values = np.array(str(net.meta.get(key, default)).split(), dtype=np.float64)
+        return values.reshape(-1, *(1,) * (samples.ndim - 2))
+
+    scale = float(net.meta.get("input_scale", 1 / 255))
+    return ((samples * scale - numbers("input_mean", "0")) / numbers("input_std", "1")).astype(np.float32)
+
+
+def _reference_runner(net: Network, samples: npt.NDArray[Any]) -> Runner:
+    run = blocked if net.feedforward else stepped
+    return lambda first, end: run(net, {net.inputs[0]: samples[first]})
+
+
+def _latencies(
+    runners: dict[str, Runner], count: int, repeat: int, advance: Callable[[int], None]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the seconds that each runner takes for single samples, all in turn, sample by sample."""
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    for k in range(repeat + min(WARM_UP, repeat)):
+        for name, run in runners.items():
+            begin = time.perf_counter()
+            run(k % count, k % count + 1)
+            times[name].append(time.perf_counter() - begin)
+        advance(1)
+    return {name: np.array(values[-repeat:]) for name, values in times.items()}
+
+
+def _throughputs(runners: dict[str, Runner], batch: int, advance: Callable[[int], None]) -> dict[str, float]:
+    """Return samples a second in batches: the median of some rounds."""
+    seconds: dict[str, list[float]] = {name: [] for name in runners}
+    for _ in range(THROUGHPUT_ROUNDS):
+        for name, run in runners.items():
+            begin = time.perf_counter()
+            run(0, batch)
+            seconds[name].append(time.perf_counter() - begin)
+        advance(1)
+    return {name: batch / float(np.median(values)) for name, values in seconds.items()}
+
+
+def _row(
+    name: str, times: npt.NDArray[np.float64], rate: float | None, baseline: npt.NDArray[np.float64]
+) -> dict[str, Any]:
+    p20, p50, p80 = (1000 * float(p) for p in np.percentile(times, (20, 50, 80)))
+    return {
+        "name": name,
+        "p20_ms": p20,
+        "p50_ms": p50,
+        "p80_ms": p80,
+        "times_spikerun": p50 / (1000 * float(np.median(baseline))),
+        "samples_per_second": rate,
+    }
+
+
+def _ignore(n: int) -> None:
+    """Take the place of a progress bar."""
+
+
+def _text(found: dict[str, Any]) -> str:
+    rows = [
+        (
+            row["name"], f"{row['p20_ms']:.3f}", f"{row['p50_ms']:.3f}", f"{row['p80_ms']:.3f}",
+            f"{row['times_spikerun']:.2f}",
+            f"{row['samples_per_second']:,.0f}" if row["samples_per_second"] else "",
+        )
+        for row in found["results"]
+    ]  # fmt: skip
+    head = ("", "p20 ms", "p50 ms", "p80 ms", "p50 / spikerun", f"samples/s, batch {found['batch']}")
+    return table(head, rows, right=(1, 2, 3, 4, 5)) + f"\n\n{found['threads']} threads, {found['schedule']} schedule"

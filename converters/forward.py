@@ -3,14 +3,12 @@
 Results are computed in the dtype of the samples: float32 for calibration, float64 where integers must be exact.
 """
 
-from typing import cast
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from spikerun.converters.graph import Array, Pair, Shape
-from spikerun.converters.maps import ConvMap, DenseMap, DiagMap, Map, PoolMap, Term
+from spikerun.converters.maps import ConvMap, DenseMap, DiagMap, Map, Term
 
 __all__ = ["accumulate", "apply", "max_pool", "spread"]
 
@@ -25,7 +23,7 @@ def spread(values: Array, shape: Shape) -> Array:
 def apply(map: Map, x: Array) -> Array:
     """Return the map of a batch `x` (batch, *source shape)."""
     if isinstance(map, DiagMap):
-        return cast(Array, x * spread(map.gain, x.shape[1:]).astype(x.dtype))
+        return x * spread(map.gain, x.shape[1:]).astype(x.dtype)
     with torch.no_grad():
         data = torch.from_numpy(np.ascontiguousarray(x))
         if isinstance(map, DenseMap):
@@ -36,7 +34,7 @@ def apply(map: Map, x: Array) -> Array:
         else:
             pooled = F.avg_pool2d(data, map.kernel, map.stride, map.padding, divisor_override=1)
             result = pooled * torch.from_numpy(map.gain.astype(x.dtype)).reshape(-1, 1, 1)
-        return cast(Array, result.numpy())
+        return result.numpy()
 
 
 def accumulate(terms: list[tuple[Term, Map]], values: dict[str, Array], shape: Shape) -> Array:
@@ -54,4 +52,4 @@ def max_pool(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
     """Return the largest value of each window of a batch of images."""
     with torch.no_grad():
         data = torch.from_numpy(np.ascontiguousarray(x))
-        return cast(Array, F.max_pool2d(data, kernel, stride, padding, dilation).numpy())
+        return F.max_pool2d(data, kernel, stride, padding, dilation).numpy()

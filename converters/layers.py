@@ -110,6 +110,7 @@ class Form:
     bias: Array
     positive: bool  # can never be negative
     origins: tuple[Origin, ...] = ()
+    name: str = ""  # of the last operator in it
 
     @property
     def light(self) -> bool:
@@ -168,8 +169,9 @@ class _Lowering:
 
     @staticmethod
     def _traced(part: Part, node: Node) -> Part:
-        if isinstance(part, Form) and node.origin not in part.origins:
-            return replace(part, origins=(*part.origins, node.origin))
+        if isinstance(part, Form):
+            origins = part.origins if node.origin in part.origins else (*part.origins, node.origin)
+            return replace(part, origins=origins, name=node.name)
         return part
 
     def _value(self, node: Node, inputs: list[Parts]) -> Parts:
@@ -182,10 +184,10 @@ class _Lowering:
                 return self._each(inputs[0], lambda p, a, b: _affine(_form(p), scale[a:b], shift[a:b]))
             case Relu(bound=bound):
                 return self._each(inputs[0], lambda p, a, b: self._relu(p, bound, node))
-            case AvgPool() as op:
-                return self._each(inputs[0], lambda p, a, b: self._average(p, op, node))
-            case MaxPool() as op:
-                return self._each(inputs[0], lambda p, a, b: self._largest(p, op, node))
+            case AvgPool() as average:
+                return self._each(inputs[0], lambda p, a, b: self._average(p, average, node))
+            case MaxPool() as largest:
+                return self._each(inputs[0], lambda p, a, b: self._largest(p, largest, node))
             case Flatten():
                 return self._each(inputs[0], lambda p, a, b: self._flat(p, node))
             case Add():
@@ -232,7 +234,7 @@ class _Lowering:
         if isinstance(part, Coded):
             return part
         kind = "positive" if part.positive else "signed"
-        return self._add(self._name(part.origins, node.name), part, kind, inf, part.origins)
+        return self._add(self._name(part.origins, part.name or node.name), part, kind, inf, part.origins)
 
     def _relu(self, part: Part, bound: float, node: Node) -> Part:
         form = _form(part)
@@ -262,7 +264,7 @@ class _Lowering:
         terms = tuple(
             replace(t, map=replace(unit, gain=t.weight / op.divisor)) for t in form.terms
         )
-        bias = forward.apply(unit, form.bias[None])[0]
+        bias = forward.apply(unit, form.bias[None])[0].reshape(shape)
         return Form(shape, terms, bias, form.positive, form.origins)
 
     def _largest(self, part: Part, op: MaxPool, node: Node) -> Part:

@@ -184,7 +184,8 @@ def timing(net: "Network") -> None:
     for p, lag in zip(net.projections, net.lag, strict=True):
         if p.delay and not _plain(net, p.source) and p.delay % net.steps:
             raise NetworkError(
-                f"{p}: '{p.source}' sends words, so delay must be a multiple of the window ({net.steps} steps), got {p.delay}"
+                f"{p}: '{p.source}' sends words, so delay must be a multiple of the window ({net.steps} steps), "
+                f"got {p.delay}"
             )
         if lag < (1 if p.delay else 0):
             need = p.delay - lag + 1

@@ -26,7 +26,9 @@ def word_range(bits: int, signed: bool) -> tuple[int, int]:
 
 def word_steps(code: str, bits: int) -> int:
     """Return the steps that one word takes in `code`: `bits` T, `ttfs` 2^T - 1, others 1."""
-    return {"bits": bits, "ttfs": 2**bits - 1}.get(code, 1)
+    if code == "bits":
+        return bits
+    return (1 << bits) - 1 if code == "ttfs" else 1
 
 
 def significance(code: str, bits: int, signed: bool, window: int) -> IntArray:
@@ -37,8 +39,8 @@ def significance(code: str, bits: int, signed: bool, window: int) -> IntArray:
     if code == "graded":
         return (left == 1).astype(np.int64)
     if code == "ttfs":
-        return np.where(left <= 2**bits - 1, left, 0)
-    g = np.where(left <= bits, 1 << np.minimum(left - 1, 62), 0)
+        return np.where(left < 1 << bits, left, 0)
+    g: IntArray = np.where(left <= bits, 1 << np.minimum(left - 1, 62), 0)
     return np.where(left == bits, -g, g) if signed else g
 
 
@@ -49,17 +51,18 @@ def encode(q: npt.ArrayLike, code: str, bits: int, signed: bool, window: int) ->
     if code == "current":
         return np.broadcast_to(q, (window, *q.shape)).copy()
     if code == "graded":
-        return g * q
-    if code == "ttfs":
-        return ((g == q) & (g > 0)).astype(np.int64)
-    # the bit of weight |g| of the two's complement word; the sign step has negative g
-    return np.where(g != 0, (q & np.abs(g)) != 0, False).astype(np.int64)
+        payloads: IntArray = g * q
+        return payloads
+    # in code bits, the bit of weight |g| of the two's complement word; the sign step has negative g
+    fires: npt.NDArray[np.bool_] = (g == q) & (g > 0) if code == "ttfs" else (q & np.abs(g)) != 0
+    return fires.astype(np.int64)
 
 
 def decode(events: npt.ArrayLike, code: str, bits: int, signed: bool) -> IntArray:
     """Return the integers that the `events` (window, *shape) carry: the sum of significance times event."""
     events = np.asarray(events, dtype=np.int64)
-    return np.tensordot(significance(code, bits, signed, len(events)), events, axes=1)
+    carried: IntArray = np.tensordot(significance(code, bits, signed, len(events)), events, axes=1)
+    return carried
 
 
 def keep_most_significant(q: IntArray, bits: int, signed: bool, spikes: int | None) -> IntArray:
@@ -76,7 +79,7 @@ def keep_most_significant(q: IntArray, bits: int, signed: bool, spikes: int | No
 def spike_count(q: npt.ArrayLike, code: str, bits: int) -> IntArray:
     """Return the number of events that each integer of `q` costs in `code`: its set bits, or 1 unless it is zero."""
     q = np.asarray(q, dtype=np.int64)
-    if code != "bits":
-        return (q != 0).astype(np.int64)
-    word = q & (2**bits - 1)
-    return sum(((word >> k) & 1 for k in range(bits)), np.zeros_like(word))
+    count: IntArray = (q != 0).astype(np.int64)
+    if code == "bits":
+        count = sum(((q >> k) & 1 for k in range(bits)), np.zeros_like(q))
+    return count

@@ -91,7 +91,7 @@ class Dense(Connection):
 
 @dataclass(frozen=True, eq=False)
 class Sparse(Connection):
-    """Compressed sparse rows, a row for each source neuron: `i[indices[k]] += data[k] s[n]`, indptr[n] <= k < indptr[n+1].
+    """Compressed sparse rows, one a source neuron: `i[indices[k]] += data[k] s[n]`, indptr[n] <= k < indptr[n+1].
 
     indptr: int64 (in + 1,); indices: int32 (nnz,), targets; data: int8 (nnz,); size: number of target neurons.
     """

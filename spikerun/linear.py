@@ -32,7 +32,8 @@ def apply(connection: Connection, x: IntArray) -> IntArray:
     """Return C(x), int64, for events `x` of the source's shape."""
     match connection:
         case Dense():
-            return x.ravel() @ connection.weight.astype(np.int64)
+            total: IntArray = x.ravel() @ connection.weight.astype(np.int64)
+            return total
         case Sparse():
             current = np.zeros(connection.size, dtype=np.int64)
             source = np.repeat(np.arange(x.size), np.diff(connection.indptr))
@@ -45,7 +46,8 @@ def apply(connection: Connection, x: IntArray) -> IntArray:
         case SumPool():
             out = connection.target_shape(x.shape)[1:]
             taps = windows(x, (out[0], out[1]), connection.kernel, connection.stride, connection.padding, (1, 1), 0)
-            return _per_channel(connection.gain, x.ndim) * taps.sum(axis=0)
+            pooled: IntArray = _per_channel(connection.gain, x.ndim) * taps.sum(axis=0)
+            return pooled
     raise TypeError(f"{type(connection).__name__} is not linear")
 
 
@@ -59,7 +61,8 @@ def _conv(conv: Conv, x: IntArray) -> IntArray:
     groups, per_group = conv.groups, weight.shape[0] // conv.groups
     taps = taps.reshape(taps.shape[0], groups, -1, *out[1:])  # (k, g, Cin/g, Ho, Wo)
     weight = weight.reshape(groups, per_group, weight.shape[1], -1)  # (g, Cout/g, Cin/g, k)
-    return np.einsum("goik,kgiyx->goyx", weight, taps, optimize=True).reshape(out)
+    currents: IntArray = np.einsum("goik,kgiyx->goyx", weight, taps, optimize=True)
+    return currents.reshape(out)
 
 
 def fan_out(connection: Connection, source: Shape) -> IntArray:
@@ -103,13 +106,17 @@ def largest_sum(connection: Connection, source: Shape) -> npt.NDArray[np.float64
 
     Shape (targets,) for Dense and Sparse; (channels,) or () for the others, whose neurons share their weights.
     """
+    total: npt.NDArray[np.float64]
     match connection:
         case Dense():
-            return np.abs(connection.weight, dtype=np.float64).sum(axis=0)
+            total = np.abs(connection.weight, dtype=np.float64).sum(axis=0)
+            return total
         case Sparse():
-            return np.bincount(connection.indices, np.abs(connection.data, dtype=np.float64), connection.size)
+            weights = np.abs(connection.data, dtype=np.float64)
+            return np.bincount(connection.indices, weights, connection.size).astype(np.float64)
         case Conv():
-            return np.abs(connection.weight, dtype=np.float64).sum(axis=(1, 2, 3))
+            total = np.abs(connection.weight, dtype=np.float64).sum(axis=(1, 2, 3))
+            return total
         case Diagonal():
             return np.abs(connection.gain, dtype=np.float64)
         case SumPool():

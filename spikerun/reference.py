@@ -76,19 +76,21 @@ def if_step(population: Population, neuron: IF, state: State, i: IntArray) -> In
         population.spread(a).astype(np.int64) for a in (neuron.threshold, neuron.bias, neuron.v_min)
     )
     v = np.clip(state["v"] + i + bias, np.maximum(v_min, -V_LIMIT), V_LIMIT)
-    s = (v >= threshold).astype(np.int64)
+    s: IntArray = (v >= threshold).astype(np.int64)
     state["v"] = v - threshold * s if neuron.reset == "subtract" else np.where(s, 0, v)
     return s
 
 
 def decayed(x: IntArray, decay: IntArray) -> IntArray:
     """Return x (1 - decay / 4096), truncated toward zero."""
-    return np.sign(x) * ((np.abs(x) * (4096 - decay)) >> 12)
+    shrunk: IntArray = np.sign(x) * ((np.abs(x) * (4096 - decay)) >> 12)
+    return shrunk
 
 
 def wrap24(x: IntArray) -> IntArray:
     """Return x modulo 2^24, in (-2^23, 2^23]."""
-    return 2**23 - (2**23 - x) % 2**24
+    wrapped: IntArray = 2**23 - (2**23 - x) % 2**24
+    return wrapped
 
 
 def lif_step(population: Population, neuron: LIF, state: State, i: IntArray, t: int) -> IntArray:
@@ -103,7 +105,7 @@ def lif_step(population: Population, neuron: LIF, state: State, i: IntArray, t: 
     awake = state["wait"] == 0
     v = decayed(state["v"], dv) + state["u"] + bias - threshold * state["pending"]
     v = np.where(awake, np.clip(v, -V_LIMIT, V_LIMIT), state["v"])
-    s = ((v > threshold) & awake).astype(np.int64)
+    s: IntArray = ((v > threshold) & awake).astype(np.int64)
     if neuron.reset == "zero":
         v = np.where(s, 0, v)
     elif neuron.reset == "subtract":
@@ -128,10 +130,8 @@ def compare(target: Population, window: Window, state: State, x: IntArray, g: in
         inside = np.ones_like(x)
         state["alive"] = pool_taps(inside, target, window, 0)
     taps, alive = pool_taps(x, target, window, 0), state["alive"] == 1
-    if g < 0:  # the sign step of signed words: the candidates without a spike are the larger ones
-        s = np.where(alive, taps, 1).min(axis=0)
-    else:
-        s = np.where(alive, taps, -(2**31)).max(axis=0)
+    # in the sign step of signed words the candidates without a spike are the larger ones
+    s: IntArray = np.where(alive, taps, 1).min(axis=0) if g < 0 else np.where(alive, taps, -(2**31)).max(axis=0)
     state["alive"] = (alive & (taps == s)).astype(np.int64)
     return s
 

@@ -43,7 +43,8 @@ class Result:
     @property
     def classes(self) -> npt.NDArray[np.int64]:
         """Return the index of the largest logit of each sample; the smallest index where several are equal."""
-        return self.logits.argmax(axis=1)
+        classes: npt.NDArray[np.int64] = self.logits.argmax(axis=1)
+        return classes
 
 
 class Session:
@@ -123,7 +124,7 @@ class Session:
         )
 
     def stream(self, step_us: float = 1000.0) -> Stream:
-        """Open a stream: the network at rest, to be fed events or frames, its state kept. step_us: duration of a step."""
+        """Open a stream: the network at rest, to be fed events or frames. step_us: the duration of a step."""
         return Stream(self._stepped, step_us)
 
     def _given(self, samples: Given) -> dict[str, npt.NDArray[Any]]:
@@ -192,7 +193,8 @@ def scaled(net: Network, name: str, values: npt.NDArray[np.int32]) -> npt.NDArra
     """Return the integers (B, *shape) of an output as real numbers: a readout's times its scale."""
     population = net.populations[name]
     if isinstance(population.neuron, Readout):
-        return values.astype(np.float32) * population.spread(population.neuron.scale)
+        real: npt.NDArray[np.float32] = values.astype(np.float32) * population.spread(population.neuron.scale)
+        return real
     return values.astype(np.float32)
 
 

@@ -24,7 +24,7 @@ class Spike(NamedTuple):
 
     step: int
     population: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     value: int
 
 
@@ -146,7 +146,7 @@ class Stream:
         return saved
 
     def restore(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Continue from a snapshot of the same network. Raises DataError, and changes nothing, where it does not fit."""
+        """Continue from a snapshot of the same network. Raises DataError, and changes nothing, if it does not fit."""
         tables = ((self._plan.words, self._work.word), (self._plan.accs, self._work.acc))
         expected = {self._key(table, name): (table, name, view) for table, view in tables for name in table}
         if set(saved) != set(expected) | {"t", "pending"}:

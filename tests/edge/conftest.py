@@ -1,0 +1,77 @@
+"""Networks that the tests of the targets share."""
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import FewSpikes, Input, MaxPool, Readout
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Network:
+    """Two inputs, three hidden neurons, two classes; small enough to read its C."""
+    hidden = FewSpikes(2, np.array([10, 20, 30], np.int32), np.array([5, 10, 15], np.int32))
+    first = Dense(np.array([[1, -2, 3], [4, 5, -6]], np.int8))
+    second = Dense(np.array([[7, -7], [1, 2], [-3, 3]], np.int8))
+    return Network(
+        {"in": Population((2,), Input()), "hidden": Population((3,), hidden), "out": Population((2,), Readout())},
+        [Projection("in", "hidden", first), Projection("hidden", "out", second)],
+        ["out"],
+        8,
+    )
+
+
+@pytest.fixture(scope="session")
+def everything() -> Network:
+    """Every connection and every kind that the target runs, in one network with two outputs."""
+    rng = np.random.default_rng(7)
+
+    def weights(*shape: int) -> np.ndarray:
+        return rng.integers(-128, 128, shape).astype(np.int8)
+
+    mask = rng.random((48, 20)) < 0.3
+    indptr = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int64)
+    sparse = Sparse(indptr, np.nonzero(mask)[1].astype(np.int32), weights(int(mask.sum())), 20)
+    populations = {
+        "in": Population((2, 8, 8), Input()),
+        "conv": Population((8, 8, 8), FewSpikes(4, rng.integers(300, 2000, (8,)), np.int32(500), max_spikes=2)),
+        "depthwise": Population((8, 4, 4), FewSpikes(5, np.int32(100), rng.integers(-99, 99, (8, 4, 4)), signed=True)),
+        "pool": Population((8, 4, 4), MaxPool()),
+        "signed pool": Population((8, 2, 2), MaxPool()),
+        "joined": Population((12, 4, 4), FewSpikes(3, rng.integers(50, 900, (12, 4, 4)), code="ttfs")),
+        "sums": Population((12, 2, 2), FewSpikes(6, np.int32(20), code="graded")),
+        "thin": Population((20,), FewSpikes(8, np.int32(40), signed=True, max_spikes=3)),
+        "out": Population((5,), Readout(rng.random(5).astype(np.float32) + 0.1, rng.integers(-99, 99, 5))),
+    }
+    populations = {name.replace(" ", "."): p for name, p in populations.items()}
+    projections = [
+        Projection("in", "conv", Conv(weights(8, 2, 3, 3), padding=(1, 1))),
+        Projection("conv", "depthwise", Conv(weights(8, 1, 3, 2), (2, 2), (1, 1), (1, 2), groups=8)),
+        Projection("conv", "pool", Window((3, 3), (2, 2), (1, 1))),
+        Projection("pool", "joined", Diagonal(rng.integers(1, 300, 8).astype(np.int32)), target_channels=(0, 8)),
+        Projection("depthwise", "joined", Conv(weights(4, 8, 1, 1)), target_channels=(8, 12)),
+        Projection("in", "joined", Dense(weights(128, 192))),
+        Projection("depthwise", "signed.pool", Window((2, 2), (2, 2))),
+        Projection("joined", "sums", SumPool((2, 2), (2, 2), gain=np.arange(1, 13, dtype=np.int32))),
+        Projection("sums", "thin", sparse),
+        Projection("signed.pool", "thin", Dense(weights(32, 12)), target_channels=(8, 20)),
+        Projection("thin", "out", Dense(weights(20, 5))),
+    ]
+    return Network(populations, projections, ["out", "signed.pool"], 8)
+
+
+@pytest.fixture
+def needs() -> Callable[[str], None]:
+    """Return a function that skips the test unless a program or a module is on this machine."""
+
+    def check(*names: str) -> None:
+        for name in names:
+            if not shutil.which(name) and not importlib.util.find_spec(name.replace("-", "_")):
+                pytest.skip(f"{name} is not on this machine")
+
+    return check

@@ -37,7 +37,7 @@ def significance(code: str, bits: int, signed: bool, window: int) -> IntArray:
     if code in ("current", "spikes"):
         return np.ones(window, dtype=np.int64)
     if code == "graded":
-        return (left == 1).astype(np.int64)
+        return np.where(left == 1, 1, 0)
     if code == "ttfs":
         return np.where(left < 1 << bits, left, 0)
     g: IntArray = np.where(left <= bits, 1 << np.minimum(left - 1, 62), 0)

@@ -170,7 +170,7 @@ class LIF(Neuron):
     bias is in units of v, that is already aligned (`bias_mant << bias_exp`); threshold in units of the weights.
     reset: `zero`, the chip's; `subtract` 64 th at once; `subtract_after_leak`, at the next update, as snnTorch does.
     refractory: steps after a spike in which v neither changes nor fires (u goes on). reset_interval > 0: before step t
-    with t = reset_offset (mod reset_interval), counted from 0, the whole state is cleared.
+    with t = reset_offset (mod reset_interval), counted from 0 (Lava: from 1), the whole state is cleared.
     """
 
     kind: ClassVar[str] = "lif"

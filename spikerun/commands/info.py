@@ -1,7 +1,6 @@
 """`spikerun info`: what spikerun finds on this machine; nothing heavy is imported to find it."""
 
 import importlib
-import importlib.util
 import os
 import platform
 import shutil
@@ -9,17 +8,18 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from spikerun import __version__
 from spikerun.console import JsonOption, QuietOption, emit, table
 from spikerun.errors import SpikerunError
+from spikerun.session import default_threads
 
 __all__ = ["info"]
 
 PACKAGES = (
-    "spikerun", "numpy", "h5py", "typer", "rich", "torch", "safetensors", "scikit-learn", "ziglang", "unicorn",
+    "numpy", "h5py", "typer", "rich", "torch", "safetensors", "scikit-learn", "ziglang", "unicorn",
     "pyelftools",
 )  # fmt: skip
 TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc", "cc", "cmake")
-NATIVE = "_spikerun_cpu"
 # The instruction sets that make a difference to integer kernels, by their names in /proc/cpuinfo.
 CPU_FLAGS = ("ssse3", "avx2", "avx512f", "avx512bw", "avx_vnni", "avx512_vnni", "asimd", "asimddp", "i8mm")
 
@@ -27,11 +27,12 @@ CPU_FLAGS = ("ssse3", "avx2", "avx512f", "avx512bw", "avx_vnni", "avx512_vnni", 
 def info(json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Show versions, processor, threads, native kernels, tools and data sets found on this machine."""
     found: dict[str, object] = {
+        "spikerun": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in PACKAGES},
         "cpu": _processor(),
-        "threads": _threads(),
+        "threads": default_threads(),
         "native_kernels": _native(),
         "tools": {name: shutil.which(name) for name in TOOLS},
         "datasets": _datasets(),
@@ -73,19 +74,13 @@ def _usable_cores() -> int | None:
     return os.cpu_count()
 
 
-def _threads() -> dict[str, object]:
-    return {"SPIKERUN_NUM_THREADS": os.environ.get("SPIKERUN_NUM_THREADS")}
-
-
 def _native() -> dict[str, object]:
-    """Tell whether the extension is there; a stale or broken one says why in `error`."""
-    if importlib.util.find_spec(NATIVE) is None:
-        return {"found": False, "abi": None, "error": f"there is no module {NATIVE}; install spikerun again"}
+    """Tell whether the compiled kernels load and fit this source; `error` says why not."""
     try:
-        module = importlib.import_module(NATIVE)
+        native = importlib.import_module("spikerun.kernels.cpu.native")
     except ImportError as error:
-        return {"found": False, "abi": None, "error": str(error)}
-    return {"found": True, "abi": getattr(module, "ABI", None), "error": None}
+        return {"usable": False, "abi": None, "error": str(error)}
+    return {"usable": True, "abi": native.EXPECTED_ABI, "error": None}
 
 
 def _datasets() -> dict[str, object]:

@@ -30,24 +30,31 @@ static int32_t most_significant(int32_t word, int32_t bits, int32_t spikes) {
     return kept;
 }
 
-static uint8_t fire(const spikerun_fire* self, int32_t v, int32_t threshold) {
-    int32_t q = self->is_signed ? signed_word(v, threshold, self->bits) : magnitude(v, threshold, self->bits);
-    if (self->max_spikes < self->bits && q != 0) {
-        q = most_significant(q, self->bits, self->max_spikes);
-        if (self->is_signed && (q >> (self->bits - 1)) != 0) {
-            q -= 1 << self->bits;
+static int32_t fire(int32_t v, int32_t threshold, int32_t bits, int32_t max_spikes, int32_t is_signed) {
+    int32_t q = is_signed ? signed_word(v, threshold, bits) : magnitude(v, threshold, bits);
+    if (max_spikes < bits && q != 0) {
+        q = most_significant(q, bits, max_spikes);
+        if (is_signed && (q >> (bits - 1)) != 0) {
+            q -= 1 << bits;
         }
     }
-    return (uint8_t)(q & 0xff);
+    return q;
 }
 
 void spikerun_fire_words(const spikerun_fire* self, const int32_t* membrane, uint8_t* words) {
-    const int32_t channels = self->shape.channels, pixels = self->shape.pixels;
-    for (int32_t pixel = 0; pixel < pixels; pixel++) {
-        const int32_t* threshold = self->threshold.values + pixel * self->threshold.pixel_step;
-        for (int32_t channel = 0; channel < channels; channel++) {
-            words[channel * pixels + pixel] = fire(self, *membrane++, *threshold);
-            threshold += self->threshold.channel_step;
+    const spikerun_fire f =
+        *self; /* a copy: as far as the compiler knows, writing words could change *self */
+    const int32_t *row = f.threshold.values, *end = membrane + f.shape.channels * f.shape.pixels;
+    while (membrane < end) {
+        const int32_t* threshold = row;
+        uint8_t* word = words++;
+        for (int32_t channel = 0; channel < f.shape.channels; channel++) {
+            const int32_t v = *membrane++;
+            const int32_t silent = !f.is_signed && v < *threshold; /* most are */
+            *word = silent ? 0 : (uint8_t)(fire(v, *threshold, f.bits, f.max_spikes, f.is_signed) & 0xff);
+            word += f.shape.pixels;
+            threshold += f.threshold.channel_step;
         }
+        row += f.threshold.pixel_step;
     }
 }

@@ -1,27 +1,56 @@
 #include "spikerun.h"
 #include "spikerun_word.h"
 
-static int32_t largest(const spikerun_max_pool* self, const uint8_t* image, int32_t row, int32_t column) {
-    int32_t best = INT32_MIN;
-    for (int32_t i = 0; i < self->kernel_height; i++) {
-        const int32_t y = row * self->stride_y - self->padding_y + i * self->dilation_y;
-        for (int32_t j = 0; j < self->kernel_width; j++) {
-            const int32_t x = column * self->stride_x - self->padding_x + j * self->dilation_x;
-            if (y >= 0 && y < self->source_height && x >= 0 && x < self->source_width) {
-                const int32_t value = spikerun_value(image[y * self->source_width + x], self->sign);
-                best = value > best ? value : best;
-            }
+/* `count` taps of a window lie within the image, the first of them at `first`. */
+typedef struct {
+    int32_t first, count;
+} range;
+
+static range inside(int32_t start, int32_t kernel, int32_t dilation, int32_t size) {
+    range taps = {start, 0};
+    for (int32_t place = start; place < start + kernel * dilation && place < size; place += dilation) {
+        if (place < 0) {
+            taps.first = place + dilation;
+        } else {
+            taps.count++;
         }
+    }
+    return taps;
+}
+
+/* Words are compared with their sign bit flipped, so that unsigned bytes are in the order of signed words. */
+static uint32_t largest(const uint8_t* row, int32_t rows, int32_t columns, int32_t row_step,
+                        int32_t column_step, uint32_t sign) {
+    uint32_t best = 0;
+    for (; rows > 0; rows--) {
+        const uint8_t* word = row;
+        for (int32_t left = columns; left > 0; left--) {
+            const uint32_t value = *word ^ sign;
+            best = value > best ? value : best;
+            word += column_step;
+        }
+        row += row_step;
     }
     return best;
 }
 
 void spikerun_max_pool_words(const spikerun_max_pool* self, const uint8_t* source, uint8_t* words) {
-    for (int32_t channel = 0; channel < self->channels; channel++) {
-        const uint8_t* image = source + channel * self->source_height * self->source_width;
-        for (int32_t row = 0; row < self->target_height; row++) {
-            for (int32_t column = 0; column < self->target_width; column++) {
-                *words++ = (uint8_t)(largest(self, image, row, column) & 0xff);
+    const spikerun_max_pool p =
+        *self; /* a copy: as far as the compiler knows, writing words could change *self */
+    const int32_t row_step = p.dilation_y * p.source_width, image = p.source_height * p.source_width;
+    const uint32_t sign = (uint32_t)p.sign;
+    for (int32_t row = 0; row < p.target_height; row++) {
+        const range y =
+            inside(row * p.stride_y - p.padding_y, p.kernel_height, p.dilation_y, p.source_height);
+        for (int32_t column = 0; column < p.target_width; column++) {
+            const range x =
+                inside(column * p.stride_x - p.padding_x, p.kernel_width, p.dilation_x, p.source_width);
+            const int32_t corner = y.first * p.source_width + x.first;
+            uint8_t* word = words + row * p.target_width + column;
+            for (int32_t channel = 0; channel < p.channels; channel++) {
+                const uint8_t* first = source + channel * image + corner;
+                *word = (uint8_t)(largest(first, y.count, x.count, row_step, p.dilation_x, sign) ^ sign);
+                word += p.target_height * p.target_width;
             }
         }
     }

@@ -1,0 +1,68 @@
+"""Batch-1 latency of the session beside torch and the reference, import time, and peak memory.
+
+The physical limit: at T = 5 the example network has 3.0 million MACs, of which about a third meet an active input. A
+core with AVX-512 that multiplies 16 lanes of int32 in two cycles does about 20 such operations in a nanosecond, so
+0.05 ms; weights (215 kB) and words stay in the second-level cache.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from record import MODEL, WEIGHTS, record
+
+from spikerun import datasets
+from spikerun.converters import convert
+from spikerun.converters.user_model import load_model
+from spikerun.file import save
+
+NAME = "latency"
+IMPORT = "import time; t = time.perf_counter(); import spikerun; print(time.perf_counter() - t)"
+RUN = """
+import resource, sys, numpy as np, spikerun
+from spikerun.session import Session
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+session = Session(spikerun.load(sys.argv[1]))
+session.run(np.zeros((1, 1, 28, 28), np.uint8))
+print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def python(*words: str) -> str:
+    """Return what a fresh interpreter prints."""
+    return subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True).stdout
+
+
+def main() -> None:
+    """Time single images for 1 thread and for all cores; then import and memory, each in fresh processes."""
+    train = datasets.load("fashion-mnist", split="train")
+    net = convert(load_model(MODEL, WEIGHTS), train.samples[:512], steps=5, input_scale=train.scale).network
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(save(net, Path(folder) / "fashion.snn"))
+        for threads in ("1", "2"):
+            words = ["-m", "spikerun", "bench", path, "--data", "fashion-mnist", "--threads", threads, "--json"]
+            words += ["--against", MODEL, "--weights", str(WEIGHTS), "--repeat", "400"]
+            words += ["--reference"] if threads == "1" else []
+            for row in json.loads(python(*words))["results"]:
+                what = f"{row['name']}, {threads} threads"
+                for key in ("p20_ms", "p50_ms", "p80_ms"):
+                    record(NAME, f"{what}: one image, {key[:3]}", row[key], "ms")
+                record(NAME, f"{what}: p50 over the session's", row["times_spikerun"], "x")
+                if row["samples_per_second"]:
+                    record(NAME, f"{what}: batches of 256", row["samples_per_second"], "images/s")
+        before, peak = (int(n) for n in python("-c", RUN, path).split())
+    record(
+        NAME,
+        "import spikerun, median of 9 processes",
+        float(np.median([float(python("-c", IMPORT)) for _ in range(9)])),
+        "s",
+    )
+    record(NAME, "memory: numpy, h5py and spikerun imported", before / 1024, "MiB")
+    record(NAME, "memory: peak of loading, preparing and running one image", peak / 1024, "MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -79,15 +79,15 @@ COMMANDS = MappingProxyType(
     }
 )
 
-# What to install for a module that is imported only when it is needed.
+# The modules that are imported only when they are needed: what to install, and the extra that brings it.
 INSTALL = MappingProxyType(
     {
-        "torch": "'spikerun[convert]'",
-        "safetensors": "'spikerun[convert]'",
-        "sklearn": "'spikerun[data]'",
-        "ziglang": "'spikerun[mcu]'",
-        "unicorn": "'spikerun[mcu]'",
-        "elftools": "'spikerun[mcu]'",
+        "torch": ("torch", "convert"),
+        "safetensors": ("safetensors", "convert"),
+        "sklearn": ("scikit-learn", "data"),
+        "ziglang": ("ziglang", "mcu"),
+        "unicorn": ("unicorn", "mcu"),
+        "elftools": ("pyelftools", "mcu"),
     }
 )
 
@@ -192,14 +192,19 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, SpikerunError):
         return str(error), error.exit_code
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("spikerun"):
-        package = error.name.partition(".")[0]
-        install = INSTALL.get(package, package)
-        message = f"this needs the Python package '{package}', which is missing: pip install {install}"
-        return message, EXIT_USAGE
+        return _how_to_install(error.name.partition(".")[0]), EXIT_USAGE
+    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        return str(error), EXIT_USAGE  # an installed package that does not load, the compiled kernels for one
     if isinstance(error, OSError) and error.filename is not None:
         return f"'{error.filename}': {error.strerror}", EXIT_INPUT
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"unexpected {what}. Run again with --debug to see where, and please report it.", EXIT_UNEXPECTED
+
+
+def _how_to_install(module: str) -> str:
+    package, extra = INSTALL.get(module, (module, None))
+    how = f"install spikerun with its extra [{extra}], or: " if extra else ""
+    return f"this needs the Python package '{package}', which is missing; {how}pip install {package}"
 
 
 def _complain(message: str) -> None:
@@ -241,9 +246,6 @@ Exit codes: 0 done, 1 a check or budget failed, 2 bad usage, 3 bad input.
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from spikerun import __version__
 
-    try:
-        return version("spikerun")
-    except PackageNotFoundError:
-        return "(a checkout that is not installed)"
+    return __version__

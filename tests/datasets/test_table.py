@@ -1,0 +1,116 @@
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikerun import datasets
+from spikerun.datasets import Dataset, DatasetSpec
+from spikerun.errors import DataError, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+OTHER = DatasetSpec("other", "another package's", "other.module", {"test": 1}, (1, 1, 1), "pip install other")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry point whose package is not installed."""
+
+    name: str
+    target: object
+    value: str = "other.module:SPEC"
+
+    def load(self) -> object:
+        return self.target
+
+
+def dataset(**changes: object) -> Dataset:
+    fields: dict[str, object] = {
+        "name": "x",
+        "split": "test",
+        "samples": np.zeros((2, 1, 1, 1), np.uint8),
+        "labels": np.array([0, 1]),
+        "classes": ("a", "b"),
+        "scale": 1.0,
+        "source": "memory",
+    }
+    return Dataset(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_names_are_those_of_the_table() -> None:
+    assert set(datasets.names()) >= {"digits", "fashion-mnist"}
+
+
+def test_keys_of_the_table_are_the_names_of_its_rows() -> None:
+    assert all(name == spec.name for name, spec in datasets.TABLE.items())
+
+
+def test_another_import_name_is_refused() -> None:
+    done = subprocess.run([sys.executable, "-c", "import datasets"], cwd=ROOT, capture_output=True, text=True)
+    assert "ImportError: import spikerun.datasets instead" in done.stderr
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'digits'"):
+        datasets.load("digit")
+
+
+def test_unknown_split_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown split 'tset'"):
+        datasets.load("digits", split="tset")
+
+
+def test_limit_below_one_is_refused() -> None:
+    with pytest.raises(UsageError, match="limit of samples is 0"):
+        datasets.load("digits", limit=0)
+
+
+def test_other_packages_add_data_sets_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "entry_points", lambda group: [Entry("other", OTHER)])
+    assert "other" in datasets.names()
+    assert datasets.spec("other") is OTHER
+
+
+def test_entry_point_that_is_no_spec_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ("no spec", OTHER):
+        monkeypatch.setattr(datasets, "entry_points", lambda group, wrong=wrong: [Entry("odd", wrong)])
+        with pytest.raises(DataError, match=r"data set 'odd': the entry point other\.module:SPEC"):
+            datasets.spec("odd")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"samples": np.zeros((2, 1, 1, 1), np.float32)}, "'samples' is float32"),
+        ({"samples": np.zeros((2, 1, 1), np.uint8)}, "expected uint8 with 4 dimensions"),
+        ({"samples": np.zeros((0, 1, 1, 1), np.uint8)}, "without any value"),
+        ({"labels": np.array([0, 1], np.int32)}, "'labels' is int32"),
+        ({"labels": np.array([0])}, "1 entries for 2 samples"),
+        ({"labels": np.array([0, 2])}, "lies in 0..2, outside of the 2 classes"),
+        ({"labels": np.array([-1, 0])}, "lies in -1..0"),
+        ({"scale": 0.0}, "'scale' is 0.0"),
+        ({"scale": float("nan")}, "'scale' is nan"),
+    ],
+)
+def test_malformed_data_set_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        dataset(**changes)
+
+
+def test_unlabelled_data_set_says_so() -> None:
+    unlabelled = dataset(labels=np.empty(0, np.int64), classes=())
+    assert not unlabelled.labelled
+    with pytest.raises(DataError, match="add an array 'labels'"):
+        unlabelled.require_labels()
+
+
+def test_first_limits_samples_and_labels() -> None:
+    assert len(dataset().first(1)) == len(dataset().first(1).labels) == 1
+    assert len(dataset().first(5)) == len(dataset().first(None)) == 2
+
+
+def test_real_values_are_scaled_units() -> None:
+    samples = np.full((2, 1, 1, 1), 8, np.uint8)
+    assert dataset(samples=samples, scale=1 / 16).real().ravel().tolist() == [0.5, 0.5]

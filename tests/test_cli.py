@@ -1,0 +1,214 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikerun import __version__, cli
+from spikerun.cli import COMMANDS, CommandSpec, load_command, main
+from spikerun.errors import CheckFailed, DataError, UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def fresh(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Put a function in the table under the name `probe`."""
+
+    def put(function: Callable[[], Any]) -> None:
+        monkeypatch.setattr(cli, "COMMANDS", {**COMMANDS, "probe": CommandSpec("x:y", "A probe.", "spikerun probe")})
+        monkeypatch.setattr(cli, "_resolve", lambda name, target: function)
+
+    return put
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def probe() -> None:
+        raise error
+
+    return probe
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_of_the_table_can_be_imported(name: str) -> None:
+    assert load_command(name).help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_begins_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    usage, example, *_ = capsys.readouterr().out.split("\n\n")
+    assert usage.startswith(f"Usage: spikerun {name}")
+    assert example.split() == ["Example:", *COMMANDS[name].example.split()]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_json_and_quiet(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([name, "--help"])
+    out = capsys.readouterr().out
+    assert "--json" in out
+    assert "--quiet" in out
+
+
+def test_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Example:")
+    assert all(f"  {name} " in out and spec.summary in out for name, spec in COMMANDS.items())
+
+
+def test_no_command_is_bad_usage_and_shows_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Usage: spikerun COMMAND" in err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"spikerun {__version__}\n"
+
+
+def test_mistyped_command_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convrt"]) == 2
+    assert "Did you mean 'convert'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--jsn"], ["datasets", "--jsn"], ["datasets", "fetsh"], ["datasets", "fetch"]])
+def test_bad_usage_is_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("error", "code"), [(CheckFailed, 1), (UsageError, 2), (DataError, 3)])
+def test_our_errors_are_one_paragraph_and_their_exit_code(
+    error: type[Exception], code: int, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raising(error("layer [conv1] is bad")))
+    assert main(["probe"]) == code
+    assert capsys.readouterr() == ("", "error: layer [conv1] is bad\n")
+
+
+@pytest.mark.parametrize("words", [["--debug", "probe"], ["probe", "--debug"]])
+def test_debug_shows_the_traceback(
+    words: list[str], command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raising(DataError("bad")))
+    assert main(words) == 3
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_unexpected_error_asks_for_debug(command: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    command(raising(ZeroDivisionError("oh")))
+    assert main(["probe"]) == 70
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError: oh" in err
+    assert "--debug" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("module", "advice"),
+    [
+        ("torch", "[convert]"),
+        ("sklearn.svm", "pip install scikit-learn"),
+        ("elftools", "[mcu]"),
+        ("odd", "pip install odd"),
+    ],
+)
+def test_missing_package_names_what_to_install(
+    module: str, advice: str, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raising(ModuleNotFoundError(f"No module named {module!r}", name=module)))
+    assert main(["probe"]) == 2
+    assert advice in capsys.readouterr().err
+
+
+def test_package_that_does_not_load_says_why(command: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    command(raising(ImportError("the compiled kernels have ABI 0; rebuild")))
+    assert main(["probe"]) == 2
+    assert capsys.readouterr().err == "error: the compiled kernels have ABI 0; rebuild\n"
+
+
+def test_missing_file_is_bad_input(command: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    command(lambda: Path("/nowhere/at/all").read_bytes())
+    assert main(["probe"]) == 3
+    assert "'/nowhere/at/all': No such file" in capsys.readouterr().err
+
+
+def test_interrupt_is_130(command: Callable[..., None]) -> None:
+    command(raising(KeyboardInterrupt()))
+    assert main(["probe"]) == 130
+
+
+def test_missing_command_module_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = CommandSpec("spikerun.commands.absent:probe", "A probe.", "spikerun probe")
+    monkeypatch.setattr(cli, "COMMANDS", {"probe": spec})
+    assert main(["probe"]) == 3
+    assert "'probe' is not part of this installation" in capsys.readouterr().err
+
+
+def test_closed_pipe_is_quiet() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "spikerun", "info", "--json"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_overview_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from spikerun.cli import main; main(['--help'])\n"
+        "print([name for name in ('torch', 'numpy', 'h5py', 'typer', 'rich') if name in sys.modules])"
+    )
+    assert fresh("-c", code).stdout.splitlines()[-1] == "[]"
+
+
+def test_overview_is_fast() -> None:
+    def once() -> float:
+        start = time.perf_counter()
+        fresh("-m", "spikerun", "--help")
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(5)) < 0.4
+
+
+def test_info_loads_no_torch() -> None:
+    code = "import sys; from spikerun.cli import main; main(['info']); print('torch' in sys.modules)"
+    assert fresh("-c", code).stdout.splitlines()[-1] == "False"
+
+
+def test_errors_have_no_colour_without_a_terminal() -> None:
+    done = fresh("-m", "spikerun", "rn", TERM="xterm-256color")
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
+
+
+def test_info_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "spikerun.info/1"
+    assert found["spikerun"] == __version__
+    assert {"python", "packages", "cpu", "threads", "native_kernels", "tools", "datasets"} <= found.keys()

@@ -46,7 +46,7 @@ def _neuron(layer: InputLayer | PoolLayer | QLayer, quantised: Quantised) -> Neu
 
 def _short(values: Array) -> Array:
     """Return one number for all channels where they agree."""
-    return values.reshape(-1)[0] if (values == values.reshape(-1)[0]).all() else values  # type: ignore[no-any-return]
+    return values.reshape(-1)[0] if (values == values.reshape(-1)[0]).all() else values
 
 
 def _projection(term: Term, layer: QLayer, source: Shape) -> Projection:
@@ -69,13 +69,5 @@ def _diagonal(gain: Array, source: Shape) -> Connection:
     """Return the connection of each neuron to its own place; `gain` has one number a channel, or one a neuron."""
     if len(gain) == source[0]:
         return Diagonal(gain)
-    rows = gain.reshape(source[0], -1)
-    if (rows == rows[:, :1]).all():
-        return Diagonal(np.ascontiguousarray(rows[:, 0]))
-    if np.abs(gain).max() > 127:
-        raise ConversionError(
-            "a rescaling of single neurons after flattening meets smaller weights in one sum; "
-            "put the batch norm before the flattening, or a Linear layer between"
-        )
     size = len(gain)
     return Sparse(np.arange(size + 1, dtype=np.int64), np.arange(size, dtype=np.int32), gain.astype(np.int8), size)

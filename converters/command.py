@@ -43,13 +43,19 @@ Model = Annotated[
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The trained weights: .safetensors, .pt or .pth (a state dict, loaded weights_only)."),
+    typer.Option(
+        metavar="FILE", help="The trained weights: .safetensors, .pt or .pth (a state dict, loaded weights_only)."
+    ),
 ]
 Calibration = Annotated[
     str,
-    typer.Option(metavar="DATA", help="A data set, or an .npz file: its train split calibrates, its test split measures."),
+    typer.Option(
+        metavar="DATA", help="A data set, or an .npz file: its train split calibrates, its test split measures."
+    ),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The network to write, such as model.snn.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="The network to write, such as model.snn.")
+]
 Steps = Annotated[int | None, typer.Option(min=1, max=8, help="Bits of the activations. Default: 5.")]
 MaxDrop = Annotated[
     float | None,
@@ -59,7 +65,10 @@ Code = Annotated[str, typer.Option(help="How words travel: bits, ttfs (one timed
 InputCode = Annotated[str, typer.Option(help="How the samples enter: bits, ttfs or graded.")]
 Count = Annotated[int, typer.Option("--samples", min=2, help="Samples of the train split that calibrate.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Measure on at most so many samples of the test split.")]
-Numbers = Annotated[str | None, typer.Option(metavar="X[,X...]", help="What the model's input was normalised by: one, or one a channel.")]
+Numbers = Annotated[
+    str | None,
+    typer.Option(metavar="X[,X...]", help="What the model's input was normalised by: one, or one a channel."),
+]
 Scale = Annotated[float | None, typer.Option(help="Real value of one integer of the input. Default: the data set's.")]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure every number of steps from 2 to 8.")]
 
@@ -96,7 +105,14 @@ def convert(
     _check_targets(paths, force)
     listen: Callable[[str], None] = partial(talk, quiet=quiet or json, style="dim")
     converter, evaluation = _prepare(
-        model, weights, calibration, data_dir, samples, limit, (scale, _numbers("--mean", mean), _numbers("--std", std)), listen
+        model,
+        weights,
+        calibration,
+        data_dir,
+        samples,
+        limit,
+        (scale, _numbers("--mean", mean), _numbers("--std", std)),
+        listen,
     )
     conversion = _converted(converter, evaluation, settings, max_drop, sweep)
     file.save(conversion.network, output, force)
@@ -150,7 +166,9 @@ def _numbers(option: str, text: str | None) -> list[float] | None:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise UsageError(f"{option} takes numbers separated by commas, such as 0.5 or 0.48,0.45,0.40; got '{text}'") from None
+        raise UsageError(
+            f"{option} takes numbers separated by commas, such as 0.5 or 0.48,0.45,0.40; got '{text}'"
+        ) from None
 
 
 def _check_targets(paths: tuple[Path, ...], force: bool) -> None:

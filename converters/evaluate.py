@@ -1,7 +1,6 @@
 """How the ANN and the SNN do on the same samples."""
 
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 import torch
@@ -32,9 +31,11 @@ def ann_logits(model: nn.Module, samples: Array, gain: Array, shift: Array) -> A
                 results.append(model(batch).double().cpu().flatten(1).numpy())
     finally:
         model.train(was_training)
-    logits = cast(Array, np.concatenate(results))
+    logits: Array = np.concatenate(results)
     if not np.isfinite(logits).all():
-        raise ConversionError("the model itself gives NaN or infinity for these samples: check weights, scale, mean and std")
+        raise ConversionError(
+            "the model itself gives NaN or infinity for these samples: check weights, scale, mean and std"
+        )
     return logits
 
 
@@ -61,5 +62,9 @@ def paired(ann: Array, snn: Array, labels: Array) -> Accuracy:
     difference = ann_right.astype(np.float64) - snn_right
     error = float(difference.std() / np.sqrt(len(labels)))
     return Accuracy(
-        len(labels), float(ann_right.mean()) * 100, float(snn_right.mean()) * 100, float((ann == snn).mean()) * 100, error * 100
+        len(labels),
+        float(ann_right.mean()) * 100,
+        float(snn_right.mean()) * 100,
+        float((ann == snn).mean()) * 100,
+        error * 100,
     )

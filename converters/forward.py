@@ -23,7 +23,8 @@ def spread(values: Array, shape: Shape) -> Array:
 def apply(map: Map, x: Array) -> Array:
     """Return the map of a batch `x` (batch, *source shape)."""
     if isinstance(map, DiagMap):
-        return x * spread(map.gain, x.shape[1:]).astype(x.dtype)
+        scaled: Array = x * spread(map.gain, x.shape[1:]).astype(x.dtype)
+        return scaled
     with torch.no_grad():
         data = torch.from_numpy(np.ascontiguousarray(x))
         if isinstance(map, DenseMap):

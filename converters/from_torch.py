@@ -84,7 +84,7 @@ def _failure(model: nn.Module, shape: Shape, error: Exception) -> str:
             "A spiking network does the same work for every sample: write the forward without such branches."
         )
     return (
-        f"torch.export cannot trace {name} with a batch of shape {(BATCH, *shape)}: {type(error).__name__}: {first}.{at} "
+        f"torch.export cannot trace {name} with a batch of {(BATCH, *shape)}: {type(error).__name__}: {first}.{at} "
         "Check that the model's forward takes one such batch, then that torch.export.export(model, (batch,)) works."
     )
 
@@ -115,17 +115,22 @@ class _Reader:
         if self.complaints:
             count = len(self.complaints)
             what = "an operator that is" if count == 1 else f"{count} operators that are"
-            raise ConversionError(f"the model has {what} not converted:\n" + "\n".join(f"  - {c}" for c in self.complaints))
+            raise ConversionError(
+                f"the model has {what} not converted:\n" + "\n".join(f"  - {c}" for c in self.complaints)
+            )
         return self._finished(signature)
 
     def _finished(self, signature: Any) -> Graph:
         if len(signature.user_outputs) != 1:
             raise ConversionError(
-                f"the model returns {len(signature.user_outputs)} values; a network has one readout: return the logits only"
+                f"the model returns {len(signature.user_outputs)} values, and a network has one readout: "
+                "return the logits only"
             )
         output = self.aliases.get(signature.user_outputs[0], signature.user_outputs[0])
         if output not in self.nodes or isinstance(self.nodes[output].op, Input):
-            raise ConversionError("the model's result does not depend on its input through any layer: nothing to convert")
+            raise ConversionError(
+                "the model's result does not depend on its input through any layer: nothing to convert"
+            )
         return Graph(self.nodes, output)
 
     def _live(self) -> set[str]:
@@ -182,7 +187,7 @@ class _Reader:
 
 def _computed(node: Any, constants: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Return what an operator of constants gives: weights that the model derives from its parameters."""
-    args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: constants[n.name])  # type: ignore[attr-defined]
+    args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: constants[n.name])
     with torch.no_grad():
         result = node.target(*args, **kwargs)
     return result  # type: ignore[no-any-return]

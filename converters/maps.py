@@ -52,7 +52,8 @@ class Term:
     """A map of the population `source`, read as `shape`, into the channels `first` to `end` of the target."""
 
     source: str
-    shape: Shape  # the source's own, or (N,) where it is read flattened
+    own: Shape  # the source's
+    shape: Shape  # as it is read: the same, or (N,) flattened
     map: Map
     first: int
     end: int
@@ -61,6 +62,11 @@ class Term:
     def light(self) -> bool:
         """Return whether it moves each value to its own place, so that any linear map can be composed with it."""
         return isinstance(self.map, DiagMap)
+
+    @property
+    def small(self) -> bool:
+        """Return whether its integers are int8: weights, and gains of the single neurons of a flattened image."""
+        return not isinstance(self.map, PoolMap) and (len(self.own) != len(self.shape) or not self.light)
 
     @property
     def weight(self) -> Array:
@@ -100,6 +106,8 @@ def grouped_slice(conv: ConvMap, first: int, end: int) -> tuple[ConvMap, int, in
         return replace(conv, weight=weight, groups=high - low), low * per_group, high * per_group
     wide = np.zeros((len(weight), (high - low) * inner, *weight.shape[2:]), dtype=weight.dtype)
     for g in range(high - low):
-        wide[g * per_group : (g + 1) * per_group, g * inner : (g + 1) * inner] = weight[g * per_group : (g + 1) * per_group]
+        wide[g * per_group : (g + 1) * per_group, g * inner : (g + 1) * inner] = weight[
+            g * per_group : (g + 1) * per_group
+        ]
     wide = wide[:, first - low * inner : end - low * inner]
     return replace(conv, weight=np.ascontiguousarray(wide), groups=1), low * per_group, high * per_group

@@ -14,7 +14,8 @@ from spikerun.converters.calibrate import LayerFit, calibrate
 from spikerun.converters.evaluate import ann_logits, paired, snn_classes
 from spikerun.converters.from_torch import read
 from spikerun.converters.graph import Array, Graph, Shape
-from spikerun.converters.layers import InputLayer, Layers, PoolLayer, lower
+from spikerun.converters.layers import InputLayer, Layers, PoolLayer
+from spikerun.converters.lower import lower
 from spikerun.converters.quantise import QLayer, Quantised, Settings
 from spikerun.converters.report import Accuracy, Conversion, LayerReport, OperatorReport, Report
 from spikerun.converters.simplify import simplify
@@ -86,7 +87,8 @@ class Converter:
         checked = _checked_samples(samples, "the evaluation data")
         if checked.shape[1:] != self.samples.shape[1:]:
             raise DataError(
-                f"the evaluation data have samples of shape {checked.shape[1:]}, the calibration data {self.samples.shape[1:]}"
+                f"the evaluation data have samples of shape {checked.shape[1:]}, "
+                f"the calibration data {self.samples.shape[1:]}"
             )
         labels = np.asarray(labels)
         if labels.shape != (len(checked),) or labels.dtype.kind not in "iu":
@@ -157,15 +159,15 @@ def _checked_samples(samples: npt.ArrayLike, what: str) -> Array:
         advice = "add the channel axis: samples[:, None]" if array.ndim == 3 else "give (N, C, H, W) or (N, F)"
         raise DataError(f"{what} have the shape {array.shape}; {advice}")
     if array.dtype.kind not in "iu":
-        raise DataError(
-            f"{what} have dtype {array.dtype}; give the raw 8-bit integers, and their scale as input_scale"
-        )
+        raise DataError(f"{what} have dtype {array.dtype}; give the raw 8-bit integers, and their scale as input_scale")
     if array.min() < 0 or array.max() > 255:
         raise DataError(f"{what} hold values from {array.min()} to {array.max()}; inputs are 8-bit integers, 0..255")
     return array
 
 
-def _input_map(shape: Shape, scale: float, mean: npt.ArrayLike | None, std: npt.ArrayLike | None) -> tuple[Array, Array]:
+def _input_map(
+    shape: Shape, scale: float, mean: npt.ArrayLike | None, std: npt.ArrayLike | None
+) -> tuple[Array, Array]:
     """Return gain and shift, shape () or (C,), such that the model sees gain * integer + shift."""
     center = np.asarray(0.0 if mean is None else mean, dtype=np.float64)
     spread = np.asarray(1.0 if std is None else std, dtype=np.float64)
@@ -178,9 +180,7 @@ def _input_map(shape: Shape, scale: float, mean: npt.ArrayLike | None, std: npt.
     return np.asarray(scale / spread), np.asarray(-center / spread)
 
 
-def _input_meta(
-    scale: float, mean: npt.ArrayLike | None, std: npt.ArrayLike | None
-) -> dict[str, str | int | float]:
+def _input_meta(scale: float, mean: npt.ArrayLike | None, std: npt.ArrayLike | None) -> dict[str, str | int | float]:
     meta: dict[str, str | int | float] = {"input_scale": float(scale)}
     for name, values in (("input_mean", mean), ("input_std", std)):
         if values is not None:
@@ -197,4 +197,3 @@ def _version() -> str:
 
 def _say_nothing(stage: str) -> None:
     """Take the place of a listener."""
-

@@ -1,7 +1,7 @@
 """From real maps to integers: one scale for each accumulator, int8 weights, and thresholds that the scales follow.
 
 For target channel o with accumulator scale S[o], a source of step s (real value = s * word) and a real weight w:
-weight = round(w s / S), threshold = round(step / S), bias = round(b / S), and from then on step = threshold * S, exactly.
+weight = round(w s / S), threshold = round(step / S), bias = round(b / S); from then on step = threshold * S, exactly.
 """
 
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ WEIGHT_LIMIT = 127
 # th * 2^T stays below 2^21, where kernels divide by multiplication; biases keep a margin to int32
 THRESHOLD_ROOM = 2**20
 BIAS_ROOM = 2**24
+SMALLEST = 2.0**-100  # a scale of a channel that is nothing but zeros; a float32 must hold it
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class QLayer:
-    """A layer in integers: `terms` hold integer maps; `threshold` and `step` are (C,), `bias` (C,) or the full shape."""
+    """A layer in integers: `terms` are integer maps; `threshold` and `step` are (C,), `bias` (C,) or the full shape."""
 
     name: str
     shape: Shape
@@ -89,12 +90,13 @@ class Quantised:
     layers: tuple[InputLayer | PoolLayer | QLayer, ...]
 
 
-def absorbed(term: Term, step: Array, own: Shape) -> Term:
-    """Return the term with the step of its source (channels of shape `own`) multiplied into its numbers."""
+def absorbed(term: Term, step: Array) -> Term:
+    """Return the term with the step of its source, one for each channel, multiplied into its numbers."""
     if isinstance(term.map, PoolMap):
         return replace(term, map=replace(term.map, gain=term.map.gain * step))
     # a flattened image has one step for each of its pixels
-    gain = np.repeat(step, int(np.prod(own)) // len(step)) if term.shape != own or isinstance(term.map, DenseMap) else step
+    flat = term.shape != term.own or isinstance(term.map, DenseMap)
+    gain = np.repeat(step, int(np.prod(term.own)) // len(step)) if flat else step
     if isinstance(term.map, DiagMap):
         return replace(term, map=DiagMap(term.map.gain * gain))
     if isinstance(term.map, DenseMap):
@@ -106,14 +108,15 @@ def accumulator_scale(layer: Layer, terms: list[Term], top: Array) -> Array:
     """Return S (C,) for terms whose sources' steps are absorbed; `top` is the largest value of each channel."""
     channels = layer.shape[0]
     scale = np.zeros(channels)
-    heavy = [t for t in terms if isinstance(t.map, (DenseMap, ConvMap))] or terms
+    heavy = [t for t in terms if t.small] or terms
     for term in heavy:
         scale[term.first : term.end] = np.maximum(scale[term.first : term.end], largest(term) / WEIGHT_LIMIT)
     if len(terms) == 1 and not layer.bias.any() and layer.kind == "positive" and bool((terms[0].weight > 0).all()):
         scale *= WEIGHT_LIMIT  # plain counting: gains of 1
     bias = np.abs(layer.bias).reshape(channels, -1).max(axis=1) / BIAS_ROOM
     floor = np.maximum(bias, top / THRESHOLD_ROOM)
-    return np.maximum(np.maximum(scale, floor), np.finfo(np.float32).tiny * 2**24)
+    result: Array = np.maximum(np.maximum(scale, floor), SMALLEST)
+    return result
 
 
 def largest(term: Term) -> Array:
@@ -144,4 +147,3 @@ def collapsed(bias: Array) -> Array:
     first = bias.reshape(len(bias), -1)[:, 0]
     even = bool((bias.reshape(len(bias), -1) == first[:, None]).all())
     return first.copy() if even else bias
-

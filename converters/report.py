@@ -131,7 +131,7 @@ class Report:
     def summary(self) -> str:
         """Return what matters in a few lines."""
         lines = [
-            f"T = {self.steps} bits in code '{self.code}', window {self.window} steps, input in code '{self.input_code}'",
+            f"T = {self.steps} bits in code '{self.code}', window {self.window} steps, input code '{self.input_code}'",
             f"calibrated on {self.calibration_samples} samples",
         ]
         if self.accuracy:

@@ -32,7 +32,9 @@ def load_model(where: str, weights: Path | None = None) -> nn.Module:
     try:
         model = getattr(module, function)()
     except Exception as error:
-        raise ConversionError(f"{where} raised {type(error).__name__}: {error}. It is called without arguments.") from error
+        raise ConversionError(
+            f"{where} raised {type(error).__name__}: {error}. It is called without arguments."
+        ) from error
     if not isinstance(model, nn.Module):
         raise ConversionError(f"{where} must return a torch.nn.Module, it returned {type(model).__name__}")
     if weights is not None:
@@ -67,7 +69,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if missing or strange:
         told = [f"lacks {_list(missing)}"] if missing else []
         told += [f"has {_list(strange)}, which the model has not"] if strange else []
-        raise ConversionError(f"'{path}' does not fit the model: it {' and '.join(told)}. Give the weights of this very model.")
+        raise ConversionError(
+            f"'{path}' does not fit the model: it {' and '.join(told)}. Give the weights of this very model."
+        )
     for name, value in state.items():
         if value.shape != own[name].shape:
             raise ConversionError(
@@ -92,16 +96,20 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
         raise
     except (UnpicklingError, RuntimeError, OSError, ValueError, EOFError, KeyError, _safetensors_error()) as error:
         raise ConversionError(
-            f"'{path}' is not a file of weights that can be read safely: {str(error).splitlines()[0] if str(error) else error!r} "
+            f"'{path}' is not a file of weights that can be read safely ({_first_line(error)}). "
             "Save them with torch.save(model.state_dict(), ...) or safetensors.torch.save_file."
         ) from error
     raise UsageError(f"weights come as .safetensors, .pt or .pth, got '{path}'")
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def _safetensors_error() -> type[Exception]:
     from safetensors import SafetensorError
 
-    return SafetensorError  # type: ignore[no-any-return]
+    return SafetensorError
 
 
 def _state_dict(path: Path, state: Any) -> Mapping[str, torch.Tensor]:

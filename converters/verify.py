@@ -15,7 +15,7 @@ __all__ = ["evaluate", "logits", "real_logits"]
 
 
 def evaluate(quantised: Quantised, samples: Array) -> dict[str, Array]:
-    """Return the integers (int64, batch first) of every population for `samples`; the readout's are its accumulators."""
+    """Return the integers (int64, batch first) of every population for `samples`; of the readout, its accumulators."""
     values: dict[str, Array] = {}
     for layer in quantised.layers:
         if isinstance(layer, InputLayer):

@@ -39,7 +39,9 @@ def clamp_min(call: Call) -> tuple[Op, tuple[str, ...]]:
 
 def _clamp(low: Any, high: Any) -> Op:
     if low is None or float(low) != 0 or (high is not None and not float(high) > 0):
-        raise Refusal(f"it limits to ({low}, {high}); only (0, b) with b > 0 is a few-spikes neuron: use Hardtanh(0, b)")
+        raise Refusal(
+            f"it limits to ({low}, {high}); only (0, b) with b > 0 is a few-spikes neuron: use Hardtanh(0, b)"
+        )
     return Relu(inf if high is None else float(high))
 
 

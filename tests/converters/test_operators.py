@@ -1,4 +1,4 @@
-"""Every supported operator, alone and in company: the network's words equal the quantised ANN's, and its results are near."""
+"""Every supported operator, alone and in company: words equal the quantised ANN's, and results are near the ANN's."""
 
 from typing import Any
 
@@ -53,7 +53,15 @@ SEQUENCES: dict[str, tuple[list[nn.Module], tuple[int, ...]]] = {
     "conv conv": ([nn.Conv2d(2, 5, 3), nn.Conv2d(5, 4, 3), nn.ReLU(), *head(4 * 4)], (2, 6, 6)),
     "batch norm 2d": ([nn.Conv2d(2, 5, 3, bias=False), nn.BatchNorm2d(5), nn.ReLU(), *head(5 * 16)], (2, 6, 6)),
     "batch norm before padding": (
-        [nn.BatchNorm2d(2), nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(5), nn.Conv2d(5, 4, 3, padding=1), nn.ReLU(), *head(144)],
+        [
+            nn.BatchNorm2d(2),
+            nn.Conv2d(2, 5, 3, padding=1),
+            nn.ReLU(),
+            nn.BatchNorm2d(5),
+            nn.Conv2d(5, 4, 3, padding=1),
+            nn.ReLU(),
+            *head(144),
+        ],
         (2, 6, 6),
     ),
     "batch norm after flatten": (
@@ -75,16 +83,31 @@ SEQUENCES: dict[str, tuple[list[nn.Module], tuple[int, ...]]] = {
     "max pool without relu": ([nn.Conv2d(2, 5, 3, padding=1), nn.MaxPool2d(2), *head(5 * 9)], (2, 6, 6)),
     "max pool of the input": ([nn.MaxPool2d(2), nn.Conv2d(2, 5, 3), nn.ReLU(), *head(5)], (2, 6, 6)),
     "max pool of max pool": ([nn.Conv2d(2, 3, 1), nn.ReLU(), nn.MaxPool2d(2), nn.MaxPool2d(3), *head(3)], (2, 6, 6)),
-    "max pool, ceil_mode exact": ([nn.Conv2d(2, 3, 1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True), *head(27)], (2, 6, 6)),
+    "max pool, ceil_mode exact": (
+        [nn.Conv2d(2, 3, 1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True), *head(27)],
+        (2, 6, 6),
+    ),
     "average pool": ([nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), *head(5 * 9)], (2, 6, 6)),
     "average pool padded": ([nn.Conv2d(2, 5, 3), nn.ReLU(), nn.AvgPool2d(3, 2, 1), *head(5 * 4)], (2, 6, 6)),
-    "average pool, divisor": ([nn.Conv2d(2, 5, 3), nn.ReLU(), nn.AvgPool2d(2, divisor_override=3), *head(5 * 4)], (2, 6, 6)),
-    "average pool, then conv": ([nn.Conv2d(2, 5, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(5, 3, 2), nn.ReLU(), *head(3)], (2, 6, 6)),
+    "average pool, divisor": (
+        [nn.Conv2d(2, 5, 3), nn.ReLU(), nn.AvgPool2d(2, divisor_override=3), *head(5 * 4)],
+        (2, 6, 6),
+    ),
+    "average pool, then conv": (
+        [nn.Conv2d(2, 5, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(5, 3, 2), nn.ReLU(), *head(3)],
+        (2, 6, 6),
+    ),
     "average pool without relu": ([nn.Conv2d(2, 5, 3, padding=1), nn.AvgPool2d(2), nn.ReLU(), *head(5 * 9)], (2, 6, 6)),
     "average pool of the input": ([nn.AvgPool2d(2), nn.Conv2d(2, 5, 3), nn.ReLU(), *head(5)], (2, 6, 6)),
     "global average pool": ([nn.Conv2d(2, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), *head(5)], (2, 6, 6)),
-    "adaptive average pool": ([nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d((3, 2)), *head(30)], (2, 6, 6)),
-    "class maps averaged": ([nn.Conv2d(2, 5, 3), nn.ReLU(), nn.Conv2d(5, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()], (2, 6, 6)),
+    "adaptive average pool": (
+        [nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d((3, 2)), *head(30)],
+        (2, 6, 6),
+    ),
+    "class maps averaged": (
+        [nn.Conv2d(2, 5, 3), nn.ReLU(), nn.Conv2d(5, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()],
+        (2, 6, 6),
+    ),
     "pixel readout": ([nn.Conv2d(2, 5, 3), nn.ReLU(), nn.Conv2d(5, 2, 1)], (2, 6, 6)),
     "hardtanh": ([nn.Linear(12, 9), nn.Hardtanh(0, 0.4), nn.Linear(9, 4)], (12,)),
     "relu6 of relu": ([nn.Linear(12, 9), nn.ReLU(), nn.Hardtanh(0, 0.3), nn.Linear(9, 4)], (12,)),
@@ -120,13 +143,26 @@ FUNCTIONS: dict[str, tuple[Functional, tuple[int, ...]]] = {
         (12,),
     ),
     "clamp": (Functional(lambda m, x: m.b(m.a(x).clamp(0, 0.5)), a=nn.Linear(12, 9), b=nn.Linear(9, 4)), (12,)),
-    "clamp from below": (Functional(lambda m, x: m.b(m.a(x).clamp(min=0)), a=nn.Linear(12, 9), b=nn.Linear(9, 4)), (12,)),
+    "clamp from below": (
+        Functional(lambda m, x: m.b(m.a(x).clamp(min=0)), a=nn.Linear(12, 9), b=nn.Linear(9, 4)),
+        (12,),
+    ),
     "tensor method": (Functional(lambda m, x: m.b(m.a(x).relu_()), a=nn.Linear(12, 9), b=nn.Linear(9, 4)), (12,)),
-    "view": (Functional(lambda m, x: m.b(F.relu(m.a(x)).view(x.size(0), -1)), a=conv(2, 3), b=nn.Linear(108, 4)), (2, 6, 6)),
-    "reshape": (Functional(lambda m, x: m.b(F.relu(m.a(x)).reshape(-1, 108)), a=conv(2, 3), b=nn.Linear(108, 4)), (2, 6, 6)),
+    "view": (
+        Functional(lambda m, x: m.b(F.relu(m.a(x)).view(x.size(0), -1)), a=conv(2, 3), b=nn.Linear(108, 4)),
+        (2, 6, 6),
+    ),
+    "reshape": (
+        Functional(lambda m, x: m.b(F.relu(m.a(x)).reshape(-1, 108)), a=conv(2, 3), b=nn.Linear(108, 4)),
+        (2, 6, 6),
+    ),
     "mean": (Functional(lambda m, x: m.b(F.relu(m.a(x)).mean((2, 3))), a=conv(2, 3), b=nn.Linear(3, 4)), (2, 6, 6)),
     "functional pools": (
-        Functional(lambda m, x: m.b(F.avg_pool2d(F.max_pool2d(F.relu(m.a(x)), 2), 3).flatten(1)), a=conv(2, 3), b=nn.Linear(3, 4)),
+        Functional(
+            lambda m, x: m.b(F.avg_pool2d(F.max_pool2d(F.relu(m.a(x)), 2), 3).flatten(1)),
+            a=conv(2, 3),
+            b=nn.Linear(3, 4),
+        ),
         (2, 6, 6),
     ),
     "functional dropout": (
@@ -138,7 +174,9 @@ FUNCTIONS: dict[str, tuple[Functional, tuple[int, ...]]] = {
         (12,),
     ),
     "derived weights": (
-        Functional(lambda m, x: F.linear(F.relu(m.a(x)), m.b.weight * 2, m.b.bias), a=nn.Linear(12, 9), b=nn.Linear(9, 4)),
+        Functional(
+            lambda m, x: F.linear(F.relu(m.a(x)), m.b.weight * 2, m.b.bias), a=nn.Linear(12, 9), b=nn.Linear(9, 4)
+        ),
         (12,),
     ),
 }
@@ -197,7 +235,12 @@ def input_skip(m: Any, x: torch.Tensor) -> torch.Tensor:
 RESIDUALS: dict[str, Functional] = {
     "identity": Functional(residual, stem=conv(2, 3), a=conv(3, 3), b=conv(3, 3), head=nn.Linear(108, 4)),
     "downsample": Functional(
-        downsampled, stem=conv(2, 3), a=conv(3, 5, stride=2), b=conv(5, 5), down=nn.Conv2d(3, 5, 1, stride=2), head=nn.Linear(45, 4)
+        downsampled,
+        stem=conv(2, 3),
+        a=conv(3, 5, stride=2),
+        b=conv(5, 5),
+        down=nn.Conv2d(3, 5, 1, stride=2),
+        head=nn.Linear(45, 4),
     ),
     "linear bottleneck": Functional(
         linear_bottleneck, stem=conv(2, 3), a=conv(3, 6), b=conv(6, 3), c=conv(3, 4), head=nn.Linear(144, 4)
@@ -232,7 +275,9 @@ def concat(*after: str) -> Any:
 
 CONCATS: dict[str, Functional] = {
     "into linear": Functional(concat(), a=conv(2, 3), b=conv(2, 2), head=nn.Linear(180, 4)),
-    "into conv": Functional(concat("c", "r"), a=conv(2, 3), b=conv(2, 2), c=conv(5, 4), r=nn.ReLU(), head=nn.Linear(144, 4)),
+    "into conv": Functional(
+        concat("c", "r"), a=conv(2, 3), b=conv(2, 2), c=conv(5, 4), r=nn.ReLU(), head=nn.Linear(144, 4)
+    ),
     "into max pool": Functional(concat("p"), a=conv(2, 3), b=conv(2, 2), p=nn.MaxPool2d(2), head=nn.Linear(45, 4)),
     "into average pool": Functional(concat("p"), a=conv(2, 3), b=conv(2, 2), p=nn.AvgPool2d(2), head=nn.Linear(45, 4)),
     "into batch norm": Functional(
@@ -280,12 +325,18 @@ def test_flat_concatenation(check: Any) -> None:
     check(Functional(forward, a=conv(2, 3), l=nn.Linear(108, 7), head=nn.Linear(115, 4)), 2, 6, 6)
 
 
-@pytest.mark.parametrize(("code", "input_code"), [("bits", "bits"), ("ttfs", "bits"), ("graded", "graded"), ("graded", "bits"), ("bits", "graded")])
+@pytest.mark.parametrize(
+    ("code", "input_code"),
+    [("bits", "bits"), ("ttfs", "bits"), ("graded", "graded"), ("graded", "bits"), ("bits", "graded")],
+)
 @pytest.mark.parametrize("steps", [1, 3, 4])
 def test_every_code_gives_the_same_integers(code: str, input_code: str, steps: int, check: Any) -> None:
     layers = [conv(2, 3), nn.BatchNorm2d(3), nn.MaxPool2d(2), nn.ReLU(), nn.AvgPool2d(3), *head(3)]
     conversion = check(nn.Sequential(*layers), 2, 6, 6, steps=steps, code=code, input_code=input_code, near=None)
-    assert conversion.network.steps == {"bits": 8, "graded": max(1, steps if code == "bits" else 1)}[input_code] or code == "ttfs"
+    assert (
+        conversion.network.steps == {"bits": 8, "graded": max(1, steps if code == "bits" else 1)}[input_code]
+        or code == "ttfs"
+    )
 
 
 def test_kinds_of_populations(check: Any) -> None:

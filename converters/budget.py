@@ -36,7 +36,8 @@ def fewest_steps(converter: Converter, settings: Settings, evaluation: Evaluatio
     best = min(rows, key=lambda row: row.accuracy.drop)
     raise CheckFailed(
         f"no network keeps the budget of {max_drop:g} points on {len(evaluation.labels)} samples; "
-        f"the best is T = {best.steps} with a drop of {best.accuracy.drop:.2f} (ANN {best.accuracy.ann:.2f} %, SNN {best.accuracy.snn:.2f} %). "
+        f"the best is T = {best.steps}, a drop of {best.accuracy.drop:.2f} "
+        f"(ANN {best.accuracy.ann:.2f} %, SNN {best.accuracy.snn:.2f} %). "
         "Allow a larger drop, or give more calibration samples."
     )
 
@@ -53,6 +54,6 @@ def _explained(conversion: Conversion, rows: list[SweepRow], max_drop: float) ->
     if accuracy.bounds[1] > max_drop:
         report = report.with_notes(
             f"the measured drop of {accuracy.drop:+.2f} points keeps the budget of {max_drop:g}, but its 95 % interval "
-            f"reaches {accuracy.bounds[1]:+.2f}: {accuracy.samples} samples cannot tell more. Take more steps to be safe."
+            f"reaches {accuracy.bounds[1]:+.2f} ({accuracy.samples} samples). Take more steps to be safe."
         )
     return replace(conversion, report=report)

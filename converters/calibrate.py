@@ -175,6 +175,38 @@ def _cheaper(by_channel: tuple[float, float], together: tuple[float, float]) -> 
     return coarse <= fine or (coarse <= 4 * fine and coarse * few**SPIKES_WEIGH < fine * many**SPIKES_WEIGH)
 
 
+def _sampled(v: Array, target: Array, channels: int) -> tuple[Array, Array]:
+    """Return accumulators and targets as (C, M), M limited by a random choice of places."""
+    v, target = as_channels(v, channels), as_channels(target, channels)
+    if v.shape[1] > SAMPLES_PER_CHANNEL:
+        places = np.random.default_rng(SEED).choice(v.shape[1], SAMPLES_PER_CHANNEL, replace=False)
+        v, target = v[:, places], target[:, places]
+    return v, target
+
+
+def _search(layer: QLayer, v: Array, target: Array, top: Array, bound: float, *, together: bool) -> Array:
+    """Return the thresholds (C,) of least squared error among the candidates."""
+    low, high = word_range(layer.bits, layer.signed)
+    reach = np.full_like(top, top.max()) if together else np.where(top > 0, top, top.max())
+    reach = np.where(reach > 0, reach, layer.scale * high)  # a population that never fires
+    limit = np.minimum((2**31 - 1) >> layer.bits, np.maximum(np.floor(bound / (high * layer.scale)), 1))
+    best = np.full(len(top), np.inf)
+    chosen = np.ones(len(top), dtype=np.int64)
+    total_best = np.inf
+    for factor in FACTORS:
+        threshold = np.clip(np.rint(reach * factor / high / layer.scale), 1, limit).astype(np.int64)
+        th = threshold[:, None].astype(np.float32)
+        value = np.clip(np.floor((v + th // 2) / th), low, high) * (th * layer.scale[:, None].astype(np.float32))
+        error = np.square(value - target).sum(axis=1, dtype=np.float64)
+        if together:
+            if error.sum() < total_best:
+                total_best, chosen = float(error.sum()), threshold
+        else:
+            better = error < best
+            best, chosen = np.where(better, error, best), np.where(better, threshold, chosen)
+    return chosen
+
+
 def _error_after(state: _State, layer: Layer, made: QLayer, sent: Array, target: Array, threshold: Array) -> float:
     """Return the relative squared error of what the next layers receive, their weights quantised for these steps."""
     words = {layer.name: sent}

@@ -1,10 +1,7 @@
 """What a run cost: spikes and synaptic operations, counted for every population."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 from spikerun.linear import macs
 from spikerun.network import Network
@@ -36,14 +33,13 @@ class Activity:
     macs: int
 
     @staticmethod
-    def of(net: Network, samples: int, counted: Mapping[str, npt.NDArray[np.int64]]) -> "Activity":
-        """Return the activity from [spikes, synaptic operations] of each population that sends any."""
-        totals = {name: counted.get(name, np.zeros(2, np.int64)) for name in net.populations}
+    def of(net: Network, samples: int, counted: Mapping[str, Sequence[int]], macs: int) -> "Activity":
+        """Return the activity from (spikes, synaptic operations) of each population that sends any."""
         populations = {
-            name: PopulationActivity(p.neuron.kind, p.size, int(totals[name][0]), int(totals[name][1]))
+            name: PopulationActivity(p.neuron.kind, p.size, *counted.get(name, (0, 0)))
             for name, p in net.populations.items()
         }
-        return Activity(samples, populations, network_macs(net))
+        return Activity(samples, populations, macs)
 
     @property
     def spikes_per_neuron(self) -> float:

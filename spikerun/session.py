@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.activity import Activity
+from spikerun.activity import Activity, network_macs
 from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_name
 from spikerun.inputs import Given, by_name, checked, events
 from spikerun.kernels import Linear
@@ -83,6 +83,7 @@ class Session:
             raise UsageError(f"threads must be at least 1, got {self.threads}")
         self.schedule = ("blocked" if blockable(net) else "stepped") if schedule == "auto" else schedule
         self._cut = _CUTS[kernels]
+        self._macs = network_macs(net)
         self.plan: Plan = plan_blocked(net, self._cut) if self.schedule == "blocked" else self._stepped
 
     @cached_property
@@ -115,13 +116,8 @@ class Session:
             counters += counted.sum(axis=0)
             if on_progress is not None:
                 on_progress(len(next(iter(part.values()))))
-        return self._result(
-            collected,
-            words,
-            accs,
-            Activity.of(self.net, count, dict(zip(self.plan.slots, counters, strict=True))),
-            trace,
-        )
+        totals = dict(zip(self.plan.slots, counters.tolist(), strict=True))
+        return self._result(collected, words, accs, Activity.of(self.net, count, totals, self._macs), trace)
 
     def stream(self, step_us: float = 1000.0) -> Stream:
         """Open a stream: the network at rest, to be fed events or frames. step_us: the duration of a step."""
@@ -172,10 +168,9 @@ class Session:
         self, collected: list[Any], words: list[str], accs: list[str], activity: Activity, trace: bool
     ) -> Result:
         def gather(index: int, names: list[str]) -> dict[str, Any]:
-            return {
-                name: from_kernel(np.concatenate([part[index][k] for part in collected]), self.plan.shapes[name])
-                for k, name in enumerate(names)
-            }
+            parts = ([part[index][k] for part in collected] for k in range(len(names)))
+            whole = (part[0] if len(part) == 1 else np.concatenate(part) for part in parts)
+            return {name: from_kernel(v, self.plan.shapes[name]) for name, v in zip(names, whole, strict=True)}
 
         found_words, found_accs = gather(0, words), gather(1, accs)
         integrated = {name.rpartition(".")[0]: v for name, v in found_accs.items()}

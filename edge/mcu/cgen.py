@@ -1,7 +1,7 @@
 """From a network to `model.h` and `model.c`: constant tables, and one straight line of calls of the runtime."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from spikerun.edge.mcu import emit, tables
 from spikerun.edge.mcu.layout import Layout
 from spikerun.edge.mcu.tables import Table
 from spikerun.network import Network
-from spikerun.neurons import FewSpikes, Input, MaxPool, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 
 __all__ = ["Model", "compose", "header", "source"]
 
@@ -25,11 +25,15 @@ KERNELS = {
 
 @dataclass(frozen=True)
 class Model:
-    """The parts of the generated model: its memory, the tables (symbol -> table) of each population, the calls."""
+    """The parts of the generated model: its memory, the tables (symbol -> table) and calls of each population.
+
+    setup: the calls before them all.
+    """
 
     layout: Layout
     tables: Mapping[str, Mapping[str, Table]]
     calls: Mapping[str, tuple[str, ...]]
+    setup: tuple[str, ...]
 
     @property
     def arrays(self) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
@@ -64,38 +68,122 @@ def compose(layout: Layout) -> Model:
     groups: dict[str, dict[str, Table]] = {}
     calls: dict[str, tuple[str, ...]] = {}
     for name in layout.order:
-        neuron = layout.net.populations[name].neuron
-        build = _pooled if isinstance(neuron, MaxPool) else _integrated
-        groups[name], calls[name] = build(layout, name, names)
-    return Model(layout, groups, calls)
+        groups[name], calls[name] = BUILDERS[type(layout.net.populations[name].neuron)](layout, name, names[name])
+    return Model(layout, groups, calls, tuple(_setup(layout, names)))
 
 
-def _words(layout: Layout, name: str) -> str:
-    """Return the C expression for where the words of a population are."""
-    if name in layout.frames:
-        return f"frame + {layout.frames[name][0]}"
-    return f"words + {layout.words[name][0]}"
+def _words(layout: Layout, name: str, lag: int = 0) -> str:
+    """Return the C expression for where the words of a population are, those of `lag` steps ago."""
+    size = layout.net.populations[name].size
+    if name not in layout.words:
+        offset, count = layout.frames[name]
+        return f"frame + {offset}" + (f" + t * {size}" if count > size else "")
+    depth = layout.depths[name]
+    if depth == 1:
+        return f"words + {layout.words[name][0]}"
+    step = f"(t + {depth - lag})" if lag else "t"
+    return f"words + {layout.words[name][0]} + {step} % {depth} * {size}"
 
 
-def _pooled(layout: Layout, name: str, names: Mapping[str, str]) -> tuple[dict[str, Table], tuple[str, ...]]:
-    symbol = f"{names[name]}_pool"
-    (p,) = layout.net.into(name)
-    call = f"spikerun_max_pool_words(&{symbol}, {_words(layout, p.source)}, {_words(layout, name)});"
-    return {symbol: tables.max_pool(layout, name)}, (call,)
+def _membrane(layout: Layout, name: str, skip: int = 0) -> str:
+    """Return the C expression for where the membranes of a population are, or what lies `skip` numbers behind."""
+    return f"membrane + {layout.cells[name][0] + skip}"
 
 
-def _integrated(layout: Layout, name: str, names: Mapping[str, str]) -> tuple[dict[str, Table], tuple[str, ...]]:
-    own = names[name]
-    group = {f"{own}_shape": tables.shape(layout.views[name]), f"{own}_bias": tables.bias(layout, name)}
-    calls = [f"spikerun_fill(&{own}_shape, &{own}_bias, membrane);"]
+Group = tuple[dict[str, Table], tuple[str, ...]]
+
+
+def _additions(layout: Layout, name: str, own: str, membrane: str) -> tuple[dict[str, Table], list[str]]:
+    """Return the tables and calls of all projections into a population."""
+    group, calls = {}, []
     for number, p in enumerate(layout.net.into(name)):
         symbol = f"{own}_in{number}"
         group[symbol] = tables.connection(layout, p)
-        calls.append(f"{KERNELS[p.connection.kind]}(&{symbol}, {_words(layout, p.source)}, membrane);")
-    if isinstance(layout.net.populations[name].neuron, FewSpikes):
-        group[f"{own}_fire"] = tables.fire(layout, name)
-        calls.append(f"spikerun_fire_words(&{own}_fire, membrane, {_words(layout, name)});")
-    return group, tuple(calls)
+        lag = layout.net.lag[layout.net.projections.index(p)] if layout.stepped else 0
+        calls.append(f"{KERNELS[p.connection.kind]}(&{symbol}, {_words(layout, p.source, lag)}, {membrane});")
+    return group, calls
+
+
+def _pool(layout: Layout, name: str, own: str) -> Group:
+    (p,) = layout.net.into(name)
+    call = f"spikerun_max_pool_words(&{own}_pool, {_words(layout, p.source)}, {_words(layout, name)});"
+    return {f"{own}_pool": tables.max_pool(layout, name)}, (call,)
+
+
+def _biased(layout: Layout, name: str, own: str) -> Group:
+    """Return the shape and bias of a population that integrates one window."""
+    neuron = layout.net.populations[name].neuron
+    assert isinstance(neuron, (FewSpikes, Readout))
+    bias = tables.parameter(layout, name, neuron.bias)
+    fill = f"spikerun_fill(&{own}_shape, &{own}_bias, {_membrane(layout, name)});"
+    return {f"{own}_shape": tables.shape(layout.views[name]), f"{own}_bias": bias}, (fill,)
+
+
+def _few_spikes(layout: Layout, name: str, own: str) -> Group:
+    membrane = _membrane(layout, name)
+    biased, fill = _biased(layout, name, own)
+    added, calls = _additions(layout, name, own, membrane)
+    fire = f"spikerun_fire_words(&{own}_fire, {membrane}, {_words(layout, name)});"
+    return {**biased, **added, f"{own}_fire": tables.fire(layout, name)}, (*fill, *calls, fire)
+
+
+def _readout(layout: Layout, name: str, own: str) -> Group:
+    biased, fill = _biased(layout, name, own)
+    added, calls = _additions(layout, name, own, _membrane(layout, name))
+    return {**biased, **added}, (*(() if layout.stepped else fill), *calls)
+
+
+def _integrate_and_fire(layout: Layout, name: str, own: str) -> Group:
+    neuron, membrane = layout.net.populations[name].neuron, _membrane(layout, name)
+    assert isinstance(neuron, IF)
+    added, calls = _additions(layout, name, own, membrane)
+    group = {
+        f"{own}_shape": tables.shape(layout.views[name]),
+        f"{own}_init": tables.parameter(layout, name, neuron.v_init),
+        **added,
+        f"{own}_fire": tables.integrate_and_fire(layout, name),
+    }
+    return group, (*calls, f"spikerun_if_step(&{own}_fire, {membrane}, {_words(layout, name)});")
+
+
+def _leaky(layout: Layout, name: str, own: str) -> Group:
+    size = layout.views[name].size
+    added, calls = _additions(layout, name, own, "membrane")
+    group = {
+        f"{own}_shape": tables.shape(layout.views[name]),
+        **added,
+        f"{own}_fire": tables.leaky(layout, name),
+    }
+    places = f"membrane, {_membrane(layout, name)}, {_membrane(layout, name, size)}, {_words(layout, name)}"
+    return group, (f"spikerun_clear(membrane, {size});", *calls, f"spikerun_lif_step(&{own}_fire, t, {places});")
+
+
+BUILDERS: Mapping[type[Neuron], Callable[[Layout, str, str], Group]] = {
+    MaxPool: _pool,
+    FewSpikes: _few_spikes,
+    Readout: _readout,
+    IF: _integrate_and_fire,
+    LIF: _leaky,
+}
+
+
+def _setup(layout: Layout, names: Mapping[str, str]) -> Iterator[str]:
+    """Yield the calls before the first step of time: everything is as if nothing had ever happened."""
+    for name, (offset, count) in layout.outputs.items():
+        if not isinstance(layout.net.populations[name].neuron, Readout):
+            yield f"spikerun_clear(out + {offset}, {count});"
+    if not layout.stepped:
+        return
+    for name, (offset, count) in layout.words.items():
+        if layout.depths[name] > 1:
+            yield f"spikerun_clear_words(words + {offset}, {count});"
+    for name, (offset, count) in layout.cells.items():
+        neuron = layout.net.populations[name].neuron
+        if isinstance(neuron, LIF):
+            yield f"spikerun_clear(membrane + {offset}, {count});"
+        else:
+            start = "init" if isinstance(neuron, IF) else "bias"
+            yield f"spikerun_fill(&{names[name]}_shape, &{names[name]}_{start}, {_membrane(layout, name)});"
 
 
 def header(model: Model) -> str:
@@ -120,12 +208,12 @@ def header(model: Model) -> str:
 extern "C" {{
 #endif
 
-/* A frame is one byte for each value of the inputs, each in C order (channel, row, column):
+/* A frame is one byte for each value of the inputs, each in C order (step of time, channel, row, column):
 {inputs}
  */
 #define MODEL_FRAME_BYTES {layout.frame_bytes}
 
-/* The results are, in C order, membranes of readouts and the words of other populations:
+/* The results are, in C order, membranes of readouts, words of few-spikes populations, numbers of spikes of others:
 {outputs}
  */
 #define MODEL_OUTPUTS {layout.output_count}
@@ -164,7 +252,7 @@ extern const model_table model_tables[];
 
 def source(model: Model) -> str:
     """Return `model.c`."""
-    parts = [f'{NOTICE}#include "model.h"\n']
+    parts = [f'{NOTICE}#include "model.h"']
     for name in model.layout.order:
         parts.append(emit.comment(_describe(model.layout.net, name)))
         parts.extend(_definition(symbol, table) for symbol, table in model.tables[name].items())
@@ -183,7 +271,9 @@ def _describe(net: Network, name: str) -> str:
     population = net.populations[name]
     word = net.word_of(name)
     bits = f", {'signed ' if word.signed else ''}{word.bits} bits" if word else ""
-    return f"'{name}' {population.neuron.kind} {population.shape}{bits}"
+    given = isinstance(population.neuron, Input) and population.neuron.code == "spikes"
+    steps = f", {net.steps} steps" if given else ""
+    return f"'{name}' {population.neuron.kind} {population.shape}{bits}{steps}"
 
 
 def _definition(symbol: str, table: Table) -> str:
@@ -205,14 +295,35 @@ def _trace(model: Model) -> str:
         lines.append("int32_t* const membrane = state->membrane;")
     if layout.words:
         lines.append("uint8_t* const words = state->words;")
-    for index, name in enumerate(layout.order):
-        lines += ["", emit.comment(name), *model.calls[name], *_observe(model, index, name), *_read(model, name)]
-    lines += [line for name in layout.net.inputs for line in _read(model, name)]
-    body = "\n".join(f"    {line}" if line else "" for line in [*lines, "return SPIKERUN_OK;"])
+    lines += model.setup
+    body, after = _body(model)
+    if layout.stepped:
+        loop = f"for (int32_t t = 0; t < {layout.net.steps}; t++) {{"
+        body = ["", loop, *(f"    {line}" if line else "" for line in body), "}"]
+    text = "\n".join(f"    {line}" if line else "" for line in [*lines, *body, *after, "return SPIKERUN_OK;"])
     return (
         "spikerun_status model_trace(model_state* state, const uint8_t* frame, int32_t* out,\n"
-        f"                            const spikerun_observer* observer) {{\n{body}\n}}"
+        f"                            const spikerun_observer* observer) {{\n{text}\n}}"
     )
+
+
+def _body(model: Model) -> tuple[list[str], list[str]]:
+    """Return what is done for the populations, in every step of time if there are steps, and what after the last."""
+    layout = model.layout
+    lines: list[str] = []
+    after: list[str] = []
+    for name in layout.net.inputs:
+        if name in layout.words:
+            size = layout.net.populations[name].size
+            frame = _words(replace(layout, words={}), name)
+            lines.append(f"spikerun_copy_words({frame}, {size}, {_words(layout, name)});")
+        lines += _read(model, name)
+    for index, name in enumerate(layout.order):
+        lines += ["", emit.comment(name), *model.calls[name]]
+        done = [*_observe(model, index, name), *_read(model, name)]
+        late = layout.stepped and isinstance(layout.net.populations[name].neuron, Readout)
+        (after if late else lines).extend(done)
+    return lines, after
 
 
 def _input_checks(layout: Layout) -> list[str]:
@@ -232,11 +343,11 @@ def _own(model: Model, name: str) -> str:
 
 
 def _observe(model: Model, index: int, name: str) -> list[str]:
-    membrane = name in model.layout.views
-    shape = f"&{_own(model, name)}_shape" if membrane else "NULL"
+    membrane = _membrane(model.layout, name) if name in model.layout.views else "NULL"
+    shape = f"&{_own(model, name)}_shape" if name in model.layout.views else "NULL"
     words = _words(model.layout, name) if name in model.layout.words else "NULL"
     count = model.layout.net.populations[name].size
-    call = f"{index}, {shape}, {'membrane' if membrane else 'NULL'}, {words}, {count}"
+    call = f"{index}, {shape}, {membrane}, {words}, {count}"
     return ["if (observer != NULL) {", f"    observer->population(observer->context, {call});", "}"]
 
 
@@ -247,9 +358,9 @@ def _read(model: Model, name: str) -> list[str]:
         return []
     offset, count = layout.outputs[name]
     if isinstance(layout.net.populations[name].neuron, Readout):
-        return [f"spikerun_read_membrane(&{_own(model, name)}_shape, membrane, out + {offset});"]
+        return [f"spikerun_read_membrane(&{_own(model, name)}_shape, {_membrane(layout, name)}, out + {offset});"]
     sign = tables.sign(layout.net, name)
-    return [f"spikerun_read_words({_words(layout, name)}, {count}, {sign}, out + {offset});"]
+    return [f"spikerun_count_words({_words(layout, name)}, {count}, {sign}, out + {offset});"]
 
 
 def _classify(model: Model) -> str:

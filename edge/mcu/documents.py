@@ -121,7 +121,7 @@ int32_t classify(const uint8_t frame[MODEL_FRAME_BYTES]) {{
 }}
 ```
 
-A frame has {layout.frame_bytes} bytes in C order (channel, row, column), as `model.h` describes. `model_run` keeps
+A frame has {layout.frame_bytes} bytes, as `model.h` describes. `model_run` keeps
 nothing between frames and is re-entrant: give each thread a `model_state` of its own.
 
 ## The self-test
@@ -145,8 +145,8 @@ def report_text(memory: MemoryReport, values: dict[str, Any]) -> str:
         "|---|---|---:|---:|---:|---:|",
         *(f"| {' | '.join(map(str, vars(row).values()))} |" for row in memory.rows),
         "",
-        "All in bytes. Populations take turns, so they share one buffer of membranes, and words that are never needed "
-        "at the same time share theirs.",
+        "All in bytes. Where populations take turns they share one buffer of membranes, and words that are never "
+        "needed at the same time share theirs; IF and LIF populations keep their own.",
         "",
         f"- flash: {values['flash_bytes']}{_of(board.flash)} ({_measured(values)}: tables {memory.tables}, the rest is "
         f"code, self-test and start-up); golden samples beside it: {memory.golden}",

@@ -17,7 +17,7 @@ from spikerun.errors import DataError
 from spikerun.inputs import by_name, checked
 from spikerun.network import Network
 from spikerun.neurons import Input, Readout
-from spikerun.reference import blocked
+from spikerun.reference import blocked, stepped
 
 __all__ = ["Golden", "crc_membrane", "crc_words", "frames_of", "make", "random_frames", "source"]
 
@@ -53,7 +53,8 @@ def random_frames(net: Network, count: int, seed: int = 0) -> dict[str, npt.NDAr
         neuron = net.populations[name].neuron
         assert isinstance(neuron, Input)
         low, high = word_range(neuron.bits, neuron.signed)
-        values = rng.integers(low, high + 1, (count, *net.populations[name].shape))
+        steps = (net.steps,) if neuron.code == "spikes" else ()
+        values = rng.integers(low, high + 1, (count, *steps, *net.populations[name].shape))
         keep = rng.random(values.shape) < np.where(np.arange(count) % 2, 0.2, 1.0).reshape(-1, *[1] * (values.ndim - 1))
         frames[name] = np.where(keep, values, 0)
     return frames
@@ -76,7 +77,7 @@ def make(model: Model, samples: Frames) -> Golden:
 def _sample(
     layout: Layout, frame: Mapping[str, npt.NDArray[np.int64]]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint32]]:
-    turns = blocked(layout.net, frame)
+    turns = (blocked if layout.net.feedforward else stepped)(layout.net, frame)
     results = []
     for name in layout.outputs:
         turn, readout = turns[name], isinstance(layout.net.populations[name].neuron, Readout)
@@ -87,7 +88,8 @@ def _sample(
     for k, name in enumerate(layout.order):
         membrane = turns[name].membrane
         sums[k, 0] = 0 if membrane is None else crc_membrane(membrane)
-        sums[k, 1] = crc_words(turns[name].word) if name in layout.words else 0
+        sent = turns[name].events if layout.stepped else turns[name].word
+        sums[k, 1] = crc_words(sent) if name in layout.words else 0
     return np.concatenate(results).astype(np.int32), sums
 
 

@@ -1,4 +1,9 @@
-"""Where everything lies: membranes channels last, words in C order, and which words may share memory."""
+"""Where everything lies: membranes channels last, words in C order, and what may share memory.
+
+A network of few-spikes populations runs blocked: one population after the other, each once. A network of IF and LIF
+populations runs stepped: all populations in every step of time, so that they keep their membranes, and the spikes of a
+source are kept for as many steps as the longest delay behind it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +14,7 @@ import numpy.typing as npt
 from spikerun.connections import Conv
 from spikerun.errors import UnsupportedError
 from spikerun.network import Network, Projection
-from spikerun.neurons import FewSpikes, Input, MaxPool, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 
 __all__ = ["Layout", "View", "plan", "require_supported"]
 
@@ -48,21 +53,32 @@ class View:
 class Layout:
     """The plan of a network's memory.
 
-    views: of each population that integrates; words: (offset, bytes) of each population that sends, in the arena;
-    frames: (offset, bytes) of each input in the frame; outputs: (offset, count) of each output among the results.
+    stepped: whether time runs step by step; views: of each population that integrates; cells: (offset, count) of its
+    numbers among the membranes; words: (offset, bytes) of each population whose words are kept, in the arena; depths:
+    for how many steps they are; frames: (offset, bytes) of each input in the frame; outputs: (offset, count) of each
+    output among the results.
     """
 
     net: Network
+    stepped: bool
     order: tuple[str, ...]
     views: Mapping[str, View]
+    cells: Mapping[str, tuple[int, int]]
     words: Mapping[str, tuple[int, int]]
+    depths: Mapping[str, int]
     frames: Mapping[str, tuple[int, int]]
     outputs: Mapping[str, tuple[int, int]]
 
     @property
     def membrane_bytes(self) -> int:
-        """Return the size of the one buffer of membranes, which all populations share."""
-        return 4 * max((view.size for view in self.views.values()), default=1)
+        """Return the size of the memory for membranes, and for what else neurons keep."""
+        shared = self.shared_cells
+        return 4 * max([1, shared, *(offset + count for offset, count in self.cells.values())])
+
+    @property
+    def shared_cells(self) -> int:
+        """Return how many numbers at the beginning are no population's own: the currents of LIF neurons."""
+        return _currents(self.net, self.views) if self.stepped else 0
 
     @property
     def word_bytes(self) -> int:
@@ -88,43 +104,88 @@ class Layout:
         return self.views[p.target].index()[first * inner : end * inner]
 
 
-def require_supported(net: Network) -> None:
-    """Raise UnsupportedError, naming the population, for what the microcontroller runtime does not do."""
+def require_supported(net: Network) -> bool:
+    """Return whether the network runs stepped; raise UnsupportedError, naming the population, for what does not run."""
+    stepped = not net.feedforward or any(isinstance(p.neuron, (IF, LIF)) for p in net.populations.values())
+    stepped = stepped or any(_plain_input(p.neuron) for p in net.populations.values())
     instead = "`spikerun run` executes it on this computer"
-    if not net.feedforward:
-        slow = next(p for p in net.projections if p.delay)
-        raise UnsupportedError(
-            f"{slow}: delay {slow.delay}: the microcontroller target runs networks without delays only; {instead}"
-        )
     for name, population in net.populations.items():
         neuron = population.neuron
-        if not isinstance(neuron, (Input, FewSpikes, MaxPool, Readout)):
+        if stepped and (
+            isinstance(neuron, (FewSpikes, MaxPool)) or (isinstance(neuron, Input) and not _plain_input(neuron))
+        ):
             raise UnsupportedError(
-                f"population '{name}' ({neuron.kind}): the microcontroller target runs few_spikes, max_pool and "
-                f"readout populations; {instead}"
-            )
-        if isinstance(neuron, Input) and neuron.code in ("current", "spikes"):
-            raise UnsupportedError(
-                f"population '{name}': the microcontroller target takes frames in a few-spikes code (bits, ttfs, "
-                f"graded), not code '{neuron.code}'; {instead}"
+                f"population '{name}' ({neuron.kind}): the microcontroller target runs populations that send words "
+                "(few_spikes, max_pool, inputs in a few-spikes code) only without if, lif, delays, and inputs of code "
+                f"'current' or 'spikes'; {instead}"
             )
         if population.size > 2**24:
             raise UnsupportedError(f"population '{name}' has {population.size} neurons, too many for any board here")
+    return stepped
+
+
+def _plain_input(neuron: Neuron) -> bool:
+    return isinstance(neuron, Input) and neuron.code in ("current", "spikes")
 
 
 def plan(net: Network) -> Layout:
     """Return the plan of a network's memory."""
-    require_supported(net)
+    stepped = require_supported(net)
     order = tuple(name for name in net.order if not isinstance(net.populations[name].neuron, Input))
-    views = {name: _view(net, name) for name in order if isinstance(net.populations[name].neuron, (FewSpikes, Readout))}
+    integrating = [name for name in order if not isinstance(net.populations[name].neuron, MaxPool)]
+    views = {name: _view(net, name) for name in integrating}
+    depths = _depths(net) if stepped else dict.fromkeys(order, 1)
+    frames = {
+        name: net.populations[name].size * _frame_steps(net.populations[name].neuron, net.steps) for name in net.inputs
+    }
     return Layout(
         net,
+        stepped,
         order,
         views,
-        _word_places(net, order),
-        _stack({name: net.populations[name].size for name in net.inputs}),
+        _own_cells(net, views) if stepped else {name: (0, view.size) for name, view in views.items()},
+        _kept_words(net, depths) if stepped else _word_places(net, order),
+        depths,
+        _stack(frames),
         _stack({name: net.populations[name].size for name in net.outputs}),
     )
+
+
+def _frame_steps(neuron: Neuron, steps: int) -> int:
+    """Return how many values of each neuron a frame holds: events of code `spikes` are given step by step."""
+    return steps if isinstance(neuron, Input) and neuron.code == "spikes" else 1
+
+
+def _currents(net: Network, views: Mapping[str, View]) -> int:
+    return max([0, *(view.size for name, view in views.items() if isinstance(net.populations[name].neuron, LIF))])
+
+
+def _own_cells(net: Network, views: Mapping[str, View]) -> dict[str, tuple[int, int]]:
+    """Give each population its numbers: membranes, and for LIF the currents and what refractory times need."""
+    sizes = {
+        name: view.size * (3 if isinstance(net.populations[name].neuron, LIF) else 1) for name, view in views.items()
+    }
+    shared = _currents(net, views)
+    return {name: (shared + offset, count) for name, (offset, count) in _stack(sizes).items()}
+
+
+def _depths(net: Network) -> dict[str, int]:
+    """Return for how many steps the words of each population are kept: the present one, and the longest delay."""
+    depths = {}
+    for name in net.populations:
+        lags = [lag for p, lag in zip(net.projections, net.lag, strict=True) if p.source == name]
+        depths[name] = 1 + max(lags, default=0)
+    return depths
+
+
+def _kept_words(net: Network, depths: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Give each population its words of the last steps; an input's are read from the frame unless they are delayed."""
+    sizes = {}
+    for name, population in net.populations.items():
+        if isinstance(population.neuron, Readout) or (isinstance(population.neuron, Input) and depths[name] == 1):
+            continue
+        sizes[name] = -(-population.size * depths[name] // ALIGNMENT) * ALIGNMENT
+    return {name: (offset, net.populations[name].size * depths[name]) for name, (offset, _) in _stack(sizes).items()}
 
 
 def _stack(sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:

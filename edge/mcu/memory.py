@@ -38,7 +38,7 @@ class MemoryReport:
     golden: int
     membranes: int
     words: int
-    results: int
+    results: int  # and the checksums of the self-test
 
     @property
     def flash(self) -> int:
@@ -95,7 +95,7 @@ def report(model: Model, board: Board, samples: int) -> MemoryReport:
         arrays = sum(len(table.arrays) for table in model.tables[name].values())
         flash = sum(table.bytes for table in model.tables[name].values()) + POINTERS * arrays
         words = layout.words[name][1] if name in layout.words else 0
-        membranes = 4 * layout.views[name].size if name in layout.views else 0
+        membranes = 4 * layout.cells[name][1] if name in layout.cells else 0
         rows.append(Row(name, population.neuron.kind, population.size, flash, words, membranes))
     per_sample = layout.frame_bytes + 4 * layout.output_count + 8 * len(layout.order)
     golden = samples * per_sample + 4 * len(model.arrays) + sum(len(name) + 5 for name in layout.order)
@@ -106,7 +106,7 @@ def report(model: Model, board: Board, samples: int) -> MemoryReport:
         golden,
         layout.membrane_bytes,
         layout.word_bytes,
-        4 * layout.output_count,
+        4 * layout.output_count + 8 * len(layout.order),
     )
 
 

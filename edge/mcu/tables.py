@@ -10,11 +10,12 @@ from spikerun.connections import Connection, Conv, Dense, Diagonal, Sparse, SumP
 from spikerun.edge.mcu.layout import Layout, View
 from spikerun.errors import UnsupportedError
 from spikerun.network import Network, Projection
-from spikerun.neurons import FewSpikes, Readout
+from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes
 
-__all__ = ["Table", "bias", "connection", "fire", "max_pool", "shape", "sign"]
+__all__ = ["Table", "connection", "fire", "integrate_and_fire", "leaky", "max_pool", "parameter", "shape", "sign"]
 
 Array = npt.NDArray[np.generic]
+RESETS = ("zero", "subtract", "subtract_after_leak")  # the order of enum spikerun_reset
 
 
 @dataclass(frozen=True)
@@ -45,28 +46,57 @@ def shape(view: View) -> Table:
     return Table("spikerun_shape", {"channels": view.channels, "pixels": view.pixels})
 
 
-def bias(layout: Layout, name: str) -> Table:
-    """Return the biases of a population."""
-    neuron = layout.net.populations[name].neuron
-    assert isinstance(neuron, (FewSpikes, Readout))
-    steps, values = _parameter(layout, name, neuron.bias)
-    return Table("spikerun_parameter", steps, {"values": values})
+def parameter(layout: Layout, name: str, values: npt.NDArray[np.int32]) -> Table:
+    """Return one parameter of a population's neurons."""
+    steps, array = _parameter(layout, name, values)
+    return Table("spikerun_parameter", steps, {"values": array})
 
 
 def fire(layout: Layout, name: str) -> Table:
     """Return how a few-spikes population fires."""
-    neuron, view = layout.net.populations[name].neuron, layout.views[name]
+    neuron = layout.net.populations[name].neuron
     assert isinstance(neuron, FewSpikes)
-    steps, values = _parameter(layout, name, neuron.threshold)
-    numbers = {
-        "shape.channels": view.channels,
-        "shape.pixels": view.pixels,
-        **{f"threshold.{key}": step for key, step in steps.items()},
+    numbers, arrays = _nested(layout, name, threshold=neuron.threshold)
+    numbers |= {
         "bits": neuron.bits,
         "max_spikes": neuron.bits if neuron.max_spikes is None else neuron.max_spikes,
         "is_signed": int(neuron.signed),
     }
-    return Table("spikerun_fire", numbers, {"threshold.values": values})
+    return Table("spikerun_fire", numbers, arrays)
+
+
+def integrate_and_fire(layout: Layout, name: str) -> Table:
+    """Return how an IF population fires."""
+    neuron = layout.net.populations[name].neuron
+    assert isinstance(neuron, IF)
+    floor = np.maximum(neuron.v_min, np.int32(-V_LIMIT))
+    numbers, arrays = _nested(layout, name, threshold=neuron.threshold, bias=neuron.bias, v_min=floor)
+    return Table("spikerun_if", {**numbers, "reset_to_zero": int(neuron.reset == "zero")}, arrays)
+
+
+def leaky(layout: Layout, name: str) -> Table:
+    """Return how a LIF population leaks and fires."""
+    neuron = layout.net.populations[name].neuron
+    assert isinstance(neuron, LIF)
+    aligned = neuron.threshold * np.int32(64)
+    numbers, arrays = _nested(layout, name, threshold=aligned, bias=neuron.bias, du=neuron.du, dv=neuron.dv)
+    numbers |= {
+        "reset": RESETS.index(neuron.reset),
+        "refractory": neuron.refractory,
+        "reset_interval": neuron.reset_interval,
+        "reset_offset": neuron.reset_offset % neuron.reset_interval if neuron.reset_interval else 0,
+    }
+    return Table("spikerun_lif", numbers, arrays)
+
+
+def _nested(layout: Layout, name: str, **parameters: npt.NDArray[np.int32]) -> tuple[dict[str, int], dict[str, Array]]:
+    """Return the fields of a struct that contains the population's shape, and parameters."""
+    view = layout.views[name]
+    numbers, arrays = {"shape.channels": view.channels, "shape.pixels": view.pixels}, {}
+    for key, values in parameters.items():
+        steps, arrays[f"{key}.values"] = _parameter(layout, name, np.asarray(values))
+        numbers |= {f"{key}.{end}": step for end, step in steps.items()}
+    return numbers, arrays
 
 
 def _parameter(layout: Layout, name: str, values: npt.NDArray[np.int32]) -> tuple[dict[str, int], Array]:

@@ -9,7 +9,7 @@ import pytest
 
 from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import FewSpikes, Input, MaxPool, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +63,45 @@ def everything() -> Network:
         Projection("thin", "out", Dense(weights(20, 5))),
     ]
     return Network(populations, projections, ["out", "signed.pool"], 8)
+
+
+@pytest.fixture(scope="session")
+def spiking() -> Network:
+    """IF and LIF neurons of every reset, delays, a cycle, two inputs, and a readout."""
+    rng = np.random.default_rng(11)
+
+    def weights(*shape: int) -> np.ndarray:
+        return rng.integers(-128, 128, shape).astype(np.int8)
+
+    floor = IF(rng.integers(50, 400, 4), rng.integers(-20, 20, (4, 5, 5)), np.int32(-100), np.int32(7))
+    zero = IF(np.int32(90), v_init=np.arange(6, dtype=np.int32), reset="zero")
+    leaky = {
+        "zero": LIF(np.int32(60), rng.integers(-900, 900, 8), np.int32(400), np.int32(100), refractory=2),
+        "subtract": LIF(rng.integers(20, 90, 8), du=np.int32(4095), dv=np.int32(1), reset="subtract"),
+        "late": LIF(np.int32(40), dv=np.int32(64), reset="subtract_after_leak", reset_interval=5, reset_offset=8),
+    }
+    populations = {
+        "events": Population((2, 5, 5), Input(1, "spikes")),
+        "values": Population((3,), Input(3, "current", signed=True)),
+        "floor": Population((4, 5, 5), floor),
+        "plain": Population((6,), zero),
+        **{name: Population((8,), neuron) for name, neuron in leaky.items()},
+        "out": Population((3,), Readout(np.float32(1), np.array([5, 0, -5], np.int32))),
+    }
+    projections = [
+        Projection("events", "floor", Conv(weights(4, 2, 3, 3), padding=(1, 1))),
+        Projection("events", "floor", Conv(weights(4, 2, 1, 1)), delay=3),
+        Projection("values", "plain", Dense(weights(3, 6))),
+        Projection("floor", "zero", Dense(weights(100, 8))),
+        Projection("plain", "subtract", Dense(weights(6, 8))),
+        Projection("zero", "subtract", Dense(weights(8, 8)), delay=2),
+        Projection("subtract", "plain", Dense(weights(8, 6)), delay=1),
+        Projection("subtract", "subtract", Dense(weights(8, 8)), delay=4),
+        Projection("zero", "late", Dense(weights(8, 8)), delay=1),
+        Projection("late", "out", Dense(weights(8, 3))),
+        Projection("subtract", "out", Dense(weights(8, 3)), delay=1),
+    ]
+    return Network(populations, projections, ["out", "late", "plain"], 12)
 
 
 @pytest.fixture

@@ -66,8 +66,8 @@ def test_running_a_folder_without_a_bundle_says_so(tmp_path: Path) -> None:
         run_bundle(tmp_path)
 
 
-def test_spiking_neurons_are_refused_by_name(tmp_path: Path) -> None:
-    populations = {"in": Population((1,), Input(1, "spikes")), "cell": Population((1,), IF(np.int32(1)))}
+def test_words_and_spikes_in_one_network_are_refused_by_name(tmp_path: Path) -> None:
+    populations = {"in": Population((1,), Input(1, "graded")), "cell": Population((1,), IF(np.int32(1)))}
     net = Network(populations, [Projection("in", "cell", Dense(np.ones((1, 1), np.int8)))], ["cell"], 4)
     with pytest.raises(UnsupportedError, match=r"'in'.*spikerun run"):
         deploy(net, tmp_path / "fw", "host", 1)

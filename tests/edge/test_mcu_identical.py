@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from networks import random_network, seeds
 
 from spikerun.edge.mcu import board as boards
@@ -16,7 +17,8 @@ from spikerun.edge.mcu.emulate import execute
 from spikerun.edge.mcu.golden import random_frames
 from spikerun.errors import NetworkError
 from spikerun.network import Network
-from spikerun.reference import blocked
+from spikerun.neurons import Readout
+from spikerun.reference import blocked, stepped
 
 Needs = Callable[..., None]
 BOARD = "generic-cortex-m4"
@@ -26,8 +28,12 @@ def outputs_of_reference(net: Network, frames: dict[str, np.ndarray]) -> np.ndar
     count = len(next(iter(frames.values())))
     rows = []
     for k in range(count):
-        turns = blocked(net, {name: array[k] for name, array in frames.items()})
-        found = [turns[name].membrane if turns[name].membrane is not None else turns[name].word for name in net.outputs]
+        schedule = blocked if net.feedforward else stepped
+        turns = schedule(net, {name: array[k] for name, array in frames.items()})
+        found = []
+        for name in net.outputs:
+            readout = isinstance(net.populations[name].neuron, Readout)
+            found.append(turns[name].membrane if readout else turns[name].word)
         rows.append(np.concatenate([array.ravel() for array in found]))
     return np.array(rows)
 
@@ -50,14 +56,22 @@ def test_every_kind_of_connection_is_identical_on_the_host_under_sanitizers(
     assert sanitized(everything, tmp_path / "fw", samples=12) == []
 
 
+def test_spiking_neurons_are_identical_on_the_host_under_sanitizers(
+    spiking: Network, tmp_path: Path, needs: Needs
+) -> None:
+    needs("gcc")
+    assert sanitized(spiking, tmp_path / "fw", samples=12) == []
+
+
 @pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seeds)
+@given(seeds, st.sampled_from(["words", "spikes"]))
 def test_random_networks_are_identical_on_the_host_under_sanitizers(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
+    tmp_path_factory: pytest.TempPathFactory, needs: Needs, seed: int, kind: str
 ) -> None:
+    needs("gcc")
     try:
-        net = random_network(seed, "words")
+        net = random_network(seed, kind)
     except NetworkError:
         assume(False)
     assert sanitized(net, tmp_path_factory.mktemp("fw") / "fw") == []
@@ -72,16 +86,24 @@ def test_random_networks_are_identical_on_the_host_under_sanitizers(
         pytest.param("qemu", "zig", ("qemu-system-arm", "ziglang"), marks=pytest.mark.slow),
     ],
 )
-def test_every_kind_of_connection_is_identical_on_the_emulated_board(
-    everything: Network, tmp_path: Path, needs: Needs, emulator: str, toolchain: str, tools: tuple[str, ...]
+@pytest.mark.parametrize("which", ["everything", "spiking"])
+def test_every_kind_is_identical_on_the_emulated_board(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    needs: Needs,
+    which: str,
+    emulator: str,
+    toolchain: str,
+    tools: tuple[str, ...],
 ) -> None:
     needs(*tools)
-    frames = random_frames(everything, 5)
-    bundle = deploy(everything, tmp_path / "fw", BOARD, frames, run=True, emulator=emulator, toolchain=toolchain)
+    net = request.getfixturevalue(which)
+    frames = random_frames(net, 5)
+    bundle = deploy(net, tmp_path / "fw", BOARD, frames, run=True, emulator=emulator, toolchain=toolchain)
     assert bundle.run is not None
     assert bundle.run.mismatches == ()
     assert bundle.run.identical
-    np.testing.assert_array_equal(bundle.run.outputs, outputs_of_reference(everything, frames))
+    np.testing.assert_array_equal(bundle.run.outputs, outputs_of_reference(net, frames))
 
 
 def test_the_memory_report_bounds_what_is_measured(everything: Network, tmp_path: Path, needs: Needs) -> None:

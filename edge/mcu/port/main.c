@@ -5,6 +5,7 @@
 int main(void) {
     static model_state state;
     static int32_t out[MODEL_OUTPUTS];
+    static uint32_t sums[2 * MODEL_POPULATIONS];
     const selftest_port port = {port_print, port_ticks, port_stack_used};
-    return model_selftest(&state, out, &port) == 0 ? 0 : 1;
+    return model_selftest(&state, out, sums, &port) == 0 ? 0 : 1;
 }

@@ -12,14 +12,11 @@ typedef struct {
     uint32_t (*stack)(void);
 } selftest_port;
 
-/* Returns the number of mismatches, 0 if all is identical. `out` has room for MODEL_OUTPUTS results. Prints:
- *   begin SAMPLES POPULATIONS OUTPUTS
- *   sample INDEX STATUS TICKS RESULT...
- *   mismatch SAMPLE POPULATION membrane|words|output|status     (as they are found)
- *   table INDEX                                                 (a constant table that is not as generated)
- *   stack BYTES
- *   end MISMATCHES
+/* Returns the number of mismatches, 0 if all is identical. `out` has room for MODEL_OUTPUTS results, `sums`
+ * for 2 * MODEL_POPULATIONS checksums. Prints: begin SAMPLES POPULATIONS OUTPUTS sample INDEX STATUS TICKS
+ * RESULT... mismatch SAMPLE POPULATION membrane|words|output|status     (as they are found) table INDEX (a
+ * constant table that is not as generated) stack BYTES end MISMATCHES
  */
-int32_t model_selftest(model_state* state, int32_t* out, const selftest_port* port);
+int32_t model_selftest(model_state* state, int32_t* out, uint32_t* sums, const selftest_port* port);
 
 #endif

@@ -1,4 +1,4 @@
-/* spikerun runtime: few-spikes networks of integers, event by event.
+/* spikerun runtime: spiking networks of integers, event by event.
  *
  * C99, freestanding: needs <stdint.h> and <stddef.h> only. No heap, no recursion, no variable length array,
  * no state of its own: every function works on the memory that it is given and may be called from several
@@ -98,6 +98,30 @@ typedef struct {
     int32_t bits, max_spikes, is_signed;
 } spikerun_fire;
 
+/* Membranes of IF and LIF neurons saturate here. */
+#define SPIKERUN_V_LIMIT 8388607
+
+/* Integrate-and-fire; the currents have been added to the membranes. v_min >= -SPIKERUN_V_LIMIT. */
+typedef struct {
+    spikerun_shape shape;
+    spikerun_parameter threshold, bias, v_min;
+    int32_t reset_to_zero;
+} spikerun_if;
+
+typedef enum {
+    SPIKERUN_RESET_ZERO = 0,
+    SPIKERUN_RESET_SUBTRACT = 1,
+    SPIKERUN_RESET_SUBTRACT_AFTER_LEAK = 2
+} spikerun_reset;
+
+/* Leaky integrate-and-fire in 24-bit fixed point. threshold: aligned, that is times 64; du, dv: 0 .. 4096;
+ * reset_offset < reset_interval, or both 0. */
+typedef struct {
+    spikerun_shape shape;
+    spikerun_parameter threshold, bias, du, dv;
+    int32_t reset, refractory, reset_interval, reset_offset;
+} spikerun_lif;
+
 /* membrane = bias. */
 void spikerun_fill(const spikerun_shape* shape, const spikerun_parameter* bias, int32_t* membrane);
 
@@ -108,12 +132,24 @@ void spikerun_diagonal_add(const spikerun_diagonal* self, const uint8_t* words, 
 void spikerun_sum_pool_add(const spikerun_sum_pool* self, const uint8_t* words, int32_t* membrane);
 
 void spikerun_fire_words(const spikerun_fire* self, const int32_t* membrane, uint8_t* words);
+
+/* One step of time; spikes are 0 or 1, in C order. */
+void spikerun_if_step(const spikerun_if* self, int32_t* membrane, uint8_t* spikes);
+/* The t-th step. state: two numbers for each neuron, its current, and what its refractory time needs; begins
+ * as 0. */
+void spikerun_lif_step(const spikerun_lif* self, int32_t t, const int32_t* current, int32_t* membrane,
+                       int32_t* state, uint8_t* spikes);
+
+void spikerun_clear(int32_t* numbers, int32_t count);
+void spikerun_clear_words(uint8_t* words, int32_t count);
+void spikerun_copy_words(const uint8_t* source, int32_t count, uint8_t* words);
+
 void spikerun_max_pool_words(const spikerun_max_pool* self, const uint8_t* source, uint8_t* words);
 
 /* out[C order] = membrane[channels last]. */
 void spikerun_read_membrane(const spikerun_shape* shape, const int32_t* membrane, int32_t* out);
-/* out = the integers that the words stand for. */
-void spikerun_read_words(const uint8_t* words, int32_t count, int32_t sign, int32_t* out);
+/* out += the integers that the words stand for. */
+void spikerun_count_words(const uint8_t* words, int32_t count, int32_t sign, int32_t* out);
 
 /* SPIKERUN_ERROR_INPUT unless every word is one of `bits` bits. */
 spikerun_status spikerun_check_words(const uint8_t* words, int32_t count, int32_t bits, int32_t is_signed);
@@ -126,11 +162,12 @@ void spikerun_add_rows(int32_t* sum, int32_t length, const int8_t* const* rows, 
 
 /* CRC-32 (IEEE 802.3, as in zlib). Start with 0; the result of one call continues in the next. */
 uint32_t spikerun_crc32(uint32_t crc, const void* data, size_t bytes);
-/* CRC-32 of the membranes in C order, each as four bytes, least significant first. */
-uint32_t spikerun_crc32_membrane(const spikerun_shape* shape, const int32_t* membrane);
+/* The same of the membranes in C order, each as four bytes, least significant first. */
+uint32_t spikerun_crc32_membrane(uint32_t crc, const spikerun_shape* shape, const int32_t* membrane);
 
-/* Called after each population, with what it computed: tests look at it, firmware passes NULL. A pointer is
- * NULL where the population has no membrane, or no words; `count` is the number of words. */
+/* Called after each population, and in each step of time, with what it computed: tests look at it, firmware
+ * passes NULL. A pointer is NULL where the population has no membrane, or no words; `count` is the number of
+ * words. */
 typedef struct {
     void (*population)(void* context, int32_t index, const spikerun_shape* shape, const int32_t* membrane,
                        const uint8_t* words, int32_t count);

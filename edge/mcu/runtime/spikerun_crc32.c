@@ -20,8 +20,8 @@ uint32_t spikerun_crc32(uint32_t crc, const void* data, size_t bytes) {
     return ~crc;
 }
 
-uint32_t spikerun_crc32_membrane(const spikerun_shape* shape, const int32_t* membrane) {
-    uint32_t crc = ~(uint32_t)0;
+uint32_t spikerun_crc32_membrane(uint32_t crc, const spikerun_shape* shape, const int32_t* membrane) {
+    crc = ~crc;
     for (int32_t channel = 0; channel < shape->channels; channel++) {
         for (int32_t pixel = 0; pixel < shape->pixels; pixel++) {
             const uint32_t v = (uint32_t)membrane[pixel * shape->channels + channel];

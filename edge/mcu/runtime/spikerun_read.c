@@ -9,8 +9,8 @@ void spikerun_read_membrane(const spikerun_shape* shape, const int32_t* membrane
     }
 }
 
-void spikerun_read_words(const uint8_t* words, int32_t count, int32_t sign, int32_t* out) {
+void spikerun_count_words(const uint8_t* words, int32_t count, int32_t sign, int32_t* out) {
     for (int32_t n = 0; n < count; n++) {
-        out[n] = spikerun_value(words[n], sign);
+        out[n] += spikerun_value(words[n], sign);
     }
 }

@@ -2,7 +2,6 @@
 /* clang-format off */
 #include "model.h"
 
-
 /* 'hidden' few_spikes (3,), 2 bits */
 
 static const spikerun_shape hidden_shape = {
@@ -92,20 +91,20 @@ spikerun_status model_trace(model_state* state, const uint8_t* frame, int32_t* o
     uint8_t* const words = state->words;
 
     /* hidden */
-    spikerun_fill(&hidden_shape, &hidden_bias, membrane);
-    spikerun_dense_add(&hidden_in0, frame + 0, membrane);
-    spikerun_fire_words(&hidden_fire, membrane, words + 0);
+    spikerun_fill(&hidden_shape, &hidden_bias, membrane + 0);
+    spikerun_dense_add(&hidden_in0, frame + 0, membrane + 0);
+    spikerun_fire_words(&hidden_fire, membrane + 0, words + 0);
     if (observer != NULL) {
-        observer->population(observer->context, 0, &hidden_shape, membrane, words + 0, 3);
+        observer->population(observer->context, 0, &hidden_shape, membrane + 0, words + 0, 3);
     }
 
     /* out */
-    spikerun_fill(&out_shape, &out_bias, membrane);
-    spikerun_dense_add(&out_in0, words + 0, membrane);
+    spikerun_fill(&out_shape, &out_bias, membrane + 0);
+    spikerun_dense_add(&out_in0, words + 0, membrane + 0);
     if (observer != NULL) {
-        observer->population(observer->context, 1, &out_shape, membrane, NULL, 2);
+        observer->population(observer->context, 1, &out_shape, membrane + 0, NULL, 2);
     }
-    spikerun_read_membrane(&out_shape, membrane, out + 0);
+    spikerun_read_membrane(&out_shape, membrane + 0, out + 0);
     return SPIKERUN_OK;
 }
 

@@ -9,12 +9,12 @@
 extern "C" {
 #endif
 
-/* A frame is one byte for each value of the inputs, each in C order (channel, row, column):
+/* A frame is one byte for each value of the inputs, each in C order (step of time, channel, row, column):
  *   byte 0: input 'in' input (2,), 8 bits
  */
 #define MODEL_FRAME_BYTES 2
 
-/* The results are, in C order, membranes of readouts and the words of other populations:
+/* The results are, in C order, membranes of readouts, words of few-spikes populations, numbers of spikes of others:
  *   0: 'out' readout (2,)
  */
 #define MODEL_OUTPUTS 2

@@ -77,7 +77,7 @@ def _failure(model: nn.Module, shape: Shape, error: Exception) -> str:
     text = str(error).strip()
     place = FRAME.findall(text)
     at = f" At {place[-1][0]}:{place[-1][1]}: {place[-1][2].strip()}." if place else ""
-    first = text.split("\n")[0]
+    first = text.split("\n")[0].rstrip(".")
     if any(word in text for word in ("data-dependent", "control flow", "dynamic control")):
         return (
             f"torch.export cannot trace {name}: its forward decides by the values of the data ({first}).{at} "
@@ -147,11 +147,11 @@ class _Reader:
 
     def _call(self, node: Any) -> None:
         sources = [n.name for n in node.all_input_nodes]
+        if all(name in self.constants for name in sources) and not _is_random(node):
+            self.constants[node.name] = _computed(node, self.constants)
+            return
         if node.target is getitem and node.args[1] == 0:
             self.aliases[node.name] = self.aliases.get(sources[0], sources[0])
-            return
-        if sources and all(name in self.constants for name in sources):
-            self.constants[node.name] = _computed(node, self.constants)
             return
         operator = str(node.target)
         origin = _origin(node, operator)
@@ -159,16 +159,16 @@ class _Reader:
         # What follows an operator that was refused is still read, so that all complaints come at once.
         shape = _shape(node)
         if found is None:
-            self._refuse(node, origin, advice_for(operator))
+            self._refuse(origin, advice_for(operator))
             return
         try:
             op, inputs = found(Call(operator, self._arguments(node), shape, BATCH))
             self.nodes[node.name] = Node(node.name, op, inputs, shape, origin)
         except Refusal as refusal:
-            self._refuse(node, origin, str(refusal))
+            self._refuse(origin, str(refusal))
 
-    def _refuse(self, node: Any, origin: Origin, advice: str) -> None:
-        self.complaints.append(f"{origin}. {advice[0].upper()}{advice[1:]}.")
+    def _refuse(self, origin: Origin, advice: str) -> None:
+        self.complaints.append(f"{origin}\n    {advice}")
 
     def _arguments(self, node: Any) -> Mapping[str, Any]:
         schema = node.target._schema.arguments
@@ -183,6 +183,10 @@ class _Reader:
         if isinstance(value, (list, tuple)):
             return [self._argument(item) for item in value]
         return value
+
+
+def _is_random(node: Any) -> bool:
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
 def _computed(node: Any, constants: Mapping[str, torch.Tensor]) -> torch.Tensor:

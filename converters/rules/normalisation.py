@@ -6,12 +6,18 @@ from spikerun.converters.graph import Affine, Op
 from spikerun.converters.rules.registry import Call, Refusal, rule
 
 
-@rule("aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default")
+@rule(
+    "aten.batch_norm.default",
+    "aten._native_batch_norm_legit_no_training.default",
+    "aten._native_batch_norm_legit.default",
+    "aten._native_batch_norm_legit.no_stats",
+)
 def batch_norm(call: Call) -> tuple[Op, tuple[str, ...]]:
     """BatchNorm1d, BatchNorm2d: folded into the weights."""
-    mean, variance = call.constant("running_mean"), call.constant("running_var")
-    if mean is None or variance is None or call.arguments.get("training", False):
+    if call.arguments.get("running_mean") is None or call.arguments.get("training", False):
         raise Refusal("it uses the statistics of the batch; train with track_running_stats=True")
+    mean, variance = call.constant("running_mean"), call.constant("running_var")
+    assert mean is not None and variance is not None
     if (variance < 0).any():
         raise Refusal("its running_var is negative: the weights file is broken")
     x = call.value("input")

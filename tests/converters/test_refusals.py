@@ -1,0 +1,207 @@
+"""What cannot be converted stops the conversion, with the operator, its line and what to do; all at once."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from spikerun.converters import convert
+from spikerun.errors import ConversionError, DataError, UsageError
+
+HERE = "test_refusals.py"
+
+
+def refused(model: nn.Module, *shape: int, error: type[Exception] = ConversionError, **options: Any) -> str:
+    with pytest.raises(error) as caught:
+        convert(model, np.zeros((4, *shape), np.uint8), **options)
+    return str(caught.value)
+
+
+class Two(nn.Module):
+    """An image model with a GELU in the middle, a LayerNorm, and a softmax at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(1, 2, 3), nn.LayerNorm(4), nn.Linear(32, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(F.gelu(self.conv(x)))
+        return F.softmax(self.head(x.flatten(1)), dim=1)
+
+
+def test_all_unsupported_operators_are_named_at_once_with_their_lines_and_advice() -> None:
+    message = refused(Two(), 1, 6, 6)
+    assert "3 operators that are not converted" in message
+    for operator in ("aten.gelu", "aten.layer_norm", "aten.softmax"):
+        assert operator in message
+    assert message.count(f"{HERE}:") == 3
+    assert "return F.softmax(self.head(x.flatten(1)), dim=1)" in message
+    assert "train with ReLU" in message and "use BatchNorm" in message and "return the logits" in message
+
+
+
+@pytest.mark.parametrize(
+    ("layer", "operator", "advice"),
+    [
+        (nn.GELU(), "gelu", "ReLU"),
+        (nn.SiLU(), "silu", "ReLU"),
+        (nn.Hardswish(), "hardswish", "ReLU6"),
+        (nn.LeakyReLU(), "leaky_relu", "ReLU"),
+        (nn.Sigmoid(), "sigmoid", "ReLU"),
+        (nn.Tanh(), "tanh", "ReLU"),
+        (nn.LayerNorm(6), "layer_norm", "BatchNorm"),
+        (nn.GroupNorm(1, 2), "group_norm", "BatchNorm"),
+        (nn.ConvTranspose2d(2, 2, 2), "conv_transpose2d", "Conv2d"),
+        (nn.Upsample(scale_factor=2), "upsample", "resize"),
+        (nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"), "pad", "zero padding"),
+        (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "pad", "zero padding"),
+        (nn.Hardtanh(-1, 1), "hardtanh", "Hardtanh(0, b)"),
+        (nn.MaxPool2d(4, ceil_mode=True), "max_pool2d", "ceil_mode=False"),
+        (nn.AvgPool2d(4, ceil_mode=True), "avg_pool2d", "ceil_mode=False"),
+        (nn.AvgPool2d(2, padding=1, count_include_pad=False), "avg_pool2d", "count_include_pad"),
+        (nn.AdaptiveAvgPool2d(4), "adaptive_avg_pool2d", "divide the image"),
+        (nn.AdaptiveMaxPool2d(2), "adaptive_max_pool2d", "docs/conversion.md"),
+        (nn.BatchNorm2d(2, track_running_stats=False), "batch_norm", "track_running_stats"),
+        (nn.PixelShuffle(1), "pixel_shuffle", "docs/conversion.md"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_an_unsupported_layer_is_named_with_advice(layer: nn.Module, operator: str, advice: str) -> None:
+    model = nn.Sequential(nn.Conv2d(2, 2, 1), layer, nn.Flatten())
+    message = refused(model, 2, 6, 6)
+    assert operator in message and advice in message and "module '1'" in message
+
+
+class Given(nn.Module):
+    """A model whose forward is a function given to it."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.layer, self.function = nn.Linear(8, 8), function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(self.layer(x), x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda y, x: y * x, ("mul", "product of two activations")),
+        (lambda y, x: y - x, ("sub", "negated weights")),
+        (lambda y, x: y + 1, ("add", "constant")),
+        (lambda y, x: torch.add(y, x, alpha=2), ("add", "alpha=2")),
+        (lambda y, x: torch.cat([y, x], 0), ("cat", "axis 0")),
+        (lambda y, x: y.view(-1, 2, 4), ("view", "flattening")),
+        (lambda y, x: y[:, :4], ("slice", "split the layer")),
+        (lambda y, x: y.chunk(2, 1)[0], ("split", "split the layer")),
+        (lambda y, x: F.dropout(y, 0.5, True), ("dropout", "active at inference")),
+        (lambda y, x: y @ y.T, ("matmul", "permute")),
+        (lambda y, x: F.linear(x, y), ("linear", "trained constants")),
+        (lambda y, x: (y, x), ("returns 2 values",)),
+        (lambda y, x: torch.ones(2, 3), ("does not depend on its input",)),
+        (lambda y, x: x, ("does not depend on its input",)),
+    ],
+)
+def test_a_function_that_is_no_synapse_is_refused(function: Any, words: tuple[str, ...]) -> None:
+    message = refused(Given(function), 8)
+    assert all(word in message for word in words), message
+
+
+def test_recurrent_layers_are_refused() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.lstm(x.view(1, -1, 4))[0].flatten(1)  # type: ignore[no-any-return]
+
+    message = refused(Recurrent(), 8)
+    assert "lstm" in message and f"{HERE}:" in message
+
+
+def test_control_flow_on_values_is_refused_with_its_line() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.layer(x)
+            if y.sum() > 0:
+                return y  # type: ignore[no-any-return]
+            return -y  # type: ignore[no-any-return]
+
+    message = refused(Branching(), 8)
+    assert "decides by the values of the data" in message
+    assert HERE in message and "if y.sum() > 0" in message and "\n" not in message
+
+
+def test_control_flow_on_shapes_is_followed() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x) if x.shape[1] == 8 else F.gelu(x)  # type: ignore[no-any-return]
+
+    convert(Branching(), np.ones((4, 8), np.uint8))
+
+
+def test_a_model_that_does_not_take_the_samples_is_told_in_one_paragraph() -> None:
+    message = refused(nn.Sequential(nn.Flatten(), nn.Linear(99, 3)), 1, 6, 6)
+    assert "(2, 1, 6, 6)" in message and "takes one such batch" in message and "\n" not in message
+
+
+def test_weights_that_are_not_finite_are_named() -> None:
+    model = nn.Sequential(nn.Linear(8, 3))
+    model[0].weight.data[1, 1] = float("nan")
+    assert "'0.weight'" in refused(model, 8)
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        (np.zeros((4, 6, 6), np.uint8), "channel axis"),
+        (np.zeros((0, 8), np.uint8), "shape"),
+        (np.zeros((4, 8), np.float32), "8-bit integers"),
+        (np.full((4, 8), 256), "0..255"),
+        (np.full((4, 8), -1), "0..255"),
+    ],
+)
+def test_calibration_data_of_the_wrong_form_are_refused(samples: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        convert(nn.Linear(8, 3), samples)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"steps": 9}, "steps"),
+        ({"code": "rate"}, "code"),
+        ({"input_code": "current"}, "input_code"),
+        ({"max_drop": 0.1}, "labelled"),
+    ],
+)
+def test_options_outside_their_range_are_refused(options: dict[str, Any], words: str) -> None:
+    assert words in refused(nn.Linear(8, 3), 8, error=UsageError, **options)
+
+
+@pytest.mark.parametrize("options", [{"input_std": 0.0}, {"input_mean": [1.0, 2.0]}, {"input_scale": -1.0}])
+def test_an_impossible_normalisation_is_refused(options: dict[str, Any]) -> None:
+    assert "input_" in refused(nn.Linear(8, 3), 8, error=DataError, **options)
+
+
+def test_labels_must_fit_the_samples() -> None:
+    assert "labels" in refused(nn.Linear(8, 3), 8, error=DataError, labels=[1, 2])
+
+
+def test_the_model_is_left_in_the_mode_it_was_in() -> None:
+    model = nn.Sequential(nn.Linear(8, 3), nn.BatchNorm1d(3), nn.ReLU()).train()
+    convert(model, np.ones((4, 8), np.uint8))
+    assert model.training

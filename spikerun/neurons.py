@@ -29,7 +29,9 @@ def _int32(name: str, value: Any) -> Int32Array:
     array = np.asarray(value)
     if array.dtype.kind not in "iu":
         raise NetworkError(f"{name} must hold integers, got dtype {array.dtype}: scale and round it first")
-    if array.size and (array.min() < -(2**31) or array.max() >= 2**31):
+    if array.size == 0:
+        raise NetworkError(f"{name} must not be empty, got shape {array.shape}")
+    if array.min() < -(2**31) or array.max() >= 2**31:
         raise NetworkError(f"{name} must fit int32, got values from {array.min()} to {array.max()}")
     result = array.astype(np.int32)
     result.setflags(write=False)

@@ -1,0 +1,73 @@
+"""Broken files are refused at once, with the place of the offender, and nothing large is allocated for them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hostile.make import CASES, DAMAGED, FOLDER, good
+
+from spikerun.errors import FileFormatError
+from spikerun.file import load, save
+
+EXPECTED = {name: where for name, (where, _) in (CASES | DAMAGED).items()}
+ROOM = 2**26  # bytes that may be allocated on top of what a process that has read a good file holds
+
+# In a process of its own, because the limit on memory stays; it reads every file named on its command line.
+READ_ALL = """
+import json, resource, sys, time
+from spikerun.errors import FileFormatError
+from spikerun.file import load
+
+load(sys.argv[1])
+with open("/proc/self/statm") as statm:
+    used = int(statm.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]),) * 2)
+told = {}
+for path in sys.argv[3:]:
+    begin = time.perf_counter()
+    try:
+        load(path)
+        error = "none"
+    except FileFormatError as refusal:
+        error = str(refusal)
+    except BaseException as other:
+        error = f"{type(other).__name__}: {other}"
+    told[path] = [error, time.perf_counter() - begin]
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, float]]:
+    """Return what each file is told, and in how many seconds."""
+    fine = save(good(), tmp_path_factory.mktemp("good") / "good.snn")
+    paths = [str(FOLDER / f"{name}.snn") for name in EXPECTED]
+    command = [sys.executable, "-c", READ_ALL, str(fine), str(ROOM), *paths]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, timeout=120)
+    return {Path(path).stem: tuple(result) for path, result in json.loads(done.stdout).items()}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_broken_file_is_refused_at_once_with_the_place(name: str, told: dict[str, tuple[str, float]]) -> None:
+    message, seconds = told[name]
+    assert message.startswith(f"'{FOLDER / name}.snn': ")
+    assert EXPECTED[name] in message
+    assert len(message) < 1500
+    assert seconds < 1
+
+
+def test_every_committed_file_is_expected() -> None:
+    assert {path.stem for path in FOLDER.glob("*.snn")} == set(EXPECTED)
+
+
+def test_a_name_without_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="there is no such file"):
+        load(tmp_path / "none.snn")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="there is no such file"):
+        load(tmp_path)

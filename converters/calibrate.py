@@ -155,7 +155,9 @@ def _threshold(state: _State, layer: Layer, made: QLayer, v: Array, target: Arra
         _tried(state, layer, made, v[trial][:TRIAL_SAMPLES], target[trial][:TRIAL_SAMPLES], threshold)
         for threshold in (by_channel, together)
     ]
-    return (together, "population") if _cheaper(*tried) else (by_channel, "channel")
+    one_for_all = _cheaper(*tried)
+    sampled = _sampled(v, target, layer.shape[0])
+    return _search(made, *sampled, top, layer.bound, together=one_for_all), "population" if one_for_all else "channel"
 
 
 def _tried(state: _State, layer: Layer, made: QLayer, v: Array, target: Array, threshold: Array) -> tuple[float, float]:

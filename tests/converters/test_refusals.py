@@ -42,7 +42,6 @@ def test_all_unsupported_operators_are_named_at_once_with_their_lines_and_advice
     assert "train with ReLU" in message and "use BatchNorm" in message and "return the logits" in message
 
 
-
 @pytest.mark.parametrize(
     ("layer", "operator", "advice"),
     [

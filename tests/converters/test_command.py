@@ -1,0 +1,207 @@
+"""`spikerun convert` and `convert()` on a network that is really trained, on real digits."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from spikerun import datasets, file
+from spikerun.cli import main
+from spikerun.converters import convert
+from spikerun.errors import CheckFailed
+from spikerun.session import Session
+
+MODEL = """
+from torch import nn
+
+
+def build():
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10),
+    )
+
+
+def number():
+    return 7
+
+
+def failing():
+    raise RuntimeError("no weights here")
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with model.py and its trained weights in two formats."""
+    path = tmp_path_factory.mktemp("trained")
+    (path / "model.py").write_text(MODEL)
+    space: dict[str, Any] = {}
+    exec(MODEL, space)
+    torch.manual_seed(0)
+    model, data = space["build"](), datasets.load("digits", split="train")
+    optimiser = torch.optim.Adam(model.parameters(), 4e-3)
+    x, y = torch.from_numpy(data.real()), torch.from_numpy(data.labels)
+    for _ in range(6):
+        for batch in torch.randperm(len(x)).split(64):
+            loss = nn.functional.cross_entropy(model(x[batch]), y[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    save_file(model.state_dict(), path / "w.safetensors")
+    torch.save(model.state_dict(), path / "w.pt")
+    return path
+
+
+def run(folder: Path, *options: str, model: str = "model.py:build", weights: str | None = "w.safetensors") -> int:
+    words = ["convert", f"{folder}/{model}", "--calibration", "digits", "-o", f"{folder}/net.snn", *options]
+    return main(words + (["--weights", f"{folder}/{weights}"] if weights else []))
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> nn.Module:
+    from spikerun.converters.user_model import load_model
+
+    return load_model(f"{folder}/model.py:build", folder / "w.safetensors")
+
+
+@pytest.mark.parametrize(("steps", "points"), [(5, 0.4), (4, 0.8)])
+def test_digits_keep_their_accuracy(steps: int, points: float, trained: nn.Module) -> None:
+    train, test = datasets.load("digits", split="train"), datasets.load("digits", split="test")
+    conversion = convert(
+        trained, train.samples[:256], steps=steps, input_scale=train.scale, evaluation=(test.samples, test.labels)
+    )
+    accuracy = conversion.report.accuracy
+    assert accuracy is not None and accuracy.ann > 95 and accuracy.drop <= points and accuracy.agreement > 98
+
+
+def test_the_session_gives_the_integers_of_the_quantised_ann(trained: nn.Module) -> None:
+    from spikerun.converters.verify import evaluate
+
+    data = datasets.load("digits", limit=64)
+    conversion = convert(trained, data.samples, steps=4, input_scale=data.scale)
+    outputs = Session(conversion.network).run(data.samples).outputs
+    np.testing.assert_array_equal(outputs["output"], evaluate(conversion.quantised, data.samples)["output"])
+
+
+def test_json_tells_accuracy_cost_and_paths(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--steps", "4", "--json", "--force") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["schema"] == "spikerun.convert/1" and result["steps"] == 4
+    assert result["samples"] == 500 and abs(result["ann_accuracy"] - result["snn_accuracy"]) < 1
+    assert 0 < result["synops_per_mac"] < 2 and 0 < result["spikes_per_neuron"] < 4
+    report = json.loads(Path(result["report"]).read_text())
+    assert report["schema"] == result["schema"] and report["snn_accuracy"] == result["snn_accuracy"]
+    assert {o["operator"] for o in report["operators"]} >= {"aten.conv2d.default", "aten.max_pool2d.default"}
+    network = file.load(result["network"])
+    assert (
+        network.meta["bits"] == 4 and network.meta["input_scale"] == 1 / 16 and network.meta["macs"] == result["macs"]
+    )
+    data = datasets.load("digits")
+    accuracy = (Session(network).run(data.samples).classes == data.labels).mean() * 100
+    assert accuracy == pytest.approx(result["snn_accuracy"])
+
+
+def test_the_text_report_lies_beside_the_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--force", "--sweep", "--limit", "100", "--samples", "64") == 0
+    out = capsys.readouterr().out
+    assert "accuracy on 100 samples" in out and "net.report.json" in out
+    text = (folder / "net.report.txt").read_text()
+    assert "operator converted" in text and "synops/MAC" in text and text.count("\n8 ") == 1
+
+
+def test_nothing_is_overwritten_without_force(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "net.report.json").write_text("mine")
+    (folder / "net.snn").unlink(missing_ok=True)
+    assert run(folder) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (folder / "net.report.json").read_text() == "mine" and not (folder / "net.snn").exists()
+
+
+def test_a_budget_takes_the_fewest_steps_that_keep_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--max-drop", "50", "--json", "--force", "--samples", "64", "--limit", "100") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 2
+
+
+def test_a_budget_that_nothing_keeps_is_a_failed_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--max-drop=-50", "--force", "--samples", "64", "--limit", "50") == CheckFailed.exit_code == 1
+    assert "the best is T = " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ({"model": "model.py"}, 2, "file.py:function"),
+        ({"model": "none.py:build"}, 2, "no file"),
+        ({"model": "model.py:buidl"}, 2, "Did you mean 'build'"),
+        ({"model": "model.py:number"}, 3, "returned int"),
+        ({"model": "model.py:failing"}, 3, "no weights here"),
+        ({"weights": "none.pt"}, 2, "no weights file"),
+        ({"weights": "model.py"}, 2, ".safetensors, .pt or .pth"),
+    ],
+)
+def test_bad_model_or_weights_arguments(
+    options: dict[str, str], code: int, words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--force", **options) == code
+    message = capsys.readouterr().err
+    assert words in message and "Traceback" not in message
+
+
+def test_steps_and_budget_exclude_each_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--steps", "4", "--max-drop", "1", "--force") == 2
+    assert "exclude" in capsys.readouterr().err
+
+
+def altered(folder: Path, name: str, change: Any) -> str:
+    from safetensors.torch import load_file
+
+    state = load_file(folder / "w.safetensors")
+    change(state)
+    save_file(state, folder / name)
+    return name
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s.pop("0.weight"), "lacks '0.weight'"),
+        (lambda s: s.update(extra=torch.zeros(1)), "has 'extra'"),
+        (lambda s: s.update({"8.bias": torch.zeros(11)}), "(11,), the model expects (10,)"),
+        (lambda s: s["8.weight"].__setitem__((0, 0), float("nan")), "'8.weight' of the model holds NaN"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    change: Any, words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--force", weights=altered(folder, "bad.safetensors", change)) == 3
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["broken.pt", "broken.safetensors", "object.pt"])
+def test_weights_files_that_are_none_are_refused(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if name == "object.pt":
+        torch.save(nn.Linear(2, 2), folder / name)  # a pickled object: loading it would execute code
+    else:
+        (folder / name).write_bytes(b"not weights at all")
+    assert run(folder, "--force", weights=name) == 3
+    assert "cannot be read" in capsys.readouterr().err.replace("can be read safely", "cannot be read")
+
+
+def test_a_state_dict_of_torch_is_read_as_safetensors_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--force", "--json", "--samples", "64", "--limit", "50")
+    results = []
+    for weights in ("w.pt", "w.safetensors"):
+        assert run(folder, *options, weights=weights) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    assert results[0] == results[1]
+
+
+def test_the_help_says_that_the_file_is_executed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "--help"]) == 0
+    assert "executed" in capsys.readouterr().out

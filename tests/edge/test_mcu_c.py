@@ -15,8 +15,8 @@ import pytest
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy
 from spikerun.edge.mcu.build import WARNINGS, build
-from spikerun.network import Network, Population, Projection
-from spikerun.neurons import Input
+from spikerun.network import Network, Population
+from spikerun.neurons import Input, Readout
 
 Needs = Callable[..., None]
 GOLDEN = Path(__file__).parent.parent / "golden" / "mcu"
@@ -80,17 +80,21 @@ def test_the_library_has_no_state_and_needs_nothing(everything: Network, tmp_pat
     assert {name for kind, name in symbols if kind == "U"} <= {"memcpy", "memset"}
 
 
+def shared_library(net: Network, folder: Path) -> ctypes.CDLL:
+    """Return the C of a network as a shared library."""
+    deploy(net, folder / "fw", "host", 1)
+    files = [*(folder / "fw" / "runtime").glob("*.c"), folder / "fw" / "model" / "model.c"]
+    include = [f"-I{folder / 'fw' / name}" for name in ("runtime", "model")]
+    subprocess.run(["gcc", "-shared", "-fPIC", *include, *files, "-o", folder / "model.so"], check=True)
+    return ctypes.CDLL(str(folder / "model.so"))
+
+
 @pytest.fixture
 def library(tiny: Network, tmp_path: Path, needs: Needs) -> ctypes.CDLL:
-    """Return the C of a network with inputs of 2 bits, as a shared library."""
+    """Return the C of a network with inputs of 2 bits."""
     needs("gcc")
     populations = {**tiny.populations, "in": Population((2,), Input(bits=2))}
-    net = Network(populations, [Projection(p.source, p.target, p.connection) for p in tiny.projections], ["out"], 8)
-    deploy(net, tmp_path / "fw", "host", 1)
-    files = [*(tmp_path / "fw" / "runtime").glob("*.c"), tmp_path / "fw" / "model" / "model.c"]
-    include = [f"-I{tmp_path / 'fw' / folder}" for folder in ("runtime", "model")]
-    subprocess.run(["gcc", "-shared", "-fPIC", *include, *files, "-o", tmp_path / "model.so"], check=True)
-    return ctypes.CDLL(str(tmp_path / "model.so"))
+    return shared_library(Network(populations, tiny.projections, tiny.outputs, tiny.steps), tmp_path)
 
 
 def test_a_frame_with_a_value_out_of_range_is_refused(library: ctypes.CDLL) -> None:
@@ -108,6 +112,18 @@ def test_null_pointers_are_refused(library: ctypes.CDLL) -> None:
 def test_the_class_is_the_first_of_the_largest(library: ctypes.CDLL) -> None:
     classify = library.model_classify
     assert [classify((ctypes.c_int32 * 2)(*pair)) for pair in [(1, 2), (2, 1), (-5, -5), (-7, -6)]] == [1, 0, 0, 1]
+
+
+def test_scales_that_differ_between_classes_decide_as_on_the_host(
+    everything: Network, tmp_path: Path, needs: Needs
+) -> None:
+    needs("gcc")
+    readout = everything.populations["out"].neuron
+    assert isinstance(readout, Readout)
+    library, rng = shared_library(everything, tmp_path), np.random.default_rng(0)
+    for values in rng.integers(-30, 30, (200, 5)).astype(np.int32):
+        found = library.model_classify(values.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)))
+        assert found == np.argmax(values.astype(np.float32) * readout.scale)
 
 
 @pytest.mark.slow

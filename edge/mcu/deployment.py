@@ -14,7 +14,8 @@ from spikerun.edge.mcu import documents, golden
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import build, footprint
 from spikerun.edge.mcu.bundle import SCHEMA, place, read_report, require_free, scratch, write_all
-from spikerun.edge.mcu.cgen import Model, compose, header, source
+from spikerun.edge.mcu.calls import Model, compose
+from spikerun.edge.mcu.cgen import header, source
 from spikerun.edge.mcu.emulate import Transcript, execute
 from spikerun.edge.mcu.golden import Golden
 from spikerun.edge.mcu.layout import plan

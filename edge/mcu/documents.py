@@ -3,7 +3,7 @@
 from typing import Any
 
 from spikerun.edge.mcu.board import Board
-from spikerun.edge.mcu.cgen import Model
+from spikerun.edge.mcu.calls import Model
 from spikerun.edge.mcu.memory import STACK_BYTES, MemoryReport
 
 __all__ = ["cmake", "linker_script", "readme", "report_text", "toolchain_file"]

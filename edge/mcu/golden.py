@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from spikerun.codes import word_range
 from spikerun.edge.mcu import emit
-from spikerun.edge.mcu.cgen import NOTICE, Model
+from spikerun.edge.mcu.calls import Model
+from spikerun.edge.mcu.cgen import NOTICE
 from spikerun.edge.mcu.layout import Layout
 from spikerun.edge.target import Frames
 from spikerun.errors import DataError

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from spikerun.edge.mcu.board import Board
-from spikerun.edge.mcu.cgen import Model
+from spikerun.edge.mcu.calls import Model
 from spikerun.errors import TargetError
 
 __all__ = ["CODE_BYTES", "STACK_BYTES", "MemoryReport", "Row", "report", "require_fit"]

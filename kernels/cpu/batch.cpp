@@ -1,6 +1,8 @@
 #include "batch.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -11,10 +13,14 @@ namespace {
 
 // What the threads of one run share.
 struct Run {
+    Run(Program& the_program, const Batch& the_batch) : program(the_program), batch(the_batch) {}
     Program& program;
     const Batch& batch;
     std::atomic<size_t> next{0};
     std::atomic<bool> stop{false};
+    std::mutex mutex;
+    std::condition_variable helper_finished;
+    size_t helpers = 0;  // that still work
 };
 
 void load(const Program& program, const BatchInput& input, size_t row, Workspace& ws) noexcept {
@@ -53,6 +59,42 @@ void work(Run& run, Workspace& ws, Poll poll) {
     }
 }
 
+void help(Run& run, Workspace& ws) {
+    work(run, ws, [] {});
+    const std::lock_guard<std::mutex> lock(run.mutex);
+    --run.helpers;
+    run.helper_finished.notify_one();
+}
+
+// Returns the threads that the system gives, which may be fewer than asked for: those that there are do all
+// the work.
+std::vector<std::thread> start_helpers(Run& run, const std::vector<std::unique_ptr<Workspace>>& workspaces) {
+    std::vector<std::thread> helpers;
+    helpers.reserve(workspaces.size());
+    const std::lock_guard<std::mutex> lock(run.mutex);
+    for (size_t i = 1; i < workspaces.size(); ++i) {
+        try {
+            helpers.emplace_back([&run, ws = workspaces[i].get()] { help(run, *ws); });
+        } catch (const std::system_error&) {
+            break;
+        }
+        ++run.helpers;
+    }
+    return helpers;
+}
+
+// Waits for the helpers, whose last samples may take long, and goes on asking whether to stop.
+template <class Poll>
+void wait_for_helpers(Run& run, Poll poll) {
+    std::unique_lock<std::mutex> lock(run.mutex);
+    while (!run.helper_finished.wait_for(lock, std::chrono::milliseconds(50),
+                                         [&] { return run.helpers == 0; })) {
+        lock.unlock();
+        poll();
+        lock.lock();
+    }
+}
+
 }  // namespace
 
 bool run_batch(Program& program, const Batch& batch, const std::function<bool()>& interrupted) {
@@ -61,20 +103,13 @@ bool run_batch(Program& program, const Batch& batch, const std::function<bool()>
     std::vector<std::unique_ptr<Workspace>> workspaces;
     for (size_t i = 0; i < workers; ++i) workspaces.push_back(program.borrow());
 
-    Run run{program, batch};
-    std::vector<std::thread> helpers;
-    helpers.reserve(workers - 1);
-    for (size_t i = 1; i < workers; ++i) {
-        try {
-            helpers.emplace_back([&run, ws = workspaces[i].get()] { work(run, *ws, [] {}); });
-        } catch (const std::system_error&) {
-            break;  // the system gives no more threads: those that there are do all the work
-        }
-    }
-    work(run, *workspaces[0], [&] {
-        if (interrupted()) run.stop = true;
-    });
-    // The calling thread may be done while a helper still has a long sample to run: it joins without polling.
+    Run run(program, batch);
+    std::vector<std::thread> helpers = start_helpers(run, workspaces);
+    const auto poll = [&] {
+        if (!run.stop && interrupted()) run.stop = true;
+    };
+    work(run, *workspaces[0], poll);
+    wait_for_helpers(run, poll);
     for (std::thread& helper : helpers) helper.join();
     for (auto& workspace : workspaces) program.give_back(std::move(workspace));
     return !run.stop;

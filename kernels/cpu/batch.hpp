@@ -32,8 +32,9 @@ struct Batch {
     int64_t* counters;  // [sample][slot][2]
 };
 
-// Every sample starts from zeros (and initial values) at t = 0. The result does not depend on the number of threads.
-// `interrupted` is asked now and then, on the calling thread only; once it says yes the run stops and returns false.
+// Every sample starts from zeros (and initial values) at t = 0. The result does not depend on the number of
+// threads. `interrupted` is asked now and then, on the calling thread only; once it says yes the run stops
+// and returns false.
 bool run_batch(Program& program, const Batch& batch, const std::function<bool()>& interrupted);
 
 }  // namespace spikerun

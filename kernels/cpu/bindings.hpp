@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "geometry.hpp"
+#include "program.hpp"
 
 namespace spikerun {
 
@@ -47,11 +47,12 @@ using Dimensions2 = std::array<int64_t, 2>;
 
 inline Geometry geometry_of(Dimensions3 in, Dimensions3 out, Dimensions2 kernel, Dimensions2 stride,
                             Dimensions2 padding, Dimensions2 dilation) {
-    return {{in[0], in[1], in[2]}, {out[0], out[1], out[2]}, {kernel[0], kernel[1]},
+    return {{in[0], in[1], in[2]},  {out[0], out[1], out[2]}, {kernel[0], kernel[1]},
             {stride[0], stride[1]}, {padding[0], padding[1]}, {dilation[0], dilation[1]}};
 }
 
 void bind_linear(nb::module_& module);
 void bind_program(nb::module_& module);
+void bind_run(nb::module_& module, nb::class_<Program>& program);
 
 }  // namespace spikerun

@@ -34,6 +34,7 @@ using std::int8_t;
 using std::size_t;
 using std::uint16_t;
 using std::uint32_t;
+using std::uint64_t;
 
 // Upper limit of every dimension and of every register, so that no product of sizes overflows.
 constexpr int64_t max_size = int64_t{1} << 28;
@@ -48,7 +49,8 @@ SPIKERUN_INLINE int32_t wrapping_add(int32_t a, int32_t b) {
 
 // acc + a * b modulo 2^32.
 SPIKERUN_INLINE int32_t wrapping_multiply_add(int32_t acc, int32_t a, int32_t b) {
-    return static_cast<int32_t>(static_cast<uint32_t>(acc) + static_cast<uint32_t>(a) * static_cast<uint32_t>(b));
+    return static_cast<int32_t>(static_cast<uint32_t>(acc) +
+                                static_cast<uint32_t>(a) * static_cast<uint32_t>(b));
 }
 
 // Throws the ValueError of an argument, unless `ok`.

@@ -9,15 +9,15 @@ namespace spikerun {
 
 namespace {
 
-SPIKERUN_CLONES void dense_event(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x, int32_t* acc,
-                                 Event* events) noexcept {
+SPIKERUN_CLONES void dense_event(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
+                                 int32_t* acc, Event* events) noexcept {
     const size_t count = collect_events(x, n_in, static_cast<uint32_t>(n_out), events);
-    add_events(all_narrow(x, n_in), weight, events, count, acc, n_out);
+    add_all(ListedRows{weight, events}, count, narrow_rows(x, n_in), acc, n_out);
 }
 
 SPIKERUN_CLONES void dense_all(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
                                int32_t* acc) noexcept {
-    add_all_rows(all_narrow(x, n_in), weight, n_out, x, n_in, acc, n_out);
+    add_all(AllRows{weight, n_out, x}, n_in, narrow_rows(x, n_in), acc, n_out);
 }
 
 class Dense final : public Linear {
@@ -28,10 +28,10 @@ class Dense final : public Linear {
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
         dense_event(weight_.data(), n_in(), n_out(), x, acc, scratch.events.data());
     }
-    void apply_dense(const int16_t* x, int32_t* acc) const noexcept override {
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
         dense_all(weight_.data(), n_in(), n_out(), x, acc);
     }
-    size_t scratch_events() const noexcept override { return n_in(); }
+    ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
     size_t bytes() const noexcept override { return weight_.size(); }
 
   private:

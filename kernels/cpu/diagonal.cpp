@@ -17,16 +17,17 @@ class Diagonal final : public Linear {
         Event* const events = scratch.events.data();
         const size_t count = collect_events(x, n_in(), 1, events);
         for (size_t e = 0; e < count; ++e) {
-            const size_t i = events[e].row;
-            acc[target_[i]] = wrapping_multiply_add(acc[target_[i]], gain_[i], events[e].value);
+            const size_t i = row_of(events[e]);
+            acc[target_[i]] = wrapping_multiply_add(acc[target_[i]], gain_[i], value_of(events[e]));
         }
     }
 
-    void apply_dense(const int16_t* x, int32_t* acc) const noexcept override {
-        for (size_t i = 0; i < n_in(); ++i) acc[target_[i]] = wrapping_multiply_add(acc[target_[i]], gain_[i], x[i]);
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
+        for (size_t i = 0; i < n_in(); ++i)
+            acc[target_[i]] = wrapping_multiply_add(acc[target_[i]], gain_[i], x[i]);
     }
 
-    size_t scratch_events() const noexcept override { return n_in(); }
+    ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
     size_t bytes() const noexcept override { return (gain_.size() + target_.size()) * sizeof(int32_t); }
 
   private:
@@ -41,7 +42,8 @@ LinearPointer make_diagonal(std::vector<int32_t> gain, std::vector<int32_t> targ
     require(!gain.empty() && gain.size() <= static_cast<size_t>(max_size), "gain",
             "expected 1.." + std::to_string(max_size) + " entries");
     require(target_index.size() == gain.size(), "target_index", "expected as many entries as in gain");
-    for (const int32_t target : target_index) require(target >= 0 && target < n_out, "target_index", "outside 0..n_out-1");
+    for (const int32_t target : target_index)
+        require(target >= 0 && target < n_out, "target_index", "outside 0..n_out-1");
     return std::make_shared<Diagonal>(std::move(gain), std::move(target_index), static_cast<size_t>(n_out));
 }
 

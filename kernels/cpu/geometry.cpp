@@ -12,7 +12,8 @@ constexpr int64_t max_taps = int64_t{1} << 26;
 
 void check_range(const char* name, int64_t value, int64_t low) {
     require(value >= low && value <= max_size, name,
-            "expected " + std::to_string(low) + ".." + std::to_string(max_size) + ", got " + std::to_string(value));
+            "expected " + std::to_string(low) + ".." + std::to_string(max_size) + ", got " +
+                std::to_string(value));
 }
 
 void check_image(const char* name, const Image& image) {
@@ -31,15 +32,16 @@ void check_pair(const char* name, const Pair& pair, int64_t low) {
 
 void check_axis(const char* axis, int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
                 int64_t dilation, Rounding rounding) {
-    require(std::max(in, out) * kernel <= max_taps, "kernel", std::string("too large for this image in ") + axis);
+    require(std::max(in, out) * kernel <= max_taps, "kernel",
+            std::string("too large for this image in ") + axis);
     const int64_t room = in + 2 * padding - dilation * (kernel - 1) - 1;
     require(room >= 0, "kernel", std::string("larger than the padded image in ") + axis);
     const int64_t down = room / stride + 1;
     const int64_t up = (room + stride - 1) / stride + 1;
     const bool fits = out == down || (rounding == Rounding::either && out == up);
     require(fits, "out_hwc",
-            std::string(axis) + " is " + std::to_string(out) + ", but input, kernel, stride, padding and dilation give " +
-                std::to_string(down));
+            std::string(axis) + " is " + std::to_string(out) +
+                ", but input, kernel, stride, padding and dilation give " + std::to_string(down));
 }
 
 Taps empty_taps(int64_t positions) {
@@ -65,14 +67,16 @@ void check_geometry(const Geometry& g, Rounding rounding) {
 void check_windows_not_empty(const Geometry& g) {
     const auto check = [](const char* axis, const Taps& taps) {
         for (size_t i = 0; i + 1 < taps.begin.size(); ++i)
-            require(taps.begin[i] != taps.begin[i + 1], "padding",
-                    std::string("a window lies outside the image in ") + axis + ", so that it has no maximum");
+            require(
+                taps.begin[i] != taps.begin[i + 1], "padding",
+                std::string("a window lies outside the image in ") + axis + ", so that it has no maximum");
     };
     check("height", taps_of_outputs(g.in.h, g.out.h, g.kernel.h, g.stride.h, g.padding.h, g.dilation.h));
     check("width", taps_of_outputs(g.in.w, g.out.w, g.kernel.w, g.stride.w, g.padding.w, g.dilation.w));
 }
 
-Taps taps_of_inputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
+Taps taps_of_inputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding,
+                    int64_t dilation) {
     Taps result = empty_taps(n_in);
     for (int64_t i = 0; i < n_in; ++i) {
         for (int64_t k = 0; k < kernel; ++k) {
@@ -85,7 +89,8 @@ Taps taps_of_inputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride,
     return result;
 }
 
-Taps taps_of_outputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
+Taps taps_of_outputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding,
+                     int64_t dilation) {
     Taps result = empty_taps(n_out);
     for (int64_t o = 0; o < n_out; ++o) {
         for (int64_t k = 0; k < kernel; ++k) {

@@ -42,9 +42,11 @@ struct Taps {
 };
 
 // For each input position of an axis, the outputs whose window holds it.
-Taps taps_of_inputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation);
+Taps taps_of_inputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding,
+                    int64_t dilation);
 
 // For each output position of an axis, the inputs inside its window and inside the image.
-Taps taps_of_outputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation);
+Taps taps_of_outputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding,
+                     int64_t dilation);
 
 }  // namespace spikerun

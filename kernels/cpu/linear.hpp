@@ -9,17 +9,35 @@
 
 namespace spikerun {
 
-// One active input: where its row of weights begins, and its value.
-struct Event {
-    uint32_t row;
-    int32_t value;
+// One active input: where its row of weights begins (low half) and its value (high half). One number, so that
+// the rows of a list are moved by adding to it.
+using Event = uint64_t;
+
+inline Event make_event(uint32_t row, int32_t value) {
+    return row | uint64_t{static_cast<uint32_t>(value)} << 32;
+}
+inline size_t row_of(Event event) {
+    return static_cast<uint32_t>(event);
+}
+inline int32_t value_of(Event event) {
+    return static_cast<int32_t>(event >> 32);
+}
+
+// How many elements of scratch memory a map needs.
+struct ScratchSize {
+    size_t events = 0, lists = 0, patch = 0;
 };
 
-// Memory that a kernel needs while it runs; one per thread, as large as the largest `scratch_events`.
+// Memory that kernels need while they run; one per thread, and large enough for every map it is used with.
 struct Scratch {
-    std::vector<Event> events;
-    void reserve(size_t count) {
-        if (events.size() < count) events.resize(count);
+    std::vector<Event> events;    // lists of active inputs
+    std::vector<uint32_t> lists;  // where each list begins
+    std::vector<int16_t> patch;   // the inputs of one output position
+
+    void grow(const ScratchSize& size) {
+        if (events.size() < size.events) events.resize(size.events);
+        if (lists.size() < size.lists) lists.resize(size.lists);
+        if (patch.size() < size.patch) patch.resize(size.patch);
     }
 };
 
@@ -33,9 +51,8 @@ class Linear {
     // Visits the inputs that are not zero.
     virtual void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept = 0;
     // Visits all inputs and never asks whether one is zero.
-    virtual void apply_dense(const int16_t* x, int32_t* acc) const noexcept = 0;
-    // How many events the scratch memory of apply_event must hold.
-    virtual size_t scratch_events() const noexcept = 0;
+    virtual void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept = 0;
+    virtual ScratchSize scratch_size() const noexcept = 0;
     // Memory held by the weights.
     virtual size_t bytes() const noexcept = 0;
 

@@ -7,15 +7,19 @@ namespace spikerun {
 
 namespace {
 
-size_t unsign(int64_t value) { return static_cast<size_t>(value); }
+size_t unsign(int64_t value) {
+    return static_cast<size_t>(value);
+}
 
 size_t checked_candidates(const Geometry& g) {
-    const int64_t area = (g.out.h * g.kernel.h) * (g.out.w * g.kernel.w);  // each factor is bounded by the taps
+    const int64_t area =
+        (g.out.h * g.kernel.h) * (g.out.w * g.kernel.w);  // each factor is bounded by the taps
     const bool fits = area <= max_size && area * g.out.c <= max_size;
     return fits ? unsign(area * g.out.c) : 0;
 }
 
-SPIKERUN_CLONES void take_largest(const int16_t* SPIKERUN_RESTRICT x, int16_t* SPIKERUN_RESTRICT y, size_t n) noexcept {
+SPIKERUN_CLONES void take_largest(const int16_t* SPIKERUN_RESTRICT x, int16_t* SPIKERUN_RESTRICT y,
+                                  size_t n) noexcept {
     for (size_t c = 0; c < n; ++c) y[c] = std::max(x[c], y[c]);
 }
 

@@ -19,8 +19,9 @@ class MaxPool {
     // y = the largest word of each window; positions outside the image never win.
     void apply(const int16_t* x, int16_t* y) const noexcept;
 
-    // One spike of a word, most significant first. y = the largest (sign step: smallest) x among the candidates that
-    // are still alive; those that differ from it are dropped. `alive` has window_size() entries for each output.
+    // One spike of a word, most significant first. y = the largest (sign step: smallest) x among the
+    // candidates that are still alive; those that differ from it are dropped. `alive` has window_size()
+    // entries for each output.
     void step(const int16_t* x, int16_t* alive, int16_t* y, ComparatorStep step) const noexcept;
 
     size_t n_in() const { return static_cast<size_t>(geometry_.in.size()); }

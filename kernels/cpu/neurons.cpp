@@ -38,20 +38,22 @@ SPIKERUN_INLINE int64_t wrap24(int64_t x) {
 }
 
 SPIKERUN_CLONES void divide(const int32_t* SPIKERUN_RESTRICT v, int16_t* SPIKERUN_RESTRICT word,
-                            const int32_t* SPIKERUN_RESTRICT threshold, size_t n, int32_t low, int32_t high) noexcept {
+                            const int32_t* SPIKERUN_RESTRICT threshold, size_t n, int32_t low,
+                            int32_t high) noexcept {
     const double floor_at = low;
     const double ceiling = high;
     for (size_t j = 0; j < n; ++j) {
-        // Exact: a quotient of two int32 that is not an integer is at least 2^-31 away from one, and a double is
-        // far closer than that. Clipped and shifted to be positive, so that truncation rounds down.
-        const double q = clip(static_cast<double>(v[j]) / static_cast<double>(threshold[j]), floor_at, ceiling);
+        // Exact: a quotient of two int32 that is not an integer is at least 2^-31 away from one, and a double
+        // is far closer than that. Clipped and shifted to be positive, so that truncation rounds down.
+        const double q =
+            clip(static_cast<double>(v[j]) / static_cast<double>(threshold[j]), floor_at, ceiling);
         word[j] = static_cast<int16_t>(static_cast<int32_t>(q - floor_at) + low);
     }
 }
 
 SPIKERUN_CLONES void send_value(int32_t* SPIKERUN_RESTRICT u, int16_t* SPIKERUN_RESTRICT left,
-                                const int32_t* SPIKERUN_RESTRICT threshold, int16_t* SPIKERUN_RESTRICT s, size_t n,
-                                int32_t g) noexcept {
+                                const int32_t* SPIKERUN_RESTRICT threshold, int16_t* SPIKERUN_RESTRICT s,
+                                size_t n, int32_t g) noexcept {
     for (size_t j = 0; j < n; ++j) {
         const int32_t part = threshold[j] * g;
         const bool spike = (u[j] >= part) & (left[j] > 0);
@@ -62,8 +64,8 @@ SPIKERUN_CLONES void send_value(int32_t* SPIKERUN_RESTRICT u, int16_t* SPIKERUN_
 }
 
 SPIKERUN_CLONES void send_sign(int32_t* SPIKERUN_RESTRICT u, int16_t* SPIKERUN_RESTRICT left,
-                               const int32_t* SPIKERUN_RESTRICT threshold, int16_t* SPIKERUN_RESTRICT s, size_t n,
-                               int32_t magnitude) noexcept {
+                               const int32_t* SPIKERUN_RESTRICT threshold, int16_t* SPIKERUN_RESTRICT s,
+                               size_t n, int32_t magnitude) noexcept {
     for (size_t j = 0; j < n; ++j) {
         const bool spike = (u[j] < 0) & (left[j] > 0);
         u[j] = spike ? u[j] + threshold[j] * magnitude : u[j];
@@ -79,7 +81,8 @@ void fire(const int32_t* v, int16_t* word, const int32_t* threshold, size_t n, W
     const int32_t low = rule.is_signed ? -levels / 2 : 0;
     divide(v, word, threshold, n, low, low + levels - 1);
     if (rule.max_spikes >= rule.bits) return;
-    for (size_t j = 0; j < n; ++j) word[j] = most_significant(word[j], rule.bits, rule.is_signed, rule.max_spikes);
+    for (size_t j = 0; j < n; ++j)
+        word[j] = most_significant(word[j], rule.bits, rule.is_signed, rule.max_spikes);
 }
 
 void send(int32_t* u, int16_t* left, const int32_t* threshold, int16_t* s, size_t n, int32_t g) noexcept {
@@ -93,8 +96,8 @@ void send(int32_t* u, int16_t* left, const int32_t* threshold, int16_t* s, size_
 
 SPIKERUN_CLONES void if_step(const int32_t* SPIKERUN_RESTRICT i, int32_t* SPIKERUN_RESTRICT v,
                              int16_t* SPIKERUN_RESTRICT s, const int32_t* SPIKERUN_RESTRICT threshold,
-                             const int32_t* SPIKERUN_RESTRICT bias, const int32_t* SPIKERUN_RESTRICT v_min, size_t n,
-                             Reset reset) noexcept {
+                             const int32_t* SPIKERUN_RESTRICT bias, const int32_t* SPIKERUN_RESTRICT v_min,
+                             size_t n, Reset reset) noexcept {
     for (size_t j = 0; j < n; ++j) {
         const int64_t sum = int64_t{v[j]} + i[j] + bias[j];
         const int64_t low = std::max<int64_t>(v_min[j], -membrane_limit);
@@ -106,7 +109,8 @@ SPIKERUN_CLONES void if_step(const int32_t* SPIKERUN_RESTRICT i, int32_t* SPIKER
     }
 }
 
-void lif_step(const int32_t* i, const LifState& state, int16_t* s, const LifParameters& p, size_t n) noexcept {
+void lif_step(const int32_t* i, const LifState& state, int16_t* s, const LifParameters& p,
+              size_t n) noexcept {
     for (size_t j = 0; j < n; ++j) {
         const int64_t u = wrap24(decay(state.u[j], p.du[j]) + int64_t{i[j]} * 64);
         state.u[j] = static_cast<int32_t>(u);
@@ -130,8 +134,9 @@ void lif_step(const int32_t* i, const LifState& state, int16_t* s, const LifPara
     }
 }
 
-SPIKERUN_CLONES void count_spikes(const int16_t* SPIKERUN_RESTRICT word, const int32_t* SPIKERUN_RESTRICT fan_out,
-                                  size_t n, bool popcount, int bits, int64_t* total) noexcept {
+SPIKERUN_CLONES void count_spikes(const int16_t* SPIKERUN_RESTRICT word,
+                                  const int32_t* SPIKERUN_RESTRICT fan_out, size_t n, bool popcount, int bits,
+                                  int64_t* total) noexcept {
     const auto mask = static_cast<uint16_t>((uint32_t{1} << bits) - 1);
     int64_t spikes = 0;
     int64_t operations = 0;

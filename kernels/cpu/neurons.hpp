@@ -47,12 +47,14 @@ struct LifState {
 // Loihi's fixed-point leaky integrate-and-fire, with dec(x, d) = sign(x) * ((|x| * (4096 - d)) >> 12):
 // u = wrap24(dec(u, du) + (i << 6)) in (-2^23, 2^23]
 // wait > 0: wait -= 1, s = 0, v as it was
-// else: v = clip(dec(v, dv) + u + bias - (threshold << 6) * pending, +-membrane_limit), s = (v > threshold << 6),
+// else: v = clip(dec(v, dv) + u + bias - (threshold << 6) * pending, +-membrane_limit), s = (v > threshold <<
+// 6),
 //       then the reset, and wait = refractory where s
-void lif_step(const int32_t* i, const LifState& state, int16_t* s, const LifParameters& parameters, size_t n) noexcept;
+void lif_step(const int32_t* i, const LifState& state, int16_t* s, const LifParameters& parameters,
+              size_t n) noexcept;
 
-// Adds the number of spikes in `word` (set bits of its `bits` lowest; or nonzero words) to total[0], and the sum of
-// spikes * fan_out to total[1].
+// Adds the number of spikes in `word` (set bits of its `bits` lowest; or nonzero words) to total[0], and the
+// sum of spikes * fan_out to total[1].
 void count_spikes(const int16_t* word, const int32_t* fan_out, size_t n, bool popcount, int bits,
                   int64_t* total) noexcept;
 

@@ -8,10 +8,13 @@ namespace spikerun {
 
 namespace {
 
-std::string text(int64_t value) { return std::to_string(value); }
+std::string text(int64_t value) {
+    return std::to_string(value);
+}
 
 void require_range(const char* argument, int64_t value, int64_t low, int64_t high) {
-    require(value >= low && value <= high, argument, "expected " + text(low) + ".." + text(high) + ", got " + text(value));
+    require(value >= low && value <= high, argument,
+            "expected " + text(low) + ".." + text(high) + ", got " + text(value));
 }
 
 void require_values(const char* argument, const Values& values, int64_t low, int64_t high) {
@@ -30,10 +33,11 @@ std::vector<size_t> checked_sizes(const char* argument, const std::vector<int64_
     return result;
 }
 
-size_t register_size(const char* argument, const char* kind, const std::vector<size_t>& sizes, int64_t index) {
+size_t register_size(const char* argument, const char* kind, const std::vector<size_t>& sizes,
+                     int64_t index) {
     if (index < 0 || index >= static_cast<int64_t>(sizes.size()))
-        throw std::out_of_range(std::string(argument) + ": there are " + std::to_string(sizes.size()) + " " + kind +
-                                " registers, got index " + text(index));
+        throw std::out_of_range(std::string(argument) + ": there are " + std::to_string(sizes.size()) + " " +
+                                kind + " registers, got index " + text(index));
     return sizes[static_cast<size_t>(index)];
 }
 
@@ -52,14 +56,18 @@ void check_when(When when) {
     require_range("begin", when.begin, 0, limit);
     require_range("first", when.first, 0, when.period - 1);
     require_range("last", when.last, when.first, when.period - 1);
-    require_range("end", when.end, when.begin, std::numeric_limits<int64_t>::max());
+    require_range("end", when.end, when.begin, forever);
 }
 
 constexpr int32_t int32_max = std::numeric_limits<int32_t>::max();
 
 // Short names for the registers of a workspace.
-int16_t* word_of(Workspace& ws, int64_t index) { return ws.words[static_cast<size_t>(index)].data(); }
-int32_t* acc_of(Workspace& ws, int64_t index) { return ws.accs[static_cast<size_t>(index)].data(); }
+int16_t* word_of(Workspace& ws, int64_t index) {
+    return ws.words[static_cast<size_t>(index)].data();
+}
+int32_t* acc_of(Workspace& ws, int64_t index) {
+    return ws.accs[static_cast<size_t>(index)].data();
+}
 
 }  // namespace
 
@@ -75,11 +83,13 @@ size_t Program::acc_size(int64_t index, const char* argument) const {
 }
 
 void Program::require_same(size_t expected, size_t got, const char* argument) const {
-    require(expected == got, argument, "expected " + std::to_string(expected) + " elements, got " + std::to_string(got));
+    require(expected == got, argument,
+            "expected " + std::to_string(expected) + " elements, got " + std::to_string(got));
 }
 
 void Program::append(When when, Action action) {
-    if (sealed_) throw std::runtime_error("the program has a workspace already: nothing more can be appended");
+    if (sealed_)
+        throw std::runtime_error("the program has a workspace already: nothing more can be appended");
     check_when(when);
     operations_.push_back({when, std::move(action)});
 }
@@ -97,16 +107,17 @@ void Program::linear(LinearPointer map, int64_t x, int64_t acc, int64_t cut, Whe
     require_same(map->n_in(), n, "x");
     require_same(map->n_out(), acc_size(acc), "acc");
     require_range("cut", cut, 0, std::numeric_limits<int64_t>::max());
-    const size_t events = map->scratch_events();
+    const ScratchSize size = map->scratch_size();
     const auto limit = static_cast<size_t>(cut);
     append(when, [map = std::move(map), x, acc, n, limit](Workspace& ws, int64_t) {
         const int16_t* const source = word_of(ws, x);
         if (limit >= n || count_nonzero(source, n) <= limit)
             map->apply_event(source, acc_of(ws, acc), ws.scratch);
         else
-            map->apply_dense(source, acc_of(ws, acc));
+            map->apply_dense(source, acc_of(ws, acc), ws.scratch);
     });
-    scratch_events_ = std::max(scratch_events_, events);
+    scratch_ = {std::max(scratch_.events, size.events), std::max(scratch_.lists, size.lists),
+                std::max(scratch_.patch, size.patch)};
 }
 
 void Program::fire(int64_t acc, int64_t word, Values threshold, WordRule rule, When when) {
@@ -143,10 +154,13 @@ void Program::send(int64_t u, int64_t left, Values threshold, int64_t s, Values 
     require_same(static_cast<size_t>(when.period), significance.size(), "significance");
     const int64_t largest = *std::max_element(threshold.begin(), threshold.end());
     for (const int64_t g : significance)
-        require(largest * (g < 0 ? -g : g) <= int32_max, "significance", "times threshold does not fit int32");
-    append(when, [=, threshold = std::move(threshold), significance = std::move(significance)](Workspace& ws, int64_t t) {
+        require(largest * (g < 0 ? -g : g) <= int32_max, "significance",
+                "times threshold does not fit int32");
+    append(when, [=, threshold = std::move(threshold), significance = std::move(significance)](Workspace& ws,
+                                                                                               int64_t t) {
         const auto r = static_cast<size_t>(t % when.period);
-        spikerun::send(acc_of(ws, u), word_of(ws, left), threshold.data(), word_of(ws, s), n, significance[r]);
+        spikerun::send(acc_of(ws, u), word_of(ws, left), threshold.data(), word_of(ws, s), n,
+                       significance[r]);
     });
 }
 
@@ -157,7 +171,8 @@ void Program::weigh(int64_t x, int64_t y, Values significance, When when) {
     require_same(static_cast<size_t>(when.period), significance.size(), "significance");
     require_values("significance", significance, -32768, 32767);
     append(when, [=, significance = std::move(significance)](Workspace& ws, int64_t t) {
-        spikerun::weigh(word_of(ws, x), word_of(ws, y), n, significance[static_cast<size_t>(t % when.period)]);
+        spikerun::weigh(word_of(ws, x), word_of(ws, y), n,
+                        significance[static_cast<size_t>(t % when.period)]);
     });
 }
 
@@ -182,8 +197,8 @@ void Program::delay(int64_t x, int64_t ring, int64_t y, int64_t steps, When when
     });
 }
 
-void Program::if_step(int64_t i, int64_t v, int64_t s, Values threshold, Values bias, Values v_min, Reset reset,
-                      When when) {
+void Program::if_step(int64_t i, int64_t v, int64_t s, Values threshold, Values bias, Values v_min,
+                      Reset reset, When when) {
     const size_t n = acc_size(i, "i");
     require_same(n, acc_size(v, "v"), "v");
     require_same(n, word_size(s, "s"), "s");
@@ -193,10 +208,10 @@ void Program::if_step(int64_t i, int64_t v, int64_t s, Values threshold, Values 
     require_same(n, v_min.size(), "v_min");
     require_values("threshold", threshold, 1, int32_max);
     require(reset != Reset::subtract_after_leak, "reset", "expected 'subtract' or 'zero'");
-    append(when, [=, threshold = std::move(threshold), bias = std::move(bias),
-                  v_min = std::move(v_min)](Workspace& ws, int64_t) {
-        spikerun::if_step(acc_of(ws, i), acc_of(ws, v), word_of(ws, s), threshold.data(), bias.data(), v_min.data(), n,
-                          reset);
+    append(when, [=, threshold = std::move(threshold), bias = std::move(bias), v_min = std::move(v_min)](
+                     Workspace& ws, int64_t) {
+        spikerun::if_step(acc_of(ws, i), acc_of(ws, v), word_of(ws, s), threshold.data(), bias.data(),
+                          v_min.data(), n, reset);
     });
 }
 
@@ -230,8 +245,8 @@ void Program::lif_step(const LifRegisters& registers, LifNeurons neurons, When w
             std::fill_n(state.wait, n, 0);
             std::fill_n(state.pending, n, int16_t{0});
         }
-        const LifParameters parameters{p.threshold.data(), p.bias.data(), p.du.data(), p.dv.data(), p.reset,
-                                       static_cast<int32_t>(p.refractory)};
+        const LifParameters parameters{p.threshold.data(), p.bias.data(), p.du.data(),
+                                       p.dv.data(),        p.reset,       static_cast<int32_t>(p.refractory)};
         spikerun::lif_step(acc_of(ws, q.i), state, word_of(ws, q.s), parameters, n);
     });
 }
@@ -241,7 +256,9 @@ void Program::max_pool(int64_t x, int64_t y, const Geometry& geometry, When when
     require_same(pool.n_in(), word_size(x, "x"), "x");
     require_same(pool.n_out(), word_size(y, "y"), "y");
     require_distinct("y", x, y);
-    append(when, [=, pool = std::move(pool)](Workspace& ws, int64_t) { pool.apply(word_of(ws, x), word_of(ws, y)); });
+    append(when, [=, pool = std::move(pool)](Workspace& ws, int64_t) {
+        pool.apply(word_of(ws, x), word_of(ws, y));
+    });
 }
 
 void Program::max_pool_step(int64_t x, int64_t alive, int64_t y, const Geometry& geometry, int64_t restart_at,
@@ -281,12 +298,12 @@ void Program::initial(int64_t acc, Values values) {
 }
 
 std::unique_ptr<Workspace> Program::workspace() {
-    sealed_ = true;
+    seal();
     auto result = std::make_unique<Workspace>();
     for (const size_t size : words_) result->words.emplace_back(size);
     for (const size_t size : accs_) result->accs.emplace_back(size);
     result->counters.resize(2 * n_slots_);
-    result->scratch.reserve(scratch_events_);
+    result->scratch.grow(scratch_);
     reset(*result);
     return result;
 }
@@ -294,7 +311,8 @@ std::unique_ptr<Workspace> Program::workspace() {
 void Program::reset(Workspace& ws) const noexcept {
     for (auto& word : ws.words) std::fill(word.begin(), word.end(), int16_t{0});
     for (auto& acc : ws.accs) std::fill(acc.begin(), acc.end(), 0);
-    for (const auto& [index, values] : initial_) std::copy(values.begin(), values.end(), ws.accs[index].begin());
+    for (const auto& [index, values] : initial_)
+        std::copy(values.begin(), values.end(), ws.accs[index].begin());
     std::fill(ws.counters.begin(), ws.counters.end(), int64_t{0});
     ws.t = 0;
 }

@@ -14,6 +14,9 @@
 
 namespace spikerun {
 
+// Later than any step.
+constexpr int64_t forever = int64_t{1} << 62;
+
 // When an operation executes: at steps begin <= t < end with first <= t % period <= last.
 struct When {
     int64_t period, begin, first, last, end;
@@ -23,7 +26,8 @@ struct When {
     }
 };
 
-// The state of one sample. Registers of words hold spikes and words, registers of accumulators currents and membranes.
+// The state of one sample. Registers of words hold spikes and words, registers of accumulators currents and
+// membranes.
 struct Workspace {
     std::vector<std::vector<int16_t>> words;
     std::vector<std::vector<int32_t>> accs;
@@ -59,7 +63,8 @@ class Program {
     void send(int64_t u, int64_t left, Values threshold, int64_t s, Values significance, When when);
     void weigh(int64_t x, int64_t y, Values significance, When when);
     void delay(int64_t x, int64_t ring, int64_t y, int64_t steps, When when);
-    void if_step(int64_t i, int64_t v, int64_t s, Values threshold, Values bias, Values v_min, Reset reset, When when);
+    void if_step(int64_t i, int64_t v, int64_t s, Values threshold, Values bias, Values v_min, Reset reset,
+                 When when);
     void lif_step(const LifRegisters& registers, LifNeurons neurons, When when);
     void max_pool(int64_t x, int64_t y, const Geometry& geometry, When when);
     void max_pool_step(int64_t x, int64_t alive, int64_t y, const Geometry& geometry, int64_t restart_at,
@@ -69,7 +74,8 @@ class Program {
     // The content of an accumulator register at t = 0, instead of zeros.
     void initial(int64_t acc, Values values);
 
-    // After the first workspace nothing can be appended.
+    // Nothing can be appended any more; the first workspace seals its program.
+    void seal() noexcept { sealed_ = true; }
     std::unique_ptr<Workspace> workspace();
     // Back to t = 0, zeros and initial values.
     void reset(Workspace& workspace) const noexcept;
@@ -102,8 +108,8 @@ class Program {
     std::vector<Operation> operations_;
     std::vector<std::pair<size_t, Values>> initial_;
     size_t n_slots_ = 0;
-    size_t scratch_events_ = 0;
-    bool sealed_ = false;
+    ScratchSize scratch_;
+    std::atomic<bool> sealed_{false};
     std::mutex idle_mutex_;
     std::vector<std::unique_ptr<Workspace>> idle_;
 };

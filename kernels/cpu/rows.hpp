@@ -1,104 +1,140 @@
-// The inner loop of every event-driven kernel: acc[j] += sum over events of value * weight[row + j].
+// The inner loops of the kernels whose weights lie in rows of outputs: acc[j] += sum over events of value *
+// row[j].
 #pragma once
+
+#include <algorithm>
 
 #include "linear.hpp"
 
 namespace spikerun {
 
-// Four values of at most this magnitude times int8 weights sum up within int16: 4 * 63 * 128 < 2^15.
-constexpr int32_t narrow_limit = 63;
+// Sums of products in int16, with twice as many lanes as int32, are exact while the values of the events that
+// they hold have magnitudes that add up to at most this: 255 * 128 < 2^15.
+constexpr uint32_t narrow_budget = 255;
 
-// acc[j] += sum over k < N of x[k] * rows[k][j]. With `Narrow` (all |x| <= narrow_limit, N <= 4) the sum is made
-// in int16, twice as many lanes at a time; the bits are the same.
-template <int N, bool Narrow>
-SPIKERUN_INLINE void add_rows(const int8_t* const (&rows)[N], const int32_t (&x)[N], int32_t* SPIKERUN_RESTRICT acc,
-                              size_t n) {
-    static_assert(N <= 4 || !Narrow);
+// How many events may share an int16 sum; 0 if the values are too large for four of them.
+SPIKERUN_INLINE size_t narrow_rows(const int16_t* x, size_t n) {
+    int16_t low = 0;
+    int16_t high = 0;
+    for (size_t i = 0; i < n; ++i) {
+        low = std::min(low, x[i]);
+        high = std::max(high, x[i]);
+    }
+    const auto magnitude = static_cast<uint32_t>(std::max<int32_t>({-int32_t{low}, high, 1}));
+    return narrow_budget / magnitude / 4 * 4;
+}
+
+// sum[j] += sum over k < N of x[k] * rows[k][j]; |x * weight| <= 2^22.
+template <int N, class Sum>
+SPIKERUN_INLINE void add_rows(const int8_t* const (&rows)[N], const int32_t (&x)[N],
+                              Sum* SPIKERUN_RESTRICT sum, size_t n) {
     for (size_t j = 0; j < n; ++j) {
-        if constexpr (Narrow) {
-            int16_t sum = 0;
-            for (int k = 0; k < N; ++k) sum = static_cast<int16_t>(sum + static_cast<int16_t>(x[k]) * rows[k][j]);
-            acc[j] = wrapping_add(acc[j], sum);
+        if constexpr (sizeof(Sum) == 2) {
+            int16_t products = sum[j];
+            for (int k = 0; k < N; ++k)
+                products = static_cast<int16_t>(products + static_cast<int16_t>(x[k]) * rows[k][j]);
+            sum[j] = products;
         } else {
-            int32_t sum = 0;  // |x * weight| <= 2^22
-            for (int k = 0; k < N; ++k) sum += x[k] * rows[k][j];
-            acc[j] = wrapping_add(acc[j], sum);
+            int32_t products = 0;
+            for (int k = 0; k < N; ++k) products += x[k] * rows[k][j];
+            sum[j] = wrapping_add(sum[j], products);
         }
     }
 }
 
-template <int N, bool Narrow>
-SPIKERUN_INLINE void add_n_events(const int8_t* weight, const Event* events, int32_t* acc, size_t n) {
+// The rows of listed events.
+struct ListedRows {
+    const int8_t* weight;
+    const Event* events;
+    SPIKERUN_INLINE const int8_t* row(size_t k) const { return weight + row_of(events[k]); }
+    SPIKERUN_INLINE int32_t value(size_t k) const { return value_of(events[k]); }
+};
+
+// All rows, whether their input is zero or not.
+struct AllRows {
+    const int8_t* weight;
+    size_t stride;
+    const int16_t* x;
+    SPIKERUN_INLINE const int8_t* row(size_t k) const { return weight + k * stride; }
+    SPIKERUN_INLINE int32_t value(size_t k) const { return x[k]; }
+};
+
+template <int N, class Rows, class Sum>
+SPIKERUN_INLINE void add_n_rows(const Rows& source, size_t k, size_t column, Sum* sum, size_t n) {
     const int8_t* rows[N];
     int32_t x[N];
-    for (int k = 0; k < N; ++k) {
-        rows[k] = weight + events[k].row;
-        x[k] = events[k].value;
+    for (size_t i = 0; i < N; ++i) {
+        rows[i] = source.row(k + i) + column;
+        x[i] = source.value(k + i);
     }
-    add_rows<N, Narrow>(rows, x, acc, n);
+    add_rows<N>(rows, x, sum, n);
 }
 
-template <bool Narrow>
-SPIKERUN_INLINE void add_events_as(const int8_t* weight, const Event* events, size_t count, int32_t* acc, size_t n) {
-    size_t k = 0;
-    for (; k + 4 <= count; k += 4) add_n_events<4, Narrow>(weight, events + k, acc, n);
-    if (k + 2 <= count) {
-        add_n_events<2, Narrow>(weight, events + k, acc, n);
+// Adds rows begin..end: four share one pass over the sums, which are then loaded and stored less often.
+template <class Rows, class Sum>
+SPIKERUN_INLINE void add_range(const Rows& source, size_t begin, size_t end, size_t column, Sum* sum,
+                               size_t n) {
+    size_t k = begin;
+    for (; k + 4 <= end; k += 4) add_n_rows<4>(source, k, column, sum, n);
+    if (k + 2 <= end) {
+        add_n_rows<2>(source, k, column, sum, n);
         k += 2;
     }
-    if (k < count) add_n_events<1, Narrow>(weight, events + k, acc, n);
+    if (k < end) add_n_rows<1>(source, k, column, sum, n);
 }
 
-// Several events share one pass over the accumulators, which are then loaded and stored less often.
-SPIKERUN_INLINE void add_events(bool narrow, const int8_t* weight, const Event* events, size_t count, int32_t* acc,
-                                size_t n) {
-    if (narrow)
-        add_events_as<true>(weight, events, count, acc, n);
-    else
-        add_events_as<false>(weight, events, count, acc, n);
-}
-
-// acc[j] += sum over i < count of x[i] * weight[i * stride + j], with no look at whether x[i] is zero.
-template <bool Narrow>
-SPIKERUN_INLINE void add_all_rows_as(const int8_t* weight, size_t stride, const int16_t* x, size_t count, int32_t* acc,
-                                     size_t n) {
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const int8_t* const w = weight + i * stride;
-        add_rows<4, Narrow>({w, w + stride, w + 2 * stride, w + 3 * stride}, {x[i], x[i + 1], x[i + 2], x[i + 3]}, acc,
-                            n);
+// One block of columns. `narrow` events share an int16 sum; 0: the sums are int32.
+template <size_t Block, class Rows>
+SPIKERUN_INLINE void add_block(const Rows& source, size_t count, size_t narrow, size_t column, int32_t* acc) {
+    int32_t sum[Block];
+    for (size_t j = 0; j < Block; ++j) sum[j] = acc[column + j];
+    if (narrow == 0) add_range(source, 0, count, column, sum, Block);
+    for (size_t k = 0; narrow != 0 && k < count; k += narrow) {
+        int16_t part[Block] = {};
+        add_range(source, k, std::min(k + narrow, count), column, part, Block);
+        for (size_t j = 0; j < Block; ++j) sum[j] = wrapping_add(sum[j], part[j]);
     }
-    for (; i < count; ++i) add_rows<1, Narrow>({weight + i * stride}, {x[i]}, acc, n);
+    for (size_t j = 0; j < Block; ++j) acc[column + j] = sum[j];
 }
 
-SPIKERUN_INLINE void add_all_rows(bool narrow, const int8_t* weight, size_t stride, const int16_t* x, size_t count,
-                                  int32_t* acc, size_t n) {
-    if (narrow)
-        add_all_rows_as<true>(weight, stride, x, count, acc, n);
-    else
-        add_all_rows_as<false>(weight, stride, x, count, acc, n);
+// acc[j] += sum over k < count of source.value(k) * source.row(k)[j], for j < n.
+template <class Rows>
+SPIKERUN_INLINE void add_all(const Rows& source, size_t count, size_t narrow, int32_t* SPIKERUN_RESTRICT acc,
+                             size_t n) {
+    size_t column = 0;
+    // Long rows in longer pieces, whose reads the processor can foresee.
+    for (; n > 512 && column + 256 <= n; column += 256) add_block<256>(source, count, narrow, column, acc);
+    for (; column + 64 <= n; column += 64) add_block<64>(source, count, narrow, column, acc);
+    if (n - column >= 32) {
+        add_block<32>(source, count, narrow, column, acc);
+        column += 32;
+    }
+    if (n - column >= 16) {
+        add_block<16>(source, count, narrow, column, acc);
+        column += 16;
+    }
+    if (n - column >= 8) {
+        add_block<8>(source, count, narrow, column, acc);
+        column += 8;
+    }
+    if (column < n) add_range(source, 0, count, column, acc + column, n - column);
 }
 
-// Whether all of x[0..n) may take the narrow path.
-SPIKERUN_INLINE bool all_narrow(const int16_t* x, size_t n) {
-    uint32_t wide = 0;
-    for (size_t i = 0; i < n; ++i)
-        wide |= static_cast<uint32_t>(x[i] + narrow_limit > 2 * narrow_limit || x[i] + narrow_limit < 0);
-    return wide == 0;
-}
-
-// Writes the nonzero inputs x[0..n) to `events` and returns their number; input i has its weights at i * stride.
+// Writes the nonzero inputs x[0..n) to `events`, which has room for n, and returns their number; input i has
+// its weights at i * stride.
 SPIKERUN_INLINE size_t collect_events(const int16_t* x, size_t n, uint32_t stride, Event* events) {
     size_t count = 0;
     size_t i = 0;
     for (; i + 4 <= n; i += 4) {
         if ((x[i] | x[i + 1] | x[i + 2] | x[i + 3]) == 0) continue;
-        for (size_t k = i; k < i + 4; ++k) {
-            if (x[k] != 0) events[count++] = {static_cast<uint32_t>(k) * stride, x[k]};
+        for (size_t k = i; k < i + 4; ++k) {  // without branches, which are hard to predict here
+            events[count] = make_event(static_cast<uint32_t>(k) * stride, x[k]);
+            count += x[k] != 0;
         }
     }
     for (; i < n; ++i) {
-        if (x[i] != 0) events[count++] = {static_cast<uint32_t>(i) * stride, x[i]};
+        events[count] = make_event(static_cast<uint32_t>(i) * stride, x[i]);
+        count += x[i] != 0;
     }
     return count;
 }

@@ -12,7 +12,9 @@ struct Rows {
     std::vector<int64_t> begin;
     std::vector<int32_t> index;
     std::vector<int8_t> weight;
-    size_t bytes() const { return begin.size() * sizeof(int64_t) + index.size() * sizeof(int32_t) + weight.size(); }
+    size_t bytes() const {
+        return begin.size() * sizeof(int64_t) + index.size() * sizeof(int32_t) + weight.size();
+    }
 };
 
 Rows transposed(const Rows& rows, size_t n_out) {
@@ -35,21 +37,23 @@ Rows transposed(const Rows& rows, size_t n_out) {
 class Sparse final : public Linear {
   public:
     Sparse(Rows rows, size_t n_out)
-        : Linear(rows.begin.size() - 1, n_out), by_source_(std::move(rows)), by_target_(transposed(by_source_, n_out)) {}
+        : Linear(rows.begin.size() - 1, n_out),
+          by_source_(std::move(rows)),
+          by_target_(transposed(by_source_, n_out)) {}
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
         Event* const events = scratch.events.data();
         const size_t count = collect_events(x, n_in(), 1, events);
         for (size_t e = 0; e < count; ++e) {
-            const size_t i = events[e].row;
+            const size_t i = row_of(events[e]);
             for (auto k = begin(by_source_, i); k < begin(by_source_, i + 1); ++k) {
                 int32_t& sum = acc[by_source_.index[k]];
-                sum = wrapping_add(sum, events[e].value * by_source_.weight[k]);
+                sum = wrapping_add(sum, value_of(events[e]) * by_source_.weight[k]);
             }
         }
     }
 
-    void apply_dense(const int16_t* x, int32_t* acc) const noexcept override {
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
         for (size_t o = 0; o < n_out(); ++o) {
             int32_t sum = acc[o];
             for (auto k = begin(by_target_, o); k < begin(by_target_, o + 1); ++k)
@@ -58,7 +62,7 @@ class Sparse final : public Linear {
         }
     }
 
-    size_t scratch_events() const noexcept override { return n_in(); }
+    ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
     size_t bytes() const noexcept override { return by_source_.bytes() + by_target_.bytes(); }
 
   private:
@@ -77,9 +81,12 @@ LinearPointer make_sparse(std::vector<int64_t> indptr, std::vector<int32_t> indi
             "expected n_in + 1 entries");
     require(indices.size() == data.size(), "data", "expected as many entries as in indices");
     require(indptr.front() == 0, "indptr", "must begin with 0");
-    for (size_t i = 0; i + 1 < indptr.size(); ++i) require(indptr[i] <= indptr[i + 1], "indptr", "must not decrease");
-    require(static_cast<size_t>(indptr.back()) == indices.size(), "indptr", "must end with the number of indices");
-    for (const int32_t target : indices) require(target >= 0 && target < n_out, "indices", "outside 0..n_out-1");
+    for (size_t i = 0; i + 1 < indptr.size(); ++i)
+        require(indptr[i] <= indptr[i + 1], "indptr", "must not decrease");
+    require(static_cast<size_t>(indptr.back()) == indices.size(), "indptr",
+            "must end with the number of indices");
+    for (const int32_t target : indices)
+        require(target >= 0 && target < n_out, "indices", "outside 0..n_out-1");
     return std::make_shared<Sparse>(Rows{std::move(indptr), std::move(indices), std::move(data)},
                                     static_cast<size_t>(n_out));
 }

@@ -8,7 +8,7 @@ from spikerun.errors import TargetError
 
 __all__ = ["CODE_BYTES", "STACK_BYTES", "MemoryReport", "Row", "report", "require_fit"]
 
-CODE_BYTES = 12 * 1024  # bound of all code: runtime, model, self-test, start-up; tests hold it
+CODE_BYTES = 16 * 1024  # bound of all code: runtime, model, self-test, start-up; tests hold it
 STACK_BYTES = 1024  # bound of the deepest call, the self-test included; tests hold it
 POINTERS = 8  # a row of model_tables
 

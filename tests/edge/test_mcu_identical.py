@@ -22,6 +22,7 @@ from spikerun.reference import blocked, stepped
 
 Needs = Callable[..., None]
 BOARD = "generic-cortex-m4"
+GCC_QEMU, PIP = ("qemu-system-arm", "arm-none-eabi-gcc"), ("unicorn", "ziglang")
 
 
 def outputs_of_reference(net: Network, frames: dict[str, np.ndarray]) -> np.ndarray:
@@ -80,8 +81,8 @@ def test_random_networks_are_identical_on_the_host_under_sanitizers(
 @pytest.mark.parametrize(
     ("emulator", "toolchain", "tools"),
     [
-        ("qemu", "gcc", ("qemu-system-arm", "arm-none-eabi-gcc")),
-        ("unicorn", "zig", ("unicorn", "ziglang")),
+        ("qemu", "gcc", GCC_QEMU),
+        ("unicorn", "zig", PIP),
         ("unicorn", "gcc", ("unicorn", "arm-none-eabi-gcc")),
         pytest.param("qemu", "zig", ("qemu-system-arm", "ziglang"), marks=pytest.mark.slow),
     ],
@@ -106,10 +107,13 @@ def test_every_kind_is_identical_on_the_emulated_board(
     np.testing.assert_array_equal(bundle.run.outputs, outputs_of_reference(net, frames))
 
 
-def test_the_memory_report_bounds_what_is_measured(everything: Network, tmp_path: Path, needs: Needs) -> None:
-    needs("qemu-system-arm", "arm-none-eabi-gcc")
+@pytest.mark.parametrize(("emulator", "toolchain", "tools"), [("qemu", "gcc", GCC_QEMU), ("unicorn", "zig", PIP)])
+def test_the_memory_report_bounds_what_is_measured(
+    everything: Network, tmp_path: Path, needs: Needs, emulator: str, toolchain: str, tools: tuple[str, ...]
+) -> None:
+    needs(*tools)
     before = deploy(everything, tmp_path / "a", BOARD, 3).report
-    after = deploy(everything, tmp_path / "b", BOARD, 3, run=True, emulator="qemu", toolchain="gcc").report
+    after = deploy(everything, tmp_path / "b", BOARD, 3, run=True, emulator=emulator, toolchain=toolchain).report
     assert not before["measured"]
     assert after["measured"]
     assert 0.5 * before["flash_bytes"] < after["flash_bytes"] <= before["flash_bytes"]

@@ -189,6 +189,7 @@ def timing(net: "Network") -> None:
             )
         if lag < (1 if p.delay else 0):
             need = p.delay - lag + 1
+            need += 0 if _plain(net, p.source) else -need % net.steps
             raise NetworkError(
                 f"{p}: delay {p.delay} is too short, the source answers later than that: it must be >= {need}"
             )

@@ -1,0 +1,291 @@
+"""What a network refuses, and how: by the name of the population or projection, with advice."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import random_inputs, random_network, seeds
+
+from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.errors import NetworkError
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
+from spikerun.reference import stepped
+
+ONE = np.int32(1)
+
+
+def dense(n: int, m: int, value: int = 1) -> Dense:
+    return Dense(np.full((n, m), value, np.int8))
+
+
+def words(bits: int = 4, **how: Any) -> FewSpikes:
+    return FewSpikes(bits, np.int32(3), **how)
+
+
+def chain(*neurons: Neuron, steps: int = 8, **how: Any) -> Network:
+    """Return an input of 8 bits, then a population of 4 neurons for each given kind, fully connected one by one."""
+    names = ["in", *(f"p{k}" for k in range(len(neurons)))]
+    kinds = [how.pop("given", Input()), *neurons]
+    populations = {name: Population((4,), neuron) for name, neuron in zip(names, kinds, strict=True)}
+    projections = [Projection(a, b, dense(4, 4)) for a, b in pairwise(names)]
+    return Network(populations, [*projections, *how.pop("more", [])], how.pop("outputs", [names[-1]]), steps, **how)
+
+
+def test_a_chain_is_a_network() -> None:
+    net = chain(words(), words(), Readout())
+    assert net.order == ("in", "p0", "p1", "p2")
+    assert net.inputs == ("in",)
+    assert net.feedforward
+    assert [p.source for p in net.into("p1")] == ["p0"]
+    assert [p.target for p in net.out_of("p1")] == ["p2"]
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "steps_zero": (lambda: chain(Readout(), steps=0), r"steps must be an integer in 1\.\.32767, got 0"),
+    "steps_real": (lambda: chain(Readout(), steps=2.5), "steps must be an integer"),  # type: ignore[arg-type]
+    "bad_name": (
+        lambda: Network({"2nd": Population((1,), Input())}, [], ["2nd"], 8),
+        "population name '2nd' must be 1..100 letters",
+    ),
+    "path_as_name": (
+        lambda: Network({"a/b": Population((1,), Input())}, [], ["a/b"], 8),
+        "population name 'a/b' must be",
+    ),
+    "dangling": (
+        lambda: chain(Readout(), more=[Projection("in", "ghost", dense(4, 4))]),
+        "projection in -> ghost: there is no population 'ghost'. Populations: in, p0",
+    ),
+    "no_outputs": (lambda: chain(Readout(), outputs=[]), "outputs must name at least one population"),
+    "unknown_output": (lambda: chain(Readout(), outputs=["x"]), "outputs: there is no population 'x'"),
+    "output_twice": (lambda: chain(Readout(), outputs=["p0", "p0"]), "outputs names a population twice: p0, p0"),
+    "no_input": (
+        lambda: Network({"a": Population((1,), Readout())}, [], ["a"], 8),
+        "the network has no input population",
+    ),
+    "two_axes": (
+        lambda: Network({"a": Population((2, 2), Input())}, [], ["a"], 8),
+        r"population 'a' \(input, shape \(2, 2\)\): shape must be \(N,\) or \(C, H, W\)",
+    ),
+    "too_many_neurons": (
+        lambda: Network({"a": Population((2**40,), Input())}, [], ["a"], 8),
+        "population 'a' .*: has 1099511627776 neurons, the limit is",
+    ),
+    "array_of_other_shape": (
+        lambda: chain(FewSpikes(4, np.ones(3, np.int32)), Readout()),
+        r"population 'p0' .*: threshold has shape \(3,\); it must be",
+    ),
+    "unreached": (
+        lambda: Network({"a": Population((1,), Input()), "b": Population((1,), Readout())}, [], ["b"], 8),
+        "population '[ab]' .*: (is not reached by any input|leads to no output)",
+    ),
+    "leads_nowhere": (
+        lambda: chain(words(), words(), outputs=["p0"]),
+        "population 'p1' .*: leads to no output: remove it, or name it in outputs",
+    ),
+    "readout_fires": (lambda: chain(Readout(), Readout()), "projection p0 -> p1: a readout never fires"),
+    "input_fed": (
+        lambda: chain(words(), more=[Projection("p0", "in", dense(4, 4), 8)]),
+        "population 'in' .*: an input takes no projection, it has one from 'p0'",
+    ),
+    "size": (
+        lambda: chain(words(), more=[Projection("in", "p0", dense(4, 5))]),
+        r"projection in -> p0: its currents have shape \(5,\), the target takes \(4,\)",
+    ),
+    "negative_delay": (
+        lambda: chain(words(), more=[Projection("in", "p0", dense(4, 4), -1)]),
+        "projection in -> p0: delay must be an integer in 0",
+    ),
+    "delay_no_multiple": (
+        lambda: chain(words(), more=[Projection("in", "p0", dense(4, 4), 3)]),
+        r"projection in -> p0: 'in' sends words, so delay must be a multiple of the window \(8 steps\), got 3",
+    ),
+    "cycle": (
+        lambda: chain(words(), words(), more=[Projection("p1", "p0", dense(4, 4))]),
+        "cycle without delay: (p0 -> p1 -> p0|p1 -> p0 -> p1). Give one of its projections a delay >= 1",
+    ),
+    "delay_too_short": (
+        lambda: chain(words(), words(), words(), more=[Projection("p2", "p0", dense(4, 4), 8)]),
+        "projection p2 -> p0: delay 8 is too short, the source answers later than that: it must be >= 32",
+    ),
+    "significance_to_if": (
+        lambda: chain(words(), IF(ONE)),
+        "projection p0 -> p1: a spike of 'p0' has a significance, .*: use code 'graded'",
+    ),
+    "significance_to_lif": (lambda: chain(LIF(ONE)), "projection in -> p0: a spike of 'in' has a significance"),
+    "bits_beyond_window": (
+        lambda: chain(words(bits=5), given=Input(4), steps=4),
+        "population 'p0' .*: 5 bits in code 'bits' take 5 steps, the window has 4",
+    ),
+    "ttfs_beyond_window": (
+        lambda: chain(words(code="ttfs"), steps=8),
+        "population 'p0' .*: 4 bits in code 'ttfs' take 15 steps, the window has 8",
+    ),
+    "window_to_neuron": (
+        lambda: image(Window(2, 2), words(), (1, 2, 2)),
+        "projection in -> p: a Window leads to a max_pool population, and nothing else does",
+    ),
+    "conv_to_pool": (lambda: image(SumPool(2, 2), MaxPool(), (1, 2, 2)), "projection in -> p: a Window leads to"),
+    "conv_of_other_shape": (
+        lambda: image(SumPool(2, 2), words(), (2, 2, 1)),
+        r"projection in -> p: its currents have shape \(1, 2, 2\), the target takes \(2, 2, 1\)",
+    ),
+    "pool_of_plain_spikes": (
+        lambda: image(Window(2, 2), MaxPool(), (1, 2, 2), Input(1, "spikes")),
+        "population 'p' .*: max_pool needs a source that sends words .*, 'in' does not",
+    ),
+    "slice_outside": (
+        lambda: chain(words(), more=[Projection("in", "p0", dense(4, 2), 0, (3, 5))]),
+        r"projection in -> p0: target_channels \(3, 5\) must lie within the 4 of the target",
+    ),
+    "accumulator": (
+        lambda: chain(Readout(bias=np.int32(2**31 - 1))),
+        r"population 'p0' .*: its accumulator can reach 2.14\d+e\+09 in the worst case, beyond 2147483647: use fewer",
+    ),
+}
+
+
+def image(connection: Any, neuron: Neuron, shape: tuple[int, ...], given: Input | None = None) -> Network:
+    populations = {"in": Population((1, 4, 4), given or Input()), "p": Population(shape, neuron)}
+    return Network(populations, [Projection("in", "p", connection)], ["p"], 8)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_by_name_with_advice(name: str) -> None:
+    make, said = REFUSED[name]
+    with pytest.raises(NetworkError, match=said):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: FewSpikes(4, np.float32(1.5)), "threshold must hold integers, got dtype float32"),  # type: ignore[arg-type]
+        (lambda: FewSpikes(4, np.int64(2**31)), "threshold must fit int32"),  # type: ignore[arg-type]
+        (lambda: FewSpikes(4, np.zeros(0, np.int32)), "threshold must not be empty"),
+        (lambda: FewSpikes(4, np.int32(0)), "threshold must be >= 1, got 0"),
+        (lambda: FewSpikes(8, np.int32(2**23)), r"threshold must be <= 8388607 so that th \* 2\^8 fits int32"),
+        (lambda: FewSpikes(9, ONE), r"bits must be an integer 1\.\.8, got 9"),
+        (lambda: FewSpikes(4, ONE, code="rate"), "code must be one of bits, ttfs, graded, got 'rate'"),
+        (lambda: FewSpikes(4, ONE, signed=True, code="ttfs"), "cannot be signed: use 'bits' or 'graded'"),
+        (lambda: FewSpikes(1, ONE, signed=True), "a signed word needs at least 2 bits"),
+        (lambda: FewSpikes(4, ONE, max_spikes=5), r"max_spikes must be in 1\.\.bits=4, got 5"),
+        (lambda: FewSpikes(4, ONE, max_spikes=1, code="ttfs"), "leave max_spikes out"),
+        (lambda: Input(2, "spikes"), "an input of code 'spikes' has bits=1"),
+        (lambda: IF(ONE, v_min=ONE), "v_min must be <= 0, got 1"),
+        (lambda: IF(np.int32(2**23)), "threshold must be in 1"),
+        (lambda: IF(ONE, v_init=np.int32(2**23)), "v_init must be within"),
+        (lambda: IF(ONE, reset="soft"), "reset must be one of subtract, zero, got 'soft'"),
+        (lambda: LIF(np.int32(2**17)), r"threshold must be in 0\.\.131071"),
+        (lambda: LIF(ONE, bias=np.int32(2**23)), "bias must be within"),
+        (lambda: LIF(ONE, du=np.int32(4097)), r"du must be in 0\.\.4096, got 4097"),
+        (lambda: LIF(ONE, refractory=-1), "refractory must be an integer in 0"),
+        (lambda: Readout(np.float32("nan")), "scale must be finite"),
+        (lambda: Readout(np.float32(0)), "scale must be positive, got 0"),
+    ],
+)
+def test_wrong_neuron_is_refused(make: Any, said: str) -> None:
+    with pytest.raises(NetworkError, match=said):
+        make()
+
+
+def test_a_skip_connection_waits_for_the_longer_way() -> None:
+    net = chain(words(), words(), Readout(), more=[Projection("in", "p2", dense(4, 4))])
+    assert net.latency == {"in": 0, "p0": 1, "p1": 2, "p2": 2}
+    assert net.lag == (0, 0, 0, 16)
+
+
+def test_pools_and_readouts_answer_in_the_same_step() -> None:
+    populations = {
+        "in": Population((1, 4, 4), Input()),
+        "pool": Population((1, 2, 2), MaxPool()),
+        "fs": Population((4,), words()),
+        "out": Population((4,), Readout()),
+    }
+    projections = [
+        Projection("in", "pool", Window(2, 2)),
+        Projection("pool", "fs", dense(4, 4)),
+        Projection("fs", "out", dense(4, 4)),
+    ]
+    net = Network(populations, projections, ["out"], 8)
+    assert net.latency == {"in": 0, "pool": 0, "fs": 1, "out": 1}
+    assert [net.turn(name) for name in populations] == [0, 0, 0, 1]
+    word = net.word_of("pool")
+    assert word is not None and word.bits == 8
+
+
+def test_two_windows_close_a_cycle_of_words_through_one_population() -> None:
+    net = chain(words(), more=[Projection("p0", "p0", dense(4, 4), 16)])
+    assert net.lag == (0, 8)
+    assert not net.feedforward
+
+
+def test_the_delay_that_a_refusal_asks_for_is_accepted() -> None:
+    net = chain(words(), words(), words(), more=[Projection("p2", "p0", dense(4, 4), 32)])
+    assert net.lag[-1] == 8
+
+
+def test_mixed_depths_meet_whatever_the_order_of_the_populations() -> None:
+    """Two ways of different depth into one sum: the result is that of the frame on both."""
+    sums = []
+    for names in (["in", "a", "b", "out"], ["out", "b", "a", "in"]):
+        kinds = {"in": Input(2), "a": words(2), "b": words(2), "out": Readout()}
+        populations = {name: Population((1,), kinds[name]) for name in names}
+        projections = [
+            Projection("in", "a", dense(1, 1, 3)),
+            Projection("a", "b", dense(1, 1, 3)),
+            Projection("b", "out", dense(1, 1, 100)),
+            Projection("in", "out", dense(1, 1, 7)),
+        ]
+        turn = stepped(Network(populations, projections, ["out"], 3), {"in": [2]})["out"]
+        assert turn.membrane is not None
+        sums.append(int(turn.membrane[0]))
+    assert sums == [2 * 100 + 2 * 7] * 2
+
+
+def test_concatenation_fills_slices() -> None:
+    populations = {"in": Population((2, 2, 2), Input()), "both": Population((3, 2, 2), words())}
+    one = Conv(np.ones((1, 2, 1, 1), np.int8))
+    projections = [
+        Projection("in", "both", one, target_channels=(0, 1)),
+        Projection("in", "both", Diagonal(ONE), target_channels=(1, 3)),
+    ]
+    net = Network(populations, projections, ["both"], 8)
+    assert net.bounds["both"] == 2 * 255
+
+
+def test_bounds_count_words_not_steps() -> None:
+    weight = np.array([[100, -3], [-100, 4]], np.int8)
+    populations = {"in": Population((2,), Input(4, "bits", True)), "out": Population((2,), Readout(bias=np.int32(-5)))}
+    net = Network(populations, [Projection("in", "out", Dense(weight))], ["out"], 4)
+    assert net.bounds["out"] == 8 * 200 + 5
+
+
+def test_bounds_of_sparse_weights_follow_their_targets() -> None:
+    sparse = Sparse(np.array([0, 2, 3]), np.array([1, 1, 0], np.int32), np.array([5, 6, -9], np.int8), 2)
+    populations = {"in": Population((2,), Input(1, "spikes")), "out": Population((2,), IF(ONE))}
+    net = Network(populations, [Projection("in", "out", sparse)], ["out"], 4)
+    assert net.bounds["out"] == 11
+
+
+@settings(max_examples=150)
+@given(seeds, st.sampled_from(["words", "mixed"]))
+def test_no_membrane_exceeds_its_bound(seed: int, kind: str) -> None:
+    net = random_network(seed, kind)
+    for density in (0.3, 1.0):
+        turns = stepped(net, {"in": random_inputs(net, seed, 1, density)[0]})
+        for name, turn in turns.items():
+            if turn.membrane is not None and isinstance(net.populations[name].neuron, (FewSpikes, Readout)):
+                assert np.abs(turn.membrane).max() <= net.bounds[name], name
+
+
+def test_a_network_does_not_change_with_what_it_was_made_from() -> None:
+    populations = {"in": Population((1,), Input()), "out": Population((1,), Readout())}
+    projections = [Projection("in", "out", dense(1, 1))]
+    net = Network(populations, projections, ["out"], 8)
+    populations.clear()
+    projections.clear()
+    assert list(net.populations) == ["in", "out"] and len(net.projections) == 1

@@ -30,6 +30,7 @@ class Functional(nn.Module):
 
 SEQUENCES: dict[str, tuple[list[nn.Module], tuple[int, ...]]] = {
     "mlp": ([nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 4)], (12,)),
+    "mlp of an image": ([nn.Flatten(), nn.Linear(72, 16), nn.ReLU(), nn.Linear(16, 4)], (2, 6, 6)),
     "linear only": ([nn.Linear(12, 4)], (12,)),
     "linear without bias": ([nn.Linear(12, 9, bias=False), nn.ReLU(), nn.Linear(9, 4, bias=False)], (12,)),
     "linear linear": ([nn.Linear(12, 9), nn.Linear(9, 4)], (12,)),

@@ -122,7 +122,7 @@ def test_recurrent_layers_are_refused() -> None:
     assert "lstm" in message and f"{HERE}:" in message
 
 
-def test_control_flow_on_values_is_refused_with_its_line() -> None:
+def test_control_flow_on_values_is_refused_with_its_line(capfd: pytest.CaptureFixture[str]) -> None:
     class Branching(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -137,6 +137,7 @@ def test_control_flow_on_values_is_refused_with_its_line() -> None:
     message = refused(Branching(), 8)
     assert "decides by the values of the data" in message
     assert HERE in message and "if y.sum() > 0" in message and "\n" not in message
+    assert capfd.readouterr() == ("", "")
 
 
 def test_control_flow_on_shapes_is_followed() -> None:
@@ -194,6 +195,13 @@ def test_options_outside_their_range_are_refused(options: dict[str, Any], words:
 @pytest.mark.parametrize("options", [{"input_std": 0.0}, {"input_mean": [1.0, 2.0]}, {"input_scale": -1.0}])
 def test_an_impossible_normalisation_is_refused(options: dict[str, Any]) -> None:
     assert "input_" in refused(nn.Linear(8, 3), 8, error=DataError, **options)
+
+
+def test_an_accumulator_that_could_overflow_is_named_with_advice() -> None:
+    model = nn.Linear(70_000, 2)
+    nn.init.ones_(model.weight)
+    message = refused(model, 70_000)
+    assert "'output'" in message and "accumulator" in message and "smaller layer" in message
 
 
 def test_labels_must_fit_the_samples() -> None:

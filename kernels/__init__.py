@@ -1,7 +1,7 @@
+"""Arrays in, arrays out: the arithmetic of spikerun, without knowledge of networks. The operations: README.md."""
+
 if __name__ != "spikerun.kernels":
     raise ImportError("import spikerun.kernels instead")
-
-"""Arrays in, arrays out: the arithmetic of spikerun, without knowledge of networks."""
 
 from .cpu.native import Linear, Program, Workspace
 

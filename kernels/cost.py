@@ -1,10 +1,11 @@
 """When event-driven pays: a cost model for each projection, measured on this machine.
 
-`t_event = a + b * active inputs`, `t_dense` constant. Both kernels are timed in turn, so that their ratio holds when the
+`t_event = a + b * active inputs`, `t_dense` constant. The kernels are timed in turn, so that their ratio holds when the
 machine as a whole is slower or faster.
 """
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,39 +14,56 @@ from .cpu.native import Linear
 
 __all__ = ["calibrate"]
 
-BUDGET = 0.003  # seconds of timing for each kernel object
-ROUNDS = 5
-DENSITIES = (0.05, 0.5)
+BUDGET = 0.003  # seconds of timing for each projection; the first two rounds are made in any case
+ROUNDS = 7
+DENSITIES = (0.05, 0.25, 0.6)
+LARGEST = 15  # of the event values: that of four-bit words
+
+Apply = Callable[[npt.NDArray[np.int16], npt.NDArray[np.int32]], None]
 
 
 def calibrate(linear: Linear) -> int:
     """Return `cut`, 0..n_in: the number of active inputs up to which the event-driven kernel is the faster one."""
     rng = np.random.default_rng(0)
-    acc = np.zeros(linear.n_out, np.int32)
     inputs = [_active(rng, linear.n_in, density) for density in DENSITIES]
-    times: list[list[float]] = [[], [], []]
-    end = time.perf_counter() + BUDGET
-    for round_ in range(ROUNDS):
-        if round_ and time.perf_counter() > end:
-            break
-        times[0].append(_timed(linear.apply_event, inputs[0], acc))
-        times[1].append(_timed(linear.apply_event, inputs[1], acc))
-        times[2].append(_timed(linear.apply_dense, inputs[1], acc))
-    few, many, dense = (min(t) for t in times)
-    active = [np.count_nonzero(x) for x in inputs]
-    if active[1] == active[0]:
-        return linear.n_in
-    slope = max((many - few) / (active[1] - active[0]), 1e-12)
-    return int(np.clip(active[0] + (dense - few) / slope, 0, linear.n_in))
+    runs: list[tuple[Apply, npt.NDArray[np.int16]]] = [(linear.apply_event, x) for x in inputs]
+    *event, dense = _fastest([*runs, (linear.apply_dense, inputs[-1])], linear.n_out)
+    return cut([int(np.count_nonzero(x)) for x in inputs], event, dense, linear.n_in)
+
+
+def cut(active: list[int], event: list[float], dense: float, n_in: int) -> int:
+    """Return where the line through the times `event`, at so many `active` inputs, meets the time `dense`.
+
+    >>> cut([10, 20, 30], [2.0, 3.0, 4.0], 6.0, 100)
+    50
+    >>> cut([10, 20, 30], [2.0, 3.0, 4.0], 60.0, 100)
+    100
+    """
+    if min(active) == max(active):  # one input, or a few: no line to draw
+        return n_in if event[0] <= dense else 0
+    slope, offset = np.polyfit(active, event, 1)
+    if slope <= 0:
+        return n_in if max(event) <= dense else 0
+    return int(np.clip((dense - offset) / slope + 1e-9, 0, n_in))
 
 
 def _active(rng: np.random.Generator, n: int, density: float) -> npt.NDArray[np.int16]:
     x = np.zeros(n, np.int16)
-    x[rng.permutation(n)[: max(1, round(n * density))]] = 1
+    count = max(1, round(n * density))
+    x[rng.permutation(n)[:count]] = rng.integers(1, LARGEST + 1, count)
     return x
 
 
-def _timed(apply: object, x: npt.NDArray[np.int16], acc: npt.NDArray[np.int32]) -> float:
-    begin = time.perf_counter()
-    apply(x, acc)  # type: ignore[operator]
-    return time.perf_counter() - begin
+def _fastest(runs: list[tuple[Apply, npt.NDArray[np.int16]]], n_out: int) -> list[float]:
+    """Return the shortest time of each run, in seconds; they take turns."""
+    acc = np.zeros(n_out, np.int32)
+    times: list[list[float]] = [[] for _ in runs]
+    end = time.perf_counter() + BUDGET
+    for round_ in range(ROUNDS):
+        if round_ >= 2 and time.perf_counter() > end:
+            break
+        for (apply, x), taken in zip(runs, times, strict=True):
+            begin = time.perf_counter()
+            apply(x, acc)
+            taken.append(time.perf_counter() - begin)
+    return [min(taken) for taken in times]

@@ -181,7 +181,7 @@ def _spiking(net: Network) -> tuple[str, ...]:
     return tuple(name for name, p in net.populations.items() if not isinstance(p.neuron, Readout))
 
 
-def _window(net: Network, p: Projection) -> tuple[Any, ...]:
+def _window(net: Network, p: Projection) -> tuple[Any, Any, Any, Any, Any, Any]:
     window = p.connection
     assert isinstance(window, Window)
     ends = _hwc(net.populations[p.source].shape), _hwc(net.populations[p.target].shape)
@@ -326,8 +326,8 @@ def _step_if(plan: Plan, name: str, cut: Cut) -> None:
     plan.program.initial(v, plan.vector(population, neuron.v_init))
     plan.program.fill(i, np.zeros(population.size, np.int32))
     _integrate(plan, name, i, cut, weigh=False, begin=begin)
-    values = [plan.vector(population, a) for a in (neuron.threshold, neuron.bias, neuron.v_min)]
-    plan.program.if_step(i, v, plan.words[name], *values, neuron.reset, begin=begin)
+    threshold, bias, v_min = (plan.vector(population, a) for a in (neuron.threshold, neuron.bias, neuron.v_min))
+    plan.program.if_step(i, v, plan.words[name], threshold, bias, v_min, neuron.reset, begin=begin)
 
 
 def _step_lif(plan: Plan, name: str, cut: Cut) -> None:
@@ -337,10 +337,11 @@ def _step_lif(plan: Plan, name: str, cut: Cut) -> None:
     i, u, v, wait = (plan.accs[f"{name}.{key}"] for key in ("i", "u", "v", "wait"))
     plan.program.fill(i, np.zeros(population.size, np.int32))
     _integrate(plan, name, i, cut, weigh=False, begin=begin)
-    values = [plan.vector(population, a) for a in (neuron.threshold, neuron.bias, neuron.du, neuron.dv)]
+    values = (neuron.threshold, neuron.bias, neuron.du, neuron.dv)
+    threshold, bias, du, dv = (plan.vector(population, a) for a in values)
     offset = neuron.reset_offset + begin  # the kernel counts steps from the beginning of the program
     plan.program.lif_step(
-        i, u, v, wait, plan.words[f"{name}.pending"], plan.words[name], *values, neuron.reset,
+        i, u, v, wait, plan.words[f"{name}.pending"], plan.words[name], threshold, bias, du, dv, neuron.reset,
         neuron.refractory, neuron.reset_interval, offset, begin=begin,
     )  # fmt: skip
 

@@ -228,18 +228,18 @@ def test_sparse_refuses_rows_that_contradict(argument: str, indptr: list[int], i
 
 
 def test_diagonal_refuses_targets_outside() -> None:
-    with pytest.raises(ValueError, match="^target_index: "):
+    with pytest.raises(ValueError, match=r"^target_index: "):
         Linear.diagonal(np.ones(2, np.int32), 2, np.array([0, 2], np.int32))
 
 
 @pytest.mark.parametrize("weight", [np.zeros((2, 3)), np.zeros((2, 3), np.int16), np.zeros(3, np.int8), "text"])
 def test_arrays_are_never_converted(weight: Any) -> None:
-    with pytest.raises(TypeError, match="^weight: expected"):
+    with pytest.raises(TypeError, match=r"^weight: expected"):
         Linear.dense(weight)
 
 
 def test_arrays_must_be_contiguous() -> None:
-    with pytest.raises(TypeError, match="^weight: expected a C-contiguous"):
+    with pytest.raises(TypeError, match=r"^weight: expected a C-contiguous"):
         Linear.dense(np.zeros((4, 4), np.int8)[:, ::2])
 
 
@@ -248,9 +248,9 @@ def test_operands_must_have_the_size_of_the_map_and_a_writable_target() -> None:
     frozen = np.zeros(3, np.int32)
     frozen.flags.writeable = False
     for apply in (linear.apply_event, linear.apply_dense):
-        with pytest.raises(ValueError, match="^x: expected 2"):
+        with pytest.raises(ValueError, match=r"^x: expected 2"):
             apply(np.zeros(3, np.int16), np.zeros(3, np.int32))
-        with pytest.raises(ValueError, match="^acc: expected 3"):
+        with pytest.raises(ValueError, match=r"^acc: expected 3"):
             apply(np.zeros(2, np.int16), np.zeros(2, np.int32))
-        with pytest.raises(TypeError, match="^acc: expected a C-contiguous writable"):
+        with pytest.raises(TypeError, match=r"^acc: expected a C-contiguous writable"):
             apply(np.zeros(2, np.int16), frozen)

@@ -19,7 +19,9 @@ def i32(*values: int) -> Any:
 
 @quick
 @given(st.integers(1, 5), st.integers(0, 8), st.integers(0, 9), st.data())
-def test_an_operation_executes_inside_its_window_only(period: int, begin: int, length: int, data: st.DataObject) -> None:
+def test_an_operation_executes_inside_its_window_only(
+    period: int, begin: int, length: int, data: st.DataObject
+) -> None:
     first = data.draw(st.integers(0, period - 1))
     last = data.draw(st.integers(first, period - 1))
     program = Program([1], [1])
@@ -143,7 +145,7 @@ def test_nothing_is_appended_behind_a_workspace() -> None:
 
 
 def test_a_workspace_serves_its_own_program_only() -> None:
-    with pytest.raises(ValueError, match="^workspace: belongs to another program"):
+    with pytest.raises(ValueError, match=r"^workspace: belongs to another program"):
         Program([1], [1]).step(Program([1], [1]).workspace())
 
 
@@ -252,5 +254,5 @@ def test_arguments_out_of_range_are_named(error: type[Exception], argument: str,
 
 @pytest.mark.parametrize("sizes", [[0], [-1], [2**29], [2**28] * 5])
 def test_absurd_register_sizes_are_refused_before_they_are_allocated(sizes: list[int]) -> None:
-    with pytest.raises(ValueError, match="^words: "):
+    with pytest.raises(ValueError, match=r"^words: "):
         Program(sizes, [])

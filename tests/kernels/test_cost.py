@@ -1,0 +1,32 @@
+"""The cost model: where the two kernels take the same time."""
+
+import numpy as np
+import pytest
+
+from spikerun.kernels import Linear
+from spikerun.kernels.cost import calibrate, cut
+
+
+@pytest.mark.parametrize(
+    ("event", "dense", "expected"),
+    [
+        ([2.0, 3.0, 4.0], 6.0, 50),
+        ([2.0, 3.0, 4.0], 0.5, 0),
+        ([2.0, 3.0, 4.0], 60.0, 100),
+        ([3.0, 3.0, 3.0], 4.0, 100),
+        ([3.0, 3.0, 3.0], 2.0, 0),
+    ],
+)
+def test_the_cut_is_where_the_line_meets_the_dense_time(event: list[float], dense: float, expected: int) -> None:
+    assert cut([10, 20, 30], event, dense, 100) == expected
+
+
+def test_a_single_input_needs_no_line() -> None:
+    assert cut([1, 1, 1], [1.0, 1.0, 1.0], 2.0, 1) == 1
+
+
+def test_calibration_gives_a_number_of_inputs() -> None:
+    rng = np.random.default_rng(0)
+    for n in (1, 7, 300):
+        linear = Linear.dense(rng.integers(-128, 128, (n, 20)).astype(np.int8))
+        assert 0 <= calibrate(linear) <= n

@@ -115,7 +115,8 @@ class _Lowering:
     def _traced(part: Part, node: Node) -> Part:
         if isinstance(part, Form):
             origins = part.origins if node.origin in part.origins else (*part.origins, node.origin)
-            return replace(part, origins=origins, name=node.name)
+            moved = isinstance(node.op, Flatten)
+            return replace(part, origins=origins, name=part.name if moved else node.name)
         return part
 
     def _value(self, node: Node, inputs: list[Parts]) -> Parts:
@@ -169,9 +170,12 @@ class _Lowering:
         return unique
 
     def _add(self, name: str, form: Form, kind: str, bound: float, origins: tuple[Origin, ...]) -> Coded:
-        self.layers.append(Layer(name, form.shape, form.terms, form.bias, kind, bound, origins))
+        shape = form.shape
+        if len(shape) == 1 and any(isinstance(term.map, (ConvMap, PoolMap)) for term in form.terms):
+            shape = (shape[0], 1, 1)  # one pixel was flattened: its neurons are still those of an image
+        self.layers.append(Layer(name, shape, form.terms, form.bias.reshape(shape), kind, bound, origins))
         self.signed[name] = kind == "signed"
-        return Coded(name, form.shape, form.shape, kind == "signed")
+        return Coded(name, shape, form.shape, kind == "signed")
 
     def _coded(self, part: Part, node: Node) -> Coded:
         """Return the part as words of a population, which is made where there is none."""

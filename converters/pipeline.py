@@ -144,12 +144,18 @@ def _measured(report: Report, network: Network, evaluation: Evaluation) -> Repor
         )
         for layer in report.layers
     )
-    return replace(
+    measured = replace(
         report,
         layers=layers,
         accuracy=accuracy,
         spikes_per_neuron=activity.spikes_per_neuron,
         synops_per_sample=activity.synops_per_sample,
+    )
+    if (measured.synops_per_mac or 0) <= 1:
+        return measured
+    return measured.with_notes(
+        "one sample takes more synaptic operations than the ANN takes MACs, so the ANN in int8 may be cheaper where "
+        "events are not free. Fewer steps, code 'ttfs' or 'graded', or sparser activations help."
     )
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from spikerun.converters import Conversion, convert
 from spikerun.converters.verify import evaluate
 from spikerun.reference import blocked
+from spikerun.session import Session
 
 
 def randomise(model: nn.Module, seed: int) -> None:
@@ -29,8 +30,15 @@ def randomise(model: nn.Module, seed: int) -> None:
 
 
 def assert_words_equal(conversion: Conversion, samples: npt.NDArray[np.uint8]) -> None:
-    """Compare every word and readout of the spiking network with the quantised ANN, for each sample."""
+    """Compare every word and readout of the spiking network with the quantised ANN, for each sample.
+
+    The reference runs it sample by sample, the session in one batch.
+    """
     expected = evaluate(conversion.quantised, samples)
+    ran = Session(conversion.network, kernels="event", threads=1).run(samples, trace=True)
+    for name in expected.keys() - {"output"}:
+        np.testing.assert_array_equal(ran.words[name], expected[name], err_msg=f"population {name} of the session")
+    np.testing.assert_array_equal(ran.outputs["output"], expected["output"])
     for index, sample in enumerate(samples):
         turns = blocked(conversion.network, {"input": sample.astype(np.int64)})
         assert turns.keys() == expected.keys()

@@ -29,6 +29,7 @@ MAX_BYTES = 2**32  # of one array
 MAX_MEMBERS = 10_000
 MAX_TEXT = 2**16
 MAX_AXES = 8
+MAX_COMPACT = 512  # bytes of an array that is kept in a header
 MAX_INFLATION = 1100  # DEFLATE cannot expand further
 FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32)  # in the order of writing
 TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a text", tuple: "a list of integers"}
@@ -75,14 +76,27 @@ def _write(net: Network, file: h5py.File) -> None:
 
 
 def _write_fields(group: h5py.Group, item: Any) -> None:
-    """Write a neuron or a connection: arrays as checksummed data sets, the rest as attributes, None left out."""
+    """Write a neuron or a connection: arrays as data sets, the rest as attributes, None left out."""
     values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     others = {name: value for name, value in values.items() if name not in arrays and value is not None}
     _write_attributes(group, {"kind": item.kind, **others})
     for name, value in arrays.items():
-        filters = {"compression": "gzip", "shuffle": True, "fletcher32": True} if value.size > 1 else {}
+        _write_array(group, name, value)
+
+
+def _write_array(group: h5py.Group, name: str, value: np.ndarray[Any, Any]) -> None:
+    """Write a small array into the header of its data set, which has a checksum; others compressed, with their own."""
+    if value.nbytes > MAX_COMPACT:
+        filters = {"compression": "gzip", "shuffle": True, "fletcher32": True}
         group.create_dataset(name, data=value, track_times=False, **filters)
+        return
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_layout(h5py.h5d.COMPACT)
+    how.set_obj_track_times(False)
+    space = h5py.h5s.create_simple(value.shape) if value.shape else h5py.h5s.create(h5py.h5s.SCALAR)
+    made = h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(value.dtype), space, how)
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(value))
 
 
 def _write_attributes(group: h5py.Group, values: Mapping[str, Any]) -> None:

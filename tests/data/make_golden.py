@@ -1,0 +1,77 @@
+"""Make golden.snn and golden.npz, once for each contract: later versions read them, and never make them anew."""
+
+from pathlib import Path
+
+import numpy as np
+
+from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.file import save
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
+from spikerun.reference import stepped
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def network() -> Network:
+    """Return a network with every kind of neuron, connection and code, a skip, a slice, delays and a cycle."""
+    rng = np.random.default_rng(11)
+
+    def weights(*shape: int) -> np.ndarray:  # type: ignore[type-arg]
+        return rng.integers(-128, 128, shape).astype(np.int8)
+
+    mask = rng.random((72, 6)) < 0.2
+    indptr = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int64)
+    sparse = Sparse(indptr, np.nonzero(mask)[1].astype(np.int32), weights(72, 6)[mask], 6)
+    populations = {
+        "in": Population((2, 6, 6), Input(4, "graded")),
+        "drive": Population((6,), Input(3, "current", signed=True)),
+        "conv": Population((4, 6, 6), FewSpikes(4, rng.integers(40, 90, 4), np.int32(20), max_spikes=3)),
+        "pool": Population((4, 3, 3), MaxPool()),
+        "sums": Population((2, 3, 3), FewSpikes(5, np.int32(3), signed=True)),
+        "both": Population((6, 3, 3), FewSpikes(3, np.int32(5), rng.integers(-9, 9, (6, 3, 3)), code="ttfs")),
+        "graded": Population((6,), FewSpikes(6, np.int32(30), signed=True, code="graded")),
+        "if": Population((6,), IF(np.int32(50), rng.integers(-3, 9, 6), np.int32(-80), np.int32(5))),
+        "if_zero": Population((6,), IF(np.int32(40), reset="zero")),
+        "lif": Population((6,), LIF(np.int32(90), np.int32(99), np.int32(900), rng.integers(0, 999, 6), refractory=1)),
+        "lif_soft": Population((6,), LIF(np.int32(9), np.int32(200), reset="subtract", reset_interval=5)),
+        "lif_late": Population((6,), LIF(np.int32(9), dv=np.int32(400), reset="subtract_after_leak", reset_offset=2)),
+        "out": Population((3,), Readout(rng.random(3).astype(np.float32), np.array([5, -7, 0]))),
+    }
+    projections = [
+        Projection("in", "conv", Conv(weights(4, 1, 3, 3), 1, 1, 1, 2)),
+        Projection("conv", "pool", Window(2, 2)),
+        Projection("in", "sums", SumPool(2, 2, 0, np.array([1, -2], np.int32))),
+        Projection("pool", "both", Diagonal(np.int32(4)), target_channels=(0, 4)),
+        Projection("sums", "both", Diagonal(np.array([3, -3], np.int32)), target_channels=(4, 6)),
+        Projection("in", "graded", sparse),
+        Projection("graded", "if", Diagonal(np.int32(9))),
+        Projection("drive", "if", Diagonal(np.int32(20))),
+        Projection("if", "if_zero", Dense(weights(6, 6))),
+        Projection("if_zero", "if_zero", Dense(weights(6, 6)), 2),
+        Projection("drive", "lif", Dense(weights(6, 6)), 1),
+        Projection("lif", "lif_soft", Dense(weights(6, 6))),
+        Projection("lif_soft", "lif_late", Dense(weights(6, 6))),
+        Projection("if_zero", "out", Dense(weights(6, 3))),
+        Projection("lif_late", "out", Dense(weights(6, 3))),
+        Projection("both", "out", Dense(weights(54, 3))),
+    ]
+    return Network(populations, projections, ["out", "lif"], 8, {"made_by": "spikerun", "loss": 0.25, "epochs": 3})
+
+
+def main() -> None:
+    """Write both files."""
+    net = network()
+    save(net, FOLDER / "golden.snn", force=True)
+    frames = np.random.default_rng(12).integers(0, 16, (3, 2, 6, 6))
+    drives = np.random.default_rng(13).integers(-4, 4, (3, 6))
+    turns = [stepped(net, {"in": frame, "drive": drive}) for frame, drive in zip(frames, drives, strict=True)]
+    arrays = {f"{name}.events": np.stack([turn[name].events for turn in turns]) for name in net.populations}
+    readout = np.stack([turn["out"].membrane for turn in turns])
+    small = {name: values.astype(np.int16) for name, values in arrays.items()}
+    given = {"given.in": frames.astype(np.uint8), "given.drive": drives.astype(np.int8)}
+    np.savez_compressed(FOLDER / "golden.npz", readout=readout, **given, **small)
+
+
+if __name__ == "__main__":
+    main()

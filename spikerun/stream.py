@@ -149,21 +149,31 @@ class Stream:
         """Continue from a snapshot of the same network. Raises DataError, and changes nothing, if it does not fit."""
         tables = ((self._plan.words, self._work.word), (self._plan.accs, self._work.acc))
         expected = {self._key(table, name): (table, name, view) for table, view in tables for name in table}
-        if set(saved) != set(expected) | {"t", "pending"}:
-            raise DataError(f"the snapshot is of another network: {sorted(set(saved) ^ set(expected))[:5]} differ")
+        differ = set(saved) ^ {*expected, "t", "pending"}
+        if differ:
+            raise DataError(f"the snapshot is of another network: {sorted(differ)[:5]} differ")
         for key, (_, name, _) in expected.items():
             array, limits = np.asarray(saved[key]), np.iinfo(np.int32 if key.startswith("acc:") else np.int16)
             shape = self._plan.shapes[name]
             fits = array.dtype.kind in "iu" and array.shape == shape
             if not fits or (array.size and (array.min() < limits.min or array.max() > limits.max)):
                 raise DataError(f"'{key}' of the snapshot must hold {limits.dtype} of shape {shape}")
-        t, pending = np.asarray(saved["t"]), np.asarray(saved["pending"])
-        if t.shape != () or t.dtype.kind not in "iu" or t < 0 or pending.ndim != 2 or len(pending) != 2:
-            raise DataError("'t' or 'pending' of the snapshot is malformed")
+        t, pending = self._time_of(np.asarray(saved["t"]), np.asarray(saved["pending"]))
         for key, (table, name, view) in expected.items():
             view(table[name])[:] = to_kernel(np.asarray(saved[key]), self._plan.shapes[name])
-        self._work.t = int(t)
-        self._pending = pending[0].astype(np.int64), pending[1].astype(np.int64)
+        self._work.t = t
+        self._pending = pending[0], pending[1]
+
+    def _time_of(self, t: npt.NDArray[Any], pending: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.int64]]:
+        """Return the time and the events held back of a snapshot, checked: in order, not in the past, of the input."""
+        fits = t.shape == () and pending.ndim == 2 and len(pending) == 2 and t.dtype.kind in "iu"
+        if fits and pending.dtype.kind in "iu" and 0 <= t < 2**62:
+            steps, index = pending.astype(np.int64)
+            size = self._event_input()[1].size if len(index) else 0
+            in_order = bool((np.diff(steps, prepend=int(t)) >= 0).all())
+            if in_order and bool(((index >= 0) & (index < size)).all()):
+                return int(t), np.stack([steps, index])
+        raise DataError("'t' or 'pending' of the snapshot is malformed")
 
     def _key(self, table: Mapping[str, int], name: str) -> str:
         return f"{'acc' if table is self._plan.accs else 'word'}:{name}"

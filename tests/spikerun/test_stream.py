@@ -1,0 +1,288 @@
+"""Streams: events and frames in, spikes and readings out, and a state that can be carried elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import random_inputs, random_network, seeds
+
+from spikerun.connections import Conv, Dense, Diagonal
+from spikerun.errors import DataError, UsageError
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import IF, FewSpikes, Input, Readout
+from spikerun.reference import stepped
+from spikerun.session import Session
+from spikerun.stream import Reading, Spike, Stream
+
+SHAPE = (2, 3, 4)
+EVENT = np.dtype([("t", "i8"), ("x", "i4"), ("y", "i4"), ("p", "i4")])
+STEP = np.dtype([("step", "i8"), ("index", "i8")])
+
+
+def relay(shape: tuple[int, ...] = SHAPE) -> Network:
+    """Return a network that answers each event with one spike of the same place, in the same step."""
+    populations = {"in": Population(shape, Input(1, "spikes")), "out": Population(shape, IF(np.int32(1)))}
+    return Network(populations, [Projection("in", "out", Diagonal(np.int32(1)))], ["out"], 4)
+
+
+def open_stream(net: Network | None = None, **how: Any) -> Stream:
+    return Session(net or relay(), kernels="event", threads=1).stream(**how)
+
+
+def at(*events: tuple[int, int]) -> np.ndarray[Any, Any]:
+    return np.array(list(events), STEP)
+
+
+def seen(*events: tuple[int, int, int, int]) -> np.ndarray[Any, Any]:
+    return np.array(list(events), EVENT)
+
+
+def test_events_by_step_and_index_come_out_at_their_place() -> None:
+    with open_stream() as stream:
+        assert stream.push(at((0, 5), (2, 7))) == [Spike(0, "out", 5, 1)]
+        assert stream.t == 2
+        assert stream.flush() == [Spike(2, "out", 7, 1)]
+
+
+def test_events_of_a_camera_are_placed_by_channel_row_and_column() -> None:
+    stream = open_stream(step_us=100)
+    sent = stream.push(seen((50, 1, 2, 0), (99, 3, 0, 1), (350, 0, 0, 0)))
+    expected = [np.ravel_multi_index(place, SHAPE) for place in ((0, 2, 1), (1, 0, 3))]
+    assert sent == [Spike(0, "out", int(index), 1) for index in expected]
+    assert stream.t == 3
+
+
+def test_several_events_of_a_neuron_in_a_step_are_one_spike() -> None:
+    stream = open_stream()
+    stream.push(at((1, 3), (1, 3), (1, 3)))
+    assert stream.flush() == [Spike(1, "out", 3, 1)]
+
+
+def test_the_newest_step_is_held_back_for_more_events() -> None:
+    stream = open_stream()
+    assert stream.push(at((4, 1))) == []
+    assert stream.push(at((4, 2))) == []
+    assert stream.flush() == [Spike(4, "out", 1, 1), Spike(4, "out", 2, 1)]
+
+
+def test_leaving_the_context_runs_what_was_held_back() -> None:
+    with open_stream() as stream:
+        stream.push(at((4, 1)))
+    assert stream.t == 5
+
+
+def test_no_events_change_nothing() -> None:
+    stream = open_stream()
+    assert stream.push(at()) == []
+    assert stream.flush() == []
+    assert stream.t == 0
+
+
+def test_advance_runs_silence_and_what_was_held_back() -> None:
+    stream = open_stream()
+    stream.push(at((2, 1), (6, 4)))
+    assert stream.t == 6
+    assert stream.advance(1) == [Spike(6, "out", 4, 1)]
+    assert stream.advance(3) == []
+    assert stream.t == 10
+
+
+def test_chunks_do_not_matter() -> None:
+    rng = np.random.default_rng(3)
+    events = np.zeros(60, STEP)
+    events["step"], events["index"] = np.sort(rng.integers(0, 20, 60)), rng.integers(0, 24, 60)
+    whole, parts = open_stream(), open_stream()
+    sent = whole.push(events) + whole.flush()
+    cuts = np.sort(rng.integers(0, 60, 5))
+    assert sent == [s for part in np.split(events, cuts) for s in parts.push(part)] + parts.flush()
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        (at((3, 0), (2, 0)), "events must be in order of time"),
+        (at((0, 24)), r"event 0 lies outside the input of shape \(2, 3, 4\)"),
+        (at((0, 1), (0, -1)), "event 1 lies outside"),
+        (seen((0, 4, 0, 0)), "event 0 lies outside"),
+        (seen((0, 0, 3, 0)), "event 0 lies outside"),
+        (seen((0, 0, 0, 2)), "event 0 lies outside"),
+        (seen((0, -1, 0, 0)), "event 0 lies outside"),
+        (seen((-1, 0, 0, 0)), "an event belongs to step -1"),
+        (seen((10**15, 0, 0, 0)), "is step_us=1000.0 right"),
+        (np.zeros(3), r"a structured array with \(step, index\) or \(t, x, y, p\), got float64"),
+        (np.zeros(1, [("step", "i8"), ("x", "i8")]), "a structured array"),
+    ],
+)
+def test_malformed_events_are_refused_and_change_nothing(events: Any, said: str) -> None:
+    stream = open_stream()
+    with pytest.raises(DataError, match=said):
+        stream.push(events)
+    assert stream.t == 0
+    assert stream.push(at((0, 3))) + stream.flush() == [Spike(0, "out", 3, 1)]
+
+
+def test_events_before_what_is_done_are_refused() -> None:
+    stream = open_stream()
+    stream.advance(5)
+    with pytest.raises(DataError, match="an event belongs to step 4, but 5 steps are done already"):
+        stream.push(at((4, 0)))
+
+
+def test_events_need_one_input_of_spikes() -> None:
+    net = Network({"in": Population((2,), Input())}, [], ["in"], 8)
+    with pytest.raises(UsageError, match="one input, of code 'spikes': give frames to push_frame instead"):
+        open_stream(net).push(at((0, 0)))
+
+
+def test_rows_and_columns_need_an_image() -> None:
+    with pytest.raises(DataError, match=r"need an input of shape \(C, H, W\), it is \(5,\)"):
+        open_stream(relay((5,))).push(seen((0, 0, 0, 0)))
+
+
+@pytest.mark.parametrize("step_us", [0, -1.0, float("nan")])
+def test_duration_of_a_step_must_be_positive(step_us: float) -> None:
+    with pytest.raises(UsageError, match="step_us must be positive"):
+        open_stream(step_us=step_us)
+
+
+def test_advance_cannot_go_back() -> None:
+    with pytest.raises(UsageError, match="steps must"):
+        open_stream().advance(-1)
+
+
+def words() -> Network:
+    """Return a convolutional network of words with a readout, which answers one window after the frame."""
+    rng = np.random.default_rng(5)
+    populations = {
+        "in": Population((1, 4, 4), Input(4)),
+        "conv": Population((3, 4, 4), FewSpikes(3, np.int32(90))),
+        "out": Population((2,), Readout(np.array([0.5, 0.25], np.float32))),
+    }
+    kernel = rng.integers(-50, 51, (3, 1, 3, 3)).astype(np.int8)
+    projections = [
+        Projection("in", "conv", Conv(kernel, padding=1)),
+        Projection("conv", "out", Dense(rng.integers(-50, 51, (48, 2)).astype(np.int8))),
+    ]
+    return Network(populations, projections, ["out"], 4)
+
+
+def test_a_frame_is_answered_after_the_latency_of_the_output() -> None:
+    net = words()
+    frames = np.random.default_rng(6).integers(0, 16, (4, 1, 4, 4))
+    stream = open_stream(net)
+    readings = [stream.push_frame(frame) for frame in frames] + [stream.advance(4)]
+    assert readings[0] == []
+    for frame, reading in zip(frames, readings[1:], strict=True):
+        (got,) = reading
+        assert isinstance(got, Reading)
+        membrane = stepped(net, {"in": frame})["out"].membrane
+        assert membrane is not None
+        np.testing.assert_array_equal(got.logits, membrane.astype(np.float32) * np.array([0.5, 0.25], np.float32))
+
+
+def test_a_stream_of_frames_gives_what_a_run_gives() -> None:
+    net = words()
+    frames = np.random.default_rng(7).integers(0, 16, (5, 1, 4, 4))
+    stream = open_stream(net)
+    sent = [item for frame in frames for item in stream.push_frame(frame)] + stream.advance(4)
+    logits = np.stack([item.logits for item in sent if isinstance(item, Reading)])
+    np.testing.assert_array_equal(logits, Session(net, kernels="dense").run(frames).logits)
+
+
+def test_a_frame_begins_with_a_window() -> None:
+    stream = open_stream(words())
+    stream.advance(1)
+    with pytest.raises(UsageError, match="a frame begins with a window of 4 steps, 1 steps are done"):
+        stream.push_frame(np.zeros((1, 4, 4), int))
+
+
+@pytest.mark.parametrize("frame", [np.full((1, 4, 4), 16), np.zeros((4, 4), int), np.zeros((1, 4, 4))])
+def test_wrong_frame_is_refused(frame: Any) -> None:
+    stream = open_stream(words())
+    with pytest.raises(DataError, match="input 'in' takes"):
+        stream.push_frame(frame)
+    assert stream.t == 0
+
+
+@settings(max_examples=20)
+@given(seeds, st.sampled_from(["words", "spikes", "mixed"]), st.integers(0, 12))
+def test_a_snapshot_goes_through_a_file_to_another_session(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, kind: str, split: int
+) -> None:
+    net, path = random_network(seed, kind), tmp_path_factory.getbasetemp() / "snapshot.npz"
+    given = random_inputs(net, seed, 12, 0.5)
+    events = [
+        {"in": given[t % 12] if given.shape[1:] == net.populations["in"].shape else given[t, 0]} for t in range(12)
+    ]
+    whole = open_stream(net)
+    expected = [repr(whole.step(e)) for e in events]
+    first = open_stream(net)
+    sent = [repr(first.step(e)) for e in events[:split]]
+    np.savez(path, **first.snapshot())
+    second = open_stream(net)
+    with np.load(path) as saved:
+        second.restore(saved)
+    assert sent + [repr(second.step(e)) for e in events[split:]] == expected
+
+
+def test_a_snapshot_keeps_the_events_held_back(tmp_path: Path) -> None:
+    first, second = open_stream(), open_stream()
+    first.push(at((3, 1), (5, 2)))
+    np.savez(tmp_path / "s.npz", **first.snapshot())
+    with np.load(tmp_path / "s.npz") as saved:
+        second.restore(saved)
+    assert second.t == 5
+    assert second.flush() == [Spike(5, "out", 2, 1)]
+
+
+def test_a_snapshot_does_not_change_as_the_stream_goes_on() -> None:
+    stream = open_stream()
+    saved = stream.snapshot()
+    before = {name: array.copy() for name, array in saved.items()}
+    stream.push(at((0, 1), (3, 1)))
+    for name, array in saved.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def spoilt(**changes: Any) -> dict[str, Any]:
+    saved: dict[str, Any] = open_stream().snapshot()
+    for key, value in changes.items():
+        saved[key.replace("__", ":").replace("_v", ".v")] = value
+    return saved
+
+
+@pytest.mark.parametrize(
+    ("saved", "said"),
+    [
+        ({}, "the snapshot is of another network"),
+        (spoilt(extra=np.zeros(3)), r"the snapshot is of another network: \['extra'\] differ"),
+        (spoilt(acc__out_v=np.zeros(3, np.int32)), r"'acc:out.v' of the snapshot must hold int32 of shape \(2, 3, 4\)"),
+        (spoilt(acc__out_v=np.zeros(SHAPE)), "must hold int32"),
+        (spoilt(acc__out_v=np.full(SHAPE, 2**40)), "must hold int32"),
+        (spoilt(word__out=np.full(SHAPE, 2**15)), "must hold int16"),
+        (spoilt(t=np.int64(-1)), "'t' or 'pending' of the snapshot is malformed"),
+        (spoilt(t=np.float64(1)), "'t' or 'pending' of the snapshot is malformed"),
+        (spoilt(pending=np.zeros((3, 1), int)), "'t' or 'pending' of the snapshot is malformed"),
+        (spoilt(pending=np.zeros((2, 1))), "'t' or 'pending' of the snapshot is malformed"),
+        (spoilt(pending=np.array([[5], [24]])), "'t' or 'pending' of the snapshot is malformed"),
+        (spoilt(pending=np.array([[5], [-1]])), "'t' or 'pending' of the snapshot is malformed"),
+        (spoilt(pending=np.array([[5, 4], [1, 1]])), "'t' or 'pending' of the snapshot is malformed"),
+        (spoilt(t=np.int64(6), pending=np.array([[5], [1]])), "'t' or 'pending' of the snapshot is malformed"),
+    ],
+)
+def test_a_snapshot_that_does_not_fit_is_refused_and_changes_nothing(saved: Any, said: str) -> None:
+    stream = open_stream()
+    stream.push(at((1, 1), (2, 2)))
+    before = stream.snapshot()
+    with pytest.raises(DataError, match=said):
+        stream.restore(saved)
+    for name, array in stream.snapshot().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_unknown_state_is_named() -> None:
+    with pytest.raises(UsageError, match="'ghost' is not in the state; known: in"):
+        open_stream().spikes("ghost")

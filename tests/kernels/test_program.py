@@ -1,5 +1,6 @@
 """Programs: when operations execute, what registers hold, batches, threads, and refusals."""
 
+import signal
 import threading
 from typing import Any
 
@@ -256,3 +257,25 @@ def test_arguments_out_of_range_are_named(error: type[Exception], argument: str,
 def test_absurd_register_sizes_are_refused_before_they_are_allocated(sizes: list[int]) -> None:
     with pytest.raises(ValueError, match=r"^words: "):
         Program(sizes, [])
+
+
+class Stop(Exception):
+    """Raised by the signal handler of a test."""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_signal_stops_a_long_batch_and_leaves_the_program_usable(threads: int) -> None:
+    def stop(*_: object) -> None:
+        raise Stop
+
+    program = Program([1], [100_000])
+    program.fill(0, np.zeros(100_000, np.int32))
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(Stop):
+            program.run_batch([(0, np.zeros((3, 1), np.int16))], [], [], threads, steps=2**28)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert program.run_batch([(0, np.ones((3, 1), np.int16))], [0], [], threads)[0][0].tolist() == [[1]] * 3

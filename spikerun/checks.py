@@ -94,8 +94,10 @@ def _ends(net: "Network", p: "Projection") -> None:
         raise NetworkError(f"delay must be an integer in 0..{MAX_DELAY}, got {p.delay!r}")
     expected = _slice_shape(p, target.shape)
     shape, size = p.connection.target_shape(source.shape), p.connection.target_size(source.shape)
-    if size != math.prod(expected) or (shape is not None and shape != expected and len(expected) == 3):
-        raise NetworkError(f"its currents have shape {shape or (size,)}, the target takes {expected}")
+    if size != math.prod(expected) or (shape is not None and shape != expected):
+        raise NetworkError(
+            f"its currents have shape {shape or (size,)}, the target takes {expected} (a Dense flattens)"
+        )
 
 
 def _slice_shape(p: "Projection", shape: tuple[int, ...]) -> tuple[int, ...]:

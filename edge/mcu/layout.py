@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.connections import Conv
 from spikerun.errors import UnsupportedError
 from spikerun.network import Network, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
@@ -198,26 +197,9 @@ def _stack(sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
 
 
 def _view(net: Network, name: str) -> View:
-    """Return how the membranes lie: as the population's image, or as that of the convolutions it flattens."""
+    """Return how the membranes lie: as the population's image; neurons in a row are channels of one pixel."""
     shape = net.populations[name].shape
-    if len(shape) == 3:
-        return View(*shape)
-    images = set()
-    for p in net.into(name):
-        if isinstance(p.connection, Conv):
-            image = p.connection.target_shape(net.populations[p.source].shape)
-            if p.target_channels is not None:
-                raise UnsupportedError(
-                    f"{p}: the microcontroller target cannot flatten a convolution into a part of a population: "
-                    "let it lead to a population of its own shape"
-                )
-            images.add(image)
-    if len(images) > 1:
-        raise UnsupportedError(
-            f"population '{name}': the microcontroller target cannot flatten convolutions of different shapes "
-            f"{sorted(images)} into one population: let each lead to a population of its own shape"
-        )
-    return View(*images.pop()) if images else View(shape[0], 1, 1)
+    return View(*shape) if len(shape) == 3 else View(shape[0], 1, 1)
 
 
 def _word_places(net: Network, order: tuple[str, ...]) -> dict[str, tuple[int, int]]:

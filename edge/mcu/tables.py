@@ -129,21 +129,13 @@ def connection(layout: Layout, p: Projection) -> Table:
     raise UnsupportedError(f"{p}: the microcontroller target has no kernel for {p.connection.kind}")
 
 
-def _irregular(p: Projection) -> UnsupportedError:
-    return UnsupportedError(
-        f"{p}: the microcontroller target cannot reach this part of a flattened population: "
-        "let the projection lead to a population of its own shape"
-    )
-
-
 def _strides(p: Projection, places: npt.NDArray[np.int64]) -> tuple[int, int, int]:
     """Return (offset, channel stride, pixel stride) of places (channels, pixels)."""
     offset = int(places[0, 0])
     channel = int(places[1, 0]) - offset if places.shape[0] > 1 else 1
     pixel = int(places[0, 1]) - offset if places.shape[1] > 1 else places.shape[0] * channel
     grid = offset + channel * np.arange(places.shape[0])[:, None] + pixel * np.arange(places.shape[1])
-    if (grid != places).any():
-        raise _irregular(p)
+    assert (grid == places).all(), p  # a part of a population is a range of its channels
     return offset, channel, pixel
 
 
@@ -153,11 +145,8 @@ def _dense(p: Projection, dense: Dense, places: npt.NDArray[np.int64], negative:
     ordered = places[order]
     gaps = np.flatnonzero(np.diff(ordered) != 1)
     run = int(gaps[0]) + 1 if len(gaps) else len(ordered)
-    if len(ordered) % run:
-        raise _irregular(p)
     offset, pitch, step = _strides(p, ordered.reshape(-1, run))
-    if run > 1 and step != 1:
-        raise _irregular(p)
+    assert run == 1 or step == 1, p
     numbers = {
         "inputs": dense.weight.shape[0],
         "runs": len(ordered) // run,
@@ -208,8 +197,7 @@ def _conv(p: Projection, conv: Conv, source: tuple[int, ...], places: npt.NDArra
     """Weights as [source channel][row][column, reversed][target channel of the group]."""
     channels, height, width = _image(conv, source)
     offset, channel, pitch = _strides(p, places.reshape(channels, -1))
-    if channel != 1:
-        raise _irregular(p)
+    assert channel == 1, p
     per_group = channels // conv.groups
     grouped = conv.weight.reshape(conv.groups, per_group, *conv.weight.shape[1:])
     weights = grouped.transpose(0, 2, 3, 4, 1)[:, :, :, ::-1]

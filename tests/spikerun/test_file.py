@@ -164,7 +164,7 @@ def test_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
     assert a.read_bytes() == b.read_bytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_one_wrong_byte_is_refused_or_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

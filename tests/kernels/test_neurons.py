@@ -108,6 +108,19 @@ def test_lif_step_equals_the_fixed_point_model(
         assert workspace.word(0).tolist() == [neuron.pending for neuron in neurons]
 
 
+@pytest.mark.parametrize(
+    ("current", "wrapped"), [(2**17, 2**23), (-(2**17), 2**23), (2**17 + 1, 64 - 2**23), (1 - 2**17, 64 - 2**23)]
+)
+def test_the_current_wraps_to_more_than_its_lower_and_at_most_its_upper_end(current: int, wrapped: int) -> None:
+    program = Program([1, 1], [1, 1, 1, 1])
+    zero = np.zeros(1, np.int32)
+    program.lif_step(0, 1, 2, 3, 0, 1, zero, zero, zero, zero, "zero")
+    workspace = program.workspace()
+    workspace.acc(0)[:] = current
+    program.step(workspace)
+    assert workspace.acc(1)[0] == wrapped
+
+
 @pytest.mark.parametrize("content", [-(2**31), 2**31 - 1])
 def test_registers_may_hold_anything(content: int) -> None:
     program = Program([2, 2], [2, 2, 2, 2])

@@ -51,6 +51,7 @@ if __name__ == "__main__":
     model = build()
     train(model.train(), torch.from_numpy(data.samples).float() * data.scale, torch.from_numpy(data.labels))
     save_file(model.state_dict(), Path(__file__).with_suffix(".safetensors"))
-    converted = convert(model.eval(), data.samples[:512], evaluation=(test.samples, test.labels), input_scale=data.scale)
+    seen = (test.samples, test.labels)
+    converted = convert(model.eval(), data.samples[:512], evaluation=seen, input_scale=data.scale)
     print(converted.report.text())
     file.save(converted.network, "fashion.snn", force=True)

@@ -90,7 +90,8 @@ def _torch_runner(net: Network, against: str, weights: Path | None, samples: npt
 
     def run(first: int, end: int) -> "torch.Tensor":
         with torch.inference_mode():
-            return model(values[first:end])
+            logits: torch.Tensor = model(values[first:end])
+            return logits
 
     return run
 

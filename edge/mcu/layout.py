@@ -103,6 +103,9 @@ class Layout:
         return self.views[p.target].index()[first * inner : end * inner]
 
 
+SUPPORTED = (Input, FewSpikes, IF, LIF, MaxPool, Readout)
+
+
 def require_supported(net: Network) -> bool:
     """Return whether the network runs stepped; raise UnsupportedError, naming the population, for what does not run."""
     stepped = not net.feedforward or any(isinstance(p.neuron, (IF, LIF)) for p in net.populations.values())
@@ -110,6 +113,10 @@ def require_supported(net: Network) -> bool:
     instead = "`spikerun run` executes it on this computer"
     for name, population in net.populations.items():
         neuron = population.neuron
+        if not isinstance(neuron, SUPPORTED):
+            raise UnsupportedError(
+                f"population '{name}': there is no C code for neurons of kind '{neuron.kind}'; {instead}"
+            )
         if stepped and (
             isinstance(neuron, (FewSpikes, MaxPool)) or (isinstance(neuron, Input) and not _plain_input(neuron))
         ):

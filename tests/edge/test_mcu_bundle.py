@@ -10,7 +10,7 @@ import pytest
 
 from spikerun.connections import Conv, Dense
 from spikerun.edge.mcu import board as boards
-from spikerun.edge.mcu import deploy, run_bundle
+from spikerun.edge.mcu import deploy, layout, run_bundle
 from spikerun.errors import DataError, TargetError, UnsupportedError, UsageError
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, FewSpikes, Input, Readout
@@ -164,3 +164,11 @@ def test_several_inputs_go_into_one_frame(tmp_path: Path) -> None:
     assert run is not None
     assert run.identical
     assert run.outputs.tolist() == [[7, 7]]
+
+
+def test_a_kind_without_c_code_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "SUPPORTED", (Input, FewSpikes, Readout))
+    populations = {"in": Population((1,), Input(1, "spikes")), "x": Population((1,), IF(np.int32(1)))}
+    net = Network(populations, [Projection("in", "x", Dense(np.ones((1, 1), np.int8)))], ["x"], 2)
+    with pytest.raises(UnsupportedError, match="population 'x': there is no C code for neurons of kind 'if'"):
+        deploy(net, tmp_path / "fw", "host", 1)

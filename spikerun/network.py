@@ -12,7 +12,8 @@ from spikerun import checks
 from spikerun.codes import significance, word_range
 from spikerun.connections import Connection, Shape
 from spikerun.errors import NetworkError
-from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
+from spikerun.neurons import FewSpikes, Input, Neuron
+from spikerun.values import integer
 
 __all__ = ["Network", "Population", "Projection"]
 
@@ -23,6 +24,10 @@ class Population:
 
     shape: Shape
     neuron: Neuron
+
+    def __post_init__(self) -> None:
+        shape = self.shape if isinstance(self.shape, (tuple, list)) else (self.shape,)
+        object.__setattr__(self, "shape", tuple(integer("shape", n, 1, checks.MAX_NEURONS) for n in shape))
 
     @property
     def size(self) -> int:
@@ -80,15 +85,26 @@ class Network:
     latency: Mapping[str, int] = field(init=False, repr=False)
     lag: tuple[int, ...] = field(init=False, repr=False)
     bounds: Mapping[str, int] = field(init=False, repr=False)
+    _into: Mapping[str, list[Projection]] = field(init=False, repr=False)
+    _out_of: Mapping[str, list[Projection]] = field(init=False, repr=False)
+    _words: Mapping[str, FewSpikes | Input | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("populations", "meta"):
             object.__setattr__(self, name, dict(getattr(self, name)))
-        for name in ("projections", "outputs"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        outputs = (self.outputs,) if isinstance(self.outputs, str) else tuple(self.outputs)
+        object.__setattr__(self, "outputs", outputs)
+        object.__setattr__(self, "projections", tuple(self.projections))
         checks.names(self)
+        for name, end in (("_into", "target"), ("_out_of", "source")):
+            ends: dict[str, list[Projection]] = {population: [] for population in self.populations}
+            for p in self.projections:
+                ends[getattr(p, end)].append(p)
+            object.__setattr__(self, name, ends)
         checks.populations(self)
         checks.projections(self)
+        object.__setattr__(self, "_words", checks.words(self))
+        checks.codes(self)
         object.__setattr__(self, "order", checks.order(self))
         object.__setattr__(self, "latency", self._latency())
         object.__setattr__(self, "lag", tuple(self._lag(p) for p in self.projections))
@@ -103,18 +119,15 @@ class Network:
 
     def into(self, name: str) -> list[Projection]:
         """Return the projections into a population."""
-        return [p for p in self.projections if p.target == name]
+        return self._into[name]
 
     def out_of(self, name: str) -> list[Projection]:
         """Return the projections out of a population."""
-        return [p for p in self.projections if p.source == name]
+        return self._out_of[name]
 
     def word_of(self, name: str) -> FewSpikes | Input | None:
         """Return the neuron that defines the code in which a population sends; None: plain spikes of significance 1."""
-        neuron = self.populations[name].neuron
-        if isinstance(neuron, MaxPool):
-            return self.word_of(self.into(name)[0].source)
-        return neuron if isinstance(neuron, (FewSpikes, Input)) else None
+        return self._words[name]
 
     def significance(self, name: str) -> npt.NDArray[np.int64]:
         """Return g, int64 (steps,): what a spike of the population is worth at each step of its window."""
@@ -156,5 +169,3 @@ class Network:
         kind = self.populations[name].neuron.kind
         return NetworkError(f"population '{name}' ({kind}, shape {self.populations[name].shape}): {message}")
 
-
-Stateful = (FewSpikes, IF, LIF, Readout)

@@ -168,4 +168,3 @@ class Network:
         """Return the error for something wrong with the population `name`."""
         kind = self.populations[name].neuron.kind
         return NetworkError(f"population '{name}' ({kind}, shape {self.populations[name].shape}): {message}")
-

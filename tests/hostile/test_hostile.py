@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hostile.make import CASES, DAMAGED, FOLDER, good
 
+from spikerun.cli import main
 from spikerun.errors import FileFormatError
 from spikerun.file import load, save
 
@@ -17,6 +18,7 @@ ROOM = 2**26  # bytes that may be allocated on top of what a process that has re
 # In a process of its own, because the limit on memory stays; it reads every file named on its command line.
 READ_ALL = """
 import json, resource, sys, time
+from spikerun.cli import main
 from spikerun.errors import FileFormatError
 from spikerun.file import load
 
@@ -71,3 +73,13 @@ def test_a_name_without_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="there is no such file"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "command", [["inspect"], ["run", "--data", "digits"], ["deploy", "--target", "host", "--check"]]
+)
+def test_commands_end_with_exit_code_3(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command[0], str(FOLDER / "nan_scale.snn"), *command[1:]]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "/populations/out/scale" in err and "Traceback" not in err

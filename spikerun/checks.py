@@ -9,26 +9,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.codes import word_steps
 from spikerun.connections import Dense, Sparse, Window
 from spikerun.errors import NetworkError
 from spikerun.linear import largest_sum
 from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes, Input, MaxPool, Readout
+from spikerun.values import integer
 
 if TYPE_CHECKING:
     from spikerun.network import Network, Projection
 
-__all__ = ["accumulator_bounds", "names", "order", "populations", "projections", "reachable", "timing"]
+__all__ = [
+    "accumulator_bounds",
+    "codes",
+    "names",
+    "order",
+    "populations",
+    "projections",
+    "reachable",
+    "timing",
+    "words",
+]
 
 MAX_STEPS = 2**15 - 1
-MAX_NEURONS = 2**26  # of a population
+MAX_NEURONS = 2**26
+MAX_CHANNELS = 2**20  # beyond it, bounds are computed for all channels at once
 MAX_DELAY = 2**15 - 1
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 
 
 def names(net: "Network") -> None:
     """Names are plain, exist where they are used, and the number of steps is sensible."""
-    if not isinstance(net.steps, (int, np.integer)) or not 1 <= net.steps <= MAX_STEPS:
-        raise NetworkError(f"steps must be an integer in 1..{MAX_STEPS}, got {net.steps!r}")
+    integer("steps", net.steps, 1, MAX_STEPS)
     for name in net.populations:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise NetworkError(
@@ -51,17 +63,18 @@ def names(net: "Network") -> None:
 def populations(net: "Network") -> None:
     """Shapes are (C, H, W) or (N,), and every array parameter can be spread over its population."""
     for name, p in net.populations.items():
-        if len(p.shape) not in (1, 3) or any(int(n) != n or n < 1 for n in p.shape):
-            raise net.error(name, "shape must be (N,) or (C, H, W) with positive integers")
-        if p.size > MAX_NEURONS:
-            raise net.error(name, f"has {p.size} neurons, the limit is {MAX_NEURONS}")
+        if len(p.shape) not in (1, 3):
+            raise net.error(name, "shape must be (N,) or (C, H, W)")
         for key, array in p.neuron.arrays().items():
             if array.shape not in ((), p.shape[:1], p.shape):
                 raise net.error(name, f"{key} has shape {array.shape}; it must be (), {p.shape[:1]} or {p.shape}")
+    total = sum(p.size for p in net.populations.values())
+    if total > MAX_NEURONS:
+        raise NetworkError(f"the network has {total} neurons, the limit is {MAX_NEURONS}")
 
 
 def projections(net: "Network") -> None:
-    """The ends of each projection fit: shapes, kinds, and what a target can make of its source's code."""
+    """The ends of each projection fit, and each population takes as many projections as its kind can."""
     for p in net.projections:
         try:
             _ends(net, p)
@@ -73,10 +86,31 @@ def projections(net: "Network") -> None:
             raise net.error(name, f"an input takes no projection, it has one from '{incoming[0].source}'")
         if isinstance(population.neuron, MaxPool) and len(incoming) != 1:
             raise net.error(name, f"max_pool takes exactly one projection, it has {len(incoming)}")
-        if isinstance(population.neuron, MaxPool):
-            _pool_source(net, name)
+
+
+def words(net: "Network") -> "dict[str, FewSpikes | Input | None]":
+    """Return, for each population, the neuron that defines the code in which it sends; a max_pool's is its source's."""
+    found: dict[str, FewSpikes | Input | None] = {}
+    for name in net.populations:
+        chain = [name]  # of pools, back to what they pool
+        while chain[-1] not in found and isinstance(net.populations[chain[-1]].neuron, MaxPool):
+            chain.append(net.into(chain[-1])[0].source)
+            if len(chain) > len(net.populations):
+                raise net.error(name, "max_pool populations feed each other in a circle")
+        neuron = net.populations[chain[-1]].neuron
+        word = found.get(chain[-1], neuron if isinstance(neuron, (FewSpikes, Input)) else None)
+        found |= dict.fromkeys(chain, word)
+    return found
+
+
+def codes(net: "Network") -> None:
+    """Each target can make something of the code of its sources."""
     for p in net.projections:
-        target = net.populations[p.target].neuron
+        target, word = net.populations[p.target].neuron, net.word_of(p.source)
+        if isinstance(target, MaxPool) and (word is None or word.code in ("current", "spikes")):
+            raise NetworkError(
+                f"{p}: max_pool needs a source that sends words (few_spikes, or a coded input), '{p.source}' does not"
+            )
         if isinstance(target, (IF, LIF)) and not _plain(net, p.source):
             raise NetworkError(
                 f"{p}: a spike of '{p.source}' has a significance, which {target.kind} neurons do not know: "
@@ -90,8 +124,7 @@ def _ends(net: "Network", p: "Projection") -> None:
         raise NetworkError("a readout never fires, so nothing can follow it")
     if isinstance(target.neuron, MaxPool) != isinstance(p.connection, Window):
         raise NetworkError("a Window leads to a max_pool population, and nothing else does")
-    if not isinstance(p.delay, (int, np.integer)) or not 0 <= p.delay <= MAX_DELAY:
-        raise NetworkError(f"delay must be an integer in 0..{MAX_DELAY}, got {p.delay!r}")
+    integer("delay", p.delay, 0, MAX_DELAY)
     expected = _slice_shape(p, target.shape)
     shape, size = p.connection.target_shape(source.shape), p.connection.target_size(source.shape)
     if size != math.prod(expected) or (shape is not None and shape != expected):
@@ -109,24 +142,6 @@ def _slice_shape(p: "Projection", shape: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(p.connection, Window):
         raise NetworkError("a Window fills its whole target: pool each part by itself")
     return (end - first, *shape[1:])
-
-
-def _pool_source(net: "Network", name: str) -> None:
-    """A max_pool compares words, so its source, through pools before it, sends them in a few-spikes code."""
-    source, seen = name, {name}
-    while isinstance(net.populations[source].neuron, MaxPool):
-        source = net.into(source)[0].source
-        if source in seen:
-            raise net.error(name, "max_pool populations feed each other in a circle")
-        seen.add(source)
-    neuron = net.populations[source].neuron
-    if not isinstance(neuron, FewSpikes) and not (
-        isinstance(neuron, Input) and neuron.code not in ("current", "spikes")
-    ):
-        raise net.error(
-            name,
-            f"max_pool needs a source that sends words (few_spikes, or a coded input), '{source}' does not",
-        )
 
 
 def _plain(net: "Network", source: str) -> bool:
@@ -176,22 +191,21 @@ def timing(net: "Network") -> None:
     """Words fit the window, and what belongs to a frame can meet."""
     for name in net.populations:
         word = net.word_of(name)
-        if word is not None and word.code in ("bits", "ttfs"):
-            need = word.bits if word.code == "bits" else 2**word.bits - 1
-            if need > net.steps:
-                raise net.error(
-                    name,
-                    f"{word.bits} bits in code '{word.code}' take {need} steps, the window has {net.steps}",
-                )
+        need = word_steps(word.code, word.bits) if word is not None else 1
+        if word is not None and need > net.steps:
+            raise net.error(
+                name, f"{word.bits} bits in code '{word.code}' take {need} steps, the window has {net.steps}"
+            )
     for p, lag in zip(net.projections, net.lag, strict=True):
-        if p.delay and not _plain(net, p.source) and p.delay % net.steps:
+        whole = not _plain(net, p.source) or isinstance(net.populations[p.target].neuron, MaxPool)
+        if whole and p.delay % net.steps:
             raise NetworkError(
                 f"{p}: '{p.source}' sends words, so delay must be a multiple of the window ({net.steps} steps), "
                 f"got {p.delay}"
             )
         if lag < (1 if p.delay else 0):
             need = p.delay - lag + 1
-            need += 0 if _plain(net, p.source) else -need % net.steps
+            need += -need % net.steps if whole else 0
             raise NetworkError(
                 f"{p}: delay {p.delay} is too short, the source answers later than that: it must be >= {need}"
             )
@@ -207,13 +221,14 @@ def accumulator_bounds(net: "Network") -> dict[str, int]:
         if isinstance(population.neuron, (Input, MaxPool)):
             continue
         channels = population.shape[0]
-        total = np.zeros(channels)  # float64 cannot wrap
+        fine = channels <= MAX_CHANNELS
+        total = np.zeros(channels if fine else 1)  # float64 cannot wrap
         for p in net.into(name):
             first, end = p.target_channels or (0, channels)
-            total[first:end] += _worst_current(net, p, end - first)
+            worst = _worst_current(net, p, end - first)
+            total[first if fine else 0 : end if fine else 1] += worst if fine else worst.max()
         if not isinstance(population.neuron, LIF):  # the bias of LIF is added to v, which saturates
-            bias = np.abs(population.neuron.arrays()["bias"].astype(np.float64))
-            total += bias.reshape(bias.shape[0], -1).max(axis=1) if bias.ndim else bias
+            total += _worst_bias(population.neuron.arrays()["bias"], fine)
         bound = float(total.max())
         limit = 2**31 - 1 - (V_LIMIT if isinstance(population.neuron, IF) else 0)
         if bound > limit:
@@ -224,6 +239,15 @@ def accumulator_bounds(net: "Network") -> dict[str, int]:
             )
         bounds[name] = int(bound)
     return bounds
+
+
+def _worst_bias(bias: npt.NDArray[np.int32], fine: bool) -> npt.NDArray[np.float64]:
+    """Return the largest magnitude of the biases, of each channel or, unless `fine`, of all."""
+    rows = bias.reshape(bias.shape[0], -1) if bias.ndim and fine else bias.reshape(1, -1)
+    worst: npt.NDArray[np.float64] = np.abs(np.stack([rows.max(axis=1), rows.min(axis=1)]).astype(np.float64)).max(
+        axis=0
+    )
+    return worst
 
 
 def _worst_current(net: "Network", p: "Projection", channels: int) -> npt.NDArray[np.float64]:

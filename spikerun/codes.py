@@ -65,9 +65,9 @@ def decode(events: npt.ArrayLike, code: str, bits: int, signed: bool) -> IntArra
     return carried
 
 
-def keep_most_significant(q: IntArray, bits: int, signed: bool, spikes: int | None) -> IntArray:
+def keep_most_significant(q: IntArray, bits: int, signed: bool, spikes: int) -> IntArray:
     """Return `q` with only the `spikes` most significant set bits of its two's complement word kept."""
-    if spikes is None:
+    if spikes >= bits:
         return q
     kept, left = np.zeros_like(q), np.full(q.shape, spikes)
     for weight in significance("bits", bits, signed, bits):

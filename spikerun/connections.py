@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import NetworkError
+from spikerun.values import int32_array, integer, locked
 
 __all__ = ["KINDS", "Connection", "Conv", "Dense", "Diagonal", "Sparse", "SumPool", "Window"]
 
@@ -25,16 +26,14 @@ def _frozen(name: str, value: Any, dtype: type[np.generic], ndim: int) -> npt.ND
         raise NetworkError(f"{name} must have dtype {np.dtype(dtype)}, got {array.dtype}")
     if array.ndim != ndim:
         raise NetworkError(f"{name} must have {ndim} axes, got shape {array.shape}")
-    array = np.ascontiguousarray(array)
-    array.setflags(write=False)
-    return array
+    return locked(array)
 
 
 def _pair(name: str, value: Any, minimum: int) -> Pair:
-    pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
-    if len(pair) != 2 or any(int(x) != x or not minimum <= x < 2**15 for x in pair):
-        raise NetworkError(f"{name} must be one or two integers in {minimum}..{2**15 - 1}, got {value!r}")
-    return int(pair[0]), int(pair[1])
+    pair = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    if len(pair) != 2:
+        raise NetworkError(f"{name} must be one or two integers, got {value!r}")
+    return integer(name, pair[0], minimum, 2**15 - 1), integer(name, pair[1], minimum, 2**15 - 1)
 
 
 def _windows(what: str, size: Shape, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
@@ -175,10 +174,9 @@ class Diagonal(Connection):
     gain: npt.NDArray[np.int32]
 
     def __post_init__(self) -> None:
-        gain = np.asarray(self.gain)
-        if gain.dtype != np.int32 or gain.ndim > 1:
-            raise NetworkError(f"gain must be int32 of shape () or (C,), got {gain.dtype} {gain.shape}")
-        gain.setflags(write=False)
+        gain = int32_array("gain", self.gain)
+        if gain.ndim > 1:
+            raise NetworkError(f"gain must have shape () or (C,), got {gain.shape}")
         object.__setattr__(self, "gain", gain)
 
     def target_shape(self, source: Shape) -> Shape:

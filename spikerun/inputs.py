@@ -11,7 +11,7 @@ from spikerun.errors import DataError
 from spikerun.network import Network
 from spikerun.neurons import Input
 
-__all__ = ["by_name", "checked", "events"]
+__all__ = ["by_name", "checked", "checked_step", "events"]
 
 Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -26,7 +26,7 @@ def by_name(net: Network, given: Given) -> dict[str, npt.NDArray[Any]]:
             raise DataError(f"the network has the inputs {', '.join(net.inputs)}: give a dict by name")
         given = {net.inputs[0]: given}
     if set(given) != set(net.inputs):
-        raise DataError(f"values are given for {sorted(given)}, the inputs are {sorted(net.inputs)}")
+        raise DataError(f"values are given for {', '.join(map(str, given))}; the inputs are {', '.join(net.inputs)}")
     return {name: np.asarray(values) for name, values in given.items()}
 
 
@@ -43,14 +43,27 @@ def checked(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> n
     """
     population, neuron = net.populations[name], _neuron(net, name)
     shape = (net.steps, *population.shape) if neuron.code == "spikes" else population.shape
+    return _fitting(name, values, shape, batch, *word_range(neuron.bits, neuron.signed))
+
+
+def checked_step(net: Network, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+    """Return `values` if they are the events that input `name` may send in one step: 0 or 1, or payloads."""
+    neuron = _neuron(net, name)
+    binary = neuron.code in ("bits", "ttfs")
+    low, high = (0, 1) if binary else word_range(neuron.bits, neuron.signed)
+    return _fitting(name, values, net.populations[name].shape, False, low, high).astype(np.int16)
+
+
+def _fitting(
+    name: str, values: npt.NDArray[Any], shape: tuple[int, ...], batch: bool, low: int, high: int
+) -> npt.NDArray[Any]:
     if values.shape[batch:] != shape or values.ndim != len(shape) + batch:
         expected = ", ".join(["B"] * batch + [str(n) for n in shape])
         raise DataError(f"input '{name}' takes values of shape ({expected}), got {values.shape}")
     if values.dtype.kind not in "biu":
         raise DataError(
-            f"input '{name}' takes integers, got {values.dtype}: give the raw {neuron.bits}-bit values, unscaled"
+            f"input '{name}' takes integers of {low}..{high}, got {values.dtype}: give raw values, unscaled"
         )
-    low, high = word_range(neuron.bits, neuron.signed)
     if values.size and (values.min() < low or values.max() > high):
         raise DataError(f"input '{name}' takes values in {low}..{high}, got {values.min()}..{values.max()}")
     return values

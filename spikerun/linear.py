@@ -92,12 +92,13 @@ def fan_out(connection: Connection, source: Shape) -> IntArray:
 def _covered(source: Shape, connection: Conv | SumPool, dilation: Pair) -> IntArray:
     """Return in how many windows each pixel (H, W) lies."""
     out = connection.target_shape(source)
-    counts = []
-    for axis in (0, 1):
-        taps = np.arange(out[1 + axis])[:, None] * connection.stride[axis] - connection.padding[axis]
-        taps = (taps + np.arange(connection.kernel[axis]) * dilation[axis]).ravel()
-        size = source[1 + axis]
-        counts.append(np.bincount(taps[(taps >= 0) & (taps < size)], minlength=size))
+    counts = [np.zeros(size, dtype=np.int64) for size in source[1:]]
+    for axis, count in enumerate(counts):
+        stride = connection.stride[axis]
+        for tap in range(connection.kernel[axis]):
+            first = tap * dilation[axis] - connection.padding[axis]
+            last = first + (out[1 + axis] - 1) * stride
+            count[first % stride if first < 0 else first : max(0, last + 1) : stride] += 1
     return np.outer(counts[0], counts[1])
 
 
@@ -106,23 +107,29 @@ def largest_sum(connection: Connection, source: Shape) -> npt.NDArray[np.float64
 
     Shape (targets,) for Dense and Sparse; (channels,) or () for the others, whose neurons share their weights.
     """
-    total: npt.NDArray[np.float64]
     match connection:
         case Dense():
-            total = np.abs(connection.weight, dtype=np.float64).sum(axis=0)
-            return total
+            return _column_sums(connection.weight)
         case Sparse():
             weights = np.abs(connection.data, dtype=np.float64)
             return np.bincount(connection.indices, weights, connection.size).astype(np.float64)
         case Conv():
-            total = np.abs(connection.weight, dtype=np.float64).sum(axis=(1, 2, 3))
-            return total
+            return _column_sums(connection.weight.reshape(len(connection.weight), -1).T)
         case Diagonal():
             return np.abs(connection.gain, dtype=np.float64)
         case SumPool():
             covered = [min(k, n) for k, n in zip(connection.kernel, source[1:], strict=True)]
             return np.abs(connection.gain, dtype=np.float64) * float(np.prod(covered))
     raise TypeError(f"{type(connection).__name__} is not linear")
+
+
+def _column_sums(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
+    """Return sum |weight| over the rows of (rows, columns), some rows at a time: a copy is wider than the weights."""
+    rows = max(1, 2**22 // weight.shape[1])
+    total = np.zeros(weight.shape[1])
+    for first in range(0, len(weight), rows):
+        total += np.abs(weight[first : first + rows], dtype=np.float32).sum(axis=0, dtype=np.float64)
+    return total
 
 
 def macs(connection: Connection, source: Shape) -> int:

@@ -27,7 +27,9 @@ class Population:
 
     def __post_init__(self) -> None:
         shape = self.shape if isinstance(self.shape, (tuple, list)) else (self.shape,)
-        object.__setattr__(self, "shape", tuple(integer("shape", n, 1, checks.MAX_NEURONS) for n in shape))
+        object.__setattr__(
+            self, "shape", tuple(integer("a dimension of shape", n, 1, checks.MAX_NEURONS) for n in shape)
+        )
 
     @property
     def size(self) -> int:

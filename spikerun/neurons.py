@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import NetworkError
+from spikerun.values import int32_array, integer, locked
 
 __all__ = ["CODES", "IF", "KINDS", "LIF", "FewSpikes", "Input", "MaxPool", "Neuron", "Readout"]
 
@@ -24,20 +25,6 @@ CODES = ("bits", "ttfs", "graded")
 INPUT_CODES = (*CODES, "current", "spikes")
 
 
-def _int32(name: str, value: Any) -> Int32Array:
-    """Return `value` as an int32 array; refuse what would lose information."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iu":
-        raise NetworkError(f"{name} must hold integers, got dtype {array.dtype}: scale and round it first")
-    if array.size == 0:
-        raise NetworkError(f"{name} must not be empty, got shape {array.shape}")
-    if array.min() < -(2**31) or array.max() >= 2**31:
-        raise NetworkError(f"{name} must fit int32, got values from {array.min()} to {array.max()}")
-    result = array.astype(np.int32)
-    result.setflags(write=False)
-    return result
-
-
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise NetworkError(message)
@@ -47,11 +34,7 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     _require(value in choices, f"{name} must be one of {', '.join(choices)}, got '{value}'")
 
 
-def _check_word(bits: int, code: str, signed: bool) -> None:
-    _require(
-        isinstance(bits, int) and 1 <= bits <= MAX_BITS,
-        f"bits must be an integer 1..{MAX_BITS}, got {bits!r}",
-    )
+def _check_word(code: str, signed: bool, bits: int) -> None:
     _require(
         not (signed and code == "ttfs"),
         "code 'ttfs' sends one spike whose time is a magnitude, so it cannot be signed: use 'bits' or 'graded'",
@@ -85,8 +68,9 @@ class Input(Neuron):
     signed: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bits", integer("bits", self.bits, 1, MAX_BITS))
         _check_choice("code", self.code, INPUT_CODES)
-        _check_word(self.bits, self.code, self.signed)
+        _check_word(self.code, self.signed, self.bits)
         _require(
             self.code != "spikes" or (self.bits == 1 and not self.signed),
             "an input of code 'spikes' has bits=1 and is unsigned",
@@ -114,10 +98,11 @@ class FewSpikes(Neuron):
     code: str = "bits"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "threshold", _int32("threshold", self.threshold))
-        object.__setattr__(self, "bias", _int32("bias", self.bias))
+        object.__setattr__(self, "threshold", int32_array("threshold", self.threshold))
+        object.__setattr__(self, "bias", int32_array("bias", self.bias))
+        object.__setattr__(self, "bits", integer("bits", self.bits, 1, MAX_BITS))
         _check_choice("code", self.code, CODES)
-        _check_word(self.bits, self.code, self.signed)
+        _check_word(self.code, self.signed, self.bits)
         _require(bool((self.threshold >= 1).all()), f"threshold must be >= 1, got {self.threshold.min()}")
         limit = (2**31 - 1) >> self.bits
         _require(
@@ -125,11 +110,18 @@ class FewSpikes(Neuron):
             f"threshold must be <= {limit} so that th * 2^{self.bits} fits int32, got {self.threshold.max()}",
         )
         if self.max_spikes is not None:
-            _require(
-                isinstance(self.max_spikes, int) and 1 <= self.max_spikes <= self.bits,
-                f"max_spikes must be in 1..bits={self.bits}, got {self.max_spikes!r}",
-            )
+            object.__setattr__(self, "max_spikes", integer("max_spikes", self.max_spikes, 1, self.bits))
             _require(self.code != "ttfs", "code 'ttfs' sends one spike already: leave max_spikes out")
+
+    @property
+    def kept_bits(self) -> int:
+        """Return how many set bits of q are kept."""
+        return self.max_spikes or self.bits
+
+    @property
+    def spike_limit(self) -> int:
+        """Return how many spikes a neuron may send in a window."""
+        return 1 if self.code == "ttfs" else self.kept_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +141,7 @@ class IF(Neuron):
 
     def __post_init__(self) -> None:
         for name in ("threshold", "bias", "v_min", "v_init"):
-            object.__setattr__(self, name, _int32(name, getattr(self, name)))
+            object.__setattr__(self, name, int32_array(name, getattr(self, name)))
         _check_choice("reset", self.reset, ("subtract", "zero"))
         _require(
             bool(((self.threshold >= 1) & (self.threshold <= V_LIMIT)).all()),
@@ -187,7 +179,7 @@ class LIF(Neuron):
 
     def __post_init__(self) -> None:
         for name in ("threshold", "bias", "du", "dv"):
-            object.__setattr__(self, name, _int32(name, getattr(self, name)))
+            object.__setattr__(self, name, int32_array(name, getattr(self, name)))
         _check_choice("reset", self.reset, ("zero", "subtract", "subtract_after_leak"))
         _require(
             bool(((self.threshold >= 0) & (self.threshold < 2**17)).all()),
@@ -201,11 +193,7 @@ class LIF(Neuron):
                 f"{name} must be in 0..4096, got {decay.min()}..{decay.max()}",
             )
         for name in ("refractory", "reset_interval", "reset_offset"):
-            value = getattr(self, name)
-            _require(
-                isinstance(value, int) and 0 <= value < 2**15,
-                f"{name} must be an integer in 0..{2**15 - 1}, got {value!r}",
-            )
+            object.__setattr__(self, name, integer(name, getattr(self, name), 0, 2**15 - 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,12 +219,12 @@ class Readout(Neuron):
     bias: Int32Array = field(default_factory=lambda: np.int32(0))  # type: ignore[arg-type,return-value]
 
     def __post_init__(self) -> None:
-        scale = np.asarray(self.scale, dtype=np.float32)
+        scale = locked(np.asarray(self.scale, dtype=np.float32))
+        _require(scale.size > 0, f"scale must not be empty, got shape {scale.shape}")
         _require(bool(np.isfinite(scale).all()), "scale must be finite")
-        _require(bool((scale > 0).all()), f"scale must be positive, got {scale.min() if scale.size else 'nothing'}")
-        scale.setflags(write=False)
+        _require(bool((scale > 0).all()), f"scale must be positive, got {scale.min()}")
         object.__setattr__(self, "scale", scale)
-        object.__setattr__(self, "bias", _int32("bias", self.bias))
+        object.__setattr__(self, "bias", int32_array("bias", self.bias))
 
 
 KINDS: dict[str, type[Neuron]] = {cls.kind: cls for cls in (Input, FewSpikes, IF, LIF, MaxPool, Readout)}

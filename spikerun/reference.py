@@ -48,12 +48,7 @@ def fire(population: Population, neuron: FewSpikes, v: IntArray) -> IntArray:
     """Return the integers q that few-spikes neurons compute from their membranes."""
     low, high = word_range(neuron.bits, neuron.signed)
     q = np.clip(v // population.spread(neuron.threshold).astype(np.int64), low, high)
-    return keep_most_significant(q, neuron.bits, neuron.signed, neuron.max_spikes)
-
-
-def spike_limit(neuron: FewSpikes) -> int:
-    """Return how many spikes a few-spikes neuron may send in a window."""
-    return 1 if neuron.code == "ttfs" else neuron.max_spikes or neuron.bits
+    return keep_most_significant(q, neuron.bits, neuron.signed, neuron.kept_bits)
 
 
 def send(population: Population, neuron: FewSpikes, state: State, g: int) -> IntArray:
@@ -271,7 +266,7 @@ class Stepper:
             return update(population, state, i, self.t - begin)
         if r == 0:  # a window ends and the next begins: what was integrated is now sent
             if isinstance(neuron, FewSpikes) and self.t > begin:
-                state["u"], state["left"] = state["v"], np.full(population.shape, spike_limit(neuron))
+                state["u"], state["left"] = state["v"], np.full(population.shape, neuron.spike_limit)
             state["v"] = population.spread(neuron.bias).astype(np.int64)
         state["v"] = sum((g * x for g, x in self._currents(name, sent)), state["v"])
         if isinstance(neuron, Readout):

@@ -16,13 +16,14 @@ from spikerun.kernels import Linear
 from spikerun.kernels.cost import calibrate
 from spikerun.network import Network
 from spikerun.neurons import Readout
-from spikerun.plan import Plan, blockable, from_kernel, plan_blocked, plan_stepped, to_kernel
+from spikerun.plan import Plan, blockable, from_kernel, lower, plan_blocked, plan_stepped, to_kernel
 from spikerun.stream import Stream
 
 __all__ = ["Result", "Session", "default_threads"]
 
 CHUNK_BYTES = 2**26  # of input words handed to the kernels at a time
 CHUNK_SAMPLES = 256
+MAX_THREADS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,16 +80,25 @@ class Session:
             )
         self.net = net
         self.threads = threads if threads is not None else default_threads()
-        if self.threads < 1:
-            raise UsageError(f"threads must be at least 1, got {self.threads}")
+        if not isinstance(self.threads, int) or not 1 <= self.threads <= MAX_THREADS:
+            raise UsageError(f"threads must be an integer in 1..{MAX_THREADS}, got {self.threads!r}")
         self.schedule = ("blocked" if blockable(net) else "stepped") if schedule == "auto" else schedule
         self._cut = _CUTS[kernels]
+        self._kernels: dict[int, tuple[Linear, int]] = {}
         self._macs = network_macs(net)
-        self.plan: Plan = plan_blocked(net, self._cut) if self.schedule == "blocked" else self._stepped
+        blocked = self.schedule == "blocked"
+        self.plan: Plan = plan_blocked(net, self._kernel) if blocked else plan_stepped(net, self._kernel, endless=False)
+
+    def _kernel(self, k: int) -> tuple[Linear, int]:
+        """Return the kernel object of the k-th projection, and its cut; all plans of the session share it."""
+        if k not in self._kernels:
+            linear = lower(self.net, self.net.projections[k])
+            self._kernels[k] = linear, self._cut(linear)
+        return self._kernels[k]
 
     @cached_property
-    def _stepped(self) -> Plan:
-        return plan_stepped(self.net, self._cut)
+    def _endless(self) -> Plan:
+        return plan_stepped(self.net, self._kernel, endless=True)
 
     def run(self, samples: Given, *, trace: bool = False, on_progress: Callable[[int], None] | None = None) -> Result:
         """Run a batch, every sample from rest, and return the outputs of each.
@@ -121,7 +131,7 @@ class Session:
 
     def stream(self, step_us: float = 1000.0) -> Stream:
         """Open a stream: the network at rest, to be fed events or frames. step_us: the duration of a step."""
-        return Stream(self._stepped, step_us)
+        return Stream(self._endless, step_us, self._macs)
 
     def _given(self, samples: Given) -> dict[str, npt.NDArray[Any]]:
         """Return the samples of each input, checked."""
@@ -135,9 +145,9 @@ class Session:
         if trace:
             return list(self.plan.words), list(self.plan.accs)
         if self.schedule == "stepped":
-            return [], [f"{name}.result" for name in self.net.outputs]
+            return [], [f"{name}:result" for name in self.net.outputs]
         readouts = [n for n in self.net.outputs if isinstance(self.net.populations[n].neuron, Readout)]
-        return [n for n in self.net.outputs if n not in readouts], [f"{n}.v" for n in readouts]
+        return [n for n in self.net.outputs if n not in readouts], [f"{n}:v" for n in readouts]
 
     def _chunk(self) -> int:
         per_sample = sum(self.net.populations[name].size for name in self.net.inputs) * 2
@@ -173,12 +183,12 @@ class Session:
             return {name: from_kernel(v, self.plan.shapes[name]) for name, v in zip(names, whole, strict=True)}
 
         found_words, found_accs = gather(0, words), gather(1, accs)
-        integrated = {name.rpartition(".")[0]: v for name, v in found_accs.items()}
+        integrated = {name.partition(":")[0]: v for name, v in found_accs.items()}
         readout = {n: isinstance(self.net.populations[n].neuron, Readout) for n in self.net.outputs}
         integers = {n: integrated if readout[n] or self.schedule == "stepped" else found_words for n in readout}
         outputs = {name: source[name].astype(np.int32) for name, source in integers.items()}
         first = self.net.outputs[0]
-        logits = scaled(self.net, first, outputs[first]).reshape(activity.samples, -1)
+        logits = scaled(self.net, first, outputs[first]).reshape(activity.samples, self.net.populations[first].size)
         if not trace:
             return Result(outputs, logits, activity)
         return Result(outputs, logits, activity, found_words, integrated)
@@ -211,8 +221,8 @@ def default_threads() -> int:
     """
     value = os.environ.get("SPIKERUN_NUM_THREADS")
     if value is not None:
-        if not value.isdigit() or int(value) < 1:
-            raise UsageError(f"SPIKERUN_NUM_THREADS must be a positive number, got '{value}'")
+        if not value.isdecimal() or not value.isascii() or not 1 <= int(value) <= MAX_THREADS:
+            raise UsageError(f"SPIKERUN_NUM_THREADS must be a number in 1..{MAX_THREADS}, got '{value}'")
         return int(value)
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     cores = set()

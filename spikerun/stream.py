@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.activity import Activity
 from spikerun.errors import DataError, UsageError
-from spikerun.inputs import Given, by_name
+from spikerun.inputs import Given, by_name, checked_step
 from spikerun.inputs import events as events_of
 from spikerun.network import Population
 from spikerun.neurons import Input, Readout
@@ -16,6 +17,7 @@ from spikerun.plan import Plan, from_kernel, to_kernel
 
 __all__ = ["Reading", "Spike", "Stream"]
 
+MAX_STEP_US = 10**9
 MAX_GAP = 10_000_000  # steps that one push may run: a wrong unit of time shows itself here
 
 
@@ -39,18 +41,16 @@ class Reading(NamedTuple):
 class Stream:
     """A network at rest, fed step by step. `t` is the number of steps done; `step_us` their duration.
 
-    Use as a context manager, so that the last step is run: `push` holds back the step of the newest event, because
-    more events may belong to it.
+    `push` holds back the step of the newest event, because more events may belong to it; `flush` runs it at the end.
     """
 
-    def __init__(self, plan: Plan, step_us: float) -> None:
-        if not step_us > 0:
-            raise UsageError(f"step_us must be positive, got {step_us}")
+    def __init__(self, plan: Plan, step_us: float, macs: int) -> None:
+        self._step_ns = _nanoseconds(step_us)
+        self._macs = macs
         self._plan = plan
         self._net = plan.net
         self._work = plan.program.workspace()
         self._pending: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] = (np.zeros(0, np.int64),) * 2
-        self.step_us = step_us
 
     def __enter__(self) -> "Stream":
         return self
@@ -58,8 +58,13 @@ class Stream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.flush()
+        """Leave the stream as it is: what `push` held back is run, and returned, by `flush` alone."""
+
+    @property
+    def activity(self) -> Activity:
+        """Return the spikes and synaptic operations since the stream was opened; a sample is a window begun."""
+        totals = dict(zip(self._plan.slots, self._work.counters.tolist(), strict=True))
+        return Activity.of(self._net, -(-self.t // self._net.steps), totals, self._macs)
 
     @property
     def t(self) -> int:
@@ -79,12 +84,14 @@ class Stream:
         steps, index = np.concatenate([self._pending[0], steps]), np.concatenate([self._pending[1], index])
         if not len(steps):
             return []
-        if (np.diff(steps) < 0).any():
+        if (steps[1:] < steps[:-1]).any():
             raise DataError("events must be in order of time")
         if steps[0] < self.t:
             raise DataError(f"an event belongs to step {steps[0]}, but {self.t} steps are done already")
         if steps[-1] - self.t > MAX_GAP:
-            raise DataError(f"the events reach {steps[-1] - self.t} steps ahead: is step_us={self.step_us} right?")
+            raise DataError(
+                f"the events reach {steps[-1] - self.t} steps ahead: are steps of {self._step_ns} ns right?"
+            )
         held = int(np.searchsorted(steps, steps[-1]))
         sent = self._run_events(name, steps[:held], index[:held], int(steps[-1]))
         self._pending = steps[held:], index[held:]
@@ -121,18 +128,23 @@ class Stream:
     def step(self, events: Mapping[str, npt.ArrayLike] | None = None) -> list[Spike | Reading]:
         """Run one step with the events of each input population (its shape; absent: silent); return what was sent.
 
-        Events are 0 or 1, or the payloads of a `graded` or `current` input: the checked way in is push or push_frame.
+        Events are 0 or 1, or the payloads of a `graded` or `current` input. Raises DataError where they are not, and
+        UsageError while `push` holds events back.
         """
+        if len(self._pending[0]):
+            raise UsageError("events that were pushed are held back: flush() runs them")
+        given = {name: np.asarray(values) for name, values in (events or {}).items()}
+        unknown = set(given) - set(self._net.inputs)
+        if unknown:
+            raise DataError(f"there is no input {unknown.pop()!r}; the inputs are {', '.join(self._net.inputs)}")
+        rows = {n: to_kernel(checked_step(self._net, n, v), v.shape) for n, v in given.items()}
         for name in self._net.inputs:
-            row = self._work.word(self._plan.words[name])
-            shape = self._net.populations[name].shape
-            given = np.asarray((events or {}).get(name, 0), np.int16)
-            row[:] = to_kernel(np.broadcast_to(given, shape), shape)
+            self._work.word(self._plan.words[name])[:] = rows.get(name, 0)
         return self._step()
 
     def membrane(self, name: str) -> npt.NDArray[Any]:
         """Return the membrane of a population after the last step, int32 of its shape."""
-        return self._read(self._plan.accs, f"{name}.v", self._work.acc)
+        return self._read(self._plan.accs, f"{name}:v", self._work.acc)
 
     def spikes(self, name: str) -> npt.NDArray[Any]:
         """Return the events that a population sent in the last step, int16 of its shape."""
@@ -140,7 +152,11 @@ class Stream:
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays by name: to be saved (numpy.savez), and restored here or elsewhere."""
-        saved: dict[str, npt.NDArray[Any]] = {"t": np.int64(self.t), "pending": np.stack(self._pending)}  # type: ignore[dict-item]
+        saved: dict[str, npt.NDArray[Any]] = {
+            "t": np.array(self.t),
+            "step_ns": np.array(self._step_ns),
+            "pending": np.stack(self._pending),
+        }
         for table, view in ((self._plan.words, self._work.word), (self._plan.accs, self._work.acc)):
             saved |= {self._key(table, name): self._read(table, name, view) for name in table}
         return saved
@@ -149,7 +165,7 @@ class Stream:
         """Continue from a snapshot of the same network. Raises DataError, and changes nothing, if it does not fit."""
         tables = ((self._plan.words, self._work.word), (self._plan.accs, self._work.acc))
         expected = {self._key(table, name): (table, name, view) for table, view in tables for name in table}
-        differ = set(saved) ^ {*expected, "t", "pending"}
+        differ = set(saved) ^ {*expected, "t", "step_ns", "pending"}
         if differ:
             raise DataError(f"the snapshot is of another network: {sorted(differ)[:5]} differ")
         for key, (_, name, _) in expected.items():
@@ -158,6 +174,8 @@ class Stream:
             fits = array.dtype.kind in "iu" and array.shape == shape
             if not fits or (array.size and (array.min() < limits.min or array.max() > limits.max)):
                 raise DataError(f"'{key}' of the snapshot must hold {limits.dtype} of shape {shape}")
+        if not np.array_equal(saved["step_ns"], self._step_ns):
+            raise DataError(f"the snapshot has steps of {saved['step_ns']} ns, this stream of {self._step_ns} ns")
         t, pending = self._time_of(np.asarray(saved["t"]), np.asarray(saved["pending"]))
         for key, (table, name, view) in expected.items():
             view(table[name])[:] = to_kernel(np.asarray(saved[key]), self._plan.shapes[name])
@@ -170,8 +188,9 @@ class Stream:
         if fits and pending.dtype.kind in "iu" and 0 <= t < 2**62:
             steps, index = pending.astype(np.int64)
             size = self._event_input()[1].size if len(index) else 0
-            in_order = bool((np.diff(steps, prepend=int(t)) >= 0).all())
-            if in_order and bool(((index >= 0) & (index < size)).all()):
+            in_order = bool((steps >= int(t)).all()) and bool((steps[1:] >= steps[:-1]).all())
+            ahead = len(steps) > 0 and int(steps[-1]) - int(t) > MAX_GAP
+            if in_order and not ahead and bool(((index >= 0) & (index < size)).all()):
                 return int(t), np.stack([steps, index])
         raise DataError("'t' or 'pending' of the snapshot is malformed")
 
@@ -207,7 +226,7 @@ class Stream:
             channels, height, width = population.shape
             p, y, x = (events[key].astype(np.int64) for key in ("p", "y", "x"))
             inside = (p >= 0) & (p < channels) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
-            steps, index = (events["t"] // self.step_us).astype(np.int64), (p * height + y) * width + x
+            steps, index = _microseconds(events["t"]) * 1000 // self._step_ns, (p * height + y) * width + x
         if not inside.all():
             raise DataError(f"event {int(np.argmin(inside))} lies outside the input of shape {population.shape}")
         return steps, index
@@ -261,3 +280,21 @@ def to_kernel_index(index: npt.NDArray[np.int64], shape: tuple[int, ...]) -> npt
         return index
     c, rest = np.divmod(index, shape[1] * shape[2])
     return rest * shape[0] + c
+
+
+def _nanoseconds(step_us: float) -> int:
+    """Return the duration of a step in whole nanoseconds, so that the step of an event is exact."""
+    if not isinstance(step_us, (int, float)) or not 0 < step_us <= MAX_STEP_US:
+        raise UsageError(
+            f"step_us must be a number of microseconds, above 0 and at most {MAX_STEP_US}, got {step_us!r}"
+        )
+    step_ns = round(step_us * 1000)
+    if step_ns < 1 or abs(step_us * 1000 - step_ns) > 1e-6 * step_ns:
+        raise UsageError(f"step_us must be a whole number of nanoseconds, got {step_us} us")
+    return step_ns
+
+
+def _microseconds(t: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    if t.dtype.kind not in "iu" or (t.size and not 0 <= int(t.min()) <= int(t.max()) < 2**53):
+        raise DataError(f"times must be integers of microseconds, 0..2^53, got {t.dtype}")
+    return t.astype(np.int64)

@@ -11,7 +11,7 @@ import typer
 
 from spikerun.commands.samples import DataOption, NetworkArgument, SplitOption, ThreadsOption, fitted, loaded
 from spikerun.console import DataDirOption, JsonOption, QuietOption, emit, progress, table
-from spikerun.errors import UsageError
+from spikerun.errors import DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
@@ -100,11 +100,16 @@ def _real(net: Network, samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return the samples as the ANN saw them, by the scale, mean and deviation that the network carries."""
 
     def numbers(key: str, default: str) -> npt.NDArray[np.float64]:
-        values = np.array(str(net.meta.get(key, default)).split(), dtype=np.float64)
+        try:
+            values = np.array(str(net.meta.get(key, default)).split(), dtype=np.float64)
+        except ValueError:
+            raise DataError(f"the network says {key} = '{net.meta[key]}', which is no list of numbers") from None
+        if values.size not in (1, samples.shape[1]):
+            raise DataError(f"the network has {values.size} numbers for {key}, its input {samples.shape[1]} channels")
         return values.reshape(-1, *(1,) * (samples.ndim - 2))
 
-    scale = float(net.meta.get("input_scale", 1 / 255))
-    return ((samples * scale - numbers("input_mean", "0")) / numbers("input_std", "1")).astype(np.float32)
+    scaled = samples * numbers("input_scale", str(1 / 255))
+    return ((scaled - numbers("input_mean", "0")) / numbers("input_std", "1")).astype(np.float32)
 
 
 def _reference_runner(net: Network, samples: npt.NDArray[Any]) -> Runner:

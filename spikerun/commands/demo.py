@@ -12,7 +12,7 @@ import typer
 from spikerun import edge
 from spikerun.console import ForceOption, JsonOption, QuietOption, emit, progress, suggest, table, talk
 from spikerun.datasets import load
-from spikerun.errors import UsageError
+from spikerun.errors import CheckFailed, UsageError
 from spikerun.file import save
 from spikerun.network import Network
 from spikerun.neurons import Readout
@@ -51,6 +51,10 @@ def demo(
         folder.mkdir(exist_ok=True)
         found = _demo(folder, steps, emulator, seed, force, json, quiet)
     emit("spikerun.demo/1", found, json, lambda: _text(found))
+    if not found["identical"]:
+        raise CheckFailed(
+            "CPU, reference and microcontroller differ; please report it, with the output of spikerun info"
+        )
     if output is not None and not json:
         suggest(f"spikerun inspect {output / 'digits.snn'}", quiet)
 

@@ -9,6 +9,7 @@ import typer
 from spikerun.datasets import Dataset, load
 from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
+from spikerun.neurons import Input
 
 __all__ = ["DataOption", "NetworkArgument", "SplitOption", "ThreadsOption", "fitted", "loaded"]
 
@@ -36,7 +37,13 @@ def fitted(net: Network, dataset: Dataset) -> npt.NDArray[Any]:
     """Return the samples in the shape of the network's input. Raises DataError where they do not fit."""
     if len(net.inputs) != 1:
         raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one input")
-    shape = net.populations[net.inputs[0]].shape
+    population = net.populations[net.inputs[0]]
+    shape, neuron = population.shape, population.neuron
+    if isinstance(neuron, Input) and neuron.code == "spikes":
+        raise DataError(
+            f"the input '{net.inputs[0]}' takes events, and data sets hold frames: "
+            "use Session.run or Session.stream in Python"
+        )
     if dataset.samples.shape[1:] == shape:
         return dataset.samples
     if len(shape) == 1 and dataset.samples[0].size == shape[0]:

@@ -182,8 +182,8 @@ CASES: dict[str, tuple[str, Spoil]] = {
     # more claimed than stored
     "claims_2_40_contiguous": (f"/{WEIGHT}", unwritten(WEIGHT, shape=(HUGE, 1), dtype="i1")),
     "claims_2_40_chunked": (f"/{WEIGHT}", unwritten(WEIGHT, shape=(HUGE, 1), dtype="i1", chunks=(2**20, 1))),
-    "claims_2_40_neurons": ("population 'hidden'", attribute("populations/hidden", "shape", np.array([HUGE]))),
-    "claims_2_62_neurons": ("population 'in'", attribute("populations/in", "shape", np.full(3, 2**62))),
+    "claims_2_40_neurons": ("/populations/hidden", attribute("populations/hidden", "shape", np.array([HUGE]))),
+    "claims_2_62_neurons": ("/populations/in", attribute("populations/in", "shape", np.full(3, 2**62))),
     "large_chunk": (
         f"/{WEIGHT}",
         unwritten(WEIGHT, shape=(1, 2**11), maxshape=(None, None), dtype="i1", chunks=(2**20, 2**11)),
@@ -224,8 +224,8 @@ CASES: dict[str, tuple[str, Spoil]] = {
     ),
     "nan_in_meta": ("/meta: attribute 'loss'", attribute("meta", "loss", float("nan"))),
     "five_axes": ("population 'in'", attribute("populations/in", "shape", np.array([1, 2, 2, 2, 8]))),
-    "zero_axis": ("population 'in'", attribute("populations/in", "shape", np.array([0, 8, 8]))),
-    "negative_axis": ("population 'in'", attribute("populations/in", "shape", np.array([1, -8, -8]))),
+    "zero_axis": ("/populations/in", attribute("populations/in", "shape", np.array([0, 8, 8]))),
+    "negative_axis": ("/populations/in", attribute("populations/in", "shape", np.array([1, -8, -8]))),
     # networks that cannot be
     "negative_steps": ("/: steps must be", attribute("/", "steps", -3)),
     "window_too_short": ("population 'in'", attribute("/", "steps", 2)),

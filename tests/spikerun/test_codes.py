@@ -84,9 +84,9 @@ def test_keep_most_significant_keeps_that_many_and_the_largest(bits: int, signed
     np.testing.assert_array_equal(events, before * (before.cumsum(axis=0) <= spikes))
 
 
-def test_keep_none_keeps_all() -> None:
+def test_keep_as_many_as_there_are_bits_keeps_all() -> None:
     q = all_words(5, True)
-    np.testing.assert_array_equal(keep_most_significant(q, 5, True, None), q)
+    np.testing.assert_array_equal(keep_most_significant(q, 5, True, 5), q)
 
 
 def test_shape_of_the_integers_follows_the_window() -> None:

@@ -71,8 +71,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
         r"population 'a' \(input, shape \(2, 2\)\): shape must be \(N,\) or \(C, H, W\)",
     ),
     "too_many_neurons": (
-        lambda: Network({"a": Population((2**40,), Input())}, [], ["a"], 8),
-        "population 'a' .*: has 1099511627776 neurons, the limit is",
+        lambda: Network({"a": Population((2**12, 2**12, 2**12), Input())}, [], ["a"], 8),
+        "the network has 68719476736 neurons, the limit is",
     ),
     "array_of_other_shape": (
         lambda: chain(FewSpikes(4, np.ones(3, np.int32)), Readout()),
@@ -135,7 +135,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "pool_of_plain_spikes": (
         lambda: image(Window(2, 2), MaxPool(), (1, 2, 2), Input(1, "spikes")),
-        "population 'p' .*: max_pool needs a source that sends words .*, 'in' does not",
+        "projection in -> p: max_pool needs a source that sends words .*, 'in' does not",
     ),
     "slice_outside": (
         lambda: chain(words(), more=[Projection("in", "p0", dense(4, 2), 0, (3, 5))]),
@@ -168,11 +168,11 @@ def test_refused_by_name_with_advice(name: str) -> None:
         (lambda: FewSpikes(4, np.zeros(0, np.int32)), "threshold must not be empty"),
         (lambda: FewSpikes(4, np.int32(0)), "threshold must be >= 1, got 0"),
         (lambda: FewSpikes(8, np.int32(2**23)), r"threshold must be <= 8388607 so that th \* 2\^8 fits int32"),
-        (lambda: FewSpikes(9, ONE), r"bits must be an integer 1\.\.8, got 9"),
+        (lambda: FewSpikes(9, ONE), r"bits must be an integer in 1\.\.8, got 9"),
         (lambda: FewSpikes(4, ONE, code="rate"), "code must be one of bits, ttfs, graded, got 'rate'"),
         (lambda: FewSpikes(4, ONE, signed=True, code="ttfs"), "cannot be signed: use 'bits' or 'graded'"),
         (lambda: FewSpikes(1, ONE, signed=True), "a signed word needs at least 2 bits"),
-        (lambda: FewSpikes(4, ONE, max_spikes=5), r"max_spikes must be in 1\.\.bits=4, got 5"),
+        (lambda: FewSpikes(4, ONE, max_spikes=5), r"max_spikes must be an integer in 1\.\.4, got 5"),
         (lambda: FewSpikes(4, ONE, max_spikes=1, code="ttfs"), "leave max_spikes out"),
         (lambda: Input(2, "spikes"), "an input of code 'spikes' has bits=1"),
         (lambda: IF(ONE, v_min=ONE), "v_min must be <= 0, got 1"),

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import cast
 
 from spikerun.datasets.dataset import Dataset, DatasetSpec, Provider
-from spikerun.datasets.npz import read_npz
+from spikerun.datasets.npz import ADVICE, read_npz
 from spikerun.errors import DataError, UsageError, unknown_name
 
 __all__ = ["TABLE", "Dataset", "DatasetSpec", "Provider", "load", "names", "provider", "spec"]
@@ -80,8 +80,8 @@ def load(
 ) -> Dataset:
     """Return the data set `name`, or the user's own from the path of an `.npz` file.
 
-    name:     a name of the table, or a path that ends in `.npz` (arrays `samples`, optional `labels` and
-              `scale`; such a file is one set, whatever the `split`)
+    name:     a name of the table, or a path that ends in `.npz` (see `spikerun.datasets.npz`: arrays
+              `samples` and `labels` for both splits, or `train_samples`, `test_samples`, ...)
     folder:   look for the files here and nowhere else
     split:    "test" or "train"
     limit:    at most this many samples, the first ones
@@ -91,9 +91,12 @@ def load(
         raise unknown_name("split", split, ("train", "test"))
     if limit is not None and limit < 1:
         raise UsageError(f"the limit of samples is {limit}; give a number of at least 1")
-    if os.fspath(name).endswith(".npz"):
-        return read_npz(Path(name)).first(limit)
-    known = spec(os.fspath(name))
+    given = os.fspath(name)
+    if given.endswith(".npz"):
+        return read_npz(Path(given), split).first(limit)
+    if given not in names() and _is_path(given):
+        raise UsageError(f"'{given}' is not the name of a data set, and of files only .npz is read; {ADVICE}")
+    known = spec(given)
     source = provider(known.name)
     where = None if folder is None else Path(folder)
     if download and source.locate(where) is None:
@@ -103,6 +106,11 @@ def load(
 
 def _entries() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _is_path(name: str) -> bool:
+    path = Path(name)
+    return path.name != name or path.suffix != "" or path.exists()
 
 
 def _unseen(size: int) -> None:

@@ -39,8 +39,12 @@ def read(folder: Path | None, split: str) -> Dataset:
     """Return the `train` or `test` split."""
     path = locate(folder)
     if path is None:
-        where = "the installed packages (scikit-learn)" if folder is None else f"'{folder}'"
-        raise DataError(f"data set 'digits': no file {FILE} in {where}; pip install scikit-learn")
+        if folder is None:
+            raise DataError(f"data set 'digits': no file {FILE}, it comes with: pip install scikit-learn")
+        raise DataError(
+            f"data set 'digits': no file {FILE} in '{folder}'; leave out --data-dir to use the file of the "
+            "installed scikit-learn, or name the folder that holds it"
+        )
     pixels, labels = _parse(path)
     chosen = test_mask(labels) if split == "test" else ~test_mask(labels)
     return Dataset(

@@ -50,9 +50,15 @@ def test_scikit_learn_is_not_imported() -> None:
     assert ("sklearn" in sys.modules) == before
 
 
-def test_missing_file_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="pip install scikit-learn"):
+def test_folder_without_the_file_says_how_to_name_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no file digits\.csv\.gz in '.*'; leave out --data-dir"):
         datasets.load("digits", tmp_path)
+
+
+def test_missing_scikit_learn_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "locate", lambda folder: None)
+    with pytest.raises(DataError, match="pip install scikit-learn"):
+        datasets.load("digits")
 
 
 @pytest.mark.parametrize(

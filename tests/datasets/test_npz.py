@@ -1,5 +1,7 @@
+import contextlib
 import io
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from spikerun import datasets
+from spikerun.datasets.npz import read_npz
 from spikerun.errors import DataError
 
 SAMPLES = np.arange(24, dtype=np.uint8)
@@ -23,8 +26,13 @@ def npy(header: str, body: bytes) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + body
 
 
-def zipped(path: Path, **members: bytes) -> Path:
-    with zipfile.ZipFile(path / "own.npz", "w") as archive:
+def array(shape: str, body: bytes, kind: str = "|u1") -> bytes:
+    """Return a .npy file that claims any shape."""
+    return npy(f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}", body)
+
+
+def zipped(path: Path, method: int = zipfile.ZIP_STORED, **members: bytes) -> Path:
+    with zipfile.ZipFile(path / "own.npz", "w", method) as archive:
         for name, content in members.items():
             archive.writestr(f"{name}.npy", content)
     return path / "own.npz"
@@ -97,17 +105,142 @@ def test_flipped_bit_is_refused(tmp_path: Path) -> None:
         datasets.load(path)
 
 
-@pytest.mark.parametrize("shape", ["(1099511627776,)", "(1048576, 1048576)", "(4096, 4096)", "(-1, 4)"])
-def test_sizes_that_the_file_does_not_hold_are_refused_before_allocating(tmp_path: Path, shape: str) -> None:
-    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
-    with pytest.raises(DataError, match="array 'samples'"):
-        datasets.load(zipped(tmp_path, samples=npy(header, bytes(8))))
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "(1099511627776,)",
+        "(1048576, 1048576)",
+        "(4096, 4096)",
+        "(-1, 4)",
+        "(0, 4)",
+        f"({'1, ' * 70})",
+        "(1, 1, 1, 2, 4)",
+        "(True, True, True)",
+        "(2.0, 4.0)",
+        f"(0, {1 << 62}, {1 << 62}, 1)",
+    ],
+)
+def test_shape_that_the_file_cannot_hold_is_refused(tmp_path: Path, shape: str) -> None:
+    with pytest.raises(DataError, match=r"own\.npz', array 'samples'"):
+        datasets.load(zipped(tmp_path, samples=array(shape, bytes(8))))
 
 
-@pytest.mark.parametrize("content", [b"", b"plain text", npy("{'descr': __import__('os')}", b""), npy("{}", b"")])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"plain text",
+        npy("{'descr': __import__('os')}", b""),
+        npy("{}", b""),
+        npy("(((((", b""),
+        npy("-" * 9000 + "1", b""),
+        npy("{'descr': (), 'fortran_order': False, 'shape': (1, 1)}", b"0"),
+        array("(1, 1)", b"0").replace(b"NUMPY\x01", b"NUMPY\x03"),
+        npy(" " * 20_000, b""),
+    ],
+    ids=["empty", "text", "code", "nothing", "brackets", "deep", "descr", "version", "long"],
+)
 def test_member_that_is_no_array_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(DataError, match="is not a NumPy array"):
+    with pytest.raises(DataError, match=r"own\.npz', array 'samples': is not a NumPy array.*numpy\.savez"):
         datasets.load(zipped(tmp_path, samples=content))
+
+
+def test_long_header_of_format_2_is_not_read(tmp_path: Path) -> None:
+    content = b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 26) + b" " * (1 << 26)
+    path = zipped(tmp_path, zipfile.ZIP_DEFLATED, samples=content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"the format version is not 1\.0"):
+            datasets.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_inflates_without_limit_is_refused(tmp_path: Path, method: int) -> None:
+    with pytest.raises(DataError, match=r"array 'samples': is compressed by method \d+, only deflate"):
+        datasets.load(zipped(tmp_path, method, samples=array("(2, 4)", bytes(8))))
+
+
+def test_size_that_deflate_cannot_reach_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path, zipfile.ZIP_DEFLATED, samples=array("(2, 4)", bytes(8)))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, 1 << 30)  # the size in the directory
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="announces 1073741824 bytes in"):
+        datasets.load(path)
+
+
+def test_compressed_zeros_are_read(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "own.npz", samples=np.zeros((1, 1 << 20), np.uint8))
+    assert datasets.load(tmp_path / "own.npz").samples.shape == (1, 1 << 20, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("labels", "67108864 entries for 2 samples"), ("scale", "expected one number")]
+)
+def test_array_of_the_wrong_shape_is_refused_unread(tmp_path: Path, name: str, message: str) -> None:
+    big = np.zeros(1 << 26, np.uint8)
+    np.savez_compressed(tmp_path / "own.npz", samples=SAMPLES.reshape(2, 12), **{name: big})
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=message):
+            datasets.load(tmp_path / "own.npz")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_limit_counts_all_arrays(tmp_path: Path) -> None:
+    path = saved(tmp_path, samples=SAMPLES.reshape(2, 12), labels=np.array([0, 1], np.uint8))
+    assert len(read_npz(path, largest=40)) == 2
+    with pytest.raises(DataError, match="its arrays take 40 bytes, the limit is 39"):
+        read_npz(path, largest=39)
+
+
+def test_any_altered_byte_is_an_error_of_ours_or_none(tmp_path: Path) -> None:
+    path = saved(tmp_path, samples=SAMPLES.reshape(2, 12), labels=np.array([0, 1]))
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        with contextlib.suppress(DataError):
+            datasets.load(path)
+
+
+def test_one_file_may_have_two_splits(tmp_path: Path) -> None:
+    path = saved(
+        tmp_path,
+        train_samples=SAMPLES[:16].reshape(4, 4),
+        train_labels=np.array([0, 1, 2, 3]),
+        test_samples=SAMPLES[16:].reshape(2, 4),
+        test_labels=np.array([3, 2]),
+        scale=0.5,
+    )
+    train, test = (datasets.load(path, split=split) for split in ("train", "test"))
+    assert (train.split, test.split, train.scale, test.scale) == ("train", "test", 0.5, 0.5)
+    assert np.array_equal(np.concatenate([train.samples, test.samples]).ravel(), SAMPLES)
+    assert test.labels.tolist() == [3, 2]
+
+
+def test_plain_samples_serve_as_both_splits(tmp_path: Path) -> None:
+    path = saved(tmp_path, samples=SAMPLES.reshape(2, 12))
+    train, test = (datasets.load(path, split=split) for split in ("train", "test"))
+    assert train.split == test.split == "all"
+    assert np.array_equal(train.samples, test.samples)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train_samples",), "has no array 'test_samples', only: train_samples"),
+        (("samples", "train_samples"), "has the arrays samples, train_samples; have either"),
+        (("test_samples", "labels"), "has the arrays labels, test_samples; have either"),
+    ],
+)
+def test_splits_in_part_are_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        datasets.load(saved(tmp_path, **dict.fromkeys(names, SAMPLES.reshape(2, 12))))
 
 
 def test_bare_array_is_refused(tmp_path: Path) -> None:

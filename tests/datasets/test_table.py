@@ -57,6 +57,24 @@ def test_unknown_name_suggests_the_nearest() -> None:
         datasets.load("digit")
 
 
+@pytest.mark.parametrize("name", ["./x.npy", "x.csv", "some/folder", "here"])
+def test_path_of_another_kind_of_file_says_what_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    with pytest.raises(UsageError, match=r"only \.npz is read; write it with numpy\.savez\(path, samples=\.\.\."):
+        datasets.load(name)
+
+
+def test_name_of_the_table_wins_over_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd").touch()
+    monkeypatch.setattr(datasets, "entry_points", lambda group: [Entry("odd", "no spec")])
+    with pytest.raises(DataError, match="entry point"):
+        datasets.load("odd")
+
+
 def test_unknown_split_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown split 'tset'"):
         datasets.load("digits", split="tset")

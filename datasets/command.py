@@ -114,7 +114,8 @@ def _row(name: str, data_dir: Path | None) -> Row:
             raise
         # another package's data set that is broken must not hide all others
         return Row(name, f"broken: {error}", {}, None, "see its own documentation", None)
-    return Row(name, spec.summary, spec.splits, spec.shape, spec.hint, found)
+    hint = spec.hint if data_dir is None else f"leave out --data-dir, or {spec.hint}"
+    return Row(name, spec.summary, spec.splits, spec.shape, hint, found)
 
 
 def _overview(rows: list[Row]) -> str:

@@ -26,7 +26,7 @@ def test_listing_in_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> No
 def test_listing_says_how_to_get_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["datasets", "--data-dir", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    assert "no: apt-get install dataset-fashion-mnist, or spikerun datasets fetch" in out
+    assert "no: leave out --data-dir, or apt-get install dataset-fashion-mnist, or spikerun datasets fetch" in out
     assert err.startswith("next: spikerun datasets info")
 
 

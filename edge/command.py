@@ -6,7 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from spikerun import edge
-from spikerun.console import DataDirOption, ForceOption, JsonOption, QuietOption, emit, suggest, table, talk
+from spikerun.console import (
+    DataDirOption,
+    ForceOption,
+    JsonOption,
+    NetworkArgument,
+    QuietOption,
+    emit,
+    suggest,
+    table,
+    talk,
+)
 from spikerun.edge.target import Frames, Tool
 from spikerun.errors import CheckFailed, UsageError
 from spikerun.file import load
@@ -16,7 +26,6 @@ __all__ = ["deploy", "targets"]
 
 SCHEMA = "spikerun.deploy/1"
 
-NetworkArgument = Annotated[Path, typer.Argument(metavar="NET.snn", help="The network.", exists=True, dir_okay=False)]
 TargetOption = Annotated[str, typer.Option("--target", "-t", help="The target, as `spikerun targets` lists them.")]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="The folder for the bundle.")]
 RunOption = Annotated[bool, typer.Option("--run", help="Build the bundle, run it, compare it with the reference.")]

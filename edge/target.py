@@ -67,6 +67,10 @@ class Target(Protocol):
         """Return the tools that running a bundle takes; alternatives share a purpose."""
         ...
 
+    def require(self, emulator: str = "auto", toolchain: str = "auto") -> None:
+        """Raise TargetError, or UsageError for an unknown name, unless a bundle can be built and run here."""
+        ...
+
     def check(self, net: Network) -> dict[str, Any]:
         """Return the memory report of the network on this target, with `fits` and `advice`."""
         ...

@@ -21,6 +21,7 @@ __all__ = [
     "DataDirOption",
     "ForceOption",
     "JsonOption",
+    "NetworkArgument",
     "QuietOption",
     "emit",
     "help_text",
@@ -35,6 +36,7 @@ __all__ = [
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.")]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what is already there.")]
+NetworkArgument = Annotated[Path, typer.Argument(metavar="NETWORK", help="A .snn file.")]
 DataDirOption = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="FOLDER", help="Look for the data set's files in this folder only."),

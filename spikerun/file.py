@@ -53,6 +53,8 @@ def save(net: Network, path: Path_, force: bool = False) -> Path:
         with h5py.File(temporary, "w", libver=("v110", "v110")) as file:  # half the size of the oldest form
             _write(net, file)
         os.replace(temporary, target)
+    except OSError as error:
+        raise UsageError(f"cannot write '{target}': {error.strerror or error}; choose another folder") from error
     finally:
         temporary.unlink(missing_ok=True)
     return target
@@ -120,7 +122,8 @@ def load(path: Path_) -> Network:
     """
     source = Path(path)
     if not source.is_file():
-        raise FileFormatError(f"'{source}': there is no such file")
+        what = "is no regular file" if source.exists() else "there is no such file"
+        raise FileFormatError(f"'{source}': {what}; give the name of a .snn file")
     with _located(source, "it is not an HDF5 file, or damaged"), h5py.File(source, "r") as file:
         return _Reader(source, file).network()
 
@@ -132,7 +135,14 @@ def _located(source: Path, where: str) -> Iterator[None]:
         yield
     except FileFormatError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:  # NetworkError: ValueError
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        ValueError,
+        TypeError,
+        OverflowError,
+    ) as error:
         raise FileFormatError(f"'{source}': {where}: {str(error)[:MAX_MESSAGE]}") from error
 
 
@@ -197,10 +207,14 @@ class _Reader:
     def _group(self, parent: h5py.Group, name: str) -> h5py.Group:
         """Return a group that really lies in this file, and whose members do."""
         with _located(self.source, f"{parent.name.rstrip('/')}/{name}"):
-            if name not in _own(parent) or not isinstance(parent[name], h5py.Group):
-                raise ValueError("is missing, or is no group")
+            if name not in parent:
+                raise ValueError("is missing")
+            _own(parent, name)
             group = parent[name]
-            _own(group)
+            if not isinstance(group, h5py.Group):
+                raise ValueError("is no group")
+            for member in group:
+                _own(group, member)
             return group
 
     def _members(self, name: str) -> list[tuple[str, h5py.Group]]:
@@ -280,12 +294,10 @@ class _Reader:
             raise ValueError("has a compressed chunk that is larger than it says, or damaged")
 
 
-def _own(group: h5py.Group) -> set[str]:
-    """Return the names of the members; raises if any is a link, which could lead to another file."""
-    for name in group:
-        if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-            raise ValueError(f"'{name}' is a link; everything must lie in this file")
-    return set(group)
+def _own(group: h5py.Group, name: str) -> None:
+    """Refuse a member that is a link, which could lead to another file."""
+    if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise ValueError(f"'{name}' is a link; everything must lie in this file")
 
 
 def _only(group: h5py.Group, known: set[str]) -> None:

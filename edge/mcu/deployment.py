@@ -47,6 +47,11 @@ class McuTarget:
         """Return the compilers and emulators that the board can use."""
         return tools(self.board)
 
+    def require(self, emulator: str = "auto", toolchain: str = "auto") -> None:
+        """Raise TargetError unless there are a compiler and an emulator for the board."""
+        choose_toolchain(self.board, toolchain)
+        choose_emulator(self.board, emulator)
+
     def check(self, net: Network) -> dict[str, Any]:
         """Return the memory report, with `fits` and `advice`."""
         memory = report(compose(plan(net)), self.board, samples=0)

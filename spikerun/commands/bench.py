@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
-from spikerun.commands.samples import DataOption, NetworkArgument, SplitOption, ThreadsOption, fitted, loaded
-from spikerun.console import DataDirOption, JsonOption, QuietOption, emit, progress, table
+from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, fitted, loaded
+from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress, table
 from spikerun.errors import DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network

@@ -44,6 +44,7 @@ def demo(
 
     No network connection is needed, and it takes less than a minute.
     """
+    edge.load(TARGET).require(emulator=emulator)  # what is missing is said before the work begins
     if output is not None and not output.parent.is_dir():
         raise UsageError(f"cannot write '{output}': there is no folder '{output.parent}'; create it first")
     with tempfile.TemporaryDirectory(prefix="spikerun-") as scratch:

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from spikerun.activity import network_macs
-from spikerun.commands.samples import NetworkArgument
-from spikerun.console import JsonOption, QuietOption, emit, suggest, table
+from spikerun.console import JsonOption, NetworkArgument, QuietOption, emit, suggest, table
 from spikerun.errors import SpikerunError
 from spikerun.file import load
 from spikerun.linear import fan_out

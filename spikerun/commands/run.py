@@ -7,8 +7,8 @@ import numpy as np
 import typer
 
 from spikerun.activity import Activity
-from spikerun.commands.samples import DataOption, NetworkArgument, SplitOption, ThreadsOption, fitted, loaded
-from spikerun.console import DataDirOption, JsonOption, QuietOption, emit, progress, suggest, table
+from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, fitted, loaded
+from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress, suggest, table
 from spikerun.file import load
 from spikerun.session import Session
 

@@ -11,9 +11,8 @@ from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
 from spikerun.neurons import Input
 
-__all__ = ["DataOption", "NetworkArgument", "SplitOption", "ThreadsOption", "fitted", "loaded"]
+__all__ = ["DataOption", "SplitOption", "ThreadsOption", "fitted", "loaded"]
 
-NetworkArgument = Annotated[Path, typer.Argument(metavar="NETWORK", help="A .snn file.")]
 DataOption = Annotated[
     str, typer.Option("--data", metavar="NAME", help="A data set (see spikerun datasets), or an .npz file of yours.")
 ]

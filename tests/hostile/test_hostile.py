@@ -71,7 +71,7 @@ def test_a_name_without_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="there is no such file"):
+    with pytest.raises(FileFormatError, match="is no regular file"):
         load(tmp_path)
 
 

@@ -1,0 +1,157 @@
+"""The commands that run networks, as a user types them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikerun import Conv, Dense, FewSpikes, Input, Network, Population, Projection, Readout, Window, save
+from spikerun.cli import main
+from spikerun.connections import SumPool
+from spikerun.neurons import MaxPool
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """Return the file of a small network for the 8x8 digits."""
+    rng = np.random.default_rng(0)
+
+    def weights(*shape: int) -> Any:
+        return rng.integers(-40, 50, shape).astype(np.int8)
+
+    net = Network(
+        {
+            "pixels": Population((1, 8, 8), Input(8, "bits")),
+            "features": Population((4, 8, 8), FewSpikes(4, np.full(4, 200), np.full(4, 100))),
+            "largest": Population((4, 4, 4), MaxPool()),
+            "sums": Population((4, 2, 2), FewSpikes(5, np.full(4, 3))),
+            "digit": Population((10,), Readout(np.float32(0.01))),
+        },
+        [
+            Projection("pixels", "features", Conv(weights(4, 1, 3, 3), padding=1)),
+            Projection("features", "largest", Window(2, 2)),
+            Projection("largest", "sums", SumPool(2, 2)),
+            Projection("sums", "digit", Dense(weights(16, 10))),
+        ],
+        ["digit"],
+        steps=8,
+    )
+    return save(net, tmp_path / "net.snn")
+
+
+def result(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+    """Return the one JSON object that a command prints."""
+    assert main([*map(str, words), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_run_reports_accuracy_and_cost(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(capsys, "run", network, "--data", "digits", "--limit", 50)
+    assert found["schema"] == "spikerun.run/1"
+    assert found["samples"] == 50
+    assert 0 <= found["accuracy"] <= 100
+    assert found["spikes_per_neuron"] > 0
+    assert found["synops_per_mac"] > 0
+
+
+def test_run_gives_the_same_with_every_schedule_and_kernel(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("run", network, "--data", "digits", "--limit", 20)
+    found = [
+        result(capsys, *words, "--schedule", schedule, "--kernels", kernels)
+        for schedule in ("blocked", "stepped")
+        for kernels in ("event", "dense")
+    ]
+    for key in ("accuracy", "populations"):
+        assert all(f[key] == found[0][key] for f in found), key
+
+
+def test_run_prints_a_table_and_the_next_command(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(network), "--data", "digits", "--limit", "5"]) == 0
+    printed = capsys.readouterr()
+    assert "synaptic operations" in printed.out
+    assert "next: spikerun deploy" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--data", "nothing"), 2, "unknown data set 'nothing'"),
+        (("--data", "digits", "--schedule", "fast"), 2, "unknown schedule 'fast'"),
+        (("--data", "digits", "--kernels", "fast"), 2, "unknown choice of kernels"),
+        (("--data", "digits", "--split", "validation"), 2, "split"),
+        (("--data", "digits", "--limit", "0"), 2, "--limit"),
+        (("--data", "digits", "--threads", "5000"), 2, "threads must be an integer in 1..1024"),
+    ],
+)
+def test_run_refuses_nonsense(
+    network: Path, words: tuple[str, ...], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(network), *words]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_run_refuses_samples_of_another_shape(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "own.npz", samples=np.zeros((3, 1, 9, 9), np.uint8), labels=np.zeros(3, np.int64))
+    assert main(["run", str(network), "--data", str(tmp_path / "own.npz")]) == 3
+    assert "samples of shape (1, 9, 9), the input 'pixels' of the network takes (1, 8, 8)" in capsys.readouterr().err
+
+
+def test_inspect_shows_populations_bounds_and_targets(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(capsys, "inspect", network)
+    assert found["schema"] == "spikerun.inspect/1"
+    assert [p["name"] for p in found["populations"]] == ["pixels", "features", "largest", "sums", "digit"]
+    assert found["macs"] == 8 * 8 * 4 * 9 + 16 * 10
+    assert found["targets"]["generic-cortex-m4"] == "fits"
+    assert found["latency_windows"] == 2
+
+
+def test_inspect_of_a_text_file_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.snn"
+    path.write_text("not a network")
+    assert main(["inspect", str(path)]) == 3
+    assert "not an HDF5 file" in capsys.readouterr().err
+
+
+def test_bench_times_the_session_and_the_reference(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("bench", network, "--data", "digits", "--repeat", 5, "--batch", 8, "--reference")
+    found = result(capsys, *words)
+    assert found["schema"] == "spikerun.bench/1"
+    assert [row["name"] for row in found["results"]] == ["spikerun", "reference"]
+    assert all(0 < row["p20_ms"] <= row["p50_ms"] <= row["p80_ms"] for row in found["results"])
+
+
+def test_bench_times_torch_beside_it(network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model.py"
+    model.write_text(
+        "from torch import nn\n\n\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    words = ("bench", network, "--data", "digits", "--repeat", 5, "--batch", 8, "--against", f"{model}:build")
+    assert [row["name"] for row in result(capsys, *words)["results"]] == ["spikerun", "torch"]
+
+
+def test_bench_weights_without_a_model_are_refused(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(network), "--data", "digits", "--weights", "w.safetensors"]) == 2
+    assert "--against" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_demo_goes_from_training_to_firmware(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(capsys, "demo", "--output", tmp_path / "demo")
+    assert found["schema"] == "spikerun.demo/1"
+    assert found["identical"] is True
+    assert found["ann_accuracy"] > 95
+    assert found["snn_accuracy"] > found["ann_accuracy"] - 2
+    for key in ("steps", "spikes_per_neuron", "synops_per_mac", "latency_ms", "flash_bytes", "ram_bytes"):
+        assert found[key] > 0, key
+    assert (tmp_path / "demo" / "digits.snn").is_file()
+    assert (tmp_path / "demo" / "firmware" / "model" / "model.c").is_file()
+
+
+def test_demo_refuses_an_unknown_emulator_before_it_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--emulator", "hardware"]) == 2
+    assert "hardware" in capsys.readouterr().err

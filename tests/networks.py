@@ -1,10 +1,12 @@
 """Random networks of every kind, for property tests: built from a seed that hypothesis draws, so failures shrink."""
 
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from spikerun.codes import word_range, word_steps
 from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
@@ -18,20 +20,21 @@ def weights(rng: Rng, *shape: int) -> Any:
     return rng.integers(-128, 128, shape).astype(np.int8)
 
 
-def few_spikes(rng: Rng, shape: Shape, code: str | None = None) -> FewSpikes:
+def word(rng: Rng, code: str, steps: int) -> tuple[int, bool]:
+    """Return bits of a word that a window of so many steps has room for, and whether it is signed."""
+    room = [bits for bits in range(1, 9) if word_steps(code, bits) <= steps]
+    signed = bool(rng.integers(2)) and code != "ttfs" and len(room) > 1
+    bits = int(rng.choice(room)) if rng.integers(4) else 1
+    return (max(bits, 2), True) if signed else (bits, False)
+
+
+def few_spikes(rng: Rng, shape: Shape, steps: int) -> FewSpikes:
     """Return a few-spikes neuron with thresholds near the sizes that random currents have."""
-    code = code or str(rng.choice(["bits", "bits", "ttfs", "graded"]))
-    signed = bool(rng.integers(2)) and code != "ttfs"
-    bits = int(rng.integers(2 if signed else 1, 4 if code == "ttfs" else 9))
+    code = str(rng.choice(["bits", "bits", "ttfs", "graded"]))
+    bits, signed = word(rng, code, steps)
+    kept = int(rng.integers(1, bits + 1)) if code != "ttfs" and rng.integers(3) == 0 else None
     per = [(), shape[:1], shape][rng.integers(3)]
-    return FewSpikes(
-        bits,
-        rng.integers(1, 3000, per),
-        rng.integers(-2000, 2000, per),
-        signed,
-        int(rng.integers(1, bits + 1)) if code != "ttfs" and rng.integers(3) == 0 else None,
-        code,
-    )
+    return FewSpikes(bits, rng.integers(1, 3000, per), rng.integers(-2000, 2000, per), signed, kept, code)
 
 
 def integrate_and_fire(rng: Rng, shape: Shape) -> IF:
@@ -90,91 +93,143 @@ def _two(rng: Rng, low: int, high: int) -> tuple[int, int]:
     return int(rng.integers(low, high)), int(rng.integers(low, high))
 
 
-def random_network(seed: int, kind: str) -> Network:
-    """Return a network of `kind` words (few-spikes, pools), spikes (IF, LIF, cycles, delays), or mixed."""
-    rng = np.random.default_rng(seed)
-    shape: Shape = (int(rng.integers(1, 4)), int(rng.integers(2, 7)), int(rng.integers(2, 7)))
-    shape = shape if rng.integers(4) else (int(rng.integers(1, 20)),)
-    populations = {"in": Population(shape, _input(rng, kind))}
-    projections: list[Projection] = []
-    for k in range(int(rng.integers(1, 5))):
-        _grow(rng, kind, k, populations, projections)
-    last = list(populations)[-1]
-    ends = {p.source for p in projections}
-    if kind == "spikes":
-        _recur(rng, populations, projections)
-    outputs = [name for name in populations if name not in ends and name != "in"] or [last]
-    if not isinstance(populations[last].neuron, Readout) and rng.integers(3):
-        c, target = connect(rng, populations[last].shape, "ds")
-        populations["readout"] = Population(target, Readout(np.float32(0.5), rng.integers(-99, 99, target[:1])))
-        projections.append(Projection(last, "readout", c))
-        outputs = [*(o for o in outputs if o != last), "readout"]
-    steps = 15 if kind != "spikes" else int(rng.integers(1, 9))
-    return Network(populations, projections, outputs, steps)
+# Names that could be taken for the parts of one another.
+INPUTS = ("in", "in.v", "h.in")
+NAMES = ("h", "h.weighed", "h.v", "projection0.past", "in.weighed")
 
 
-def _input(rng: Rng, kind: str) -> Input:
-    if kind == "spikes":
-        return Input(1, "spikes") if rng.integers(2) else Input(3, "current", bool(rng.integers(2)))
-    code = str(rng.choice(["bits", "graded", "ttfs"])) if kind == "words" else "graded"
-    return Input(3 if code == "ttfs" else 8, code, bool(rng.integers(2)) and code != "ttfs")
+@dataclass
+class Draft:
+    """A network that grows: `words` holds the neuron whose code a population sends in, None for plain spikes."""
 
+    rng: Rng
+    kind: str
+    steps: int
+    populations: dict[str, Population] = field(default_factory=dict)
+    projections: list[Projection] = field(default_factory=list)
+    words: dict[str, FewSpikes | Input | None] = field(default_factory=dict)
 
-def _neuron(rng: Rng, kind: str, shape: Shape) -> Neuron:
-    if kind == "words":
-        return few_spikes(rng, shape)
-    if kind == "mixed":
-        choice = rng.integers(3)
-        return few_spikes(rng, shape, "graded") if choice == 0 else _spiking(rng, shape)
-    return _spiking(rng, shape)
+    def add(self, name: str, shape: Shape, neuron: Neuron, source: str = "") -> None:
+        """Add a population; a max_pool sends in the code of its source."""
+        self.populations[name] = Population(shape, neuron)
+        self.words[name] = neuron if isinstance(neuron, (FewSpikes, Input)) else self.words.get(source)
+
+    def project(self, source: str, target: str, connection: Any, channels: tuple[int, int] | None = None) -> None:
+        """Add a projection without delay."""
+        self.projections.append(Projection(source, target, connection, 0, channels))
+
+    def plain(self, name: str) -> bool:
+        """Return whether every spike of a population is worth 1."""
+        sent = self.words[name]
+        return sent is None or sent.code in ("graded", "current", "spikes") or (sent.bits, sent.signed) == (1, False)
+
+    def images(self) -> list[str]:
+        """Return the populations that a max_pool can take."""
+        coded = (n for n, sent in self.words.items() if sent is not None and sent.code not in ("current", "spikes"))
+        return [n for n in coded if len(self.populations[n].shape) == 3 and min(self.populations[n].shape[1:]) > 1]
+
+    def dense(self, source: str, shape: Shape) -> Dense:
+        """Return random weights from a population to neurons of this shape."""
+        return Dense(weights(self.rng, self.populations[source].size, int(np.prod(shape))))
+
+    def input(self, name: str) -> None:
+        """Add an input, in a code that the kind of network has."""
+        rng = self.rng
+        words, plain = ["bits", "graded", "ttfs"], ["spikes", "current"]
+        code = str(rng.choice({"words": words, "spikes": plain, "mixed": words + plain}[self.kind]))
+        bits, signed = (1, False) if code == "spikes" else word(rng, code, self.steps)
+        image = (int(rng.integers(1, 4)), int(rng.integers(2, 7)), int(rng.integers(2, 7)))
+        self.add(name, image if rng.integers(4) else (int(rng.integers(1, 20)),), Input(bits, code, signed))
+
+    def grow(self, name: str) -> None:
+        """Add a population behind random ones: a max_pool, or neurons that one or two projections reach."""
+        if self.kind != "spikes" and self.images() and self.rng.integers(3) == 0:
+            self.pool(name, str(self.rng.choice(self.images())))
+            return
+        few = self.kind == "words" or (self.kind == "mixed" and self.rng.integers(2) == 0)
+        sources = [n for n in self.populations if few or self.plain(n)]
+        if sources:
+            self.neurons(name, few, sources)
+
+    def pool(self, name: str, source: str) -> None:
+        """Add a max_pool."""
+        window = Window(2, _two(self.rng, 1, 3), int(self.rng.integers(0, 2)))
+        self.add(name, window.target_shape(self.populations[source].shape), MaxPool(), source)
+        self.project(source, name, window)
+
+    def neurons(self, name: str, few: bool, sources: list[str]) -> None:
+        """Add neurons: one projection fills them or a slice of them, a second one adds to any slice."""
+        rng, source = self.rng, str(self.rng.choice(sources))
+        connection, target = connect(rng, self.populations[source].shape)
+        first, behind = rng.integers(0, 3, 2).tolist() if rng.integers(2) else (0, 0)
+        shape = (first + target[0] + behind, *target[1:])
+        self.add(name, shape, few_spikes(rng, shape, self.steps) if few else _spiking(rng, shape))
+        self.project(source, name, connection, (first, first + target[0]) if first + behind else None)
+        if rng.integers(2):
+            source, first = str(rng.choice(sources)), int(rng.integers(shape[0]))
+            channels = first, int(rng.integers(first + 1, shape[0] + 1))
+            self.project(source, name, self.dense(source, (channels[1] - channels[0], *shape[1:])), channels)
+
+    def network(self, outputs: list[str]) -> Network:
+        """Return what has grown so far."""
+        return Network(self.populations, self.projections, outputs, self.steps)
+
+    def delay(self) -> None:
+        """Close a cycle, or shorten a path, by one more projection; hold some projections back."""
+        rng, latency = self.rng, self.network(list(self.populations)).latency
+        fixed = (Input, MaxPool, Readout)
+        sources = [n for n, p in self.populations.items() if not isinstance(p.neuron, Readout)]
+        targets = [n for n, p in self.populations.items() if not isinstance(p.neuron, fixed)]
+        if targets:
+            source, target = str(rng.choice(sources)), str(rng.choice(targets))
+            if self.plain(source) or isinstance(self.populations[target].neuron, FewSpikes):
+                self.project(source, target, self.dense(source, self.populations[target].shape))
+        for k, p in enumerate(self.projections):
+            if rng.integers(3) == 0 or p is self.projections[-1]:
+                whole = not self.plain(p.source) or isinstance(self.populations[p.target].neuron, MaxPool)
+                delay = int(rng.integers(1, 4)) * (self.steps if whole else 1) + latency[p.source] * self.steps
+                self.projections[k] = replace(p, delay=delay)
 
 
 def _spiking(rng: Rng, shape: Shape) -> Neuron:
     return integrate_and_fire(rng, shape) if rng.integers(2) else leaky(rng, shape)
 
 
-def _grow(rng: Rng, kind: str, k: int, populations: dict[str, Population], projections: list[Projection]) -> None:
-    """Add a population behind a random earlier one, sometimes with a second projection, a pool, or a slice."""
-    source = str(rng.choice(list(populations)))
-    shape = populations[source].shape
-    name = f"p{k}"
-    sends_words = isinstance(populations[source].neuron, (FewSpikes, MaxPool)) or kind == "words"
-    if sends_words and len(shape) == 3 and min(shape[1:]) > 1 and rng.integers(3) == 0:
-        window = Window(2, _two(rng, 1, 3), int(rng.integers(0, 2)))
-        populations[name] = Population(window.target_shape(shape), MaxPool())
-        projections.append(Projection(source, name, window))
-        return
-    connection, target = connect(rng, shape)
-    extra = int(rng.integers(0, 3)) if len(target) == 3 and rng.integers(3) == 0 else 0
-    full = (target[0] + extra, *target[1:])
-    delay = int(rng.integers(0, 4)) if kind == "spikes" else 0
-    populations[name] = Population(full, _neuron(rng, kind, full))
-    channels = (0, target[0]) if extra else None
-    projections.append(Projection(source, name, connection, delay, channels))
-    if rng.integers(3) == 0:  # a second projection that adds up, from anywhere
-        other = str(rng.choice([n for n in populations if n != name]))
-        n = int(np.prod(populations[other].shape))
-        projections.append(Projection(other, name, Dense(weights(rng, n, int(np.prod(full))))))
+def random_network(seed: int, kind: str) -> Network:
+    """Return a network of `kind` words (few-spikes, pools: no delays), spikes (IF, LIF), or mixed (all of them).
 
-
-def _recur(rng: Rng, populations: dict[str, Population], projections: list[Projection]) -> None:
-    """Close a cycle, with a delay."""
-    names = [n for n in populations if n != "in"]
-    source, target = str(rng.choice(names)), str(rng.choice(names))
-    n, m = (int(np.prod(populations[x].shape)) for x in (source, target))
-    projections.append(Projection(source, target, Dense(weights(rng, n, m)), int(rng.integers(1, 4))))
-
-
-def random_inputs(net: Network, seed: int, batch: int, density: float) -> np.ndarray[Any, Any]:
-    """Return samples for the input `in`, with about `density` of the values not zero."""
+    Half of those with spikes have delays and cycles. Inputs are one to three, windows of 1 to 17 steps.
+    """
     rng = np.random.default_rng(seed)
-    population = net.populations["in"]
-    neuron = population.neuron
-    assert isinstance(neuron, Input)
-    shape = (batch, *((net.steps,) if neuron.code == "spikes" else ()), *population.shape)
-    low, high = (-(2 ** (neuron.bits - 1)), 2 ** (neuron.bits - 1)) if neuron.signed else (0, 2**neuron.bits)
-    values = rng.integers(low, high, shape)
-    return np.where(rng.random(shape) < density, values, 0)
+    draft = Draft(rng, kind, int(rng.integers(1, 18)))
+    for name in INPUTS[: rng.choice([1, 1, 2, 3])]:
+        draft.input(name)
+    for name in NAMES[: rng.integers(1, 6)]:
+        draft.grow(name)
+    if rng.integers(3):
+        source = str(rng.choice(list(draft.populations)))
+        connection, target = connect(rng, draft.populations[source].shape, "ds")
+        draft.add("readout", target, Readout(np.float32(0.5), rng.integers(-99, 99, target[:1])))
+        draft.project(source, "readout", connection)
+    ends = {p.source for p in draft.projections}
+    outputs = [name for name in draft.populations if name not in ends or rng.integers(6) == 0]
+    if kind != "words" and rng.integers(2):
+        draft.delay()
+    return draft.network(outputs)
+
+
+def random_inputs(net: Network, seed: int, batch: int, density: float) -> dict[str, np.ndarray[Any, Any]]:
+    """Return samples for each input, with about `density` of the values not zero."""
+    rng = np.random.default_rng(seed)
+    samples = {}
+    for name in net.inputs:
+        population = net.populations[name]
+        neuron = population.neuron
+        assert isinstance(neuron, Input)
+        shape = (batch, *((net.steps,) if neuron.code == "spikes" else ()), *population.shape)
+        low, high = word_range(neuron.bits, neuron.signed)
+        samples[name] = np.where(rng.random(shape) < density, rng.integers(low, high + 1, shape), 0)
+    return samples
 
 
 seeds = st.integers(0, 2**32 - 1)

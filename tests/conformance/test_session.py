@@ -1,18 +1,31 @@
 """The compiled kernels against the reference, on random networks: every word, spike and membrane is equal."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import densities, random_inputs, random_network, seeds
 
 from spikerun.inputs import events as events_of
+from spikerun.network import Network
 from spikerun.neurons import Readout
 from spikerun.reference import Stepper, Turn, blocked, stepped
 from spikerun.session import Session
 
 kinds = st.sampled_from(["words", "spikes", "mixed"])
 choices = st.sampled_from(["event", "dense"])
+
+
+def sample(x: dict[str, Any], k: int) -> dict[str, Any]:
+    return {name: values[k] for name, values in x.items()}
+
+
+def events_of_steps(net: Network, x: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what each input sends at each step of a window, for one sample."""
+    events = {name: events_of(net, name, values, batch=False) for name, values in x.items()}
+    return [{name: rows[t] for name, rows in events.items()} for t in range(net.steps)]
 
 
 def same_turns(a: dict[str, Turn], b: dict[str, Turn]) -> None:
@@ -24,12 +37,12 @@ def same_turns(a: dict[str, Turn], b: dict[str, Turn]) -> None:
 
 
 @settings(max_examples=150)
-@given(seeds, st.sampled_from(["words", "mixed", "spikes"]), densities)
+@given(seeds, kinds, densities)
 def test_reference_blocked_equals_stepped(seed: int, kind: str, density: float) -> None:
     net = random_network(seed, kind)
-    if net.feedforward:
-        x = {"in": random_inputs(net, seed, 1, density)[0]}
-        same_turns(blocked(net, x), stepped(net, x))
+    assume(net.feedforward)
+    x = sample(random_inputs(net, seed, 1, density), 0)
+    same_turns(blocked(net, x), stepped(net, x))
 
 
 @settings(max_examples=150)
@@ -39,8 +52,8 @@ def test_blocked_words_and_membranes_equal_the_reference(seed: int, density: flo
     x = random_inputs(net, seed, 3, density)
     result = Session(net, kernels=kernels, schedule="blocked", threads=1).run(x, trace=True)
     spikes = dict.fromkeys(net.populations, 0)
-    for k, sample in enumerate(x):
-        for name, turn in blocked(net, {"in": sample}).items():
+    for k in range(3):
+        for name, turn in blocked(net, sample(x, k)).items():
             spikes[name] += turn.spikes
             if not isinstance(net.populations[name].neuron, Readout):
                 np.testing.assert_array_equal(result.words[name][k], turn.word, err_msg=name)
@@ -53,12 +66,13 @@ def test_blocked_words_and_membranes_equal_the_reference(seed: int, density: flo
 @given(seeds, kinds, densities, choices)
 def test_every_step_of_a_stream_equals_the_reference(seed: int, kind: str, density: float, kernels: str) -> None:
     net = random_network(seed, kind)
-    x = events_of(net, "in", random_inputs(net, seed, 1, density)[0], batch=False)
+    x = random_inputs(net, seed, 2, density)
+    frames = [*events_of_steps(net, sample(x, 0)), *events_of_steps(net, sample(x, 1))]
     stream, stepper = Session(net, kernels=kernels, threads=1).stream(), Stepper(net)
-    for t in range((max(net.latency.values()) + 1) * net.steps + 3):
-        events = x[t] if t < net.steps else np.zeros_like(x[0])
-        sent = stepper.step({"in": events})
-        stream.step({"in": events})
+    for t in range((max(net.latency.values()) + 2) * net.steps + 3):
+        events = frames[t] if t < len(frames) else {}
+        sent = stepper.step(events)
+        stream.step(events)
         for name in net.populations:
             np.testing.assert_array_equal(stream.spikes(name), sent[name], err_msg=f"{name} at step {t}")
             if "v" in stepper.state[name]:
@@ -71,13 +85,24 @@ def test_stepped_runs_give_the_outputs_and_spikes_of_the_reference(seed: int, ki
     net = random_network(seed, kind)
     x = random_inputs(net, seed, 2, density)
     result = Session(net, schedule="stepped", kernels="event", threads=2).run(x)
-    turns = [stepped(net, {"in": sample}) for sample in x]
+    turns = [stepped(net, sample(x, k)) for k in range(2)]
     for name in net.outputs:
         for k, turn in enumerate(turns):
             readout = isinstance(net.populations[name].neuron, Readout)
             np.testing.assert_array_equal(result.outputs[name][k], turn[name].membrane if readout else turn[name].word)
     for name, p in result.activity.populations.items():
         assert p.spikes == sum(turn[name].spikes for turn in turns), name
+
+
+@settings(max_examples=40)
+@given(seeds, densities)
+def test_both_schedules_give_the_same_outputs_and_activity(seed: int, density: float) -> None:
+    net = random_network(seed, "words")
+    x = random_inputs(net, seed, 2, density)
+    at_once, by_steps = (Session(net, kernels="dense", schedule=s, threads=1).run(x) for s in ("blocked", "stepped"))
+    for name in net.outputs:
+        np.testing.assert_array_equal(at_once.outputs[name], by_steps.outputs[name], err_msg=name)
+    assert at_once.activity == by_steps.activity
 
 
 @settings(max_examples=30)
@@ -94,13 +119,13 @@ def test_number_of_threads_changes_nothing(seed: int, density: float) -> None:
 @given(seeds, kinds, densities, st.integers(0, 20))
 def test_a_restored_snapshot_continues_with_the_same_bits(seed: int, kind: str, density: float, split: int) -> None:
     net = random_network(seed, kind)
-    x = events_of(net, "in", random_inputs(net, seed, 1, density)[0], batch=False)
+    window = events_of_steps(net, sample(random_inputs(net, seed, 1, density), 0))
     session = Session(net, kernels="event", threads=1)
     whole, first, second = session.stream(), session.stream(), session.stream()
     for t in range(30):
         if t == split:
             second.restore(first.snapshot())
-        events = {"in": x[t % len(x)]}
+        events = window[t % net.steps]
         sent = whole.step(events)
         resumed = (first if t < split else second).step(events)
         assert repr(sent) == repr(resumed)

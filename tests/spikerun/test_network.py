@@ -276,7 +276,8 @@ def test_bounds_of_sparse_weights_follow_their_targets() -> None:
 def test_no_membrane_exceeds_its_bound(seed: int, kind: str) -> None:
     net = random_network(seed, kind)
     for density in (0.3, 1.0):
-        turns = stepped(net, {"in": random_inputs(net, seed, 1, density)[0]})
+        samples = random_inputs(net, seed, 1, density)
+        turns = stepped(net, {name: values[0] for name, values in samples.items()})
         for name, turn in turns.items():
             if turn.membrane is not None and isinstance(net.populations[name].neuron, (FewSpikes, Readout)):
                 assert np.abs(turn.membrane).max() <= net.bounds[name], name

@@ -131,7 +131,9 @@ def test_registers_may_hold_anything(content: int) -> None:
         workspace.acc(k)[:] = content
     workspace.word(0)[:] = -32768
     program.step(workspace, 3)
-    assert abs(int(workspace.acc(2)[0])) <= 2**31
+    workspace.acc(3)[:] = 0  # a neuron in its refractory period keeps its membrane, whatever that is
+    program.step(workspace)
+    assert abs(int(workspace.acc(2)[0])) <= 2**23 - 1
 
 
 @quick

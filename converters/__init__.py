@@ -31,7 +31,7 @@ def convert(
     labels: npt.ArrayLike | None = None,
     evaluation: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     max_drop: float | None = None,
-    on_progress: Callable[[str], None] | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Conversion:
     """Convert a trained torch module to a spiking network, without any training.
 
@@ -39,8 +39,8 @@ def convert(
     (integer * input_scale - input_mean) / input_std. steps: bits of the activations, 1..8. code, input_code: how
     integers travel as spikes, `bits`, `ttfs` or `graded`. evaluation: (samples, labels) on which ANN and SNN are
     compared; `labels` are those of the calibration samples, used for it where there is no evaluation. max_drop: points
-    of accuracy that may be lost; the fewest steps that keep it are taken, instead of `steps`. on_progress is told what
-    begins.
+    of accuracy that may be lost; the fewest steps that keep it are taken, instead of `steps`. on_progress is told
+    (stage, done, total).
 
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
     where no number of steps keeps max_drop.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,8 +16,8 @@ from spikerun.console import (
     JsonOption,
     QuietOption,
     emit,
+    stages,
     suggest,
-    talk,
     write_atomically,
 )
 from spikerun.converters.quantise import Settings
@@ -103,18 +102,10 @@ def convert(
     settings = Settings(steps or 5, code, input_code)
     paths = (output, output.with_suffix(".report.json"), output.with_suffix(".report.txt"))
     _check_targets(paths, force)
-    listen: Callable[[str], None] = partial(talk, quiet=quiet or json, style="dim")
-    converter, evaluation = _prepare(
-        model,
-        weights,
-        calibration,
-        data_dir,
-        samples,
-        limit,
-        (scale, _numbers("--mean", mean), _numbers("--std", std)),
-        listen,
-    )
-    conversion = _converted(converter, evaluation, settings, max_drop, sweep)
+    normalisation = (scale, _numbers("--mean", mean), _numbers("--std", std))
+    with stages(quiet or json) as tell:
+        converter, evaluation = _prepare(model, weights, calibration, data_dir, samples, limit, normalisation, tell)
+        conversion = _converted(converter, evaluation, settings, max_drop, sweep)
     file.save(conversion.network, output, force)
     write_atomically(paths[1], dumps(conversion.report.json(), indent=2) + "\n", force)
     write_atomically(paths[2], conversion.report.text(), force)
@@ -125,7 +116,7 @@ def convert(
 
 def _prepare(
     model: str, weights: Path | None, data: str, folder: Path | None, samples: int, limit: int | None,
-    normalisation: tuple[float | None, list[float] | None, list[float] | None], listen: Callable[[str], None],
+    normalisation: tuple[float | None, list[float] | None, list[float] | None], tell: Callable[[str, int, int], None],
 ) -> tuple["Converter", "Evaluation | None"]:  # fmt: skip
     """Return the model, read, and the data to measure it on (None without labels)."""
     train = datasets.load(data, folder, split="train")
@@ -136,9 +127,11 @@ def _prepare(
 
     network: nn.Module = load_model(model, weights)
     if weights is None:
-        listen("no --weights: the model is taken as its function returns it")
+        tell("no --weights: the model is taken as its function returns it", 0, 0)
+    if train.split == "all":
+        tell(f"{data} has one split: the samples that calibrate are among those that measure", 0, 0)
     scale, mean, std = normalisation
-    converter = Converter(network, train.samples[np.sort(chosen)], scale or train.scale, mean, std, listen)
+    converter = Converter(network, train.samples[np.sort(chosen)], scale or train.scale, mean, std, tell)
     evaluation = converter.evaluation(test.samples, test.require_labels()) if test.labelled else None
     return converter, evaluation
 

@@ -17,8 +17,13 @@ __all__ = ["ann_logits", "paired", "snn_classes"]
 BATCH = 256
 
 
-def ann_logits(model: nn.Module, samples: Array, gain: Array, shift: Array) -> Array:
-    """Return the model's results (batch, K), float64, for integer samples, whose values are gain * integer + shift."""
+def ann_logits(
+    model: nn.Module, samples: Array, gain: Array, shift: Array, on_progress: Callable[[int], None] | None = None
+) -> Array:
+    """Return the model's results (batch, K), float64, for integer samples, whose values are gain * integer + shift.
+
+    on_progress is called with the number of samples done since the last call.
+    """
     parameter = next(model.parameters(), torch.zeros(()))
     was_training = model.training
     model.eval()
@@ -29,6 +34,8 @@ def ann_logits(model: nn.Module, samples: Array, gain: Array, shift: Array) -> A
                 real = _real(samples[first : first + BATCH], gain, shift)
                 batch = torch.from_numpy(real).to(parameter.device, parameter.dtype)
                 results.append(model(batch).double().cpu().flatten(1).numpy())
+                if on_progress is not None:
+                    on_progress(len(batch))
     finally:
         model.train(was_training)
     logits: Array = np.concatenate(results)

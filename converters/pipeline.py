@@ -25,7 +25,7 @@ from spikerun.network import Network
 __all__ = ["Converter", "Evaluation"]
 
 CHECKED_SAMPLES = 8
-Progress = Callable[[str], None]
+Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much (0: unknown)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +58,14 @@ class Converter:
         self.gain, self.shift = _input_map(shape, scale, mean, std)
         self.meta = _input_meta(scale, mean, std)
         self.tell = on_progress or _say_nothing
-        self.tell("read the model")
+        self.tell("read the model", 0, 0)
         self.graph: Graph = simplify(read(model, shape))
         self.layers: Layers = lower(self.graph, self.gain, self.shift)
         self._check_reading()
 
     def convert(self, settings: Settings, evaluation: Evaluation | None = None) -> Conversion:
         """Return the spiking network with the bits and codes of `settings`, measured where there is an evaluation."""
-        self.tell(f"calibrate, T = {settings.steps}")
+        self.tell(f"calibrate, T = {settings.steps}", 0, 0)
         quantised, fits = calibrate(self.layers, self.samples, settings)
         meta = {
             "converted_from": "torch",
@@ -79,8 +79,8 @@ class Converter:
         report = self._report(network, quantised, fits, settings)
         if evaluation is None:
             return Conversion(network, report, quantised)
-        self.tell(f"evaluate, T = {settings.steps}")
-        return Conversion(network, _measured(report, network, evaluation), quantised)
+        done = self._counter(f"evaluate, T = {settings.steps}", len(evaluation.samples))
+        return Conversion(network, _measured(report, network, evaluation, done), quantised)
 
     def evaluation(self, samples: npt.ArrayLike, labels: npt.ArrayLike) -> Evaluation:
         """Return labelled samples with the ANN's classes."""
@@ -93,8 +93,20 @@ class Converter:
         labels = np.asarray(labels)
         if labels.shape != (len(checked),) or labels.dtype.kind not in "iu":
             raise DataError(f"labels must be {len(checked)} integers, got {labels.dtype} of shape {labels.shape}")
-        self.tell("evaluate the ANN")
-        return Evaluation(checked, labels, ann_logits(self.model, checked, self.gain, self.shift).argmax(axis=1))
+        logits = ann_logits(self.model, checked, self.gain, self.shift, self._counter("evaluate the ANN", len(checked)))
+        return Evaluation(checked, labels, logits.argmax(axis=1))
+
+    def _counter(self, stage: str, total: int) -> Callable[[int], None]:
+        """Return what adds up the samples of a stage that are done, and tells."""
+        done = 0
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            self.tell(stage, done, total)
+
+        advance(0)
+        return advance
 
     def _check_reading(self) -> None:
         """Refuse to go on where the layers, in real numbers, are not the model: nothing passes through silently."""
@@ -132,8 +144,8 @@ def _layer_report(layer: InputLayer | PoolLayer | QLayer, network: Network, fit:
     )  # fmt: skip
 
 
-def _measured(report: Report, network: Network, evaluation: Evaluation) -> Report:
-    classes, activity = snn_classes(network, evaluation.samples)
+def _measured(report: Report, network: Network, evaluation: Evaluation, on_progress: Callable[[int], None]) -> Report:
+    classes, activity = snn_classes(network, evaluation.samples, on_progress)
     accuracy: Accuracy = paired(evaluation.ann, classes, evaluation.labels)
     count = max(activity.samples, 1)
     layers = tuple(
@@ -201,5 +213,5 @@ def _version() -> str:
         return "checkout"
 
 
-def _say_nothing(stage: str) -> None:
+def _say_nothing(stage: str, done: int, total: int) -> None:
     """Take the place of a listener."""

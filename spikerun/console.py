@@ -27,6 +27,7 @@ __all__ = [
     "help_text",
     "plain",
     "progress",
+    "stages",
     "suggest",
     "table",
     "talk",
@@ -119,6 +120,37 @@ def progress(
     with bars.Progress(*columns, bars.TimeRemainingColumn(), console=_stderr(), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda n: bar.advance(task, n)
+
+
+@contextmanager
+def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield `tell(stage, done, total)` for work of several stages: a bar each on a terminal, else its name, once."""
+    if quiet or not sys.stderr.isatty():
+        said: set[str] = set()
+
+        def tell(stage: str, done: int = 0, total: int = 0) -> None:
+            if stage not in said:
+                talk(stage, quiet, style="dim")
+            said.add(stage)
+
+        yield tell
+        return
+    from rich import progress as bars
+
+    columns = (bars.TextColumn("{task.description}", markup=False), bars.BarColumn(), bars.TimeRemainingColumn())
+    with bars.Progress(*columns, console=_stderr()) as bar:
+        tasks: dict[str, bars.TaskID] = {}
+
+        def show(stage: str, done: int = 0, total: int = 0) -> None:
+            for task in tasks.values():  # earlier stages are over
+                bar.update(task, total=1, completed=1)
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=None)
+            bar.update(tasks[stage], total=total or None, completed=done)
+
+        yield show
+        for task in tasks.values():
+            bar.update(task, total=1, completed=1)
 
 
 def _advance_nothing(n: int) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -167,21 +167,26 @@ def reachable(net: "Network") -> None:
     """Every population is reached by an input, and every input and population matters to an output."""
     if not net.inputs:
         raise NetworkError("the network has no input population")
-    _closure(net, set(net.inputs), lambda p: (p.source, p.target), "is not reached by any input")
     _closure(
         net,
-        set(net.outputs),
-        lambda p: (p.target, p.source),
+        net.inputs,
+        lambda name: [p.target for p in net.out_of(name)],
+        "is not reached by any input",
+    )
+    _closure(
+        net,
+        net.outputs,
+        lambda name: [p.source for p in net.into(name)],
         "leads to no output: remove it, or name it in outputs",
     )
 
 
-def _closure(net: "Network", found: set[str], ends: "Callable[[Projection], tuple[str, str]]", complaint: str) -> None:
-    while True:
-        new = {b for a, b in map(ends, net.projections) if a in found} - found
-        if not new:
-            break
+def _closure(net: "Network", start: Iterable[str], follow: Callable[[str], list[str]], complaint: str) -> None:
+    found, waiting = set(start), list(start)
+    while waiting:
+        new = set(follow(waiting.pop())) - found
         found |= new
+        waiting += new
     for name in net.populations:
         if name not in found:
             raise net.error(name, complaint)

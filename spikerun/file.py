@@ -230,15 +230,15 @@ class _Reader:
         if kind not in kinds:
             raise ValueError(f"unknown kind '{kind}'; known: {', '.join(kinds)}")
         fields = dataclasses.fields(kinds[kind])
-        _only(group, {"kind", *others, *(field.name for field in fields)})
+        members, attributes = _only(group, {"kind", *others, *(field.name for field in fields)})
         values: dict[str, Any] = {}
         for field in fields:
             accepted = _accepted(field.type)
-            if np.ndarray in accepted and field.name in group:
+            if np.ndarray in accepted and field.name in members:
                 values[field.name] = self._array(group, field.name)
-            elif np.ndarray not in accepted and field.name in group.attrs:
+            elif np.ndarray not in accepted and field.name in attributes:
                 values[field.name] = _attribute(group, field.name, *accepted)
-            elif field.name in group or field.name in group.attrs:
+            elif field.name in members | attributes:
                 raise ValueError(f"'{field.name}' must be {'a data set' if np.ndarray in accepted else 'an attribute'}")
             elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 raise ValueError(f"'{field.name}' is missing")
@@ -300,10 +300,13 @@ def _own(group: h5py.Group, name: str) -> None:
         raise ValueError(f"'{name}' is a link; everything must lie in this file")
 
 
-def _only(group: h5py.Group, known: set[str]) -> None:
-    unknown = (set(group) | set(group.attrs)) - known
+def _only(group: h5py.Group, known: set[str]) -> tuple[set[str], set[str]]:
+    """Return the members and the attributes of a group, which are all `known`."""
+    members, attributes = set(group), set(group.attrs)
+    unknown = (members | attributes) - known
     if unknown:
         raise ValueError(f"does not belong here: {', '.join(sorted(unknown))}")
+    return members, attributes
 
 
 def _accepted(hint: Any) -> set[type]:
@@ -314,22 +317,24 @@ def _accepted(hint: Any) -> set[type]:
 
 def _attribute(group: h5py.Group, name: str, *kinds: type) -> Any:
     """Return an attribute as one of the `kinds` bool, int, float, str, tuple (of integers); refuse all else."""
-    if name not in group.attrs:
+    attributes = group.attrs
+    if name not in attributes:
         raise ValueError(f"attribute '{name}' is missing")
-    stored = group.attrs.get_id(name)
+    stored = attributes.get_id(name)
+    dtype, shape = stored.dtype, stored.shape
     if stored.get_storage_size() > MAX_TEXT:
         raise ValueError(f"attribute '{name}' is longer than {MAX_TEXT} bytes")
-    if stored.dtype.kind not in "biufS" or len(stored.shape) > (0 if stored.dtype.kind == "S" else 1):
+    if dtype.kind not in "biufS" or len(shape) > (0 if dtype.kind == "S" else 1):
         raise ValueError(f"attribute '{name}' is no number, no text of fixed length, and no list of integers")
-    if stored.shape and stored.shape[0] > MAX_AXES:
-        raise ValueError(f"attribute '{name}' is a list of {stored.shape[0]} numbers, at most {MAX_AXES} are read")
-    value = group.attrs[name]
-    if isinstance(value, np.ndarray) and value.dtype.kind in "iu":
-        value = tuple(int(x) for x in value)
+    if shape and shape[0] > MAX_AXES:
+        raise ValueError(f"attribute '{name}' is a list of {shape[0]} numbers, at most {MAX_AXES} are read")
+    read = np.zeros(shape, dtype)
+    stored.read(read)
+    value = read.tolist()
+    if isinstance(value, list) and dtype.kind in "iu":
+        value = tuple(value)
     elif isinstance(value, bytes):
         value = value.decode()
-    elif isinstance(value, np.generic):
-        value = value.item()
     if type(value) not in kinds or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"attribute '{name}' must be {' or '.join(TYPES[kind] for kind in kinds)}, got {value!r:.80}")
     return value

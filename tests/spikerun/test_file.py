@@ -139,7 +139,7 @@ def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = save(small(), tmp_path / "a.snn")
     before = path.read_bytes()
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(UsageError, match="cannot write .*: disk full"):
+    with pytest.raises(UsageError, match=r"cannot write .*: disk full"):
         save(small(), path, force=True)
     assert [p.name for p in tmp_path.iterdir()] == ["a.snn"]
     assert path.read_bytes() == before

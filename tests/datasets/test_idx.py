@@ -9,6 +9,7 @@ from spikerun.datasets.idx import read_idx
 from spikerun.errors import DataError
 
 GOOD = struct.pack(">BBBBII", 0, 0, 8, 2, 2, 3) + bytes(range(6))
+ZIPPED = gzip.compress(GOOD)
 
 
 @pytest.mark.parametrize(("name", "pack"), [("a", bytes), ("a.gz", gzip.compress)])
@@ -37,7 +38,9 @@ def test_malformed_file_is_refused_by_name(tmp_path: Path, name: str, content: b
         read_idx(path, (2, 3))
 
 
-@pytest.mark.parametrize("content", [gzip.compress(GOOD)[:-9], b"no gzip at all", gzip.compress(GOOD)[:12] + bytes(40)])
+@pytest.mark.parametrize(
+    "content", [ZIPPED[:-9], b"no gzip at all", ZIPPED[:12] + bytes(40)], ids=["cut", "text", "spoilt"]
+)
 def test_damaged_gzip_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(content)

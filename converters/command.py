@@ -1,5 +1,6 @@
 """`spikerun convert`: a trained torch network becomes a `.snn` file and a report."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from json import dumps
@@ -131,8 +132,9 @@ def _prepare(
     if train.split == "all":
         tell(f"{data} has one split: the samples that calibrate are among those that measure", 0, 0)
     scale, mean, std = normalisation
-    converter = Converter(network, train.samples[np.sort(chosen)], scale or train.scale, mean, std, tell)
-    evaluation = converter.evaluation(test.samples, test.require_labels()) if test.labelled else None
+    scale = train.scale if scale is None else scale
+    converter = Converter(network, train.natural()[np.sort(chosen)], scale, mean, std, tell)
+    evaluation = converter.evaluation(test.natural(), test.require_labels()) if test.labelled else None
     return converter, evaluation
 
 
@@ -166,8 +168,12 @@ def _numbers(option: str, text: str | None) -> list[float] | None:
 
 def _check_targets(paths: tuple[Path, ...], force: bool) -> None:
     """Refuse before the work, not after it."""
+    if not paths[0].name:
+        raise UsageError("name the file to write with -o, such as model.snn")
     if not paths[0].parent.is_dir():
         raise UsageError(f"cannot write '{paths[0]}': there is no folder '{paths[0].parent}'; create it first")
+    if not os.access(paths[0].parent, os.W_OK):
+        raise UsageError(f"cannot write '{paths[0]}': the folder is not writable; choose another one")
     for path in paths:
         if path.is_dir():
             raise UsageError(f"'{path}' is a folder; give the name of a file in it")

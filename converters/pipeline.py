@@ -52,6 +52,8 @@ class Converter:
         std: npt.ArrayLike | None = None,
         on_progress: Progress | None = None,
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise ConversionError(f"the model must be a torch.nn.Module, got {type(model).__name__}")
         self.model = model
         self.samples = _checked_samples(samples, "the calibration data")
         shape = self.samples.shape[1:]
@@ -93,6 +95,9 @@ class Converter:
         labels = np.asarray(labels)
         if labels.shape != (len(checked),) or labels.dtype.kind not in "iu":
             raise DataError(f"labels must be {len(checked)} integers, got {labels.dtype} of shape {labels.shape}")
+        outputs = int(np.prod(self.layers.readout.shape))
+        if len(labels) and not 0 <= labels.min() <= labels.max() < outputs:
+            raise DataError(f"labels go from {labels.min()} to {labels.max()}, the model has {outputs} outputs")
         logits = ann_logits(self.model, checked, self.gain, self.shift, self._counter("evaluate the ANN", len(checked)))
         return Evaluation(checked, labels, logits.argmax(axis=1))
 

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
@@ -30,8 +31,9 @@ def load_model(where: str, weights: Path | None = None) -> nn.Module:
     if not hasattr(module, function):
         raise unknown_name(f"function of {name}", function, [n for n, v in vars(module).items() if callable(v)])
     try:
-        model = getattr(module, function)()
-    except Exception as error:
+        with redirect_stdout(sys.stderr):
+            model = getattr(module, function)()
+    except (Exception, SystemExit) as error:
         raise ConversionError(
             f"{where} raised {type(error).__name__}: {error}. It is called without arguments."
         ) from error
@@ -52,8 +54,9 @@ def _execute(path: Path) -> ModuleType:
     sys.path.insert(0, folder)  # the file may import its neighbours, as when it is run
     sys.modules.setdefault(path.stem, module)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # what the file prints is no result
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
         raise ConversionError(f"importing '{path}' raised {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(folder)

@@ -70,6 +70,21 @@ class Dataset:
         """Return the samples as the floating-point numbers that a network is trained on."""
         return self.samples.astype(np.float32) * np.float32(self.scale)
 
+    def natural(self) -> NDArray[np.uint8]:
+        """Return the samples as a model takes them: images (N, C, H, W), but features, which are 1 x 1, as (N, F)."""
+        return self.samples.reshape(len(self), -1) if self.samples.shape[2:] == (1, 1) else self.samples
+
+    def fitted(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return the samples in the shape that an input takes. Raises DataError where they do not fit."""
+        if self.samples.shape[1:] == shape:
+            return self.samples
+        if len(shape) == 1 and math.prod(self.samples.shape[1:]) == shape[0]:
+            return self.samples.reshape(len(self), -1)
+        raise DataError(
+            f"data set '{self.name}' has samples of shape {self.samples.shape[1:]}, "
+            f"the input of the network takes {shape}"
+        )
+
     def first(self, limit: int | None) -> "Dataset":
         """Return the first `limit` samples, or all when there are fewer or `limit` is None."""
         if limit is None or limit >= len(self):

@@ -18,7 +18,7 @@ from spikerun.console import (
     talk,
 )
 from spikerun.edge.target import Frames, Tool
-from spikerun.errors import CheckFailed, UsageError
+from spikerun.errors import CheckFailed, DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
 
@@ -63,7 +63,7 @@ def deploy(
         return
     if out is None:
         raise UsageError("name a folder for the bundle with -o, or ask with --check whether the network fits")
-    frames = _samples(data, data_dir, samples)
+    frames = _samples(net, data, data_dir, samples)
     bundle = chosen.deploy(net, out, frames, run=run, emulator=emulator, toolchain=toolchain, force=force)
     report = {key: value for key, value in bundle.report.items() if key not in ("schema", "files")}
     shown = {**report, "bundle": out, "report": out / "report.md"}
@@ -77,13 +77,15 @@ def deploy(
         suggest(f"spikerun deploy {network} --target {target} -o {out} --run --force", quiet)
 
 
-def _samples(data: str | None, folder: Path | None, count: int) -> Frames | int:
+def _samples(net: Network, data: str | None, folder: Path | None, count: int) -> Frames | int:
     """Return the first samples of a data set, or the number of random ones."""
     if data is None:
         return count
     from spikerun import datasets
 
-    found = datasets.load(data, folder=folder, limit=count).samples
+    if len(net.inputs) != 1:
+        raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one: leave --data out")
+    found: Frames = datasets.load(data, folder=folder, limit=count).fitted(net.populations[net.inputs[0]].shape)
     if len(found) < count:
         talk(f"'{data}' has {len(found)} samples only")
     return found

@@ -195,8 +195,9 @@ def _explain(error: Exception) -> tuple[str, int]:
         return _how_to_install(error.name.partition(".")[0]), EXIT_USAGE
     if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
         return str(error), EXIT_USAGE  # an installed package that does not load, the compiled kernels for one
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"'{error.filename}': {error.strerror}", EXIT_INPUT
+    if isinstance(error, OSError) and error.strerror:
+        where = f"'{error.filename}': " if error.filename is not None else "reading or writing failed: "
+        return f"{where}{error.strerror}", EXIT_INPUT
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"unexpected {what}. Run again with --debug to see where, and please report it.", EXIT_UNEXPECTED
 

@@ -217,6 +217,9 @@ class Stream:
         names = set(events.dtype.names or ())
         if events.ndim != 1 or not (names >= {"step", "index"} or names >= {"t", "x", "y", "p"}):
             raise DataError(f"events must be a structured array with (step, index) or (t, x, y, p), got {events.dtype}")
+        used = ("step", "index") if "index" in names else ("t", "x", "y", "p")
+        if any(events.dtype[key].kind not in "biu" for key in used):
+            raise DataError(f"the fields of events must be integers, got {events.dtype}")
         if "index" in names:
             steps, index = events["step"].astype(np.int64), events["index"].astype(np.int64)
             inside = (index >= 0) & (index < population.size)

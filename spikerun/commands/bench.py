@@ -87,6 +87,10 @@ def _torch_runner(net: Network, against: str, weights: Path | None, samples: npt
     model = load_model(against, weights)
     values = torch.from_numpy(_real(net, samples))
     torch.set_num_threads(threads)
+    try:
+        model(values[:1])
+    except Exception as error:  # whatever the user's own code raises
+        raise DataError(f"{against} does not take samples of shape {tuple(values.shape[1:])}: {error}") from error
 
     def run(first: int, end: int) -> "torch.Tensor":
         with torch.inference_mode():

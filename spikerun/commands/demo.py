@@ -45,6 +45,10 @@ def demo(
     No network connection is needed, and it takes less than a minute.
     """
     edge.load(TARGET).require(emulator=emulator)  # what is missing is said before the work begins
+    if output is not None and output.exists() and not output.is_dir():
+        raise UsageError(f"'{output}' is a file; give the name of a folder")
+    if output is not None and output.is_dir() and any(output.iterdir()) and not force:
+        raise UsageError(f"'{output}' is not empty; use --force to write into it, or another name")
     if output is not None and not output.parent.is_dir():
         raise UsageError(f"cannot write '{output}': there is no folder '{output.parent}'; create it first")
     with tempfile.TemporaryDirectory(prefix="spikerun-") as scratch:

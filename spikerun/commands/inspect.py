@@ -32,7 +32,8 @@ def inspect(network: NetworkArgument, json: JsonOption = False, quiet: QuietOpti
         "meta": dict(net.meta),
     }
     emit("spikerun.inspect/1", found, json, lambda: _text(found))
-    if not json:
+    takes_frames = all(getattr(net.populations[name].neuron, "code", "") != "spikes" for name in net.inputs)
+    if not json and takes_frames:
         suggest(f"spikerun run {network} --data NAME", quiet)
 
 

@@ -9,6 +9,7 @@ import typer
 from spikerun.activity import Activity
 from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, fitted, loaded
 from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress, suggest, table
+from spikerun.errors import DataError
 from spikerun.file import load
 from spikerun.session import Session
 
@@ -36,13 +37,16 @@ def run(
     with progress("running", len(samples), quiet=quiet, json=json) as advance:
         result = session.run(samples, on_progress=advance)
     seconds = time.perf_counter() - begin
-    known = len(dataset.labels) == len(samples)
-    accuracy = 100 * float(np.mean(result.classes == dataset.labels)) if known else None
+    if dataset.labelled and dataset.labels.max() >= result.logits.shape[1]:
+        raise DataError(
+            f"labels of '{dataset.name}' reach {dataset.labels.max()}, the network has {result.logits.shape[1]} outputs"
+        )
+    accuracy = 100 * float(np.mean(result.classes == dataset.labels)) if dataset.labelled else None
     activity = result.activity
     found: dict[str, Any] = {
         "network": str(network),
         "data": dataset.name,
-        "split": split,
+        "split": dataset.split,
         "samples": len(samples),
         "accuracy": accuracy,
         "spikes_per_neuron": activity.spikes_per_neuron,

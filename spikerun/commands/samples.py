@@ -37,17 +37,11 @@ def fitted(net: Network, dataset: Dataset) -> npt.NDArray[Any]:
     if len(net.inputs) != 1:
         raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one input")
     population = net.populations[net.inputs[0]]
-    shape, neuron = population.shape, population.neuron
+    neuron = population.neuron
     if isinstance(neuron, Input) and neuron.code == "spikes":
         raise DataError(
             f"the input '{net.inputs[0]}' takes events, and data sets hold frames: "
             "use Session.run or Session.stream in Python"
         )
-    if dataset.samples.shape[1:] == shape:
-        return dataset.samples
-    if len(shape) == 1 and dataset.samples[0].size == shape[0]:
-        return dataset.samples.reshape(len(dataset.samples), -1)
-    raise DataError(
-        f"data set '{dataset.name}' has samples of shape {dataset.samples.shape[1:]}, "
-        f"the input '{net.inputs[0]}' of the network takes {shape}"
-    )
+    samples: npt.NDArray[Any] = dataset.fitted(population.shape)
+    return samples

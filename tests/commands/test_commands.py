@@ -98,7 +98,7 @@ def test_run_refuses_samples_of_another_shape(
 ) -> None:
     np.savez(tmp_path / "own.npz", samples=np.zeros((3, 1, 9, 9), np.uint8), labels=np.zeros(3, np.int64))
     assert main(["run", str(network), "--data", str(tmp_path / "own.npz")]) == 3
-    assert "samples of shape (1, 9, 9), the input 'pixels' of the network takes (1, 8, 8)" in capsys.readouterr().err
+    assert "samples of shape (1, 9, 9), the input of the network takes (1, 8, 8)" in capsys.readouterr().err
 
 
 def test_inspect_shows_populations_bounds_and_targets(network: Path, capsys: pytest.CaptureFixture[str]) -> None:

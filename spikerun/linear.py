@@ -66,27 +66,27 @@ def _conv(conv: Conv, x: IntArray) -> IntArray:
 
 
 def fan_out(connection: Connection, source: Shape) -> IntArray:
-    """Return, for each source neuron (shape `source`), the number of synapses that one of its spikes reaches."""
+    """Return, for each source neuron, the number of synapses that one of its spikes reaches: a view of shape `source`.
+
+    It cannot be written to, and takes no memory for neurons that are all alike.
+    """
     match connection:
         case Dense():
-            return np.full(source, connection.weight.shape[1], dtype=np.int64)
+            fans: IntArray = np.array(connection.weight.shape[1])
         case Sparse():
-            return np.diff(connection.indptr).reshape(source)
+            fans = np.diff(connection.indptr).reshape(source)
         case Diagonal():
-            return np.ones(source, dtype=np.int64)
+            fans = np.array(1)
         case Conv():
             per_window = connection.weight.shape[0] // connection.groups
-            covered = _covered(source, connection, connection.dilation)
+            fans = _covered(source, connection, connection.dilation) * per_window
         case SumPool():
-            per_window, covered = 1, _covered(source, connection, (1, 1))
-        case Window():
-            per_window, covered = (
-                0,
-                np.zeros(source[1:], dtype=np.int64),
-            )  # comparisons are not synaptic operations
+            fans = _covered(source, connection, (1, 1))
+        case Window():  # comparisons are not synaptic operations
+            fans = np.array(0)
         case _:
             raise TypeError(f"no fan-out is defined for {type(connection).__name__}")
-    return np.broadcast_to(covered * per_window, source).astype(np.int64)
+    return np.broadcast_to(fans.astype(np.int64, copy=False), source)
 
 
 def _covered(source: Shape, connection: Conv | SumPool, dilation: Pair) -> IntArray:

@@ -7,8 +7,9 @@ namespace spikerun {
 
 namespace {
 
-// Bounds the tables of taps.
-constexpr int64_t max_taps = int64_t{1} << 26;
+// Bound the tables of taps, and the time that it takes to make them.
+constexpr int64_t max_taps = int64_t{1} << 22;
+constexpr int64_t max_trials = int64_t{1} << 26;
 
 void check_range(const char* name, int64_t value, int64_t low) {
     require(value >= low && value <= max_size, name,
@@ -32,7 +33,7 @@ void check_pair(const char* name, const Pair& pair, int64_t low) {
 
 void check_axis(const char* axis, int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
                 int64_t dilation, Rounding rounding) {
-    require(std::max(in, out) * kernel <= max_taps, "kernel",
+    require(out * kernel <= max_taps && std::max(in, out) * kernel <= max_trials, "kernel",
             std::string("too large for this image in ") + axis);
     const int64_t room = in + 2 * padding - dilation * (kernel - 1) - 1;
     require(room >= 0, "kernel", std::string("larger than the padded image in ") + axis);

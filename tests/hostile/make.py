@@ -140,6 +140,23 @@ def cycle(file: h5py.File) -> None:
     group["weight"] = np.ones((32, 32), np.int8)
 
 
+def pools(**sources: str | None) -> Spoil:
+    """Add max_pool populations, each behind the one that it names, or behind none."""
+
+    def spoil(file: h5py.File) -> None:
+        for name in sources:
+            group = file.create_group(f"populations/{name}")
+            group.attrs.update(kind=np.bytes_("max_pool"), shape=np.array([1, 8, 8]))
+        for name, source in sources.items():
+            if source is not None:
+                group = file.create_group(f"projections/{len(file['projections']):06d}")
+                texts = {"kind": "window", "source": source, "target": name}
+                group.attrs.update({key: np.bytes_(text) for key, text in texts.items()})
+                group.attrs.update(delay=0, kernel=[1, 1], stride=[1, 1], padding=[0, 0], dilation=[1, 1])
+
+    return spoil
+
+
 def gap(file: h5py.File) -> None:
     """Leave a number out."""
     file.move("projections/000001", "projections/000002")
@@ -240,6 +257,9 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "outputs_no_list": ("/: attribute 'outputs'", attribute("/", "outputs", '{"out": 1}')),
     "outputs_nested_deeply": ("/: ", attribute("/", "outputs", "[" * 20_000)),
     "cycle_without_delay": ("cycle without delay: hidden -> hidden", cycle),
+    "pool_without_projection": ("population 'a'", pools(a=None)),
+    "pool_behind_a_pool_without_projection": ("population 'b'", pools(a="b", b=None)),
+    "pools_in_a_circle": ("max_pool populations feed each other", pools(a="b", b="a")),
     "unreached": ("population 'lost'", lambda file: file.copy("populations/hidden", "populations/lost")),
     "numbers_with_a_gap": ("/projections/000002: projections must be numbered", gap),
     "target_channels_of_three": ("/projections/000000", attribute("projections/000000", "target_channels", [0, 1, 2])),

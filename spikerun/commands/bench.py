@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
-WARM_UP = 5
+WARM_UP = 10
+BLOCK = 10  # samples of a turn: one at a time would time how each cools the other's caches
 THROUGHPUT_ROUNDS = 3
 SNN = "spikerun"
 ANN = "torch"
@@ -51,8 +52,8 @@ def bench(
 ) -> None:
     """Measure latency for single samples (p20, p50, p80) and throughput for batches.
 
-    All contestants run in turn in one process, on the same samples and with the same number of threads, after a
-    warm-up. Loading, the preparation of the session, and the scaling of the samples to float for torch are not timed.
+    All contestants take turns of ten samples in one process, on the same samples and with the same number of threads,
+    after a warm-up. Loading, the preparation of the session, and the scaling of samples to float for torch are not timed.
     """
     if weights is not None and against is None:
         raise UsageError("--weights are those of the ANN: give --against FILE.py:FUNCTION, too")
@@ -124,14 +125,16 @@ def _reference_runner(net: Network, samples: npt.NDArray[Any]) -> Runner:
 def _latencies(
     runners: dict[str, Runner], count: int, repeat: int, advance: Callable[[int], None]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the seconds that each runner takes for single samples, all in turn, sample by sample."""
+    """Return the seconds that each runner takes for single samples; they take turns, some samples at a time."""
     times: dict[str, list[float]] = {name: [] for name in runners}
-    for k in range(repeat + min(WARM_UP, repeat)):
+    for first in range(-WARM_UP, repeat, BLOCK):
+        block = range(first, min(first + BLOCK, repeat))
         for name, run in runners.items():
-            begin = time.perf_counter()
-            run(k % count, k % count + 1)
-            times[name].append(time.perf_counter() - begin)
-        advance(1)
+            for k in block:
+                begin = time.perf_counter()
+                run(k % count, k % count + 1)
+                times[name].append(time.perf_counter() - begin)
+        advance(len(block))
     return {name: np.array(values[-repeat:]) for name, values in times.items()}
 
 

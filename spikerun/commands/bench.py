@@ -53,7 +53,7 @@ def bench(
     """Measure latency for single samples (p20, p50, p80) and throughput for batches.
 
     All contestants take turns of ten samples in one process, on the same samples and with the same number of threads,
-    after a warm-up. Loading, the preparation of the session, and the scaling of samples to float for torch are not timed.
+    after a warm-up. Loading, preparing the session, and scaling the samples to float for torch are not timed.
     """
     if weights is not None and against is None:
         raise UsageError("--weights are those of the ANN: give --against FILE.py:FUNCTION, too")

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from spikerun import datasets, file
+from spikerun.atomic import write_atomically
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -19,7 +20,6 @@ from spikerun.console import (
     emit,
     stages,
     suggest,
-    write_atomically,
 )
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report

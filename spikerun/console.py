@@ -8,11 +8,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from spikerun.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +29,6 @@ __all__ = [
     "suggest",
     "table",
     "talk",
-    "write_atomically",
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
@@ -177,32 +174,3 @@ def help_text(description: str, *examples: str) -> str:
     """Return the help of a command: the examples first, then the description."""
     shown = "\n".join(f"  {example}" for example in examples)
     return f"\b\nExample:\n{shown}\n\n{description}"
-
-
-def write_atomically(
-    path: str | os.PathLike[str], content: bytes | str | Callable[[Path], Any], force: bool = False
-) -> Path:
-    """Write a file under a temporary name in the same folder, then rename it, so that nobody sees half of it.
-
-    `content` is the bytes, the text (UTF-8), or a function that writes the file whose path it is given.
-    """
-    target = Path(path)
-    if target.is_dir():
-        raise UsageError(f"'{target}' is a folder; give the name of a file in it")
-    if target.exists() and not force:
-        raise UsageError(f"'{target}' exists already; use --force to overwrite it, or another name")
-    if not target.parent.is_dir():
-        raise UsageError(f"cannot write '{target}': there is no folder '{target.parent}'; create it first")
-    # The suffix stays last: writers such as numpy's choose or add one by it.
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
-    try:
-        if isinstance(content, bytes):
-            temporary.write_bytes(content)
-        elif isinstance(content, str):
-            temporary.write_text(content, encoding="utf-8")
-        else:
-            content(temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target

@@ -18,6 +18,7 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from spikerun import connections, neurons
+from spikerun.atomic import write_atomically
 from spikerun.errors import FileFormatError, UsageError
 from spikerun.network import Network, Population, Projection
 
@@ -43,21 +44,12 @@ def save(net: Network, path: Path_, force: bool = False) -> Path:
 
     Raises UsageError if the file exists or its folder does not.
     """
-    target = Path(path)
-    if target.exists() and not force:
-        raise UsageError(f"'{target}' exists: give another name, or force to replace it")
-    if not target.parent.is_dir():
-        raise UsageError(f"cannot write '{target}': there is no folder '{target.parent}'")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+
+    def write(temporary: Path) -> None:
         with h5py.File(temporary, "w", libver=("v110", "v110")) as file:  # half the size of the oldest form
             _write(net, file)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise UsageError(f"cannot write '{target}': {error.strerror or error}; choose another folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+
+    return write_atomically(path, write, force)
 
 
 def _write(net: Network, file: h5py.File) -> None:

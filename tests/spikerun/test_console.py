@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikerun.console import emit, help_text, plain, progress, suggest, table, talk, write_atomically
+from spikerun.atomic import write_atomically
+from spikerun.console import emit, help_text, plain, progress, suggest, table, talk
 from spikerun.errors import UsageError
 
 

@@ -21,7 +21,9 @@ def write_atomically(
     if target.is_dir():
         raise UsageError(f"'{target}' is a folder; give the name of a file in it")
     if target.exists() and not force:
-        raise UsageError(f"'{target}' exists already; use --force, in Python force=True, to overwrite it, or another name")
+        raise UsageError(
+            f"'{target}' exists already; use --force, in Python force=True, to overwrite it, or another name"
+        )
     if not target.parent.is_dir():
         raise UsageError(f"cannot write '{target}': there is no folder '{target.parent}'; create it first")
     # The suffix stays last: writers such as numpy's choose or add one by it.

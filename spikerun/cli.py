@@ -42,7 +42,7 @@ COMMANDS = MappingProxyType(
             "spikerun convert model.py:build --weights w.safetensors --calibration digits -o model.snn",
         ),
         "inspect": CommandSpec(
-            "spikerun.commands.inspect:inspect",
+            "spikerun.commands.inspect_network:inspect",
             "Show the populations, memory and bounds of a network.",
             "spikerun inspect model.snn",
         ),

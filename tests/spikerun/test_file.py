@@ -121,7 +121,7 @@ def test_meta_that_could_not_be_read_is_not_written(tmp_path: Path, value: Any) 
 def test_existing_file_is_kept_without_force(tmp_path: Path) -> None:
     path = tmp_path / "a.snn"
     path.write_text("precious")
-    with pytest.raises(UsageError, match="exists already; use --force, in Python force=True, to overwrite it, or another name"):
+    with pytest.raises(UsageError, match="exists already; use --force, in Python force=True"):
         save(small(), path)
     assert path.read_text() == "precious"
     assert load(save(small(), path, force=True)).steps == 8

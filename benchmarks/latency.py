@@ -1,8 +1,8 @@
 """Batch-1 latency of the session beside torch and the reference, import time, and peak memory.
 
-The physical limit: at T = 5 an image of the example network meets 1.25 million synapses with an active word (3.0 million
-MACs if all were active). An event-driven loop over int8 weights in the first-level cache adds up about 100 of them in a
-nanosecond on one core with AVX-512 VNNI, so 0.013 ms; weights (216 kB) and words stay in the second-level cache.
+The physical limit: at T = 5 an image of the example network meets 1.25 million synapses with an active word (3.0
+million MACs if all were active). An event-driven loop over int8 weights in the first-level cache adds up about 100 of
+them in a nanosecond on one core with AVX-512 VNNI: 0.013 ms. Weights (216 kB) and words stay in the second-level cache.
 """
 
 import json

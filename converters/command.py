@@ -100,6 +100,8 @@ def convert(
     """
     if steps is not None and max_drop is not None:
         raise UsageError("--steps and --max-drop exclude each other: the budget chooses the steps")
+    if not output.name:
+        raise UsageError("name the file to write with -o, such as model.snn")
     settings = Settings(steps or 5, code, input_code)
     paths = (output, output.with_suffix(".report.json"), output.with_suffix(".report.txt"))
     _check_targets(paths, force)
@@ -168,8 +170,6 @@ def _numbers(option: str, text: str | None) -> list[float] | None:
 
 def _check_targets(paths: tuple[Path, ...], force: bool) -> None:
     """Refuse before the work, not after it."""
-    if not paths[0].name:
-        raise UsageError("name the file to write with -o, such as model.snn")
     if not paths[0].parent.is_dir():
         raise UsageError(f"cannot write '{paths[0]}': there is no folder '{paths[0].parent}'; create it first")
     if not os.access(paths[0].parent, os.W_OK):

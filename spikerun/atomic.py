@@ -37,7 +37,8 @@ def write_atomically(
             content(temporary)
         os.replace(temporary, target)
     except OSError as error:
-        raise UsageError(f"cannot write '{target}': {error.strerror or error}; choose another folder") from error
+        why = os.strerror(error.errno) if error.errno else str(error)  # HDF5's own text is long
+        raise UsageError(f"cannot write '{target}': {why}; choose another folder") from error
     finally:
         temporary.unlink(missing_ok=True)
     return target

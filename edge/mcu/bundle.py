@@ -46,9 +46,12 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def scratch(out: Path) -> Path:
-    """Return a new folder beside `out`, on the same disk."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    """Return a new folder beside `out`, on the same disk. Raises UsageError where none can be made."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise UsageError(f"cannot write a bundle to '{out}': {error.strerror}; choose another folder") from error
 
 
 def write_all(folder: Path, files: Mapping[str, str]) -> None:

@@ -155,3 +155,36 @@ def test_demo_goes_from_training_to_firmware(tmp_path: Path, capsys: pytest.Capt
 def test_demo_refuses_an_unknown_emulator_before_it_trains(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--emulator", "hardware"]) == 2
     assert "hardware" in capsys.readouterr().err
+
+
+def test_convert_refuses_an_empty_output_before_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "model.py:build", "--calibration", "digits", "-o", ""]) == 2
+    assert "name the file to write with -o" in capsys.readouterr().err
+
+
+def test_deploy_says_where_it_cannot_write(network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "firmware"
+    assert main(["deploy", str(network), "--target", "host", "-o", str(out)]) == 2
+    assert f"cannot write a bundle to '{out}'" in capsys.readouterr().err
+
+
+def test_run_refuses_labels_that_the_network_does_not_know(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "own.npz", samples=np.zeros((3, 1, 8, 8), np.uint8), labels=np.array([1, 2, 10]))
+    assert main(["run", str(network), "--data", str(tmp_path / "own.npz")]) == 3
+    assert "reach 10, the network has 10 outputs" in capsys.readouterr().err
+
+
+def test_features_of_a_file_are_converted_and_run_as_features(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, data, out = tmp_path / "model.py", tmp_path / "own.npz", tmp_path / "own.snn"
+    layers = "nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)"
+    model.write_text(f"from torch import nn\nprint('hello')\n\n\ndef build():\n    return nn.Sequential({layers})\n")
+    rng = np.random.default_rng(0)
+    np.savez(data, samples=rng.integers(0, 256, (40, 6), dtype=np.uint8), labels=rng.integers(0, 3, 40))
+    found = result(capsys, "convert", f"{model}:build", "--calibration", data, "-o", out)
+    assert found["schema"] == "spikerun.convert/1"
+    assert result(capsys, "run", out, "--data", data)["samples"] == 40

@@ -3,34 +3,34 @@
 It walks the quantised layers, not the network, and knows nothing of spikes; sums are exact in float64 below 2^53.
 """
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
 import numpy as np
 
 from spikerun.codes import word_range
 from spikerun.converters import forward
 from spikerun.converters.graph import Array
-from spikerun.converters.layers import InputLayer, Layers, PoolLayer
-from spikerun.converters.quantise import Quantised
+from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer
+from spikerun.converters.quantise import QLayer, Quantised
 
 __all__ = ["evaluate", "logits", "real_logits"]
+
+L = TypeVar("L", Layer, QLayer)
 
 
 def evaluate(quantised: Quantised, samples: Array) -> dict[str, Array]:
     """Return the integers (int64, batch first) of every population for `samples`; of the readout, its accumulators."""
-    values: dict[str, Array] = {}
-    for layer in quantised.layers:
-        if isinstance(layer, InputLayer):
-            values[layer.name] = samples.astype(np.float64)
-        elif isinstance(layer, PoolLayer):
-            geometry = (layer.kernel, layer.stride, layer.padding, layer.dilation)
-            values[layer.name] = forward.max_pool(values[layer.source], *geometry)
-        else:
-            v = forward.accumulate([(t, t.map) for t in layer.terms], values, layer.shape)
-            v += forward.spread(layer.bias, layer.shape)
-            if layer.kind != "readout":
-                low, high = word_range(layer.bits, layer.signed)
-                v = np.clip(np.floor_divide(v, forward.spread(layer.threshold, layer.shape)), low, high)
-            values[layer.name] = v
-    return {name: value.astype(np.int64) for name, value in values.items()}
+
+    def fire(layer: QLayer, values: dict[str, Array]) -> Array:
+        v = forward.accumulate([(t, t.map) for t in layer.terms], values, layer.shape)
+        v += forward.spread(layer.bias, layer.shape)
+        if layer.kind == "readout":
+            return v
+        low, high = word_range(layer.bits, layer.signed)
+        return np.clip(np.floor_divide(v, forward.spread(layer.threshold, layer.shape)), low, high)
+
+    return {name: value.astype(np.int64) for name, value in _walk(quantised.layers, samples, fire).items()}
 
 
 def logits(quantised: Quantised, samples: Array) -> Array:
@@ -43,14 +43,25 @@ def logits(quantised: Quantised, samples: Array) -> Array:
 
 def real_logits(layers: Layers, samples: Array) -> Array:
     """Return what the layers compute in real numbers, before any quantisation (batch, classes), float64."""
+
+    def activate(layer: Layer, values: dict[str, Array]) -> Array:
+        z = forward.accumulate([(t, t.map) for t in layer.terms], values, layer.shape) + layer.bias
+        return np.clip(z, 0, layer.bound) if layer.kind == "relu" else z
+
+    return _walk(layers.all, samples, activate)[layers.readout.name].reshape(len(samples), -1)
+
+
+def _walk(
+    layers: Iterable[InputLayer | PoolLayer | L], samples: Array, compute: Callable[[L, dict[str, Array]], Array]
+) -> dict[str, Array]:
+    """Return the values of every layer; `compute` gives those of a sum from the values before it."""
     values: dict[str, Array] = {}
-    for layer in layers.all:
+    for layer in layers:
         if isinstance(layer, InputLayer):
             values[layer.name] = samples.astype(np.float64)
         elif isinstance(layer, PoolLayer):
             geometry = (layer.kernel, layer.stride, layer.padding, layer.dilation)
             values[layer.name] = forward.max_pool(values[layer.source], *geometry)
         else:
-            z = forward.accumulate([(t, t.map) for t in layer.terms], values, layer.shape) + layer.bias
-            values[layer.name] = np.clip(z, 0, layer.bound) if layer.kind == "relu" else z
-    return values[layers.readout.name].reshape(len(samples), -1)
+            values[layer.name] = compute(layer, values)
+    return values

@@ -12,7 +12,7 @@ from spikerun import checks
 from spikerun.codes import significance, word_range
 from spikerun.connections import Connection, Shape
 from spikerun.errors import NetworkError
-from spikerun.neurons import FewSpikes, Input, Neuron
+from spikerun.neurons import FewSpikes, Input, Neuron, Readout
 from spikerun.values import integer
 
 __all__ = ["Network", "Population", "Projection"]
@@ -41,6 +41,12 @@ class Population:
         if values.ndim == 1 and len(self.shape) == 3:
             values = values.reshape(-1, 1, 1)
         return np.broadcast_to(values, self.shape)
+
+    def real(self, values: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+        """Return integers (..., *shape) that the population sends or holds as real numbers: times a readout's scale."""
+        scale = self.spread(self.neuron.scale) if isinstance(self.neuron, Readout) else np.float32(1)
+        scaled: npt.NDArray[np.float32] = values.astype(np.float32) * scale
+        return scaled
 
 
 @dataclass(frozen=True, eq=False)

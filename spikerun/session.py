@@ -187,20 +187,11 @@ class Session:
         readout = {n: isinstance(self.net.populations[n].neuron, Readout) for n in self.net.outputs}
         integers = {n: integrated if readout[n] or self.schedule == "stepped" else found_words for n in readout}
         outputs = {name: source[name].astype(np.int32) for name, source in integers.items()}
-        first = self.net.outputs[0]
-        logits = scaled(self.net, first, outputs[first]).reshape(activity.samples, self.net.populations[first].size)
+        first = self.net.populations[self.net.outputs[0]]
+        logits = first.real(outputs[self.net.outputs[0]]).reshape(activity.samples, first.size)
         if not trace:
             return Result(outputs, logits, activity)
         return Result(outputs, logits, activity, found_words, integrated)
-
-
-def scaled(net: Network, name: str, values: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-    """Return the integers (B, *shape) of an output as real numbers: a readout's times its scale."""
-    population = net.populations[name]
-    if isinstance(population.neuron, Readout):
-        real: npt.NDArray[np.float32] = values.astype(np.float32) * population.spread(population.neuron.scale)
-        return real
-    return values.astype(np.float32)
 
 
 def _always(kind: str) -> Callable[[Linear], int]:

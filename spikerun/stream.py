@@ -269,8 +269,7 @@ class Stream:
             population = self._net.populations[name]
             if isinstance(population.neuron, Readout):
                 if t % self._net.steps == self._net.steps - 1 and t >= self._net.turn(name) * self._net.steps:
-                    logits = self.membrane(name).astype(np.float32) * population.spread(population.neuron.scale)
-                    sent.append(Reading(t, name, logits))
+                    sent.append(Reading(t, name, population.real(self.membrane(name))))
             else:
                 events = self.spikes(name).ravel()
                 sent += [Spike(t, name, int(k), int(events[k])) for k in np.flatnonzero(events)]

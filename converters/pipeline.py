@@ -130,7 +130,7 @@ class Converter:
         origins = dict.fromkeys(n.origin for n in self.graph.nodes.values() if n.origin.operator not in ("", "input"))
         operators = tuple(OperatorReport(o.operator, o.module, o.line, o.code) for o in origins)
         return Report(
-            settings.steps, network.steps, settings.code, settings.input_code,
+            settings.steps, network.window, settings.code, settings.input_code,
             len(self.samples), self.graph.macs(), operators, layers,
         )  # fmt: skip
 
@@ -138,7 +138,7 @@ class Converter:
 def _layer_report(layer: InputLayer | PoolLayer | QLayer, network: Network, fit: LayerFit | None) -> LayerReport:
     name = layer.name
     population = network.populations[name]
-    word = network.word_of(name)
+    word = network.sender_of(name)
     threshold = None
     if isinstance(layer, QLayer) and layer.kind != "readout":
         threshold = (int(layer.threshold.min()), int(layer.threshold.max()))

@@ -40,7 +40,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 
 def names(net: "Network") -> None:
     """Names are plain, exist where they are used, and the number of steps is sensible."""
-    integer("steps", net.steps, 1, MAX_STEPS)
+    integer("window", net.window, 1, MAX_STEPS)
     for name in net.populations:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise NetworkError(
@@ -106,7 +106,7 @@ def words(net: "Network") -> "dict[str, FewSpikes | Input | None]":
 def codes(net: "Network") -> None:
     """Each target can make something of the code of its sources."""
     for p in net.projections:
-        target, word = net.populations[p.target].neuron, net.word_of(p.source)
+        target, word = net.populations[p.target].neuron, net.sender_of(p.source)
         if isinstance(target, MaxPool) and (word is None or word.code in ("current", "spikes")):
             raise NetworkError(
                 f"{p}: max_pool needs a source that sends words (few_spikes, or a coded input), '{p.source}' does not"
@@ -146,7 +146,7 @@ def _slice_shape(p: "Projection", shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _plain(net: "Network", source: str) -> bool:
     """Return whether every spike of `source` is worth 1, so that IF and LIF neurons can take it."""
-    word = net.word_of(source)
+    word = net.sender_of(source)
     return word is None or word.code in ("graded", "current", "spikes") or (word.bits == 1 and not word.signed)
 
 
@@ -195,22 +195,22 @@ def _closure(net: "Network", start: Iterable[str], follow: Callable[[str], list[
 def timing(net: "Network") -> None:
     """Words fit the window, and what belongs to a frame can meet."""
     for name in net.populations:
-        word = net.word_of(name)
+        word = net.sender_of(name)
         need = word_steps(word.code, word.bits) if word is not None else 1
-        if word is not None and need > net.steps:
+        if word is not None and need > net.window:
             raise net.error(
-                name, f"{word.bits} bits in code '{word.code}' take {need} steps, the window has {net.steps}"
+                name, f"{word.bits} bits in code '{word.code}' take {need} steps, the window has {net.window}"
             )
     for p, lag in zip(net.projections, net.lag, strict=True):
         whole = not _plain(net, p.source) or isinstance(net.populations[p.target].neuron, MaxPool)
-        if whole and p.delay % net.steps:
+        if whole and p.delay % net.window:
             raise NetworkError(
-                f"{p}: '{p.source}' sends words, so delay must be a multiple of the window ({net.steps} steps), "
+                f"{p}: '{p.source}' sends words, so delay must be a multiple of the window ({net.window} steps), "
                 f"got {p.delay}"
             )
         if lag < (1 if p.delay else 0):
             need = p.delay - lag + 1
-            need += -need % net.steps if whole else 0
+            need += -need % net.window if whole else 0
             raise NetworkError(
                 f"{p}: delay {p.delay} is too short, the source answers later than that: it must be >= {need}"
             )
@@ -260,7 +260,7 @@ def _worst_current(net: "Network", p: "Projection", channels: int) -> npt.NDArra
     reach = largest_sum(p.connection, net.populations[p.source].shape)
     if isinstance(p.connection, (Dense, Sparse)):
         reach = reach.reshape(channels, -1).max(axis=1)
-    word = net.word_of(p.source)
+    word = net.sender_of(p.source)
     several = word is None or word.code in ("current", "spikes")  # events of significance 1 in every step
     step_by_step = isinstance(net.populations[p.target].neuron, (IF, LIF))
-    return reach * net.largest_event(p.source) * (net.steps if several and not step_by_step else 1)
+    return reach * net.largest_event(p.source) * (net.window if several and not step_by_step else 1)

@@ -54,7 +54,7 @@ def save(net: Network, path: Path_, force: bool = False) -> Path:
 
 def _write(net: Network, file: h5py.File) -> None:
     outputs = json.dumps(net.outputs)
-    _write_attributes(file, {"format": FORMAT, "contract": CONTRACT, "steps": int(net.steps), "outputs": outputs})
+    _write_attributes(file, {"format": FORMAT, "contract": CONTRACT, "steps": int(net.window), "outputs": outputs})
     _write_attributes(file.create_group("meta"), net.meta)
     file.create_group("populations", track_order=True)
     for name, population in net.populations.items():

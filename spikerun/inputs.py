@@ -42,7 +42,7 @@ def checked(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> n
     Where the input's code is `spikes`, events: (W, *shape), (B, W, *shape). Raises DataError if they are not.
     """
     population, neuron = net.populations[name], _neuron(net, name)
-    shape = (net.steps, *population.shape) if neuron.code == "spikes" else population.shape
+    shape = (net.window, *population.shape) if neuron.code == "spikes" else population.shape
     return _fitting(name, values, shape, batch, *word_range(neuron.bits, neuron.signed))
 
 
@@ -74,5 +74,5 @@ def events(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> np
     neuron, values = _neuron(net, name), checked(net, name, values, batch)
     if neuron.code == "spikes":
         return values.astype(np.int64)
-    encoded = encode(values, neuron.code, neuron.bits, neuron.signed, net.steps)
+    encoded = encode(values, neuron.code, neuron.bits, neuron.signed, net.window)
     return np.moveaxis(encoded, 0, 1) if batch else encoded

@@ -72,7 +72,7 @@ class Network:
     """A spiking network, and the window in which its populations take turns.
 
     populations: by name, in any order; projections: several into one population add up; outputs: names of the
-    populations that a run reports (Readout or spiking); steps: W, the length of a window in time steps; meta: strings
+    populations that a run reports (Readout or spiking); window: W, its length in time steps; meta: strings
     and numbers that travel with the network and mean nothing to it.
 
     A frame enters in window 0. A few-spikes population computes in the window in which its sources send, and sends in
@@ -86,7 +86,7 @@ class Network:
     populations: Mapping[str, Population]
     projections: Sequence[Projection]
     outputs: Sequence[str]
-    steps: int
+    window: int
     meta: Mapping[str, str | int | float] = field(default_factory=dict)
 
     order: tuple[str, ...] = field(init=False, repr=False)
@@ -133,20 +133,20 @@ class Network:
         """Return the projections out of a population."""
         return self._out_of[name]
 
-    def word_of(self, name: str) -> FewSpikes | Input | None:
+    def sender_of(self, name: str) -> FewSpikes | Input | None:
         """Return the neuron that defines the code in which a population sends; None: plain spikes of significance 1."""
         return self._words[name]
 
     def significance(self, name: str) -> npt.NDArray[np.int64]:
-        """Return g, int64 (steps,): what a spike of the population is worth at each step of its window."""
-        word = self.word_of(name)
+        """Return g, int64 (window,): what a spike of the population is worth at each step of its window."""
+        word = self.sender_of(name)
         if word is None:
-            return np.ones(self.steps, dtype=np.int64)
-        return significance(word.code, word.bits, word.signed, self.steps)
+            return np.ones(self.window, dtype=np.int64)
+        return significance(word.code, word.bits, word.signed, self.window)
 
     def largest_event(self, name: str) -> int:
         """Return the largest magnitude of what one neuron of the population sends: a word in a window, or one spike."""
-        word = self.word_of(name)
+        word = self.sender_of(name)
         if word is None:
             return 1
         low, high = word_range(word.bits, word.signed)
@@ -170,7 +170,7 @@ class Network:
         return latency
 
     def _lag(self, projection: Projection) -> int:
-        return projection.delay + (self.turn(projection.target) - self.latency[projection.source]) * self.steps
+        return projection.delay + (self.turn(projection.target) - self.latency[projection.source]) * self.window
 
     def error(self, name: str, message: str) -> NetworkError:
         """Return the error for something wrong with the population `name`."""

@@ -174,7 +174,7 @@ def plan_blocked(net: Network, kernel: Kernel) -> Plan:
         if isinstance(neuron, FewSpikes):
             threshold = plan.vector(population, neuron.threshold)
             program.fire(v, plan.words[name], threshold, neuron.bits, neuron.signed, neuron.kept_bits)
-        word = net.word_of(name)
+        word = net.sender_of(name)
         if word is not None:
             plan.count(name, "popcount" if word.code == "bits" else "nonzero", word.bits)
     return plan
@@ -202,7 +202,7 @@ def plan_stepped(net: Network, kernel: Kernel, endless: bool) -> Plan:
     endless: for a stream. Otherwise for one frame from rest: spikes count in the window in which they belong to it, and
     registers `NAME:result` hold what the outputs make of it.
     """
-    plan = Plan(net, steps=(max(net.latency.values()) + 1) * net.steps, slots=_spiking(net))
+    plan = Plan(net, steps=(max(net.latency.values()) + 1) * net.window, slots=_spiking(net))
     _stepped_registers(plan, endless)
     plan.build()
     for k, p in enumerate(net.projections):
@@ -210,8 +210,8 @@ def plan_stepped(net: Network, kernel: Kernel, endless: bool) -> Plan:
             _delay(plan, k, p)
     for name in net.order:
         _STEPPED[type(net.populations[name].neuron)](plan, name, kernel)
-        own = net.latency[name] * net.steps
-        window = {} if endless else {"begin": own, "end": own + net.steps}
+        own = net.latency[name] * net.window
+        window = {} if endless else {"begin": own, "end": own + net.window}
         if name in plan.slots:
             plan.count(name, "nonzero", 1, **window)
         if name in net.outputs and not endless:
@@ -288,7 +288,7 @@ def _weighed(plan: Plan, name: str, x: int, g: npt.NDArray[np.int64], **when: in
     if (g == 1).all():
         return x
     y = plan.words[f"{name}:weighed"]
-    plan.program.weigh(x, y, g.astype(np.int32), period=plan.net.steps, **when)
+    plan.program.weigh(x, y, g.astype(np.int32), period=plan.net.window, **when)
     return y
 
 
@@ -310,7 +310,7 @@ def _step_input(plan: Plan, name: str, kernel: Kernel) -> None:
 def _step_words(plan: Plan, name: str, kernel: Kernel) -> None:
     """A few-spikes population or a readout: a window ends and the next begins, send one step, integrate one."""
     net, program = plan.net, plan.program
-    population, neuron, w = net.populations[name], net.populations[name].neuron, net.steps
+    population, neuron, w = net.populations[name], net.populations[name].neuron, net.window
     begin, sends = net.turn(name) * w, net.latency[name] * w
     v = plan.accs[f"{name}:v"]
     if isinstance(neuron, FewSpikes):
@@ -332,7 +332,7 @@ def _step_words(plan: Plan, name: str, kernel: Kernel) -> None:
 
 
 def _step_if(plan: Plan, name: str, kernel: Kernel) -> None:
-    population, begin = plan.net.populations[name], plan.net.turn(name) * plan.net.steps
+    population, begin = plan.net.populations[name], plan.net.turn(name) * plan.net.window
     neuron = population.neuron
     assert isinstance(neuron, IF)
     v, i = plan.accs[f"{name}:v"], plan.accs[f"{name}:i"]
@@ -344,7 +344,7 @@ def _step_if(plan: Plan, name: str, kernel: Kernel) -> None:
 
 
 def _step_lif(plan: Plan, name: str, kernel: Kernel) -> None:
-    population, begin = plan.net.populations[name], plan.net.turn(name) * plan.net.steps
+    population, begin = plan.net.populations[name], plan.net.turn(name) * plan.net.window
     neuron = population.neuron
     assert isinstance(neuron, LIF)
     i, u, v, wait = (plan.accs[f"{name}:{key}"] for key in ("i", "u", "v", "wait"))
@@ -367,7 +367,7 @@ def _step_pool(plan: Plan, name: str, kernel: Kernel) -> None:
     sign = int(np.argmin(g)) if (g < 0).any() else -1
     plan.program.max_pool_step(
         x, plan.words[f"{name}:alive"], plan.words[name], *_window(net, p), restart_at=0, sign_at=sign,
-        period=net.steps, begin=net.turn(name) * net.steps,
+        period=net.window, begin=net.turn(name) * net.window,
     )  # fmt: skip
 
 

@@ -154,20 +154,20 @@ def blocked(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn
                 membrane = membrane + _placed(net, p, _word(net, p.source, turns[p.source].events))
             if isinstance(neuron, FewSpikes):
                 q = fire(population, neuron, membrane)
-                events = encode(q, neuron.code, neuron.bits, neuron.signed, net.steps)
+                events = encode(q, neuron.code, neuron.bits, neuron.signed, net.window)
             else:
-                events = np.zeros((net.steps, *population.shape), dtype=np.int64)
+                events = np.zeros((net.window, *population.shape), dtype=np.int64)
         elif isinstance(neuron, MaxPool):
             (p,) = net.into(name)
             assert isinstance(p.connection, Window)
-            word = net.word_of(name)
+            word = net.sender_of(name)
             assert word is not None
             taps = pool_taps(_word(net, p.source, turns[p.source].events), population, p.connection, -(2**31))
-            events = encode(taps.max(axis=0), word.code, word.bits, word.signed, net.steps)
+            events = encode(taps.max(axis=0), word.code, word.bits, word.signed, net.window)
         else:
-            events = np.zeros((net.steps, *population.shape), dtype=np.int64)
+            events = np.zeros((net.window, *population.shape), dtype=np.int64)
             membrane = np.zeros_like(events)
-            for t in range(net.steps):
+            for t in range(net.window):
                 i = sum(
                     (_placed(net, p, turns[p.source].events[t]) for p in net.into(name)),
                     np.zeros(population.shape, np.int64),
@@ -254,8 +254,8 @@ class Stepper:
 
     def _population(self, name: str, population: Population, sent: Mapping[str, IntArray]) -> IntArray:
         """Update one population; before its turn comes, nothing has reached it and it rests in its initial state."""
-        neuron, state, r = population.neuron, self.state[name], self.t % self.net.steps
-        begin = self.net.turn(name) * self.net.steps
+        neuron, state, r = population.neuron, self.state[name], self.t % self.net.window
+        begin = self.net.turn(name) * self.net.window
         silent = np.zeros(population.shape, dtype=np.int64)
         if self.t < begin:
             return silent
@@ -276,9 +276,9 @@ class Stepper:
     def _pool(self, name: str, population: Population, sent: Mapping[str, IntArray]) -> IntArray:
         (p,) = self.net.into(name)
         assert isinstance(p.connection, Window)
-        g = int(self.net.significance(name)[self.t % self.net.steps])
+        g = int(self.net.significance(name)[self.t % self.net.window])
         x = self._events(self.net.projections.index(p), sent)
-        return compare(population, p.connection, self.state[name], x, g, self.t % self.net.steps == 0)
+        return compare(population, p.connection, self.state[name], x, g, self.t % self.net.window == 0)
 
     def _events(self, k: int, sent: Mapping[str, IntArray]) -> IntArray:
         """Return the events that reach the k-th projection in this step."""
@@ -289,7 +289,7 @@ class Stepper:
         currents = []
         for k, p in enumerate(self.net.projections):
             if p.target == name:
-                g = self.net.significance(p.source)[(self.t - self.net.lag[k]) % self.net.steps]
+                g = self.net.significance(p.source)[(self.t - self.net.lag[k]) % self.net.window]
                 currents.append((int(g), _placed(self.net, p, self._events(k, sent))))
         return currents
 
@@ -297,7 +297,7 @@ class Stepper:
 def stepped(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn]:
     """Run one frame step by step from rest; return the same as `blocked`, for networks with delays too."""
     given = {name: events_of(net, name, np.asarray(inputs[name]), batch=False) for name in net.inputs}
-    stepper, w = Stepper(net), net.steps
+    stepper, w = Stepper(net), net.window
     sent: dict[str, list[IntArray]] = {name: [] for name in net.populations}
     membranes: dict[str, list[IntArray]] = {name: [] for name in net.populations}
     for t in range((max(net.latency.values()) + 1) * w):

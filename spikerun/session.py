@@ -163,7 +163,7 @@ class Session:
                 inputs.append((register, to_kernel(values.astype(np.int16), population.shape)))
                 continue
             rows = np.zeros((len(values), plan.steps, population.size), np.int16)
-            rows[:, : self.net.steps] = to_kernel(events(self.net, name, values, batch=True), population.shape)
+            rows[:, : self.net.window] = to_kernel(events(self.net, name, values, batch=True), population.shape)
             step_inputs.append((register, rows))
         return plan.program.run_batch(
             inputs,

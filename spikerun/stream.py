@@ -64,7 +64,7 @@ class Stream:
     def activity(self) -> Activity:
         """Return the spikes and synaptic operations since the stream was opened; a sample is a window begun."""
         totals = dict(zip(self._plan.slots, self._work.counters.tolist(), strict=True))
-        return Activity.of(self._net, -(-self.t // self._net.steps), totals, self._macs)
+        return Activity.of(self._net, -(-self.t // self._net.window), totals, self._macs)
 
     @property
     def t(self) -> int:
@@ -119,11 +119,11 @@ class Stream:
 
         A network of few-spikes populations answers some windows later (`Network.latency`).
         """
-        if self.t % self._net.steps:
-            raise UsageError(f"a frame begins with a window of {self._net.steps} steps, {self.t} steps are done")
+        if self.t % self._net.window:
+            raise UsageError(f"a frame begins with a window of {self._net.window} steps, {self.t} steps are done")
         frames = by_name(self._net, frame)
         given = {name: events_of(self._net, name, values, batch=False) for name, values in frames.items()}
-        return [item for t in range(self._net.steps) for item in self.step({n: rows[t] for n, rows in given.items()})]
+        return [item for t in range(self._net.window) for item in self.step({n: rows[t] for n, rows in given.items()})]
 
     def step(self, events: Mapping[str, npt.ArrayLike] | None = None) -> list[Spike | Reading]:
         """Run one step with the events of each input population (its shape; absent: silent); return what was sent.
@@ -268,7 +268,7 @@ class Stream:
         for name in self._net.outputs:
             population = self._net.populations[name]
             if isinstance(population.neuron, Readout):
-                if t % self._net.steps == self._net.steps - 1 and t >= self._net.turn(name) * self._net.steps:
+                if t % self._net.window == self._net.window - 1 and t >= self._net.turn(name) * self._net.window:
                     sent.append(Reading(t, name, population.real(self.membrane(name))))
             else:
                 events = self.spikes(name).ravel()

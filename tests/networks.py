@@ -226,7 +226,7 @@ def random_inputs(net: Network, seed: int, batch: int, density: float) -> dict[s
         population = net.populations[name]
         neuron = population.neuron
         assert isinstance(neuron, Input)
-        shape = (batch, *((net.steps,) if neuron.code == "spikes" else ()), *population.shape)
+        shape = (batch, *((net.window,) if neuron.code == "spikes" else ()), *population.shape)
         low, high = word_range(neuron.bits, neuron.signed)
         samples[name] = np.where(rng.random(shape) < density, rng.integers(low, high + 1, shape), 0)
     return samples

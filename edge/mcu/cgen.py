@@ -97,10 +97,10 @@ def source(model: Model) -> str:
 
 def _describe(net: Network, name: str) -> str:
     population = net.populations[name]
-    word = net.word_of(name)
+    word = net.sender_of(name)
     bits = f", {'signed ' if word.signed else ''}{word.bits} bits" if word else ""
     given = isinstance(population.neuron, Input) and population.neuron.code == "spikes"
-    steps = f", {net.steps} steps" if given else ""
+    steps = f", {net.window} steps" if given else ""
     return f"'{name}' {population.neuron.kind} {population.shape}{bits}{steps}"
 
 
@@ -126,7 +126,7 @@ def _trace(model: Model) -> str:
     lines += model.setup
     body, after = _body(model)
     if layout.stepped:
-        loop = f"for (int32_t t = 0; t < {layout.net.steps}; t++) {{"
+        loop = f"for (int32_t t = 0; t < {layout.net.window}; t++) {{"
         body = ["", loop, *(f"    {line}" if line else "" for line in body), "}"]
     text = "\n".join(f"    {line}" if line else "" for line in [*lines, *body, *after, "return SPIKERUN_OK;"])
     return (

@@ -54,7 +54,7 @@ def random_frames(net: Network, count: int, seed: int = 0) -> dict[str, npt.NDAr
         neuron = net.populations[name].neuron
         assert isinstance(neuron, Input)
         low, high = word_range(neuron.bits, neuron.signed)
-        steps = (net.steps,) if neuron.code == "spikes" else ()
+        steps = (net.window,) if neuron.code == "spikes" else ()
         values = rng.integers(low, high + 1, (count, *steps, *net.populations[name].shape))
         keep = rng.random(values.shape) < np.where(np.arange(count) % 2, 0.2, 1.0).reshape(-1, *[1] * (values.ndim - 1))
         frames[name] = np.where(keep, values, 0)

@@ -142,7 +142,7 @@ def plan(net: Network) -> Layout:
     views = {name: _view(net, name) for name in integrating}
     depths = _depths(net) if stepped else dict.fromkeys(order, 1)
     frames = {
-        name: net.populations[name].size * _frame_steps(net.populations[name].neuron, net.steps) for name in net.inputs
+        name: net.populations[name].size * _frame_steps(net.populations[name].neuron, net.window) for name in net.inputs
     }
     return Layout(
         net,

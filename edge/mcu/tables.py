@@ -37,7 +37,7 @@ class Table:
 
 def sign(net: Network, name: str) -> int:
     """Return the sign bit of the words of a population, 0 if they are unsigned."""
-    word = net.word_of(name)
+    word = net.sender_of(name)
     return 0x80 if word is not None and word.signed else 0
 
 

@@ -20,7 +20,7 @@ def inspect(network: NetworkArgument, json: JsonOption = False, quiet: QuietOpti
     net = load(network)
     found = {
         "network": str(network),
-        "steps": net.steps,
+        "window": net.window,
         "latency_windows": max(net.latency[name] for name in net.outputs),
         "neurons": sum(p.size for p in net.populations.values()),
         "weights": sum(_weights(p) for p in net.projections),
@@ -39,7 +39,7 @@ def inspect(network: NetworkArgument, json: JsonOption = False, quiet: QuietOpti
 
 def _population(net: Network, name: str, p: Population) -> dict[str, Any]:
     neuron = p.neuron
-    word = net.word_of(name)
+    word = net.sender_of(name)
     described: dict[str, Any] = {
         "name": name,
         "kind": neuron.kind,
@@ -90,7 +90,7 @@ def _targets(net: Network) -> dict[str, str]:
 
 def _text(found: dict[str, Any]) -> str:
     head = [
-        ("window", f"{found['steps']} steps, answer after {found['latency_windows']} windows more"),
+        ("window", f"{found['window']} steps, answer after {found['latency_windows']} windows more"),
         ("neurons", f"{found['neurons']:,}"),
         ("weights", f"{found['weights']:,} bytes"),
         ("MACs of the ANN", f"{found['macs']:,}"),

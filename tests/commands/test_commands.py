@@ -36,7 +36,7 @@ def network(tmp_path: Path) -> Path:
             Projection("sums", "digit", Dense(weights(16, 10))),
         ],
         ["digit"],
-        steps=8,
+        window=8,
     )
     return save(net, tmp_path / "net.snn")
 

@@ -25,7 +25,7 @@ def sample(x: dict[str, Any], k: int) -> dict[str, Any]:
 def events_of_steps(net: Network, x: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what each input sends at each step of a window, for one sample."""
     events = {name: events_of(net, name, values, batch=False) for name, values in x.items()}
-    return [{name: rows[t] for name, rows in events.items()} for t in range(net.steps)]
+    return [{name: rows[t] for name, rows in events.items()} for t in range(net.window)]
 
 
 def same_turns(a: dict[str, Turn], b: dict[str, Turn]) -> None:
@@ -69,7 +69,7 @@ def test_every_step_of_a_stream_equals_the_reference(seed: int, kind: str, densi
     x = random_inputs(net, seed, 2, density)
     frames = [*events_of_steps(net, sample(x, 0)), *events_of_steps(net, sample(x, 1))]
     stream, stepper = Session(net, kernels=kernels, threads=1).stream(), Stepper(net)
-    for t in range((max(net.latency.values()) + 2) * net.steps + 3):
+    for t in range((max(net.latency.values()) + 2) * net.window + 3):
         events = frames[t] if t < len(frames) else {}
         sent = stepper.step(events)
         stream.step(events)
@@ -125,7 +125,7 @@ def test_a_restored_snapshot_continues_with_the_same_bits(seed: int, kind: str, 
     for t in range(30):
         if t == split:
             second.restore(first.snapshot())
-        events = window[t % net.steps]
+        events = window[t % net.window]
         sent = whole.step(events)
         resumed = (first if t < split else second).step(events)
         assert repr(sent) == repr(resumed)

@@ -335,7 +335,7 @@ def test_every_code_gives_the_same_integers(code: str, input_code: str, steps: i
     layers = [conv(2, 3), nn.BatchNorm2d(3), nn.MaxPool2d(2), nn.ReLU(), nn.AvgPool2d(3), *head(3)]
     conversion = check(nn.Sequential(*layers), 2, 6, 6, steps=steps, code=code, input_code=input_code, near=None)
     assert (
-        conversion.network.steps == {"bits": 8, "graded": max(1, steps if code == "bits" else 1)}[input_code]
+        conversion.network.window == {"bits": 8, "graded": max(1, steps if code == "bits" else 1)}[input_code]
         or code == "ttfs"
     )
 

@@ -94,7 +94,7 @@ def library(tiny: Network, tmp_path: Path, needs: Needs) -> ctypes.CDLL:
     """Return the C of a network with inputs of 2 bits."""
     needs("gcc")
     populations = {**tiny.populations, "in": Population((2,), Input(bits=2))}
-    return shared_library(Network(populations, tiny.projections, tiny.outputs, tiny.steps), tmp_path)
+    return shared_library(Network(populations, tiny.projections, tiny.outputs, tiny.window), tmp_path)
 
 
 def test_a_frame_with_a_value_out_of_range_is_refused(library: ctypes.CDLL) -> None:

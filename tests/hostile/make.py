@@ -244,7 +244,7 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "zero_axis": ("/populations/in", attribute("populations/in", "shape", np.array([0, 8, 8]))),
     "negative_axis": ("/populations/in", attribute("populations/in", "shape", np.array([1, -8, -8]))),
     # networks that cannot be
-    "negative_steps": ("/: steps must be", attribute("/", "steps", -3)),
+    "negative_steps": ("/: window must be", attribute("/", "steps", -3)),
     "window_too_short": ("population 'in'", attribute("/", "steps", 2)),
     "negative_delay": ("projection in -> hidden", attribute("projections/000000", "delay", -1)),
     "dangling_source": (

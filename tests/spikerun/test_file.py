@@ -38,7 +38,7 @@ def same_fields(a: Any, b: Any) -> None:
 
 def same_networks(a: Network, b: Network) -> None:
     assert list(a.populations) == list(b.populations)
-    assert (a.outputs, a.steps, a.meta) == (b.outputs, b.steps, b.meta)
+    assert (a.outputs, a.window, a.meta) == (b.outputs, b.window, b.meta)
     assert (a.order, a.latency, a.lag, a.bounds) == (b.order, b.latency, b.lag, b.bounds)
     for name, population in a.populations.items():
         assert population.shape == b.populations[name].shape

@@ -43,7 +43,7 @@ def test_compiled_lif_is_bit_exact_with_lava(case: int) -> None:
     low = (current + 128) % 256 - 128
     byte = Population(neurons.shape, Input(8, "current", signed=True))
     projections = [Projection("high", "lif", Diagonal(np.int32(256))), Projection("low", "lif", Diagonal(np.int32(1)))]
-    net = Network({"high": byte, "low": byte, "lif": neurons}, projections, ["lif"], steps=1)
+    net = Network({"high": byte, "low": byte, "lif": neurons}, projections, ["lif"], window=1)
     stream = Session(net, kernels="dense", threads=1).stream()
     for t in range(len(current)):
         stream.step({"high": (current[t] - low[t]) // 256, "low": low[t]})

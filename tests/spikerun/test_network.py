@@ -45,8 +45,8 @@ def test_a_chain_is_a_network() -> None:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "steps_zero": (lambda: chain(Readout(), steps=0), r"steps must be an integer in 1\.\.32767, got 0"),
-    "steps_real": (lambda: chain(Readout(), steps=2.5), "steps must be an integer"),  # type: ignore[arg-type]
+    "steps_zero": (lambda: chain(Readout(), steps=0), r"window must be an integer in 1\.\.32767, got 0"),
+    "steps_real": (lambda: chain(Readout(), steps=2.5), "window must be an integer"),  # type: ignore[arg-type]
     "bad_name": (
         lambda: Network({"2nd": Population((1,), Input())}, [], ["2nd"], 8),
         "population name '2nd' must be 1..100 letters",
@@ -213,7 +213,7 @@ def test_pools_and_readouts_answer_in_the_same_step() -> None:
     net = Network(populations, projections, ["out"], 8)
     assert net.latency == {"in": 0, "pool": 0, "fs": 1, "out": 1}
     assert [net.turn(name) for name in populations] == [0, 0, 0, 1]
-    word = net.word_of("pool")
+    word = net.sender_of("pool")
     assert word is not None and word.bits == 8
 
 

@@ -230,7 +230,7 @@ def test_a_snapshot_goes_through_a_file_to_another_session(
     net, path = random_network(seed, kind), tmp_path_factory.getbasetemp() / "snapshot.npz"
     samples = random_inputs(net, seed, 1, 0.5)
     window = {name: events_of(net, name, values[0], batch=False) for name, values in samples.items()}
-    events = [{name: rows[t % net.steps] for name, rows in window.items()} for t in range(12)]
+    events = [{name: rows[t % net.window] for name, rows in window.items()} for t in range(12)]
     whole = open_stream(net)
     expected = [repr(whole.step(e)) for e in events]
     first = open_stream(net)

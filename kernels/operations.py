@@ -1,0 +1,487 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The instruction set: operations on named registers, as data that every executor compiles, prints or transforms.
+
+A program is executed in passes; pass t executes, in order, each operation whose `When` includes t. Registers are images
+(C, H, W) or vectors (N,) of integers: `uint8` and `int8` hold words, spikes and payloads, `int32` currents, membranes and
+other state. An executor chooses its own layout and may hold words wider. Nothing here knows a network: labels that a
+program carries beside its registers (of inputs, outputs, counters) mean nothing to an executor.
+
+Below, arrays of `Values` are int32 of shape (), (C,) or the register's: one number for all neurons, for a channel, or for
+each neuron. `g` is `significance[t % period]`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "FOREVER",
+    "OPERATIONS",
+    "Accumulate",
+    "Apply",
+    "Clear",
+    "Copy",
+    "Count",
+    "Delay",
+    "Encode",
+    "Fill",
+    "Fire",
+    "Geometry",
+    "IfStep",
+    "Latch",
+    "LifStep",
+    "Map",
+    "MaxPool",
+    "MaxPoolStep",
+    "Operand",
+    "Operation",
+    "Program",
+    "Register",
+    "Send",
+    "Weigh",
+    "When",
+]
+
+FOREVER = 2**62  # later than any pass
+
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+Dtype = Literal["uint8", "int8", "int32"]
+Values = Annotated[npt.NDArray[np.int32], "values"]
+Reads = Annotated[str, "read"]  # the name of a register
+Writes = Annotated[str, "write"]  # every element is overwritten, and none was looked at before
+Updates = Annotated[str, "update"]
+ROLES = ("read", "write", "update")
+
+
+@dataclass(frozen=True)
+class When:
+    """The passes t at which an operation executes: begin <= t < end with first <= t % period <= last."""
+
+    period: int = 1
+    begin: int = 0
+    end: int = FOREVER
+    first: int = 0
+    last: int = -1  # means period - 1
+
+    def __post_init__(self) -> None:
+        if self.last == -1:
+            object.__setattr__(self, "last", self.period - 1)
+        if not (
+            1 <= self.period and 0 <= self.begin <= self.end <= FOREVER and 0 <= self.first <= self.last < self.period
+        ):
+            raise ValueError(f"no such time: {self!r}")
+
+    def includes(self, t: int) -> bool:
+        """Return whether pass t is one of them."""
+        return self.begin <= t < self.end and self.first <= t % self.period <= self.last
+
+    @property
+    def always(self) -> bool:
+        """Return whether every pass is one of them."""
+        return self.begin == 0 and self.end == FOREVER and self.last - self.first == self.period - 1
+
+    def __str__(self) -> str:
+        span = [] if not self.begin else [f"from {self.begin}"]
+        span += [] if self.end == FOREVER else [f"before {self.end}"]
+        if self.last - self.first < self.period - 1:
+            span.append(f"at {self.first}..{self.last} of {self.period}")
+        return ", ".join(span) or "always"
+
+
+ALWAYS = When()
+
+
+@dataclass(frozen=True, eq=False)
+class Register:
+    """Memory of a program. holds: what, in words; initial: int32 (), (C,) or `shape`, the content before pass 0."""
+
+    name: str
+    dtype: Dtype
+    shape: Shape
+    holds: str
+    initial: npt.NDArray[np.int32] | None = None  # None is zero
+
+    @property
+    def size(self) -> int:
+        """Return the number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Register) and _same(self, other)
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A linear map C: `kind` names it, `parameters` are its arrays and numbers, as the connection of that kind has them.
+
+    It takes a register of shape `source` to channels `channels[0]:channels[1]` of a register of shape `target`.
+    """
+
+    kind: str
+    source: Shape
+    target: Shape
+    channels: Pair
+    parameters: tuple[tuple[str, Any], ...]
+
+    def __getitem__(self, name: str) -> Any:
+        return dict(self.parameters)[name]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Map) and _same(self, other)
+
+    def __str__(self) -> str:
+        part = "" if self.channels == (0, self.target[0]) else f" channels {self.channels[0]}:{self.channels[1]}"
+        return f"{self.kind} {_shape(self.source)} -> {_shape(self.target)}{part}"
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sliding windows over an image: shapes are (C, H, W), pairs (vertical, horizontal)."""
+
+    source: Shape
+    target: Shape
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A register that an operation uses: the field that names it, its name, and how it is used."""
+
+    field: str
+    register: str
+    role: Literal["read", "write", "update"]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """Base of all operations."""
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @property
+    def time(self) -> When:
+        """Return when the operation executes."""
+        when: When = getattr(self, "when")  # noqa: B009  # each subclass has it as its last field
+        return when
+
+    def operands(self) -> Iterator[Operand]:
+        """Yield the registers that the operation uses, in the order of its fields."""
+        for field in fields(self):
+            role = _mark(field.type)
+            if role in ROLES:
+                yield Operand(field.name, getattr(self, field.name), role)
+
+    def values(self) -> Iterator[tuple[str, npt.NDArray[np.int32]]]:
+        """Yield the parameters that have a value for each neuron or channel, by field."""
+        for field in fields(self):
+            if _mark(field.type) == "values":
+                yield field.name, getattr(self, field.name)
+
+    def numbers(self) -> Iterator[tuple[str, Any]]:
+        """Yield all other parameters, by field; `when` is none."""
+        for field in fields(self):
+            if _mark(field.type) is None and field.name != "when":
+                yield field.name, getattr(self, field.name)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and _same(self, other)
+
+    def __str__(self) -> str:
+        said = [f"{o.field}={o.register}" for o in self.operands()]
+        said += [f"{name}={_text(value)}" for name, value in (*self.values(), *self.numbers())]
+        time = "" if self.time.always else f"  [{self.time}]"
+        return f"{self.name}({', '.join(said)}){time}"
+
+
+@dataclass(frozen=True, eq=False)
+class Fill(Operation):
+    """acc = value."""
+
+    acc: Writes
+    value: Values
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Clear(Operation):
+    """x = 0."""
+
+    x: Writes
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Copy(Operation):
+    """y = x; both have the same shape, and are words or int32."""
+
+    x: Reads
+    y: Writes
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Encode(Operation):
+    """s = the events that the integers q send at this step; `spikerun.codes` defines the codes.
+
+    bits: s = (q & |g|) != 0; ttfs: s = q == g and g > 0; graded, current: s = g q.
+    """
+
+    q: Reads
+    s: Writes
+    code: str
+    significance: tuple[int, ...]
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Apply(Operation):
+    """acc += C(x), modulo 2^32."""
+
+    x: Reads
+    acc: Updates
+    map: Map
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Fire(Operation):
+    """word = clip(floor(v / threshold), lo, hi), then only its `max_spikes` most significant set bits.
+
+    lo..hi is 0..2^bits - 1; signed: -2^(bits-1)..2^(bits-1) - 1, two's complement.
+    """
+
+    v: Reads
+    word: Writes
+    threshold: Values
+    bits: int
+    signed: bool
+    max_spikes: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Latch(Operation):
+    """u = v, left = limit: what was integrated is now to be sent, in at most `limit` spikes."""
+
+    v: Reads
+    u: Writes
+    left: Writes
+    limit: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Send(Operation):
+    """One step of restoring division.
+
+    g > 0: s = (u >= threshold g) and (left > 0), u -= threshold g s, left -= s. g < 0 (the sign): s = (u < 0) and
+    (left > 0), u += threshold |g| s, left -= s. g = 0: s = 0.
+    """
+
+    u: Updates
+    left: Updates
+    s: Writes
+    threshold: Values
+    significance: tuple[int, ...]
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Weigh(Operation):
+    """y = g x."""
+
+    x: Reads
+    y: Writes
+    significance: tuple[int, ...]
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Accumulate(Operation):
+    """total += g x; total is int32."""
+
+    x: Reads
+    total: Updates
+    significance: tuple[int, ...]
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Delay(Operation):
+    """y = x of `steps` passes ago, zeros at first; `ring` has `steps` times the elements of x.
+
+    Pass t exchanges place (t - begin) % steps of the ring. It executes at every pass from `begin` on.
+    """
+
+    x: Reads
+    ring: Updates
+    y: Writes
+    steps: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class IfStep(Operation):
+    """v = clip(v + i + bias, max(v_min, -(2^23 - 1)), 2^23 - 1); s = (v >= threshold); then the reset.
+
+    reset `subtract`: v -= threshold s; `zero`: v = 0 where s.
+    """
+
+    i: Reads
+    v: Updates
+    s: Writes
+    threshold: Values
+    bias: Values
+    v_min: Values
+    reset: str
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class LifStep(Operation):
+    """The leaky integrate-and-fire neuron of Loihi's fixed point; `spikerun.LIF` holds the equation.
+
+    wait: refractory steps left; pending: a spike whose threshold is subtracted at the next update. Before pass t with
+    t - begin = reset_offset (mod reset_interval) the whole state is cleared, if reset_interval is not 0.
+    """
+
+    i: Reads
+    u: Updates
+    v: Updates
+    wait: Updates
+    pending: Updates
+    s: Writes
+    threshold: Values
+    bias: Values
+    du: Values
+    dv: Values
+    reset: str
+    refractory: int
+    reset_interval: int
+    reset_offset: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool(Operation):
+    """y = the largest word of each window; what lies outside the image never wins."""
+
+    x: Reads
+    y: Writes
+    geometry: Geometry
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPoolStep(Operation):
+    """The same, spike by spike, most significant first.
+
+    alive: (kh * kw, *shape of y), the inputs that are still candidates, by the tap through which they are seen. At
+    t % period = restart_at all inputs inside the image are; y = the largest x of the candidates (at t % period = sign_at
+    the smallest; -1: never), all that differ from it are dropped.
+    """
+
+    x: Reads
+    alive: Updates
+    y: Writes
+    geometry: Geometry
+    restart_at: int
+    sign_at: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Count(Operation):
+    """counters[slot] += (spikes, sum of spikes * fan_out).
+
+    mode `popcount`: the set bits of the `bits` lowest are spikes; `nonzero`: a word that is not 0 is one.
+    """
+
+    word: Reads
+    fan_out: Values
+    mode: str
+    bits: int
+    slot: int
+    when: When = ALWAYS
+
+
+OPERATIONS: tuple[type[Operation], ...] = (
+    Fill, Clear, Copy, Encode, Apply, Fire, Latch, Send, Weigh, Accumulate, Delay, IfStep, LifStep, MaxPool, MaxPoolStep,
+    Count,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Registers, and the operations of one pass.
+
+    steps: passes of one run; inputs, outputs: (label, register) pairs, what is put in before a run (or a pass, where the
+    program has no end) and what is read after it; traces: (label, key, register), what an observer may read after the
+    last operation; counters: a label for each slot.
+    Raises ValueError where names are unknown or used twice.
+    """
+
+    registers: tuple[Register, ...]
+    operations: tuple[Operation, ...]
+    steps: int
+    inputs: tuple[tuple[str, str], ...]
+    outputs: tuple[tuple[str, str], ...]
+    traces: tuple[tuple[str, str, str], ...] = ()
+    counters: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = {register.name for register in self.registers}
+        if len(known) != len(self.registers):
+            raise ValueError("two registers of a program have the same name")
+        used = {o.register for operation in self.operations for o in operation.operands()}
+        used |= {name for _, name in (*self.inputs, *self.outputs)} | {name for _, _, name in self.traces}
+        if used - known:
+            raise ValueError(f"no register has the name '{min(used - known)}'")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Program) and _same(self, other)
+
+    def __str__(self) -> str:
+        lines = [f"{r.name}: {r.dtype} {_shape(r.shape)}, {r.holds}" for r in self.registers]
+        return "\n".join([*lines, "", *map(str, self.operations)])
+
+
+def _mark(annotation: Any) -> Any:
+    """Return what an annotated type is marked with, or None."""
+    marks = get_args(annotation)[1:] if hasattr(annotation, "__metadata__") else ()
+    return marks[0] if marks else None
+
+
+def _same(a: Any, b: Any) -> bool:
+    return all(_equal(getattr(a, field.name), getattr(b, field.name)) for field in fields(a))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    return bool(a == b)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return str(int(value)) if not value.ndim else f"{_shape(value.shape)} in {value.min()}..{value.max()}"
+    if isinstance(value, Geometry):
+        return f"{value.kernel[0]}x{value.kernel[1]} windows"
+    return str(value)
+
+
+def _shape(shape: Shape) -> str:
+    return "x".join(map(str, shape))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instruction set: operations on named registers, as data that every executor compiles, prints or transforms.
 
-A program is executed in passes; pass t executes, in order, each operation whose `When` includes t. Registers are images
-(C, H, W) or vectors (N,) of integers: `uint8` and `int8` hold words, spikes and payloads, `int32` currents, membranes and
-other state. An executor chooses its own layout and may hold words wider. Nothing here knows a network: labels that a
-program carries beside its registers (of inputs, outputs, counters) mean nothing to an executor.
+A program is executed in passes; pass t executes, in order, each operation whose `When` includes t. Registers are
+images (C, H, W) or vectors (N,) of integers: `uint8` and `int8` hold words, spikes and payloads, `int32` currents,
+membranes and other state. An executor chooses its own layout and may hold words wider. Nothing here knows a network:
+labels that a program carries beside its registers (of inputs, outputs, counters) mean nothing to an executor.
 
-Below, arrays of `Values` are int32 of shape (), (C,) or the register's: one number for all neurons, for a channel, or for
-each neuron. `g` is `significance[t % period]`.
+Below, arrays of `Values` are int32 of shape (), (C,) or the register's: one number for all neurons, for a channel, or
+for each neuron. `g` is `significance[t % period]`.
 """
 
 import re
@@ -72,7 +72,7 @@ class When:
         if self.last == -1:
             object.__setattr__(self, "last", self.period - 1)
         if not (
-            1 <= self.period and 0 <= self.begin <= self.end <= FOREVER and 0 <= self.first <= self.last < self.period
+            self.period >= 1 and 0 <= self.begin <= self.end <= FOREVER and 0 <= self.first <= self.last < self.period
         ):
             raise ValueError(f"no such time: {self!r}")
 
@@ -117,7 +117,7 @@ class Register:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """A linear map C: `kind` names it, `parameters` are its arrays and numbers, as the connection of that kind has them.
+    """A linear map C: `kind` names it, `parameters` are its arrays and numbers, as connections of that kind have them.
 
     It takes a register of shape `source` to channels `channels[0]:channels[1]` of a register of shape `target`.
     """
@@ -388,8 +388,8 @@ class MaxPoolStep(Operation):
     """The same, spike by spike, most significant first.
 
     alive: (kh * kw, *shape of y), the inputs that are still candidates, by the tap through which they are seen. At
-    t % period = restart_at all inputs inside the image are; y = the largest x of the candidates (at t % period = sign_at
-    the smallest; -1: never), all that differ from it are dropped.
+    t % period = restart_at all inputs inside the image are; y = the largest x of the candidates (at t % period =
+    sign_at the smallest; -1: never), all that differ from it are dropped.
     """
 
     x: Reads
@@ -417,8 +417,8 @@ class Count(Operation):
 
 
 OPERATIONS: tuple[type[Operation], ...] = (
-    Fill, Clear, Copy, Encode, Apply, Fire, Latch, Send, Weigh, Accumulate, Delay, IfStep, LifStep, MaxPool, MaxPoolStep,
-    Count,
+    Fill, Clear, Copy, Encode, Apply, Fire, Latch, Send, Weigh, Accumulate, Delay, IfStep, LifStep, MaxPool,
+    MaxPoolStep, Count,
 )  # fmt: skip
 
 
@@ -426,9 +426,9 @@ OPERATIONS: tuple[type[Operation], ...] = (
 class Program:
     """Registers, and the operations of one pass.
 
-    steps: passes of one run; inputs, outputs: (label, register) pairs, what is put in before a run (or a pass, where the
-    program has no end) and what is read after it; traces: (label, key, register), what an observer may read after the
-    last operation; counters: a label for each slot.
+    steps: passes of one run; inputs, outputs: (label, register) pairs, what is put in before a run (or a pass, where
+    the program has no end) and what is read after it; traces: (label, key, register), what an observer may read after
+    the last operation; counters: a label for each slot.
     Raises ValueError where names are unknown or used twice.
     """
 

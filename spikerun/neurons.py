@@ -7,7 +7,7 @@ of the population) or the population's full shape.
 """
 
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -43,9 +43,18 @@ def _check_word(code: str, signed: bool, bits: int) -> None:
 
 
 class Neuron:
-    """Base of all kinds. `kind` is the name in files and messages; fields are the parameters."""
+    """Base of all kinds. `kind` is the name in files and messages; fields are the parameters.
+
+    Traits, which everybody asks instead of the type: is_input: spikes come from outside, not from projections; fires: it
+    sends something; integrates: whether it adds up its currents over a whole `window`, updates at each `step`, or neither;
+    answers_after: the windows between the one in which it integrates a frame and the one in which it sends.
+    """
 
     kind: ClassVar[str]
+    is_input: ClassVar[bool] = False
+    fires: ClassVar[bool] = True
+    integrates: ClassVar[Literal["window", "step"] | None] = None
+    answers_after: ClassVar[int] = 0
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the parameters that are arrays, by name."""
@@ -63,6 +72,7 @@ class Input(Neuron):
     """
 
     kind: ClassVar[str] = "input"
+    is_input = True
     bits: int = 8
     code: str = "bits"
     signed: bool = False
@@ -90,6 +100,8 @@ class FewSpikes(Neuron):
     """
 
     kind: ClassVar[str] = "few_spikes"
+    integrates = "window"
+    answers_after = 1
     bits: int
     threshold: Int32Array
     bias: Int32Array = field(default_factory=lambda: np.int32(0))  # type: ignore[arg-type,return-value]
@@ -133,6 +145,7 @@ class IF(Neuron):
     """
 
     kind: ClassVar[str] = "if"
+    integrates = "step"
     threshold: Int32Array
     bias: Int32Array = field(default_factory=lambda: np.int32(0))  # type: ignore[arg-type,return-value]
     v_min: Int32Array = field(default_factory=lambda: np.int32(-V_LIMIT))  # type: ignore[arg-type,return-value]
@@ -168,6 +181,7 @@ class LIF(Neuron):
     """
 
     kind: ClassVar[str] = "lif"
+    integrates = "step"
     threshold: Int32Array
     bias: Int32Array = field(default_factory=lambda: np.int32(0))  # type: ignore[arg-type,return-value]
     du: Int32Array = field(default_factory=lambda: np.int32(4096))  # type: ignore[arg-type,return-value]
@@ -215,6 +229,8 @@ class Readout(Neuron):
     """
 
     kind: ClassVar[str] = "readout"
+    fires = False
+    integrates = "window"
     scale: npt.NDArray[np.float32] = field(default_factory=lambda: np.float32(1))  # type: ignore[arg-type,return-value]
     bias: Int32Array = field(default_factory=lambda: np.int32(0))  # type: ignore[arg-type,return-value]
 

@@ -85,6 +85,13 @@ class When:
         """Return whether every pass is one of them."""
         return self.begin == 0 and self.end == FOREVER and self.last - self.first == self.period - 1
 
+    def covers(self, other: "When") -> bool:
+        """Return whether every pass of `other` is certainly one of these."""
+        inside = self.begin <= other.begin and other.end <= self.end
+        whole = self.last - self.first == self.period - 1
+        part = self.period == other.period and self.first <= other.first and other.last <= self.last
+        return inside and (whole or part)
+
     def __str__(self) -> str:
         span = [] if not self.begin else [f"from {self.begin}"]
         span += [] if self.end == FOREVER else [f"before {self.end}"]
@@ -426,9 +433,9 @@ OPERATIONS: tuple[type[Operation], ...] = (
 class Program:
     """Registers, and the operations of one pass.
 
-    steps: passes of one run; inputs, outputs: (label, register) pairs, what is put in before a run (or a pass, where
-    the program has no end) and what is read after it; traces: (label, key, register), what an observer may read after
-    the last operation; counters: a label for each slot.
+    steps: passes of one run; endless: there is no run, passes go on. inputs, outputs: (label, register) pairs, what is
+    put in before a run (before a pass, if endless) and what is read after it. traces: (label, key, register), what an
+    observer may read after the last operation; counters: a label for each slot.
     Raises ValueError where names are unknown or used twice.
     """
 
@@ -439,6 +446,7 @@ class Program:
     outputs: tuple[tuple[str, str], ...]
     traces: tuple[tuple[str, str, str], ...] = ()
     counters: tuple[str, ...] = ()
+    endless: bool = False
 
     def __post_init__(self) -> None:
         known = {register.name for register in self.registers}

@@ -1,130 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
 """What makes a network valid: each check raises NetworkError naming the population or projection, and what to do."""
 
 import math
 import re
-from collections.abc import Callable, Iterable
-from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from spikerun.codes import word_steps
-from spikerun.connections import Dense, Sparse, Window
 from spikerun.errors import NetworkError
-from spikerun.linear import largest_sum
-from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes, Input, MaxPool, Readout
+from spikerun.population import MAX_NEURONS, Population, Projection
+from spikerun.timing import Derived, Link
 from spikerun.values import integer
 
-if TYPE_CHECKING:
-    from spikerun.network import Network, Projection
+__all__ = ["check_derived", "check_parts", "complaint"]
 
-__all__ = [
-    "accumulator_bounds",
-    "codes",
-    "names",
-    "order",
-    "populations",
-    "projections",
-    "reachable",
-    "timing",
-    "words",
-]
-
-MAX_STEPS = 2**15 - 1
-MAX_NEURONS = 2**26
-MAX_CHANNELS = 2**20  # beyond it, bounds are computed for all channels at once
-MAX_DELAY = 2**15 - 1
+MAX_WINDOW = 2**15 - 1
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 
+Populations = Mapping[str, Population]
 
-def names(net: "Network") -> None:
-    """Names are plain, exist where they are used, and the number of steps is sensible."""
-    integer("window", net.window, 1, MAX_STEPS)
-    for name in net.populations:
+
+def complaint(populations: Populations, name: str, message: str) -> NetworkError:
+    """Return the error for something wrong with the population `name`."""
+    population = populations[name]
+    return NetworkError(f"population '{name}' ({population.neuron.kind}, shape {population.shape}): {message}")
+
+
+def check_parts(
+    populations: Populations, projections: tuple[Projection, ...], outputs: tuple[str, ...], window: Any
+) -> None:
+    """Judge the parts by themselves: names, shapes, and whether the ends of each projection fit."""
+    integer("window", window, 1, MAX_WINDOW)
+    _types(populations, projections)
+    _names(populations, projections, outputs)
+    _shapes(populations)
+    _projections(populations, projections)
+
+
+def check_derived(populations: Populations, outputs: tuple[str, ...], window: int, derived: Derived) -> None:
+    """Judge what follows from them: codes, reach, timing, and that no accumulator can overflow."""
+    for link in derived.links:
+        _code(populations, link, derived)
+    _reachable(populations, outputs, derived)
+    _words_fit(populations, window, derived)
+    for link in derived.links:
+        _delay(populations, link, window, derived)
+    for name, bound in derived.bounds.items():
+        limit = populations[name].neuron.largest_current
+        if bound > limit:
+            raise complaint(
+                populations,
+                name,
+                f"its accumulator can reach {bound:.4g} in the worst case, beyond {limit}: "
+                "use fewer inputs, smaller weights, or fewer bits",
+            )
+
+
+def _types(populations: Populations, projections: tuple[Projection, ...]) -> None:
+    for name, population in populations.items():
+        if not isinstance(population, Population):
+            raise NetworkError(f"population {name!r} must be a Population, got {population!r}")
+    for p in projections:
+        if not isinstance(p, Projection):
+            raise NetworkError(f"projections must be of type Projection, got {p!r}")
+
+
+def _names(populations: Populations, projections: tuple[Projection, ...], outputs: tuple[str, ...]) -> None:
+    for name in populations:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise NetworkError(
                 f"population name {name!r} must be 1..100 letters, digits, '_', '.', '-', not starting with a digit"
             )
-    known = f"Populations: {', '.join(net.populations) or 'none'}."
-    for p in net.projections:
-        for end in (p.source, p.target):
-            if end not in net.populations:
+    known = f"Populations: {', '.join(populations) or 'none'}."
+    for p in projections:
+        for end in (*p.sources, p.target):
+            if end not in populations:
                 raise NetworkError(f"{p}: there is no population '{end}'. {known}")
-    if not net.outputs:
+    if not outputs:
         raise NetworkError("outputs must name at least one population")
-    for name in net.outputs:
-        if name not in net.populations:
+    for name in outputs:
+        if name not in populations:
             raise NetworkError(f"outputs: there is no population '{name}'. {known}")
-    if len(set(net.outputs)) != len(net.outputs):
-        raise NetworkError(f"outputs names a population twice: {', '.join(net.outputs)}")
+    if len(set(outputs)) != len(outputs):
+        raise NetworkError(f"outputs names a population twice: {', '.join(outputs)}")
 
 
-def populations(net: "Network") -> None:
+def _shapes(populations: Populations) -> None:
     """Shapes are (C, H, W) or (N,), and every array parameter can be spread over its population."""
-    for name, p in net.populations.items():
+    for name, p in populations.items():
         if len(p.shape) not in (1, 3):
-            raise net.error(name, "shape must be (N,) or (C, H, W)")
+            raise complaint(populations, name, "shape must be (N,) or (C, H, W)")
         for key, array in p.neuron.arrays().items():
             if array.shape not in ((), p.shape[:1], p.shape):
-                raise net.error(name, f"{key} has shape {array.shape}; it must be (), {p.shape[:1]} or {p.shape}")
-    total = sum(p.size for p in net.populations.values())
+                allowed = f"it must be (), {p.shape[:1]} or {p.shape}"
+                raise complaint(populations, name, f"{key} has shape {array.shape}; {allowed}")
+    total = sum(p.size for p in populations.values())
     if total > MAX_NEURONS:
         raise NetworkError(f"the network has {total} neurons, the limit is {MAX_NEURONS}")
 
 
-def projections(net: "Network") -> None:
+def _projections(populations: Populations, projections: tuple[Projection, ...]) -> None:
     """The ends of each projection fit, and each population takes as many projections as its kind can."""
-    for p in net.projections:
+    into: dict[str, list[Projection]] = {name: [] for name in populations}
+    for p in projections:
+        into[p.target].append(p)
         try:
-            _ends(net, p)
+            _ends(populations, p)
         except NetworkError as error:
             raise NetworkError(f"{p}: {error}") from None
-    for name, population in net.populations.items():
-        incoming = net.into(name)
-        if isinstance(population.neuron, Input) and incoming:
-            raise net.error(name, f"an input takes no projection, it has one from '{incoming[0].source}'")
-        if isinstance(population.neuron, MaxPool) and len(incoming) != 1:
-            raise net.error(name, f"max_pool takes exactly one projection, it has {len(incoming)}")
+    for name, population in populations.items():
+        if population.neuron.is_input and into[name]:
+            source = into[name][0].source
+            raise complaint(populations, name, f"an input takes no projection, it has one from '{source}'")
+        if population.neuron.passes_on and len(into[name]) != 1:
+            raise complaint(populations, name, f"max_pool takes exactly one projection, it has {len(into[name])}")
 
 
-def words(net: "Network") -> "dict[str, FewSpikes | Input | None]":
-    """Return, for each population, the neuron that defines the code in which it sends; a max_pool's is its source's."""
-    found: dict[str, FewSpikes | Input | None] = {}
-    for name in net.populations:
-        chain = [name]  # of pools, back to what they pool
-        while chain[-1] not in found and isinstance(net.populations[chain[-1]].neuron, MaxPool):
-            chain.append(net.into(chain[-1])[0].source)
-            if len(chain) > len(net.populations):
-                raise net.error(name, "max_pool populations feed each other in a circle")
-        neuron = net.populations[chain[-1]].neuron
-        word = found.get(chain[-1], neuron if isinstance(neuron, (FewSpikes, Input)) else None)
-        found |= dict.fromkeys(chain, word)
-    return found
-
-
-def codes(net: "Network") -> None:
-    """Each target can make something of the code of its sources."""
-    for p in net.projections:
-        target, word = net.populations[p.target].neuron, net.sender_of(p.source)
-        if isinstance(target, MaxPool) and (word is None or word.code in ("current", "spikes")):
-            raise NetworkError(
-                f"{p}: max_pool needs a source that sends words (few_spikes, or a coded input), '{p.source}' does not"
-            )
-        if isinstance(target, (IF, LIF)) and not _plain(net, p.source):
-            raise NetworkError(
-                f"{p}: a spike of '{p.source}' has a significance, which {target.kind} neurons do not know: "
-                "use code 'graded' (or one unsigned bit) in the source, or few_spikes in the target"
-            )
-
-
-def _ends(net: "Network", p: "Projection") -> None:
-    source, target = net.populations[p.source], net.populations[p.target]
-    if isinstance(source.neuron, Readout):
+def _ends(populations: Populations, p: Projection) -> None:
+    source, target = populations[p.source], populations[p.target]
+    if not source.neuron.fires:
         raise NetworkError("a readout never fires, so nothing can follow it")
-    if isinstance(target.neuron, MaxPool) != isinstance(p.connection, Window):
+    if target.neuron.passes_on == p.connection.linear:
         raise NetworkError("a Window leads to a max_pool population, and nothing else does")
-    integer("delay", p.delay, 0, MAX_DELAY)
     expected = _slice_shape(p, target.shape)
     shape, size = p.connection.target_shape(source.shape), p.connection.target_size(source.shape)
     if size != math.prod(expected) or (shape is not None and shape != expected):
@@ -133,134 +129,76 @@ def _ends(net: "Network", p: "Projection") -> None:
         )
 
 
-def _slice_shape(p: "Projection", shape: tuple[int, ...]) -> tuple[int, ...]:
+def _slice_shape(p: Projection, shape: tuple[int, ...]) -> tuple[int, ...]:
     if p.target_channels is None:
         return shape
     first, end = p.target_channels
     if not 0 <= first < end <= shape[0]:
         raise NetworkError(f"target_channels {p.target_channels} must lie within the {shape[0]} of the target")
-    if isinstance(p.connection, Window):
+    if not p.connection.linear:
         raise NetworkError("a Window fills its whole target: pool each part by itself")
     return (end - first, *shape[1:])
 
 
-def _plain(net: "Network", source: str) -> bool:
-    """Return whether every spike of `source` is worth 1, so that IF and LIF neurons can take it."""
-    word = net.sender_of(source)
-    return word is None or word.code in ("graded", "current", "spikes") or (word.bits == 1 and not word.signed)
+def _code(populations: Populations, link: Link, derived: Derived) -> None:
+    """The target can make something of the code of its source."""
+    target, word = populations[link.target].neuron, derived.senders[link.source]
+    if target.passes_on and (word is None or not word.coded):
+        raise NetworkError(
+            f"{link}: max_pool needs a source that sends words (few_spikes, or a coded input), '{link.source}' does not"
+        )
+    if target.integrates == "step" and word is not None and not word.plain:
+        raise NetworkError(
+            f"{link}: a spike of '{link.source}' has a significance, which {target.kind} neurons do not know: "
+            "use code 'graded' (or one unsigned bit) in the source, or few_spikes in the target"
+        )
 
 
-def order(net: "Network") -> tuple[str, ...]:
-    """Return the populations such that each comes after all that reach it without delay."""
-    graph: dict[str, set[str]] = {name: set() for name in net.populations}
-    for p in net.projections:
-        if p.delay == 0:
-            graph[p.target].add(p.source)
-    try:
-        return tuple(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        path = " -> ".join(reversed(error.args[1]))
-        raise NetworkError(f"cycle without delay: {path}. Give one of its projections a delay >= 1.") from None
-
-
-def reachable(net: "Network") -> None:
+def _reachable(populations: Populations, outputs: tuple[str, ...], derived: Derived) -> None:
     """Every population is reached by an input, and every input and population matters to an output."""
-    if not net.inputs:
+    inputs = [name for name, p in populations.items() if p.neuron.is_input]
+    if not inputs:
         raise NetworkError("the network has no input population")
-    _closure(
-        net,
-        net.inputs,
-        lambda name: [p.target for p in net.out_of(name)],
-        "is not reached by any input",
-    )
-    _closure(
-        net,
-        net.outputs,
-        lambda name: [p.source for p in net.into(name)],
-        "leads to no output: remove it, or name it in outputs",
-    )
+    found = _closure(inputs, lambda name: [link.target for link in derived.out_of[name]])
+    _all_in(found, populations, "is not reached by any input")
+    found = _closure(outputs, lambda name: [s for link in derived.into[name] for s in link.projection.sources])
+    _all_in(found, populations, "leads to no output: remove it, or name it in outputs")
 
 
-def _closure(net: "Network", start: Iterable[str], follow: Callable[[str], list[str]], complaint: str) -> None:
+def _closure(start: Iterable[str], follow: Callable[[str], list[str]]) -> set[str]:
     found, waiting = set(start), list(start)
     while waiting:
         new = set(follow(waiting.pop())) - found
         found |= new
         waiting += new
-    for name in net.populations:
+    return found
+
+
+def _all_in(found: set[str], populations: Populations, message: str) -> None:
+    for name in populations:
         if name not in found:
-            raise net.error(name, complaint)
+            raise complaint(populations, name, message)
 
 
-def timing(net: "Network") -> None:
-    """Words fit the window, and what belongs to a frame can meet."""
-    for name in net.populations:
-        word = net.sender_of(name)
-        need = word_steps(word.code, word.bits) if word is not None else 1
-        if word is not None and need > net.window:
-            raise net.error(
-                name, f"{word.bits} bits in code '{word.code}' take {need} steps, the window has {net.window}"
-            )
-    for p, lag in zip(net.projections, net.lag, strict=True):
-        whole = not _plain(net, p.source) or isinstance(net.populations[p.target].neuron, MaxPool)
-        if whole and p.delay % net.window:
-            raise NetworkError(
-                f"{p}: '{p.source}' sends words, so delay must be a multiple of the window ({net.window} steps), "
-                f"got {p.delay}"
-            )
-        if lag < (1 if p.delay else 0):
-            need = p.delay - lag + 1
-            need += -need % net.window if whole else 0
-            raise NetworkError(
-                f"{p}: delay {p.delay} is too short, the source answers later than that: it must be >= {need}"
-            )
+def _words_fit(populations: Populations, window: int, derived: Derived) -> None:
+    for name, word in derived.senders.items():
+        if word is not None and word.steps > window:
+            message = f"{word.bits} bits in code '{word.code}' take {word.steps} steps, the window has {window}"
+            raise complaint(populations, name, message)
 
 
-def accumulator_bounds(net: "Network") -> dict[str, int]:
-    """Return, for each population that integrates, the largest magnitude its accumulator can reach.
-
-    Computed from the weights, the biases and the largest word of each source. Raises NetworkError beyond int32.
-    """
-    bounds = {}
-    for name, population in net.populations.items():
-        if isinstance(population.neuron, (Input, MaxPool)):
-            continue
-        channels = population.shape[0]
-        fine = channels <= MAX_CHANNELS
-        total = np.zeros(channels if fine else 1)  # float64 cannot wrap
-        for p in net.into(name):
-            first, end = p.target_channels or (0, channels)
-            worst = _worst_current(net, p, end - first)
-            total[first if fine else 0 : end if fine else 1] += worst if fine else worst.max()
-        if not isinstance(population.neuron, LIF):  # the bias of LIF is added to v, which saturates
-            total += _worst_bias(population.neuron.arrays()["bias"], fine)
-        bound = float(total.max())
-        limit = 2**31 - 1 - (V_LIMIT if isinstance(population.neuron, IF) else 0)
-        if bound > limit:
-            raise net.error(
-                name,
-                f"its accumulator can reach {bound:.4g} in the worst case, beyond {limit}: "
-                "use fewer inputs, smaller weights, or fewer bits",
-            )
-        bounds[name] = int(bound)
-    return bounds
-
-
-def _worst_bias(bias: npt.NDArray[np.int32], fine: bool) -> npt.NDArray[np.float64]:
-    """Return the largest magnitude of the biases, of each channel or, unless `fine`, of all."""
-    rows = bias.reshape(bias.shape[0], -1) if bias.ndim and fine else bias.reshape(1, -1)
-    worst: npt.NDArray[np.float64] = np.abs(np.stack([rows.max(axis=1), rows.min(axis=1)]).astype(np.float64)).max(
-        axis=0
-    )
-    return worst
-
-
-def _worst_current(net: "Network", p: "Projection", channels: int) -> npt.NDArray[np.float64]:
-    """Return the largest magnitude of the currents of one projection, for each channel it reaches, or for all."""
-    reach = largest_sum(p.connection, net.populations[p.source].shape)
-    if isinstance(p.connection, (Dense, Sparse)):
-        reach = reach.reshape(channels, -1).max(axis=1)
-    word = net.sender_of(p.source)
-    several = word is None or word.code in ("current", "spikes")  # events of significance 1 in every step
-    step_by_step = isinstance(net.populations[p.target].neuron, (IF, LIF))
-    return reach * net.largest_event(p.source) * (net.window if several and not step_by_step else 1)
+def _delay(populations: Populations, link: Link, window: int, derived: Derived) -> None:
+    """What belongs to a frame can meet."""
+    word, delay = derived.senders[link.source], link.projection.delay
+    whole = (word is not None and not word.plain) or populations[link.target].neuron.passes_on
+    if whole and delay % window:
+        raise NetworkError(
+            f"{link}: '{link.source}' sends words, so delay must be a multiple of the window ({window} steps), "
+            f"got {delay}"
+        )
+    if link.lag < (1 if delay else 0):
+        need = delay - link.lag + 1
+        need += -need % window if whole else 0
+        raise NetworkError(
+            f"{link}: delay {delay} is too short, the source answers later than that: it must be >= {need}"
+        )

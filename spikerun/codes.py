@@ -1,12 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
 """How an integer travels as spikes: the few-spikes codes `bits`, `ttfs` and `graded`, and the significance of a spike.
 
 Windows of different length end together: a code that needs fewer steps than the window uses its last ones.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "CODES",
+    "Word",
     "decode",
     "encode",
     "keep_most_significant",
@@ -17,6 +22,49 @@ __all__ = [
 ]
 
 IntArray = npt.NDArray[np.int64]
+CODES = ("bits", "ttfs", "graded")
+
+
+@dataclass(frozen=True)
+class Word:
+    """How a population sends: in which code (one of CODES, `current` or `spikes`), how many bits, signed or not."""
+
+    code: str
+    bits: int
+    signed: bool = False
+
+    @property
+    def coded(self) -> bool:
+        """Return whether the spikes of a window together stand for one integer."""
+        return self.code in CODES
+
+    @property
+    def plain(self) -> bool:
+        """Return whether every event is worth its payload: kinds that integrate step by step can take it."""
+        return self.code not in ("bits", "ttfs") or (self.bits == 1 and not self.signed)
+
+    @property
+    def steps(self) -> int:
+        """Return how many steps a word takes."""
+        return word_steps(self.code, self.bits)
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Return the smallest and the largest integer."""
+        return word_range(self.bits, self.signed)
+
+    @property
+    def event_range(self) -> tuple[int, int]:
+        """Return the smallest and the largest value of one event."""
+        return (0, 1) if self.code in ("bits", "ttfs") else self.range
+
+    def significance(self, window: int) -> IntArray:
+        """Return g, int64 (window,): what a spike at each step of the window is worth."""
+        return significance(self.code, self.bits, self.signed, window)
+
+    def encode(self, q: npt.ArrayLike, window: int) -> IntArray:
+        """Return the events (window, *shape) of integers `q`."""
+        return encode(q, self.code, self.bits, self.signed, window)
 
 
 def word_range(bits: int, signed: bool) -> tuple[int, int]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is given to a network's inputs: checked, and encoded as events."""
 
 from collections.abc import Mapping
@@ -6,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.codes import encode, word_range
+from spikerun.codes import Word
 from spikerun.errors import DataError
 from spikerun.network import Network
-from spikerun.neurons import Input
 
 __all__ = ["by_name", "checked", "checked_step", "events"]
 
@@ -30,10 +30,10 @@ def by_name(net: Network, given: Given) -> dict[str, npt.NDArray[Any]]:
     return {name: np.asarray(values) for name, values in given.items()}
 
 
-def _neuron(net: Network, name: str) -> Input:
-    neuron = net.populations[name].neuron
-    assert isinstance(neuron, Input)
-    return neuron
+def _word(net: Network, name: str) -> Word:
+    word = net.sender_of(name)
+    assert word is not None
+    return word
 
 
 def checked(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> npt.NDArray[Any]:
@@ -41,16 +41,14 @@ def checked(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> n
 
     Where the input's code is `spikes`, events: (W, *shape), (B, W, *shape). Raises DataError if they are not.
     """
-    population, neuron = net.populations[name], _neuron(net, name)
-    shape = (net.window, *population.shape) if neuron.code == "spikes" else population.shape
-    return _fitting(name, values, shape, batch, *word_range(neuron.bits, neuron.signed))
+    population, word = net.populations[name], _word(net, name)
+    shape = (net.window, *population.shape) if word.code == "spikes" else population.shape
+    return _fitting(name, values, shape, batch, *word.range)
 
 
 def checked_step(net: Network, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
     """Return `values` if they are the events that input `name` may send in one step: 0 or 1, or payloads."""
-    neuron = _neuron(net, name)
-    binary = neuron.code in ("bits", "ttfs")
-    low, high = (0, 1) if binary else word_range(neuron.bits, neuron.signed)
+    low, high = _word(net, name).event_range
     return _fitting(name, values, net.populations[name].shape, False, low, high).astype(np.int16)
 
 
@@ -64,6 +62,9 @@ def _fitting(
         raise DataError(
             f"input '{name}' takes integers of {low}..{high}, got {values.dtype}: give raw values, unscaled"
         )
+    limits = np.iinfo(values.dtype) if values.dtype.kind in "iu" else None
+    if limits is not None and low <= limits.min and limits.max <= high:
+        return values  # pixels of 8 bits: nothing to look at
     if values.size and (values.min() < low or values.max() > high):
         raise DataError(f"input '{name}' takes values in {low}..{high}, got {values.min()}..{values.max()}")
     return values
@@ -71,8 +72,8 @@ def _fitting(
 
 def events(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> npt.NDArray[np.int64]:
     """Return checked values as the events of one window: int64 (W, *shape), or (B, W, *shape)."""
-    neuron, values = _neuron(net, name), checked(net, name, values, batch)
-    if neuron.code == "spikes":
+    word, values = _word(net, name), checked(net, name, values, batch)
+    if word.code == "spikes":
         return values.astype(np.int64)
-    encoded = encode(values, neuron.code, neuron.bits, neuron.signed, net.window)
+    encoded = word.encode(values, net.window)
     return np.moveaxis(encoded, 0, 1) if batch else encoded

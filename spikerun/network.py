@@ -1,70 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
 """The description of a spiking network: a graph of integer populations and projections, validated when built."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spikerun import checks
-from spikerun.codes import significance, word_range
-from spikerun.connections import Connection, Shape
+from spikerun.checks import check_derived, check_parts
+from spikerun.codes import Word
 from spikerun.errors import NetworkError
-from spikerun.neurons import FewSpikes, Input, Neuron, Readout
-from spikerun.values import integer
+from spikerun.population import Population, Projection
+from spikerun.timing import Derived, Link, derive, largest_event, significance, turn
 
-__all__ = ["Network", "Population", "Projection"]
-
-
-@dataclass(frozen=True, eq=False)
-class Population:
-    """Neurons of one kind: `shape` is (C, H, W) or (N,)."""
-
-    shape: Shape
-    neuron: Neuron
-
-    def __post_init__(self) -> None:
-        shape = self.shape if isinstance(self.shape, (tuple, list)) else (self.shape,)
-        object.__setattr__(
-            self, "shape", tuple(integer("a dimension of shape", n, 1, checks.MAX_NEURONS) for n in shape)
-        )
-
-    @property
-    def size(self) -> int:
-        """Return the number of neurons."""
-        return math.prod(self.shape)
-
-    def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return a parameter of shape (), (C,) or the population's, as one value for each neuron (`shape`)."""
-        if values.ndim == 1 and len(self.shape) == 3:
-            values = values.reshape(-1, 1, 1)
-        return np.broadcast_to(values, self.shape)
-
-    def real(self, values: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
-        """Return integers (..., *shape) that the population sends or holds as real numbers: times a readout's scale."""
-        scale = self.spread(self.neuron.scale) if isinstance(self.neuron, Readout) else np.float32(1)
-        scaled: npt.NDArray[np.float32] = values.astype(np.float32) * scale
-        return scaled
-
-
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """Spikes of population `source` become currents of population `target` through `connection`.
-
-    delay: steps; a whole number of windows where the source sends words. target_channels: (first, end) of the target's
-    first axis that the currents go to (channel concatenation); None is all.
-    """
-
-    source: str
-    target: str
-    connection: Connection
-    delay: int = 0
-    target_channels: tuple[int, int] | None = None
-
-    def __str__(self) -> str:
-        return f"projection {self.source} -> {self.target}"
+__all__ = ["Link", "Network", "Population", "Projection"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +23,14 @@ class Network:
     """A spiking network, and the window in which its populations take turns.
 
     populations: by name, in any order; projections: several into one population add up; outputs: names of the
-    populations that a run reports (Readout or spiking); window: W, its length in time steps; meta: strings
-    and numbers that travel with the network and mean nothing to it.
+    populations that a run reports (Readout or spiking); window: W, its length in time steps; meta: strings and numbers
+    that travel with the network and mean nothing to it. Nothing of it can be changed.
 
     A frame enters in window 0. A few-spikes population computes in the window in which its sources send, and sends in
     the next; all other kinds answer in the same step. `latency` is the window in which a population sends its word of
-    that frame; projections from populations of smaller latency are held back by whole windows (`lag`), so that
-    everything that belongs to a frame meets. `lag` holds the delay of each projection in steps, that included.
+    that frame; projections from populations of smaller latency are held back by whole windows (`Link.lag`), so that
+    everything that belongs to a frame meets. `links` are the projections with what follows for each; `order` has each
+    population after all that reach it without delay; `bounds` the largest magnitude that each accumulator can reach.
 
     Raises NetworkError that names the population or projection and says what to do.
     """
@@ -89,90 +41,83 @@ class Network:
     window: int
     meta: Mapping[str, str | int | float] = field(default_factory=dict)
 
-    order: tuple[str, ...] = field(init=False, repr=False)
-    latency: Mapping[str, int] = field(init=False, repr=False)
-    lag: tuple[int, ...] = field(init=False, repr=False)
-    bounds: Mapping[str, int] = field(init=False, repr=False)
-    _into: Mapping[str, list[Projection]] = field(init=False, repr=False)
-    _out_of: Mapping[str, list[Projection]] = field(init=False, repr=False)
-    _words: Mapping[str, FewSpikes | Input | None] = field(init=False, repr=False)
+    _derived: Derived = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("populations", "meta"):
-            object.__setattr__(self, name, dict(getattr(self, name)))
+        if not isinstance(self.populations, Mapping):
+            raise NetworkError(f"populations must be a dict of Population by name, got {self.populations!r:.80}")
         outputs = (self.outputs,) if isinstance(self.outputs, str) else tuple(self.outputs)
-        object.__setattr__(self, "outputs", outputs)
-        object.__setattr__(self, "projections", tuple(self.projections))
-        checks.names(self)
-        for name, end in (("_into", "target"), ("_out_of", "source")):
-            ends: dict[str, list[Projection]] = {population: [] for population in self.populations}
-            for p in self.projections:
-                ends[getattr(p, end)].append(p)
-            object.__setattr__(self, name, ends)
-        checks.populations(self)
-        checks.projections(self)
-        object.__setattr__(self, "_words", checks.words(self))
-        checks.codes(self)
-        object.__setattr__(self, "order", checks.order(self))
-        object.__setattr__(self, "latency", self._latency())
-        object.__setattr__(self, "lag", tuple(self._lag(p) for p in self.projections))
-        checks.reachable(self)
-        checks.timing(self)
-        object.__setattr__(self, "bounds", checks.accumulator_bounds(self))
+        populations, projections = MappingProxyType(dict(self.populations)), tuple(self.projections)
+        check_parts(populations, projections, outputs, self.window)
+        derived = derive(populations, projections, int(self.window))
+        check_derived(populations, outputs, int(self.window), derived)
+        parts = {"populations": populations, "projections": projections, "outputs": outputs}
+        parts |= {"window": int(self.window), "meta": MappingProxyType(dict(self.meta)), "_derived": derived}
+        for name, value in parts.items():
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Network, (dict(self.populations), self.projections, self.outputs, self.window, dict(self.meta))
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Return the names of the Input populations."""
-        return tuple(n for n, p in self.populations.items() if isinstance(p.neuron, Input))
+        """Return the names of the input populations."""
+        return tuple(n for n, p in self.populations.items() if p.neuron.is_input)
 
-    def into(self, name: str) -> list[Projection]:
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Return the projections in their network, in order."""
+        return self._derived.links
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Return the populations such that each comes after all that reach it without delay."""
+        return self._derived.order
+
+    @property
+    def latency(self) -> Mapping[str, int]:
+        """Return the window in which each population sends its word of a frame that enters in window 0."""
+        return self._derived.latency
+
+    @property
+    def bounds(self) -> Mapping[str, float]:
+        """Return the largest magnitude that each accumulator can reach, a whole number."""
+        return self._derived.bounds
+
+    def into(self, name: str) -> tuple[Link, ...]:
         """Return the projections into a population."""
-        return self._into[name]
+        return self._derived.into[name]
 
-    def out_of(self, name: str) -> list[Projection]:
+    def out_of(self, name: str) -> tuple[Link, ...]:
         """Return the projections out of a population."""
-        return self._out_of[name]
+        return self._derived.out_of[name]
 
-    def sender_of(self, name: str) -> FewSpikes | Input | None:
-        """Return the neuron that defines the code in which a population sends; None: plain spikes of significance 1."""
-        return self._words[name]
+    def sender_of(self, name: str) -> Word | None:
+        """Return how a population sends; None: plain spikes of significance 1."""
+        return self._derived.senders[name]
 
     def significance(self, name: str) -> npt.NDArray[np.int64]:
         """Return g, int64 (window,): what a spike of the population is worth at each step of its window."""
-        word = self.sender_of(name)
-        if word is None:
-            return np.ones(self.window, dtype=np.int64)
-        return significance(word.code, word.bits, word.signed, self.window)
+        return significance(self.sender_of(name), self.window)
 
     def largest_event(self, name: str) -> int:
         """Return the largest magnitude of what one neuron of the population sends: a word in a window, or one spike."""
-        word = self.sender_of(name)
-        if word is None:
-            return 1
-        low, high = word_range(word.bits, word.signed)
-        return max(-low, high)
+        return largest_event(self.sender_of(name))
 
     def turn(self, name: str) -> int:
         """Return the window in which a population integrates a frame that enters in window 0."""
-        return self.latency[name] - isinstance(self.populations[name].neuron, FewSpikes)
+        return turn(self.populations[name], self._derived.latency[name])
+
+    def taps(self, name: str) -> int:
+        """Return how many inputs of each window a population compares."""
+        return sum(link.connection.taps(self.populations[link.source].shape) for link in self.into(name))
 
     @property
     def feedforward(self) -> bool:
         """Return whether no projection has a delay: each frame can then be computed layer by layer (blocked)."""
         return all(p.delay == 0 for p in self.projections)
 
-    def _latency(self) -> dict[str, int]:
-        latency: dict[str, int] = {}
-        for name in self.order:
-            sources = [latency[p.source] for p in self.into(name) if p.delay == 0]
-            own = isinstance(self.populations[name].neuron, FewSpikes)
-            latency[name] = max(sources, default=0) + own
-        return latency
-
-    def _lag(self, projection: Projection) -> int:
-        return projection.delay + (self.turn(projection.target) - self.latency[projection.source]) * self.window
-
-    def error(self, name: str, message: str) -> NetworkError:
-        """Return the error for something wrong with the population `name`."""
-        kind = self.populations[name].neuron.kind
-        return NetworkError(f"population '{name}' ({kind}, shape {self.populations[name].shape}): {message}")
+    @property
+    def macs(self) -> int:
+        """Return the multiply-accumulates that an ANN with the same layers needs for one sample."""
+        return sum(p.connection.macs(self.populations[p.source].shape) for p in self.projections)

@@ -1,6 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values that users give for parameters, made exact: integers stay integers, arrays are copied and locked."""
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy.typing as npt
 
 from spikerun.errors import NetworkError
 
-__all__ = ["int32_array", "integer", "locked"]
+__all__ = ["all_alike", "choice", "int32_array", "integer", "locked", "require", "truth"]
 
 
 def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -39,3 +41,27 @@ def integer(name: str, value: Any, low: int, high: int) -> int:
     if not low <= number <= high:
         raise NetworkError(f"{name} must be an integer in {low}..{high}, got {number}")
     return number
+
+
+def truth(name: str, value: Any) -> bool:
+    """Return `value` as a bool; refuse what is none (0 and 1 are numbers)."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise NetworkError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of the `choices`."""
+    require(isinstance(value, str) and value in choices, f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    return str(value)
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise NetworkError unless the condition holds."""
+    if not condition:
+        raise NetworkError(message)
+
+
+def all_alike(number: int) -> Callable[[], npt.NDArray[np.int32]]:
+    """Return a factory of the int32 array that is `number` for all neurons: the default of a dataclass field."""
+    return lambda: np.array(number, np.int32)

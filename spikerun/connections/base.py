@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every connection is: weights and geometry, and what it computes of events, in plain NumPy.
+
+A connection turns the events of its source population, of shape (C, H, W) or (N,), into currents of its target.
+Weights are int8; gains, which rescale whole channels, are int32.
+"""
+
+import math
+from dataclasses import fields
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.errors import NetworkError
+from spikerun.values import integer, locked
+
+__all__ = ["Connection", "IntArray", "Pair", "Shape", "frozen", "pair"]
+
+IntArray = npt.NDArray[np.int64]
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+MAX_PAIR = 2**15 - 1
+
+
+class Connection:
+    """Base of all kinds. `kind` is the name in files and messages; fields are the parameters.
+
+    Traits: linear: it is a map C(.) whose currents add up. Others lead only to populations that compare (`passes_on`).
+    """
+
+    kind: ClassVar[str]
+    linear: ClassVar[bool] = True
+
+    def parameters(self) -> tuple[tuple[str, Any], ...]:
+        """Return all parameters by name."""
+        return tuple((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
+
+    def target_shape(self, source: Shape) -> Shape | None:
+        """Return the shape of the currents for a source of this shape, or None if only their number is fixed.
+
+        Raises NetworkError where the connection does not fit the source.
+        """
+        raise NotImplementedError
+
+    def target_size(self, source: Shape) -> int:
+        """Return the number of target neurons that the connection reaches from a source of this shape."""
+        shape = self.target_shape(source)
+        assert shape is not None
+        return math.prod(shape)
+
+    def taps(self, source: Shape) -> int:
+        """Return how many inputs of each window are compared, 0 for linear connections."""
+        return 0
+
+    def apply(self, x: IntArray) -> IntArray:
+        """Return C(x), int64, for events `x` of the source's shape."""
+        raise NotImplementedError
+
+    def fan_out(self, source: Shape) -> IntArray:
+        """Return for each source neuron how many synapses one of its spikes reaches, int64, of shape `source`.
+
+        The array cannot be written to, and takes no memory for neurons that are all alike.
+        """
+        raise NotImplementedError
+
+    def largest_sum(self, source: Shape, channels: int) -> npt.NDArray[np.float64]:
+        """Return an upper bound of sum |weight| for each of the `channels` that it reaches, (channels,) or ().
+
+        float64 cannot wrap.
+        """
+        raise NotImplementedError
+
+    def macs(self, source: Shape) -> int:
+        """Return the multiply-accumulates of the same layer in an ANN (padding counted, as profilers do)."""
+        return 0
+
+
+def alike(count: int | IntArray, source: Shape) -> IntArray:
+    """Return a fan-out as a view of shape `source`."""
+    return np.broadcast_to(np.asarray(count, np.int64), source)
+
+
+def frozen(name: str, value: Any, dtype: type[np.generic], ndim: int) -> npt.NDArray[Any]:
+    """Return `value` as a locked array of this type and number of axes; nothing is converted."""
+    array = np.asarray(value)
+    if array.dtype != dtype:
+        raise NetworkError(f"{name} must have dtype {np.dtype(dtype)}, got {array.dtype}")
+    if array.ndim != ndim:
+        raise NetworkError(f"{name} must have {ndim} axes, got shape {array.shape}")
+    return locked(array)
+
+
+def pair(name: str, value: Any, minimum: int) -> Pair:
+    """Return one or two integers as (vertical, horizontal)."""
+    both = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    if len(both) != 2:
+        raise NetworkError(f"{name} must be one or two integers, got {value!r}")
+    return integer(name, both[0], minimum, MAX_PAIR), integer(name, both[1], minimum, MAX_PAIR)

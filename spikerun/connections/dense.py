@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All to all."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.connections.base import Connection, IntArray, Shape, alike, frozen
+from spikerun.errors import NetworkError
+
+__all__ = ["Dense", "column_sums"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Connection):
+    """All to all: `i[o] = sum_n weight[n, o] s[n]`. weight: int8 (in, out); the source is read in C order."""
+
+    kind: ClassVar[str] = "dense"
+    weight: npt.NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", frozen("weight", self.weight, np.int8, 2))
+
+    def target_shape(self, source: Shape) -> Shape | None:
+        if math.prod(source) != self.weight.shape[0]:
+            raise NetworkError(f"weight has {self.weight.shape[0]} rows, its source {math.prod(source)} neurons")
+        return None
+
+    def target_size(self, source: Shape) -> int:
+        self.target_shape(source)
+        return int(self.weight.shape[1])
+
+    def apply(self, x: IntArray) -> IntArray:
+        total: IntArray = x.ravel() @ self.weight.astype(np.int64)
+        return total
+
+    def fan_out(self, source: Shape) -> IntArray:
+        return alike(self.weight.shape[1], source)
+
+    def largest_sum(self, source: Shape, channels: int) -> npt.NDArray[np.float64]:
+        largest: npt.NDArray[np.float64] = column_sums(self.weight).reshape(channels, -1).max(axis=1)
+        return largest
+
+    def macs(self, source: Shape) -> int:
+        return int(self.weight.size)
+
+
+def column_sums(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
+    """Return sum |weight| over the rows of (rows, columns), some rows at a time: a copy is wider than the weights."""
+    rows = max(1, 2**22 // weight.shape[1])
+    total = np.zeros(weight.shape[1])
+    for first in range(0, len(weight), rows):
+        total += np.abs(weight[first : first + rows], dtype=np.float32).sum(axis=0, dtype=np.float64)
+    return total

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A list of synapses for each source neuron."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.connections.base import Connection, IntArray, Shape, alike, frozen
+from spikerun.errors import NetworkError
+from spikerun.values import integer
+
+__all__ = ["Sparse"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse(Connection):
+    """Compressed sparse rows, one a source neuron: `i[indices[k]] += data[k] s[n]`, indptr[n] <= k < indptr[n+1].
+
+    indptr: int64 (in + 1,); indices: int32 (nnz,), targets; data: int8 (nnz,); size: number of target neurons.
+    """
+
+    kind: ClassVar[str] = "sparse"
+    indptr: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int32]
+    data: npt.NDArray[np.int8]
+    size: int
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("data", np.int8)):
+            object.__setattr__(self, name, frozen(name, getattr(self, name), dtype, 1))
+        object.__setattr__(self, "size", integer("size", self.size, 1, 2**31 - 1))
+        ptr, idx = self.indptr, self.indices
+        rises = len(ptr) > 1 and bool((ptr[1:] >= ptr[:-1]).all())  # compared, for a difference could wrap
+        if not rises or ptr[0] != 0 or ptr[-1] != len(idx):
+            raise NetworkError("indptr must rise from 0 to the number of indices, with one entry more than neurons")
+        if len(idx) != len(self.data):
+            raise NetworkError(f"indices and data must be equally long, got {len(idx)} and {len(self.data)}")
+        if len(idx) and (idx.min() < 0 or idx.max() >= self.size):
+            raise NetworkError(f"indices must be in 0..{self.size - 1}, got {idx.min()}..{idx.max()}")
+
+    def target_shape(self, source: Shape) -> Shape | None:
+        if math.prod(source) != len(self.indptr) - 1:
+            raise NetworkError(f"indptr has {len(self.indptr) - 1} rows, its source {math.prod(source)} neurons")
+        return None
+
+    def target_size(self, source: Shape) -> int:
+        self.target_shape(source)
+        return self.size
+
+    def apply(self, x: IntArray) -> IntArray:
+        current = np.zeros(self.size, dtype=np.int64)
+        source = np.repeat(np.arange(x.size), np.diff(self.indptr))
+        np.add.at(current, self.indices, self.data * x.ravel()[source])
+        return current
+
+    def fan_out(self, source: Shape) -> IntArray:
+        return alike(np.diff(self.indptr).reshape(source), source)
+
+    def largest_sum(self, source: Shape, channels: int) -> npt.NDArray[np.float64]:
+        sums = np.bincount(self.indices, np.abs(self.data, dtype=np.float64), self.size).astype(np.float64)
+        largest: npt.NDArray[np.float64] = sums.reshape(channels, -1).max(axis=1)
+        return largest
+
+    def macs(self, source: Shape) -> int:
+        return len(self.data)

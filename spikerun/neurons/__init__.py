@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of neuron that a population can have: a file each, with parameters, traits and law."""
+
+from spikerun.neurons.base import V_LIMIT, Neuron, Now, State, spread
+from spikerun.neurons.few_spikes import FewSpikes
+from spikerun.neurons.input import Input
+from spikerun.neurons.integrate_and_fire import IF
+from spikerun.neurons.leaky import LIF
+from spikerun.neurons.max_pool import MaxPool
+from spikerun.neurons.readout import Readout
+
+__all__ = [
+    "IF",
+    "KINDS",
+    "LIF",
+    "V_LIMIT",
+    "FewSpikes",
+    "Input",
+    "MaxPool",
+    "Neuron",
+    "Now",
+    "Readout",
+    "State",
+    "spread",
+]
+
+KINDS: dict[str, type[Neuron]] = {cls.kind: cls for cls in (Input, FewSpikes, IF, LIF, MaxPool, Readout)}

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The readout."""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.neurons.base import Int32Array, IntArray, Neuron, Now, Shape, State, wide
+from spikerun.values import all_alike, int32_array, locked, require
+
+__all__ = ["Readout"]
+
+
+@dataclass(frozen=True, eq=False)
+class Readout(Neuron):
+    """Integrates one window and never fires: `v = b + sum_t g(t) i[t]`; the result is `scale v`, float32.
+
+    scale: float32, shape () or (C,): the only floating-point number of a run.
+    """
+
+    kind: ClassVar[str] = "readout"
+    fires = False
+    integrates = "window"
+    state = MappingProxyType({"v": "int32"})
+    scale: npt.NDArray[np.float32] = field(default_factory=lambda: np.array(1, np.float32))
+    bias: Int32Array = field(default_factory=all_alike(0))
+
+    def __post_init__(self) -> None:
+        scale = locked(np.asarray(self.scale, dtype=np.float32))
+        require(scale.size > 0, f"scale must not be empty, got shape {scale.shape}")
+        require(bool(np.isfinite(scale).all()), "scale must be finite")
+        require(bool((scale > 0).all()), f"scale must be positive, got {scale.min()}")
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "bias", int32_array("bias", self.bias))
+
+    @property
+    def offset(self) -> Int32Array:
+        return self.bias
+
+    @property
+    def real_scale(self) -> npt.NDArray[np.float32]:
+        return self.scale
+
+    def window(self, shape: Shape, i: IntArray) -> tuple[IntArray, IntArray]:
+        v = wide(self.bias, shape) + i
+        return v, np.zeros_like(v)
+
+    def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
+        before = wide(self.bias, shape) if now.r == 0 else state["v"]
+        state["v"] = before + i
+        return np.zeros_like(i)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a network to a program: what is to be done, as operations on registers, for one of three schedules.
+
+`blocked`: one pass, whole windows at once, words as operands (feed-forward networks of words). `frame`: step by step,
+one frame from rest to its results. `stream`: step by step without end; input registers are filled before each pass.
+
+Every executor runs or prints such programs (`spikerun.kernels.operations` is their vocabulary). A population's words or
+spikes live in a register of its name, its state in registers `NAME:v`, `NAME:u`, ... as its kind names them.
+"""
+
+from typing import Literal
+
+from spikerun.kernels.operations import Program
+from spikerun.network import Network
+from spikerun.plan.blocked import blockable, lower_blocked
+from spikerun.plan.stepped import lower_frame, lower_stream
+
+__all__ = ["SCHEDULES", "Schedule", "blockable", "describe", "lower"]
+
+Schedule = Literal["blocked", "frame", "stream"]
+SCHEDULES = {"blocked": lower_blocked, "frame": lower_frame, "stream": lower_stream}
+
+
+def lower(net: Network, schedule: Schedule) -> Program:
+    """Return the program of a network. `blocked` needs a network that is `blockable`."""
+    return SCHEDULES[schedule](net)
+
+
+def describe(net: Network) -> str:
+    """Return the program that a run executes, as text."""
+    schedule: Schedule = "blocked" if blockable(net) else "frame"
+    return f"schedule {schedule}\n\n{lower(net, schedule)}"

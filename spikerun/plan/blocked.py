@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The blocked schedule: one pass, words as operands, the membranes of a window at a time."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from spikerun.kernels.operations import Apply, Fill, Fire, MaxPool, Operation, Program, Register
+from spikerun.network import Network
+from spikerun.plan.common import STATE_HOLDS, count, counted, geometry, mapping, of, words_register
+
+__all__ = ["blockable", "lower_blocked"]
+
+
+def blockable(net: Network) -> bool:
+    """Return whether whole windows can go through the network at once: words everywhere, and no delays."""
+    words = (net.sender_of(name) for name, p in net.populations.items() if p.neuron.fires)
+    return net.feedforward and all(word is not None and word.coded for word in words)
+
+
+def lower_blocked(net: Network) -> Program:
+    """Return the program of the blocked schedule."""
+    integrating = [name for name, p in net.populations.items() if p.neuron.integrates]
+    registers = [words_register(net, name) for name in counted(net)]
+    registers += [Register(of(n, "v"), "int32", net.populations[n].shape, STATE_HOLDS["v"]) for n in integrating]
+    slots = {name: slot for slot, name in enumerate(counted(net))}
+    operations: list[Operation] = []
+    for name in net.order:
+        operations += _LOWER[net.populations[name].neuron.kind](net, name)
+        word = net.sender_of(name)
+        if word is not None:
+            mode = "popcount" if word.code == "bits" else "nonzero"
+            operations.append(count(net, name, slots[name], mode, word.bits))
+    return Program(
+        tuple(registers),
+        tuple(operations),
+        steps=1,
+        inputs=tuple((name, name) for name in net.inputs),
+        outputs=tuple((n, n if net.populations[n].neuron.fires else of(n, "v")) for n in net.outputs),
+        traces=tuple((n, "word", n) for n in slots) + tuple((n, "v", of(n, "v")) for n in integrating),
+        counters=tuple(slots),
+    )
+
+
+def _input(net: Network, name: str) -> Iterator[Operation]:
+    """Nothing happens to an input: its words are put into its register from outside."""
+    yield from ()
+
+
+def _integrate(net: Network, name: str) -> Iterator[Operation]:
+    v = of(name, "v")
+    yield Fill(v, net.populations[name].neuron.offset)
+    for link in net.into(name):
+        yield Apply(link.source, v, mapping(net, link))
+
+
+def _few_spikes(net: Network, name: str) -> Iterator[Operation]:
+    neuron: Any = net.populations[name].neuron
+    yield from _integrate(net, name)
+    yield Fire(of(name, "v"), name, neuron.threshold, neuron.bits, neuron.signed, neuron.kept_bits)
+
+
+def _max_pool(net: Network, name: str) -> Iterator[Operation]:
+    (link,) = net.into(name)
+    yield MaxPool(link.source, name, geometry(net, link))
+
+
+# IF and LIF populations integrate step by step: networks that have them are not blockable.
+_LOWER: Mapping[str, Callable[[Network, str], Iterator[Operation]]] = {
+    "input": _input,
+    "few_spikes": _few_spikes,
+    "readout": _integrate,
+    "max_pool": _max_pool,
+}

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the schedules share: registers of populations, the maps of projections, and counting."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.kernels.operations import ALWAYS, Count, Geometry, Map, Operation, Register, When
+from spikerun.network import Link, Network, Population
+
+__all__ = ["STATE_HOLDS", "count", "counted", "geometry", "mapping", "of", "words_register"]
+
+STATE_HOLDS: Mapping[str, str] = {
+    "v": "membranes",
+    "u": "what is left to send, or the currents of the synapses",
+    "left": "spikes that may still be sent",
+    "wait": "refractory steps left",
+    "pending": "spikes not yet subtracted",
+    "alive": "candidates that have not lost yet",
+}
+
+
+def of(name: str, key: str) -> str:
+    """Return the name of a population's register `key`."""
+    return f"{name}:{key}"
+
+
+def words_register(net: Network, name: str) -> Register:
+    """Return the register of the words or spikes that a population sends."""
+    word = net.sender_of(name)
+    return Register(name, dtype_of(net, name), net.populations[name].shape, "spikes" if word is None else "words")
+
+
+def dtype_of(net: Network, name: str) -> Literal["uint8", "int8"]:
+    """Return the type of what a population sends; words have at most 8 bits."""
+    word = net.sender_of(name)
+    return "int8" if word is not None and word.signed else "uint8"
+
+
+def mapping(net: Network, link: Link) -> Map:
+    """Return the linear map of a projection."""
+    source, target = net.populations[link.source].shape, net.populations[link.target].shape
+    return Map(link.connection.kind, source, target, link.channels, link.connection.parameters())
+
+
+def geometry(net: Network, link: Link) -> Geometry:
+    """Return the windows of a projection that compares, no larger than what they see of the image."""
+    window: Any = link.connection
+    source, target = net.populations[link.source].shape, net.populations[link.target].shape
+    kernel, padding = window.touching(source)
+    return Geometry(source, target, kernel, window.stride, padding, window.dilation)
+
+
+def counted(net: Network) -> tuple[str, ...]:
+    """Return the populations whose spikes are counted, in the order of the counters."""
+    return tuple(name for name, p in net.populations.items() if p.neuron.fires)
+
+
+def count(net: Network, name: str, slot: int, mode: str, bits: int, when: When = ALWAYS) -> Operation:
+    """Return the counting of a population's spikes, and of the synaptic operations that they cause."""
+    population = net.populations[name]
+    fans = (link.connection.fan_out(population.shape) for link in net.out_of(name))
+    total = sum(fans, np.zeros((), np.int64))
+    return Count(name, compressed(population, np.broadcast_to(total, population.shape)), mode, bits, slot, when)
+
+
+def compressed(population: Population, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Return one value for each neuron as int32 of shape () or (C,) where these say as much."""
+    per_channel = values.reshape(population.shape[0], -1)
+    if (per_channel == per_channel[:, :1]).all():
+        first = per_channel[:, 0]
+        values = first[0] if (first == first[0]).all() else first
+    return np.ascontiguousarray(values, dtype=np.int32)

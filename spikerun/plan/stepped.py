@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stepped schedules: one pass of the program is one step of time for every population."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from spikerun.kernels.operations import (
+    OPERATIONS,
+    Accumulate,
+    Apply,
+    Clear,
+    Copy,
+    Delay,
+    Encode,
+    Fill,
+    Fire,
+    Latch,
+    MaxPoolStep,
+    Operation,
+    Program,
+    Register,
+    Send,
+    Weigh,
+    When,
+)
+from spikerun.network import Link, Network
+from spikerun.plan.common import STATE_HOLDS, count, counted, dtype_of, geometry, mapping, of, words_register
+
+__all__ = ["delayed", "lower_frame", "lower_stream", "past", "ring_steps"]
+
+_BY_NAME = {operation.name: operation for operation in OPERATIONS}
+
+
+def lower_stream(net: Network) -> Program:
+    """Return the program that goes on without end, for inputs that are given step by step."""
+    slots = counted(net)
+    operations = [*_delays(net)]
+    for name in net.order:
+        operations += _lowered(net, name)
+        if name in slots:
+            operations.append(count(net, name, slots.index(name), "nonzero", 1))
+    outputs = tuple((n, n if net.populations[n].neuron.fires else of(n, "v")) for n in net.outputs)
+    return _program(net, [], operations, 1, {}, outputs, endless=True)
+
+
+def lower_frame(net: Network) -> Program:
+    """Return the program of one frame from rest: spikes count in the window in which they belong to it.
+
+    Registers `NAME:result` hold what the outputs make of it.
+    """
+    w, slots = net.window, {name: slot for slot, name in enumerate(counted(net))}
+    extra, operations, frames = [], [], {}
+    for name in net.inputs:
+        word = net.sender_of(name)
+        assert word is not None
+        if word.code != "spikes":  # events are given step by step; integers are encoded here
+            frames[name] = of(name, "frame")
+            extra.append(Register(frames[name], dtype_of(net, name), net.populations[name].shape, "a frame"))
+            operations += [
+                Encode(frames[name], name, word.code, _numbers(net.significance(name)), When(w, 0, w)),
+                Clear(name, When(begin=w, end=w + 1)),
+            ]
+    operations += _delays(net)
+    for name in net.order:
+        own = net.latency[name] * w
+        operations += _lowered(net, name)
+        if name in slots:
+            operations.append(count(net, name, slots[name], "nonzero", 1, When(begin=own, end=own + w)))
+        if name in net.outputs:
+            extra.append(Register(of(name, "result"), "int32", net.populations[name].shape, "results"))
+            operations.append(_result(net, name, own))
+    outputs = tuple((name, of(name, "result")) for name in net.outputs)
+    return _program(net, extra, operations, (max(net.latency.values()) + 1) * w, frames, outputs)
+
+
+def _program(
+    net: Network,
+    extra: list[Register],
+    operations: list[Operation],
+    steps: int,
+    frames: Mapping[str, str],
+    outputs: tuple[tuple[str, str], ...],
+    endless: bool = False,
+) -> Program:
+    used = {o.register for operation in operations for o in operation.operands()}
+    registers = [*_registers(net), *extra]
+    return Program(
+        tuple(r for r in registers if ":" not in r.name or r.name in used),
+        tuple(operations),
+        steps,
+        inputs=tuple((name, frames.get(name, name)) for name in net.inputs),
+        outputs=outputs,
+        traces=tuple(
+            [(n, "word", n) for n in counted(net)]
+            + [(n, "v", of(n, "v")) for n, p in net.populations.items() if p.neuron.integrates]
+        ),
+        counters=counted(net),
+        endless=endless,
+    )
+
+
+def _registers(net: Network) -> Iterator[Register]:
+    """Yield all registers that populations and projections may need."""
+    for name, p in net.populations.items():
+        if p.neuron.fires:
+            yield words_register(net, name)
+            yield Register(of(name, "weighed"), dtype_of(net, name), p.shape, "words times significance")
+        if p.neuron.integrates == "step":
+            yield Register(of(name, "i"), "int32", p.shape, "currents")
+        initial = p.neuron.initial(p.shape, net.taps(name))
+        for key, dtype in p.neuron.state.items():
+            start = initial[key].astype(np.int32) if initial[key].any() else None
+            yield Register(of(name, key), dtype, initial[key].shape, STATE_HOLDS[key], start)
+    for link in net.links:
+        shape, dtype = net.populations[link.source].shape, dtype_of(net, link.source)
+        yield Register(past(link), dtype, (ring_steps(net, link), *shape), f"past events of '{link.source}'")
+        yield Register(delayed(link), dtype, shape, f"events of '{link.source}' that arrive now")
+
+
+def past(link: Link) -> str:
+    """Return the name of the ring that holds back the events of a projection."""
+    return of(f"projection{link.number}", "past")
+
+
+def delayed(link: Link) -> str:
+    """Return the name of the register of the events that a projection that lags takes in this step."""
+    return of(f"projection{link.number}", "delayed")
+
+
+def ring_steps(net: Network, link: Link) -> int:
+    """Return how many steps the ring of a projection that lags holds.
+
+    Rings turn at the beginning of a step, when the spikes of inputs are those of this step, all others of the last.
+    """
+    return link.lag - (0 if net.populations[link.source].neuron.is_input else 1)
+
+
+def _delays(net: Network) -> Iterator[Operation]:
+    for link in net.links:
+        if link.lag and ring_steps(net, link):
+            yield Delay(link.source, past(link), delayed(link), ring_steps(net, link))
+        elif link.lag:
+            yield Copy(link.source, delayed(link))
+
+
+def _lowered(net: Network, name: str) -> Iterator[Operation]:
+    neuron = net.populations[name].neuron
+    return _step_neuron(net, name) if neuron.integrates == "step" else _LOWER[neuron.kind](net, name)
+
+
+def _result(net: Network, name: str, own: int) -> Operation:
+    """Return what fills `NAME:result`: the membrane of a readout, which later windows overwrite, or the words sent."""
+    end = own + net.window
+    if not net.populations[name].neuron.fires:
+        return Copy(of(name, "v"), of(name, "result"), When(begin=end - 1, end=end))
+    g = _numbers(net.significance(name))
+    return Accumulate(name, of(name, "result"), g, When(net.window, own, end))
+
+
+def _integrate(net: Network, name: str, acc: str, weigh: bool) -> Iterator[Operation]:
+    """Yield the currents of all projections into a population, added to register `acc`."""
+    begin = net.turn(name) * net.window
+    for link in net.into(name):
+        x = delayed(link) if link.lag else link.source
+        if weigh and (link.significance != 1).any():
+            y = of(link.source, "weighed")
+            yield Weigh(x, y, _numbers(link.significance), When(net.window, begin))
+            x = y
+        yield Apply(x, acc, mapping(net, link), When(begin=begin))
+
+
+def _input(net: Network, name: str) -> Iterator[Operation]:
+    """Nothing happens to an input: its spikes are put into its register from outside."""
+    yield from ()
+
+
+def _few_spikes(net: Network, name: str) -> Iterator[Operation]:
+    """A window ends and the next begins; send one step, integrate one."""
+    neuron: Any = net.populations[name].neuron
+    w, sends = net.window, net.latency[name] * net.window
+    v, u, left = (of(name, key) for key in ("v", "u", "left"))
+    yield Latch(v, u, left, neuron.spike_limit, When(w, sends, first=0, last=0))
+    yield Fill(v, neuron.bias, When(w, net.turn(name) * w, first=0, last=0))
+    if neuron.code == "graded":
+        if w > 1:
+            yield Clear(name, When(w, sends, first=0, last=0))
+        rule = (neuron.threshold, neuron.bits, neuron.signed, neuron.kept_bits)
+        yield Fire(u, name, *rule, When(w, sends, first=w - 1, last=w - 1))
+    else:
+        yield Send(u, left, name, neuron.threshold, _numbers(net.significance(name)), When(w, sends))
+    yield from _integrate(net, name, v, weigh=True)
+
+
+def _readout(net: Network, name: str) -> Iterator[Operation]:
+    begin = When(net.window, net.turn(name) * net.window, first=0, last=0)
+    yield Fill(of(name, "v"), net.populations[name].neuron.offset, begin)
+    yield from _integrate(net, name, of(name, "v"), weigh=True)
+
+
+def _max_pool(net: Network, name: str) -> Iterator[Operation]:
+    (link,) = net.into(name)
+    g = net.significance(name)
+    sign = int(np.argmin(g)) if (g < 0).any() else -1
+    x = delayed(link) if link.lag else link.source
+    when = When(net.window, net.turn(name) * net.window)
+    yield MaxPoolStep(x, of(name, "alive"), name, geometry(net, link), 0, sign, when)
+
+
+def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
+    """A population that integrates step by step: its kind names the operation, whose fields are its parameters."""
+    population = net.populations[name]
+    i, when = of(name, "i"), When(begin=net.turn(name) * net.window)
+    yield Fill(i, np.zeros((), np.int32))
+    yield from _integrate(net, name, i, weigh=False)
+    registers = {"i": i, "s": name, **{key: of(name, key) for key in population.neuron.state}}
+    operation = _BY_NAME[population.neuron.instruction]
+    values = {f.name: registers.get(f.name) or getattr(population.neuron, f.name) for f in fields(operation)[:-1]}
+    yield operation(**values, when=when)
+
+
+def _numbers(significance: Any) -> tuple[int, ...]:
+    return tuple(int(g) for g in significance)
+
+
+_LOWER: Mapping[str, Callable[[Network, str], Iterator[Operation]]] = {
+    "input": _input,
+    "few_spikes": _few_spikes,
+    "readout": _readout,
+    "max_pool": _max_pool,
+}

@@ -1,8 +1,76 @@
-"""Arrays in, arrays out: the arithmetic of spikerun, without knowledge of networks. The operations: README.md."""
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays in, arrays out: the arithmetic of spikerun, without knowledge of networks.
+
+`operations` is the instruction set: programs as data. An executor runs them on a device; the table below is all there
+are, other packages add theirs through the entry-point group `spikerun.executors`, each entry an `ExecutorSpec`.
+"""
 
 if __name__ != "spikerun.kernels":
     raise ImportError("import spikerun.kernels instead")
 
-from .cpu.native import Linear, Program, Workspace
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import MappingProxyType
 
-__all__ = ["Linear", "Program", "Workspace"]
+from spikerun.errors import UnsupportedError, unknown_name
+from spikerun.kernels.executor import Device
+
+__all__ = ["TABLE", "ExecutorSpec", "devices", "load"]
+
+ENTRY_POINT_GROUP = "spikerun.executors"
+
+
+@dataclass(frozen=True)
+class ExecutorSpec:
+    """A row of the table: `device` is `package.module:class` of a `Device`; `install` says how to get what it needs."""
+
+    name: str
+    summary: str
+    device: str
+    install: str
+
+    def load(self, **options: object) -> Device:
+        """Import the device and open it with its options."""
+        module, _, name = self.device.partition(":")
+        try:
+            kind = getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            raise UnsupportedError(f"device '{self.name}' cannot be used here: {error}; {self.install}") from error
+        device: Device = kind(**options)
+        return device
+
+
+TABLE: Mapping[str, ExecutorSpec] = MappingProxyType(
+    {
+        "cpu": ExecutorSpec(
+            "cpu",
+            "C++ kernels for the processor of this computer",
+            "spikerun.kernels.cpu.executor:Cpu",
+            "install spikerun again where there is a C++17 compiler",
+        ),
+    }
+)
+
+
+def devices() -> dict[str, ExecutorSpec]:
+    """Return all known devices by name, other packages' included."""
+    found = dict(TABLE)
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        spec = entry.load()
+        if not isinstance(spec, ExecutorSpec) or spec.name != entry.name or spec.name in found:
+            raise UnsupportedError(
+                f"device '{entry.name}': the entry point {entry.value} of the group {ENTRY_POINT_GROUP} is to be an "
+                f"ExecutorSpec of that name, which no other has, and is {spec!r}"
+            )
+        found[spec.name] = spec
+    return found
+
+
+def load(name: str, **options: object) -> Device:
+    """Return the device called `name`, opened with its options; its module is imported only now."""
+    known = dict(TABLE) if name in TABLE else devices()
+    if name not in known:
+        raise unknown_name("device", str(name), known)
+    return known[name].load(**options)

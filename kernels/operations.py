@@ -27,6 +27,7 @@ __all__ = [
     "Copy",
     "Count",
     "Delay",
+    "Dtype",
     "Encode",
     "Fill",
     "Fire",
@@ -105,13 +106,18 @@ ALWAYS = When()
 
 @dataclass(frozen=True, eq=False)
 class Register:
-    """Memory of a program. holds: what, in words; initial: int32 (), (C,) or `shape`, the content before pass 0."""
+    """Memory of a program.
+
+    holds: what, in words; initial: int32 (), (C,) or `shape`, the content before pass 0; largest: of the magnitudes
+    that it can hold.
+    """
 
     name: str
     dtype: Dtype
     shape: Shape
     holds: str
     initial: npt.NDArray[np.int32] | None = None  # None is zero
+    largest: int = 2**31
 
     @property
     def size(self) -> int:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from spikerun.file import load, save
     from spikerun.network import Network, Population, Projection
     from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
-    from spikerun.session import Result, Session
+    from spikerun.result import Result
+    from spikerun.session import Session
     from spikerun.stream import Reading, Spike, Stream
 
 __version__ = "0.1.0"
@@ -64,7 +65,8 @@ _HOMES = {
     "file": ("load", "save"),
     "network": ("Network", "Population", "Projection"),
     "neurons": ("IF", "LIF", "FewSpikes", "Input", "MaxPool", "Readout"),
-    "session": ("Result", "Session"),
+    "result": ("Result",),
+    "session": ("Session",),
     "stream": ("Reading", "Spike", "Stream"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

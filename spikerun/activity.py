@@ -1,23 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run cost: spikes and synaptic operations, counted for every population."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from spikerun.linear import macs
 from spikerun.network import Network
-from spikerun.neurons import Input, Readout
 
-__all__ = ["Activity", "PopulationActivity", "network_macs"]
+__all__ = ["Activity", "PopulationActivity"]
 
 
 @dataclass(frozen=True)
 class PopulationActivity:
-    """Totals over all samples of a run. synops: spikes times the synapses that each one reaches."""
+    """Totals over all samples of a run. synops: spikes times the synapses that each one reaches.
+
+    inner: it is neither an input nor silent by its kind, as readouts are.
+    """
 
     kind: str
     neurons: int
     spikes: int
     synops: int
+    inner: bool = True
 
 
 @dataclass(frozen=True)
@@ -33,18 +36,19 @@ class Activity:
     macs: int
 
     @staticmethod
-    def of(net: Network, samples: int, counted: Mapping[str, Sequence[int]], macs: int) -> "Activity":
+    def of(net: Network, samples: int, counted: Mapping[str, Sequence[int]]) -> "Activity":
         """Return the activity from (spikes, synaptic operations) of each population that sends any."""
-        populations = {
-            name: PopulationActivity(p.neuron.kind, p.size, *counted.get(name, (0, 0)))
-            for name, p in net.populations.items()
-        }
-        return Activity(samples, populations, macs)
+        populations = {}
+        for name, p in net.populations.items():
+            inner = p.neuron.fires and not p.neuron.is_input
+            spikes, synops = counted.get(name, (0, 0))
+            populations[name] = PopulationActivity(p.neuron.kind, p.size, spikes, synops, inner)
+        return Activity(samples, populations, net.macs)
 
     @property
     def spikes_per_neuron(self) -> float:
         """Return the mean number of spikes that a neuron sends for one sample (inputs and readouts left out)."""
-        inner = [p for p in self.populations.values() if p.kind not in (Input.kind, Readout.kind)]
+        inner = [p for p in self.populations.values() if p.inner]
         neurons = sum(p.neurons for p in inner)
         return sum(p.spikes for p in inner) / (neurons * self.samples) if neurons and self.samples else 0.0
 
@@ -57,8 +61,3 @@ class Activity:
     def synops_per_mac(self) -> float:
         """Return synaptic operations over the multiply-accumulates of the same layers run densely."""
         return self.synops_per_sample / self.macs if self.macs else 0.0
-
-
-def network_macs(net: Network) -> int:
-    """Return the multiply-accumulates that an ANN with the same layers needs for one sample."""
-    return sum(macs(p.connection, net.populations[p.source].shape) for p in net.projections)

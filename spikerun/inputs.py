@@ -16,18 +16,22 @@ __all__ = ["by_name", "checked", "checked_step", "events"]
 Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
-def by_name(net: Network, given: Given) -> dict[str, npt.NDArray[Any]]:
+def by_name(net: Network, given: Given, all_of_them: bool = True) -> dict[str, npt.NDArray[Any]]:
     """Return what is given for each input, as arrays by name; one array will do for a network of one input.
 
-    Raises DataError where names are missing or unknown.
+    Raises DataError where names are unknown, or missing unless some are enough.
     """
     if not isinstance(given, Mapping):
         if len(net.inputs) != 1:
             raise DataError(f"the network has the inputs {', '.join(net.inputs)}: give a dict by name")
         given = {net.inputs[0]: given}
-    if set(given) != set(net.inputs):
-        raise DataError(f"values are given for {', '.join(map(str, given))}; the inputs are {', '.join(net.inputs)}")
-    return {name: np.asarray(values) for name, values in given.items()}
+    if given.keys() - set(net.inputs) or (all_of_them and len(given) != len(net.inputs)):
+        names = ", ".join(map(str, given)) or "none"
+        raise DataError(f"values are given for {names}; the inputs are {', '.join(net.inputs)}")
+    try:
+        return {name: np.asarray(values) for name, values in given.items()}
+    except ValueError as error:
+        raise DataError(f"values must be arrays with rows of equal length: {error}") from None
 
 
 def _word(net: Network, name: str) -> Word:

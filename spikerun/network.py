@@ -51,7 +51,7 @@ class Network:
         check_parts(populations, projections, outputs, self.window)
         derived = derive(populations, projections, int(self.window))
         check_derived(populations, outputs, int(self.window), derived)
-        parts = {"populations": populations, "projections": projections, "outputs": outputs}
+        parts: dict[str, Any] = {"populations": populations, "projections": projections, "outputs": outputs}
         parts |= {"window": int(self.window), "meta": MappingProxyType(dict(self.meta)), "_derived": derived}
         for name, value in parts.items():
             object.__setattr__(self, name, value)
@@ -80,8 +80,8 @@ class Network:
         return self._derived.latency
 
     @property
-    def bounds(self) -> Mapping[str, float]:
-        """Return the largest magnitude that each accumulator can reach, a whole number."""
+    def bounds(self) -> Mapping[str, int]:
+        """Return the largest magnitude that each accumulator can reach."""
         return self._derived.bounds
 
     def into(self, name: str) -> tuple[Link, ...]:

@@ -68,7 +68,7 @@ class Derived:
     links: tuple[Link, ...]
     into: Mapping[str, tuple[Link, ...]]
     out_of: Mapping[str, tuple[Link, ...]]
-    bounds: Mapping[str, float]
+    bounds: Mapping[str, int]
 
 
 def derive(populations: Populations, projections: tuple[Projection, ...], window: int) -> Derived:
@@ -84,7 +84,7 @@ def derive(populations: Populations, projections: tuple[Projection, ...], window
         for source in link.projection.sources:
             out_of[source].append(link)
     bounds = {
-        name: _bound(p, into[name], populations, senders, window)
+        name: int(_bound(p, into[name], populations, senders, window))
         for name, p in populations.items()
         if p.neuron.integrates
     }

@@ -30,7 +30,8 @@ def of(name: str, key: str) -> str:
 def words_register(net: Network, name: str) -> Register:
     """Return the register of the words or spikes that a population sends."""
     word = net.sender_of(name)
-    return Register(name, dtype_of(net, name), net.populations[name].shape, "spikes" if word is None else "words")
+    holds = "spikes" if word is None else "words"
+    return Register(name, dtype_of(net, name), net.populations[name].shape, holds, largest=net.largest_event(name))
 
 
 def dtype_of(net: Network, name: str) -> Literal["uint8", "int8"]:

@@ -14,6 +14,7 @@ from spikerun.kernels.operations import (
     Clear,
     Copy,
     Delay,
+    Dtype,
     Encode,
     Fill,
     Fire,
@@ -107,17 +108,22 @@ def _registers(net: Network) -> Iterator[Register]:
     for name, p in net.populations.items():
         if p.neuron.fires:
             yield words_register(net, name)
-            yield Register(of(name, "weighed"), dtype_of(net, name), p.shape, "words times significance")
+            holds, largest = "words times significance", net.largest_event(name)
+            yield Register(of(name, "weighed"), dtype_of(net, name), p.shape, holds, largest=largest)
         if p.neuron.integrates == "step":
             yield Register(of(name, "i"), "int32", p.shape, "currents")
         initial = p.neuron.initial(p.shape, net.taps(name))
         for key, dtype in p.neuron.state.items():
             start = initial[key].astype(np.int32) if initial[key].any() else None
-            yield Register(of(name, key), dtype, initial[key].shape, STATE_HOLDS[key], start)
+            yield Register(of(name, key), _dtype(dtype), initial[key].shape, STATE_HOLDS[key], start)
     for link in net.links:
-        shape, dtype = net.populations[link.source].shape, dtype_of(net, link.source)
-        yield Register(past(link), dtype, (ring_steps(net, link), *shape), f"past events of '{link.source}'")
-        yield Register(delayed(link), dtype, shape, f"events of '{link.source}' that arrive now")
+        shape, dtype, largest = (
+            net.populations[link.source].shape,
+            dtype_of(net, link.source),
+            net.largest_event(link.source),
+        )
+        yield Register(past(link), dtype, (ring_steps(net, link), *shape), "past events", largest=largest)
+        yield Register(delayed(link), dtype, shape, "events that arrive now", largest=largest)
 
 
 def past(link: Link) -> str:
@@ -218,7 +224,11 @@ def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
     registers = {"i": i, "s": name, **{key: of(name, key) for key in population.neuron.state}}
     operation = _BY_NAME[population.neuron.instruction]
     values = {f.name: registers.get(f.name) or getattr(population.neuron, f.name) for f in fields(operation)[:-1]}
-    yield operation(**values, when=when)
+    yield operation(**{**values, "when": when})
+
+
+def _dtype(name: str) -> Dtype:
+    return "int32" if name == "int32" else "uint8"
 
 
 def _numbers(significance: Any) -> tuple[int, ...]:

@@ -10,22 +10,24 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from .cpu.native import Linear
+from spikerun.kernels.cpu.native import Linear
 
 __all__ = ["calibrate"]
 
 BUDGET = 0.003  # seconds of timing for each projection; the first two rounds are made in any case
 ROUNDS = 7
 DENSITIES = (0.05, 0.25, 0.6)
-LARGEST = 15  # of the event values: that of four-bit words
 
 Apply = Callable[[npt.NDArray[np.int16], npt.NDArray[np.int32]], None]
 
 
-def calibrate(linear: Linear) -> int:
-    """Return `cut`, 0..n_in: the number of active inputs up to which the event-driven kernel is the faster one."""
+def calibrate(linear: Linear, largest: int) -> int:
+    """Return `cut`, 0..n_in: the number of active inputs up to which the event-driven kernel is the faster one.
+
+    largest: the magnitude of the values that its inputs can have; large ones take a slower way through the kernels.
+    """
     rng = np.random.default_rng(0)
-    inputs = [_active(rng, linear.n_in, density) for density in DENSITIES]
+    inputs = [_active(rng, linear.n_in, density, min(largest, 255)) for density in DENSITIES]
     runs: list[tuple[Apply, npt.NDArray[np.int16]]] = [(linear.apply_event, x) for x in inputs]
     *event, dense = _fastest([*runs, (linear.apply_dense, inputs[-1])], linear.n_out)
     return cut([int(np.count_nonzero(x)) for x in inputs], event, dense, linear.n_in)
@@ -47,10 +49,10 @@ def cut(active: list[int], event: list[float], dense: float, n_in: int) -> int:
     return int(np.clip((dense - offset) / slope + 1e-9, 0, n_in))
 
 
-def _active(rng: np.random.Generator, n: int, density: float) -> npt.NDArray[np.int16]:
+def _active(rng: np.random.Generator, n: int, density: float, largest: int) -> npt.NDArray[np.int16]:
     x = np.zeros(n, np.int16)
     count = max(1, round(n * density))
-    x[rng.permutation(n)[:count]] = rng.integers(1, LARGEST + 1, count)
+    x[rng.permutation(n)[:count]] = rng.integers(1, largest + 1, count)
     return x
 
 

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs on the CPU: compiled to C++ kernels, event-driven or dense by the times measured on this machine."""
+
+import operator
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.errors import UnsupportedError, UsageError, unknown_name
+from spikerun.kernels.cpu import native
+from spikerun.kernels.cpu.maps import linear
+from spikerun.kernels.cpu.order import from_kernel, hwc, positions, to_kernel
+from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads
+from spikerun.kernels.executor import Capture, Choice, Events, Sent
+from spikerun.kernels.liveness import place
+from spikerun.kernels.operations import Geometry, Map, Operation, Program, Register
+
+__all__ = ["Cpu", "CpuExecutor", "CpuWorkspace"]
+
+Array = npt.NDArray[Any]
+ALIGNMENT = 32  # elements: a cache line of words, two of accumulators
+WIDTH = {"uint8": "int16", "int8": "int16", "int32": "int32"}
+
+
+class Cpu:
+    """This computer's processor.
+
+    kernels: `event`, `dense`, or `auto`: for each map, by the activity it meets and the times measured on this machine
+    while programs are compiled (some milliseconds a layer). threads: default $SPIKERUN_NUM_THREADS, or the physical
+    cores. Neither changes a result.
+    """
+
+    def __init__(self, kernels: str = "auto", threads: int | None = None) -> None:
+        if kernels not in ("auto", "event", "dense"):
+            raise unknown_name("choice of kernels", str(kernels), ("auto", "event", "dense"))
+        self.kernels = kernels
+        self.threads = default_threads() if threads is None else _threads(threads)
+        self._maps: dict[tuple[Any, ...], tuple[Map, native.Linear, int, str]] = {}
+        self._cuts: dict[tuple[Any, ...], int] = {}
+
+    def describe(self) -> str:
+        """Return the device in words."""
+        return f"{self.threads} thread{'s' * (self.threads > 1)}"
+
+    def compile(self, program: Program, keep: Collection[str] = ()) -> "CpuExecutor":
+        """Return an executor of the program. Raises UnsupportedError for what has no kernel, or is too large."""
+        return CpuExecutor(self, program, keep)
+
+    def kernel(self, map_: Map, largest: int) -> tuple[native.Linear, int, str]:
+        """Return the kernel object of a map, its cut (the active inputs up to which it is event-driven), and why.
+
+        Programs of one network share them. largest: the magnitude of its inputs.
+        """
+        key = (map_.kind, map_.source, map_.target, map_.channels, *map(_identity, map_.parameters))
+        if key not in self._maps:
+            made = linear(map_)
+            self._maps[key] = (map_, made, *self._cut(map_, made, largest))
+        return self._maps[key][1:]
+
+    def _cut(self, map_: Map, made: native.Linear, largest: int) -> tuple[int, str]:
+        if self.kernels != "auto":
+            return made.n_in if self.kernels == "event" else 0, "asked for"
+        sizes = ((n, getattr(v, "shape", v)) for n, v in map_.parameters)
+        key = (map_.kind, map_.source, map_.target, map_.channels, largest, *sizes)  # maps of one form take one time
+        if key not in self._cuts:
+            from spikerun.kernels.cpu.cost import calibrate
+
+            self._cuts[key] = calibrate(made, largest)
+        return self._cuts[key], "times measured on this machine"
+
+
+class CpuExecutor:
+    """A program compiled for the CPU."""
+
+    def __init__(self, device: Cpu, program: Program, keep: Collection[str]) -> None:
+        self.program = program
+        self._device = device
+        self._registers = {register.name: register for register in program.registers}
+        self._ids = {name: number for number, name in enumerate(self._registers)}
+        self._taps_last = {o.register for op in program.operations for o in op.operands() if o.field == "alive"}
+        self._choices: list[Choice] = []
+        self._program = self._built(keep)
+
+    def _built(self, keep: Collection[str]) -> native.Program:
+        offsets: dict[str, int] = {}
+        for width in ("int16", "int32"):
+            offsets |= place(self.program, _size_in(width), ALIGNMENT, keep)[0]
+        try:
+            built = native.Program([(WIDTH[r.dtype], r.size, offsets[r.name]) for r in self.program.registers])
+            for register in self.program.registers:
+                if register.initial is not None:
+                    built.initial(self._ids[register.name], self._vector(register.initial, register.shape))
+            for operation in self.program.operations:
+                getattr(built, operation.name)(**self._arguments(operation))
+        except ValueError as error:
+            raise UnsupportedError(f"the network is too large for the CPU kernels: {error}") from None
+        return built
+
+    def _arguments(self, operation: Operation) -> dict[str, Any]:
+        """Return the keywords of the native call: numbers of registers, arrays in kernel order."""
+        operands = list(operation.operands())
+        first = self._registers[operands[0].register]
+        arguments: dict[str, Any] = {o.field: self._ids[o.register] for o in operands}
+        arguments |= {name: self._vector(values, first.shape) for name, values in operation.values()}
+        for name, value in operation.numbers():
+            arguments |= self._number(operation, name, value, first)
+        when = operation.time
+        return arguments | {key: getattr(when, key) for key in ("period", "begin", "end", "first", "last")}
+
+    def _number(self, operation: Operation, name: str, value: Any, first: Register) -> dict[str, Any]:
+        if isinstance(value, Map):
+            made, cut, reason = self._device.kernel(value, first.largest)
+            self._choices.append(Choice(str(operation), _cut_text(cut, made.n_in), reason))
+            return {"map": made, "cut": cut}
+        if isinstance(value, Geometry):
+            pairs = {key: getattr(value, key) for key in ("kernel", "stride", "padding", "dilation")}
+            return {"in_hwc": hwc(value.source), "out_hwc": hwc(value.target), **pairs}
+        return {name: list(value) if isinstance(value, tuple) else value}
+
+    def _vector(self, values: Array, shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
+        """Return Values in kernel order: one number, one a channel, or one a neuron."""
+        flat = to_kernel(values, values.shape) if values.ndim == 3 else values.reshape(-1)
+        return np.ascontiguousarray(flat, dtype=np.int32)
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str]
+    ) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
+        """Run a batch from rest (`spikerun.kernels.executor.Executor.run`)."""
+        once: list[tuple[int, Array]] = []
+        rows: list[tuple[int, Array]] = []
+        for name, values in inputs.items():
+            shape = self._registers[name].shape
+            if values.dtype not in (np.uint8, np.int8, np.int16):
+                values = values.astype(np.int16)
+            (once if values.ndim == len(shape) + 1 else rows).append((self._ids[name], to_kernel(values, shape)))
+        arrays, counters = self._program.run_batch(
+            inputs=once,
+            outputs=[self._ids[name] for name in outputs],
+            threads=self._device.threads,
+            steps=self.program.steps,
+            step_inputs=[(register, values.astype(np.int16, copy=False)) for register, values in rows],
+        )
+        shapes = (self._registers[name].shape for name in outputs)
+        found = {n: from_kernel(a, shape) for n, a, shape in zip(outputs, arrays, shapes, strict=True)}
+        return found, counters
+
+    def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> "CpuWorkspace":
+        """Return a new sample at rest."""
+        return CpuWorkspace(self._program, self._ids, self._registers, self._taps_last, watch, capture)
+
+    def choices(self) -> list[Choice]:
+        """Return which kernels were chosen for the maps, and why."""
+        return list(self._choices)
+
+
+class CpuWorkspace:
+    """One sample that goes on (`spikerun.kernels.executor.Workspace`)."""
+
+    def __init__(
+        self,
+        program: native.Program,
+        ids: Mapping[str, int],
+        registers: Mapping[str, Register],
+        taps_last: Collection[str],
+        watch: Sequence[str],
+        capture: Sequence[Capture],
+    ) -> None:
+        self._program = program
+        self._ids = ids
+        self._registers = registers
+        self._taps_last = taps_last
+        self._work = program.workspace()
+        self._watch = [(ids[n], positions(registers[n].shape).ravel().astype(np.int32)) for n in watch]
+        self._capture = [(ids[c.register], c.period, c.begin, c.period - 1) for c in capture]
+        self._captured_shapes = [registers[c.register].shape for c in capture]
+
+    @property
+    def t(self) -> int:
+        """Return the passes done."""
+        return int(self._work.t)
+
+    @t.setter
+    def t(self, value: int) -> None:
+        self._work.t = value
+
+    @property
+    def counters(self) -> npt.NDArray[np.int64]:
+        """Return the counters, (slots, 2)."""
+        return np.array(self._work.counters)
+
+    def read(self, register: str) -> Array:
+        """Return a copy of a register, of its shape."""
+        values, shape = self._program.read(self._work, self._ids[register]), self._registers[register].shape
+        if register in self._taps_last:
+            taps, c, h, w = shape
+            return np.ascontiguousarray(values.reshape(h, w, c, taps).transpose(3, 2, 0, 1))
+        return from_kernel(values, shape)
+
+    def write(self, register: str, values: Array) -> None:
+        """Set a register."""
+        described = self._registers[register]
+        if register in self._taps_last:
+            flat = np.ascontiguousarray(values.transpose(2, 3, 1, 0)).ravel()
+        else:
+            flat = to_kernel(values, described.shape)
+        self._program.write(self._work, self._ids[register], flat.astype(WIDTH[described.dtype]))
+
+    def step(self, passes: int, rows: Mapping[str, Array] | None = None, events: Events | None = None) -> Sent:
+        """Execute some passes. Raises UsageError while another thread does."""
+        given = []
+        for name, values in (rows or {}).items():
+            given.append((self._ids[name], to_kernel(values, self._registers[name].shape)))
+        spikes = []
+        if events is not None:
+            place = positions(self._registers[events.register].shape).ravel()
+            spikes.append((self._ids[events.register], events.offsets, place[events.index]))
+        try:
+            watched, captured, error = self._program.step(
+                self._work, passes, rows=given, events=spikes, watch=self._watch, capture=self._capture
+            )
+        except RuntimeError as problem:
+            raise UsageError(f"{problem}: give each thread a stream of its own") from None
+        contents = tuple(
+            (steps, from_kernel(values, shape))
+            for (steps, values), shape in zip(captured, self._captured_shapes, strict=True)
+        )
+        return Sent(tuple(watched), contents, error)
+
+
+def _size_in(width: str) -> Callable[[Register], int]:
+    """Return how many elements each register has in the arena of this type."""
+    return lambda register: register.size if WIDTH[register.dtype] == width else 0
+
+
+def _identity(parameter: tuple[str, Any]) -> tuple[str, Any]:
+    """Return what tells a parameter from others: the array itself (the network holds it), or the number."""
+    name, value = parameter
+    return (name, id(value)) if isinstance(value, np.ndarray) else (name, value)
+
+
+def _cut_text(cut: int, n_in: int) -> str:
+    if cut >= n_in:
+        return "event-driven"
+    return "dense" if cut == 0 else f"event-driven up to {cut} of {n_in} active inputs, else dense"
+
+
+def _threads(value: Any) -> int:
+    try:
+        threads = operator.index(value)
+    except TypeError:
+        threads = 0
+    if isinstance(value, bool) or not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"threads must be an integer in 1..{MAX_THREADS}, got {value!r}")
+    return threads

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linear maps for the CPU: weights and geometry in kernel order, a row for each kind."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from spikerun.errors import UnsupportedError
+from spikerun.kernels.cpu.native import Linear
+from spikerun.kernels.cpu.order import hwc, positions
+from spikerun.kernels.operations import Map
+
+__all__ = ["linear"]
+
+
+def linear(map_: Map) -> Linear:
+    """Return the kernel object of a map. Raises UnsupportedError beyond the limits of the kernels."""
+    if map_.kind not in _MAKE:
+        raise UnsupportedError(f"no CPU kernel for a connection of kind '{map_.kind}'; spikerun.reference runs it")
+    try:
+        return _MAKE[map_.kind](map_)
+    except ValueError as error:
+        raise UnsupportedError(f"beyond the limits of the CPU kernels: {map_}: {error}") from None
+
+
+def _dense(m: Map) -> Linear:
+    weight, size = m["weight"], int(np.prod(m.target))
+    if len(m.source) == len(m.target) == 1 and weight.shape[1] == size:
+        return Linear.dense(weight)
+    placed = np.zeros((len(weight), size), np.int8)
+    placed[positions(m.source).reshape(-1, 1), _columns(m)] = weight
+    return Linear.dense(placed)
+
+
+def _sparse(m: Map) -> Linear:
+    indptr, indices, data = m["indptr"], m["indices"], m["data"]
+    order = np.argsort(positions(m.source).ravel())  # the source neuron of each kernel row
+    counts = np.diff(indptr)[order]
+    begin = np.concatenate([[0], np.cumsum(counts)])
+    entry = np.repeat(indptr[:-1][order] - begin[:-1], counts) + np.arange(begin[-1])
+    targets = _columns(m)[indices[entry]].astype(np.int32)
+    return Linear.sparse(begin.astype(np.int64), targets, data[entry], int(np.prod(m.target)))
+
+
+def _diagonal(m: Map) -> Linear:
+    rows, gain = positions(m.source).ravel(), m["gain"]
+    gains, index = np.empty((2, len(rows)), np.int32)
+    gains[rows] = np.broadcast_to(gain.reshape((-1,) + (1,) * (len(m.source) - 1)), m.source).ravel()
+    index[rows] = _columns(m)
+    return Linear.diagonal(gains, int(np.prod(m.target)), index)
+
+
+def _conv(m: Map) -> Linear:
+    weight = np.ascontiguousarray(m["weight"].transpose(2, 3, 1, 0))
+    geometry = (hwc(m.source), hwc(m.target), m["stride"], m["padding"], m["dilation"], m["groups"])
+    return Linear.conv(weight, *geometry, channel_offset=m.channels[0])
+
+
+def _sum_pool(m: Map) -> Linear:
+    gain = np.broadcast_to(m["gain"], (m.source[0],)).astype(np.int32)
+    geometry = (hwc(m.source), hwc(m.target), m["kernel"], m["stride"], m["padding"])
+    return Linear.sum_pool(*geometry, gain, channel_offset=m.channels[0])
+
+
+def _columns(m: Map) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """Return where in kernel order the currents of a map go, in C order."""
+    return positions(m.target)[m.channels[0] : m.channels[1]].ravel()
+
+
+_MAKE: Mapping[str, Callable[[Map], Linear]] = {
+    "dense": _dense,
+    "sparse": _sparse,
+    "diagonal": _diagonal,
+    "conv": _conv,
+    "sum_pool": _sum_pool,
+}

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every device offers: it compiles programs; an executor runs a batch, or opens workspaces that go on by steps.
+
+Arrays are in the order of the registers' shapes, (C, H, W), whatever a device's own layout is.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.kernels.operations import Program
+
+__all__ = ["Capture", "Choice", "Device", "Events", "Executor", "Sent", "Workspace"]
+
+Array = npt.NDArray[Any]
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an executor chose for one operation: `operation` and `map` in words, the kernel, and why."""
+
+    operation: str
+    kernel: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Capture:
+    """An int32 register that is read after each pass t >= begin with t % period = period - 1."""
+
+    register: str
+    period: int
+    begin: int
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Spikes of an input register: pass k of a step has those of `index[offsets[k]:offsets[k + 1]]`, in C order."""
+
+    register: str
+    offsets: Int64Array
+    index: Int64Array
+
+
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """What was watched during some passes.
+
+    watched: of each register the pass, the index in C order and the value of every element that was not 0, by pass and
+    index; captured: the passes, and the content, int32 (k, *shape); error: what interrupted the passes, or None.
+    """
+
+    watched: tuple[tuple[Int64Array, Int64Array, Array], ...]
+    captured: tuple[tuple[Int64Array, Array], ...]
+    error: BaseException | None
+
+
+class Workspace(Protocol):
+    """The registers, counters and time of one sample that goes on; one thread at a time may use it."""
+
+    t: int
+
+    @property
+    def counters(self) -> Int64Array:
+        """Return (slots, 2): spikes and synaptic operations since the start."""
+        ...
+
+    def read(self, register: str) -> Array:
+        """Return a copy of a register."""
+        ...
+
+    def write(self, register: str, values: Array) -> None:
+        """Set a register."""
+        ...
+
+    def step(self, passes: int, rows: Mapping[str, Array] | None = None, events: Events | None = None) -> Sent:
+        """Execute some passes: before pass k row k of each `rows` is put in, zeros if there are no more."""
+        ...
+
+
+class Executor(Protocol):
+    """A compiled program."""
+
+    @property
+    def program(self) -> Program:
+        """Return what was compiled."""
+        ...
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> tuple[dict[str, Array], Int64Array]:
+        """Run a batch from rest; return what the registers `outputs` hold then, (B, *shape), and the counters' sums.
+
+        inputs: by register (B, *shape), or (B, k, *shape): a row for each of the first k passes.
+        """
+        ...
+
+    def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> Workspace:
+        """Return a new sample at rest, whose steps report these registers."""
+        ...
+
+    def choices(self) -> list[Choice]:
+        """Return which kernels were chosen, and why."""
+        ...
+
+
+class Device(Protocol):
+    """A device, opened with its options."""
+
+    def describe(self) -> str:
+        """Return in words how it runs."""
+        ...
+
+    def compile(self, program: Program, keep: Collection[str] = ()) -> Executor:
+        """Return an executor of the program; `keep` names registers to be read beside the outputs."""
+        ...

@@ -7,8 +7,7 @@ import pytest
 
 from spikerun.connections import Diagonal
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import LIF, Input
-from spikerun.reference import initial_state, lif_step
+from spikerun.neurons import LIF, Input, Now
 from spikerun.session import Session
 
 with np.load(Path(__file__).parents[1] / "data" / "lava_lif.npz") as file:
@@ -28,9 +27,9 @@ def population(case: int) -> Population:
 @pytest.mark.parametrize("case", range(len(NAMES)), ids=NAMES)
 def test_lif_is_bit_exact_with_lava(case: int) -> None:
     neurons = population(case)
-    state = initial_state(neurons)
+    state = neurons.neuron.initial(neurons.shape)
     for t, current in enumerate(RECORDED[f"{case}_current"]):
-        spikes = lif_step(neurons, neurons.neuron, state, current.astype(np.int64), t)
+        spikes = neurons.neuron.step(neurons.shape, state, current.astype(np.int64), Now(t, 0))
         np.testing.assert_array_equal(state["u"], RECORDED[f"{case}_u"][t], err_msg=f"u after step {t}")
         np.testing.assert_array_equal(state["v"], RECORDED[f"{case}_v"][t], err_msg=f"v after step {t}")
         np.testing.assert_array_equal(spikes, RECORDED[f"{case}_spikes"][t], err_msg=f"spikes of {t}")

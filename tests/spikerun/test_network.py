@@ -195,7 +195,7 @@ def test_wrong_neuron_is_refused(make: Any, said: str) -> None:
 def test_a_skip_connection_waits_for_the_longer_way() -> None:
     net = chain(words(), words(), Readout(), more=[Projection("in", "p2", dense(4, 4))])
     assert net.latency == {"in": 0, "p0": 1, "p1": 2, "p2": 2}
-    assert net.lag == (0, 0, 0, 16)
+    assert [link.lag for link in net.links] == [0, 0, 0, 16]
 
 
 def test_pools_and_readouts_answer_in_the_same_step() -> None:
@@ -219,13 +219,13 @@ def test_pools_and_readouts_answer_in_the_same_step() -> None:
 
 def test_two_windows_close_a_cycle_of_words_through_one_population() -> None:
     net = chain(words(), more=[Projection("p0", "p0", dense(4, 4), 16)])
-    assert net.lag == (0, 8)
+    assert [link.lag for link in net.links] == [0, 8]
     assert not net.feedforward
 
 
 def test_the_delay_that_a_refusal_asks_for_is_accepted() -> None:
     net = chain(words(), words(), words(), more=[Projection("p2", "p0", dense(4, 4), 32)])
-    assert net.lag[-1] == 8
+    assert net.links[-1].lag == 8
 
 
 def test_mixed_depths_meet_whatever_the_order_of_the_populations() -> None:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from networks import connect, seeds
 
 from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.connections.sliding import windows
+from spikerun.connections.window import OUTSIDE
 from spikerun.errors import NetworkError
-from spikerun.linear import apply, fan_out, largest_sum, macs, windows
 
 Array = np.ndarray[Any, Any]
 
@@ -83,7 +84,7 @@ def drawn(seed: int) -> tuple[Any, tuple[int, ...], np.random.Generator]:
 def test_apply_equals_the_sum_over_synapses(seed: int) -> None:
     connection, shape, rng = drawn(seed)
     x = rng.integers(-9, 10, shape)
-    np.testing.assert_array_equal(apply(connection, x), slow(connection, x))
+    np.testing.assert_array_equal(connection.apply(x), slow(connection, x))
 
 
 def all_ones(c: Any) -> Any:
@@ -108,8 +109,8 @@ def test_fan_out_is_what_one_spike_reaches(seed: int) -> None:
     for place in np.ndindex(*shape):
         unit = np.zeros(shape, np.int64)
         unit[place] = 1
-        reached[place] = apply(ones, unit).sum()
-    np.testing.assert_array_equal(fan_out(connection, shape), reached)
+        reached[place] = ones.apply(unit).sum()
+    np.testing.assert_array_equal(connection.fan_out(shape), reached)
 
 
 @settings(max_examples=150)
@@ -117,34 +118,54 @@ def test_fan_out_is_what_one_spike_reaches(seed: int) -> None:
 def test_no_current_exceeds_the_largest_sum(seed: int) -> None:
     connection, shape, rng = drawn(seed)
     signs = rng.choice([-1, 1], shape)
-    currents = np.abs(apply(connection, signs))
-    bound = largest_sum(connection, shape)
-    if bound.ndim and bound.shape != currents.shape:
-        bound = bound.reshape(-1, *(1,) * (currents.ndim - 1))
-    assert (currents <= bound).all()
+    currents = np.abs(connection.apply(signs))
+    channels = currents.shape[0]  # of Dense and Sparse, each neuron is taken for one
+    bound = np.broadcast_to(connection.largest_sum(shape, channels), (channels,))
+    assert (currents.reshape(channels, -1).max(axis=1) <= bound).all()
 
 
 @settings(max_examples=100)
 @given(seeds)
 def test_target_shape_is_the_shape_of_the_currents(seed: int) -> None:
     connection, shape, _ = drawn(seed)
-    currents = apply(connection, np.zeros(shape, np.int64))
+    currents = connection.apply(np.zeros(shape, np.int64))
     assert connection.target_shape(shape) in (None, currents.shape)
     assert connection.target_size(shape) == currents.size
 
 
 def test_macs_count_padding_as_profilers_of_anns_do() -> None:
-    assert macs(Dense(np.zeros((6, 4), np.int8)), (6,)) == 24
-    assert macs(Conv(np.zeros((8, 3, 3, 3), np.int8), padding=1), (3, 5, 5)) == 8 * 5 * 5 * 3 * 3 * 3
-    assert macs(Conv(np.zeros((6, 1, 3, 3), np.int8), groups=6), (6, 5, 5)) == 6 * 3 * 3 * 9
-    assert macs(Sparse(np.array([0, 1, 2]), np.array([0, 0], np.int32), np.ones(2, np.int8), 1), (2,)) == 2
-    assert macs(Diagonal(np.int32(3)), (4,)) == macs(SumPool(2, 2), (1, 4, 4)) == 0
+    assert Dense(np.zeros((6, 4), np.int8)).macs((6,)) == 24
+    assert Conv(np.zeros((8, 3, 3, 3), np.int8), padding=1).macs((3, 5, 5)) == 8 * 5 * 5 * 3 * 3 * 3
+    assert Conv(np.zeros((6, 1, 3, 3), np.int8), groups=6).macs((6, 5, 5)) == 6 * 3 * 3 * 9
+    assert Sparse(np.array([0, 1, 2]), np.array([0, 0], np.int32), np.ones(2, np.int8), 1).macs((2,)) == 2
+    assert Diagonal(np.int32(3)).macs((4,)) == SumPool(2, 2).macs((1, 4, 4)) == 0
 
 
-def test_window_has_no_synapses_and_is_not_linear() -> None:
-    assert not fan_out(Window(2, 2), (3, 4, 4)).any()
-    with pytest.raises(TypeError, match="Window is not linear"):
-        apply(Window(2, 2), np.zeros((1, 4, 4), np.int64))
+def test_window_has_no_synapses_and_shows_its_candidates() -> None:
+    assert not Window(2, 2).linear and not Window(2, 2).fan_out((3, 4, 4)).any()
+    taps = Window(2, 2, 1).apply(np.arange(4).reshape(1, 2, 2))
+    assert sorted(taps[:, 0, 0, 0]) == [OUTSIDE, OUTSIDE, OUTSIDE, 0]
+
+
+@settings(max_examples=200)
+@given(seeds)
+def test_windows_larger_than_the_image_cost_what_they_see(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    kernel = int(rng.integers(1, 12))
+    pool = Window(kernel, int(rng.integers(1, 4)), int(rng.integers(0, kernel // 2 + 1)), int(rng.integers(1, 3)))
+    x = rng.integers(0, 99, (2, int(rng.integers(1, 9)), int(rng.integers(1, 9))))
+    try:
+        out = pool.target_shape(x.shape)
+    except NetworkError:
+        return
+    every = windows(x, (out[1], out[2]), pool.kernel, pool.stride, pool.padding, pool.dilation, OUTSIDE)
+    np.testing.assert_array_equal(pool.apply(x).max(axis=0), every.max(axis=0))
+    assert pool.taps(x.shape) <= 4 * (x.shape[1] + 1) * (x.shape[2] + 1)
+
+
+def test_a_window_on_one_pixel_has_one_tap() -> None:
+    assert Window(2001, 1, 1000).taps((1, 1, 1)) == 1
+    assert SumPool(2001, 1, 1000).apply(np.full((1, 1, 1), 7)).tolist() == [[[7]]]
 
 
 def test_windows_fills_the_outside() -> None:

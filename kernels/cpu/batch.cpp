@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "batch.hpp"
 
 #include <algorithm>
@@ -13,9 +14,9 @@ namespace {
 
 // What the threads of one run share.
 struct Run {
-    Run(Program& the_program, const Batch& the_batch) : program(the_program), batch(the_batch) {}
-    Program& program;
-    const Batch& batch;
+    Run(const Program& the_program, Batch& the_batch) : program(the_program), batch(the_batch) {}
+    const Program& program;
+    Batch& batch;  // its counters are guarded by the mutex
     std::atomic<size_t> next{0};
     std::atomic<bool> stop{false};
     std::mutex mutex;
@@ -23,21 +24,29 @@ struct Run {
     size_t helpers = 0;  // that still work
 };
 
-void load(const Program& program, const BatchInput& input, size_t row, Workspace& ws) noexcept {
-    const size_t n = program.word_size(static_cast<int64_t>(input.word));
-    std::copy_n(input.values + row * n, n, ws.words[input.word].data());
+void load(const BatchInput& input, size_t sample, Workspace& ws) noexcept {
+    const size_t n = input.target.size;
+    std::visit([&](const auto* values) { std::copy_n(values + sample * n, n, input.target.in(ws)); },
+               input.values);
 }
 
-void save(const Batch& batch, size_t sample, const Workspace& ws) noexcept {
-    for (const WordOutput& output : batch.words) {
-        const auto& word = ws.words[output.word];
-        std::copy(word.begin(), word.end(), output.values + sample * word.size());
-    }
-    for (const AccOutput& output : batch.accs) {
-        const auto& acc = ws.accs[output.acc];
-        std::copy(acc.begin(), acc.end(), output.values + sample * acc.size());
-    }
-    std::copy(ws.counters.begin(), ws.counters.end(), batch.counters + sample * ws.counters.size());
+void load(const StepInput& input, size_t sample, size_t step, Workspace& ws) noexcept {
+    const size_t n = input.target.size;
+    if (step < input.steps)
+        std::copy_n(input.values + (sample * input.steps + step) * n, n, input.target.in(ws));
+    else
+        std::fill_n(input.target.in(ws), n, int16_t{0});
+}
+
+template <class T>
+void save(const std::vector<BatchOutput<T>>& outputs, size_t sample, Workspace& ws) noexcept {
+    for (const BatchOutput<T>& output : outputs)
+        std::copy_n(output.source.in(ws), output.source.size, output.values + sample * output.source.size);
+}
+
+void add_counters(Run& run, const std::vector<int64_t>& counted) {
+    const std::lock_guard<std::mutex> lock(run.mutex);
+    for (size_t i = 0; i < counted.size(); ++i) run.batch.counters[i] += counted[i];
 }
 
 // Takes samples until none is left. Only the calling thread has a `poll`, which may set run.stop.
@@ -46,16 +55,16 @@ void work(Run& run, Workspace& ws, Poll poll) {
     const Batch& batch = run.batch;
     for (size_t sample = run.next++; sample < batch.samples; sample = run.next++) {
         run.program.reset(ws);
-        for (const BatchInput& input : batch.inputs) load(run.program, input, sample, ws);
+        for (const BatchInput& input : batch.inputs) load(input, sample, ws);
         for (size_t step = 0; step < batch.steps; ++step) {
-            for (const BatchInput& input : batch.step_inputs)
-                load(run.program, input, sample * batch.steps + step, ws);
+            for (const StepInput& input : batch.step_inputs) load(input, sample, step, ws);
             run.program.step(ws);
             poll();
             if (run.stop.load(std::memory_order_relaxed)) return;
         }
-        save(batch, sample, ws);
-        ++run.program.done;
+        save(batch.words, sample, ws);
+        save(batch.numbers, sample, ws);
+        add_counters(run, ws.counters);
     }
 }
 
@@ -97,17 +106,16 @@ void wait_for_helpers(Run& run, Poll poll) {
 
 }  // namespace
 
-bool run_batch(Program& program, const Batch& batch, const std::function<bool()>& interrupted) {
-    program.done = 0;
+bool run_batch(Program& program, Batch& batch, const std::function<bool()>& interrupted) {
     const size_t workers = std::max<size_t>(1, std::min(batch.threads, batch.samples));
     std::vector<std::unique_ptr<Workspace>> workspaces;
     for (size_t i = 0; i < workers; ++i) workspaces.push_back(program.borrow());
 
     Run run(program, batch);
-    std::vector<std::thread> helpers = start_helpers(run, workspaces);
     const auto poll = [&] {
         if (!run.stop && interrupted()) run.stop = true;
     };
+    std::vector<std::thread> helpers = start_helpers(run, workspaces);
     work(run, *workspaces[0], poll);
     wait_for_helpers(run, poll);
     for (std::thread& helper : helpers) helper.join();

@@ -1,25 +1,21 @@
-// Running a program: workspaces, steps and batches.
+// SPDX-License-Identifier: Apache-2.0
+// Running a program: workspaces, passes and batches.
 #include <nanobind/stl/pair.h>
-#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
-#include <memory>
 #include <optional>
-#include <utility>
+#include <tuple>
 
 #include "batch.hpp"
 #include "bindings.hpp"
-
-using namespace nanobind::literals;
+#include "stream.hpp"
 
 namespace spikerun {
 
 namespace {
-
-using NamedArrays = std::vector<std::pair<int64_t, nb::object>>;
 
 // Asks Python, at most every 50 ms, whether a signal (Ctrl-C) wants the run to stop. Called without the GIL.
 class Interruption {
@@ -45,7 +41,7 @@ struct PythonWorkspace {
 // Refuses a second thread in the same workspace.
 class Exclusive {
   public:
-    explicit Exclusive(Workspace& workspace) : busy_(workspace.busy) {
+    explicit Exclusive(const PythonWorkspace& workspace) : busy_(workspace.state->busy) {
         if (busy_.exchange(true)) throw std::runtime_error("this workspace is in use by another thread");
     }
     ~Exclusive() { busy_ = false; }
@@ -56,170 +52,306 @@ class Exclusive {
     std::atomic<bool>& busy_;
 };
 
-void step(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t n) {
+void require_own(const std::shared_ptr<Program>& program, const PythonWorkspace& workspace) {
     require(workspace.program == program, "workspace", "belongs to another program");
-    require(n >= 0 && n <= forever - workspace.state->t, "n", "out of range");
-    const Exclusive exclusive(*workspace.state);
-    Interruption interrupted;
-    bool stopped = false;
-    {
-        const nb::gil_scoped_release release;
-        for (int64_t i = 0; i < n && !stopped; ++i) {
-            program->step(*workspace.state);
-            stopped = n > 1 && interrupted();
-        }
+}
+
+void require_size(const char* argument, size_t expected, size_t got) {
+    require(expected == got, argument,
+            "the register has " + std::to_string(expected) + " elements, the array " + std::to_string(got));
+}
+
+using NamedArrays = std::vector<std::pair<int64_t, nb::object>>;
+using NamedEvents = std::vector<std::tuple<int64_t, nb::object, nb::object>>;
+using NamedTimes = std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>>;
+
+// One passage, and the arrays that it reads.
+struct PythonPassage {
+    Passage passage;
+    std::vector<nb::object> kept;
+};
+
+void add_rows(const Program& program, const NamedArrays& given, PythonPassage& to) {
+    for (const auto& [id, object] : given) {
+        const Words target = program.words(id, "rows");
+        const auto array = take<const int16_t, 2>(object, "rows");
+        require_size("rows", target.size, array.shape(1));
+        to.passage.rows.push_back({target, array.shape(0), array.data()});
+        to.kept.push_back(object);
     }
-    if (stopped) throw nb::python_error();
+}
+
+void add_events(const Program& program, const NamedEvents& given, PythonPassage& to) {
+    for (const auto& [id, first, second] : given) {
+        const Words target = program.words(id, "events");
+        const auto offsets = take<const int64_t, 1>(first, "events");
+        const auto indices = take<const int64_t, 1>(second, "events");
+        const size_t n = offsets.size();
+        const int64_t* const at = offsets.data();
+        require(n >= 1 && at[0] >= 0 && std::is_sorted(at, at + n) && unsign(at[n - 1]) <= indices.size(),
+                "events", "the offsets must rise from 0 or more to at most the number of indices");
+        for (size_t e = 0; e < indices.size(); ++e)
+            require_range("events", indices.data()[e], 0, static_cast<int64_t>(target.size) - 1);
+        to.passage.events.push_back({target, n - 1, at, indices.data()});
+        to.kept.insert(to.kept.end(), {first, second});
+    }
+}
+
+void add_watches(const Program& program, const NamedArrays& given, PythonPassage& to) {
+    for (const auto& [id, object] : given) {
+        const Words source = program.words(id, "watch");
+        const auto order = take<const int32_t, 1>(object, "watch");
+        require_size("watch", source.size, order.size());
+        for (size_t j = 0; j < order.size(); ++j)
+            require_range("watch", order.data()[j], 0, static_cast<int64_t>(source.size) - 1);
+        to.passage.watched.push_back({source, order.data(), {}, {}, {}});
+        to.kept.push_back(object);
+    }
+}
+
+void add_captures(const Program& program, const NamedTimes& given, PythonPassage& to) {
+    for (const auto& [id, period, begin, first] : given) {
+        const Numbers source = program.numbers(id, "capture");
+        require_range("capture", period, 1, forever);
+        require_range("capture", begin, 0, forever);
+        require_range("capture", first, 0, period - 1);
+        to.passage.captured.push_back({source, period, begin, first, {}, {}});
+    }
 }
 
 template <class T>
-nb::ndarray<nb::numpy, T> owned(std::vector<size_t> shape, T** data) {
-    size_t count = 1;
-    for (const size_t n : shape) {
-        require(n == 0 || count <= std::numeric_limits<size_t>::max() / sizeof(T) / n, "outputs",
-                "too large");
-        count *= n;
+using NumPy = nb::ndarray<nb::numpy, T>;
+using Watched = std::tuple<NumPy<int64_t>, NumPy<int64_t>, NumPy<int16_t>>;
+using Captured = std::tuple<NumPy<int64_t>, NumPy<int32_t>>;
+using StepResult = std::tuple<std::vector<Watched>, std::vector<Captured>, nb::object>;
+
+StepResult results_of(Passage& passage, nb::object error) {
+    StepResult result{{}, {}, std::move(error)};
+    for (Watch& watch : passage.watched) {
+        const size_t n = watch.steps.size();
+        std::get<0>(result).emplace_back(array_of(std::move(watch.steps), {n}),
+                                         array_of(std::move(watch.index), {n}),
+                                         array_of(std::move(watch.value), {n}));
     }
-    auto values = std::make_unique<T[]>(count);
-    *data = values.get();
-    nb::capsule owner(values.get(), [](void* p) noexcept { delete[] static_cast<T*>(p); });
-    return nb::ndarray<nb::numpy, T>(values.release(), shape.size(), shape.data(), owner);
+    for (Capture& capture : passage.captured) {
+        const size_t n = capture.steps.size();
+        std::get<1>(result).emplace_back(array_of(std::move(capture.steps), {n}),
+                                         array_of(std::move(capture.content), {n, capture.source.size}));
+    }
+    return result;
+}
+
+StepResult step(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t n,
+                const NamedArrays& rows, const NamedEvents& events, const NamedArrays& watch,
+                const NamedTimes& capture) {
+    require_own(program, workspace);
+    const Exclusive exclusive(workspace);
+    require(n >= 0 && n <= forever - workspace.state->t, "n", "out of range");
+    PythonPassage all;
+    add_rows(*program, rows, all);
+    add_events(*program, events, all);
+    add_watches(*program, watch, all);
+    add_captures(*program, capture, all);
+    bool finished = false;
+    {
+        const nb::gil_scoped_release release;
+        finished = run_passes(*program, *workspace.state, n, all.passage, Interruption());
+    }
+    nb::object error = nb::none();
+    if (!finished) error = nb::borrow(nb::python_error().value());
+    return results_of(all.passage, std::move(error));
+}
+
+template <class T>
+NumPy<T> uninitialised(size_t rows, size_t columns, T** data) {
+    require(rows == 0 || columns <= std::numeric_limits<size_t>::max() / sizeof(T) / rows, "outputs",
+            "too large");
+    *data = new T[rows * columns];
+    nb::capsule owner(*data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+    return {*data, {rows, columns}, owner};
 }
 
 // Keeps the arrays of the caller alive while the batch reads them.
 struct BatchArrays {
-    std::vector<Array<const int16_t, 2>> inputs;
-    std::vector<Array<const int16_t, 3>> step_inputs;
+    std::vector<nb::object> kept;
     std::optional<size_t> samples;
 
-    void same_samples(size_t count, const char* argument) {
+    void keep(const nb::object& array, size_t count, const char* argument) {
         require(!samples || *samples == count, argument, "different numbers of samples");
         samples = count;
+        kept.push_back(array);
     }
 };
 
+template <class T>
+bool add_input(Words target, const nb::object& object, BatchArrays& arrays, Batch& batch) {
+    Array<const T, 2> array;
+    if (!nb::try_cast(object, array, false)) return false;
+    require_size("inputs", target.size, array.shape(1));
+    arrays.keep(object, array.shape(0), "inputs");
+    batch.inputs.push_back({target, array.data()});
+    return true;
+}
+
 void add_inputs(const Program& program, const NamedArrays& given, BatchArrays& arrays, Batch& batch) {
-    for (const auto& [word, object] : given) {
-        const auto array = take<const int16_t, 2>(object, "inputs");
-        require(array.shape(1) == program.word_size(word, "inputs"), "inputs",
-                "the array for word " + std::to_string(word) + " has not the size of the register");
-        arrays.same_samples(array.shape(0), "inputs");
-        batch.inputs.push_back({static_cast<size_t>(word), array.data()});
-        arrays.inputs.push_back(array);
+    for (const auto& [id, object] : given) {
+        const Words target = program.words(id, "inputs");
+        if (!add_input<uint8_t>(target, object, arrays, batch) &&
+            !add_input<int8_t>(target, object, arrays, batch) &&
+            !add_input<int16_t>(target, object, arrays, batch))
+            throw nb::type_error(
+                "inputs: expected a C-contiguous uint8, int8 or int16 array with 2 dimensions");
     }
 }
 
 void add_step_inputs(const Program& program, const NamedArrays& given, BatchArrays& arrays, Batch& batch) {
-    for (const auto& [word, object] : given) {
+    for (const auto& [id, object] : given) {
+        const Words target = program.words(id, "step_inputs");
         const auto array = take<const int16_t, 3>(object, "step_inputs");
-        require(array.shape(1) == batch.steps, "step_inputs", "expected one row for each of the steps");
-        require(array.shape(2) == program.word_size(word, "step_inputs"), "step_inputs",
-                "the array for word " + std::to_string(word) + " has not the size of the register");
-        arrays.same_samples(array.shape(0), "step_inputs");
-        batch.step_inputs.push_back({static_cast<size_t>(word), array.data()});
-        arrays.step_inputs.push_back(array);
+        require(array.shape(1) <= batch.steps, "step_inputs", "more rows than steps");
+        require_size("step_inputs", target.size, array.shape(2));
+        arrays.keep(object, array.shape(0), "step_inputs");
+        batch.step_inputs.push_back({target, array.shape(1), array.data()});
     }
 }
 
-using BatchResult = std::tuple<std::vector<nb::ndarray<nb::numpy, int16_t>>,
-                               std::vector<nb::ndarray<nb::numpy, int32_t>>, nb::ndarray<nb::numpy, int64_t>>;
+nb::list add_outputs(const Program& program, const std::vector<int64_t>& outputs, Batch& batch) {
+    nb::list result;
+    for (const int64_t id : outputs) {
+        if (program.is_words(id, "outputs")) {
+            batch.words.push_back({program.words(id, "outputs"), nullptr});
+            auto& added = batch.words.back();
+            result.append(uninitialised(batch.samples, added.source.size, &added.values));
+        } else {
+            batch.numbers.push_back({program.numbers(id, "outputs"), nullptr});
+            auto& added = batch.numbers.back();
+            result.append(uninitialised(batch.samples, added.source.size, &added.values));
+        }
+    }
+    return result;
+}
 
-BatchResult run(Program& program, const NamedArrays& inputs, const std::vector<int64_t>& outputs_words,
-                const std::vector<int64_t>& outputs_accs, int64_t threads, int64_t steps,
-                const NamedArrays& step_inputs) {
-    require(threads >= 1 && threads <= 1024, "threads", "expected 1..1024, got " + std::to_string(threads));
-    require(steps >= 0 && steps <= max_size, "steps", "out of range: " + std::to_string(steps));
+using AnyArrays = nb::typed<nb::list, nb::ndarray<nb::numpy>>;
+
+std::tuple<AnyArrays, NumPy<int64_t>> run_batch_of(Program& program, const NamedArrays& inputs,
+                                                   const std::vector<int64_t>& outputs, int64_t threads,
+                                                   int64_t steps, const NamedArrays& step_inputs) {
+    require_range("threads", threads, 1, 1024);
+    require_range("steps", steps, 0, forever);
     Batch batch{};
-    batch.threads = static_cast<size_t>(threads);
-    batch.steps = static_cast<size_t>(steps);
+    batch.threads = unsign(threads);
+    batch.steps = unsign(steps);
     BatchArrays arrays;
     add_inputs(program, inputs, arrays, batch);
     add_step_inputs(program, step_inputs, arrays, batch);
     require(arrays.samples.has_value(), "inputs",
             "neither inputs nor step_inputs: the number of samples is unknown");
     batch.samples = *arrays.samples;
-
-    BatchResult result;
-    for (const int64_t word : outputs_words) {
-        int16_t* data = nullptr;
-        const size_t n = program.word_size(word, "outputs_words");
-        std::get<0>(result).push_back(owned<int16_t>({batch.samples, n}, &data));
-        batch.words.push_back({static_cast<size_t>(word), data});
-    }
-    for (const int64_t acc : outputs_accs) {
-        int32_t* data = nullptr;
-        const size_t n = program.acc_size(acc, "outputs_accs");
-        std::get<1>(result).push_back(owned<int32_t>({batch.samples, n}, &data));
-        batch.accs.push_back({static_cast<size_t>(acc), data});
-    }
-    std::get<2>(result) = owned<int64_t>({batch.samples, program.n_slots(), 2}, &batch.counters);
-
-    program.seal();
+    AnyArrays result = nb::borrow<AnyArrays>(add_outputs(program, outputs, batch));
+    batch.counters.resize(2 * program.n_slots());
     bool finished = false;
     {
         const nb::gil_scoped_release release;
         finished = run_batch(program, batch, Interruption());
     }
     if (!finished) throw nb::python_error();
-    return result;
+    return {std::move(result), array_of(std::move(batch.counters), {program.n_slots(), 2})};
+}
+
+nb::object read(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t id) {
+    require_own(program, workspace);
+    const Exclusive exclusive(workspace);
+    const auto copy = [&](auto r) {
+        const auto* const content = r.in(*workspace.state);
+        return nb::cast(array_of(std::vector(content, content + r.size), {r.size}));
+    };
+    return program->is_words(id, "register") ? copy(program->words(id, "register"))
+                                             : copy(program->numbers(id, "register"));
 }
 
 template <class T>
-nb::ndarray<nb::numpy, T> view(std::vector<T>& values, nb::handle owner) {
-    return nb::ndarray<nb::numpy, T>(values.data(), {values.size()}, owner);
+void overwrite(PythonWorkspace& workspace, Register<T> r, nb::object array) {
+    const auto content = take<const T, 1>(array, "array");
+    require_size("array", r.size, content.size());
+    std::copy_n(content.data(), r.size, r.in(*workspace.state));
+}
+
+void write(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t id,
+           nb::object array) {
+    require_own(program, workspace);
+    const Exclusive exclusive(workspace);
+    if (program->is_words(id, "register"))
+        overwrite(workspace, program->words(id, "register"), array);
+    else
+        overwrite(workspace, program->numbers(id, "register"), array);
+}
+
+// The values as T, one for each element.
+template <class T>
+std::vector<T> expanded(const Values& values, size_t n) {
+    std::vector<T> result(n);
+    for (size_t j = 0; j < n; ++j) result[j] = static_cast<T>(values.data()[j % values.size()]);
+    return result;
+}
+
+void initial(Program& program, int64_t id, nb::object values) {
+    if (program.is_words(id, "register")) {
+        const Words r = program.words(id, "register");
+        const Values given = values_of(values, "values", r.size);
+        given.require_within(std::numeric_limits<int16_t>::min(), std::numeric_limits<int16_t>::max());
+        program.initial(r, expanded<int16_t>(given, r.size));
+    } else {
+        const Numbers r = program.numbers(id, "register");
+        program.initial(r, expanded<int32_t>(values_of(values, "values", r.size), r.size));
+    }
 }
 
 void set_time(PythonWorkspace& workspace, int64_t t) {
-    require(t >= 0 && t < forever, "t", "out of range: " + std::to_string(t));
-    const Exclusive exclusive(*workspace.state);
+    require_range("t", t, 0, forever - 1);
+    const Exclusive exclusive(workspace);
     workspace.state->t = t;
 }
 
-void reset_workspace(PythonWorkspace& workspace) {
-    const Exclusive exclusive(*workspace.state);
-    workspace.program->reset(*workspace.state);
+NumPy<int64_t> counters(PythonWorkspace& workspace) {
+    const Exclusive exclusive(workspace);
+    const std::vector<int64_t>& all = workspace.state->counters;
+    return array_of(all, {all.size() / 2, 2});
 }
 
-void bind_workspace(nb::module_& module) {
-    nb::class_<PythonWorkspace>(module, "Workspace", "The registers, counters and time of one sample.")
-        .def(
-            "word",
-            [](nb::handle_t<PythonWorkspace> self, int64_t index) {
-                auto& workspace = nb::cast<PythonWorkspace&>(self);
-                workspace.program->word_size(index, "index");
-                return view(workspace.state->words[static_cast<size_t>(index)], self);
-            },
-            "index"_a)
-        .def(
-            "acc",
-            [](nb::handle_t<PythonWorkspace> self, int64_t index) {
-                auto& workspace = nb::cast<PythonWorkspace&>(self);
-                workspace.program->acc_size(index, "index");
-                return view(workspace.state->accs[static_cast<size_t>(index)], self);
-            },
-            "index"_a)
-        .def_prop_ro("counters",
-                     [](nb::handle_t<PythonWorkspace> self) {
-                         auto& counters = nb::cast<PythonWorkspace&>(self).state->counters;
-                         return nb::ndarray<nb::numpy, int64_t>(counters.data(), {counters.size() / 2, 2},
-                                                                self);
-                     })
-        .def_prop_rw(
-            "t", [](const PythonWorkspace& workspace) { return workspace.state->t; }, &set_time)
-        .def("reset", &reset_workspace);
+void set_counters(PythonWorkspace& workspace, nb::object values) {
+    const std::vector<int64_t> given = copied<int64_t, 2>(values, "counters");
+    const Exclusive exclusive(workspace);
+    require_same(workspace.state->counters.size(), given.size(), "counters");
+    workspace.state->counters = given;
+}
+
+void reset(PythonWorkspace& workspace) {
+    const Exclusive exclusive(workspace);
+    workspace.program->reset(*workspace.state);
 }
 
 }  // namespace
 
-void bind_run(nb::module_& module, nb::class_<Program>& program) {
-    bind_workspace(module);
-    program.def("workspace", [](const std::shared_ptr<Program>& self) {
-        return PythonWorkspace{self, self->workspace()};
-    });
-    program.def("step", &step, "workspace"_a, "n"_a = 1);
-    program.def("run_batch", &run, "inputs"_a, "outputs_words"_a, "outputs_accs"_a, "threads"_a = 1,
-                "steps"_a = 1, "step_inputs"_a = NamedArrays{});
-    program.def_prop_ro("done", [](const Program& self) { return self.done.load(); });
+void bind_run(nb::module_& module, ProgramClass& cls) {
+    nb::class_<PythonWorkspace>(module, "Workspace", "The registers, counters and time of one sample.")
+        .def_prop_rw(
+            "t", [](const PythonWorkspace& workspace) { return workspace.state->t; }, &set_time,
+            "The next pass.")
+        .def_prop_rw("counters", &counters, &set_counters, nb::for_getter(nb::rv_policy::move),
+                     "A copy of them: int64 (slots, 2).")
+        .def("reset", &reset, "Back to t = 0, zeros and initial values.");
+    cls.def(nb::init<const std::vector<std::tuple<std::string, int64_t, int64_t>>&>(), "registers"_a);
+    cls.def("initial", &initial, "register"_a, "values"_a);
+    cls.def("workspace",
+            [](const std::shared_ptr<Program>& self) { return PythonWorkspace{self, self->workspace()}; });
+    cls.def(
+        "read", &read, "workspace"_a, "register"_a, "Return a copy of what a register holds.",
+        nb::sig("def read(self, workspace: Workspace, register: int) -> numpy.typing.NDArray[typing.Any]"));
+    cls.def("write", &write, "workspace"_a, "register"_a, "array"_a);
+    cls.def("step", &step, "workspace"_a, "n"_a = 1, "rows"_a = NamedArrays{}, "events"_a = NamedEvents{},
+            "watch"_a = NamedArrays{}, "capture"_a = NamedTimes{});
+    cls.def("run_batch", &run_batch_of, "inputs"_a, "outputs"_a, "threads"_a = 1, "steps"_a = 1,
+            "step_inputs"_a = NamedArrays{});
 }
 
 }  // namespace spikerun

@@ -1,11 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// The module. Each family of operations binds itself, in the file that holds its kernels, and is named here.
 #include "bindings.hpp"
 
+#include "isa.hpp"
+
+#define SPIKERUN_OPERATIONS(_) \
+    _(copy)                    \
+    _(weigh)                   \
+    _(delay)                   \
+    _(apply)                   \
+    _(fire)                    \
+    _(send)                    \
+    _(if_step)                 \
+    _(lif_step)                \
+    _(max_pool)                \
+    _(count)
+
+namespace spikerun {
+
 // Raised whenever the meaning of a call changes; kernels/cpu/native.py expects the same number.
-constexpr int abi = 1;
+constexpr int abi = 2;
+
+#define SPIKERUN_DECLARE(family) void bind_##family(ProgramClass& cls);
+SPIKERUN_OPERATIONS(SPIKERUN_DECLARE)
+
+}  // namespace spikerun
 
 NB_MODULE(_spikerun_cpu, module) {
+    using namespace spikerun;
     module.doc() = "CPU kernels of spikerun; import spikerun.kernels instead.";
     module.attr("ABI") = abi;
-    spikerun::bind_linear(module);
-    spikerun::bind_program(module);
+    module.def("isas", &isas, "The instruction sets that this processor has kernels for, the best one last.");
+    module.def("isa", &isa, "The instruction set in use.");
+    module.def("choose_isa", &choose_isa, "name"_a,
+               "Use another of isas(), from the next call of a kernel on.");
+    bind_linear(module);
+    ProgramClass program(module, "Program", "Operations on registers, executed pass by pass.");
+    bind_run(module, program);
+#define SPIKERUN_BIND(family) bind_##family(program);
+    SPIKERUN_OPERATIONS(SPIKERUN_BIND)
 }

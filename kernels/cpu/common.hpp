@@ -1,19 +1,11 @@
-// What every kernel file shares: number types, wrap-around sums, and code for several instruction sets.
+// SPDX-License-Identifier: Apache-2.0
+// What every kernel file shares: number types, limits, wrap-around sums.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-
-// Marks a function that the compiler builds once per instruction set and the loader chooses from at start.
-// Helpers called from it must be SPIKERUN_INLINE to be built with it.
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(SPIKERUN_NO_CLONES)
-#define SPIKERUN_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define SPIKERUN_CLONES
-#endif
 
 #if defined(__GNUC__)
 #define SPIKERUN_INLINE [[gnu::always_inline]] inline
@@ -53,9 +45,33 @@ SPIKERUN_INLINE int32_t wrapping_multiply_add(int32_t acc, int32_t a, int32_t b)
                                 static_cast<uint32_t>(a) * static_cast<uint32_t>(b));
 }
 
+template <class T>
+SPIKERUN_INLINE T clip(T x, T low, T high) {
+    return x < low ? low : high < x ? high : x;
+}
+
+inline size_t unsign(int64_t value) {
+    return static_cast<size_t>(value);
+}
+
+inline std::string text(int64_t value) {
+    return std::to_string(value);
+}
+
 // Throws the ValueError of an argument, unless `ok`.
 inline void require(bool ok, const char* argument, const std::string& problem) {
     if (!ok) throw std::invalid_argument(std::string(argument) + ": " + problem);
+}
+
+inline void require_range(const char* argument, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high)
+        require(false, argument, "expected " + text(low) + ".." + text(high) + ", got " + text(value));
+}
+
+inline void require_same(size_t expected, size_t got, const char* argument) {
+    if (expected != got)
+        require(false, argument,
+                "expected " + std::to_string(expected) + " elements, got " + std::to_string(got));
 }
 
 }  // namespace spikerun

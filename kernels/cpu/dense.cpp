@@ -1,24 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
 // Dense projections: weight[n_in][n_out], one contiguous row of outputs for each input.
 #include <limits>
 #include <utility>
 
-#include "linear.hpp"
+#include "bindings.hpp"
+#include "isa.hpp"
 #include "rows.hpp"
 
 namespace spikerun {
 
 namespace {
 
-SPIKERUN_CLONES void dense_event(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
-                                 int32_t* acc, Event* events) noexcept {
-    const size_t count = collect_events(x, n_in, static_cast<uint32_t>(n_out), events);
-    add_all(ListedRows{weight, events}, count, narrow_rows(x, n_in), acc, n_out);
-}
+struct Events {
+    SPIKERUN_INLINE static void run(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
+                                    int32_t* acc, Event* events) {
+        const size_t count = collect_events(x, n_in, static_cast<uint32_t>(n_out), events);
+        add_all(ListedRows{weight, events}, count, narrow_rows(x, n_in), acc, n_out);
+    }
+};
 
-SPIKERUN_CLONES void dense_all(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
-                               int32_t* acc) noexcept {
-    add_all(AllRows{weight, n_out, x}, n_in, narrow_rows(x, n_in), acc, n_out);
-}
+struct All {
+    SPIKERUN_INLINE static void run(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
+                                    int32_t* acc) {
+        add_all(AllRows{weight, n_out, x}, n_in, narrow_rows(x, n_in), acc, n_out);
+    }
+};
 
 class Dense final : public Linear {
   public:
@@ -26,25 +32,29 @@ class Dense final : public Linear {
         : Linear(n_in, n_out), weight_(std::move(weight)) {}
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        dense_event(weight_.data(), n_in(), n_out(), x, acc, scratch.events.data());
+        run<Events>(weight_.data(), n_in(), n_out(), x, acc, scratch.events.data());
     }
     void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
-        dense_all(weight_.data(), n_in(), n_out(), x, acc);
+        run<All>(weight_.data(), n_in(), n_out(), x, acc);
     }
     ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
-    size_t bytes() const noexcept override { return weight_.size(); }
 
   private:
     std::vector<int8_t> weight_;
 };
 
+LinearPointer dense(nb::object weight) {
+    const auto array = take<const int8_t, 2>(weight, "weight");
+    for (const size_t side : {array.shape(0), array.shape(1)})
+        require_range("weight", static_cast<int64_t>(side), 1, max_size);
+    require(array.size() <= std::numeric_limits<uint32_t>::max(), "weight", "more than 2^32 elements");
+    return std::make_shared<Dense>(copied<int8_t, 2>(weight, "weight"), array.shape(0), array.shape(1));
+}
+
 }  // namespace
 
-LinearPointer make_dense(std::vector<int8_t> weight, int64_t n_in, int64_t n_out) {
-    require(n_in >= 1 && n_in <= max_size && n_out >= 1 && n_out <= max_size, "weight",
-            "expected 1.." + std::to_string(max_size) + " inputs and outputs");
-    require(weight.size() <= std::numeric_limits<uint32_t>::max(), "weight", "more than 2^32 elements");
-    return std::make_shared<Dense>(std::move(weight), static_cast<size_t>(n_in), static_cast<size_t>(n_out));
+void bind_dense(LinearClass& cls) {
+    cls.def_static("dense", &dense, "weight"_a);
 }
 
 }  // namespace spikerun

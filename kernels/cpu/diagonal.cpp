@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 // Diagonal projections: each input reaches one output with a gain of its own.
 #include <utility>
 
-#include "linear.hpp"
+#include "bindings.hpp"
 #include "rows.hpp"
 
 namespace spikerun {
@@ -28,23 +29,26 @@ class Diagonal final : public Linear {
     }
 
     ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
-    size_t bytes() const noexcept override { return (gain_.size() + target_.size()) * sizeof(int32_t); }
 
   private:
     std::vector<int32_t> gain_;
     std::vector<int32_t> target_;
 };
 
+LinearPointer diagonal(nb::object gains, int64_t n_out, nb::object targets) {
+    std::vector<int32_t> gain = copied<int32_t, 1>(gains, "gain");
+    std::vector<int32_t> target = copied<int32_t, 1>(targets, "target_index");
+    require_range("n_out", n_out, 1, max_size);
+    require_range("gain", static_cast<int64_t>(gain.size()), 1, max_size);
+    require_same(gain.size(), target.size(), "target_index");
+    for (const int32_t index : target) require_range("target_index", index, 0, n_out - 1);
+    return std::make_shared<Diagonal>(std::move(gain), std::move(target), unsign(n_out));
+}
+
 }  // namespace
 
-LinearPointer make_diagonal(std::vector<int32_t> gain, std::vector<int32_t> target_index, int64_t n_out) {
-    require(n_out >= 1 && n_out <= max_size, "n_out", "expected 1.." + std::to_string(max_size));
-    require(!gain.empty() && gain.size() <= static_cast<size_t>(max_size), "gain",
-            "expected 1.." + std::to_string(max_size) + " entries");
-    require(target_index.size() == gain.size(), "target_index", "expected as many entries as in gain");
-    for (const int32_t target : target_index)
-        require(target >= 0 && target < n_out, "target_index", "outside 0..n_out-1");
-    return std::make_shared<Diagonal>(std::move(gain), std::move(target_index), static_cast<size_t>(n_out));
+void bind_diagonal(LinearClass& cls) {
+    cls.def_static("diagonal", &diagonal, "gain"_a, "n_out"_a, "target_index"_a);
 }
 
 }  // namespace spikerun

@@ -1,55 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "geometry.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 namespace spikerun {
 
 namespace {
 
-// Bound the tables of taps, and the time that it takes to make them.
-constexpr int64_t max_taps = int64_t{1} << 22;
+// Bounds the time that it takes to find the first tap of each input.
 constexpr int64_t max_trials = int64_t{1} << 26;
 
-void check_range(const char* name, int64_t value, int64_t low) {
-    require(value >= low && value <= max_size, name,
-            "expected " + std::to_string(low) + ".." + std::to_string(max_size) + ", got " +
-                std::to_string(value));
+// a / b rounded up; b > 0.
+int64_t divided_up(int64_t a, int64_t b) {
+    return a / b + (a % b > 0);
+}
+
+void check_size(const char* name, int64_t value) {
+    require_range(name, value, 1, max_size);
 }
 
 void check_image(const char* name, const Image& image) {
-    check_range(name, image.h, 1);
-    check_range(name, image.w, 1);
-    check_range(name, image.c, 1);
+    check_size(name, image.h);
+    check_size(name, image.w);
+    check_size(name, image.c);
     // Two steps: the product of three sizes could overflow, the product of two cannot.
-    check_range(name, image.h * image.w, 1);
-    check_range(name, image.size(), 1);
+    check_size(name, image.h * image.w);
+    check_size(name, image.size());
 }
 
 void check_pair(const char* name, const Pair& pair, int64_t low) {
-    check_range(name, pair.h, low);
-    check_range(name, pair.w, low);
+    require_range(name, pair.h, low, max_size);
+    require_range(name, pair.w, low, max_size);
 }
 
-void check_axis(const char* axis, int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
-                int64_t dilation, Rounding rounding) {
-    require(out * kernel <= max_taps && std::max(in, out) * kernel <= max_trials, "kernel",
-            std::string("too large for this image in ") + axis);
-    const int64_t room = in + 2 * padding - dilation * (kernel - 1) - 1;
-    require(room >= 0, "kernel", std::string("larger than the padded image in ") + axis);
-    const int64_t down = room / stride + 1;
-    const int64_t up = (room + stride - 1) / stride + 1;
-    const bool fits = out == down || (rounding == Rounding::either && out == up);
-    require(fits, "out_hwc",
-            std::string(axis) + " is " + std::to_string(out) +
-                ", but input, kernel, stride, padding and dilation give " + std::to_string(down));
-}
-
-Taps empty_taps(int64_t positions) {
-    Taps result;
-    result.begin.reserve(static_cast<size_t>(positions) + 1);
-    result.begin.push_back(0);
-    return result;
+void check_axis(const char* name, const Axis& a, Rounding rounding) {
+    const int64_t room = a.in + 2 * a.padding - a.dilation * (a.kernel - 1) - 1;
+    require(room >= 0, "kernel", std::string("larger than the padded image in ") + name);
+    const int64_t down = room / a.stride + 1;
+    const int64_t up = divided_up(room, a.stride) + 1;
+    require(a.out == down || (rounding == Rounding::either && a.out == up), "out_hwc",
+            std::string(name) + " is " + text(a.out) +
+                ", but input, kernel, stride, padding and dilation give " + text(down));
 }
 
 }  // namespace
@@ -61,45 +54,38 @@ void check_geometry(const Geometry& g, Rounding rounding) {
     check_pair("stride", g.stride, 1);
     check_pair("padding", g.padding, 0);
     check_pair("dilation", g.dilation, 1);
-    check_axis("height", g.in.h, g.out.h, g.kernel.h, g.stride.h, g.padding.h, g.dilation.h, rounding);
-    check_axis("width", g.in.w, g.out.w, g.kernel.w, g.stride.w, g.padding.w, g.dilation.w, rounding);
+    check_axis("height", height(g), rounding);
+    check_axis("width", width(g), rounding);
 }
 
-void check_windows_not_empty(const Geometry& g) {
-    const auto check = [](const char* axis, const Taps& taps) {
-        for (size_t i = 0; i + 1 < taps.begin.size(); ++i)
-            require(
-                taps.begin[i] != taps.begin[i + 1], "padding",
-                std::string("a window lies outside the image in ") + axis + ", so that it has no maximum");
-    };
-    check("height", taps_of_outputs(g.in.h, g.out.h, g.kernel.h, g.stride.h, g.padding.h, g.dilation.h));
-    check("width", taps_of_outputs(g.in.w, g.out.w, g.kernel.w, g.stride.w, g.padding.w, g.dilation.w));
-}
-
-Taps taps_of_inputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding,
-                    int64_t dilation) {
-    Taps result = empty_taps(n_in);
-    for (int64_t i = 0; i < n_in; ++i) {
-        for (int64_t k = 0; k < kernel; ++k) {
-            const int64_t scaled = i + padding - k * dilation;
-            if (scaled < 0) break;
-            if (scaled % stride == 0 && scaled / stride < n_out) result.taps.push_back({k, scaled / stride});
-        }
-        result.begin.push_back(result.taps.size());
+Taps taps_of_inputs(const Axis& a) {
+    // Kernel positions k and outputs o with o * stride + k * dilation = i + padding: from one pair to the
+    // next, k grows by stride / common, and o shrinks by dilation / common.
+    const int64_t common = std::gcd(a.stride, a.dilation);
+    Taps result{a.stride / common, -a.dilation / common, {}};
+    require(a.in * std::min(a.kernel, result.kernel_step) <= max_trials, "kernel",
+            "too large for this image");
+    result.ranges.reserve(unsign(a.in));
+    for (int64_t i = a.padding; i < a.in + a.padding; ++i) {
+        const int64_t end = std::min(a.kernel, i / a.dilation + 1);
+        int64_t k = std::max<int64_t>(0, divided_up(i - (a.out - 1) * a.stride, a.dilation));
+        const int64_t tried = std::min(end, k + result.kernel_step);
+        while (k < tried && (i - k * a.dilation) % a.stride != 0) ++k;
+        const bool found = k < tried;
+        const int64_t count = found ? (end - 1 - k) / result.kernel_step + 1 : 0;
+        result.ranges.push_back({k, found ? (i - k * a.dilation) / a.stride : 0, unsign(count)});
     }
     return result;
 }
 
-Taps taps_of_outputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding,
-                     int64_t dilation) {
-    Taps result = empty_taps(n_out);
-    for (int64_t o = 0; o < n_out; ++o) {
-        for (int64_t k = 0; k < kernel; ++k) {
-            const int64_t i = o * stride - padding + k * dilation;
-            if (i >= n_in) break;
-            if (i >= 0) result.taps.push_back({k, i});
-        }
-        result.begin.push_back(result.taps.size());
+Taps taps_of_outputs(const Axis& a) {
+    Taps result{1, a.dilation, {}};
+    result.ranges.reserve(unsign(a.out));
+    for (int64_t o = 0; o < a.out; ++o) {
+        const int64_t first = o * a.stride - a.padding;
+        const int64_t k = std::max<int64_t>(0, divided_up(-first, a.dilation));
+        const int64_t end = std::min(a.kernel, divided_up(a.in - first, a.dilation));
+        result.ranges.push_back({k, first + k * a.dilation, unsign(std::max<int64_t>(0, end - k))});
     }
     return result;
 }

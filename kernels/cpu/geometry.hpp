@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sliding windows over channels-last images.
 #pragma once
 
@@ -27,26 +28,49 @@ enum class Rounding { down, either };
 // Throws unless all sizes are in range and the output size follows from the input size.
 void check_geometry(const Geometry& geometry, Rounding rounding);
 
-// Throws if a window lies outside the image altogether, where a maximum would be undefined.
-void check_windows_not_empty(const Geometry& geometry);
-
-// A kernel position and the output (or input) position that it connects to.
-struct Tap {
+// The kernel positions that connect a position of one axis with positions of another: the first is (kernel,
+// position), each further one kernel_step and position_step away.
+struct Range {
     int64_t kernel, position;
+    size_t count;
 };
 
-// For each position of one axis, its taps: those of position i are taps[begin[i] .. begin[i + 1]).
+// For each position of one axis, its range. No kernel position counts that leads outside the image.
 struct Taps {
-    std::vector<Tap> taps;
-    std::vector<size_t> begin;
+    int64_t kernel_step, position_step;
+    std::vector<Range> ranges;
 };
 
-// For each input position of an axis, the outputs whose window holds it.
-Taps taps_of_inputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding,
-                    int64_t dilation);
+// One axis of a geometry.
+struct Axis {
+    int64_t in, out, kernel, stride, padding, dilation;
+};
+inline Axis height(const Geometry& g) {
+    return {g.in.h, g.out.h, g.kernel.h, g.stride.h, g.padding.h, g.dilation.h};
+}
+inline Axis width(const Geometry& g) {
+    return {g.in.w, g.out.w, g.kernel.w, g.stride.w, g.padding.w, g.dilation.w};
+}
 
-// For each output position of an axis, the inputs inside its window and inside the image.
-Taps taps_of_outputs(int64_t n_in, int64_t n_out, int64_t kernel, int64_t stride, int64_t padding,
-                     int64_t dilation);
+// For each input position, the outputs whose window holds it.
+Taps taps_of_inputs(const Axis& axis);
+
+// For each output position, the inputs inside its window and inside the image.
+Taps taps_of_outputs(const Axis& axis);
+
+// Calls visit(kernel row, kernel column, image position) for each pair of a row and a column of a window.
+template <class Visit>
+SPIKERUN_INLINE void for_each_tap(const Taps& rows, size_t y, const Taps& columns, size_t x, size_t image_w,
+                                  Visit visit) {
+    const Range row = rows.ranges[y];
+    const Range column = columns.ranges[x];
+    for (int64_t a = 0; a < static_cast<int64_t>(row.count); ++a) {
+        const int64_t first = (row.position + a * rows.position_step) * static_cast<int64_t>(image_w);
+        for (int64_t b = 0; b < static_cast<int64_t>(column.count); ++b)
+            visit(static_cast<size_t>(row.kernel + a * rows.kernel_step),
+                  static_cast<size_t>(column.kernel + b * columns.kernel_step),
+                  static_cast<size_t>(first + column.position + b * columns.position_step));
+    }
+}
 
 }  // namespace spikerun

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Linear: the map of one projection. Inputs are event values (spikes times significance), outputs are sums.
 #pragma once
 
@@ -13,13 +14,13 @@ namespace spikerun {
 // the rows of a list are moved by adding to it.
 using Event = uint64_t;
 
-inline Event make_event(uint32_t row, int32_t value) {
+SPIKERUN_INLINE Event make_event(uint32_t row, int32_t value) {
     return row | uint64_t{static_cast<uint32_t>(value)} << 32;
 }
-inline size_t row_of(Event event) {
+SPIKERUN_INLINE size_t row_of(Event event) {
     return static_cast<uint32_t>(event);
 }
-inline int32_t value_of(Event event) {
+SPIKERUN_INLINE int32_t value_of(Event event) {
     return static_cast<int32_t>(event >> 32);
 }
 
@@ -53,8 +54,6 @@ class Linear {
     // Visits all inputs and never asks whether one is zero.
     virtual void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept = 0;
     virtual ScratchSize scratch_size() const noexcept = 0;
-    // Memory held by the weights.
-    virtual size_t bytes() const noexcept = 0;
 
     size_t n_in() const noexcept { return n_in_; }
     size_t n_out() const noexcept { return n_out_; }
@@ -68,25 +67,5 @@ class Linear {
 };
 
 using LinearPointer = std::shared_ptr<Linear>;
-
-// weight[n_in][n_out].
-LinearPointer make_dense(std::vector<int8_t> weight, int64_t n_in, int64_t n_out);
-
-// Compressed rows; a row is a source. indptr[n_in + 1], indices[nnz] < n_out, data[nnz].
-LinearPointer make_sparse(std::vector<int64_t> indptr, std::vector<int32_t> indices, std::vector<int8_t> data,
-                          int64_t n_out);
-
-// weight[kernel.h][kernel.w][in.c / groups][cout], written to channels [offset, offset + cout) of the target.
-LinearPointer make_conv(std::vector<int8_t> weight, int64_t cout, const Geometry& geometry, int64_t groups,
-                        int64_t channel_offset);
-
-// acc[target_index[i]] += gain[i] * x[i].
-LinearPointer make_diagonal(std::vector<int32_t> gain, std::vector<int32_t> target_index, int64_t n_out);
-
-// acc[oy][ox][offset + c] += gain[c] * (sum of x[.][.][c] over the window); outside the image counts as 0.
-LinearPointer make_sum_pool(std::vector<int32_t> gain, const Geometry& geometry, int64_t channel_offset);
-
-// How many of x[0..n) are not zero.
-size_t count_nonzero(const int16_t* x, size_t n) noexcept;
 
 }  // namespace spikerun

@@ -1,87 +1,132 @@
-#include "maxpool.hpp"
-
+// SPDX-License-Identifier: Apache-2.0
+// Max pooling of words: max_pool takes whole words, max_pool_step one spike at a time.
 #include <algorithm>
 #include <limits>
+
+#include "bindings.hpp"
+#include "isa.hpp"
 
 namespace spikerun {
 
 namespace {
 
-size_t unsign(int64_t value) {
-    return static_cast<size_t>(value);
+constexpr int16_t lowest = std::numeric_limits<int16_t>::min();
+
+struct Pool {
+    size_t channels, in_w, out_h, out_w, kernel_w, taps;
+    Taps rows, columns;
+};
+
+struct Largest {
+    SPIKERUN_INLINE static void run(const Pool& p, const int16_t* x, int16_t* SPIKERUN_RESTRICT y) {
+        for (size_t oy = 0; oy < p.out_h; ++oy) {
+            for (size_t ox = 0; ox < p.out_w; ++ox, y += p.channels) {
+                std::fill_n(y, p.channels, lowest);
+                for_each_tap(p.rows, oy, p.columns, ox, p.in_w,
+                             [&](size_t, size_t, size_t position) SPIKERUN_LAMBDA_INLINE {
+                                 const int16_t* const pixel = x + position * p.channels;
+                                 for (size_t c = 0; c < p.channels; ++c) y[c] = std::max(pixel[c], y[c]);
+                             });
+            }
+        }
+    }
+};
+
+// alive: (output position, tap, channel). y = the largest x of the candidates; 0 where there is none. x is a
+// spike, or any word but the two extremes.
+struct Compare {
+    SPIKERUN_INLINE static void run(const Pool& p, const int16_t* x, int16_t* SPIKERUN_RESTRICT alive,
+                                    int16_t* SPIKERUN_RESTRICT y, bool sign) {
+        const auto flip =
+            static_cast<int16_t>(sign ? -1 : 0);  // ~x reverses the order, so that the smallest wins
+        const size_t channels = p.channels;
+        for (size_t oy = 0; oy < p.out_h; ++oy) {
+            for (size_t ox = 0; ox < p.out_w; ++ox, y += channels, alive += p.taps * channels) {
+                // Calls visit(candidates, inputs) for each tap inside the image.
+                const auto for_each = [&](auto visit) SPIKERUN_LAMBDA_INLINE {
+                    for_each_tap(p.rows, oy, p.columns, ox, p.in_w,
+                                 [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
+                                     visit(alive + (row * p.kernel_w + tap) * channels,
+                                           x + position * channels);
+                                 });
+                };
+                std::fill_n(y, channels, lowest);
+                for_each([&](int16_t* candidate, const int16_t* value) SPIKERUN_LAMBDA_INLINE {
+                    for (size_t c = 0; c < channels; ++c) {
+                        const auto shown = static_cast<int16_t>(value[c] ^ flip);
+                        y[c] = std::max(y[c], candidate[c] ? shown : lowest);
+                    }
+                });
+                for (size_t c = 0; c < channels; ++c)
+                    y[c] = y[c] == lowest ? int16_t{0} : static_cast<int16_t>(y[c] ^ flip);
+                for_each([&](int16_t* candidate, const int16_t* value) SPIKERUN_LAMBDA_INLINE {
+                    for (size_t c = 0; c < channels; ++c)
+                        candidate[c] = candidate[c] != 0 && value[c] == y[c];
+                });
+            }
+        }
+    }
+};
+
+Pool checked_pool(const Geometry& g, Words x, Words y) {
+    check_geometry(g, Rounding::either);
+    require(g.in.c == g.out.c, "out_hwc", "a pool keeps the number of channels");
+    require_same(unsign(g.in.size()), x.size, "x");
+    require_same(unsign(g.out.size()), y.size, "y");
+    require_apart("y", {x, y});
+    Pool pool{unsign(g.in.c),
+              unsign(g.in.w),
+              unsign(g.out.h),
+              unsign(g.out.w),
+              unsign(g.kernel.w),
+              unsign(g.kernel.h) * unsign(g.kernel.w),
+              taps_of_outputs(height(g)),
+              taps_of_outputs(width(g))};
+    for (const Taps* taps : {&pool.rows, &pool.columns})
+        for (const Range& range : taps->ranges)
+            require(range.count != 0, "padding",
+                    "a window lies outside the image, so that it has no maximum");
+    return pool;
 }
 
-size_t checked_candidates(const Geometry& g) {
-    const int64_t area =
-        (g.out.h * g.kernel.h) * (g.out.w * g.kernel.w);  // each factor is bounded by the taps
-    const bool fits = area <= max_size && area * g.out.c <= max_size;
-    return fits ? unsign(area * g.out.c) : 0;
+void max_pool(Program& program, When when, int64_t x_id, int64_t y_id, Dimensions3 in_hwc,
+              Dimensions3 out_hwc, Dimensions2 kernel, Dimensions2 stride, Dimensions2 padding,
+              Dimensions2 dilation) {
+    const Words x = program.words(x_id, "x");
+    const Words y = program.words(y_id, "y");
+    const Geometry g = geometry_of(in_hwc, out_hwc, kernel, stride, padding, dilation);
+    program.append(when, [=, pool = checked_pool(g, x, y)](Workspace& ws, int64_t) {
+        run<Largest>(pool, x.in(ws), y.in(ws));
+    });
 }
 
-SPIKERUN_CLONES void take_largest(const int16_t* SPIKERUN_RESTRICT x, int16_t* SPIKERUN_RESTRICT y,
-                                  size_t n) noexcept {
-    for (size_t c = 0; c < n; ++c) y[c] = std::max(x[c], y[c]);
+void max_pool_step(Program& program, When when, int64_t x_id, int64_t alive_id, int64_t y_id,
+                   Dimensions3 in_hwc, Dimensions3 out_hwc, Dimensions2 kernel, Dimensions2 stride,
+                   Dimensions2 padding, Dimensions2 dilation, int64_t restart_at, int64_t sign_at) {
+    const Words x = program.words(x_id, "x");
+    const Words alive = program.words(alive_id, "alive");
+    const Words y = program.words(y_id, "y");
+    const Geometry g = geometry_of(in_hwc, out_hwc, kernel, stride, padding, dilation);
+    Pool pool = checked_pool(g, x, y);
+    require_apart("alive", {x, alive, y});
+    require(pool.taps <= unsign(max_size), "kernel", "too large");
+    require_same(pool.taps * y.size, alive.size, "alive");
+    require_range("restart_at", restart_at, 0, when.period - 1);
+    require_range("sign_at", sign_at, -1, when.period - 1);
+    program.append(when, [=, pool = std::move(pool)](Workspace& ws, int64_t t) {
+        const int64_t r = t % when.period;
+        if (r == restart_at) std::fill_n(alive.in(ws), alive.size, int16_t{1});
+        run<Compare>(pool, x.in(ws), alive.in(ws), y.in(ws), r == sign_at);
+    });
 }
 
 }  // namespace
 
-MaxPool::MaxPool(const Geometry& g) : geometry_(g), n_candidates_(0) {
-    check_geometry(g, Rounding::either);
-    require(g.in.c == g.out.c, "out_hwc", "a pool keeps the number of channels");
-    rows_ = taps_of_outputs(g.in.h, g.out.h, g.kernel.h, g.stride.h, g.padding.h, g.dilation.h);
-    columns_ = taps_of_outputs(g.in.w, g.out.w, g.kernel.w, g.stride.w, g.padding.w, g.dilation.w);
-    check_windows_not_empty(g);
-    n_candidates_ = checked_candidates(g);
-}
-
-void MaxPool::apply(const int16_t* x, int16_t* y) const noexcept {
-    const size_t channels = unsign(geometry_.in.c);
-    std::fill(y, y + n_out(), std::numeric_limits<int16_t>::min());
-    for (size_t oy = 0; oy < unsign(geometry_.out.h); ++oy) {
-        for (size_t ox = 0; ox < unsign(geometry_.out.w); ++ox, y += channels) {
-            for (size_t a = rows_.begin[oy]; a < rows_.begin[oy + 1]; ++a) {
-                for (size_t b = columns_.begin[ox]; b < columns_.begin[ox + 1]; ++b) {
-                    const int64_t pixel = rows_.taps[a].position * geometry_.in.w + columns_.taps[b].position;
-                    take_largest(x + unsign(pixel) * channels, y, channels);
-                }
-            }
-        }
-    }
-}
-
-void MaxPool::step(const int16_t* x, int16_t* alive, int16_t* y, ComparatorStep step) const noexcept {
-    const size_t channels = unsign(geometry_.in.c);
-    const auto window = unsign(geometry_.kernel.h * geometry_.kernel.w);
-    if (step.restart) std::fill(alive, alive + n_candidates_, int16_t{1});
-    for (size_t oy = 0; oy < unsign(geometry_.out.h); ++oy) {
-        for (size_t ox = 0; ox < unsign(geometry_.out.w); ++ox) {
-            for (size_t c = 0; c < channels; ++c, ++y, alive += window) {
-                // Calls visit(candidate, its input) for the candidates inside the image.
-                const auto for_each = [&](auto visit) {
-                    for (size_t a = rows_.begin[oy]; a < rows_.begin[oy + 1]; ++a) {
-                        for (size_t b = columns_.begin[ox]; b < columns_.begin[ox + 1]; ++b) {
-                            const Tap row = rows_.taps[a];
-                            const Tap column = columns_.taps[b];
-                            visit(alive[row.kernel * geometry_.kernel.w + column.kernel],
-                                  x[unsign(row.position * geometry_.in.w + column.position) * channels + c]);
-                        }
-                    }
-                };
-                bool found = false;
-                int16_t best = 0;
-                for_each([&](int16_t candidate, int16_t value) {
-                    if (candidate == 0) return;
-                    const bool wins = !found || (step.sign ? value < best : value > best);
-                    best = wins ? value : best;
-                    found = true;
-                });
-                for_each([&](int16_t& candidate, int16_t value) {
-                    candidate = static_cast<int16_t>(candidate != 0 && value == best);
-                });
-                *y = best;
-            }
-        }
-    }
+void bind_max_pool(ProgramClass& cls) {
+    operation(cls, "max_pool", &max_pool, "x"_a, "y"_a, "in_hwc"_a, "out_hwc"_a, "kernel"_a, "stride"_a,
+              "padding"_a, "dilation"_a);
+    operation(cls, "max_pool_step", &max_pool_step, "x"_a, "alive"_a, "y"_a, "in_hwc"_a, "out_hwc"_a,
+              "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "restart_at"_a, "sign_at"_a);
 }
 
 }  // namespace spikerun

@@ -1,4 +1,11 @@
-"""The one place that imports the compiled kernels; a build that does not fit this source says so."""
+# SPDX-License-Identifier: Apache-2.0
+"""The one place that imports the compiled kernels; a build that does not fit this source says so.
+
+The environment variable SPIKERUN_ISA chooses their instruction set (generic, v3: AVX2, v4: AVX-512); by default it is
+the best that the processor has.
+"""
+
+import os
 
 try:
     import _spikerun_cpu as _native
@@ -7,7 +14,7 @@ except ImportError as error:
         f"the compiled kernels of spikerun are missing or do not load ({error}); rebuild: pip install ."
     ) from error
 
-EXPECTED_ABI = 1
+EXPECTED_ABI = 2
 
 if EXPECTED_ABI != _native.ABI:
     raise ImportError(
@@ -17,5 +24,13 @@ if EXPECTED_ABI != _native.ABI:
 Linear = _native.Linear
 Program = _native.Program
 Workspace = _native.Workspace
+choose_isa = _native.choose_isa
+isa = _native.isa
+isas = _native.isas
 
-__all__ = ["EXPECTED_ABI", "Linear", "Program", "Workspace"]
+__all__ = ["EXPECTED_ABI", "Linear", "Program", "Workspace", "choose_isa", "isa", "isas"]
+
+if wanted := os.environ.get("SPIKERUN_ISA"):
+    if wanted not in isas():
+        raise ValueError(f"SPIKERUN_ISA: this processor has {', '.join(isas())}, got '{wanted}'")
+    choose_isa(wanted)

@@ -1,117 +1,149 @@
-// A program: operations on registers, executed step by step without a return to Python.
+// SPDX-License-Identifier: Apache-2.0
+// A program: operations on registers, executed pass by pass without a return to Python.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "linear.hpp"
-#include "maxpool.hpp"
-#include "neurons.hpp"
 
 namespace spikerun {
 
-// Later than any step.
+// Later than any pass.
 constexpr int64_t forever = int64_t{1} << 62;
 
-// When an operation executes: at steps begin <= t < end with first <= t % period <= last.
+// When an operation executes: at passes begin <= t < end with first <= t % period <= last.
 struct When {
-    int64_t period, begin, first, last, end;
-    bool includes(int64_t t) const {
+    int64_t period, begin, end, first, last;
+
+    bool includes(int64_t t) const noexcept {
+        if (t < begin || t >= end) return false;
+        if (last - first == period - 1) return true;
         const int64_t r = t % period;
-        return t >= begin && t < end && r >= first && r <= last;
+        return r >= first && r <= last;
+    }
+    void check() const;
+};
+
+// Memory on a boundary of cache lines.
+template <class T>
+struct Aligned {
+    using value_type = T;
+    static constexpr std::align_val_t boundary{64};
+    Aligned() = default;
+    template <class U>
+    explicit Aligned(const Aligned<U>&) noexcept {}
+    T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), boundary)); }
+    void deallocate(T* p, size_t) noexcept { ::operator delete(p, boundary); }
+    bool operator==(const Aligned&) const noexcept { return true; }
+    bool operator!=(const Aligned&) const noexcept { return false; }
+};
+
+template <class T>
+using Arena = std::vector<T, Aligned<T>>;
+
+// The state of one sample: the arenas that its registers lie in, and what else changes.
+struct Workspace {
+    Arena<int16_t> words;           // words, spikes and payloads
+    Arena<int32_t> numbers;         // currents, membranes and other state
+    std::vector<int64_t> counters;  // [slot][2]
+    Scratch scratch;
+    int64_t t = 0;  // the next pass
+    std::atomic<bool> busy{false};
+
+    template <class T>
+    T* arena() noexcept {
+        if constexpr (sizeof(T) == 2)
+            return words.data();
+        else
+            return numbers.data();
     }
 };
 
-// The state of one sample. Registers of words hold spikes and words, registers of accumulators currents and
-// membranes.
-struct Workspace {
-    std::vector<std::vector<int16_t>> words;
-    std::vector<std::vector<int32_t>> accs;
-    std::vector<int64_t> counters;  // [slot][2]
-    Scratch scratch;
-    int64_t t = 0;
-    std::atomic<bool> busy{false};
+// A register of T: its place in the arena of that type.
+template <class T>
+struct Register {
+    size_t size, offset;
+    T* in(Workspace& ws) const noexcept { return ws.arena<T>() + offset; }
+    bool overlaps(const Register& other) const noexcept {
+        return offset < other.offset + other.size && other.offset < offset + size;
+    }
 };
 
-// An array from the caller, one per neuron.
-using Values = std::vector<int32_t>;
-
-struct LifNeurons {
-    Values threshold, bias, du, dv;
-    Reset reset;
-    int64_t refractory, reset_interval, reset_offset;
-};
-
-// The registers of a LIF population.
-struct LifRegisters {
-    int64_t i, u, v, wait, pending, s;
-};
+using Words = Register<int16_t>;
+using Numbers = Register<int32_t>;
 
 class Program {
   public:
-    Program(const std::vector<int64_t>& words, const std::vector<int64_t>& accs);
+    using Action = std::function<void(Workspace&, int64_t t)>;
 
-    // Each appends one operation; the names are those of the Python class.
-    void fill(int64_t acc, Values bias, When when);
-    void linear(LinearPointer map, int64_t x, int64_t acc, int64_t cut, When when);
-    void fire(int64_t acc, int64_t word, Values threshold, WordRule rule, When when);
-    void latch(int64_t v, int64_t u, int64_t left, int64_t limit, When when);
-    void send(int64_t u, int64_t left, Values threshold, int64_t s, Values significance, When when);
-    void weigh(int64_t x, int64_t y, Values significance, When when);
-    void delay(int64_t x, int64_t ring, int64_t y, int64_t steps, When when);
-    void if_step(int64_t i, int64_t v, int64_t s, Values threshold, Values bias, Values v_min, Reset reset,
-                 When when);
-    void lif_step(const LifRegisters& registers, LifNeurons neurons, When when);
-    void max_pool(int64_t x, int64_t y, const Geometry& geometry, When when);
-    void max_pool_step(int64_t x, int64_t alive, int64_t y, const Geometry& geometry, int64_t restart_at,
-                       int64_t sign_at, When when);
-    void count(int64_t word, Values fan_out, bool popcount, int64_t bits, int64_t slot, When when);
+    // For each register, whose id is its position: "int16" or "int32", its size, its offset in the arena.
+    explicit Program(const std::vector<std::tuple<std::string, int64_t, int64_t>>& registers);
 
-    // The content of an accumulator register at t = 0, instead of zeros.
-    void initial(int64_t acc, Values values);
+    // The register of an argument; throws if there is none of that id and type.
+    Words words(int64_t id, const char* argument) const;
+    Numbers numbers(int64_t id, const char* argument) const;
+    bool is_words(int64_t id, const char* argument) const;
 
-    // Nothing can be appended any more; the first workspace seals its program.
-    void seal() noexcept { sealed_ = true; }
+    // Appends an operation. Nothing can be appended any more once there is a workspace.
+    void append(When when, Action action);
+    // Operations will need as much memory beside the registers.
+    void need(const ScratchSize& size);
+    void need_slot(int64_t slot);
+    // What a register holds before pass 0, instead of zeros.
+    void initial(Words r, std::vector<int16_t> values);
+    void initial(Numbers r, std::vector<int32_t> values);
+
     std::unique_ptr<Workspace> workspace();
     // Back to t = 0, zeros and initial values.
-    void reset(Workspace& workspace) const noexcept;
-    // Executes the operations of step workspace.t, and goes on to the next.
-    void step(Workspace& workspace) const noexcept;
+    void reset(Workspace& ws) const noexcept;
+    // Executes the operations of pass ws.t, and goes on to the next.
+    void step(Workspace& ws) const noexcept;
 
-    size_t n_words() const { return words_.size(); }
-    size_t n_accs() const { return accs_.size(); }
-    size_t word_size(int64_t index, const char* argument = "word") const;
-    size_t acc_size(int64_t index, const char* argument = "acc") const;
-    size_t n_slots() const { return n_slots_; }
+    size_t n_slots() const noexcept { return n_slots_; }
 
     // Workspaces of finished runs, kept for the next one.
     std::unique_ptr<Workspace> borrow();
     void give_back(std::unique_ptr<Workspace> workspace);
 
-    std::atomic<int64_t> done{0};  // samples of the current or last batch that are finished
-
   private:
-    using Action = std::function<void(Workspace&, int64_t t)>;
+    struct Entry {
+        bool is_words;
+        size_t size, offset;
+    };
     struct Operation {
         When when;
         Action action;
     };
+    const Entry& entry(int64_t id, const char* argument) const;
+    void require_open(const char* what) const;
 
-    void append(When when, Action action);
-    void require_same(size_t expected, size_t got, const char* argument) const;
-
-    std::vector<size_t> words_, accs_;
+    std::vector<Entry> registers_;
+    size_t n_words_ = 0, n_numbers_ = 0;  // of the arenas
     std::vector<Operation> operations_;
-    std::vector<std::pair<size_t, Values>> initial_;
+    std::vector<std::pair<Words, std::vector<int16_t>>> initial_words_;
+    std::vector<std::pair<Numbers, std::vector<int32_t>>> initial_numbers_;
     size_t n_slots_ = 0;
     ScratchSize scratch_;
     std::atomic<bool> sealed_{false};
     std::mutex idle_mutex_;
     std::vector<std::unique_ptr<Workspace>> idle_;
 };
+
+// Throws where two operands of an operation share memory.
+template <class T>
+void require_apart(const char* argument, std::initializer_list<Register<T>> operands) {
+    for (auto a = operands.begin(); a != operands.end(); ++a)
+        for (auto b = operands.begin(); b != a; ++b)
+            require(!a->overlaps(*b), argument, "shares memory with another operand");
+}
 
 }  // namespace spikerun

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The inner loops of the kernels whose weights lie in rows of outputs: acc[j] += sum over events of value *
 // row[j].
 #pragma once

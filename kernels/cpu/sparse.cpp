@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sparse projections: by source for events, and transposed, by target, for the dense kernel.
 #include <utility>
 
-#include "linear.hpp"
+#include "bindings.hpp"
 #include "rows.hpp"
 
 namespace spikerun {
@@ -12,9 +13,6 @@ struct Rows {
     std::vector<int64_t> begin;
     std::vector<int32_t> index;
     std::vector<int8_t> weight;
-    size_t bytes() const {
-        return begin.size() * sizeof(int64_t) + index.size() * sizeof(int32_t) + weight.size();
-    }
 };
 
 Rows transposed(const Rows& rows, size_t n_out) {
@@ -63,7 +61,6 @@ class Sparse final : public Linear {
     }
 
     ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
-    size_t bytes() const noexcept override { return by_source_.bytes() + by_target_.bytes(); }
 
   private:
     static size_t begin(const Rows& rows, size_t i) { return static_cast<size_t>(rows.begin[i]); }
@@ -72,23 +69,28 @@ class Sparse final : public Linear {
     Rows by_target_;
 };
 
+void check(const Rows& rows, int64_t n_out) {
+    require_range("n_out", n_out, 1, max_size);
+    require_range("indptr", static_cast<int64_t>(rows.begin.size()), 2, max_size + 1);
+    require_same(rows.index.size(), rows.weight.size(), "data");
+    require(rows.begin.front() == 0, "indptr", "must begin with 0");
+    for (size_t i = 0; i + 1 < rows.begin.size(); ++i)
+        require(rows.begin[i] <= rows.begin[i + 1], "indptr", "must not decrease");
+    require(unsign(rows.begin.back()) == rows.index.size(), "indptr", "must end with the number of indices");
+    for (const int32_t target : rows.index) require_range("indices", target, 0, n_out - 1);
+}
+
+LinearPointer sparse(nb::object indptr, nb::object indices, nb::object data, int64_t n_out) {
+    Rows rows{copied<int64_t, 1>(indptr, "indptr"), copied<int32_t, 1>(indices, "indices"),
+              copied<int8_t, 1>(data, "data")};
+    check(rows, n_out);
+    return std::make_shared<Sparse>(std::move(rows), unsign(n_out));
+}
+
 }  // namespace
 
-LinearPointer make_sparse(std::vector<int64_t> indptr, std::vector<int32_t> indices, std::vector<int8_t> data,
-                          int64_t n_out) {
-    require(n_out >= 1 && n_out <= max_size, "n_out", "expected 1.." + std::to_string(max_size));
-    require(indptr.size() >= 2 && indptr.size() - 1 <= static_cast<size_t>(max_size), "indptr",
-            "expected n_in + 1 entries");
-    require(indices.size() == data.size(), "data", "expected as many entries as in indices");
-    require(indptr.front() == 0, "indptr", "must begin with 0");
-    for (size_t i = 0; i + 1 < indptr.size(); ++i)
-        require(indptr[i] <= indptr[i + 1], "indptr", "must not decrease");
-    require(static_cast<size_t>(indptr.back()) == indices.size(), "indptr",
-            "must end with the number of indices");
-    for (const int32_t target : indices)
-        require(target >= 0 && target < n_out, "indices", "outside 0..n_out-1");
-    return std::make_shared<Sparse>(Rows{std::move(indptr), std::move(indices), std::move(data)},
-                                    static_cast<size_t>(n_out));
+void bind_sparse(LinearClass& cls) {
+    cls.def_static("sparse", &sparse, "indptr"_a, "indices"_a, "data"_a, "n_out"_a);
 }
 
 }  // namespace spikerun

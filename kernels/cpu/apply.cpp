@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// apply: acc += C(x), modulo 2^32; event-driven if at most `cut` inputs are not zero, else dense.
+#include <limits>
+
+#include "bindings.hpp"
+#include "isa.hpp"
+
+namespace spikerun {
+
+namespace {
+
+struct CountNonzero {
+    SPIKERUN_INLINE static size_t run(const int16_t* x, size_t n) {
+        size_t count = 0;
+        for (size_t i = 0; i < n; ++i) count += x[i] != 0;
+        return count;
+    }
+};
+
+void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPointer map, int64_t cut) {
+    const Words x = program.words(x_id, "x");
+    const Numbers acc = program.numbers(acc_id, "acc");
+    require(map != nullptr, "map", "is None");
+    require_same(map->n_in(), x.size, "x");
+    require_same(map->n_out(), acc.size, "acc");
+    require_range("cut", cut, 0, std::numeric_limits<int64_t>::max());
+    program.need(map->scratch_size());
+    program.append(when, [=, map = std::move(map), limit = unsign(cut)](Workspace& ws, int64_t) {
+        const int16_t* const source = x.in(ws);
+        if (limit >= x.size || run<CountNonzero>(source, x.size) <= limit)
+            map->apply_event(source, acc.in(ws), ws.scratch);
+        else
+            map->apply_dense(source, acc.in(ws), ws.scratch);
+    });
+}
+
+}  // namespace
+
+void bind_apply(ProgramClass& cls) {
+    operation(cls, "apply", &apply, "x"_a, "acc"_a, "map"_a, "cut"_a);
+}
+
+}  // namespace spikerun

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// fire: word = clip(floor(v / threshold), lo, hi), then only its max_spikes most significant set bits.
+#include <algorithm>
+#include <limits>
+
+#include "bindings.hpp"
+#include "isa.hpp"
+
+namespace spikerun {
+
+namespace {
+
+// lo..hi is 0..2^bits - 1; signed (two's complement): -2^(bits-1)..2^(bits-1) - 1.
+struct Rule {
+    int bits;
+    bool is_signed;
+    int max_spikes;
+};
+
+// (v + 1/2) / threshold has the floor of v / threshold, and is at least 2^-32 of itself away from every
+// integer: far more than a product with a reciprocal is wrong by in double precision. Clipped and shifted to
+// be positive, so that truncation rounds down.
+struct Divide {
+    SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT v, int16_t* SPIKERUN_RESTRICT word,
+                                    const double* SPIKERUN_RESTRICT reciprocal, size_t n, int32_t low,
+                                    int32_t high) {
+        const double floor_at = low;
+        const double ceiling = high;
+        for (size_t j = 0; j < n; ++j) {
+            const double q = clip((static_cast<double>(v[j]) + 0.5) * reciprocal[j], floor_at, ceiling);
+            word[j] = static_cast<int16_t>(static_cast<int32_t>(q - floor_at) + low);
+        }
+    }
+};
+
+// The word of the most significant `keep` set bits of a two's complement word.
+struct Keep {
+    SPIKERUN_INLINE static void run(int16_t* word, size_t n, const Rule& rule) {
+        const auto mask = static_cast<uint32_t>((uint32_t{1} << rule.bits) - 1);
+        for (size_t j = 0; j < n; ++j) {
+            const uint32_t source = static_cast<uint16_t>(word[j]) & mask;
+            uint32_t kept = 0;
+            int left = rule.max_spikes;
+            for (int b = rule.bits - 1; b >= 0; --b) {
+                const uint32_t bit = left > 0 ? source & (uint32_t{1} << b) : 0;
+                kept |= bit;
+                left -= bit != 0;
+            }
+            const bool negative = rule.is_signed && (kept >> (rule.bits - 1)) != 0;
+            word[j] = static_cast<int16_t>(static_cast<uint16_t>(negative ? kept | ~mask : kept));
+        }
+    }
+};
+
+Rule rule_of(int64_t bits, bool is_signed, int64_t max_spikes) {
+    require_range("bits", bits, 1, is_signed ? 16 : 15);
+    require_range("max_spikes", max_spikes, 0, 1024);
+    return {static_cast<int>(bits), is_signed, static_cast<int>(max_spikes)};
+}
+
+void fire(Program& program, When when, int64_t v_id, int64_t word_id, nb::object threshold, int64_t bits,
+          bool is_signed, int64_t max_spikes) {
+    const Numbers v = program.numbers(v_id, "v");
+    const Words word = program.words(word_id, "word");
+    require_same(v.size, word.size, "word");
+    const Rule rule = rule_of(bits, is_signed, max_spikes);
+    Values values = values_of(threshold, "threshold", v.size);
+    values.require_within(1, std::numeric_limits<int32_t>::max());
+    const size_t tile = tiled(v.size, {&values});
+    std::vector<double> reciprocal(values.data().begin(), values.data().end());
+    for (double& number : reciprocal) number = 1 / number;
+    const int32_t levels = int32_t{1} << rule.bits;
+    const int32_t low = rule.is_signed ? -levels / 2 : 0;
+    const bool all = values.size() == v.size;  // one for each neuron
+    program.append(when, [=, reciprocal = std::move(reciprocal)](Workspace& ws, int64_t) {
+        for_each_tile(v.size, tile, [&](size_t j, size_t n) {
+            run<Divide>(v.in(ws) + j, word.in(ws) + j, reciprocal.data() + (all ? j : 0), n, low,
+                        low + levels - 1);
+        });
+        if (rule.max_spikes < rule.bits) run<Keep>(word.in(ws), word.size, rule);
+    });
+}
+
+}  // namespace
+
+void bind_fire(ProgramClass& cls) {
+    operation(cls, "fire", &fire, "v"_a, "word"_a, "threshold"_a, "bits"_a, "signed"_a, "max_spikes"_a);
+}
+
+}  // namespace spikerun

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels for several instruction sets: each is compiled for all of them, and called in the one that is
+// chosen.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common.hpp"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define SPIKERUN_X86
+#endif
+
+namespace spikerun {
+
+// generic: what the compiler builds by default. v3, v4: x86-64 with AVX2, with AVX-512.
+enum class Isa { generic, v3, v4 };
+
+// The names of those that this processor executes, the best one last.
+std::vector<std::string> isas();
+// The name of the one in use: the best, unless another is chosen.
+std::string isa();
+// Throws, and says which there are, where the processor has no `name`.
+void choose_isa(const std::string& name);
+
+extern std::atomic<Isa> current_isa;
+
+#if defined(SPIKERUN_X86)
+template <class Kernel, class... Arguments>
+[[gnu::target("arch=x86-64-v3")]] decltype(auto) run_v3(Arguments&&... arguments) noexcept {
+    return Kernel::run(arguments...);
+}
+template <class Kernel, class... Arguments>
+[[gnu::target("arch=x86-64-v4")]] decltype(auto) run_v4(Arguments&&... arguments) noexcept {
+    return Kernel::run(arguments...);
+}
+#endif
+
+// Kernel::run(arguments...). It and all that it calls must be SPIKERUN_INLINE (lambdas:
+// SPIKERUN_LAMBDA_INLINE), so that they are compiled within each of the functions above.
+template <class Kernel, class... Arguments>
+decltype(auto) run(Arguments&&... arguments) noexcept {
+#if defined(SPIKERUN_X86)
+    switch (current_isa.load(std::memory_order_relaxed)) {
+        case Isa::v4:
+            return run_v4<Kernel>(arguments...);
+        case Isa::v3:
+            return run_v3<Kernel>(arguments...);
+        case Isa::generic:
+            break;
+    }
+#endif
+    return Kernel::run(arguments...);
+}
+
+}  // namespace spikerun

@@ -64,7 +64,7 @@ def lifetimes(program: Program, keep: Collection[str] = ()) -> dict[str, Span]:
         name, used = register.name, uses[register.name]
         if once and name in given and used:
             first, last = -1, used[-1][0]
-        elif used and register.initial is None and _made_anew(used) and name not in given:
+        elif used and register.initial is None and _made_anew(used, name in kept) and name not in given:
             first, last = used[0][0], used[-1][0]
         else:
             first, last = -1, end
@@ -72,7 +72,7 @@ def lifetimes(program: Program, keep: Collection[str] = ()) -> dict[str, Span]:
     return spans
 
 
-def _made_anew(used: Iterable[tuple[int, str, When]]) -> bool:
-    """Return whether each pass that uses a register overwrites it first."""
+def _made_anew(used: Iterable[tuple[int, str, When]], kept: bool) -> bool:
+    """Return whether each pass that uses a register overwrites it first; all use one that is `kept` to their end."""
     (_, role, when), *others = used
-    return role == "write" and all(when.covers(other) for _, _, other in others)
+    return role == "write" and (when.always or not kept) and all(when.covers(other) for _, _, other in others)

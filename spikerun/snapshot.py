@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.connections.window import OUTSIDE
 from spikerun.errors import DataError
 from spikerun.kernels.executor import Workspace
 from spikerun.kernels.operations import Program, Register
@@ -50,9 +51,12 @@ def _update(found: Any, arrays: Mapping[str, Array]) -> None:
 
 def read_state(net: Network, program: Program, work: Workspace) -> dict[str, Array]:
     """Return the contract's state of a workspace of the `stream` program."""
-    saved = {}
-    for key, register in _state(net, program):
-        saved[key] = work.read(register.name)
+    saved = {key: work.read(register.name) for key, register in _state(net, program)}
+    for name, p in net.populations.items():
+        if p.neuron.passes_on:  # what kernels keep of taps outside the image means nothing
+            (link,) = net.into(name)
+            seen = link.connection.apply(np.zeros(net.populations[link.source].shape, np.int64)) != OUTSIDE
+            saved[f"state/{name}/alive"] = saved[f"state/{name}/alive"] * seen
     for link in _lagging(net):
         events = np.zeros((0, *net.populations[link.source].shape), np.int16)
         ring = ring_steps(net, link)

@@ -3,6 +3,7 @@
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,8 +64,8 @@ class Stream:
         self._work = executor.workspace(spiking, captures)
         self._spiking = [(net.outputs.index(name), name) for name in spiking]
         self._readouts = [(net.outputs.index(name), name) for name in readouts]
-        self._pending: tuple[IntArray, IntArray] = (np.zeros(0, np.int64),) * 2
-        self._unsent: list[Spike | Reading] = []
+        self._held: tuple[IntArray, IntArray] = (np.zeros(0, np.int64),) * 2
+        self._sent: list[Sent] = []  # not yet returned; what an interrupted call leaves is here
 
     @property
     def activity(self) -> Activity:
@@ -86,7 +87,8 @@ class Stream:
         """
         name = self._event_input()
         steps, index = located(np.asarray(events), self._net.populations[name], self._step_ns)
-        steps, index = np.concatenate([self._pending[0], steps]), np.concatenate([self._pending[1], index])
+        held_steps, held_index = self._pending()
+        steps, index = np.concatenate([held_steps, steps]), np.concatenate([held_index, index])
         if not len(steps):
             return []
         if (steps[1:] < steps[:-1]).any():
@@ -97,7 +99,7 @@ class Stream:
             raise DataError(
                 f"the events reach {steps[-1] - self.t} steps ahead: are steps of {self._step_ns} ns right?"
             )
-        self._pending = steps, index
+        self._held = steps, index
         return self._run(int(steps[-1]))
 
     def advance(self, steps: int = 1) -> list[Spike | Reading]:
@@ -112,7 +114,8 @@ class Stream:
 
     def flush(self) -> list[Spike | Reading]:
         """Run the step that was held back; return what the outputs sent."""
-        return self._run(max(int(self._pending[0][-1]) + 1, self.t) if len(self._pending[0]) else self.t)
+        steps, _ = self._pending()
+        return self._run(int(steps[-1]) + 1 if len(steps) else self.t)
 
     def push_frame(self, frame: Given) -> list[Spike | Reading]:
         """Present one frame of integers for the next window, run it, and return what the outputs sent.
@@ -124,7 +127,8 @@ class Stream:
         self._refuse_pending()
         frames = by_name(self._net, frame)
         rows = {name: events_of(self._net, name, values, batch=False) for name, values in frames.items()}
-        return self._items(self._work.step(self._net.window, {n: r.astype(np.int16) for n, r in rows.items()}))
+        self._sent.append(self._work.step(self._net.window, {n: r.astype(np.int16) for n, r in rows.items()}))
+        return self._taken()
 
     def step(self, events: Mapping[str, npt.ArrayLike] | None = None) -> list[Spike | Reading]:
         """Run one step with the events of each input population (its shape; absent: silent); return what was sent.
@@ -137,7 +141,8 @@ class Stream:
             raise DataError(f"events must be a dict of arrays by input, got {events!r}")
         given = by_name(self._net, events or {}, all_of_them=False)
         rows = {name: checked_step(self._net, name, values)[None] for name, values in given.items()}
-        return self._items(self._work.step(1, rows))
+        self._sent.append(self._work.step(1, rows))
+        return self._taken()
 
     def membrane(self, name: str) -> npt.NDArray[Any]:
         """Return the membrane of a population after the last step, int32 of its shape."""
@@ -145,6 +150,8 @@ class Stream:
 
     def spikes(self, name: str) -> npt.NDArray[Any]:
         """Return the events that a population sent in the last step, int16 of its shape."""
+        if name in self._net.populations and not self._net.populations[name].neuron.fires:
+            return np.zeros(self._net.populations[name].shape, np.int16)
         return self._traced(name, "word")
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
@@ -157,7 +164,7 @@ class Stream:
             "network": digest(self._net),
             "t": np.array(self.t),
             "step_ns": np.array(self._step_ns),
-            "pending": np.stack(self._pending),
+            "pending": np.stack(self._pending()),
             **read_state(self._net, self._program, self._work),
         }
 
@@ -174,7 +181,7 @@ class Stream:
             raise DataError(f"the snapshot has steps of {saved['step_ns']} ns, this stream of {self._step_ns} ns")
         t, pending = self._time_of(np.asarray(saved["t"]), np.asarray(saved["pending"]))
         write_state(self._net, self._program, self._work, saved, t)
-        self._pending, self._unsent = (pending[0], pending[1]), []
+        self._held, self._sent = (pending[0], pending[1]), []
 
     def _time_of(self, t: npt.NDArray[Any], pending: npt.NDArray[Any]) -> tuple[int, IntArray]:
         """Return the time and the events held back of a snapshot, checked: in order, not in the past, of the input."""
@@ -202,26 +209,40 @@ class Stream:
         raise UsageError("events need a network with one input, of code 'spikes': give frames to push_frame instead")
 
     def _refuse_pending(self) -> None:
-        if len(self._pending[0]):
+        if len(self._pending()[0]):
             raise UsageError("events that were pushed are held back: flush() runs them")
+
+    def _pending(self) -> tuple[IntArray, IntArray]:
+        """Return the steps and neurons of the events that are held back."""
+        steps, index = self._held
+        if len(steps) and steps[0] < self.t:
+            left = int(np.searchsorted(steps, self.t))
+            self._held = steps[left:], index[left:]
+        return self._held
 
     def _run(self, end: int) -> list[Spike | Reading]:
         """Run up to step `end`, with the events held back; several events of a neuron in a step are one spike."""
-        sent, self._unsent = self._unsent, []
-        steps, index = self._pending
-        try:
-            while self.t < end:
-                n = min(end - self.t, CHUNK)
+        while self.t < end:
+            steps, index = self._pending()
+            n = min(end - self.t, CHUNK)
+            spikes = None
+            if len(steps) and steps[0] < self.t + n:
                 offsets = np.searchsorted(steps, np.arange(self.t, self.t + n + 1))
-                spikes = Events(self._net.inputs[0], offsets - offsets[0], index[offsets[0] : offsets[-1]])
-                sent += self._items(self._work.step(n, events=spikes if len(spikes.index) else None))
-        except BaseException:
-            self._unsent = sent + self._unsent
-            raise
-        finally:
-            left = int(np.searchsorted(steps, self.t))
-            self._pending = steps[left:], index[left:]
-        return sent
+                spikes = Events(self._net.inputs[0], offsets, index[: offsets[-1]])
+            self._sent.append(self._work.step(n, events=spikes))
+            if self._sent[-1].error is not None:
+                break
+        return self._taken()
+
+    def _taken(self) -> list[Spike | Reading]:
+        """Return what was sent since the last call; raise what interrupted it, and keep what was sent."""
+        error = self._sent[-1].error if self._sent else None
+        if error is not None:
+            self._sent[-1] = replace(self._sent[-1], error=None)
+            raise error
+        items = [item for sent in self._sent for item in self._items(sent)]
+        self._sent = []
+        return items
 
     def _items(self, sent: Sent) -> list[Spike | Reading]:
         """Return what was sent, by step and in the order of the outputs."""
@@ -234,9 +255,4 @@ class Stream:
                 found.append((step, place, Reading(step, name, real)))
         if len(self._spiking) + len(self._readouts) > 1:
             found.sort(key=lambda item: item[:2])
-        items = [*self._unsent, *(item for _, _, item in found)]
-        self._unsent = []
-        if sent.error is not None:
-            self._unsent = items
-            raise sent.error
-        return items
+        return [item for _, _, item in found]

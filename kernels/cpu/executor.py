@@ -79,7 +79,7 @@ class CpuExecutor:
         self._device = device
         self._registers = {register.name: register for register in program.registers}
         self._ids = {name: number for number, name in enumerate(self._registers)}
-        self._taps_last = {o.register for op in program.operations for o in op.operands() if o.field == "alive"}
+        self._with_taps = {o.register for op in program.operations for o in op.operands() if o.field == "alive"}
         self._choices: list[Choice] = []
         self._program = self._built(keep)
 
@@ -148,7 +148,8 @@ class CpuExecutor:
 
     def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> "CpuWorkspace":
         """Return a new sample at rest."""
-        return CpuWorkspace(self._program, self._ids, self._registers, self._taps_last, watch, capture)
+        inputs = [register for _, register in self.program.inputs]
+        return CpuWorkspace(self._program, self._ids, self._registers, self._with_taps, inputs, watch, capture)
 
     def choices(self) -> list[Choice]:
         """Return which kernels were chosen for the maps, and why."""
@@ -163,17 +164,19 @@ class CpuWorkspace:
         program: native.Program,
         ids: Mapping[str, int],
         registers: Mapping[str, Register],
-        taps_last: Collection[str],
+        with_taps: Collection[str],
+        inputs: Sequence[str],
         watch: Sequence[str],
         capture: Sequence[Capture],
     ) -> None:
         self._program = program
         self._ids = ids
         self._registers = registers
-        self._taps_last = taps_last
+        self._with_taps = with_taps
         self._work = program.workspace()
         self._watch = [(ids[n], positions(registers[n].shape).ravel().astype(np.int32)) for n in watch]
         self._capture = [(ids[c.register], c.period, c.begin, c.period - 1) for c in capture]
+        self._silence = {name: (ids[name], np.zeros((0, registers[name].size), np.int16)) for name in inputs}
         self._captured_shapes = [registers[c.register].shape for c in capture]
 
     @property
@@ -193,32 +196,32 @@ class CpuWorkspace:
     def read(self, register: str) -> Array:
         """Return a copy of a register, of its shape."""
         values, shape = self._program.read(self._work, self._ids[register]), self._registers[register].shape
-        if register in self._taps_last:
+        if register in self._with_taps:
             taps, c, h, w = shape
-            return np.ascontiguousarray(values.reshape(h, w, c, taps).transpose(3, 2, 0, 1))
+            return np.ascontiguousarray(values.reshape(h, w, taps, c).transpose(2, 3, 0, 1))
         return from_kernel(values, shape)
 
     def write(self, register: str, values: Array) -> None:
         """Set a register."""
         described = self._registers[register]
-        if register in self._taps_last:
-            flat = np.ascontiguousarray(values.transpose(2, 3, 1, 0)).ravel()
+        if register in self._with_taps:
+            flat = np.ascontiguousarray(values.transpose(2, 3, 0, 1)).ravel()
         else:
             flat = to_kernel(values, described.shape)
         self._program.write(self._work, self._ids[register], flat.astype(WIDTH[described.dtype]))
 
     def step(self, passes: int, rows: Mapping[str, Array] | None = None, events: Events | None = None) -> Sent:
         """Execute some passes. Raises UsageError while another thread does."""
-        given = []
+        given, spikes = dict(self._silence), []
         for name, values in (rows or {}).items():
-            given.append((self._ids[name], to_kernel(values, self._registers[name].shape)))
-        spikes = []
+            given[name] = (self._ids[name], to_kernel(values, self._registers[name].shape))
         if events is not None:
+            del given[events.register]
             place = positions(self._registers[events.register].shape).ravel()
             spikes.append((self._ids[events.register], events.offsets, place[events.index]))
         try:
             watched, captured, error = self._program.step(
-                self._work, passes, rows=given, events=spikes, watch=self._watch, capture=self._capture
+                self._work, passes, rows=list(given.values()), events=spikes, watch=self._watch, capture=self._capture
             )
         except RuntimeError as problem:
             raise UsageError(f"{problem}: give each thread a stream of its own") from None

@@ -96,7 +96,7 @@ def _program(
         outputs=outputs,
         traces=tuple(
             [(n, "word", n) for n in counted(net)]
-            + [(n, "v", of(n, "v")) for n, p in net.populations.items() if p.neuron.integrates]
+            + [(n, key, of(n, key)) for n, p in net.populations.items() for key in p.neuron.state]
         ),
         counters=counted(net),
         endless=endless,

@@ -190,7 +190,7 @@ def test_windows_fills_the_outside() -> None:
         (lambda: sparse(indptr=[0, 2**63 - 1, -(2**63) + 1, 1]), "indptr must rise"),
         (lambda: sparse(indices=[-1]), r"indices must be in 0..2, got -1"),
         (lambda: sparse(data=[1, 2]), "must be equally long"),
-        (lambda: sparse(size=0), "size must be in 1"),
+        (lambda: sparse(size=0), "size must be an integer in 1"),
     ],
 )
 def test_wrong_connection_is_refused(make: Any, said: str) -> None:

@@ -20,7 +20,6 @@ struct CountNonzero {
 void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPointer map, int64_t cut) {
     const Words x = program.words(x_id, "x");
     const Numbers acc = program.numbers(acc_id, "acc");
-    require(map != nullptr, "map", "is None");
     require_same(map->n_in(), x.size, "x");
     require_same(map->n_out(), acc.size, "acc");
     require_range("cut", cut, 0, std::numeric_limits<int64_t>::max());

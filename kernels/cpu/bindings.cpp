@@ -30,6 +30,7 @@ NB_MODULE(_spikerun_cpu, module) {
     using namespace spikerun;
     module.doc() = "CPU kernels of spikerun; import spikerun.kernels instead.";
     module.attr("ABI") = abi;
+    nb::set_leak_warnings(false);  // objects that live until the interpreter ends are no leak
     module.def("isas", &isas, "The instruction sets that this processor has kernels for, the best one last.");
     module.def("isa", &isa, "The instruction set in use.");
     module.def("choose_isa", &choose_isa, "name"_a,

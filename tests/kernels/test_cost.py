@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cost model: where the two kernels take the same time."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Max pools of words, whole and spike by spike, against a maximum over explicit windows."""
 
 from typing import Any
@@ -6,8 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
-from spikerun.kernels import Program
+from programs import Bench
 
 quick = settings(max_examples=60, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -53,18 +53,24 @@ def largest(g: Geometry, x: Any) -> Any:
     return out.reshape(-1)
 
 
+def sizes(geometry: Geometry) -> tuple[int, int]:
+    return int(np.prod(geometry["in_hwc"])), int(np.prod(geometry["out_hwc"]))
+
+
 @quick
 @given(seeds, pools())
 def test_max_pool_takes_the_largest_word_inside_the_image(seed: int, geometry: Geometry) -> None:
-    rng = np.random.default_rng(seed)
-    n_in, n_out = (int(np.prod(geometry[k])) for k in ("in_hwc", "out_hwc"))
-    x = rng.integers(-(2**15), 2**15, n_in).astype(np.int16)
-    program = Program([n_in, n_out], [])
-    program.max_pool(0, 1, **geometry)
-    workspace = program.workspace()
-    workspace.word(0)[:] = x
-    program.step(workspace)
-    np.testing.assert_array_equal(workspace.word(1), largest(geometry, x))
+    n_in, n_out = sizes(geometry)
+    x = np.random.default_rng(seed).integers(-(2**15), 2**15, n_in).astype(np.int16)
+    bench = Bench(x=("int16", n_in), y=("int16", n_out)).add("max_pool", x="x", y="y", **geometry).step(x=x)
+    np.testing.assert_array_equal(bench["y"], largest(geometry, x))
+
+
+def comparator(geometry: Geometry, **keywords: int) -> Bench:
+    n_in, n_out = sizes(geometry)
+    taps = int(np.prod(geometry["kernel"]))
+    bench = Bench(x=("int16", n_in), alive=("int16", n_out * taps), y=("int16", n_out))
+    return bench.add("max_pool_step", x="x", alive="alive", y="y", **geometry, **keywords)
 
 
 @quick
@@ -73,19 +79,31 @@ def test_the_comparator_sends_the_bits_of_the_largest_word(
     seed: int, geometry: Geometry, signed: bool, bits: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    n_in, n_out = (int(np.prod(geometry[k])) for k in ("in_hwc", "out_hwc"))
-    program = Program([n_in, n_out * int(np.prod(geometry["kernel"])), n_out], [])
-    program.max_pool_step(0, 1, 2, **geometry, restart_at=0, sign_at=0 if signed else -1, period=bits)
-    workspace = program.workspace()
+    n_in, n_out = sizes(geometry)
+    bench = comparator(geometry, restart_at=0, sign_at=0 if signed else -1, period=bits)
     for _ in range(2):  # a second window begins anew
         low = -(2 ** (bits - 1)) if signed else 0
         x = rng.integers(low, low + 2**bits, n_in)
         word = np.zeros(n_out, np.int64)
         for b in reversed(range(bits)):
-            workspace.word(0)[:] = x >> b & 1
-            program.step(workspace)
-            word += workspace.word(2).astype(np.int64) * (-1 if signed and b == bits - 1 else 1) << b
+            y = bench.step(x=x >> b & 1)["y"].astype(np.int64)
+            word += y * (-1 if signed and b == bits - 1 else 1) << b
         np.testing.assert_array_equal(word, largest(geometry, x))
+
+
+def test_without_candidates_nothing_is_sent() -> None:
+    geometry = {"in_hwc": (2, 2, 1), "out_hwc": (1, 1, 1), "kernel": (2, 2)}
+    geometry |= {"stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)}
+    bench = comparator(geometry, restart_at=1, sign_at=-1, period=2)
+    assert bench.step(x=1, alive=0)["y"].tolist() == [0]
+
+
+def test_a_window_far_larger_than_the_image_costs_no_more_than_the_image() -> None:
+    size = 2**20 + 1
+    geometry = {"in_hwc": (3, 3, 2), "out_hwc": (3, 3, 2), "kernel": (size, size)}
+    geometry |= {"stride": (1, 1), "padding": (size // 2, size // 2), "dilation": (1, 1)}
+    bench = Bench(x=("int16", 18), y=("int16", 18)).add("max_pool", x="x", y="y", **geometry).step(x=range(18))
+    np.testing.assert_array_equal(bench["y"].reshape(9, 2), np.broadcast_to([16, 17], (9, 2)))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +118,8 @@ def test_the_comparator_sends_the_bits_of_the_largest_word(
     ],
 )
 def test_max_pool_refuses_what_contradicts(argument: str, changes: Geometry) -> None:
-    geometry = {"in_hwc": (4, 4, 1), "out_hwc": (2, 2, 1), "kernel": (2, 2), "stride": (2, 2)} | changes
-    program = Program([int(np.prod(geometry["in_hwc"])), 4], [])
+    geometry = {"in_hwc": (4, 4, 1), "out_hwc": (2, 2, 1), "kernel": (2, 2), "stride": (2, 2)}
+    geometry |= {"padding": (0, 0), "dilation": (1, 1)} | changes
+    bench = Bench(x=("int16", int(np.prod(geometry["in_hwc"]))), y=("int16", 4))
     with pytest.raises(ValueError, match=f"^{argument}: "):
-        program.max_pool(0, 1, **geometry)
+        bench.add("max_pool", x="x", y="y", **geometry)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IF and LIF steps against their definitions in Python integers, extremes included."""
 
 from typing import Any
@@ -6,40 +7,32 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from spikerun.kernels import Program
+from programs import Bench, extreme, i32, in_a_form, populations
 
 LIMIT = 2**23 - 1
 quick = settings(max_examples=60, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def extreme(rng: np.random.Generator, n: int, low: int, high: int) -> Any:
-    """Return n integers of low..high of all magnitudes, the ends and 0 among them."""
-    wide = rng.integers(low, high + 1, n)
-    values = np.where(rng.random(n) < 0.5, wide, wide >> rng.integers(0, 32, n))
-    return np.clip(np.where(rng.random(n) < 0.2, rng.choice([low, 0, high], n), values), low, high).astype(np.int32)
-
-
 @quick
-@given(seeds, st.sampled_from(["subtract", "zero"]), st.integers(1, 40))
-def test_if_step_adds_saturates_fires_and_resets(seed: int, reset: str, n: int) -> None:
-    rng = np.random.default_rng(seed)
-    v, bias = (extreme(rng, n, -(2**31), 2**31 - 1) for _ in range(2))
-    threshold, floor = extreme(rng, n, 1, 2**31 - 1), extreme(rng, n, -(2**31), 0)
-    program = Program([n], [n, n])
-    program.if_step(0, 1, 0, threshold, bias, floor, reset)
-    workspace = program.workspace()
-    workspace.acc(1)[:] = v
+@given(seeds, st.sampled_from(["subtract", "zero"]), populations())
+def test_if_step_adds_saturates_fires_and_resets(seed: int, reset: str, population: tuple[int, int]) -> None:
+    rng, (n, channels) = np.random.default_rng(seed), population
+    ranges = {"threshold": (1, 2**31 - 1), "bias": (-(2**31), 2**31 - 1), "v_min": (-(2**31), 0)}
+    forms = {name: in_a_form(rng, extreme(rng, n, *span), channels) for name, span in ranges.items()}
+    threshold, bias, floor = (value.astype(np.int64) for _, value in forms.values())
+    bench = Bench(i=("int32", n), v=("int32", n), s=("int16", n))
+    bench.add("if_step", i="i", v="v", s="s", reset=reset, **{name: given_ for name, (given_, _) in forms.items()})
+    v = extreme(rng, n, -(2**31), 2**31 - 1)
+    bench.put(v=v)
     for _ in range(4):
         i = extreme(rng, n, -(2**31), 2**31 - 1)
-        workspace.acc(0)[:] = i
-        program.step(workspace)
+        bench.step(i=i)
         total = np.clip(v.astype(np.int64) + i + bias, np.maximum(floor, -LIMIT), LIMIT)
         s = total >= threshold
-        v = np.where(s, 0 if reset == "zero" else total - threshold, total).astype(np.int32)
-        np.testing.assert_array_equal(workspace.word(0), s)
-        np.testing.assert_array_equal(workspace.acc(1), v)
+        v = np.where(s, 0 if reset == "zero" else total - threshold, total)
+        np.testing.assert_array_equal(bench["s"], s)
+        np.testing.assert_array_equal(bench["v"], v)
 
 
 def decayed(x: int, d: int) -> int:
@@ -73,6 +66,18 @@ class Lif:
         return s
 
 
+STATE = ("u", "v", "wait", "pending")
+
+
+def lif(n: int, **parameters: Any) -> Bench:
+    numbers = {name: ("int32", n) for name in ("i", "u", "v", "wait")}
+    bench = Bench(**numbers, pending=("int16", n), s=("int16", n))
+    defaults = {name: i32(0) for name in ("threshold", "bias", "du", "dv")}
+    others = {"reset": "zero", "refractory": 0, "reset_interval": 0, "reset_offset": 0}
+    registers = {name: name for name in bench.registers}
+    return bench.add("lif_step", **registers, **(defaults | others | parameters))
+
+
 @quick
 @given(
     seeds,
@@ -80,73 +85,55 @@ class Lif:
     st.integers(0, 3),
     st.integers(0, 5),
     st.integers(0, 9),
+    st.integers(0, 4),
     st.sampled_from([2**6, 2**12, 2**31 - 1]),
+    st.sampled_from([(8, 1), (8, 4), (600, 3)]),
 )
 def test_lif_step_equals_the_fixed_point_model(
-    seed: int, reset: str, refractory: int, interval: int, offset: int, current: int
+    seed: int,
+    reset: str,
+    refractory: int,
+    interval: int,
+    offset: int,
+    begin: int,
+    current: int,
+    population: tuple[int, int],
 ) -> None:
-    rng, n = np.random.default_rng(seed), 8
-    threshold, bias = extreme(rng, n, 0, 2**17 - 1) >> rng.integers(0, 16, n), extreme(rng, n, -(2**31), 2**31 - 1)
-    bias = (bias >> rng.integers(0, 31, n)).astype(np.int32)
-    threshold = threshold.astype(np.int32)
-    du, dv = extreme(rng, n, 0, 4096), extreme(rng, n, 0, 4096)
-    program = Program([n, n], [n, n, n, n])
-    program.lif_step(0, 1, 2, 3, 0, 1, threshold, bias, du, dv, reset, refractory, interval, offset)
-    workspace = program.workspace()
-    neurons = [Lif(*map(int, row), reset, refractory) for row in zip(threshold, bias, du, dv, strict=True)]
+    rng, (n, channels) = np.random.default_rng(seed), population
+    drawn = {
+        "threshold": extreme(rng, n, 0, 2**17 - 1) >> rng.integers(0, 16, n),
+        "bias": extreme(rng, n, -(2**31), 2**31 - 1) >> rng.integers(0, 31, n),
+        "du": extreme(rng, n, 0, 4096),
+        "dv": extreme(rng, n, 0, 4096),
+    }
+    forms = {name: in_a_form(rng, values.astype(np.int32), channels) for name, values in drawn.items()}
+    given_ = {name: form for name, (form, _) in forms.items()}
+    rules = {"reset": reset, "refractory": refractory, "reset_interval": interval, "reset_offset": offset}
+    bench = lif(n, **given_, **rules, begin=begin).step(begin)
+    rows = list(zip(*(values for _, values in forms.values()), strict=True))
+    shown = rng.choice(n, 8, replace=False)  # the other neurons are updated alike
+    neurons = [Lif(*map(int, rows[k]), reset, refractory) for k in shown]
     for t in range(14):
         i = extreme(rng, n, -current, current)
-        workspace.acc(0)[:] = i
-        program.step(workspace)
+        bench.step(i=i)
         if interval and t % interval == offset % interval:
             for neuron in neurons:
                 neuron.clear()
-        s = [neuron.step(int(x)) for neuron, x in zip(neurons, i, strict=True)]
-        assert workspace.word(1).tolist() == s
-        for register, name in ((1, "u"), (2, "v"), (3, "wait")):
-            assert workspace.acc(register).tolist() == [getattr(neuron, name) for neuron in neurons], name
-        assert workspace.word(0).tolist() == [neuron.pending for neuron in neurons]
+        s = [neuron.step(int(x)) for neuron, x in zip(neurons, i[shown], strict=True)]
+        assert bench["s"][shown].tolist() == s
+        for name in STATE:
+            assert bench[name][shown].tolist() == [getattr(neuron, name) for neuron in neurons], name
 
 
 @pytest.mark.parametrize(
     ("current", "wrapped"), [(2**17, 2**23), (-(2**17), 2**23), (2**17 + 1, 64 - 2**23), (1 - 2**17, 64 - 2**23)]
 )
 def test_the_current_wraps_to_more_than_its_lower_and_at_most_its_upper_end(current: int, wrapped: int) -> None:
-    program = Program([1, 1], [1, 1, 1, 1])
-    zero = np.zeros(1, np.int32)
-    program.lif_step(0, 1, 2, 3, 0, 1, zero, zero, zero, zero, "zero")
-    workspace = program.workspace()
-    workspace.acc(0)[:] = current
-    program.step(workspace)
-    assert workspace.acc(1)[0] == wrapped
+    assert lif(1).step(i=current)["u"][0] == wrapped
 
 
 @pytest.mark.parametrize("content", [-(2**31), 2**31 - 1])
 def test_registers_may_hold_anything(content: int) -> None:
-    program = Program([2, 2], [2, 2, 2, 2])
-    zero = np.zeros(2, np.int32)
-    program.lif_step(0, 1, 2, 3, 0, 1, zero, zero, zero, zero, "subtract")
-    workspace = program.workspace()
-    for k in range(4):
-        workspace.acc(k)[:] = content
-    workspace.word(0)[:] = -32768
-    program.step(workspace, 3)
-    workspace.acc(3)[:] = 0  # a neuron in its refractory period keeps its membrane, whatever that is
-    program.step(workspace)
-    assert abs(int(workspace.acc(2)[0])) <= 2**23 - 1
-
-
-@quick
-@given(seeds, st.integers(1, 16), st.sampled_from(["popcount", "nonzero"]))
-def test_count_adds_spikes_and_their_fan_out(seed: int, bits: int, mode: str) -> None:
-    rng = np.random.default_rng(seed)
-    word = np.where(rng.random(50) < 0.5, rng.integers(-(2**15), 2**15, 50), 0).astype(np.int16)
-    fan_out = rng.integers(0, 2**31, 50).astype(np.int32)
-    program = Program([50], [])
-    program.count(0, fan_out, mode, bits, 1)
-    workspace = program.workspace()
-    workspace.word(0)[:] = word
-    program.step(workspace, 2)
-    spikes = [int(w != 0) if mode == "nonzero" else (int(w) % 2**bits).bit_count() for w in word]
-    total = [sum(spikes), sum(n * int(f) for n, f in zip(spikes, fan_out, strict=True))]
-    np.testing.assert_array_equal(workspace.counters, [[0, 0], [2 * t for t in total]])
+    bench = lif(2, reset="subtract").step(3, i=content, u=content, v=content, wait=content, pending=-32768)
+    bench.step(wait=0)  # a neuron in its refractory period keeps its membrane, whatever that is
+    assert abs(int(bench["v"][0])) <= 2**23 - 1

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs: when operations execute, what registers hold, batches, threads, and refusals."""
 
 import signal
@@ -8,14 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import Bench, i32
 
-from spikerun.kernels import Linear, Program
+from spikerun.kernels.cpu.native import Linear, Program
 
 quick = settings(max_examples=40, deadline=None)
-
-
-def i32(*values: int) -> Any:
-    return np.array(values, np.int32)
 
 
 @quick
@@ -25,134 +23,146 @@ def test_an_operation_executes_inside_its_window_only(
 ) -> None:
     first = data.draw(st.integers(0, period - 1))
     last = data.draw(st.integers(first, period - 1))
-    program = Program([1], [1])
-    program.count(0, i32(1), "nonzero", 1, 0, period=period, begin=begin, first=first, last=last, end=begin + length)
+    when = {"period": period, "begin": begin, "first": first, "last": last, "end": begin + length}
+    bench = Bench(word=("int16", 1)).add("count", word="word", fan_out=i32(1), mode="nonzero", bits=1, slot=0, **when)
+    totals = [0] + [int(bench.step(word=1).workspace.counters[0, 0]) for _ in range(20)]
+    expected = [int(begin <= t < begin + length and first <= t % period <= last) for t in range(20)]
+    assert np.diff(totals).tolist() == expected
+
+
+def test_registers_that_are_not_alive_together_may_share_memory() -> None:
+    program = Program([("int32", 4, 2), ("int32", 3, 3)])
+    program.fill(acc=0, value=i32(1, 2, 3, 4))
     workspace = program.workspace()
-    workspace.word(0)[:] = 1
-    executed = []
-    for _ in range(20):
-        before = workspace.counters[0, 0]
-        program.step(workspace)
-        executed.append(int(workspace.counters[0, 0] - before))
-    assert executed == [int(begin <= t < begin + length and first <= t % period <= last) for t in range(20)]
+    program.step(workspace)
+    assert program.read(workspace, 1).tolist() == [2, 3, 4]
 
 
-@quick
-@given(st.integers(1, 5), st.integers(0, 3))
-def test_delay_returns_the_word_of_so_many_steps_ago(steps: int, begin: int) -> None:
-    program = Program([3, 3 * steps, 3], [])
-    program.delay(0, 1, 2, steps, begin=begin)
-    workspace = program.workspace()
-    sent = np.random.default_rng(0).integers(-(2**15), 2**15, (12, 3)).astype(np.int16)
-    for t in range(12):
-        workspace.word(0)[:] = sent[t]
-        program.step(workspace)
-        expected = sent[t - steps] if t - steps >= begin else np.zeros(3)
-        np.testing.assert_array_equal(workspace.word(2), expected)
-
-
-def test_weigh_multiplies_by_the_significance_of_the_step() -> None:
-    program = Program([2, 2], [])
-    program.weigh(0, 1, i32(4, -2, 0), period=3)
-    workspace = program.workspace()
-    workspace.word(0)[:] = (1, -5)
-    seen = []
-    for _ in range(4):
-        program.step(workspace)
-        seen.append(workspace.word(1).tolist())
-    assert seen == [[4, -20], [-2, 10], [0, 0], [4, -20]]
+WORDS, FIRED, CURRENT, RESULT = range(4)
+TWO_LAYERS = [("int16", 20, 0), ("int16", 30, 20), ("int32", 30, 0), ("int32", 4, 30)]
 
 
 def two_layers(cut: int) -> Program:
-    """Return a program that integrates, fires, and integrates again; word 0 is its input."""
+    """Return a program that integrates, fires, and integrates again."""
     rng = np.random.default_rng(5)
-    program = Program([20, 30], [30, 4])
-    program.initial(1, np.arange(4, dtype=np.int32))
-    program.fill(0, rng.integers(-100, 100, 30).astype(np.int32))
-    program.linear(Linear.dense(rng.integers(-128, 128, (20, 30)).astype(np.int8)), 0, 0, cut)
-    program.fire(0, 1, rng.integers(1, 90, 30).astype(np.int32), 5, False, 5)
-    program.linear(Linear.dense(rng.integers(-128, 128, (30, 4)).astype(np.int8)), 1, 1, cut)
-    program.count(1, np.full(30, 4, np.int32), "popcount", 5, 0)
+    program = Program(TWO_LAYERS)
+    program.initial(RESULT, np.arange(4, dtype=np.int32))
+    program.fill(acc=CURRENT, value=rng.integers(-100, 100, 30).astype(np.int32))
+    first, second = (Linear.dense(rng.integers(-128, 128, shape).astype(np.int8)) for shape in ((20, 30), (30, 4)))
+    program.apply(x=WORDS, acc=CURRENT, map=first, cut=cut)
+    threshold = rng.integers(1, 90, 30).astype(np.int32)
+    program.fire(v=CURRENT, word=FIRED, threshold=threshold, bits=5, signed=False, max_spikes=5)
+    program.apply(x=FIRED, acc=RESULT, map=second, cut=cut)
+    program.count(word=FIRED, fan_out=i32(4), mode="popcount", bits=5, slot=0)
     return program
+
+
+def same(a: Any, b: Any) -> None:
+    for one, other in zip([*a[0], a[1]], [*b[0], b[1]], strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
 
 
 @quick
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(0, 30))
 def test_a_batch_depends_neither_on_threads_nor_on_the_cut(seed: int, threads: int, cut: int) -> None:
-    rng = np.random.default_rng(seed)
-    x = rng.integers(-3, 4, (7, 3, 20)).astype(np.int16)
-    words, accs, counters = two_layers(20).run_batch([], [1], [1, 0], 1, 3, [(0, x)])
-    others = two_layers(cut).run_batch([], [1], [1, 0], threads, 3, [(0, x)])
-    np.testing.assert_array_equal(words[0], others[0][0])
-    np.testing.assert_array_equal(accs[0], others[1][0])
-    np.testing.assert_array_equal(accs[1], others[1][1])
-    np.testing.assert_array_equal(counters, others[2])
+    x = np.random.default_rng(seed).integers(-3, 4, (7, 3, 20)).astype(np.int16)
+    outputs = [RESULT, FIRED, CURRENT]
+    result = two_layers(20).run_batch([], outputs, 1, 3, [(WORDS, x)])
+    assert [array.dtype for array in result[0]] == [np.int32, np.int16, np.int32]
+    same(result, two_layers(cut).run_batch([], outputs, threads, 3, [(WORDS, x)]))
 
 
 def test_a_batch_equals_a_workspace_stepped_by_hand() -> None:
     program = two_layers(5)
     x = np.random.default_rng(1).integers(-3, 4, (3, 4, 20)).astype(np.int16)
-    words, accs, counters = program.run_batch([], [1], [1], 2, 4, [(0, x)])
-    assert program.done == 3
+    outputs, counters = program.run_batch([], [FIRED, RESULT], 2, 5, [(WORDS, x)])
+    total = np.zeros((1, 2), np.int64)
     for sample in range(3):
         workspace = program.workspace()
-        for t in range(4):
+        for t in range(5):
             assert workspace.t == t
-            workspace.word(0)[:] = x[sample, t]
+            program.write(workspace, WORDS, x[sample, t] if t < 4 else np.zeros(20, np.int16))
             program.step(workspace)
-        np.testing.assert_array_equal(workspace.word(1), words[0][sample])
-        np.testing.assert_array_equal(workspace.acc(1), accs[0][sample])
-        np.testing.assert_array_equal(workspace.counters, counters[sample])
+        np.testing.assert_array_equal(program.read(workspace, FIRED), outputs[0][sample])
+        np.testing.assert_array_equal(program.read(workspace, RESULT), outputs[1][sample])
+        total += workspace.counters
+    np.testing.assert_array_equal(counters, total)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16])
+def test_inputs_are_converted_while_they_are_loaded(dtype: Any) -> None:
+    limits = np.iinfo(dtype)
+    x = np.resize(np.array([limits.min, limits.max, 1, 0], dtype), (3, 20))
+    (words,), _ = two_layers(5).run_batch([(WORDS, x)], [WORDS], 1, 2)
+    np.testing.assert_array_equal(words, x)
 
 
 def test_every_sample_of_a_batch_starts_anew() -> None:
     program = two_layers(5)
     x = np.ones((1, 20), np.int16)
-    once = program.run_batch([(0, x)], [], [1], 1, 1, [])[1][0]
-    many = program.run_batch([(0, np.repeat(x, 6, 0))], [], [1], 2, 1, [])[1][0]
+    once = program.run_batch([(WORDS, x)], [RESULT])[0][0]
+    many = program.run_batch([(WORDS, np.repeat(x, 6, 0))], [RESULT], 2)[0][0]
     np.testing.assert_array_equal(many, np.repeat(once, 6, 0))
 
 
 def test_an_empty_batch_has_empty_results() -> None:
-    words, accs, counters = two_layers(5).run_batch([(0, np.zeros((0, 20), np.int16))], [1], [1], 2, 1, [])
-    assert (words[0].shape, accs[0].shape, counters.shape) == ((0, 30), (0, 4), (0, 1, 2))
+    (words, numbers), counters = two_layers(5).run_batch([(WORDS, np.zeros((0, 20), np.int16))], [FIRED, RESULT])
+    assert (words.shape, numbers.shape, counters.tolist()) == ((0, 30), (0, 4), [[0, 0]])
 
 
 def test_reset_goes_back_to_the_initial_values() -> None:
     program = two_layers(5)
     workspace = program.workspace()
-    workspace.word(0)[:] = 3
+    program.write(workspace, WORDS, np.full(20, 3, np.int16))
     program.step(workspace, 5)
     workspace.reset()
     assert workspace.t == 0
     assert not workspace.counters.any()
-    assert not workspace.word(0).any()
-    assert workspace.acc(1).tolist() == [0, 1, 2, 3]
+    assert not program.read(workspace, WORDS).any()
+    assert program.read(workspace, RESULT).tolist() == [0, 1, 2, 3]
 
 
-def test_views_outlive_their_workspace_and_program() -> None:
-    view = Program([4], []).workspace().word(0)
-    view[:] = 7
-    assert view.tolist() == [7, 7, 7, 7]
+@pytest.mark.parametrize("dtype", ["int16", "int32"])
+@pytest.mark.parametrize(("given_", "held"), [([3], [3, 3, 3, 3]), ([1, -2], [1, -2, 1, -2]), ([1, 2, 3, 4],) * 2])
+def test_initial_values_are_one_for_all_by_channel_or_by_neuron(dtype: str, given_: Any, held: Any) -> None:
+    program = Program([(dtype, 4, 1)])
+    program.initial(0, i32(*given_))
+    assert program.read(program.workspace(), 0).tolist() == held
+
+
+def test_what_is_read_is_a_copy() -> None:
+    bench = Bench(x=("int16", 2)).put(x=1)
+    bench["x"][:] = 5
+    assert bench["x"].tolist() == [1, 1]
+
+
+def test_time_and_counters_can_be_set() -> None:
+    program = two_layers(5)
+    workspace = program.workspace()
+    workspace.t, workspace.counters = 7, np.array([[5, 6]])
+    assert (workspace.t, workspace.counters.tolist()) == (7, [[5, 6]])
 
 
 def test_nothing_is_appended_behind_a_workspace() -> None:
-    program = Program([1], [1])
+    program = Program([("int32", 1, 0)])
     program.workspace()
     with pytest.raises(RuntimeError, match="has a workspace already"):
-        program.fill(0, i32(1))
+        program.fill(acc=0, value=i32(1))
     with pytest.raises(RuntimeError, match="has a workspace already"):
         program.initial(0, i32(1))
 
 
 def test_a_workspace_serves_its_own_program_only() -> None:
-    with pytest.raises(ValueError, match=r"^workspace: belongs to another program"):
-        Program([1], [1]).step(Program([1], [1]).workspace())
+    program, other = (Program([("int16", 1, 0)]) for _ in range(2))
+    for call in (program.step, lambda w: program.read(w, 0), lambda w: program.write(w, 0, np.zeros(1, np.int16))):
+        with pytest.raises(ValueError, match=r"^workspace: belongs to another program"):
+            call(other.workspace())
 
 
 def test_a_workspace_in_use_refuses_a_second_thread() -> None:
-    program = Program([1], [200_000])
-    program.fill(0, np.zeros(200_000, np.int32))
+    program = Program([("int32", 200_000, 0)])
+    program.fill(acc=0, value=i32(0))
     workspace = program.workspace()
     started, refusals = threading.Event(), []
 
@@ -160,7 +170,7 @@ def test_a_workspace_in_use_refuses_a_second_thread() -> None:
         started.wait()
         while not refusals:
             try:
-                program.step(workspace, 0)
+                program.read(workspace, 0)
             except RuntimeError as error:
                 refusals.append(str(error))
 
@@ -180,83 +190,133 @@ def ones(n: int) -> Any:
     return np.ones(n, np.int32)
 
 
-REFUSED: list[tuple[type[Exception], str, Any]] = [
-    (IndexError, "acc", lambda p: p.fill(9, ones(3))),
-    (IndexError, "acc", lambda p: p.fill(-1, ones(3))),
-    (IndexError, "x", lambda p: p.linear(Linear.dense(np.ones((3, 3), np.int8)), 7, 0, 0)),
-    (IndexError, "u", lambda p: p.latch(0, 2**62, 0, 1)),
-    (ValueError, "bias", lambda p: p.fill(0, ones(2))),
-    (TypeError, "bias", lambda p: p.fill(0, np.ones(3))),
-    (ValueError, "x", lambda p: p.linear(Linear.dense(np.ones((2, 3), np.int8)), 0, 0, 0)),
-    (ValueError, "acc", lambda p: p.linear(Linear.dense(np.ones((3, 2), np.int8)), 0, 0, 0)),
-    (ValueError, "cut", lambda p: p.linear(Linear.dense(np.ones((3, 3), np.int8)), 0, 0, -1)),
-    (ValueError, "threshold", lambda p: p.fire(0, 0, 0 * ones(3), 4, False, 4)),
-    (ValueError, "threshold", lambda p: p.fire(0, 0, -ones(3), 4, False, 4)),
-    (ValueError, "bits", lambda p: p.fire(0, 0, ones(3), 16, False, 4)),
-    (ValueError, "bits", lambda p: p.fire(0, 0, ones(3), 0, True, 4)),
-    (ValueError, "bits", lambda p: p.fire(0, 0, ones(3), 2**40, True, 4)),
-    (ValueError, "max_spikes", lambda p: p.fire(0, 0, ones(3), 4, False, -1)),
-    (ValueError, "u", lambda p: p.latch(0, 0, 0, 1)),
-    (ValueError, "limit", lambda p: p.latch(0, 1, 0, 2**15)),
-    (ValueError, "s", lambda p: p.send(0, 0, ones(3), 0, ones(1))),
-    (ValueError, "significance", lambda p: p.send(0, 0, ones(3), 1, ones(2))),
-    (ValueError, "significance", lambda p: p.send(0, 0, 2**16 * ones(3), 1, 2**15 * ones(1))),
-    (ValueError, "significance", lambda p: p.send(0, 0, ones(3), 1, i32(-(2**31)))),
-    (ValueError, "significance", lambda p: p.weigh(0, 1, 2**15 * ones(1))),
-    (ValueError, "steps", lambda p: p.delay(0, 1, 0, 0)),
-    (ValueError, "ring", lambda p: p.delay(0, 1, 0, 2)),
-    (ValueError, "ring", lambda p: p.delay(0, 0, 1, 1)),
-    (ValueError, "first", lambda p: p.delay(0, 1, 0, 1, period=2, first=1)),
-    (ValueError, "reset", lambda p: p.if_step(0, 1, 0, ones(3), ones(3), -ones(3), "hard")),
-    (ValueError, "reset", lambda p: p.if_step(0, 1, 0, ones(3), ones(3), -ones(3), "subtract_after_leak")),
-    (ValueError, "v", lambda p: p.if_step(0, 0, 0, ones(3), ones(3), -ones(3), "zero")),
-    (ValueError, "threshold", lambda p: p.if_step(0, 1, 0, 0 * ones(3), ones(3), -ones(3), "zero")),
-    (ValueError, "du", lambda p: p.lif_step(0, 1, 2, 3, 0, 1, ones(3), ones(3), 4097 * ones(3), ones(3), "zero")),
-    (ValueError, "threshold", lambda p: p.lif_step(0, 1, 2, 3, 0, 1, 2**17 * ones(3), *[ones(3)] * 3, "zero")),
-    (ValueError, "refractory", lambda p: p.lif_step(0, 1, 2, 3, 0, 1, *[ones(3)] * 4, "zero", refractory=-1)),
-    (ValueError, "i, u, v, wait", lambda p: p.lif_step(0, 1, 2, 2, 0, 1, *[ones(3)] * 4, "zero")),
-    (ValueError, "mode", lambda p: p.count(0, ones(3), "bits", 4, 0)),
-    (ValueError, "slot", lambda p: p.count(0, ones(3), "nonzero", 4, 2**40)),
-    (ValueError, "period", lambda p: p.fill(0, ones(3), period=0)),
-    (ValueError, "begin", lambda p: p.fill(0, ones(3), begin=-1)),
-    (ValueError, "first", lambda p: p.fill(0, ones(3), period=2, first=2)),
-    (ValueError, "last", lambda p: p.fill(0, ones(3), period=2, first=1, last=0)),
-    (ValueError, "end", lambda p: p.fill(0, ones(3), begin=3, end=2)),
-    (ValueError, "values", lambda p: p.initial(0, ones(4))),
-    (ValueError, "n", lambda p: p.step(p.workspace(), -1)),
-    (ValueError, "t", lambda p: setattr(p.workspace(), "t", -1)),
-    (IndexError, "index", lambda p: p.workspace().word(4)),
-    (IndexError, "index", lambda p: p.workspace().acc(-1)),
-    (ValueError, "inputs", lambda p: p.run_batch([], [], [])),
-    (ValueError, "inputs", lambda p: p.run_batch([(0, np.zeros((2, 4), np.int16))], [], [])),
-    (IndexError, "inputs", lambda p: p.run_batch([(5, np.zeros((2, 3), np.int16))], [], [])),
-    (TypeError, "inputs", lambda p: p.run_batch([(0, np.zeros((2, 3)))], [], [])),
-    (IndexError, "outputs_words", lambda p: p.run_batch([(0, np.zeros((2, 3), np.int16))], [9], [])),
-    (ValueError, "threads", lambda p: p.run_batch([(0, np.zeros((2, 3), np.int16))], [], [], threads=0)),
-    (ValueError, "steps", lambda p: p.run_batch([(0, np.zeros((2, 3), np.int16))], [], [], steps=-1)),
-    (
-        ValueError,
-        "step_inputs",
-        lambda p: p.run_batch([], [], [], steps=2, step_inputs=[(0, np.zeros((2, 3, 3), np.int16))]),
-    ),
-    (
-        ValueError,
-        "step_inputs",
-        lambda p: p.run_batch([(0, np.zeros((2, 3), np.int16))], [], [], 1, 1, [(0, np.zeros((3, 1, 3), np.int16))]),
-    ),
+def dense(n_in: int, n_out: int) -> Linear:
+    return Linear.dense(np.ones((n_in, n_out), np.int8))
+
+
+# The registers of the refused calls: words w0, w1, w2 and numbers n0, n1, n2, n3 of 3 elements each.
+W0, W1, W2, N0, N1, N2, N3 = range(7)
+IF = {"i": N0, "v": N1, "s": W0, "threshold": ones(3), "bias": ones(1), "v_min": ones(1), "reset": "zero"}
+LIF = {"i": N0, "u": N1, "v": N2, "wait": N3, "pending": W0, "s": W1, "threshold": ones(1), "bias": ones(1)}
+LIF |= {"du": ones(1), "dv": ones(1), "reset": "zero", "refractory": 0, "reset_interval": 0, "reset_offset": 0}
+FIRE = {"v": N0, "word": W0, "threshold": ones(3), "bits": 4, "signed": False, "max_spikes": 4}
+SEND = {"u": N0, "left": W0, "s": W1, "threshold": ones(1), "significance": [1]}
+APPLY = {"x": W0, "acc": N0, "map": dense(3, 3), "cut": 0}
+COUNT = {"word": W0, "fan_out": ones(3), "mode": "nonzero", "bits": 4, "slot": 0}
+DELAY = {"x": W0, "ring": W1, "y": W2, "steps": 1}
+WEIGH = {"x": W0, "y": W1, "significance": [1]}
+FILL = {"acc": N0, "value": ones(3)}
+
+REFUSED: list[tuple[type[Exception], str, str, dict[str, Any], dict[str, Any]]] = [
+    (IndexError, "acc", "fill", FILL, {"acc": 9}),
+    (IndexError, "acc", "fill", FILL, {"acc": -1}),
+    (ValueError, "acc", "fill", FILL, {"acc": W0}),
+    (ValueError, "value", "fill", FILL, {"value": ones(2)}),
+    (ValueError, "value", "fill", FILL, {"value": ones(0)}),
+    (ValueError, "value", "fill", FILL, {"value": ones(6)}),
+    (TypeError, "value", "fill", FILL, {"value": np.ones(3)}),
+    (ValueError, "period", "fill", FILL, {"period": 0}),
+    (ValueError, "begin", "fill", FILL, {"begin": -1}),
+    (ValueError, "first", "fill", FILL, {"period": 2, "first": 2}),
+    (ValueError, "last", "fill", FILL, {"period": 2, "first": 1, "last": 0}),
+    (ValueError, "end", "fill", FILL, {"begin": 3, "end": 2}),
+    (ValueError, "y", "copy", {"x": W0, "y": N0}, {}),
+    (ValueError, "y", "copy", {"x": W0, "y": W0}, {}),
+    (IndexError, "x", "clear", {"x": 7}, {}),
+    (IndexError, "x", "apply", APPLY, {"x": 2**62}),
+    (ValueError, "x", "apply", APPLY, {"x": N0}),
+    (ValueError, "x", "apply", APPLY, {"map": dense(2, 3)}),
+    (ValueError, "acc", "apply", APPLY, {"map": dense(3, 2)}),
+    (ValueError, "cut", "apply", APPLY, {"cut": -1}),
+    (ValueError, "threshold", "fire", FIRE, {"threshold": 0 * ones(3)}),
+    (ValueError, "threshold", "fire", FIRE, {"threshold": -ones(1)}),
+    (ValueError, "bits", "fire", FIRE, {"bits": 16}),
+    (ValueError, "bits", "fire", FIRE, {"bits": 0, "signed": True}),
+    (ValueError, "bits", "fire", FIRE, {"bits": 2**40, "signed": True}),
+    (ValueError, "max_spikes", "fire", FIRE, {"max_spikes": -1}),
+    (ValueError, "u", "latch", {"v": N0, "u": N0, "left": W0, "limit": 1}, {}),
+    (ValueError, "limit", "latch", {"v": N0, "u": N1, "left": W0, "limit": 2**15}, {}),
+    (ValueError, "s", "send", SEND, {"s": W0}),
+    (ValueError, "significance", "send", SEND, {"significance": [1, 1]}),
+    (ValueError, "significance", "send", SEND, {"threshold": 2**16 * ones(3), "significance": [2**15]}),
+    (ValueError, "significance", "send", SEND, {"significance": [-(2**31)]}),
+    (ValueError, "significance", "weigh", WEIGH, {"significance": [2**15 + 1]}),
+    (ValueError, "y", "weigh", WEIGH, {"y": W0}),
+    (ValueError, "total", "accumulate", {"x": W0, "total": W1, "significance": [1]}, {}),
+    (ValueError, "significance", "accumulate", {"x": W0, "total": N0, "significance": []}, {}),
+    (ValueError, "code", "encode", {"q": W0, "s": W1, "code": "rate", "significance": [1]}, {}),
+    (ValueError, "s", "encode", {"q": W0, "s": W0, "code": "bits", "significance": [1]}, {}),
+    (ValueError, "steps", "delay", DELAY, {"steps": 0}),
+    (ValueError, "ring", "delay", DELAY, {"steps": 2}),
+    (ValueError, "x, ring, y", "delay", DELAY, {"ring": W0}),
+    (ValueError, "first", "delay", DELAY, {"period": 2, "first": 1}),
+    (ValueError, "reset", "if_step", IF, {"reset": "hard"}),
+    (ValueError, "reset", "if_step", IF, {"reset": "subtract_after_leak"}),
+    (ValueError, "v", "if_step", IF, {"v": N0}),
+    (ValueError, "threshold", "if_step", IF, {"threshold": 0 * ones(3)}),
+    (ValueError, "reset", "lif_step", LIF, {"reset": "hard"}),
+    (ValueError, "du", "lif_step", LIF, {"du": 4097 * ones(1)}),
+    (ValueError, "threshold", "lif_step", LIF, {"threshold": 2**17 * ones(3)}),
+    (ValueError, "refractory", "lif_step", LIF, {"refractory": -1}),
+    (ValueError, "i, u, v, wait", "lif_step", LIF, {"wait": N2}),
+    (ValueError, "mode", "count", COUNT, {"mode": "bits"}),
+    (ValueError, "slot", "count", COUNT, {"slot": 2**40}),
+    (ValueError, "fan_out", "count", COUNT, {"fan_out": -ones(3)}),
 ]
 
 
-@pytest.mark.parametrize(("error", "argument", "call"), REFUSED)
-def test_arguments_out_of_range_are_named(error: type[Exception], argument: str, call: Any) -> None:
+def seven() -> Program:
+    return Program([("int16", 3, 3 * k) for k in range(3)] + [("int32", 3, 3 * k) for k in range(4)])
+
+
+@pytest.mark.parametrize(("error", "argument", "operation", "arguments", "changes"), REFUSED)
+def test_arguments_of_operations_out_of_range_are_named(
+    error: type[Exception], argument: str, operation: str, arguments: dict[str, Any], changes: dict[str, Any]
+) -> None:
     with pytest.raises(error, match=f"^{argument}: "):
-        call(Program([3, 3], [3, 3, 3, 3]))
+        getattr(seven(), operation)(**(arguments | changes))
 
 
-@pytest.mark.parametrize("sizes", [[0], [-1], [2**29], [2**28] * 5])
-def test_absurd_register_sizes_are_refused_before_they_are_allocated(sizes: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"^words: "):
-        Program(sizes, [])
+X = np.zeros((2, 3), np.int16)
+
+
+@pytest.mark.parametrize(
+    ("error", "argument", "call"),
+    [
+        (ValueError, "values", lambda p: p.initial(N0, ones(4))),
+        (ValueError, "values", lambda p: p.initial(W0, i32(2**15))),
+        (IndexError, "register", lambda p: p.initial(7, ones(3))),
+        (ValueError, "t", lambda p: setattr(p.workspace(), "t", -1)),
+        (ValueError, "counters", lambda p: setattr(p.workspace(), "counters", np.zeros((3, 2), np.int64))),
+        (IndexError, "register", lambda p: p.read(p.workspace(), 7)),
+        (IndexError, "register", lambda p: p.write(p.workspace(), -1, ones(3))),
+        (TypeError, "array", lambda p: p.write(p.workspace(), W0, ones(3))),
+        (ValueError, "array", lambda p: p.write(p.workspace(), N0, ones(2))),
+        (ValueError, "inputs", lambda p: p.run_batch([], [])),
+        (ValueError, "inputs", lambda p: p.run_batch([(W0, np.zeros((2, 4), np.int16))], [])),
+        (ValueError, "inputs", lambda p: p.run_batch([(N0, X)], [])),
+        (IndexError, "inputs", lambda p: p.run_batch([(7, X)], [])),
+        (TypeError, "inputs", lambda p: p.run_batch([(W0, np.zeros((2, 3)))], [])),
+        (TypeError, "inputs", lambda p: p.run_batch([(W0, X[:, ::-1])], [])),
+        (IndexError, "outputs", lambda p: p.run_batch([(W0, X)], [9])),
+        (ValueError, "threads", lambda p: p.run_batch([(W0, X)], [], threads=0)),
+        (ValueError, "steps", lambda p: p.run_batch([(W0, X)], [], steps=-1)),
+        (ValueError, "step_inputs", lambda p: p.run_batch([], [], 1, 2, [(W0, np.zeros((2, 3, 3), np.int16))])),
+        (ValueError, "step_inputs", lambda p: p.run_batch([(W0, X)], [], 1, 1, [(W1, np.zeros((3, 1, 3), np.int16))])),
+    ],
+)
+def test_arguments_of_runs_out_of_range_are_named(error: type[Exception], argument: str, call: Any) -> None:
+    with pytest.raises(error, match=f"^{argument}: "):
+        call(seven())
+
+
+@pytest.mark.parametrize(
+    "register",
+    [("int16", 0, 0), ("int32", -1, 0), ("int32", 2**29, 0), ("int16", 1, -1), ("int16", 1, 2**31), ("int8", 1, 0)],
+)
+def test_absurd_registers_are_refused_before_they_are_allocated(register: Any) -> None:
+    with pytest.raises(ValueError, match=r"^registers: "):
+        Program([register])
 
 
 class Stop(Exception):
@@ -268,14 +328,14 @@ def test_a_signal_stops_a_long_batch_and_leaves_the_program_usable(threads: int)
     def stop(*_: object) -> None:
         raise Stop
 
-    program = Program([1], [100_000])
-    program.fill(0, np.zeros(100_000, np.int32))
+    program = Program([("int16", 1, 0), ("int32", 100_000, 0)])
+    program.fill(acc=1, value=i32(0))
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
         with pytest.raises(Stop):
-            program.run_batch([(0, np.zeros((3, 1), np.int16))], [], [], threads, steps=2**28)
+            program.run_batch([(0, np.zeros((3, 1), np.int16))], [], threads, steps=2**28)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert program.run_batch([(0, np.ones((3, 1), np.int16))], [0], [], threads)[0][0].tolist() == [[1]] * 3
+    assert program.run_batch([(0, np.ones((3, 1), np.int16))], [0], threads)[0][0].tolist() == [[1]] * 3

@@ -73,4 +73,4 @@ def compressed(population: Population, values: npt.NDArray[np.int64]) -> npt.NDA
     if (per_channel == per_channel[:, :1]).all():
         first = per_channel[:, 0]
         values = first[0] if (first == first[0]).all() else first
-    return np.ascontiguousarray(values, dtype=np.int32)
+    return np.array(values, dtype=np.int32)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan: a network lowered to a program that can be printed, pickled and compared, and where its registers lie."""
+
+import pickle
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import random_network, seeds
+
+from spikerun.connections import KINDS as CONNECTIONS
+from spikerun.connections import Dense
+from spikerun.kernels.liveness import lifetimes, place
+from spikerun.kernels.operations import OPERATIONS, Apply, Count, Fill, Fire, Program, Register, When
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import IF, KINDS, FewSpikes, Input, Readout
+from spikerun.plan import SCHEDULES, Schedule, blockable, describe, lower
+from spikerun.plan.blocked import _LOWER as BLOCKED
+from spikerun.plan.stepped import _BY_NAME
+from spikerun.plan.stepped import _LOWER as STEPPED
+
+kinds = st.sampled_from(["words", "spikes", "mixed"])
+
+
+def programs(net: Network) -> list[Program]:
+    return [lower(net, schedule) for schedule in _schedules(net)]
+
+
+def _schedules(net: Network) -> list[Schedule]:
+    return ["blocked", "frame", "stream"] if blockable(net) else ["frame", "stream"]
+
+
+def chain() -> Network:
+    ones = Dense(np.ones((4, 4), np.int8))
+    neurons = {"in": Input(4), "h": FewSpikes(4, np.int32(3)), "out": Readout()}
+    populations = {name: Population((4,), neuron) for name, neuron in neurons.items()}
+    return Network(populations, [Projection("in", "h", ones), Projection("h", "out", ones)], ["out"], 4)
+
+
+def test_a_blocked_program_is_what_one_would_write_by_hand() -> None:
+    names = [
+        f"{operation.name} {next(operation.operands()).register}" for operation in lower(chain(), "blocked").operations
+    ]
+    assert names == ["count in", "fill h:v", "apply in", "fire h:v", "count h", "fill out:v", "apply h"]
+
+
+@settings(max_examples=40)
+@given(seeds, kinds)
+def test_a_program_survives_pickling_and_equals_itself(seed: int, kind: str) -> None:
+    net = random_network(seed, kind)
+    for program in programs(net):
+        assert pickle.loads(pickle.dumps(program)) == program
+        assert programs(pickle.loads(pickle.dumps(net)))[0] == programs(net)[0]
+
+
+def test_programs_of_other_weights_differ() -> None:
+    net = chain()
+    other = Network(
+        net.populations, [*net.projections[:1], Projection("h", "out", Dense(np.eye(4, dtype=np.int8)))], ["out"], 4
+    )
+    assert lower(net, "blocked") != lower(other, "blocked")
+
+
+def test_a_network_is_described_by_what_is_done() -> None:
+    text = describe(chain())
+    assert text.startswith("schedule blocked\n")
+    assert "h:v: int32 4, membranes" in text
+    assert "fire(v=h:v, word=h, threshold=3, bits=4, signed=False, max_spikes=4)" in text
+    assert "apply(x=in, acc=h:v, map=dense 4 -> 4)" in text
+
+
+def test_parameters_stay_per_channel() -> None:
+    populations = {
+        "in": Population((2, 3, 3), Input(4)),
+        "h": Population((2, 3, 3), FewSpikes(4, np.array([3, 5], np.int32), np.int32(1))),
+    }
+    net = Network(populations, [Projection("in", "h", CONNECTIONS["diagonal"](np.int32(1)))], ["h"], 4)  # type: ignore[call-arg]
+    values = {name: array.shape for op in lower(net, "blocked").operations for name, array in op.values()}
+    assert values == {"fan_out": (), "value": (), "threshold": (2,)}
+
+
+def test_every_kind_of_neuron_is_lowered_by_one_row() -> None:
+    for kind, neuron in KINDS.items():
+        by_steps = neuron.integrates == "step"
+        assert (kind in BLOCKED) != by_steps and (kind in STEPPED) != by_steps, kind
+        assert (neuron.instruction in _BY_NAME) == by_steps, kind
+
+
+def test_times_of_operations() -> None:
+    when = When(4, 8, 16, 1, 2)
+    assert [t for t in range(20) if when.includes(t)] == [9, 10, 13, 14]
+    assert When().always and not when.always
+    assert When(4).covers(when) and when.covers(When(4, 8, 12, 1, 1)) and not when.covers(When())
+    with pytest.raises(ValueError, match="no such time"):
+        When(4, first=3, last=2)
+
+
+def test_a_program_with_unknown_or_double_names_is_refused() -> None:
+    register = Register("v", "int32", (1,), "membranes")
+    fill = Fill("w", np.array(0, np.int32))
+    with pytest.raises(ValueError, match="no register has the name 'w'"):
+        Program((register,), (fill,), 1, (), ())
+    with pytest.raises(ValueError, match="two registers"):
+        Program((register, register), (), 1, (), ())
+
+
+def overlaps(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] <= b[1] and b[0] <= a[1]
+
+
+@settings(max_examples=60)
+@given(seeds, kinds, st.integers(1, 8), st.booleans())
+def test_registers_that_live_at_the_same_time_do_not_touch(seed: int, kind: str, alignment: int, keep: bool) -> None:
+    for program in programs(random_network(seed, kind)):
+        kept = [register for _, _, register in program.traces] if keep else []
+        places, total = place(program, lambda r: r.size, alignment, kept)
+        spans, sizes = lifetimes(program, kept), {r.name: r.size for r in program.registers}
+        names = list(places)
+        for k, a in enumerate(names):
+            assert places[a] % alignment == 0 and places[a] + sizes[a] <= total
+            for b in names[:k]:
+                apart = places[a] + sizes[a] <= places[b] or places[b] + sizes[b] <= places[a]
+                assert apart or not overlaps(spans[a], spans[b]), (a, b)
+
+
+def test_words_of_a_long_chain_share_memory() -> None:
+    ones = Dense(np.ones((64, 64), np.int8))
+    neurons: dict[str, Any] = {
+        "in": Input(4),
+        **{f"h{k}": FewSpikes(4, np.int32(300)) for k in range(20)},
+        "out": Readout(),
+    }
+    populations = {name: Population((64,), neuron) for name, neuron in neurons.items()}
+    names = list(populations)
+    projections = [Projection(a, b, ones) for a, b in pairwise(names)]
+    program = lower(Network(populations, projections, ["out"], 4), "blocked")
+    _, words = place(program, lambda r: r.size if r.dtype == "uint8" else 0)
+    _, membranes = place(program, lambda r: 4 * r.size if r.dtype == "int32" else 0)
+    assert (words, membranes) == (2 * 64, 2 * 4 * 64)
+
+
+def test_every_operation_says_which_registers_it_uses() -> None:
+    for operation in OPERATIONS:
+        assert operation.__doc__, operation
+    used = list(Apply("x", "acc", lower(chain(), "blocked").operations[2].map).operands())  # type: ignore[attr-defined]
+    assert [(o.field, o.role) for o in used] == [("x", "read"), ("acc", "update")]
+    assert [o.role for o in Fire("v", "w", np.array(1, np.int32), 4, False, 4).operands()] == ["read", "write"]
+    assert [o.role for o in Count("w", np.array(1, np.int32), "nonzero", 1, 0).operands()] == ["read"]
+
+
+def test_there_are_three_schedules() -> None:
+    assert set(SCHEDULES) == {"blocked", "frame", "stream"}
+    assert not blockable(
+        Network(
+            {"in": Population((1,), Input(1, "spikes")), "h": Population((1,), IF(np.int32(1)))},
+            [Projection("in", "h", Dense(np.ones((1, 1), np.int8)))],
+            ["h"],
+            4,
+        )
+    )

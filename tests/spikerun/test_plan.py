@@ -139,7 +139,7 @@ def test_words_of_a_long_chain_share_memory() -> None:
     program = lower(Network(populations, projections, ["out"], 4), "blocked")
     _, words = place(program, lambda r: r.size if r.dtype == "uint8" else 0)
     _, membranes = place(program, lambda r: 4 * r.size if r.dtype == "int32" else 0)
-    assert (words, membranes) == (2 * 64, 2 * 4 * 64)
+    assert (words, membranes) == (64, 4 * 64)
 
 
 def test_every_operation_says_which_registers_it_uses() -> None:

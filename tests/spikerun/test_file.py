@@ -77,13 +77,17 @@ def test_loaded_network_computes_the_same(
     np.testing.assert_array_equal(before.logits, after.logits)
 
 
-def golden() -> tuple[Network, dict[str, Any]]:
+GOLDEN = ("golden.snn", "golden2.snn")  # of containers 1 and 2
+
+
+def golden(name: str = GOLDEN[-1]) -> tuple[Network, dict[str, Any]]:
     with np.load(DATA / "golden.npz") as file:
-        return load(DATA / "golden.snn"), dict(file)
+        return load(DATA / name), dict(file)
 
 
-def test_golden_file_of_contract_1_is_read_and_computes_the_same() -> None:
-    net, recorded = golden()
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_file_of_contract_1_is_read_and_computes_the_same(name: str) -> None:
+    net, recorded = golden(name)
     for k in range(len(recorded["given.in"])):
         turns = stepped(net, {name: recorded[f"given.{name}"][k] for name in net.inputs})
         for name, turn in turns.items():
@@ -99,8 +103,9 @@ def test_golden_file_runs_on_the_compiled_kernels() -> None:
     np.testing.assert_array_equal(result.outputs["lif"], recorded["lif.events"].sum(axis=1))
 
 
-def test_golden_file_holds_every_kind_of_the_first_version() -> None:
-    net, _ = golden()
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_file_holds_every_kind_of_the_first_version(name: str) -> None:
+    net, _ = golden(name)
     neurons = {p.neuron.kind for p in net.populations.values()}
     assert neurons == {"input", "few_spikes", "if", "lif", "max_pool", "readout"}
     connections = {p.connection.kind for p in net.projections}
@@ -291,7 +296,7 @@ def test_every_array_has_a_checksum(tmp_path: Path) -> None:
 
 
 def test_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
-    net = load(DATA / "golden.snn")
+    net = golden()[0]
     a, b = (save(net, tmp_path / f"{name}.snn") for name in "ab")
     assert a.read_bytes() == b.read_bytes()
 

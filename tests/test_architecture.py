@@ -118,7 +118,7 @@ def test_what_is_optional_is_imported_when_a_command_runs() -> None:
 def test_kernels_and_datasets_know_no_network() -> None:
     assert strangers(of("kernels"), "spikerun.kernels", "spikerun.errors") == []
     datasets = [i for i in of("datasets") if i.importer != "spikerun.datasets.command"]
-    assert strangers(datasets, "spikerun.datasets", "spikerun.errors") == []
+    assert strangers(datasets, "spikerun.datasets", "spikerun.errors", "spikerun.atomic") == []
     command = [i for i in of("datasets") if i.importer == "spikerun.datasets.command"]
     assert strangers(command, "spikerun.datasets", "spikerun.errors", "spikerun.console") == []
 

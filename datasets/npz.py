@@ -110,9 +110,12 @@ def _samples(
         raise DataError(f"{where['samples']}: has the shape {array.shape}, expected (N, C, H, W), (N, H, W) or (N, F)")
     if scale is not None and (scale.size != 1 or scale.dtype.kind not in "uif"):
         raise DataError(f"{where['scale']}: is {scale.dtype} {scale.shape}, expected one number")
-    integers = _integers(array, where["samples"], scale is not None)
-    if scale is None and array.dtype.kind in "ui":
-        log.warning("%s: there is no array 'scale', so one integer is taken as 1/255", where["samples"])
+    if array.dtype.kind == "f" and scale is None and array.min() >= 0 and array.max() <= 1:
+        integers = _rounded(array, where["samples"])
+    else:
+        integers = _integers(array, where["samples"], scale is not None)
+        if scale is None:
+            log.warning("%s: there is no array 'scale', so one integer is taken as 1/255", where["samples"])
     if array.ndim == 3:
         integers = integers[:, np.newaxis]
     if keras and array.ndim == 4 and array.shape[3] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
@@ -121,18 +124,20 @@ def _samples(
     return np.ascontiguousarray(integers), 1 / 255 if scale is None else float(scale.reshape(()))
 
 
+def _rounded(array: NDArray[Any], where: str) -> Small:
+    units: NDArray[np.uint8] = np.rint(array * 255).astype(np.uint8)
+    error = float(np.abs(units / np.float32(255) - array).max())
+    log.warning("%s: real numbers in 0..1 are taken as round(255 x), each at most %.2g beside x", where, error)
+    return cast(Small, units)
+
+
 def _integers(array: NDArray[Any], where: str, scaled: bool) -> Small:
-    """Return the samples as uint8 or int8; what this would change, beyond rounding 0..1 to 1/255, is refused."""
+    """Return the samples as uint8 or int8; what this would change is refused."""
     if array.dtype in (np.uint8, np.int8):
         return cast(Small, array)
     if array.dtype.kind not in "uif":
         raise DataError(f"{where}: has the type {array.dtype}; expected small integers or real numbers")
     low, high = array.min(), array.max()
-    if array.dtype.kind == "f" and not scaled and low >= 0 and high <= 1:
-        units = np.rint(array * 255).astype(np.uint8)
-        error = float(np.abs(units / np.float32(255) - array).max())
-        log.warning("%s: real numbers in 0..1 are taken as round(255 x), each at most %.2g beside x", where, error)
-        return units
     if array.dtype.kind == "f" and not (array == np.rint(array)).all():
         raise DataError(
             f"{where}: holds real numbers from {low:.6g} to {high:.6g}{', and there is a scale' if scaled else ''}; "

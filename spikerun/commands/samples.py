@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The options that name a network and the data it meets, and what they mean: shared by run and bench."""
 
 from pathlib import Path
@@ -9,7 +10,6 @@ import typer
 from spikerun.datasets import Dataset, load
 from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
-from spikerun.neurons import Input
 
 __all__ = ["DataOption", "SplitOption", "ThreadsOption", "fitted", "loaded"]
 
@@ -37,8 +37,7 @@ def fitted(net: Network, dataset: Dataset) -> npt.NDArray[Any]:
     if len(net.inputs) != 1:
         raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one input")
     population = net.populations[net.inputs[0]]
-    neuron = population.neuron
-    if isinstance(neuron, Input) and neuron.code == "spikes":
+    if getattr(population.neuron, "code", "") == "spikes":
         raise DataError(
             f"the input '{net.inputs[0]}' takes events, and data sets hold frames: "
             "use Session.run or Session.stream in Python"

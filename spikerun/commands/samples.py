@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options that name a network and the data it meets, and what they mean: shared by run and bench."""
 
+import logging
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +14,8 @@ from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
 
 __all__ = ["DataOption", "SplitOption", "ThreadsOption", "fitted", "loaded"]
+
+log = logging.getLogger(__name__)
 
 DataOption = Annotated[
     str, typer.Option("--data", metavar="NAME", help="A data set (see spikerun datasets), or an .npz file of yours.")
@@ -42,5 +46,9 @@ def fitted(net: Network, dataset: Dataset) -> npt.NDArray[Any]:
             f"the input '{net.inputs[0]}' takes events, and data sets hold frames: "
             "use Session.run or Session.stream in Python"
         )
+    scale = net.meta.get("input_scale")
+    if isinstance(scale, float) and not math.isclose(scale, dataset.scale, rel_tol=1e-6):
+        message = "an integer of '%s' stands for %.6g, and one of the network's input for %.6g: expect other results"
+        log.warning(message, dataset.name, dataset.scale, scale)
     samples: npt.NDArray[Any] = dataset.fitted(population.shape)
     return samples

@@ -315,3 +315,15 @@ def test_bench_refuses_a_model_of_other_outputs(
 
 def test_names_of_data_sets_may_be_spelt_as_usual(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert result(capsys, "run", network, "--data", "Digits", "--limit", 3)["data"] == "digits"
+
+
+def test_data_of_another_scale_than_the_network_was_made_for_is_noted(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = load(network)
+    made_for_photos = Network(net.populations, net.projections, net.outputs, net.window, {"input_scale": 1 / 255})
+    path = save(made_for_photos, tmp_path / "photos.snn")
+    assert main(["run", str(path), "--data", "digits", "--limit", "2"]) == 0
+    assert "note: an integer of 'digits' stands for 0.0625, and one of the network's input for 0.00392157" in (
+        capsys.readouterr().err
+    )

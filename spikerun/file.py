@@ -20,7 +20,7 @@ import numpy as np
 from spikerun import __version__, connections, neurons
 from spikerun.atomic import PathLike, as_path, require_writable, write_atomically
 from spikerun.errors import FileFormatError, UsageError
-from spikerun.hdf5 import Group, Reader, attribute, image, located, names, write_array, write_attributes
+from spikerun.hdf5 import Group, Reader, image, located, write_array, write_attributes
 from spikerun.network import Network, Population, Projection
 
 __all__ = ["CONTAINER", "CONTRACT", "load", "save"]
@@ -52,7 +52,7 @@ def save(net: Network, path: PathLike, force: bool = False) -> Path:
     return write_atomically(target, raw, force)
 
 
-def _write(net: Network, file: Group) -> None:
+def _write(net: Network, file: Any) -> None:
     head = {"format": FORMAT, "container": CONTAINER, "contract": CONTRACT, "writer": WRITER}
     write_attributes(file, {**head, "window": int(net.window), "outputs": json.dumps(list(net.outputs))})
     write_attributes(file.create_group("meta"), net.meta)
@@ -70,7 +70,7 @@ def _write(net: Network, file: Group) -> None:
         _write_fields(group, p.connection)
 
 
-def _write_fields(group: Group, item: Any) -> None:
+def _write_fields(group: Any, item: Any) -> None:
     """Write of a neuron or a connection what differs from its defaults: arrays as data sets, the rest as attributes."""
     given = ((field, getattr(item, field.name)) for field in _parameters(item))
     values = {field.name: value for field, value in given if not _is_default(field, value)}
@@ -121,26 +121,26 @@ class _NetworkReader(Reader):
         """Return the network of the file."""
         with located(self.source, "/"):
             container = self._headed()
-            self._only(self.file, MEMBERS | MORE[container])
+            self._only(self.root, MEMBERS | MORE[container])
         populations = {name: self._population(group) for name, group in self._members("populations")}
         numbered = enumerate(group for _, group in self._members("projections"))
         projections = [self._projection(k, group, populations) for k, group in numbered]
         meta = self._meta()
         with located(self.source, "/"):
-            outputs = json.loads(attribute(self.file, "outputs", str))
+            outputs = json.loads(self.root.attribute("outputs", str))
             if not isinstance(outputs, list) or not all(isinstance(name, str) for name in outputs):
                 raise ValueError("attribute 'outputs' must be a JSON list of names")
-            window = attribute(self.file, "steps" if container == 1 else "window", int)
+            window = self.root.attribute("steps" if container == 1 else "window", int)
             return Network(populations, projections, outputs, window, meta)
 
     def _headed(self) -> int:
         """Return the version of the container; refuse other kinds of files and versions that are not known here."""
-        if attribute(self.file, "format", str) != FORMAT:
+        if self.root.attribute("format", str) != FORMAT:
             raise ValueError(f"attribute 'format' does not say '{FORMAT}': this is another kind of HDF5 file")
-        versioned = "container" in self.file.attrs
-        writer = attribute(self.file, "writer", str) if versioned else "an early spikerun"
-        container = attribute(self.file, "container", int) if versioned else 1
-        contract = attribute(self.file, "contract", int)
+        versioned = "container" in self.root.attributes
+        writer = self.root.attribute("writer", str) if versioned else "an early spikerun"
+        container = self.root.attribute("container", int) if versioned else 1
+        contract = self.root.attribute("contract", int)
         if container not in MORE or contract != CONTRACT:
             raise ValueError(
                 f"written by {writer:.80} in container {container} for contract {contract}; this is {WRITER}, which "
@@ -153,49 +153,51 @@ class _NetworkReader(Reader):
 
     def _only(self, group: Group, known: set[str]) -> tuple[set[str], set[str]]:
         """Return the members and the attributes of a group, which are all `known`."""
-        members, attributes = set(names(group)), set(names(group.attrs))
+        members, attributes = set(group.members), set(group.attributes)
         unknown = sorted((members | attributes) - known)
         if unknown:
             raise ValueError(f"does not belong here: {', '.join(map(repr, unknown))}{self.advice}")
         return members, attributes
 
-    def _members(self, name: str) -> list[tuple[str, Group]]:
-        parent = self.group(self.file, name)
+    def _members(self, name: str) -> Iterator[tuple[str, Group]]:
+        """Yield the groups in a group, one at a time: HDF5 is slow where very many are open."""
+        parent = self.group(self.root, name)
         with located(self.source, f"/{name}"):
-            if len(parent) > MAX_MEMBERS or len(parent.attrs):
+            if len(parent.members) > MAX_MEMBERS or parent.attributes:
                 raise ValueError(f"holds at most {MAX_MEMBERS} groups, and no attributes")
-        return [(key, self.group(parent, key)) for key in parent]
+        for key in parent.members:
+            yield key, self.group(parent, key)
 
     def _meta(self) -> dict[str, Any]:
-        group = self.group(self.file, "meta")
+        group = self.group(self.root, "meta")
         with located(self.source, "/meta"):
-            if len(group):
+            if group.members:
                 raise ValueError("holds attributes only")
-            return {name: attribute(group, name, str, int, float) for name in names(group.attrs)}
+            return {name: group.attribute(name, str, int, float) for name in group.attributes}
 
     def _population(self, group: Group) -> Population:
         with located(self.source, group.name):
             neuron = self._fields(group, neurons.KINDS, {"shape"})
-            return Population(attribute(group, "shape", tuple), neuron)
+            return Population(group.attribute("shape", tuple), neuron)
 
     def _projection(self, k: int, group: Group, populations: dict[str, Population]) -> Projection:
         with located(self.source, group.name):
             if group.name != f"/projections/{k:06d}":
                 raise ValueError(f"projections must be numbered without gaps, expected {k:06d}")
-            ends = [attribute(group, end, str) for end in ("source", "target")]
+            ends = [group.attribute(end, str) for end in ("source", "target")]
             for end in ends:
                 if end not in populations:
                     raise ValueError(f"there is no population {end!r}")
             connection = self._fields(group, connections.KINDS, {"source", "target", "delay", "target_channels"})
-            delay = attribute(group, "delay", int) if "delay" in group.attrs else 0
-            channels = attribute(group, "target_channels", tuple) if "target_channels" in group.attrs else None
+            delay = group.attribute("delay", int) if "delay" in group.attributes else 0
+            channels = group.attribute("target_channels", tuple) if "target_channels" in group.attributes else None
             if channels is not None and len(channels) != 2:
                 raise ValueError(f"target_channels must be two integers, got {channels}")
             return Projection(ends[0], ends[1], connection, delay, channels)
 
     def _fields(self, group: Group, kinds: dict[str, Any], others: set[str]) -> Any:
         """Build a neuron or a connection from a group; what neither its kind nor `others` knows is refused."""
-        kind = attribute(group, "kind", str)
+        kind = group.attribute("kind", str)
         if kind not in kinds:
             raise ValueError(f"unknown kind {kind!r}; known: {', '.join(kinds)}{self.advice}")
         accepted = _accepted(kinds[kind])
@@ -206,7 +208,7 @@ class _NetworkReader(Reader):
             if np.ndarray in types and field.name in members:
                 values[field.name] = self.array(group, field.name)
             elif np.ndarray not in types and field.name in attributes:
-                values[field.name] = attribute(group, field.name, *types)
+                values[field.name] = group.attribute(field.name, *types)
             elif field.name in members | attributes:
                 raise ValueError(f"'{field.name}' must be {'a data set' if np.ndarray in types else 'an attribute'}")
             elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:

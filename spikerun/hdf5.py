@@ -7,8 +7,9 @@ holds, and no link is followed.
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,12 @@ import numpy as np
 
 from spikerun.errors import FileFormatError, UsageError, printable
 
-__all__ = ["Reader", "attribute", "image", "located", "names", "write_array", "write_attributes"]
-
-Group = Any  # h5py has no types
+__all__ = ["Group", "Reader", "image", "located", "write_array", "write_attributes"]
 
 MAX_BYTES = 2**32  # of one array
 MAX_TEXT = 2**16
 MAX_AXES = 8
+MAX_ATTRIBUTES = 1000  # of one group
 MAX_COMPACT = 512  # bytes of an array that is kept in a header
 MAX_INFLATION = 1100  # DEFLATE cannot expand further
 MAX_MESSAGE = 1000  # characters quoted from a file's own names and values
@@ -31,7 +31,7 @@ FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLE
 TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a text", tuple: "a list of integers"}
 
 
-def image(write: Callable[[Group], None]) -> bytes:
+def image(write: Callable[[Any], None]) -> bytes:
     """Return the bytes of the file that `write` fills. In memory: HDF5 crashes where a disk is full."""
     # the format of 1.10 has checksums, and half the size of the oldest
     with h5py.File("image", "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
@@ -40,7 +40,7 @@ def image(write: Callable[[Group], None]) -> bytes:
         return bytes(file.id.get_file_image())
 
 
-def write_array(group: Group, name: str, value: np.ndarray[Any, Any]) -> None:
+def write_array(group: Any, name: str, value: np.ndarray[Any, Any]) -> None:
     """Write a small array into the header of its data set, which has a checksum; others compressed, with their own."""
     if value.nbytes > MAX_COMPACT:
         filters = {"compression": "gzip", "shuffle": True, "fletcher32": True}
@@ -54,11 +54,13 @@ def write_array(group: Group, name: str, value: np.ndarray[Any, Any]) -> None:
     made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(value))
 
 
-def write_attributes(group: Group, values: Mapping[str, Any]) -> None:
+def write_attributes(group: Any, values: Mapping[str, Any]) -> None:
     """Write numbers, texts and tuples of integers. Texts of variable length are avoided: damaged ones hang HDF5.
 
     Raises UsageError for other values, and for names that HDF5 cannot hold.
     """
+    if len(values) > MAX_ATTRIBUTES:
+        raise UsageError(f"{group.name}: has {len(values)} attributes, at most {MAX_ATTRIBUTES} are read")
     for name, value in values.items():
         if not isinstance(name, str) or not name or "\0" in name or len(name) > MAX_TEXT:
             raise UsageError(f"{group.name}: an attribute's name is a text, not empty and without zeros, got {name!r}")
@@ -85,95 +87,107 @@ def located(source: Path, where: str) -> Iterator[None]:
         raise FileFormatError(printable(f"'{source}': {where}: {message}")) from error
 
 
-def names(holder: Any) -> list[str]:
-    """Return the names of a group's members, or of its attributes; refuse those that are not UTF-8."""
-    found = list(holder)
-    for name in found:
-        if not isinstance(name, str):
-            raise ValueError(f"holds a name that is not UTF-8: {name!r}")
-    return found
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A group of the file, its members all its own, and its attributes, not yet read.
 
+    HDF5 is spoken to without h5py's objects for groups and attributes, which take most of the time of small networks.
+    """
 
-def attribute(group: Group, name: str, *kinds: type) -> Any:
-    """Return an attribute as one of the `kinds` bool, int, float, str, tuple (of integers); refuse all else."""
-    attributes = group.attrs
-    if name not in attributes:
-        raise ValueError(f"attribute '{name}' is missing")
-    stored = attributes.get_id(name)
-    dtype, shape = stored.dtype, stored.shape
-    if stored.get_storage_size() > MAX_TEXT:
-        raise ValueError(f"attribute '{name}' is longer than {MAX_TEXT} bytes")
-    if dtype.kind not in "biufS" or len(shape) > (0 if dtype.kind == "S" else 1):
-        raise ValueError(f"attribute '{name}' is no number, no text of fixed length, and no list of integers")
-    if shape and shape[0] > MAX_AXES:
-        raise ValueError(f"attribute '{name}' is a list of {shape[0]} numbers, at most {MAX_AXES} are read")
-    read = np.zeros(shape, dtype)
-    stored.read(read)
-    value = read.tolist()
-    if isinstance(value, list) and dtype.kind in "iu":
-        value = tuple(value)
-    elif isinstance(value, bytes):
-        value = value.decode()
-    if type(value) not in kinds or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(f"attribute '{name}' must be {' or '.join(TYPES[kind] for kind in kinds)}, got {value!r:.80}")
-    return value
+    id: Any
+    name: str
+    members: Collection[str]
+    attributes: Mapping[str, Any]
+
+    def attribute(self, name: str, *kinds: type) -> Any:
+        """Return an attribute as one of the `kinds` bool, int, float, str, tuple (of integers); refuse all else."""
+        if name not in self.attributes:
+            raise ValueError(f"attribute '{name}' is missing")
+        stored = self.attributes[name]
+        dtype, shape = stored.dtype, stored.shape
+        if stored.get_storage_size() > MAX_TEXT:
+            raise ValueError(f"attribute '{name}' is longer than {MAX_TEXT} bytes")
+        if dtype.kind not in "biufS" or len(shape) > (0 if dtype.kind == "S" else 1):
+            raise ValueError(f"attribute '{name}' is no number, no text of fixed length, and no list of integers")
+        if shape and shape[0] > MAX_AXES:
+            raise ValueError(f"attribute '{name}' is a list of {shape[0]} numbers, at most {MAX_AXES} are read")
+        read = np.zeros(shape, dtype)
+        stored.read(read)
+        value = read.tolist()
+        if isinstance(value, list) and dtype.kind in "iu":
+            value = tuple(value)
+        elif isinstance(value, bytes):
+            value = value.decode()
+        if type(value) not in kinds or (isinstance(value, float) and not math.isfinite(value)):
+            wanted = " or ".join(TYPES[kind] for kind in kinds)
+            raise ValueError(f"attribute '{name}' must be {wanted}, got {value!r:.80}")
+        return value
 
 
 class Reader:
     """Reads one open file. `left`: how many more bytes its arrays may claim, given the bytes that the file holds."""
 
-    def __init__(self, source: Path, file: Group) -> None:
+    def __init__(self, source: Path, file: Any) -> None:
         self.source = source
-        self.file = file
         self.size = source.stat().st_size
         self.left = MAX_INFLATION * self.size
+        self.root = self._group(file.id, "/", "/")
 
     def group(self, parent: Group, name: str) -> Group:
         """Return a group that really lies in this file, and whose members do."""
-        with located(self.source, f"{parent.name.rstrip('/')}/{name}"):
-            if name not in parent:
-                raise ValueError("is missing")
-            _own(parent, name)
-            group = parent[name]
-            if not isinstance(group, h5py.Group):
+        path = f"{parent.name.rstrip('/')}/{name}"
+        if name not in parent.members:
+            raise FileFormatError(printable(f"'{self.source}': {path}: is missing"))
+        return self._group(parent.id, name, path)
+
+    def _group(self, parent: Any, name: str, path: str) -> Group:
+        with located(self.source, path):
+            opened = h5py.h5o.open(parent, name.encode())
+            if not isinstance(opened, h5py.h5g.GroupID):
                 raise ValueError("is no group")
-            for member in names(group):
-                _own(group, member)
-            return group
+            members = dict.fromkeys(map(_text, opened)) if len(opened) else {}
+            for member in members:
+                if opened.links.get_info(member.encode()).type != h5py.h5l.TYPE_HARD:
+                    raise ValueError(f"{member!r} is a link; everything must lie in this file")
+            count = h5py.h5a.get_num_attrs(opened)
+            if count > MAX_ATTRIBUTES:
+                raise ValueError(f"has {count} attributes, at most {MAX_ATTRIBUTES} are read")
+            attributes = (h5py.h5a.open(opened, index=k) for k in range(count))
+            return Group(opened, path, members.keys(), {_text(stored.name): stored for stored in attributes})
 
     def array(self, group: Group, name: str) -> np.ndarray[Any, Any]:
         """Return a data set as an array, after checking that it lies in this file and is as large as it claims."""
         with located(self.source, f"{group.name}/{name}"):
-            dataset = group[name]
-            if not isinstance(dataset, h5py.Dataset):
+            stored = h5py.h5o.open(group.id, name.encode())
+            if not isinstance(stored, h5py.h5d.DatasetID):
                 raise ValueError("must be a data set")
-            if dataset.external or dataset.is_virtual:
+            how = stored.get_create_plist()
+            if how.get_external_count() or how.get_layout() == h5py.h5d.VIRTUAL:
                 raise ValueError("lies in another file")
-            if dataset.dtype.kind not in "iuf" or dataset.dtype.itemsize > 8 or dataset.shape is None:
-                raise ValueError(f"must hold plain numbers, got dtype {dataset.dtype}")
-            self._affordable(dataset)
-            result = np.asarray(dataset[()])
-            if result.dtype.kind == "f" and not np.isfinite(result).all():
+            dtype, shape = stored.dtype, stored.shape
+            if dtype.kind not in "iuf" or dtype.itemsize > 8 or shape is None:
+                raise ValueError(f"must hold plain numbers, got dtype {dtype}")
+            self._affordable(stored, how, shape, dtype)
+            result = np.empty(shape, dtype)
+            stored.read(h5py.h5s.ALL, h5py.h5s.ALL, result)
+            if dtype.kind == "f" and not np.isfinite(result).all():
                 raise ValueError("has values that are not finite")
             return result
 
-    def _affordable(self, dataset: Any) -> None:
+    def _affordable(self, dataset: Any, how: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Refuse a data set that needs more memory than the bytes behind it can fill."""
-        chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
-        size = max(math.prod(dataset.shape) * dataset.dtype.itemsize, chunk)
-        stored = min(dataset.id.get_storage_size(), self.size)  # what the file claims to store may be a lie, too
+        chunk = math.prod(how.get_chunk()) * dtype.itemsize if how.get_layout() == h5py.h5d.CHUNKED else 0
+        size = max(math.prod(shape) * dtype.itemsize, chunk)
+        stored = min(dataset.get_storage_size(), self.size)  # what the file claims to store may be a lie, too
         if size > MAX_BYTES or size > MAX_INFLATION * (stored + 64) or size > self.left:
-            raise ValueError(
-                f"claims shape {dataset.shape} of {dataset.dtype}, and the file holds {stored} bytes of it"
-            )
+            raise ValueError(f"claims shape {shape} of {dtype}, and the file holds {stored} bytes of it")
         self.left -= size
-        pipeline = dataset.id.get_create_plist()
-        filters = [pipeline.get_filter(k)[0] for k in range(pipeline.get_nfilters())]
+        filters = [how.get_filter(k)[0] for k in range(how.get_nfilters())]
         if filters != [f for f in FILTERS if f in filters]:
             raise ValueError(f"is stored through the filters {filters}; only shuffle, deflate, fletcher32 are read")
         if h5py.h5z.FILTER_DEFLATE in filters:
             chunks: list[Any] = []
-            dataset.id.chunk_iter(chunks.append)  # one pass: to ask for the k-th walks through all before it
+            dataset.chunk_iter(chunks.append)  # one pass: to ask for the k-th walks through all before it
             for info in chunks:
                 self._inflatable(dataset, info, chunk)
 
@@ -181,7 +195,7 @@ class Reader:
         """Refuse a compressed chunk that would become larger than it says: HDF5 gives it all the memory it takes."""
         if info.byte_offset is None or info.byte_offset + info.size > self.size:
             raise ValueError("is truncated")
-        skipped, raw = dataset.id.read_direct_chunk(info.chunk_offset)
+        skipped, raw = dataset.read_direct_chunk(info.chunk_offset)
         if skipped:
             raise ValueError("has a chunk that leaves out a filter")
         stream = zlib.decompressobj()
@@ -193,7 +207,8 @@ class Reader:
             raise ValueError("has a compressed chunk that is larger than it says, or damaged")
 
 
-def _own(group: Group, name: str) -> None:
-    """Refuse a member that is a link, which could lead to another file."""
-    if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        raise ValueError(f"{name!r} is a link; everything must lie in this file")
+def _text(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"holds a name that is not UTF-8: {name!r}") from None

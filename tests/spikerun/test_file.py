@@ -278,7 +278,8 @@ def test_fields_whose_annotations_are_texts_are_read(tmp_path: Path, monkeypatch
         _write_fields(group, module.Later(np.arange(200, dtype=np.int32), limit=7))
         assert set(group.attrs) == {"kind", "limit"}
         file.flush()
-        read = _NetworkReader(tmp_path / "a.snn", file)._fields(group, neurons.KINDS, set())
+        reader = _NetworkReader(tmp_path / "a.snn", file)
+        read = reader._fields(reader.group(reader.root, "later"), neurons.KINDS, set())
     assert (read.mode, read.limit, read.table.tolist()) == ("slow", 7, list(range(200)))
 
 

@@ -4,7 +4,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,7 @@ class Dataset:
     classes: the name of each class
     scale:   real value of one integer unit (1/16 for digits, 1/255 for photos)
     source:  the file or folder that the samples were read from
+    targets: float32 (N, K), what the network is to answer where this is no class; (0, 0) where it is, or unknown
     """
 
     name: str
@@ -34,17 +35,21 @@ class Dataset:
     classes: tuple[str, ...]
     scale: float
     source: str
+    targets: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     def __post_init__(self) -> None:
         """Refuse arrays that are not as the class says."""
         self._check_array("samples", self.samples, (np.uint8, np.int8), (2, 4))
         self._check_array("labels", self.labels, (np.int64,), (1,))
+        self._check_array("targets", self.targets, (np.float32,), (2,))
         if self.samples.size == 0:
             raise self._error("samples", f"has the shape {self.samples.shape}, without any value")
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise self._error("scale", f"is {self.scale}, expected a finite number above 0")
         if self.labelled:
             self._check_labels()
+        if len(self.targets) not in (0, len(self)) or not np.isfinite(self.targets).all():
+            raise self._error("targets", f"is {self.targets.shape}, expected finite numbers for {len(self)} samples")
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -82,7 +87,8 @@ class Dataset:
         """Return the first `limit` samples, or all when there are fewer or `limit` is None."""
         if limit is None or limit >= len(self):
             return self
-        return dataclasses.replace(self, samples=self.samples[:limit], labels=self.labels[:limit])
+        kept = {name: getattr(self, name)[:limit] for name in ("samples", "labels", "targets")}
+        return dataclasses.replace(self, **kept)
 
     def _check_array(self, what: str, array: object, dtypes: tuple[type, ...], ranks: tuple[int, ...]) -> None:
         if not isinstance(array, np.ndarray) or array.dtype not in dtypes or array.ndim not in ranks:

@@ -6,7 +6,7 @@
 
 samples: (N, C, H, W), (N, H, W) or (N, F). uint8 and int8 are taken as they are; other integers where all fit one of
          these; real numbers where all are whole, or, in a file without a scale, within 0..1: as round(255 x), of 1/255
-labels:  optional, class numbers from 0, (N,) or (N, 1)
+labels:  optional, class numbers from 0, (N,) or (N, 1); or real numbers (N,) or (N, K), the targets of a regression
 scale:   optional, one number, the real value of one integer; 1/255 if missing
 
 What had to be guessed is said by the logger `spikerun`.
@@ -66,7 +66,7 @@ def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Da
         ) from error
     where = {role: f"'{path}', array '{name}'" for role, name in names.items()}
     samples, scale = _samples(arrays["samples"], arrays.get("scale"), where, scheme == KERAS)
-    labels = _labels(arrays.get("labels"), where["labels"])
+    labels, targets = _labels(arrays.get("labels"), where["labels"])
     return Dataset(
         name=path.name,
         split="all" if scheme == SCHEMES[0] else split,
@@ -75,6 +75,7 @@ def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Da
         classes=tuple(str(number) for number in range(int(labels.max()) + 1)) if labels.size else (),
         scale=scale,
         source=str(path),
+        targets=targets,
     )
 
 
@@ -153,14 +154,18 @@ def _integers(array: NDArray[Any], where: str, scaled: bool) -> Small:
     )
 
 
-def _labels(array: NDArray[Any] | None, where: str) -> NDArray[np.int64]:
+def _labels(array: NDArray[Any] | None, where: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return classes and targets, of which at least one is empty."""
+    classes, targets = np.empty(0, np.int64), np.empty((0, 0), np.float32)
     if array is None:
-        return np.empty(0, dtype=np.int64)
-    if array.dtype.kind not in "ui" or array.shape not in ((len(array),), (len(array), 1)):
+        return classes, targets
+    if array.dtype.kind == "f" and array.ndim in (1, 2) and array.size:
+        return classes, array.reshape(len(array), -1).astype(np.float32)
+    if array.dtype.kind not in "ui" or array.shape not in ((array.size,), (array.size, 1)):
         raise DataError(
-            f"{where}: is {array.dtype} {array.shape}, expected class numbers, integers (N,). Leave targets of a "
-            "regression out: `spikerun run --output` keeps what the network answers"
+            f"{where}: is {array.dtype} {array.shape}, expected class numbers, integers (N,), or the targets of a "
+            "regression, real numbers (N,) or (N, K); of one-hot labels take the argmax"
         )
     if array.size and (int(array.min()) < 0 or int(array.max()) >= MOST_CLASSES):
         raise DataError(f"{where}: expected class numbers 0..{MOST_CLASSES - 1}, one a sample")
-    return array.ravel().astype(np.int64)
+    return array.ravel().astype(np.int64), targets

@@ -53,7 +53,7 @@ def run(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run a network on data: its accuracy, or without labels its answers; spikes and synaptic operations."""
+    """Run a network on data: its accuracy, its error, or without labels its answers; spikes, synaptic operations."""
     if output is not None:
         _require_npz(output, force, (network, data))
     net = load(network)
@@ -74,6 +74,7 @@ def run(
         "split": dataset.split,
         "samples": len(samples),
         "accuracy": 100 * float(np.mean(result.classes == dataset.labels)) if dataset.labelled else None,
+        **_error(result, dataset),
         "spikes_per_neuron": activity.spikes_per_neuron,
         "synops_per_sample": activity.synops_per_sample,
         "synops_per_mac": activity.synops_per_mac,
@@ -99,15 +100,28 @@ def _check_labels(net: Network, dataset: Dataset) -> None:
     if dataset.labelled and dataset.labels.max() >= outputs:
         raise DataError(
             f"labels of '{dataset.name}' reach {dataset.labels.max()}, the network has {outputs} outputs; "
-            "leave labels out where they are no classes of this network"
+            "leave labels out where they are no classes of this network, or store targets as real numbers"
+        )
+    if len(dataset.targets) and dataset.targets.shape[1] != outputs:
+        raise DataError(
+            f"'{dataset.name}' has {dataset.targets.shape[1]} targets a sample, the network has {outputs} outputs"
         )
 
 
+def _error(result: Result, dataset: Dataset) -> dict[str, float | None]:
+    """Return the root of the mean squared error, and R2 (None where the targets do not vary)."""
+    if not len(dataset.targets):
+        return {"rmse": None, "r2": None}
+    targets = dataset.targets.astype(np.float64)
+    squares = np.square(result.logits - targets).sum()
+    spread = np.square(targets - targets.mean(axis=0)).sum()
+    return {"rmse": float(np.sqrt(squares / targets.size)), "r2": float(1 - squares / spread) if spread else None}
+
+
 def _archive(result: Result, dataset: Dataset) -> bytes:
-    """Return an .npz of logits (N, K), classes (N,), labels (N,) if known, and `outputs.NAME` (N, *shape)."""
+    """Return an .npz of logits (N, K), classes (N,), labels or targets if known, and `outputs.NAME` (N, *shape)."""
     arrays: dict[str, Any] = {f"outputs.{name}": values for name, values in result.outputs.items()}
-    if dataset.labelled:
-        arrays["labels"] = dataset.labels
+    arrays |= {name: getattr(dataset, name) for name in ("labels", "targets") if len(getattr(dataset, name))}
     file = io.BytesIO()
     np.savez_compressed(file, logits=result.logits, classes=result.classes, **arrays)
     return file.getvalue()
@@ -122,6 +136,9 @@ def _text(found: dict[str, Any], result: Result) -> str:
     ]
     if found["accuracy"] is not None:
         rows.insert(0, ("accuracy", f"{found['accuracy']:.2f} %"))
+    if found["rmse"] is not None:
+        r2 = "" if found["r2"] is None else f", R2 {found['r2']:.4f}"
+        rows.insert(0, ("error", f"{found['rmse']:.6g} (root of the mean square){r2}"))
     if found["output"] is not None:
         rows.append(("wrote", str(found["output"])))
     answers = [_answers(result)] if found["accuracy"] is None else []
@@ -129,7 +146,7 @@ def _text(found: dict[str, Any], result: Result) -> str:
 
 
 def _answers(result: Result) -> str:
-    """Return what the network says of the first samples, which have no labels."""
+    """Return what the network says of the first samples, where there are no labels."""
     several = result.logits.shape[1] > 1
     more = ["..."] if result.logits.shape[1] > SHOWN else []
     rows = [

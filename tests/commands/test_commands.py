@@ -265,6 +265,20 @@ def test_run_prints_values_of_a_regression(tmp_path: Path, capsys: pytest.Captur
     assert lines[first + 1 : first + 3] == [["0", "3.5"], ["1", "3.5"]]
 
 
+def test_run_measures_a_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    populations = {"in": Population((1,), Input(8)), "out": Population((1,), Readout(np.float32(0.5)))}
+    net = Network(populations, [Projection("in", "out", Dense(np.full((1, 1), 2, np.int8)))], ["out"], 8)
+    path, data = save(net, tmp_path / "r.snn"), tmp_path / "own.npz"  # it answers what it is given
+    np.savez(data, samples=np.array([[1], [3]], np.uint8), labels=np.array([1.0, 5.0]), scale=1)
+    found = result(capsys, "run", path, "--data", data)
+    assert (found["accuracy"], found["rmse"], found["r2"]) == (None, np.sqrt(2.0), 0.5)
+    assert main(["run", str(path), "--data", str(data)]) == 0
+    assert "error                1.41421 (root of the mean square), R2 0.5000" in capsys.readouterr().out
+    np.savez(data, samples=np.array([[1], [3]], np.uint8), labels=np.zeros((2, 3)), scale=1)
+    assert main(["run", str(path), "--data", str(data)]) == 3
+    assert "has 3 targets a sample, the network has 1 outputs" in capsys.readouterr().err
+
+
 def test_missing_scale_is_noted_once_and_not_with_quiet(
     network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,10 +78,9 @@ def test_limit_applies(tmp_path: Path) -> None:
         ({"samples": SAMPLES.reshape(2, 12) > 3}, "has the type bool"),
         ({"samples": SAMPLES.reshape(2, 12).astype("S1")}, "has the type"),
         ({"samples": SAMPLES}, "has the shape"),
-        (
-            {"samples": SAMPLES.reshape(2, 12), "labels": np.array([0.0, 1.0])},
-            "expected class numbers, integers .* a regression out",
-        ),
+        ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0.0, np.nan])}, "expected finite numbers"),
+        ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0.5])}, "'targets' is .1, 1., expected finite"),
+        ({"samples": SAMPLES.reshape(2, 12), "labels": np.array(3)}, "one-hot labels take the argmax"),
         ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0, -1])}, "class numbers"),
         ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0, 1 << 40])}, "class numbers"),
         ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0])}, "1 entries for 2 samples"),
@@ -302,3 +302,11 @@ def test_bare_array_is_refused(tmp_path: Path) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no file '.*own\.npz'"):
         datasets.load(tmp_path / "own.npz")
+
+
+@pytest.mark.parametrize("targets", [np.array([0.5, -2.0]), np.array([[0.5, 1.0], [-2.0, 3.0]], np.float32)])
+def test_real_labels_are_the_targets_of_a_regression(tmp_path: Path, targets: Any) -> None:
+    data = datasets.load(saved(tmp_path, samples=SAMPLES.reshape(2, 12), labels=targets))
+    assert not data.labelled
+    assert np.array_equal(data.targets, targets.reshape(2, -1))
+    assert np.array_equal(data.first(1).targets, data.targets[:1])

@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listen(verbose)
     try:
         if words[:1] in (["--version"], ["-V"]):
-            sys.stdout.write(f"spikerun {__version__}\n")
+            print(f"spikerun {__version__}", flush=True)
             return 0
         lost = not words and "_SPIKERUN_COMPLETE" not in os.environ  # the shell asks for completion without words
         with redirect_stdout(sys.stderr) if lost else nullcontext():

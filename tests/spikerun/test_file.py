@@ -156,6 +156,17 @@ def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         save(small(), tmp_path / "no" / "a.snn")
 
 
+def test_more_attributes_than_are_read_are_not_written(tmp_path: Path) -> None:
+    many = {f"k{k}": k for k in range(1001)}
+    with pytest.raises(UsageError, match="/meta: has 1001 attributes, at most 1000 are read"):
+        save(small(**many), tmp_path / "a.snn")
+    path = save(small(), tmp_path / "a.snn")
+    with h5py.File(path, "r+", libver="v110") as file:
+        file["meta"].attrs.update(many)
+    with pytest.raises(FileFormatError, match="/meta: has 1001 attributes"):
+        load(path)
+
+
 # In a process of its own, because HDF5 used to kill it.
 SAVE_WITH_LITTLE_ROOM = """
 import resource, sys

@@ -303,7 +303,7 @@ def test_inspect_tells_bits_from_time_steps_and_shows_scales(
     assert "4 to 5-bit activations, 8 time steps, the answer comes 2 windows after the frame" in out
     assert "output digit     real value = 0.0099999998 x v" in out
     net = load(network)
-    meta = {"input_scale": 0.0625, "input_mean": "0.5", "input_std": "\x1b[2J"}
+    meta: dict[str, str | int | float] = {"input_scale": 0.0625, "input_mean": "0.5", "input_std": "\x1b[2J"}
     other = Network(net.populations, net.projections, net.outputs, net.window, meta)
     assert main(["inspect", str(save(other, tmp_path / "other.snn"))]) == 0
     assert r"real value = (0.0625 x integer - (0.5)) / (\x1b[2J)" in capsys.readouterr().out

@@ -73,7 +73,7 @@ def write_atomically(path: PathLike, content: bytes | str, force: bool = False) 
             with os.fdopen(descriptor, "wb") as file:
                 found = _found(target)
                 if found is not None:
-                    os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+                    os.fchmod(descriptor, found.st_mode & 0o777)
                 file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(descriptor)
@@ -117,7 +117,8 @@ def _temporary(folder: Path) -> tuple[int, Path]:
     while True:
         path = folder / secrets.token_hex(8).join(TEMPORARY)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(OSError):  # where a file system has no locks, strays stay
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:  # else another process took it for a stray before it was locked
             return descriptor, path
         os.close(descriptor)

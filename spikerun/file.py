@@ -48,8 +48,9 @@ def save(net: Network, path: PathLike, force: bool = False) -> Path:
         raise
     except (ValueError, TypeError, OSError, RuntimeError) as error:  # whatever HDF5 says of a value
         raise UsageError(f"cannot write '{target}': {error}") from error
+    write_atomically(target, raw, force)
     log.info("wrote '%s': container %d, contract %d, %d bytes", target, CONTAINER, CONTRACT, len(raw))
-    return write_atomically(target, raw, force)
+    return target
 
 
 def _write(net: Network, file: Any) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files appear whole or not at all, and replace nothing but regular files."""
 
+import fcntl
 import os
 import resource
 import signal
@@ -180,6 +181,17 @@ def test_file_systems_without_hard_links_serve_too(tmp_path: Path, monkeypatch: 
     assert target.read_bytes() == b"bits"
     with pytest.raises(UsageError, match="exists already"):
         write_atomically(target, b"new")
+
+
+def test_file_systems_without_locks_serve_too_and_keep_strays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    stray = tmp_path / ".spikerun.0123456789abcdef.tmp"
+    stray.touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert write_atomically(tmp_path / "a", b"bits").read_bytes() == b"bits"
+    assert stray.exists()
 
 
 def _die_while_writing(target: str) -> None:

@@ -309,6 +309,16 @@ def test_inspect_tells_bits_from_time_steps_and_shows_scales(
     assert r"real value = (0.0625 x integer - (0.5)) / (\x1b[2J)" in capsys.readouterr().out
 
 
+def test_inspect_prints_the_plan_instead(
+    network: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("spikerun.plan.describe", lambda net: f"window {net.window}\nfill", raising=False)
+    assert main(["inspect", str(network), "--plan"]) == 0
+    assert capsys.readouterr().out == "window 8\nfill\n"
+    found = result(capsys, "inspect", network, "--plan")
+    assert (found["schema"], found["plan"]) == ("spikerun.inspect.plan/1", ["window 8", "fill"])
+
+
 def test_inspect_gives_scales_and_bits_as_numbers(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = result(capsys, "inspect", network)
     assert (found["bits"], found["window"]) == ([4, 5], 8)

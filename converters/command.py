@@ -135,8 +135,8 @@ def _prepare(
         tell(f"{data} has one split: the samples that calibrate are among those that measure", 0, 0)
     scale, mean, std = normalisation
     scale = train.scale if scale is None else scale
-    converter = Converter(network, train.natural()[np.sort(chosen)], scale, mean, std, tell)
-    evaluation = converter.evaluation(test.natural(), test.require_labels()) if test.labelled else None
+    converter = Converter(network, train.samples[np.sort(chosen)], scale, mean, std, tell)
+    evaluation = converter.evaluation(test.samples, test.require_labels()) if test.labelled else None
     return converter, evaluation
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real data sets as arrays of small integers, found on the machine and checked.
 
 The table below is all there is; other packages add theirs through the entry-point group `spikerun.datasets`,
@@ -8,6 +9,7 @@ if __name__ != "spikerun.datasets":
     raise ImportError("import spikerun.datasets instead")
 
 import importlib
+import logging
 import os
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -22,6 +24,8 @@ from spikerun.errors import DataError, UsageError, unknown_name
 __all__ = ["TABLE", "Dataset", "DatasetSpec", "Provider", "load", "names", "provider", "spec"]
 
 ENTRY_POINT_GROUP = "spikerun.datasets"
+
+log = logging.getLogger(__name__)
 
 TABLE: Mapping[str, DatasetSpec] = MappingProxyType(
     {
@@ -51,12 +55,14 @@ def names() -> tuple[str, ...]:
 
 
 def spec(name: str) -> DatasetSpec:
-    """Return the row of the table for `name`."""
+    """Return the row of the table for `name`, in which case, `-` and `_` do not matter."""
+    known = {_key(one): one for one in names()}
+    if _key(name) not in known:
+        raise unknown_name("data set", name, names())
+    name = known[_key(name)]
     if name in TABLE:
         return TABLE[name]
-    entry = _entries().get(name)
-    if entry is None:
-        raise unknown_name("data set", name, names())
+    entry = _entries()[name]
     found = entry.load()
     if not isinstance(found, DatasetSpec) or found.name != name:
         raise DataError(
@@ -80,8 +86,8 @@ def load(
 ) -> Dataset:
     """Return the data set `name`, or the user's own from the path of an `.npz` file.
 
-    name:     a name of the table, or a path that ends in `.npz` (see `spikerun.datasets.npz`: arrays
-              `samples` and `labels` for both splits, or `train_samples`, `test_samples`, ...)
+    name:     a name of the table (case, `-` and `_` do not matter), or a path that ends in `.npz`: see
+              `spikerun.datasets.npz`
     folder:   look for the files here and nowhere else
     split:    "test" or "train"
     limit:    at most this many samples, the first ones
@@ -93,15 +99,26 @@ def load(
         raise UsageError(f"the limit of samples is {limit}; give a number of at least 1")
     given = os.fspath(name)
     if given.endswith(".npz"):
-        return read_npz(Path(given), split).first(limit)
-    if given not in names() and _is_path(given):
+        return _told(read_npz(Path(given), split)).first(limit)
+    if _key(given) not in map(_key, names()) and _is_path(given):
         raise UsageError(f"'{given}' is not the name of a data set, and of files only .npz is read; {ADVICE}")
     known = spec(given)
     source = provider(known.name)
     where = None if folder is None else Path(folder)
     if download and source.locate(where) is None:
         source.fetch(where, _unseen)
-    return source.read(where, split).first(limit)
+    return _told(source.read(where, split)).first(limit)
+
+
+def _told(found: Dataset) -> Dataset:
+    what = f"{len(found)} samples {found.shape} of {found.samples.dtype}, scale {found.scale:.6g}"
+    log.info("data set '%s', split %s: %s, from '%s'", found.name, found.split, what, found.source)
+    return found
+
+
+def _key(name: str) -> str:
+    """Return what is compared of a name: FashionMNIST, fashion_mnist and fashion-mnist are one."""
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def _entries() -> dict[str, EntryPoint]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun datasets`: what data there are, where they were found, and how to get the rest."""
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ class Row:
     name: str
     summary: str
     splits: Mapping[str, int]
-    shape: tuple[int, int, int] | None
+    shape: tuple[int, ...] | None
     hint: str
     found: Path | None
 

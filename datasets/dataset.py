@@ -1,9 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a data set is: samples of small integers with their labels, and the row that the table has for it."""
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -17,33 +18,38 @@ __all__ = ["Dataset", "DatasetSpec", "Provider"]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples x[n, c, h, w] in integer units; the real value is `scale * x`.
+    """Samples x in integer units; the real value is `scale * x`.
 
-    samples: uint8 (N, C, H, W)
+    samples: uint8 or int8, images (N, C, H, W) or features (N, F)
     labels:  int64 (N,), indexes into `classes`; empty when the samples are not labelled
     classes: the name of each class
     scale:   real value of one integer unit (1/16 for digits, 1/255 for photos)
     source:  the file or folder that the samples were read from
+    targets: float32 (N, K), what the network is to answer where this is no class; (0, 0) where it is, or unknown
     """
 
     name: str
     split: str
-    samples: NDArray[np.uint8]
+    samples: NDArray[np.uint8 | np.int8]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     scale: float
     source: str
+    targets: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     def __post_init__(self) -> None:
         """Refuse arrays that are not as the class says."""
-        self._check_array("samples", self.samples, np.uint8, 4)
-        self._check_array("labels", self.labels, np.int64, 1)
+        self._check_array("samples", self.samples, (np.uint8, np.int8), (2, 4))
+        self._check_array("labels", self.labels, (np.int64,), (1,))
+        self._check_array("targets", self.targets, (np.float32,), (2,))
         if self.samples.size == 0:
             raise self._error("samples", f"has the shape {self.samples.shape}, without any value")
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise self._error("scale", f"is {self.scale}, expected a finite number above 0")
         if self.labelled:
             self._check_labels()
+        if len(self.targets) not in (0, len(self)) or not np.isfinite(self.targets).all():
+            raise self._error("targets", f"is {self.targets.shape}, expected finite numbers for {len(self)} samples")
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -55,10 +61,9 @@ class Dataset:
         return self.labels.size > 0
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Return the shape (C, H, W) of one sample."""
-        _, channels, height, width = self.samples.shape
-        return channels, height, width
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of one sample, (C, H, W) or (F,)."""
+        return self.samples.shape[1:]
 
     def require_labels(self) -> NDArray[np.int64]:
         """Return the labels, or say that there are none."""
@@ -70,31 +75,26 @@ class Dataset:
         """Return the samples as the floating-point numbers that a network is trained on."""
         return self.samples.astype(np.float32) * np.float32(self.scale)
 
-    def natural(self) -> NDArray[np.uint8]:
-        """Return the samples as a model takes them: images (N, C, H, W), but features, which are 1 x 1, as (N, F)."""
-        return self.samples.reshape(len(self), -1) if self.samples.shape[2:] == (1, 1) else self.samples
-
-    def fitted(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    def fitted(self, shape: tuple[int, ...]) -> NDArray[np.uint8 | np.int8]:
         """Return the samples in the shape that an input takes. Raises DataError where they do not fit."""
-        if self.samples.shape[1:] == shape:
-            return self.samples
-        if len(shape) == 1 and math.prod(self.samples.shape[1:]) == shape[0]:
-            return self.samples.reshape(len(self), -1)
-        raise DataError(
-            f"data set '{self.name}' has samples of shape {self.samples.shape[1:]}, "
-            f"the input of the network takes {shape}"
-        )
+        if self.shape != shape and (math.prod(self.shape),) != shape:
+            raise DataError(
+                f"data set '{self.name}' has samples of shape {self.shape}, the input of the network takes {shape}"
+            )
+        return self.samples.reshape(len(self), *shape)
 
     def first(self, limit: int | None) -> "Dataset":
         """Return the first `limit` samples, or all when there are fewer or `limit` is None."""
         if limit is None or limit >= len(self):
             return self
-        return dataclasses.replace(self, samples=self.samples[:limit], labels=self.labels[:limit])
+        kept = {name: getattr(self, name)[:limit] for name in ("samples", "labels", "targets")}
+        return dataclasses.replace(self, **kept)
 
-    def _check_array(self, what: str, array: object, dtype: type, rank: int) -> None:
-        if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != rank:
+    def _check_array(self, what: str, array: object, dtypes: tuple[type, ...], ranks: tuple[int, ...]) -> None:
+        if not isinstance(array, np.ndarray) or array.dtype not in dtypes or array.ndim not in ranks:
             got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise self._error(what, f"is {got}, expected {np.dtype(dtype)} with {rank} dimensions")
+            kinds, axes = (" or ".join(map(str, allowed)) for allowed in (map(np.dtype, dtypes), ranks))
+            raise self._error(what, f"is {got}, expected {kinds} with {axes} dimensions")
 
     def _check_labels(self) -> None:
         if self.labels.shape != self.samples.shape[:1]:
@@ -113,7 +113,7 @@ class DatasetSpec:
 
     module: dotted path of a `Provider`, imported when it is needed
     splits: number of samples of each split
-    shape:  (C, H, W) of one sample
+    shape:  (C, H, W) or (F,) of one sample
     hint:   what to do when the data set is not on this machine
     """
 
@@ -121,7 +121,7 @@ class DatasetSpec:
     summary: str
     module: str
     splits: Mapping[str, int]
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     hint: str
 
 

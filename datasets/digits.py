@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Digits: 1,797 handwritten digits of 8x8 pixels, values 0..16, from the files of scikit-learn.
 
 The data are the test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, UCI, 1998).

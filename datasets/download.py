@@ -1,16 +1,19 @@
-"""Download one gzip file, checked by two checksums, under a temporary name until it is whole."""
+# SPDX-License-Identifier: Apache-2.0
+"""Download one gzip file, checked by two checksums before it gets its name."""
 
 import gzip
 import hashlib
 import http.client
-import os
+import io
 import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from spikerun.atomic import write_atomically
 from spikerun.errors import DataError
 
 __all__ = ["Remote", "content_is_intact", "download"]
@@ -35,25 +38,21 @@ def download(remote: Remote, address: str, folder: Path, advance: Callable[[int]
     if target.is_file() and content_is_intact(target, remote):
         advance(remote.size)
         return target
-    temporary = folder / f".{target.name}.{os.getpid()}.tmp"
     url = f"{address}/{target.name}"
     try:
-        _receive(url, remote, temporary, advance)
-        if not content_is_intact(temporary, remote):
-            raise DataError(f"{url}: the SHA-256 of the content differs from the published data set's")
-        os.replace(temporary, target)
+        packed = _received(url, remote, advance)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise DataError(f"{url} cannot be downloaded: {error}. Try again, or copy the files by hand") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+    if not content_is_intact(io.BytesIO(packed), remote):
+        raise DataError(f"{url}: the SHA-256 of the content differs from the published data set's")
+    return write_atomically(target, packed, force=True)
 
 
-def content_is_intact(path: Path, remote: Remote) -> bool:
+def content_is_intact(packed: Path | BinaryIO, remote: Remote) -> bool:
     """Compare the SHA-256 of the unpacked content with the pinned one; a damaged file is not intact."""
     digest = hashlib.sha256()
     try:
-        with gzip.open(path, "rb") as file:
+        with gzip.open(packed, "rb") as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     except (gzip.BadGzipFile, EOFError, zlib.error):
@@ -61,19 +60,18 @@ def content_is_intact(path: Path, remote: Remote) -> bool:
     return digest.hexdigest() == remote.sha256
 
 
-def _receive(url: str, remote: Remote, temporary: Path, advance: Callable[[int], None]) -> None:
-    digest = hashlib.md5(usedforsecurity=False)
-    received = 0
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, temporary.open("wb") as file:
+def _received(url: str, remote: Remote, advance: Callable[[int], None]) -> bytes:
+    packed = bytearray()
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
         while chunk := answer.read(CHUNK):
-            received += len(chunk)
-            if received > remote.size:
+            packed += chunk
+            if len(packed) > remote.size:
                 raise DataError(f"{url}: sends more than the {remote.size} bytes of the published file")
-            digest.update(chunk)
-            file.write(chunk)
             advance(len(chunk))
-    if received != remote.size or digest.hexdigest() != remote.md5:
+    md5 = hashlib.md5(packed, usedforsecurity=False).hexdigest()
+    if len(packed) != remote.size or md5 != remote.md5:
         raise DataError(
-            f"{url}: received {received} bytes with the MD5 {digest.hexdigest()}, "
-            f"expected {remote.size} with {remote.md5}; the transfer was cut short or the file was changed"
+            f"{url}: received {len(packed)} bytes with the MD5 {md5}, expected {remote.size} with {remote.md5}; "
+            "the transfer was cut short or the file was changed"
         )
+    return bytes(packed)

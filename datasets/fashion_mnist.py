@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fashion-MNIST: 70,000 photos of clothes, 28x28 bytes, 10 classes (Xiao, Rasul, Vollgraf, arXiv:1708.07747).
 
 The four IDX files, gzip or plain, are looked for in a given folder and nowhere else, or in this order in

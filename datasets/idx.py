@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The IDX format of the MNIST family, read with every size checked first.
 
 Layout: 0x00 0x00 type rank | size[0] ... size[rank-1] as big-endian uint32 | values in C order.

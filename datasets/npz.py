@@ -1,67 +1,43 @@
-"""A user's own data: an `.npz` file of NumPy, read without unpickling and with every size checked first.
+# SPDX-License-Identifier: Apache-2.0
+"""A user's own data: an `.npz` file of NumPy, read without unpickling (docs/datasets.md).
 
-samples: uint8 (N, C, H, W), (N, H, W) or (N, F), in integer units
-labels:  any integer type (N,), optional, class numbers from 0
-scale:   one number, optional, 1/255 if missing, the real value of one unit
+`samples` and `labels` serve as the train and as the test split. A file of two splits has instead `train_samples`,
+`train_labels`, `test_samples`, `test_labels`, or, as Keras calls them, `x_train`, `y_train`, `x_test`, `y_test`.
 
-`samples` and `labels` serve as the train and as the test split. A file with two splits has instead
-`train_samples`, `test_samples` and optional `train_labels`, `test_labels`; one `scale` serves both.
+samples: (N, C, H, W), (N, H, W) or (N, F). uint8 and int8 are taken as they are; other integers where all fit one of
+         these; real numbers where all are whole, or, in a file without a scale, within 0..1: as round(255 x), of 1/255
+labels:  optional, class numbers from 0, (N,) or (N, 1); or real numbers (N,) or (N, K), the targets of a regression
+scale:   optional, one number, the real value of one integer; 1/255 if missing
+
+What had to be guessed is said by the logger `spikerun`.
 """
 
-import io
-import math
-import struct
-import tokenize
+import logging
 import zipfile
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from spikerun.datasets.dataset import Dataset
 from spikerun.errors import DataError
 
-__all__ = ["ADVICE", "LARGEST_FILE", "read_npz"]
+__all__ = ["ADVICE", "read_npz"]
 
 ADVICE = "write it with numpy.savez(path, samples=..., labels=...)"
 
+SPLITS = ("train", "test")
+KERAS = ("x_{split}", "y_{split}")
+SCHEMES = (("samples", "labels"), ("{split}_samples", "{split}_labels"), KERAS)
 LARGEST_FILE = 1 << 30  # bytes of all arrays of a split together
-LARGEST_HEADER = 10_000
-MOST_AXES = 4
 MOST_CLASSES = 1 << 20
-LABEL_SIZE = 8  # bytes; labels become int64
-DEFLATE_RATIO = 1032  # deflate packs 258 bytes into 2 bits at best
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others inflate without limit
 
-# What zipfile and zlib raise for a file that is cut, altered, encrypted or no archive.
-DAMAGES = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError,
-)  # fmt: skip
-# What NumPy raises for a header that is no header: it evaluates the text as a Python literal.
-NO_HEADER = (
-    ValueError, TypeError, LookupError, AttributeError, SyntaxError, tokenize.TokenError, OverflowError,
-    RecursionError, MemoryError,
-)  # fmt: skip
+Small = NDArray[np.uint8 | np.int8]
 
-
-@dataclass(frozen=True)
-class _Member:
-    """An array of the file, of which only the header has been read."""
-
-    info: zipfile.ZipInfo
-    where: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def count(self) -> int:
-        """Return the number of entries."""
-        return math.prod(self.shape)
+log = logging.getLogger(__name__)
 
 
 def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Dataset:
@@ -71,113 +47,125 @@ def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Da
     try:
         with zipfile.ZipFile(path) as archive:
             infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            prefix = _prefix(infos, path, split)
-            names = {"samples": f"{prefix}samples", "labels": f"{prefix}labels", "scale": "scale"}
-            members = {
-                role: _header(archive, infos[name], f"'{path}', array '{name}'")
-                for role, name in names.items()
-                if name in infos
-            }
-            _check(members, path, largest)
-            arrays = {role: _read(archive, member) for role, member in members.items()}
+        scheme = _scheme(infos, path)
+        roles = zip(("samples", "labels", "scale"), (*scheme, "scale"), strict=True)
+        names = {role: name.format(split=split) for role, name in roles}
+        if names["samples"] not in infos:
+            raise DataError(f"'{path}' has no array '{names['samples']}', only: {', '.join(sorted(infos))}; {ADVICE}")
+        _check_sizes([infos[name] for name in names.values() if name in infos], path, largest)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {role: file[name] for role, name in names.items() if name in infos}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("a member is no array")
     except DataError:
         raise
-    except DAMAGES as error:
-        raise DataError(f"'{path}' is damaged or no .npz file: {error}; {ADVICE}") from error
-    labels = _labels(arrays.get("labels"), path)
+    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for files that are damaged
+        what = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise DataError(
+            f"'{path}' is damaged or no .npz file of numbers (nothing is unpickled): {what}; {ADVICE}"
+        ) from error
+    where = {role: f"'{path}', array '{name}'" for role, name in names.items()}
+    samples, scale = _samples(arrays["samples"], arrays.get("scale"), where, scheme == KERAS)
+    labels, targets = _labels(arrays.get("labels"), where["labels"])
     return Dataset(
         name=path.name,
-        split=split if prefix else "all",
-        samples=_samples(arrays["samples"]),
+        split="all" if scheme == SCHEMES[0] else split,
+        samples=samples,
         labels=labels,
         classes=tuple(str(number) for number in range(int(labels.max()) + 1)) if labels.size else (),
-        scale=float(arrays["scale"].reshape(())) if "scale" in arrays else 1 / 255,
+        scale=scale,
         source=str(path),
+        targets=targets,
     )
 
 
-def _prefix(infos: Mapping[str, zipfile.ZipInfo], path: Path, split: str) -> str:
-    """Return what the names of the arrays of a split begin with: nothing in a file that has one split."""
-    apart = {f"{one}_{role}" for one in ("train", "test") for role in ("samples", "labels")} & infos.keys()
-    whole = {"samples", "labels"} & infos.keys()
-    if apart and whole:
+def _scheme(found: Iterable[str], path: Path) -> tuple[str, str]:
+    """Return how the arrays of samples and labels are named, of which only one way may be used."""
+    ways = [{name.format(split=split) for name in scheme for split in SPLITS} & set(found) for scheme in SCHEMES]
+    used = [scheme for scheme, names in zip(SCHEMES, ways, strict=True) if names]
+    if not used:
+        raise DataError(f"'{path}' has no array 'samples', only: {', '.join(sorted(found)) or 'none'}; {ADVICE}")
+    if len(used) > 1:
         raise DataError(
-            f"'{path}' has the arrays {', '.join(sorted(apart | whole))}; have either samples and labels, "
-            "or train_samples, train_labels, test_samples and test_labels"
+            f"'{path}' has the arrays {', '.join(sorted(set().union(*ways)))}; have either samples and labels, or "
+            "train_samples, train_labels, test_samples and test_labels, or x_train, y_train, x_test and y_test"
         )
-    prefix = f"{split}_" if apart else ""
-    if f"{prefix}samples" not in infos:
-        raise DataError(
-            f"'{path}' has no array '{prefix}samples', only: {', '.join(sorted(infos)) or 'none'}; {ADVICE}"
-        )
-    return prefix
+    return used[0]
 
 
-def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> _Member:
-    if info.compress_type not in METHODS:
-        raise DataError(f"{where}: is compressed by method {info.compress_type}, only deflate is read; {ADVICE}")
-    if info.file_size > DEFLATE_RATIO * info.compress_size + 64:
-        raise DataError(f"{where}: announces {info.file_size} bytes in {info.compress_size}, deflate cannot; {ADVICE}")
-    with archive.open(info) as packed:
-        file = io.BytesIO(packed.read(LARGEST_HEADER))
-    try:
-        if npy.read_magic(file) != (1, 0):
-            raise ValueError("the format version is not 1.0")
-        shape, _, dtype = npy.read_array_header_1_0(file, max_header_size=LARGEST_HEADER)
-    except NO_HEADER as error:
-        raise DataError(f"{where}: is not a NumPy array of format 1.0: {str(error)[:200]}; {ADVICE}") from error
-    if dtype.kind not in "uif":
-        raise DataError(f"{where}: has the type {dtype}; only numbers are read, nothing is unpickled")
-    if len(shape) > MOST_AXES or not all(type(axis) is int and 1 <= axis <= info.file_size for axis in shape):
-        raise DataError(
-            f"{where}: has the shape {shape}; expected at most {MOST_AXES} axes, each of at least 1 entry and "
-            "none of more than the file holds"
-        )
-    member = _Member(info, where, shape, dtype)
-    size = file.tell() + member.count * dtype.itemsize
-    if size != info.file_size:
-        raise DataError(f"{where}: announces {size} bytes and has {info.file_size}; {ADVICE}")
-    return member
-
-
-def _check(members: Mapping[str, _Member], path: Path, largest: int) -> None:
-    """Check what the headers say, before any array is read."""
-    samples, labels, scale = members["samples"], members.get("labels"), members.get("scale")
-    if samples.dtype != np.uint8:
-        raise DataError(
-            f"{samples.where}: has the type {samples.dtype}, expected uint8; "
-            "store round(x / unit) as uint8, and the unit as 'scale'"
-        )
-    if len(samples.shape) not in (2, 3, 4):
-        raise DataError(f"{samples.where}: has the shape {samples.shape}, expected (N, C, H, W), (N, H, W) or (N, F)")
-    if labels and (labels.dtype.kind not in "ui" or len(labels.shape) != 1):
-        raise DataError(f"{labels.where}: is {labels.dtype} {labels.shape}, expected integers (N,)")
-    if labels and labels.count != samples.shape[0]:
-        raise DataError(f"{labels.where}: has {labels.count} entries for {samples.shape[0]} samples")
-    if scale and scale.count != 1:
-        raise DataError(f"{scale.where}: has the shape {scale.shape}, expected one number")
-    size = samples.count + (LABEL_SIZE * labels.count if labels else 0)
+def _check_sizes(infos: list[zipfile.ZipInfo], path: Path, largest: int) -> None:
+    """Refuse, by what the directory of the archive says, what would take too much memory."""
+    size = sum(info.file_size for info in infos)
     if size > largest:
         raise DataError(f"'{path}': its arrays take {size} bytes, the limit is {largest}; use fewer samples")
+    for info in infos:
+        if info.compress_type not in METHODS:
+            raise DataError(f"'{path}': is compressed by method {info.compress_type}, only deflate is read; {ADVICE}")
 
 
-def _read(archive: zipfile.ZipFile, member: _Member) -> NDArray[Any]:
-    with archive.open(member.info) as file:
-        return npy.read_array(file, allow_pickle=False)
-
-
-def _samples(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Give every layout its channels: (N, H, W) has one, the features of (N, F) are channels of one pixel."""
+def _samples(
+    array: NDArray[Any], scale: NDArray[Any] | None, where: dict[str, str], keras: bool
+) -> tuple[Small, float]:
+    """Return the samples as small integers, channels first, and the real value of one integer."""
+    if array.ndim not in (2, 3, 4) or not array.size:
+        raise DataError(f"{where['samples']}: has the shape {array.shape}, expected (N, C, H, W), (N, H, W) or (N, F)")
+    if scale is not None and (scale.size != 1 or scale.dtype.kind not in "uif"):
+        raise DataError(f"{where['scale']}: is {scale.dtype} {scale.shape}, expected one number")
+    if array.dtype.kind == "f" and scale is None and array.min() >= 0 and array.max() <= 1:
+        integers = _rounded(array, where["samples"])
+    else:
+        integers = _integers(array, where["samples"], scale is not None)
+        if scale is None:
+            log.warning("%s: there is no array 'scale', so one integer is taken as 1/255", where["samples"])
     if array.ndim == 3:
-        array = array[:, np.newaxis]
-    elif array.ndim == 2:
-        array = array[:, :, np.newaxis, np.newaxis]
-    return np.ascontiguousarray(array)
+        integers = integers[:, np.newaxis]
+    if keras and array.ndim == 4 and array.shape[3] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
+        log.warning("%s: (N, H, W, C) is turned into (N, C, H, W)", where["samples"])
+        integers = np.moveaxis(integers, 3, 1)
+    return np.ascontiguousarray(integers), 1 / 255 if scale is None else float(scale.reshape(()))
 
 
-def _labels(array: NDArray[Any] | None, path: Path) -> NDArray[np.int64]:
+def _rounded(array: NDArray[Any], where: str) -> Small:
+    units: NDArray[np.uint8] = np.rint(array * 255).astype(np.uint8)
+    error = float(np.abs(units / np.float32(255) - array).max())
+    log.warning("%s: real numbers in 0..1 are taken as round(255 x), each at most %.2g beside x", where, error)
+    return cast(Small, units)
+
+
+def _integers(array: NDArray[Any], where: str, scaled: bool) -> Small:
+    """Return the samples as uint8 or int8; what this would change is refused."""
+    if array.dtype in (np.uint8, np.int8):
+        return cast(Small, array)
+    if array.dtype.kind not in "uif":
+        raise DataError(f"{where}: has the type {array.dtype}; expected small integers or real numbers")
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f" and not (array == np.rint(array)).all():
+        raise DataError(
+            f"{where}: holds real numbers from {low:.6g} to {high:.6g}{', and there is a scale' if scaled else ''}; "
+            "store round(x / unit) as uint8 or int8, and the unit as 'scale'"
+        )
+    for dtype in (np.uint8, np.int8):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            log.info("%s: %s is taken as %s, all values are whole and fit", where, array.dtype, np.dtype(dtype))
+            return cast(Small, array.astype(dtype))
+    raise DataError(
+        f"{where}: holds values from {low} to {high}, expected 0..255 or -128..127; "
+        "store round(x / unit) as uint8 or int8, and the unit as 'scale'"
+    )
+
+
+def _labels(array: NDArray[Any] | None, where: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return classes and targets, of which at least one is empty."""
+    classes, targets = np.empty(0, np.int64), np.empty((0, 0), np.float32)
     if array is None:
-        return np.empty(0, dtype=np.int64)
-    if int(array.min()) < 0 or int(array.max()) >= MOST_CLASSES:
-        raise DataError(f"'{path}', array 'labels': expected class numbers 0..{MOST_CLASSES - 1}, one a sample")
-    return array.astype(np.int64)
+        return classes, targets
+    if array.dtype.kind == "f" and array.ndim in (1, 2) and array.size:
+        return classes, array.reshape(len(array), -1).astype(np.float32)
+    if array.dtype.kind not in "ui" or array.shape not in ((array.size,), (array.size, 1)):
+        raise DataError(
+            f"{where}: is {array.dtype} {array.shape}, expected class numbers, integers (N,), or the targets of a "
+            "regression, real numbers (N,) or (N, K); of one-hot labels take the argmax"
+        )
+    if array.size and (int(array.min()) < 0 or int(array.max()) >= MOST_CLASSES):
+        raise DataError(f"{where}: expected class numbers 0..{MOST_CLASSES - 1}, one a sample")
+    return array.ravel().astype(np.int64), targets

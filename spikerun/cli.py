@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: a table of commands, each imported when it is called, and what becomes of errors."""
 
 import importlib
@@ -5,13 +6,20 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
-from spikerun.errors import SpikerunError, UnsupportedError, unknown_name
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-__all__ = ["COMMANDS", "CommandSpec", "load_command", "main"]
+from spikerun import __version__
+from spikerun.console import help_text, listen
+from spikerun.errors import SpikerunError, UnsupportedError, printable, unknown_name
+
+__all__ = ["COMMANDS", "CommandSpec", "Commands", "load_command", "main"]
 
 EXIT_USAGE = 2
 EXIT_INPUT = 3
@@ -33,7 +41,7 @@ COMMANDS = MappingProxyType(
     {
         "demo": CommandSpec(
             "spikerun.commands.demo:demo",
-            "Train, convert, run and deploy a small network, offline, in a minute.",
+            "Train, convert, run and deploy a small network, in a minute.",
             "spikerun demo",
         ),
         "convert": CommandSpec(
@@ -92,21 +100,57 @@ INSTALL = MappingProxyType(
 )
 
 
+class Commands(TyperGroup):
+    """The table as a group of commands: each is imported when it is called or completed, and not to be listed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        completing = ctx.resilient_parsing and cmd_name not in COMMANDS
+        return None if completing else load_command(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        self._listed().format_commands(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        listed = self._listed()
+        return listed.shell_complete(typer.Context(listed), incomplete)
+
+    def _listed(self) -> TyperGroup:
+        """Return a group that knows names and summaries only."""
+        commands = {name: TyperCommand(name, short_help=spec.summary) for name, spec in COMMANDS.items()}
+        return TyperGroup(commands=commands, params=self.params)  # type: ignore[arg-type]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    words, debug = _take_debug(words)
+    words, debug = _take("--debug", list(sys.argv[1:] if arguments is None else arguments))
+    words, verbose = _take("--verbose", words)
+    listen(verbose)
     try:
-        code = _dispatch(words)
+        if words[:1] in (["--version"], ["-V"]):
+            print(f"spikerun {__version__}", flush=True)
+            return 0
+        lost = not words and "_SPIKERUN_COMPLETE" not in os.environ  # the shell asks for completion without words
+        with redirect_stdout(sys.stderr) if lost else nullcontext():
+            code = _group().main(args=["--help"] if lost else words, prog_name="spikerun", standalone_mode=False)
         sys.stdout.flush()
-        return code
+        return EXIT_USAGE if lost else code or 0
+    except SystemExit as stop:  # typer's way out of shell completion, and where the reader of our output has gone
+        if isinstance(stop.__context__, BrokenPipeError):
+            return _broken_pipe()
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BrokenPipeError:
         return _broken_pipe()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if hasattr(error, "show"):  # bad usage that click noticed
+            error.show()
+            return EXIT_USAGE
         message, code = _explain(error)
         _complain(message)
         return code
@@ -118,11 +162,6 @@ def load_command(name: str) -> Any:
         raise unknown_name("command", name, COMMANDS)
     spec = COMMANDS[name]
     found = _resolve(name, spec.target)
-    import typer
-    from typer.main import get_command
-
-    from spikerun.console import help_text
-
     if isinstance(found, typer.Typer):
         app = found
     else:
@@ -135,41 +174,37 @@ def load_command(name: str) -> Any:
     return command
 
 
-def _dispatch(words: list[str]) -> int:
-    if not words:
-        sys.stderr.write(_overview())
-        return EXIT_USAGE
-    first = words[0]
-    if first in ("--help", "-h"):
-        sys.stdout.write(_overview())
-        return 0
-    if first in ("--version", "-V"):
-        sys.stdout.write(f"spikerun {_version()}\n")
-        return 0
-    if first.startswith("-"):
-        raise unknown_name("option", first, ["--help", "--version", "--debug"])
-    command = load_command(first)
-    try:
-        command.main(args=words[1:], prog_name=f"spikerun {first}")
-    except SystemExit as stop:
-        _raise_what_typer_hid(stop)
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return 0
+def _group() -> Any:
+    """Return the whole command line, with the options that install and show its completion in a shell."""
+    app = typer.Typer(
+        cls=Commands,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help=help_text(
+            "Run neural networks as spikes, with the same bits on every target.",
+            "spikerun demo",
+            "spikerun run model.snn --data digits --limit 100",
+        ),
+        epilog="Exit codes: 0 done, 1 a check or budget failed, 2 bad usage, 3 bad input.",
+    )
+    app.callback()(_options)
+    return get_command(app)
 
 
-def _raise_what_typer_hid(stop: SystemExit) -> None:
-    """Raise again the closed pipe or Ctrl-C that typer turned into exit code 1 (here: a check failed)."""
-    cause: BaseException | None = stop
-    while cause is not None:
-        if isinstance(cause, BrokenPipeError | KeyboardInterrupt):
-            raise cause from None
-        cause = cause.__context__
+def _options(
+    version: Annotated[bool | None, typer.Option("--version", "-V", help="Show the version.")] = None,
+    verbose: Annotated[
+        bool | None, typer.Option("--verbose", help="Say what is chosen (anywhere on the line).")
+    ] = None,
+    debug: Annotated[bool | None, typer.Option("--debug", help="Show the traceback of an error (anywhere).")] = None,
+) -> None:
+    """Declare for help and completion what `main` takes itself: to read a bool, typer loads pydantic, which is slow."""
 
 
-def _take_debug(words: list[str]) -> tuple[list[str], bool]:
-    """Accept --debug anywhere on the line, up to a `--`."""
+def _take(option: str, words: list[str]) -> tuple[list[str], bool]:
+    """Accept `option` anywhere on the line, up to a `--`."""
     end = words.index("--") if "--" in words else len(words)
-    kept = [word for word in words[:end] if word != "--debug"]
+    kept = [word for word in words[:end] if word != option]
     return kept + words[end:], len(kept) < end
 
 
@@ -212,7 +247,7 @@ def _complain(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    paragraph = Text.assemble(("error: ", "bold red"), message)
+    paragraph = Text.assemble(("error: ", "bold red"), printable(message))
     Console(stderr=True, highlight=False).print(paragraph, soft_wrap=True)
 
 
@@ -220,33 +255,3 @@ def _broken_pipe() -> int:
     """Stop quietly when the reader of our output has gone, the interpreter's last flush included."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_BROKEN_PIPE
-
-
-def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = "\n".join(f"  {name:{width}}  {spec.summary}" for name, spec in COMMANDS.items())
-    return f"""\
-Example:
-  spikerun demo
-  spikerun run model.snn --data digits --limit 100
-
-Usage: spikerun COMMAND [OPTIONS]
-
-Run neural networks as spikes, with the same bits on every target.
-
-Commands:
-{lines}
-
-Options:
-  -h, --help     Show this text; after a command, its help.
-  -V, --version  Show the version.
-  --debug        Show the traceback of an error (anywhere on the line).
-
-Exit codes: 0 done, 1 a check or budget failed, 2 bad usage, 3 bad input.
-"""
-
-
-def _version() -> str:
-    from spikerun import __version__
-
-    return __version__

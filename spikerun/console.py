@@ -1,7 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every command shares: results on stdout, talk and progress on stderr, files written whole or not."""
 
 import dataclasses
 import json as jsonlib
+import logging
 import math
 import os
 import sys
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from spikerun.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +27,7 @@ __all__ = [
     "QuietOption",
     "emit",
     "help_text",
+    "listen",
     "plain",
     "progress",
     "stages",
@@ -31,8 +36,17 @@ __all__ = [
     "talk",
 ]
 
+
+def _hush(quiet: bool) -> bool:
+    if quiet:
+        logging.getLogger("spikerun").setLevel(logging.ERROR)
+    return quiet
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_hush, help="No progress and no remarks on stderr.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what is already there.")]
 NetworkArgument = Annotated[Path, typer.Argument(metavar="NETWORK", help="A .snn file.")]
 DataDirOption = Annotated[
@@ -90,6 +104,27 @@ def talk(message: str, quiet: bool = False, style: str = "") -> None:
         from rich.text import Text
 
         _stderr().print(Text(message, style=style), soft_wrap=True)
+
+
+class _Remarks(logging.Handler):
+    """Shows what the library logs as remarks on stderr, each once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = printable(record.getMessage())
+        if message not in self.said:
+            talk(f"note: {message}" if record.levelno >= logging.WARNING else message, style="dim")
+        self.said.add(message)
+
+
+def listen(verbose: bool) -> None:
+    """Show what the logger `spikerun` is told: what was guessed, and with `verbose` what was chosen."""
+    logger = logging.getLogger("spikerun")
+    logger.handlers = [_Remarks()]
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 
 def suggest(command: str, quiet: bool = False) -> None:

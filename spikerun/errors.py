@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors a user can cause, each with the exit code that the command line returns for it.
 
 A message says what is wrong, where (the name of the population, file or option), what was expected, and what to do.
@@ -16,6 +17,7 @@ __all__ = [
     "TargetError",
     "UnsupportedError",
     "UsageError",
+    "printable",
     "unknown_name",
 ]
 
@@ -67,4 +69,9 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     known = sorted(choices)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return UsageError(f"unknown {kind} '{name}'.{hint} Known: {', '.join(known) or 'none'}.")
+    return UsageError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
+
+
+def printable(text: str) -> str:
+    """Return `text` with what steers a terminal (control characters, such as ESC, but the line feed) written out."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 
 from spikerun import __version__, cli
 from spikerun.cli import COMMANDS, CommandSpec, load_command, main
+from spikerun.console import QuietOption
 from spikerun.errors import CheckFailed, DataError, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +71,9 @@ def test_every_command_takes_json_and_quiet(name: str, capsys: pytest.CaptureFix
 def test_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("Example:")
+    usage, example, *_ = out.split("\n\n")
+    assert usage.startswith("Usage: spikerun [OPTIONS] COMMAND")
+    assert example.split()[:3] == ["Example:", "spikerun", "demo"]
     assert all(f"  {name} " in out and spec.summary in out for name, spec in COMMANDS.items())
 
 
@@ -76,7 +81,7 @@ def test_no_command_is_bad_usage_and_shows_the_overview(capsys: pytest.CaptureFi
     assert main([]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "Usage: spikerun COMMAND" in err
+    assert err.startswith("Usage: spikerun [OPTIONS] COMMAND")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,12 +182,88 @@ def test_closed_pipe_is_quiet() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_overview_imports_nothing_heavy() -> None:
+HEAVY = "print([name for name in ('torch', 'numpy', 'h5py', 'rich', 'spikerun.commands') if name in sys.modules])"
+
+
+def test_overview_imports_no_command_and_nothing_heavy() -> None:
+    code = f"import sys; from spikerun.cli import main; main(['--help']); {HEAVY}"
+    assert fresh("-c", code).stdout.splitlines()[-1] == "[]"
+
+
+def completed(*words: str) -> list[str]:
+    """Return what a shell is offered after these words, the last of which is begun."""
+    asked = {"COMP_WORDS": " ".join(("spikerun", *words)), "COMP_CWORD": str(len(words))}
+    return fresh("-m", "spikerun", _SPIKERUN_COMPLETE="complete_bash", **asked).stdout.split()
+
+
+def test_shell_completes_commands() -> None:
+    assert completed("in") == ["inspect", "info"]
+
+
+def test_shell_completes_the_options_of_a_command() -> None:
+    assert completed("run", "--sp") == ["--split"]
+
+
+def test_shell_completes_commands_of_a_command() -> None:
+    assert completed("datasets", "f") == ["fetch"]
+
+
+def test_completion_after_an_unknown_command_says_nothing_of_it() -> None:
+    done = fresh("-m", "spikerun", _SPIKERUN_COMPLETE="complete_bash", COMP_WORDS="spikerun rn x", COMP_CWORD="2")
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_completing_a_command_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from spikerun.cli import main; main(['--help'])\n"
-        "print([name for name in ('torch', 'numpy', 'h5py', 'typer', 'rich') if name in sys.modules])"
+        "import os, sys; from spikerun.cli import main; "
+        "os.environ.update(_SPIKERUN_COMPLETE='complete_bash', COMP_WORDS='spikerun ', COMP_CWORD='1'); main([])\n"
+        + HEAVY
     )
     assert fresh("-c", code).stdout.splitlines()[-1] == "[]"
+
+
+def test_completion_can_be_shown() -> None:
+    done = fresh("-m", "spikerun", "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert done.returncode == 0
+    assert "complete -o default -F _spikerun_completion spikerun" in done.stdout
+
+
+def test_what_was_guessed_is_a_note_and_said_once(
+    command: Callable[[Callable[[], Any]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def probe() -> None:
+        for _ in range(2):
+            logging.getLogger("spikerun.any").warning("scale \x1b[2J taken as %d", 1)
+
+    command(probe)
+    assert main(["probe"]) == 0
+    assert capsys.readouterr() == ("", "note: scale \\x1b[2J taken as 1\n")
+
+
+@pytest.mark.parametrize(("words", "said"), [([], ""), (["--verbose"], "chose dense\n")])
+def test_what_was_chosen_is_said_when_asked(
+    words: list[str], said: str, command: Callable[[Callable[[], Any]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(lambda: logging.getLogger("spikerun.any").info("chose dense"))
+    assert main(["probe", *words]) == 0
+    assert capsys.readouterr().err == said
+
+
+def test_quiet_hides_what_was_guessed(
+    command: Callable[[Callable[..., Any]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def probe(quiet: QuietOption = False) -> None:
+        logging.getLogger("spikerun.any").warning("taken as 1")
+
+    command(probe)
+    assert main(["probe", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_errors_do_not_steer_the_terminal(command: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    command(raising(DataError("kind \x1b]0;owned\x07\x9b2J")))
+    assert main(["probe"]) == 3
+    assert capsys.readouterr().err == "error: kind \\x1b]0;owned\\x07\\x9b2J\n"
 
 
 def test_info_loads_no_torch() -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun bench`: latency and throughput of a network, beside the network it was converted from, in one process."""
 
 import time
@@ -89,9 +90,12 @@ def _torch_runner(net: Network, against: str, weights: Path | None, samples: npt
     values = torch.from_numpy(_real(net, samples))
     torch.set_num_threads(threads)
     try:
-        model(values[:1])
+        given = np.asarray(model(values[:1]).detach()).size
     except Exception as error:  # whatever the user's own code raises
         raise DataError(f"{against} does not take samples of shape {tuple(values.shape[1:])}: {error}") from error
+    expected = net.populations[net.outputs[0]].size
+    if given != expected:
+        raise DataError(f"{against} gives {given} values a sample, the network {expected}: they are not the same model")
 
     def run(first: int, end: int) -> "torch.Tensor":
         with torch.inference_mode():

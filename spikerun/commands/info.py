@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun info`: what spikerun finds on this machine; nothing heavy is imported to find it."""
 
 import importlib

@@ -1,25 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun inspect`: what is in a .snn file; nothing is run."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
 from spikerun.activity import network_macs
 from spikerun.console import JsonOption, NetworkArgument, QuietOption, emit, suggest, table
-from spikerun.errors import SpikerunError
+from spikerun.errors import SpikerunError, printable
 from spikerun.file import load
 from spikerun.linear import fan_out
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import FewSpikes
 
 __all__ = ["inspect"]
 
 
-def inspect(network: NetworkArgument, json: JsonOption = False, quiet: QuietOption = False) -> None:
+def inspect(
+    network: NetworkArgument,
+    plan: Annotated[bool, typer.Option("--plan", help="Print the program that runs the network instead.")] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
     """Show the populations, fan-out, memory and bounds of a network, and the targets that it fits."""
     net = load(network)
+    if plan:
+        from spikerun.plan import describe
+
+        program = describe(net)
+        emit("spikerun.inspect.plan/1", {"network": str(network), "plan": program.splitlines()}, json, program)
+        return
     found = {
         "network": str(network),
+        "bits": sorted({word.bits for name in net.order if (word := _word(net, name))}),
         "window": net.window,
         "latency_windows": max(net.latency[name] for name in net.outputs),
         "neurons": sum(p.size for p in net.populations.values()),
@@ -49,9 +63,18 @@ def _population(net: Network, name: str, p: Population) -> dict[str, Any]:
         "latency": net.latency[name],
         "accumulator_bits": net.bounds[name].bit_length() + 1 if name in net.bounds else None,
     }
-    if isinstance(neuron, FewSpikes):
-        described["threshold"] = [int(neuron.threshold.min()), int(neuron.threshold.max())]
+    arrays = neuron.arrays()
+    if "threshold" in arrays:
+        described["threshold"] = [int(arrays["threshold"].min()), int(arrays["threshold"].max())]
+    if "scale" in arrays:
+        described["scale"] = arrays["scale"].ravel().tolist()
     return described
+
+
+def _word(net: Network, name: str) -> Any:
+    """Return what defines the words of a population that computes them, or None."""
+    neuron = net.populations[name].neuron
+    return net.sender_of(name) if neuron.fires and not neuron.is_input else None
 
 
 def _projection(net: Network, k: int, p: Projection) -> dict[str, Any]:
@@ -90,10 +113,11 @@ def _targets(net: Network) -> dict[str, str]:
 
 def _text(found: dict[str, Any]) -> str:
     head = [
-        ("window", f"{found['window']} steps, answer after {found['latency_windows']} windows more"),
+        ("time", _time(found)),
         ("neurons", f"{found['neurons']:,}"),
         ("weights", f"{found['weights']:,} bytes"),
         ("MACs of the ANN", f"{found['macs']:,}"),
+        *_scales(found),
     ]
     populations = [
         (
@@ -114,3 +138,27 @@ def _text(found: dict[str, Any]) -> str:
             table(("target", "verdict"), list(found["targets"].items())),
         )
     )
+
+
+def _time(found: dict[str, Any]) -> str:
+    bits, windows = found["bits"], found["latency_windows"]
+    words = f"{' to '.join(dict.fromkeys(map(str, (bits[0], bits[-1]))))}-bit activations, " if bits else ""
+    answer = f", the answer comes {windows} windows after the frame" if windows else ""
+    return f"{words}{found['window']} time steps{answer}"
+
+
+def _scales(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what the integers of the inputs and outputs stand for."""
+    rows = [("input", f"real value = {_real(found['meta'])}")] if "input_scale" in found["meta"] else []
+    for p in found["populations"]:
+        if "scale" in p:
+            low, high = min(p["scale"]), max(p["scale"])
+            scale = f"{low:.8g}" if low == high else f"{low:.8g} to {high:.8g}, by channel,"
+            rows.append((f"output {p['name']}", f"real value = {scale} x v"))
+    return rows
+
+
+def _real(meta: Mapping[str, Any]) -> str:
+    scale, mean, std = (printable(str(meta.get(f"input_{key}", "")))[:60] for key in ("scale", "mean", "std"))
+    scaled = f"{scale} x integer"
+    return f"({scaled} - ({mean or 0})) / ({std or 1})" if mean or std else scaled

@@ -1,54 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun run`: a network on data."""
 
+import io
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from spikerun.activity import Activity
+from spikerun.atomic import require_writable, write_atomically
 from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, fitted, loaded
-from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress, suggest, table
-from spikerun.errors import DataError
+from spikerun.console import (
+    DataDirOption,
+    ForceOption,
+    JsonOption,
+    NetworkArgument,
+    QuietOption,
+    emit,
+    progress,
+    suggest,
+    table,
+)
+from spikerun.datasets import Dataset
+from spikerun.errors import DataError, UsageError
 from spikerun.file import load
-from spikerun.session import Session
+from spikerun.network import Network
+from spikerun.session import Result, Session
 
 __all__ = ["activity_table", "run"]
+
+SHOWN = 5  # samples, and values of each, of data without labels
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE.npz", help="Keep logits, classes and the integers of each output."),
+]
 
 
 def run(
     network: NetworkArgument,
     data: DataOption,
+    output: OutputOption = None,
     split: SplitOption = "test",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first samples.")] = None,
     schedule: Annotated[str, typer.Option(help="auto, blocked (whole windows) or stepped; same bits.")] = "auto",
     kernels: Annotated[str, typer.Option(help="auto (measured), event or dense; same bits.")] = "auto",
     threads: ThreadsOption = None,
     data_dir: DataDirOption = None,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run a network on data, and print its accuracy, spikes and synaptic operations."""
+    """Run a network on data: its accuracy, its error, or without labels its answers; spikes, synaptic operations."""
+    if output is not None:
+        _require_npz(output, force, (network, data))
     net = load(network)
     dataset = loaded(data, data_dir, split, limit)
     samples = fitted(net, dataset)
+    _check_labels(net, dataset)
     session = Session(net, schedule=schedule, kernels=kernels, threads=threads)
     begin = time.perf_counter()
     with progress("running", len(samples), quiet=quiet, json=json) as advance:
         result = session.run(samples, on_progress=advance)
     seconds = time.perf_counter() - begin
-    if dataset.labelled and dataset.labels.max() >= result.logits.shape[1]:
-        raise DataError(
-            f"labels of '{dataset.name}' reach {dataset.labels.max()}, the network has {result.logits.shape[1]} outputs"
-        )
-    accuracy = 100 * float(np.mean(result.classes == dataset.labels)) if dataset.labelled else None
+    if output is not None:
+        write_atomically(output, _archive(result, dataset), force)
     activity = result.activity
     found: dict[str, Any] = {
         "network": str(network),
         "data": dataset.name,
         "split": dataset.split,
         "samples": len(samples),
-        "accuracy": accuracy,
+        "accuracy": 100 * float(np.mean(result.classes == dataset.labels)) if dataset.labelled else None,
+        **_error(result, dataset),
         "spikes_per_neuron": activity.spikes_per_neuron,
         "synops_per_sample": activity.synops_per_sample,
         "synops_per_mac": activity.synops_per_mac,
@@ -56,21 +82,80 @@ def run(
         "threads": session.threads,
         "seconds": seconds,
         "populations": {name: vars(p) for name, p in activity.populations.items()},
+        "output": output,
     }
-    emit("spikerun.run/1", found, json, lambda: _text(found, activity))
+    emit("spikerun.run/1", found, json, lambda: _text(found, result))
     if not json:
         suggest(f"spikerun deploy {network} --target generic-cortex-m4 -o firmware/ --run", quiet)
 
 
-def _text(found: dict[str, Any], activity: Activity) -> str:
+def _require_npz(output: Path, force: bool, read: tuple[Path, str]) -> None:
+    if output.suffix != ".npz":
+        raise UsageError(f"--output writes arrays of NumPy: give a name that ends in .npz, not '{output}'")
+    require_writable(output, force, keep=read)
+
+
+def _check_labels(net: Network, dataset: Dataset) -> None:
+    outputs = net.populations[net.outputs[0]].size
+    if dataset.labelled and dataset.labels.max() >= outputs:
+        raise DataError(
+            f"labels of '{dataset.name}' reach {dataset.labels.max()}, the network has {outputs} outputs; "
+            "leave labels out where they are no classes of this network, or store targets as real numbers"
+        )
+    if len(dataset.targets) and dataset.targets.shape[1] != outputs:
+        raise DataError(
+            f"'{dataset.name}' has {dataset.targets.shape[1]} targets a sample, the network has {outputs} outputs"
+        )
+
+
+def _error(result: Result, dataset: Dataset) -> dict[str, float | None]:
+    """Return the root of the mean squared error, and R2 (None where the targets do not vary)."""
+    if not len(dataset.targets):
+        return {"rmse": None, "r2": None}
+    targets = dataset.targets.astype(np.float64)
+    squares = np.square(result.logits - targets).sum()
+    spread = np.square(targets - targets.mean(axis=0)).sum()
+    return {"rmse": float(np.sqrt(squares / targets.size)), "r2": float(1 - squares / spread) if spread else None}
+
+
+def _archive(result: Result, dataset: Dataset) -> bytes:
+    """Return an .npz of logits (N, K), classes (N,), labels or targets if known, and `outputs.NAME` (N, *shape)."""
+    arrays: dict[str, Any] = {f"outputs.{name}": values for name, values in result.outputs.items()}
+    arrays |= {name: getattr(dataset, name) for name in ("labels", "targets") if len(getattr(dataset, name))}
+    file = io.BytesIO()
+    np.savez_compressed(file, logits=result.logits, classes=result.classes, **arrays)
+    return file.getvalue()
+
+
+def _text(found: dict[str, Any], result: Result) -> str:
     rows = [
-        ("accuracy", "no labels" if found["accuracy"] is None else f"{found['accuracy']:.2f} %"),
         ("samples", f"{found['samples']} of {found['data']}, {found['split']}"),
         ("spikes per neuron", f"{found['spikes_per_neuron']:.3f}"),
         ("synaptic operations", f"{found['synops_per_sample']:,.0f} a sample, {found['synops_per_mac']:.3f} per MAC"),
         ("time", f"{found['seconds']:.2f} s, {found['schedule']}, {found['threads']} threads"),
     ]
-    return table((), rows) + "\n\n" + activity_table(activity)
+    if found["accuracy"] is not None:
+        rows.insert(0, ("accuracy", f"{found['accuracy']:.2f} %"))
+    if found["rmse"] is not None:
+        r2 = "" if found["r2"] is None else f", R2 {found['r2']:.4f}"
+        rows.insert(0, ("error", f"{found['rmse']:.6g} (root of the mean square){r2}"))
+    if found["output"] is not None:
+        rows.append(("wrote", str(found["output"])))
+    answers = [_answers(result)] if found["accuracy"] is None else []
+    return "\n\n".join((table((), rows), *answers, activity_table(result.activity)))
+
+
+def _answers(result: Result) -> str:
+    """Return what the network says of the first samples, where there are no labels."""
+    several = result.logits.shape[1] > 1
+    more = ["..."] if result.logits.shape[1] > SHOWN else []
+    rows = [
+        (k, *([result.classes[k]] if several else []), *(f"{value:.6g}" for value in values[:SHOWN]), *more)
+        for k, values in enumerate(result.logits[:SHOWN])
+    ]
+    values = min(result.logits.shape[1], SHOWN)
+    head = ["sample", *(["class"] if several else []), *(f"value {k}" if several else "value" for k in range(values))]
+    return table([*head, *(" " for _ in more)], rows, right=range(len(head)))
 
 
 def activity_table(activity: Activity) -> str:

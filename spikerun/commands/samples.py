@@ -1,5 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """The options that name a network and the data it meets, and what they mean: shared by run and bench."""
 
+import logging
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +12,10 @@ import typer
 from spikerun.datasets import Dataset, load
 from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
-from spikerun.neurons import Input
 
 __all__ = ["DataOption", "SplitOption", "ThreadsOption", "fitted", "loaded"]
+
+log = logging.getLogger(__name__)
 
 DataOption = Annotated[
     str, typer.Option("--data", metavar="NAME", help="A data set (see spikerun datasets), or an .npz file of yours.")
@@ -37,11 +41,14 @@ def fitted(net: Network, dataset: Dataset) -> npt.NDArray[Any]:
     if len(net.inputs) != 1:
         raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one input")
     population = net.populations[net.inputs[0]]
-    neuron = population.neuron
-    if isinstance(neuron, Input) and neuron.code == "spikes":
+    if getattr(population.neuron, "code", "") == "spikes":
         raise DataError(
             f"the input '{net.inputs[0]}' takes events, and data sets hold frames: "
             "use Session.run or Session.stream in Python"
         )
+    scale = net.meta.get("input_scale")
+    if isinstance(scale, float) and not math.isclose(scale, dataset.scale, rel_tol=1e-6):
+        message = "an integer of '%s' stands for %.6g, and one of the network's input for %.6g: expect other results"
+        log.warning(message, dataset.name, dataset.scale, scale)
     samples: npt.NDArray[Any] = dataset.fitted(population.shape)
     return samples

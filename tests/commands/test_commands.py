@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands that run networks, as a user types them."""
 
 import json
@@ -7,7 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import Conv, Dense, FewSpikes, Input, Network, Population, Projection, Readout, Window, save
+from spikerun import (
+    Conv,
+    Dense,
+    FewSpikes,
+    Input,
+    Network,
+    Population,
+    Projection,
+    Readout,
+    Session,
+    Window,
+    datasets,
+    load,
+    save,
+)
 from spikerun.cli import main
 from spikerun.connections import SumPool
 from spikerun.neurons import MaxPool
@@ -146,7 +161,7 @@ def test_demo_goes_from_training_to_firmware(tmp_path: Path, capsys: pytest.Capt
     assert found["identical"] is True
     assert found["ann_accuracy"] > 95
     assert found["snn_accuracy"] > found["ann_accuracy"] - 2
-    for key in ("steps", "spikes_per_neuron", "synops_per_mac", "latency_ms", "flash_bytes", "ram_bytes"):
+    for key in ("bits", "spikes_per_neuron", "synops_per_mac", "latency_ms", "flash_bytes", "ram_bytes"):
         assert found[key] > 0, key
     assert (tmp_path / "demo" / "digits.snn").is_file()
     assert (tmp_path / "demo" / "firmware" / "model" / "model.c").is_file()
@@ -188,3 +203,151 @@ def test_features_of_a_file_are_converted_and_run_as_features(
     found = result(capsys, "convert", f"{model}:build", "--calibration", data, "-o", out)
     assert found["schema"] == "spikerun.convert/1"
     assert result(capsys, "run", out, "--data", data)["samples"] == 40
+
+
+def unlabelled(tmp_path: Path, shape: tuple[int, ...] = (7, 1, 8, 8)) -> Path:
+    samples = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    np.savez(tmp_path / "plain.npz", samples=samples, scale=1 / 255)
+    return tmp_path / "plain.npz"
+
+
+def test_run_keeps_what_the_network_answers(network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "kept.npz"
+    found = result(capsys, "run", network, "--data", "digits", "--limit", 9, "--output", kept)
+    assert found["output"] == str(kept)
+    expected = Session(load(network)).run(datasets.load("digits", limit=9).samples)
+    with np.load(kept, allow_pickle=False) as file:
+        assert set(file.files) == {"logits", "classes", "labels", "outputs.digit"}
+        np.testing.assert_array_equal(file["logits"], expected.logits)
+        np.testing.assert_array_equal(file["classes"], expected.classes)
+        np.testing.assert_array_equal(file["labels"], datasets.load("digits", limit=9).labels)
+        np.testing.assert_array_equal(file["outputs.digit"], expected.outputs["digit"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("kept.csv", "a name that ends in .npz"),
+        ("plain.npz", "is read by this command"),
+        ("none/kept.npz", "there is no folder"),
+        ("there.npz", "exists already; use --force"),
+    ],
+)
+def test_run_refuses_an_output_before_it_begins(
+    network: Path, tmp_path: Path, name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = unlabelled(tmp_path)
+    (tmp_path / "there.npz").touch()
+    force = [] if name == "there.npz" else ["-f"]
+    network.unlink()  # so that the run itself would fail
+    assert main(["run", str(network), "--data", str(data), "-o", str(tmp_path / name), *force]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_run_prints_answers_where_there_are_no_labels(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(network), "--data", str(unlabelled(tmp_path))]) == 0
+    out = capsys.readouterr().out
+    assert "accuracy" not in out
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[0] for line in lines if line and line[0].isdecimal()] == ["0", "1", "2", "3", "4"]
+    assert lines[lines.index([]) + 1][:6] == ["sample", "class", "value", "0", "value", "1"]
+
+
+def test_run_prints_values_of_a_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    populations = {"in": Population((3,), Input(8)), "out": Population((1,), Readout(np.float32(0.5), np.int32(7)))}
+    weight = np.zeros((3, 1), np.int8)
+    path = save(Network(populations, [Projection("in", "out", Dense(weight))], ["out"], 8), tmp_path / "r.snn")
+    assert main(["run", str(path), "--data", str(unlabelled(tmp_path, (2, 3)))]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    first = lines.index(["sample", "value"])
+    assert lines[first + 1 : first + 3] == [["0", "3.5"], ["1", "3.5"]]
+
+
+def test_run_measures_a_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    populations = {"in": Population((1,), Input(8)), "out": Population((1,), Readout(np.float32(0.5)))}
+    net = Network(populations, [Projection("in", "out", Dense(np.full((1, 1), 2, np.int8)))], ["out"], 8)
+    path, data = save(net, tmp_path / "r.snn"), tmp_path / "own.npz"  # it answers what it is given
+    np.savez(data, samples=np.array([[1], [3]], np.uint8), labels=np.array([1.0, 5.0]), scale=1)
+    found = result(capsys, "run", path, "--data", data)
+    assert (found["accuracy"], found["rmse"], found["r2"]) == (None, np.sqrt(2.0), 0.5)
+    assert main(["run", str(path), "--data", str(data)]) == 0
+    assert "error                1.41421 (root of the mean square), R2 0.5000" in capsys.readouterr().out
+    np.savez(data, samples=np.array([[1], [3]], np.uint8), labels=np.zeros((2, 3)), scale=1)
+    assert main(["run", str(path), "--data", str(data)]) == 3
+    assert "has 3 targets a sample, the network has 1 outputs" in capsys.readouterr().err
+
+
+def test_missing_scale_is_noted_once_and_not_with_quiet(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "own.npz", samples=np.zeros((3, 1, 8, 8), np.uint8))
+    words = ["run", str(network), "--data", str(tmp_path / "own.npz"), "--json"]
+    assert main(words) == 0
+    assert capsys.readouterr().err.count("note: ") == 1
+    assert main([*words, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_verbose_says_what_was_read(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(network), "--json", "--verbose"]) == 0
+    assert f"reading '{network}': container 2, contract 1" in capsys.readouterr().err
+
+
+def test_inspect_tells_bits_from_time_steps_and_shows_scales(
+    tmp_path: Path, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(network)]) == 0
+    out = capsys.readouterr().out
+    assert "4 to 5-bit activations, 8 time steps, the answer comes 2 windows after the frame" in out
+    assert "output digit     real value = 0.0099999998 x v" in out
+    net = load(network)
+    meta: dict[str, str | int | float] = {"input_scale": 0.0625, "input_mean": "0.5", "input_std": "\x1b[2J"}
+    other = Network(net.populations, net.projections, net.outputs, net.window, meta)
+    assert main(["inspect", str(save(other, tmp_path / "other.snn"))]) == 0
+    assert r"real value = (0.0625 x integer - (0.5)) / (\x1b[2J)" in capsys.readouterr().out
+
+
+def test_inspect_prints_the_plan_instead(
+    network: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("spikerun.plan.describe", lambda net: f"window {net.window}\nfill", raising=False)
+    assert main(["inspect", str(network), "--plan"]) == 0
+    assert capsys.readouterr().out == "window 8\nfill\n"
+    found = result(capsys, "inspect", network, "--plan")
+    assert (found["schema"], found["plan"]) == ("spikerun.inspect.plan/1", ["window 8", "fill"])
+
+
+def test_inspect_gives_scales_and_bits_as_numbers(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(capsys, "inspect", network)
+    assert (found["bits"], found["window"]) == ([4, 5], 8)
+    assert found["populations"][-1]["scale"] == [float(np.float32(0.01))]
+
+
+def test_bench_refuses_a_model_of_other_outputs(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model.py"
+    model.write_text(
+        "from torch import nn\n\n\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 1))\n"
+    )
+    words = ["bench", str(network), "--data", "digits", "--repeat", "5", "--against", f"{model}:build"]
+    assert main(words) == 3
+    assert "gives 1 values a sample, the network 10: they are not the same model" in capsys.readouterr().err
+
+
+def test_names_of_data_sets_may_be_spelt_as_usual(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert result(capsys, "run", network, "--data", "Digits", "--limit", 3)["data"] == "digits"
+
+
+def test_data_of_another_scale_than_the_network_was_made_for_is_noted(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = load(network)
+    made_for_photos = Network(net.populations, net.projections, net.outputs, net.window, {"input_scale": 1 / 255})
+    path = save(made_for_photos, tmp_path / "photos.snn")
+    assert main(["run", str(path), "--data", "digits", "--limit", "2"]) == 0
+    assert "note: an integer of 'digits' stands for 0.0625, and one of the network's input for 0.00392157" in (
+        capsys.readouterr().err
+    )

@@ -1,11 +1,15 @@
-"""Make golden.snn and golden.npz, once for each contract: later versions read them, and never make them anew."""
+# SPDX-License-Identifier: Apache-2.0
+"""Make goldenN.snn, once for each container N, and golden.npz, once for each contract.
+
+Later versions read them, and never make them anew. The first container's file is called golden.snn.
+"""
 
 from pathlib import Path
 
 import numpy as np
 
 from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
-from spikerun.file import save
+from spikerun.file import CONTAINER, save
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
 from spikerun.reference import stepped
@@ -62,7 +66,7 @@ def network() -> Network:
 def main() -> None:
     """Write both files."""
     net = network()
-    save(net, FOLDER / "golden.snn", force=True)
+    save(net, FOLDER / f"golden{CONTAINER}.snn")
     frames = np.random.default_rng(12).integers(0, 16, (3, 2, 6, 6))
     drives = np.random.default_rng(13).integers(-4, 4, (3, 6))
     turns = [stepped(net, {"in": frame, "drive": drive}) for frame, drive in zip(frames, drives, strict=True)]

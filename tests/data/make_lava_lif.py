@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Record lava_lif.npz from lava-nc 0.10.0, in an environment that has it (README.md): python make_lava_lif.py FILE."""
 
 import importlib.abc

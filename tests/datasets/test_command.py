@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import json
 from importlib.metadata import EntryPoint
 from pathlib import Path

@@ -1,9 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 import contextlib
 import io
 import struct
-import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,9 +41,11 @@ def zipped(path: Path, method: int = zipfile.ZIP_STORED, **members: bytes) -> Pa
 
 @pytest.mark.parametrize(
     ("shape", "expected"),
-    [((2, 3, 2, 2), (2, 3, 2, 2)), ((2, 3, 4), (2, 1, 3, 4)), ((2, 12), (2, 12, 1, 1))],
+    [((2, 3, 2, 2), (2, 3, 2, 2)), ((2, 3, 4), (2, 1, 3, 4)), ((2, 12), (2, 12))],
 )
-def test_layouts_become_samples_of_channels(tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def test_images_get_a_channel_and_features_stay_features(
+    tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
     data = datasets.load(saved(tmp_path, samples=SAMPLES.reshape(shape), labels=np.array([0, 4])))
     assert data.samples.shape == expected
     assert np.array_equal(data.samples.ravel(), SAMPLES)
@@ -67,15 +70,24 @@ def test_limit_applies(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"images": SAMPLES}, "no array 'samples', only: images"),
-        ({"samples": SAMPLES.astype(np.float32)}, "float32, expected uint8"),
+        ({"samples": SAMPLES.reshape(2, 12) * 0.5}, r"real numbers from 0 to 11\.5; store round"),
+        ({"samples": SAMPLES.reshape(2, 12) / 24, "scale": 0.1}, "and there is a scale; store round"),
+        ({"samples": np.full((2, 12), np.nan)}, "real numbers from nan"),
+        ({"samples": SAMPLES.reshape(2, 12) + np.int16(240)}, "values from 240 to 263, expected 0..255 or -128..127"),
+        ({"samples": np.array([[-1, 200]])}, "values from -1 to 200"),
+        ({"samples": SAMPLES.reshape(2, 12) > 3}, "has the type bool"),
+        ({"samples": SAMPLES.reshape(2, 12).astype("S1")}, "has the type"),
         ({"samples": SAMPLES}, "has the shape"),
-        ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0.0, 1.0])}, "expected integers"),
+        ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0.0, np.nan])}, "expected finite numbers"),
+        ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0.5])}, "'targets' is .1, 1., expected finite"),
+        ({"samples": SAMPLES.reshape(2, 12), "labels": np.array(3)}, "one-hot labels take the argmax"),
         ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0, -1])}, "class numbers"),
         ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0, 1 << 40])}, "class numbers"),
         ({"samples": SAMPLES.reshape(2, 12), "labels": np.array([0])}, "1 entries for 2 samples"),
         ({"samples": SAMPLES.reshape(2, 12), "scale": np.nan}, "'scale' is nan"),
         ({"samples": SAMPLES.reshape(2, 12), "scale": np.ones(2)}, "expected one number"),
-        ({"samples": SAMPLES.reshape(2, 12), "labels": np.array(["a", "b"])}, "only numbers are read"),
+        ({"samples": SAMPLES.reshape(2, 12), "labels": np.array(["a", "b"])}, "expected class numbers"),
+        ({"samples": SAMPLES.reshape(2, 12), "labels": np.eye(2, dtype=np.int64)}, "expected class numbers"),
     ],
 )
 def test_unfit_arrays_are_refused(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
@@ -115,13 +127,12 @@ def test_flipped_bit_is_refused(tmp_path: Path) -> None:
         "(0, 4)",
         f"({'1, ' * 70})",
         "(1, 1, 1, 2, 4)",
-        "(True, True, True)",
         "(2.0, 4.0)",
         f"(0, {1 << 62}, {1 << 62}, 1)",
     ],
 )
 def test_shape_that_the_file_cannot_hold_is_refused(tmp_path: Path, shape: str) -> None:
-    with pytest.raises(DataError, match=r"own\.npz', array 'samples'"):
+    with pytest.raises(DataError, match=r"own\.npz'"):
         datasets.load(zipped(tmp_path, samples=array(shape, bytes(8))))
 
 
@@ -135,68 +146,104 @@ def test_shape_that_the_file_cannot_hold_is_refused(tmp_path: Path, shape: str) 
         npy("(((((", b""),
         npy("-" * 9000 + "1", b""),
         npy("{'descr': (), 'fortran_order': False, 'shape': (1, 1)}", b"0"),
-        array("(1, 1)", b"0").replace(b"NUMPY\x01", b"NUMPY\x03"),
         npy(" " * 20_000, b""),
     ],
-    ids=["empty", "text", "code", "nothing", "brackets", "deep", "descr", "version", "long"],
+    ids=["empty", "text", "code", "nothing", "brackets", "deep", "descr", "long"],
 )
 def test_member_that_is_no_array_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(DataError, match=r"own\.npz', array 'samples': is not a NumPy array.*numpy\.savez"):
+    with pytest.raises(DataError, match=r"own\.npz'.*numpy\.savez"):
         datasets.load(zipped(tmp_path, samples=content))
-
-
-def test_long_header_of_format_2_is_not_read(tmp_path: Path) -> None:
-    content = b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 26) + b" " * (1 << 26)
-    path = zipped(tmp_path, zipfile.ZIP_DEFLATED, samples=content)
-    tracemalloc.start()
-    try:
-        with pytest.raises(DataError, match=r"the format version is not 1\.0"):
-            datasets.load(path)
-        assert tracemalloc.get_traced_memory()[1] < 1 << 20
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_compression_that_inflates_without_limit_is_refused(tmp_path: Path, method: int) -> None:
-    with pytest.raises(DataError, match=r"array 'samples': is compressed by method \d+, only deflate"):
+    with pytest.raises(DataError, match=r"own\.npz': is compressed by method \d+, only deflate"):
         datasets.load(zipped(tmp_path, method, samples=array("(2, 4)", bytes(8))))
 
 
-def test_size_that_deflate_cannot_reach_is_refused(tmp_path: Path) -> None:
+def test_size_of_the_directory_is_checked_before_anything_is_read(tmp_path: Path) -> None:
     path = zipped(tmp_path, zipfile.ZIP_DEFLATED, samples=array("(2, 4)", bytes(8)))
     content = bytearray(path.read_bytes())
-    struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, 1 << 30)  # the size in the directory
+    struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, 2**31)
     path.write_bytes(content)
-    with pytest.raises(DataError, match="announces 1073741824 bytes in"):
+    with pytest.raises(DataError, match="its arrays take 2147483648 bytes, the limit is"):
         datasets.load(path)
 
 
 def test_compressed_zeros_are_read(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "own.npz", samples=np.zeros((1, 1 << 20), np.uint8))
-    assert datasets.load(tmp_path / "own.npz").samples.shape == (1, 1 << 20, 1, 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"), [("labels", "67108864 entries for 2 samples"), ("scale", "expected one number")]
-)
-def test_array_of_the_wrong_shape_is_refused_unread(tmp_path: Path, name: str, message: str) -> None:
-    big = np.zeros(1 << 26, np.uint8)
-    np.savez_compressed(tmp_path / "own.npz", samples=SAMPLES.reshape(2, 12), **{name: big})
-    tracemalloc.start()
-    try:
-        with pytest.raises(DataError, match=message):
-            datasets.load(tmp_path / "own.npz")
-        assert tracemalloc.get_traced_memory()[1] < 1 << 20
-    finally:
-        tracemalloc.stop()
+    assert datasets.load(tmp_path / "own.npz").samples.shape == (1, 1 << 20)
 
 
 def test_limit_counts_all_arrays(tmp_path: Path) -> None:
     path = saved(tmp_path, samples=SAMPLES.reshape(2, 12), labels=np.array([0, 1], np.uint8))
-    assert len(read_npz(path, largest=40)) == 2
-    with pytest.raises(DataError, match="its arrays take 40 bytes, the limit is 39"):
-        read_npz(path, largest=39)
+    assert len(read_npz(path, largest=282)) == 2
+    with pytest.raises(DataError, match="its arrays take 282 bytes, the limit is 281"):
+        read_npz(path, largest=281)
+
+
+def test_missing_scale_is_remarked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = saved(tmp_path, samples=SAMPLES.reshape(2, 12))
+    datasets.load(path)
+    assert caplog.messages == [
+        f"'{path}', array 'samples': there is no array 'scale', so one integer is taken as 1/255"
+    ]
+
+
+def test_scale_that_is_there_is_not_remarked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    datasets.load(saved(tmp_path, samples=SAMPLES.reshape(2, 12), scale=0.1))
+    assert caplog.messages == []
+
+
+def test_int8_stays_int8(tmp_path: Path) -> None:
+    samples = np.array([[-128, 127], [0, 1]], np.int8)
+    data = datasets.load(saved(tmp_path, samples=samples, scale=1.0))
+    assert data.samples.dtype == np.int8
+    assert np.array_equal(data.samples, samples)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 255]], np.int64), np.array([[0, 255]], np.uint8)),
+        (np.array([[-3, 127]], np.int32), np.array([[-3, 127]], np.int8)),
+        (np.array([[0.0, 255.0]], np.float32), np.array([[0, 255]], np.uint8)),
+        (np.array([[-3.0, 4.0]]), np.array([[-3, 4]], np.int8)),
+    ],
+)
+def test_whole_numbers_of_other_types_are_taken_exactly(tmp_path: Path, values: object, expected: object) -> None:
+    found = datasets.load(saved(tmp_path, samples=values)).samples
+    assert (found.dtype, found.tolist()) == (expected.dtype, expected.tolist())  # type: ignore[attr-defined]
+
+
+def test_real_numbers_up_to_1_are_taken_in_units_of_1_255_with_a_remark(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(2, 128)
+    data = datasets.load(saved(tmp_path, samples=pixels.astype(np.float32) / 255))
+    assert np.array_equal(data.samples, pixels)
+    assert data.scale == 1 / 255
+    assert "taken as round(255 x), each at most" in caplog.text
+
+
+def test_names_of_keras_are_two_splits(tmp_path: Path) -> None:
+    path = saved(
+        tmp_path,
+        x_train=SAMPLES[:16].reshape(4, 2, 2),
+        y_train=np.array([[0], [1], [2], [3]]),
+        x_test=SAMPLES[16:].reshape(2, 2, 2),
+        y_test=np.array([3, 2], np.uint8),
+    )
+    train, test = (datasets.load(path, split=split) for split in ("train", "test"))
+    assert (train.shape, train.labels.tolist()) == ((1, 2, 2), [0, 1, 2, 3])
+    assert (test.split, test.labels.tolist()) == ("test", [3, 2])
+
+
+def test_channels_of_keras_come_first_with_a_remark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = SAMPLES.reshape(1, 4, 2, 3)
+    found = datasets.load(saved(tmp_path, x_test=np.repeat(images, 2, axis=1))).samples
+    assert np.array_equal(found, np.repeat(images, 2, axis=1).transpose(0, 3, 1, 2))
+    assert "(N, H, W, C) is turned into (N, C, H, W)" in caplog.text
 
 
 def test_any_altered_byte_is_an_error_of_ours_or_none(tmp_path: Path) -> None:
@@ -235,6 +282,7 @@ def test_plain_samples_serve_as_both_splits(tmp_path: Path) -> None:
     [
         (("train_samples",), "has no array 'test_samples', only: train_samples"),
         (("samples", "train_samples"), "has the arrays samples, train_samples; have either"),
+        (("samples", "x_train"), "has the arrays samples, x_train; have either"),
         (("test_samples", "labels"), "has the arrays labels, test_samples; have either"),
     ],
 )
@@ -254,3 +302,11 @@ def test_bare_array_is_refused(tmp_path: Path) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no file '.*own\.npz'"):
         datasets.load(tmp_path / "own.npz")
+
+
+@pytest.mark.parametrize("targets", [np.array([0.5, -2.0]), np.array([[0.5, 1.0], [-2.0, 3.0]], np.float32)])
+def test_real_labels_are_the_targets_of_a_regression(tmp_path: Path, targets: Any) -> None:
+    data = datasets.load(saved(tmp_path, samples=SAMPLES.reshape(2, 12), labels=targets))
+    assert not data.labelled
+    assert np.array_equal(data.targets, targets.reshape(2, -1))
+    assert np.array_equal(data.first(1).targets, data.targets[:1])

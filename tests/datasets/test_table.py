@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -52,6 +53,16 @@ def test_another_import_name_is_refused() -> None:
     assert "ImportError: import spikerun.datasets instead" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["Digits", "DIGITS", "dig_its"])
+def test_case_and_dashes_of_a_name_do_not_matter(name: str) -> None:
+    assert datasets.load(name, limit=1).name == "digits"
+
+
+@pytest.mark.parametrize("name", ["FashionMNIST", "fashion_mnist", "Fashion-MNIST"])
+def test_usual_spellings_find_fashion_mnist(name: str) -> None:
+    assert datasets.spec(name).name == "fashion-mnist"
+
+
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'digits'"):
         datasets.load("digit")
@@ -102,7 +113,7 @@ def test_entry_point_that_is_no_spec_is_refused(monkeypatch: pytest.MonkeyPatch)
     ("changes", "message"),
     [
         ({"samples": np.zeros((2, 1, 1, 1), np.float32)}, "'samples' is float32"),
-        ({"samples": np.zeros((2, 1, 1), np.uint8)}, "expected uint8 with 4 dimensions"),
+        ({"samples": np.zeros((2, 1, 1), np.uint8)}, "expected uint8 or int8 with 2 or 4 dimensions"),
         ({"samples": np.zeros((0, 1, 1, 1), np.uint8)}, "without any value"),
         ({"labels": np.array([0, 1], np.int32)}, "'labels' is int32"),
         ({"labels": np.array([0])}, "1 entries for 2 samples"),

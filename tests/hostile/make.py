@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make the broken files beside this script: a good one, spoilt in one way each.  python tests/hostile/make.py
 
 `CASES` names each way, and what the refusal has to say beside the name of the file: the place of the offender.
@@ -162,6 +163,16 @@ def gap(file: h5py.File) -> None:
     file.move("projections/000001", "projections/000002")
 
 
+def attribute_of_bytes(path: str) -> Spoil:
+    """Add an attribute whose name is no text."""
+
+    def spoil(file: h5py.File) -> None:
+        space = h5py.h5s.create(h5py.h5s.SCALAR)
+        h5py.h5a.create(file[path].id, b"\xff", h5py.h5t.NATIVE_INT8, space).write(np.array(1, np.int8))
+
+    return spoil
+
+
 def text_of_variable_length(file: h5py.File) -> None:
     """Put a text where HDF5 reads what may be damaged such that it never ends."""
     file["populations/in"].attrs.create("code", "bits", dtype=h5py.string_dtype())
@@ -217,10 +228,32 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "virtual_data": (f"/{WEIGHT}", virtual),
     "hard_loop": ("/populations/loop", hard_loop),
     # members and attributes
+    "name_not_utf8": (
+        r"/populations: holds a name that is not UTF-8: b'\xff'",
+        lambda file: h5py.h5g.create(file["populations"].id, b"\xff"),
+    ),
+    "name_in_projections_not_utf8": (
+        r"/projections: holds a name that is not UTF-8: b'\xff'",
+        lambda file: h5py.h5g.create(file["projections"].id, b"\xff"),
+    ),
+    "name_of_data_not_utf8": (
+        r"/populations/hidden: holds a name that is not UTF-8: b'\xff'",
+        lambda file: h5py.h5g.create(file["populations/hidden"].id, b"\xff"),
+    ),
+    "name_in_meta_not_utf8": (r"/meta: holds a name that is not UTF-8: b'\xff'", attribute_of_bytes("meta")),
+    "name_of_attribute_not_utf8": (
+        r"/populations/hidden: holds a name that is not UTF-8: b'\xff'",
+        attribute_of_bytes("populations/hidden"),
+    ),
+    "escapes_in_a_kind": (
+        r"/populations/hidden: unknown kind '\x1b]0;owned\x07'",
+        attribute("populations/hidden", "kind", "\x1b]0;owned\x07"),
+    ),
+    "escapes_in_a_name": (r"/populations/\x1b[2J: attribute", lambda file: file.create_group("populations/\x1b[2J")),
     "unknown_kind": ("/populations/hidden: unknown kind 'spiking'", attribute("populations/hidden", "kind", "spiking")),
-    "unknown_data": ("/populations/hidden: does not belong here: w", array("populations/hidden/w", np.zeros(3))),
-    "unknown_attribute": ("/populations/hidden: does not belong here: w", attribute("populations/hidden", "w", 1)),
-    "unknown_group": ("/: does not belong here: code", lambda file: file.create_group("code")),
+    "unknown_data": ("/populations/hidden: does not belong here: 'w'", array("populations/hidden/w", np.zeros(3))),
+    "unknown_attribute": ("/populations/hidden: does not belong here: 'w'", attribute("populations/hidden", "w", 1)),
+    "unknown_group": ("/: does not belong here: 'code'", lambda file: file.create_group("code")),
     "meta_with_members": ("/meta", lambda file: file.create_group("meta/more")),
     "missing_field": ("/populations/hidden: 'threshold' is missing", lambda file: file.pop(THRESHOLD)),
     "missing_kind": ("/populations/hidden: attribute 'kind'", no_attribute("populations/hidden", "kind")),
@@ -228,7 +261,10 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "missing_group": ("/projections", lambda file: file.pop("projections")),
     "missing_format": ("/: attribute 'format'", no_attribute("/", "format")),
     "other_format": ("/: attribute 'format'", attribute("/", "format", "nir")),
-    "other_contract": ("/: written for contract 2", attribute("/", "contract", 2)),
+    "other_contract": ("/: written by spikerun 0.1.0 in container 2 for contract 2", attribute("/", "contract", 2)),
+    "newer_container": ("in container 3 for contract 1; this is spikerun", attribute("/", "container", 3)),
+    "container_without_writer": ("/: attribute 'writer' is missing", no_attribute("/", "writer")),
+    "steps_for_window": ("/: does not belong here: 'steps'", attribute("/", "steps", 8)),
     "text_for_number": ("/populations/hidden: attribute 'bits'", attribute("populations/hidden", "bits", "5")),
     "truth_for_number": ("/populations/hidden: attribute 'bits'", attribute("populations/hidden", "bits", True)),
     "number_for_truth": ("/populations/hidden: attribute 'signed'", attribute("populations/hidden", "signed", 1)),
@@ -244,8 +280,8 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "zero_axis": ("/populations/in", attribute("populations/in", "shape", np.array([0, 8, 8]))),
     "negative_axis": ("/populations/in", attribute("populations/in", "shape", np.array([1, -8, -8]))),
     # networks that cannot be
-    "negative_steps": ("/: window must be", attribute("/", "steps", -3)),
-    "window_too_short": ("population 'in'", attribute("/", "steps", 2)),
+    "negative_window": ("/: window must be", attribute("/", "window", -3)),
+    "window_too_short": ("population 'in'", attribute("/", "window", 2)),
     "negative_delay": ("projection in -> hidden", attribute("projections/000000", "delay", -1)),
     "dangling_source": (
         "/projections/000000: there is no population 'ghost'",

@@ -1,17 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that are small and valid cost little, too: what a network claims is not what reading it takes."""
 
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hostile.make import good
 
 from spikerun.connections import Connection, Dense, Diagonal, SumPool, Window
-from spikerun.file import save
+from spikerun.file import load, save
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import FewSpikes, Input, MaxPool, Neuron, Readout
 
@@ -111,3 +114,17 @@ def test_zeros_that_compress_well_take_less_than_four_times_their_size(costs: Co
     seconds, memory = costs(action, two((4000,), (4000,), Readout(), Dense(weight)))
     assert memory < 4 * weight.nbytes
     assert seconds < SECONDS
+
+
+def test_very_many_chunks_take_time_in_proportion(tmp_path: Path) -> None:
+    def seconds(chunks: int) -> float:
+        path = save(two((chunks,), (1,), Readout(), Dense(np.ones((chunks, 1), np.int8))), tmp_path / "net.snn", True)
+        with h5py.File(path, "r+") as file:
+            del file["projections/000000/weight"]
+            weight = np.ones((chunks, 1), np.int8)
+            file["projections/000000"].create_dataset("weight", data=weight, chunks=(1, 1), compression="gzip")
+        begin = time.process_time()
+        load(path)
+        return time.process_time() - begin
+
+    assert seconds(16_000) < 12 * min(seconds(4_000) for _ in range(2))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Broken files are refused at once, with the place of the offender, and nothing large is allocated for them."""
 
 import json

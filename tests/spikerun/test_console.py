@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import io
 import json
 from dataclasses import dataclass
@@ -6,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikerun.atomic import write_atomically
 from spikerun.console import emit, help_text, plain, progress, suggest, table, talk
-from spikerun.errors import UsageError
 
 
 def test_emit_prints_one_object_with_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,40 +89,3 @@ def test_table_refuses_ragged_rows() -> None:
 
 def test_help_text_begins_with_the_example() -> None:
     assert help_text("What it does.", "spikerun x").lstrip("\b\n").startswith("Example:\n  spikerun x")
-
-
-@pytest.mark.parametrize("content", [b"bits", "bits", lambda path: path.write_bytes(b"bits")])
-def test_write_atomically_takes_bytes_text_and_writers(tmp_path: Path, content: object) -> None:
-    written = write_atomically(tmp_path / "a.snn", content)  # type: ignore[arg-type]
-    assert written.read_bytes() == b"bits"
-    assert list(tmp_path.iterdir()) == [written]
-
-
-def test_write_atomically_gives_writers_a_name_with_the_same_suffix(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "a.npz", lambda path: np.savez(path, x=np.zeros(1)))
-    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
-
-
-def test_write_atomically_does_not_overwrite_without_force(tmp_path: Path) -> None:
-    target = write_atomically(tmp_path / "a", b"old")
-    with pytest.raises(UsageError, match="--force"):
-        write_atomically(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert write_atomically(target, b"new", force=True).read_bytes() == b"new"
-
-
-def test_write_atomically_leaves_nothing_when_the_writer_fails(tmp_path: Path) -> None:
-    def fail(path: Path) -> None:
-        path.write_bytes(b"half")
-        raise RuntimeError("disk")
-
-    target = write_atomically(tmp_path / "a", b"old")
-    with pytest.raises(RuntimeError, match="disk"):
-        write_atomically(target, fail, force=True)
-    assert target.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_write_atomically_names_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no folder"):
-        write_atomically(tmp_path / "none" / "a", b"")

@@ -1,7 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """The .snn file: what is saved is loaded, and what was saved once is loaded for ever."""
 
 import dataclasses
-import os
+import subprocess
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import densities, random_inputs, random_network, seeds
 
+from spikerun import __version__, neurons
+from spikerun.connections import Diagonal
 from spikerun.errors import FileFormatError, UsageError
-from spikerun.file import load, save
+from spikerun.file import _NetworkReader, _write_fields, load, save
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import Input
+from spikerun.neurons import FewSpikes, Input, Readout
 from spikerun.reference import stepped
 from spikerun.session import Session
 
-DATA = Path(__file__).parents[1] / "data"
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
 kinds = st.sampled_from(["words", "spikes", "mixed"])
 
 
@@ -71,13 +77,17 @@ def test_loaded_network_computes_the_same(
     np.testing.assert_array_equal(before.logits, after.logits)
 
 
-def golden() -> tuple[Network, dict[str, Any]]:
+GOLDEN = ("golden.snn", "golden2.snn")  # of containers 1 and 2
+
+
+def golden(name: str = GOLDEN[-1]) -> tuple[Network, dict[str, Any]]:
     with np.load(DATA / "golden.npz") as file:
-        return load(DATA / "golden.snn"), dict(file)
+        return load(DATA / name), dict(file)
 
 
-def test_golden_file_of_contract_1_is_read_and_computes_the_same() -> None:
-    net, recorded = golden()
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_file_of_contract_1_is_read_and_computes_the_same(name: str) -> None:
+    net, recorded = golden(name)
     for k in range(len(recorded["given.in"])):
         turns = stepped(net, {name: recorded[f"given.{name}"][k] for name in net.inputs})
         for name, turn in turns.items():
@@ -93,8 +103,9 @@ def test_golden_file_runs_on_the_compiled_kernels() -> None:
     np.testing.assert_array_equal(result.outputs["lif"], recorded["lif.events"].sum(axis=1))
 
 
-def test_golden_file_holds_every_kind_of_the_first_version() -> None:
-    net, _ = golden()
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_file_holds_every_kind_of_the_first_version(name: str) -> None:
+    net, _ = golden(name)
     neurons = {p.neuron.kind for p in net.populations.values()}
     assert neurons == {"input", "few_spikes", "if", "lif", "max_pool", "readout"}
     connections = {p.connection.kind for p in net.projections}
@@ -111,6 +122,19 @@ def test_meta_travels_with_the_network(tmp_path: Path) -> None:
     assert load(save(small(**meta), tmp_path / "a.snn")).meta == meta
 
 
+@pytest.mark.parametrize("name", ["", "zero\0", 3])
+def test_names_in_meta_that_could_not_be_read_are_not_written(tmp_path: Path, name: Any) -> None:
+    with pytest.raises(UsageError, match="/meta: an attribute's name"):
+        save(Network({"in": Population((3,), Input())}, [], ["in"], 8, {name: 1}), tmp_path / "a.snn")
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800"])
+def test_meta_that_hdf5_cannot_hold_is_bad_usage(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(UsageError, match="cannot write"):
+        save(small(key=value), tmp_path / "a.snn")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("value", [float("nan"), [1, 2], None, b"bytes", "zero\0", "x" * 2**17])
 def test_meta_that_could_not_be_read_is_not_written(tmp_path: Path, value: Any) -> None:
     with pytest.raises(UsageError, match="/meta: 'key' must"):
@@ -124,7 +148,7 @@ def test_existing_file_is_kept_without_force(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already; use --force, in Python force=True"):
         save(small(), path)
     assert path.read_text() == "precious"
-    assert load(save(small(), path, force=True)).steps == 8
+    assert load(save(small(), path, force=True)).window == 8
 
 
 def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -132,17 +156,142 @@ def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         save(small(), tmp_path / "no" / "a.snn")
 
 
-def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError("disk full")
+def test_more_attributes_than_are_read_are_not_written(tmp_path: Path) -> None:
+    many = {f"k{k}": k for k in range(1001)}
+    with pytest.raises(UsageError, match="/meta: has 1001 attributes, at most 1000 are read"):
+        save(small(**many), tmp_path / "a.snn")
+    path = save(small(), tmp_path / "a.snn")
+    with h5py.File(path, "r+", libver="v110") as file:
+        file["meta"].attrs.update(many)
+    with pytest.raises(FileFormatError, match="/meta: has 1001 attributes"):
+        load(path)
 
+
+# In a process of its own, because HDF5 used to kill it.
+SAVE_WITH_LITTLE_ROOM = """
+import resource, sys
+import numpy as np
+import spikerun as sr
+
+weight = np.random.default_rng(0).integers(-128, 128, (900, 900)).astype(np.int8)
+populations = {"in": sr.Population((900,), sr.Input(bits=1)), "out": sr.Population((900,), sr.Readout())}
+net = sr.Network(populations, [sr.Projection("in", "out", sr.Dense(weight))], ["out"], 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    sr.save(net, sys.argv[1], force=True)
+except sr.SpikerunError as error:
+    print(error.exit_code, error)
+"""
+
+
+def test_full_disk_is_bad_usage_and_keeps_the_old_file(tmp_path: Path) -> None:
     path = save(small(), tmp_path / "a.snn")
     before = path.read_bytes()
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(UsageError, match=r"cannot write .*: disk full"):
-        save(small(), path, force=True)
+    command = [sys.executable, "-c", SAVE_WITH_LITTLE_ROOM, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"2 cannot write '{path}': File too large")
     assert [p.name for p in tmp_path.iterdir()] == ["a.snn"]
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [None, "a\0b.snn"])
+def test_names_of_no_file_are_bad_usage(name: Any) -> None:
+    for use in (lambda: load(name), lambda: save(small(), name)):
+        with pytest.raises(UsageError, match="the name of a file"):
+            use()
+
+
+def test_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="File name too long"):
+        load(tmp_path / ("x" * 300))
+
+
+def attributes(path: Path, group: str) -> set[str]:
+    with h5py.File(path) as file:
+        return set(file[group].attrs)
+
+
+def test_only_what_differs_from_a_default_is_written(tmp_path: Path) -> None:
+    populations = {"a": Population((3,), Input()), "b": Population((3,), FewSpikes(4, 5, bias=0, signed=True))}
+    net = Network(populations, [Projection("a", "b", Diagonal(1))], ["b"], 8)
+    path = save(net, tmp_path / "a.snn")
+    assert attributes(path, "populations/a") == {"kind", "shape"}
+    assert attributes(path, "populations/b") == {"kind", "shape", "bits", "signed"}
+    assert attributes(path, "projections/000000") == {"kind", "source", "target"}
+    with h5py.File(path) as file:
+        assert set(file["populations/b"]) == {"threshold"}
+
+
+def test_array_like_its_default_but_of_full_shape_is_written(tmp_path: Path) -> None:
+    zeros = np.zeros(3, np.int32)
+    net = Network(
+        {"a": Population((3,), Input()), "b": Population((3,), Readout(bias=zeros))},
+        [Projection("a", "b", Diagonal(1))],
+        ["b"],
+        8,
+    )
+    np.testing.assert_array_equal(load(save(net, tmp_path / "a.snn")).populations["b"].neuron.arrays()["bias"], zeros)
+
+
+def test_file_names_its_versions_and_its_writer(tmp_path: Path) -> None:
+    with h5py.File(save(small(), tmp_path / "a.snn")) as file:
+        head = {name: file.attrs[name] for name in ("format", "container", "contract", "writer")}
+    assert head == {"format": b"spikerun", "container": 2, "contract": 1, "writer": f"spikerun {__version__}".encode()}
+
+
+@pytest.mark.parametrize(("version", "value"), [("container", 3), ("contract", 2)])
+def test_newer_file_is_refused_with_both_versions_and_what_to_do(tmp_path: Path, version: str, value: int) -> None:
+    path = save(small(), tmp_path / "a.snn")
+    with h5py.File(path, "r+") as file:
+        file.attrs.update({version: value, "writer": np.bytes_("spikerun 9.8"), "later": 1})
+    with pytest.raises(
+        FileFormatError, match=rf"spikerun 9\.8 .*this is spikerun {__version__}.*: install the version"
+    ):
+        load(path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("kind", "resonator"), ("field", 3)])
+def test_kind_or_field_of_a_later_version_is_refused_with_its_writer(tmp_path: Path, name: str, value: object) -> None:
+    path = save(small(), tmp_path / "a.snn")
+    with h5py.File(path, "r+") as file:
+        file.attrs["writer"] = np.bytes_("spikerun 0.7")
+        file["populations/in"].attrs[name] = np.bytes_(value) if isinstance(value, str) else value
+    with pytest.raises(FileFormatError, match=r"'(resonator|field)'.*written by spikerun 0\.7, and this is spikerun"):
+        load(path)
+
+
+KIND_WITH_ANNOTATIONS_AS_TEXT = """
+from __future__ import annotations
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+import numpy as np
+from numpy.typing import NDArray
+from spikerun.neurons import Neuron
+
+@dataclass(frozen=True, eq=False)
+class Later(Neuron):
+    kind: ClassVar[str] = "later"
+    table: NDArray[np.int32]
+    mode: Literal["slow", "fast"] = "slow"
+    limit: int | None = None
+    derived: int = field(init=False, default=0)
+"""
+
+
+def test_fields_whose_annotations_are_texts_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("later_kind")
+    monkeypatch.setitem(sys.modules, "later_kind", module)
+    exec(KIND_WITH_ANNOTATIONS_AS_TEXT, module.__dict__)
+    monkeypatch.setitem(neurons.KINDS, "later", module.Later)
+    with h5py.File(tmp_path / "a.snn", "w") as file:
+        group = file.create_group("later")
+        _write_fields(group, module.Later(np.arange(200, dtype=np.int32), limit=7))
+        assert set(group.attrs) == {"kind", "limit"}
+        file.flush()
+        reader = _NetworkReader(tmp_path / "a.snn", file)
+        read = reader._fields(reader.group(reader.root, "later"), neurons.KINDS, set())
+    assert (read.mode, read.limit, read.table.tolist()) == ("slow", 7, list(range(200)))
 
 
 def test_every_array_has_a_checksum(tmp_path: Path) -> None:
@@ -159,7 +308,7 @@ def test_every_array_has_a_checksum(tmp_path: Path) -> None:
 
 
 def test_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
-    net = load(DATA / "golden.snn")
+    net = golden()[0]
     a, b = (save(net, tmp_path / f"{name}.snn") for name in "ab")
     assert a.read_bytes() == b.read_bytes()
 

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attributes and arrays in HDF5, written such that every byte has a checksum, and read without trusting any.
+
+Nothing is read before its type and its size have been checked against limits and against the bytes that the file really
+holds, and no link is followed.
+"""
+
+import math
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py  # type: ignore[import-untyped]
+import numpy as np
+
+from spikerun.errors import FileFormatError, UsageError, printable
+
+__all__ = ["Group", "Reader", "image", "located", "write_array", "write_attributes"]
+
+MAX_BYTES = 2**32  # of one array
+MAX_TEXT = 2**16
+MAX_AXES = 8
+MAX_ATTRIBUTES = 1000  # of one group
+MAX_COMPACT = 512  # bytes of an array that is kept in a header
+MAX_INFLATION = 1100  # DEFLATE cannot expand further
+MAX_MESSAGE = 1000  # characters quoted from a file's own names and values
+FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32)  # in the order of writing
+TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a text", tuple: "a list of integers"}
+
+
+def image(write: Callable[[Any], None]) -> bytes:
+    """Return the bytes of the file that `write` fills. In memory: HDF5 crashes where a disk is full."""
+    # the format of 1.10 has checksums, and half the size of the oldest
+    with h5py.File("image", "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
+        write(file)
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def write_array(group: Any, name: str, value: np.ndarray[Any, Any]) -> None:
+    """Write a small array into the header of its data set, which has a checksum; others compressed, with their own."""
+    if value.nbytes > MAX_COMPACT:
+        filters = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+        group.create_dataset(name, data=value, track_times=False, **filters)
+        return
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_layout(h5py.h5d.COMPACT)
+    how.set_obj_track_times(False)
+    space = h5py.h5s.create_simple(value.shape) if value.shape else h5py.h5s.create(h5py.h5s.SCALAR)
+    made = h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(value.dtype), space, how)
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(value))
+
+
+def write_attributes(group: Any, values: Mapping[str, Any]) -> None:
+    """Write numbers, texts and tuples of integers. Texts of variable length are avoided: damaged ones hang HDF5.
+
+    Raises UsageError for other values, and for names that HDF5 cannot hold.
+    """
+    if len(values) > MAX_ATTRIBUTES:
+        raise UsageError(f"{group.name}: has {len(values)} attributes, at most {MAX_ATTRIBUTES} are read")
+    for name, value in values.items():
+        if not isinstance(name, str) or not name or "\0" in name or len(name) > MAX_TEXT:
+            raise UsageError(f"{group.name}: an attribute's name is a text, not empty and without zeros, got {name!r}")
+        if isinstance(value, str):
+            raw = value.encode()
+            if len(raw) > MAX_TEXT or b"\0" in raw:
+                raise UsageError(f"{group.name}: {name!r} must have at most {MAX_TEXT} bytes, none of them zero")
+            group.attrs.create(name, raw, dtype=h5py.string_dtype("utf-8", max(len(raw), 1)))
+        elif isinstance(value, (bool, int, tuple)) or (isinstance(value, float) and math.isfinite(value)):
+            group.attrs[name] = np.array(value, np.int64) if isinstance(value, tuple) else value
+        else:
+            raise UsageError(f"{group.name}: {name!r} must be a text, an integer or a finite number, got {value!r:.80}")
+
+
+@contextmanager
+def located(source: Path, where: str) -> Iterator[None]:
+    """Turn whatever HDF5 or the description refuses into one error that names the file and the place in it."""
+    try:
+        yield
+    except FileFormatError:
+        raise
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        message = str(error)[:MAX_MESSAGE] or type(error).__name__
+        raise FileFormatError(printable(f"'{source}': {where}: {message}")) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A group of the file, its members all its own, and its attributes, not yet read.
+
+    HDF5 is spoken to without h5py's objects for groups and attributes, which take most of the time of small networks.
+    """
+
+    id: Any
+    name: str
+    members: Collection[str]
+    attributes: Mapping[str, Any]
+
+    def attribute(self, name: str, *kinds: type) -> Any:
+        """Return an attribute as one of the `kinds` bool, int, float, str, tuple (of integers); refuse all else."""
+        if name not in self.attributes:
+            raise ValueError(f"attribute '{name}' is missing")
+        stored = self.attributes[name]
+        dtype, shape = stored.dtype, stored.shape
+        if stored.get_storage_size() > MAX_TEXT:
+            raise ValueError(f"attribute '{name}' is longer than {MAX_TEXT} bytes")
+        if dtype.kind not in "biufS" or len(shape) > (0 if dtype.kind == "S" else 1):
+            raise ValueError(f"attribute '{name}' is no number, no text of fixed length, and no list of integers")
+        if shape and shape[0] > MAX_AXES:
+            raise ValueError(f"attribute '{name}' is a list of {shape[0]} numbers, at most {MAX_AXES} are read")
+        read = np.zeros(shape, dtype)
+        stored.read(read)
+        value = read.tolist()
+        if isinstance(value, list) and dtype.kind in "iu":
+            value = tuple(value)
+        elif isinstance(value, bytes):
+            value = value.decode()
+        if type(value) not in kinds or (isinstance(value, float) and not math.isfinite(value)):
+            wanted = " or ".join(TYPES[kind] for kind in kinds)
+            raise ValueError(f"attribute '{name}' must be {wanted}, got {value!r:.80}")
+        return value
+
+
+class Reader:
+    """Reads one open file. `left`: how many more bytes its arrays may claim, given the bytes that the file holds."""
+
+    def __init__(self, source: Path, file: Any) -> None:
+        self.source = source
+        self.size = source.stat().st_size
+        self.left = MAX_INFLATION * self.size
+        self.root = self._group(file.id, "/", "/")
+
+    def group(self, parent: Group, name: str) -> Group:
+        """Return a group that really lies in this file, and whose members do."""
+        path = f"{parent.name.rstrip('/')}/{name}"
+        if name not in parent.members:
+            raise FileFormatError(printable(f"'{self.source}': {path}: is missing"))
+        return self._group(parent.id, name, path)
+
+    def _group(self, parent: Any, name: str, path: str) -> Group:
+        with located(self.source, path):
+            opened = h5py.h5o.open(parent, name.encode())
+            if not isinstance(opened, h5py.h5g.GroupID):
+                raise ValueError("is no group")
+            members = dict.fromkeys(map(_text, opened)) if len(opened) else {}
+            for member in members:
+                if opened.links.get_info(member.encode()).type != h5py.h5l.TYPE_HARD:
+                    raise ValueError(f"{member!r} is a link; everything must lie in this file")
+            count = h5py.h5a.get_num_attrs(opened)
+            if count > MAX_ATTRIBUTES:
+                raise ValueError(f"has {count} attributes, at most {MAX_ATTRIBUTES} are read")
+            attributes = (h5py.h5a.open(opened, index=k) for k in range(count))
+            return Group(opened, path, members.keys(), {_text(stored.name): stored for stored in attributes})
+
+    def array(self, group: Group, name: str) -> np.ndarray[Any, Any]:
+        """Return a data set as an array, after checking that it lies in this file and is as large as it claims."""
+        with located(self.source, f"{group.name}/{name}"):
+            stored = h5py.h5o.open(group.id, name.encode())
+            if not isinstance(stored, h5py.h5d.DatasetID):
+                raise ValueError("must be a data set")
+            how = stored.get_create_plist()
+            if how.get_external_count() or how.get_layout() == h5py.h5d.VIRTUAL:
+                raise ValueError("lies in another file")
+            dtype, shape = stored.dtype, stored.shape
+            if dtype.kind not in "iuf" or dtype.itemsize > 8 or shape is None:
+                raise ValueError(f"must hold plain numbers, got dtype {dtype}")
+            self._affordable(stored, how, shape, dtype)
+            result = np.empty(shape, dtype)
+            stored.read(h5py.h5s.ALL, h5py.h5s.ALL, result)
+            if dtype.kind == "f" and not np.isfinite(result).all():
+                raise ValueError("has values that are not finite")
+            return result
+
+    def _affordable(self, dataset: Any, how: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Refuse a data set that needs more memory than the bytes behind it can fill."""
+        chunk = math.prod(how.get_chunk()) * dtype.itemsize if how.get_layout() == h5py.h5d.CHUNKED else 0
+        size = max(math.prod(shape) * dtype.itemsize, chunk)
+        stored = min(dataset.get_storage_size(), self.size)  # what the file claims to store may be a lie, too
+        if size > MAX_BYTES or size > MAX_INFLATION * (stored + 64) or size > self.left:
+            raise ValueError(f"claims shape {shape} of {dtype}, and the file holds {stored} bytes of it")
+        self.left -= size
+        filters = [how.get_filter(k)[0] for k in range(how.get_nfilters())]
+        if filters != [f for f in FILTERS if f in filters]:
+            raise ValueError(f"is stored through the filters {filters}; only shuffle, deflate, fletcher32 are read")
+        if h5py.h5z.FILTER_DEFLATE in filters:
+            chunks: list[Any] = []
+            dataset.chunk_iter(chunks.append)  # one pass: to ask for the k-th walks through all before it
+            for info in chunks:
+                self._inflatable(dataset, info, chunk)
+
+    def _inflatable(self, dataset: Any, info: Any, chunk: int) -> None:
+        """Refuse a compressed chunk that would become larger than it says: HDF5 gives it all the memory it takes."""
+        if info.byte_offset is None or info.byte_offset + info.size > self.size:
+            raise ValueError("is truncated")
+        skipped, raw = dataset.read_direct_chunk(info.chunk_offset)
+        if skipped:
+            raise ValueError("has a chunk that leaves out a filter")
+        stream = zlib.decompressobj()
+        try:
+            stream.decompress(raw, chunk + 1)
+        except zlib.error as error:
+            raise ValueError(f"is damaged: {error}") from None
+        if not stream.eof:
+            raise ValueError("has a compressed chunk that is larger than it says, or damaged")
+
+
+def _text(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"holds a name that is not UTF-8: {name!r}") from None

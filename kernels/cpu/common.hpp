@@ -50,6 +50,15 @@ SPIKERUN_INLINE T clip(T x, T low, T high) {
     return x < low ? low : high < x ? high : x;
 }
 
+// The number of set bits: without branches and without an instruction for it, so that loops are vectorised
+// for every machine.
+SPIKERUN_INLINE uint16_t set_bits(uint16_t w) {
+    const auto pairs = static_cast<uint16_t>(w - ((w >> 1) & 0x5555));
+    const auto fours = static_cast<uint16_t>((pairs & 0x3333) + ((pairs >> 2) & 0x3333));
+    const auto eights = static_cast<uint16_t>((fours + (fours >> 4)) & 0x0F0F);
+    return static_cast<uint16_t>((eights + (eights >> 8)) & 0x1F);
+}
+
 inline size_t unsign(int64_t value) {
     return static_cast<size_t>(value);
 }

@@ -59,16 +59,16 @@ SPIKERUN_INLINE size_t merge_window(const Shape& s, const Window& window, size_t
                                     size_t group, const Event* events, const uint32_t* begin, Event* merged) {
     const Range rows = window.rows.ranges[y];
     const Range columns = window.columns.ranges[column];
-    const size_t step = unsign(window.columns.position_step) * s.groups;
+    const size_t step = window.columns.position_step * s.groups;
     size_t count = 0;
     if (columns.count == 0) return count;
     for (size_t a = 0; a < rows.count; ++a) {
-        const size_t image_row = unsign(rows.position) + a * unsign(window.rows.position_step);
-        size_t list = (image_row * s.in_w + unsign(columns.position)) * s.groups;
+        const size_t image_row = rows.position + a * window.rows.position_step;
+        size_t list = (image_row * s.in_w + columns.position) * s.groups;
         if (begin[list] == begin[list + (columns.count - 1) * step + s.groups])
             continue;  // this row is silent
         list += group;
-        size_t tap = (unsign(rows.kernel) + a) * s.kernel_w + unsign(columns.kernel);
+        size_t tap = (rows.kernel + a) * s.kernel_w + columns.kernel;
         for (size_t b = 0; b < columns.count; ++b, list += step, ++tap)
             count += move_list(events + begin[list], begin[list + 1] - begin[list],
                                static_cast<uint32_t>(tap * s.tap_weights()), merged + count);

@@ -18,12 +18,8 @@ struct CountSpikes {
         Sum spikes = 0;
         Sum operations = 0;
         for (size_t j = 0; j < n; ++j) {
-            // No branches, and no instruction for counting, so that the loop is vectorised for every machine.
             const auto w = static_cast<uint16_t>(popcount ? word[j] & mask : word[j] != 0);
-            const auto pairs = static_cast<uint16_t>(w - ((w >> 1) & 0x5555));
-            const auto fours = static_cast<uint16_t>((pairs & 0x3333) + ((pairs >> 2) & 0x3333));
-            const auto eights = static_cast<uint16_t>((fours + (fours >> 4)) & 0x0F0F);
-            const auto count = static_cast<Sum>((eights + (eights >> 8)) & 0x1F);
+            const auto count = static_cast<Sum>(set_bits(w));
             spikes += count;
             operations += count * static_cast<Sum>(fan_out[j]);
         }

@@ -33,21 +33,20 @@ struct Divide {
     }
 };
 
-// The word of the most significant `keep` set bits of a two's complement word.
+// Drops the lowest set bits of two's complement words, until no more than max_spikes are left. A round drops
+// one.
 struct Keep {
     SPIKERUN_INLINE static void run(int16_t* word, size_t n, const Rule& rule) {
-        const auto mask = static_cast<uint32_t>((uint32_t{1} << rule.bits) - 1);
-        for (size_t j = 0; j < n; ++j) {
-            const uint32_t source = static_cast<uint16_t>(word[j]) & mask;
-            uint32_t kept = 0;
-            int left = rule.max_spikes;
-            for (int b = rule.bits - 1; b >= 0; --b) {
-                const uint32_t bit = left > 0 ? source & (uint32_t{1} << b) : 0;
-                kept |= bit;
-                left -= bit != 0;
+        const auto mask = static_cast<uint16_t>((uint32_t{1} << rule.bits) - 1);
+        const auto sign = static_cast<uint16_t>(rule.is_signed ? 1u << (rule.bits - 1) : 0);
+        const auto most = static_cast<uint16_t>(rule.max_spikes);
+        for (int round = rule.max_spikes; round < rule.bits; ++round) {
+            for (size_t j = 0; j < n; ++j) {
+                const auto bits = static_cast<uint16_t>(word[j] & mask);
+                const auto dropped = static_cast<uint16_t>(bits & (bits - 1));
+                const uint16_t kept = set_bits(bits) > most ? dropped : bits;
+                word[j] = static_cast<int16_t>((kept ^ sign) - sign);
             }
-            const bool negative = rule.is_signed && (kept >> (rule.bits - 1)) != 0;
-            word[j] = static_cast<int16_t>(static_cast<uint16_t>(negative ? kept | ~mask : kept));
         }
     }
 };

@@ -17,6 +17,10 @@ int64_t divided_up(int64_t a, int64_t b) {
     return a / b + (a % b > 0);
 }
 
+Range range(int64_t kernel, int64_t position, int64_t count) {
+    return {static_cast<uint32_t>(kernel), static_cast<uint32_t>(position), static_cast<uint32_t>(count)};
+}
+
 void check_size(const char* name, int64_t value) {
     require_range(name, value, 1, max_size);
 }
@@ -62,30 +66,34 @@ Taps taps_of_inputs(const Axis& a) {
     // Kernel positions k and outputs o with o * stride + k * dilation = i + padding: from one pair to the
     // next, k grows by stride / common, and o shrinks by dilation / common.
     const int64_t common = std::gcd(a.stride, a.dilation);
-    Taps result{a.stride / common, -a.dilation / common, {}};
-    require(a.in * std::min(a.kernel, result.kernel_step) <= max_trials, "kernel",
-            "too large for this image");
+    const int64_t step = a.stride / common;
+    require(a.in * std::min(a.kernel, step) <= max_trials, "kernel", "too large for this image");
+    Taps result{unsign(step), unsign(-a.dilation / common), {}};
     result.ranges.reserve(unsign(a.in));
     for (int64_t i = a.padding; i < a.in + a.padding; ++i) {
         const int64_t end = std::min(a.kernel, i / a.dilation + 1);
         int64_t k = std::max<int64_t>(0, divided_up(i - (a.out - 1) * a.stride, a.dilation));
-        const int64_t tried = std::min(end, k + result.kernel_step);
+        const int64_t tried = std::min(end, k + step);
         while (k < tried && (i - k * a.dilation) % a.stride != 0) ++k;
-        const bool found = k < tried;
-        const int64_t count = found ? (end - 1 - k) / result.kernel_step + 1 : 0;
-        result.ranges.push_back({k, found ? (i - k * a.dilation) / a.stride : 0, unsign(count)});
+        if (k < tried)
+            result.ranges.push_back(range(k, (i - k * a.dilation) / a.stride, (end - 1 - k) / step + 1));
+        else
+            result.ranges.push_back({0, 0, 0});
     }
     return result;
 }
 
 Taps taps_of_outputs(const Axis& a) {
-    Taps result{1, a.dilation, {}};
+    Taps result{1, unsign(a.dilation), {}};
     result.ranges.reserve(unsign(a.out));
     for (int64_t o = 0; o < a.out; ++o) {
         const int64_t first = o * a.stride - a.padding;
         const int64_t k = std::max<int64_t>(0, divided_up(-first, a.dilation));
         const int64_t end = std::min(a.kernel, divided_up(a.in - first, a.dilation));
-        result.ranges.push_back({k, first + k * a.dilation, unsign(std::max<int64_t>(0, end - k))});
+        if (k < end)
+            result.ranges.push_back(range(k, first + k * a.dilation, end - k));
+        else
+            result.ranges.push_back({0, 0, 0});
     }
     return result;
 }

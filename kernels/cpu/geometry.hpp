@@ -31,13 +31,12 @@ void check_geometry(const Geometry& geometry, Rounding rounding);
 // The kernel positions that connect a position of one axis with positions of another: the first is (kernel,
 // position), each further one kernel_step and position_step away.
 struct Range {
-    int64_t kernel, position;
-    size_t count;
+    uint32_t kernel, position, count;
 };
 
 // For each position of one axis, its range. No kernel position counts that leads outside the image.
 struct Taps {
-    int64_t kernel_step, position_step;
+    size_t kernel_step, position_step;  // modulo 2^64: a step may be negative
     std::vector<Range> ranges;
 };
 
@@ -64,12 +63,18 @@ SPIKERUN_INLINE void for_each_tap(const Taps& rows, size_t y, const Taps& column
                                   Visit visit) {
     const Range row = rows.ranges[y];
     const Range column = columns.ranges[x];
-    for (int64_t a = 0; a < static_cast<int64_t>(row.count); ++a) {
-        const int64_t first = (row.position + a * rows.position_step) * static_cast<int64_t>(image_w);
-        for (int64_t b = 0; b < static_cast<int64_t>(column.count); ++b)
-            visit(static_cast<size_t>(row.kernel + a * rows.kernel_step),
-                  static_cast<size_t>(column.kernel + b * columns.kernel_step),
-                  static_cast<size_t>(first + column.position + b * columns.position_step));
+    size_t kernel_row = row.kernel;
+    size_t first = row.position * image_w + column.position;
+    for (uint32_t a = row.count; a > 0; --a) {
+        size_t kernel_column = column.kernel;
+        size_t position = first;
+        for (uint32_t b = column.count; b > 0; --b) {
+            visit(kernel_row, kernel_column, position);
+            kernel_column += columns.kernel_step;
+            position += columns.position_step;
+        }
+        kernel_row += rows.kernel_step;
+        first += rows.position_step * image_w;
     }
 }
 

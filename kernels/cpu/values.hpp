@@ -51,7 +51,7 @@ class Values {
 
 // Lays all values of one operation on n neurons out for tiles of the same length, which is returned.
 inline size_t tiled(size_t n, std::initializer_list<Values*> all) {
-    constexpr size_t shortest = 512;  // the inner loops are long
+    constexpr size_t shortest = 1024;  // the inner loops are long
     size_t period = 1;
     for (const Values* values : all)
         if (values->size() < n) period = std::lcm(period, values->size());  // divides n, as each of them does

@@ -109,8 +109,9 @@ class Executor(Protocol):
 class Device(Protocol):
     """A device, opened with its options."""
 
-    def describe(self) -> str:
-        """Return in words how it runs."""
+    @property
+    def threads(self) -> int:
+        """Return how many threads of this computer it uses."""
         ...
 
     def compile(self, program: Program, keep: Collection[str] = ()) -> Executor:

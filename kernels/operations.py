@@ -10,6 +10,7 @@ Below, arrays of `Values` are int32 of shape (), (C,) or the register's: one num
 for each neuron. `g` is `significance[t % period]`.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -122,7 +123,7 @@ class Register:
     @property
     def size(self) -> int:
         """Return the number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Register) and _same(self, other)

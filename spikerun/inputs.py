@@ -13,6 +13,8 @@ from spikerun.network import Network
 
 __all__ = ["by_name", "checked", "checked_step", "events"]
 
+_WHOLE = {np.dtype(np.uint8): (0, 255), np.dtype(np.int8): (-128, 127)}
+
 Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
@@ -66,8 +68,7 @@ def _fitting(
         raise DataError(
             f"input '{name}' takes integers of {low}..{high}, got {values.dtype}: give raw values, unscaled"
         )
-    limits = np.iinfo(values.dtype) if values.dtype.kind in "iu" else None
-    if limits is not None and low <= limits.min and limits.max <= high:
+    if (low, high) == _WHOLE.get(values.dtype):
         return values  # pixels of 8 bits: nothing to look at
     if values.size and (values.min() < low or values.max() > high):
         raise DataError(f"input '{name}' takes values in {low}..{high}, got {values.min()}..{values.max()}")

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -59,7 +60,7 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         return Network, (dict(self.populations), self.projections, self.outputs, self.window, dict(self.meta))
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Return the names of the input populations."""
         return tuple(n for n, p in self.populations.items() if p.neuron.is_input)
@@ -112,12 +113,12 @@ class Network:
         """Return how many inputs of each window a population compares."""
         return sum(link.connection.taps(self.populations[link.source].shape) for link in self.into(name))
 
-    @property
+    @cached_property
     def feedforward(self) -> bool:
         """Return whether no projection has a delay: each frame can then be computed layer by layer (blocked)."""
         return all(p.delay == 0 for p in self.projections)
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Return the multiply-accumulates that an ANN with the same layers needs for one sample."""
         return sum(p.connection.macs(self.populations[p.source].shape) for p in self.projections)

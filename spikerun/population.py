@@ -44,7 +44,10 @@ class Population:
 
     def real(self, values: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
         """Return integers (..., *shape) that the population sends or holds as real numbers: times a readout's scale."""
-        scaled: npt.NDArray[np.float32] = values.astype(np.float32) * self.spread(self.neuron.real_scale)
+        scale = self.neuron.real_scale
+        if scale.ndim == 1 and len(self.shape) == 3:
+            scale = scale.reshape(-1, 1, 1)
+        scaled: npt.NDArray[np.float32] = values.astype(np.float32) * scale
         return scaled
 
 

@@ -54,6 +54,11 @@ class Session:
             log.info("%s: %s (%s)", choice.operation, choice.kernel, choice.reason)
 
     @property
+    def threads(self) -> int:
+        """Return how many threads of this computer the device uses."""
+        return self.device.threads
+
+    @property
     def choices(self) -> list[Choice]:
         """Return which kernels the device chose for a run, and why."""
         return self._executor.choices()

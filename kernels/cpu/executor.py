@@ -21,6 +21,7 @@ __all__ = ["Cpu", "CpuExecutor", "CpuWorkspace"]
 
 Array = npt.NDArray[Any]
 ALIGNMENT = 32  # elements: a cache line of words, two of accumulators
+_NATIVE = frozenset(map(np.dtype, (np.uint8, np.int8, np.int16)))
 WIDTH = {"uint8": "int16", "int8": "int16", "int32": "int32"}
 
 
@@ -39,10 +40,6 @@ class Cpu:
         self.threads = default_threads() if threads is None else _threads(threads)
         self._maps: dict[tuple[Any, ...], tuple[Map, native.Linear, int, str]] = {}
         self._cuts: dict[tuple[Any, ...], int] = {}
-
-    def describe(self) -> str:
-        """Return the device in words."""
-        return f"{self.threads} thread{'s' * (self.threads > 1)}"
 
     def compile(self, program: Program, keep: Collection[str] = ()) -> "CpuExecutor":
         """Return an executor of the program. Raises UnsupportedError for what has no kernel, or is too large."""
@@ -132,7 +129,7 @@ class CpuExecutor:
         rows: list[tuple[int, Array]] = []
         for name, values in inputs.items():
             shape = self._registers[name].shape
-            if values.dtype not in (np.uint8, np.int8, np.int16):
+            if values.dtype not in _NATIVE:
                 values = values.astype(np.int16)
             (once if values.ndim == len(shape) + 1 else rows).append((self._ids[name], to_kernel(values, shape)))
         arrays, counters = self._program.run_batch(

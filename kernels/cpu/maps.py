@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linear maps for the CPU: weights and geometry in kernel order, a row for each kind."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -24,7 +25,7 @@ def linear(map_: Map) -> Linear:
 
 
 def _dense(m: Map) -> Linear:
-    weight, size = m["weight"], int(np.prod(m.target))
+    weight, size = m["weight"], math.prod(m.target)
     if len(m.source) == len(m.target) == 1 and weight.shape[1] == size:
         return Linear.dense(weight)
     placed = np.zeros((len(weight), size), np.int8)
@@ -39,7 +40,7 @@ def _sparse(m: Map) -> Linear:
     begin = np.concatenate([[0], np.cumsum(counts)])
     entry = np.repeat(indptr[:-1][order] - begin[:-1], counts) + np.arange(begin[-1])
     targets = _columns(m)[indices[entry]].astype(np.int32)
-    return Linear.sparse(begin.astype(np.int64), targets, data[entry], int(np.prod(m.target)))
+    return Linear.sparse(begin.astype(np.int64), targets, data[entry], math.prod(m.target))
 
 
 def _diagonal(m: Map) -> Linear:
@@ -47,7 +48,7 @@ def _diagonal(m: Map) -> Linear:
     gains, index = np.empty((2, len(rows)), np.int32)
     gains[rows] = np.broadcast_to(gain.reshape((-1,) + (1,) * (len(m.source) - 1)), m.source).ravel()
     index[rows] = _columns(m)
-    return Linear.diagonal(gains, int(np.prod(m.target)), index)
+    return Linear.diagonal(gains, math.prod(m.target), index)
 
 
 def _conv(m: Map) -> Linear:

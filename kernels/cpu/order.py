@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layout of the CPU kernels: images are channels last, (H, W, C); everything above is (C, H, W)."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ def to_kernel(values: Array, shape: Shape) -> Array:
     lead = values.shape[: values.ndim - len(shape)]
     if len(shape) >= 3 and shape[-3] > 1:
         values = np.moveaxis(values, -3, -1)
-    return np.ascontiguousarray(values).reshape(*lead, int(np.prod(shape)))
+    return np.ascontiguousarray(values).reshape(*lead, math.prod(shape))
 
 
 def from_kernel(values: Array, shape: Shape) -> Array:
@@ -31,7 +32,7 @@ def from_kernel(values: Array, shape: Shape) -> Array:
 
 def positions(shape: Shape) -> npt.NDArray[np.int64]:
     """Return, for every neuron in (C, H, W) order, its position in kernel order: int64 of `shape`."""
-    return from_kernel(np.arange(int(np.prod(shape))), shape)
+    return from_kernel(np.arange(math.prod(shape)), shape)
 
 
 def hwc(shape: Shape) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from spikerun import __version__
 from spikerun.console import JsonOption, QuietOption, emit, table
 from spikerun.errors import SpikerunError
-from spikerun.session import default_threads
+from spikerun.kernels.cpu.threads import default_threads
 
 __all__ = ["info"]
 

@@ -7,12 +7,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from spikerun.activity import network_macs
 from spikerun.console import JsonOption, NetworkArgument, QuietOption, emit, suggest, table
 from spikerun.errors import SpikerunError, printable
 from spikerun.file import load
-from spikerun.linear import fan_out
-from spikerun.network import Network, Population, Projection
+from spikerun.network import Link, Network, Population
 
 __all__ = ["inspect"]
 
@@ -37,10 +35,10 @@ def inspect(
         "window": net.window,
         "latency_windows": max(net.latency[name] for name in net.outputs),
         "neurons": sum(p.size for p in net.populations.values()),
-        "weights": sum(_weights(p) for p in net.projections),
-        "macs": network_macs(net),
+        "weights": sum(_weights(link) for link in net.links),
+        "macs": net.macs,
         "populations": [_population(net, name, p) for name, p in net.populations.items()],
-        "projections": [_projection(net, k, p) for k, p in enumerate(net.projections)],
+        "projections": [_projection(net, link) for link in net.links],
         "outputs": list(net.outputs),
         "targets": _targets(net),
         "meta": dict(net.meta),
@@ -77,23 +75,23 @@ def _word(net: Network, name: str) -> Any:
     return net.sender_of(name) if neuron.fires and not neuron.is_input else None
 
 
-def _projection(net: Network, k: int, p: Projection) -> dict[str, Any]:
-    fans = fan_out(p.connection, net.populations[p.source].shape)
+def _projection(net: Network, link: Link) -> dict[str, Any]:
+    fans = link.connection.fan_out(net.populations[link.source].shape)
     return {
-        "source": p.source,
-        "target": p.target,
-        "kind": p.connection.kind,
-        "weights": _weights(p),
+        "source": link.source,
+        "target": link.target,
+        "kind": link.connection.kind,
+        "weights": _weights(link),
         "fan_out_mean": float(np.mean(fans)),
         "fan_out_max": int(np.max(fans)),
-        "delay": p.delay,
-        "lag": net.lag[k],
+        "delay": link.projection.delay,
+        "lag": link.lag,
     }
 
 
-def _weights(p: Projection) -> int:
+def _weights(link: Link) -> int:
     """Return the number of int8 weights stored for a projection."""
-    values = vars(p.connection)
+    values = dict(link.connection.parameters())
     return int(values["weight"].size if "weight" in values else len(values["data"]) if "data" in values else 0)
 
 

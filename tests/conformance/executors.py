@@ -5,11 +5,14 @@ A new executor is one row of EXECUTORS: its name, which networks it takes, and w
 which compile something for each network, are left to scripts/conformance and to slow tests.
 """
 
+import importlib.util
+import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from conformance.truth import Array, Truth, outputs
@@ -17,6 +20,7 @@ from conformance.truth import Array, Truth, outputs
 from spikerun.edge.mcu import deploy
 from spikerun.edge.target import Bundle
 from spikerun.errors import TargetError, UnsupportedError
+from spikerun.kernels.cpu import native
 from spikerun.network import Network
 from spikerun.neurons import Input
 from spikerun.reference import stepped
@@ -58,33 +62,38 @@ class Tally:
         self.first = self.first or other.first
 
 
-class Executor(Protocol):
-    """A row of the table. takes: whether it has kernels for a network; show: everything that it computed of one."""
+class Executor(ABC):
+    """A row of the table, called device/schedule/options."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def slow(self) -> bool: ...
-    def takes(self, net: Network) -> bool: ...
-    def show(self, truth: Truth) -> Iterator[Shown]: ...
+    name: str
+    slow = False
+
+    def missing(self) -> str:
+        """Return which tool this machine lacks for it, or nothing."""
+        return ""
+
+    def takes(self, net: Network) -> bool:
+        """Return whether it has kernels for a network; it must not refuse those."""
+        return True
+
+    @abstractmethod
+    def show(self, truth: Truth) -> Iterator[Shown]:
+        """Yield everything that can be seen of what it computes."""
 
 
 @dataclass(frozen=True)
-class Blocked:
+class Blocked(Executor):
     """The blocked schedule of a device, traced: every word and membrane of every sample, and the spikes counted."""
 
     kernels: str
     threads: int
     device: str = "cpu"
-    slow: bool = False
 
     @property
-    def name(self) -> str:
-        """Return device/schedule/options."""
+    def name(self) -> str:  # type: ignore[override]
         return f"{self.device}/blocked/{self.kernels}/{self.threads}"
 
     def takes(self, net: Network) -> bool:
-        """Words in every population, and no delays."""
         neurons = [population.neuron for population in net.populations.values()]
         codes = {neuron.code for neuron in neurons if isinstance(neuron, Input)}
         return (
@@ -92,7 +101,6 @@ class Blocked:
         )
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        """Yield the words and membranes of each sample."""
         session = Session(truth.net, device=self.device, schedule="blocked", kernels=self.kernels, threads=self.threads)
         result = session.run(truth.samples, trace=True)
         for k, turns in enumerate(truth.turns):
@@ -106,25 +114,18 @@ class Blocked:
 
 
 @dataclass(frozen=True)
-class Stepped:
-    """The stepped schedule of a device: the outputs of every sample, and the spikes counted."""
+class Stepped(Executor):
+    """The stepped schedule of a device: the outputs of every sample, and the number of spikes."""
 
     kernels: str
     threads: int
     device: str = "cpu"
-    slow: bool = False
 
     @property
-    def name(self) -> str:
-        """Return device/schedule/options."""
+    def name(self) -> str:  # type: ignore[override]
         return f"{self.device}/stepped/{self.kernels}/{self.threads}"
 
-    def takes(self, net: Network) -> bool:
-        """Every network."""
-        return True
-
     def show(self, truth: Truth) -> Iterator[Shown]:
-        """Yield outputs and counts; the spikes are those whose number was compared."""
         session = Session(truth.net, device=self.device, schedule="stepped", kernels=self.kernels, threads=self.threads)
         result = session.run(truth.samples)
         yield from _outputs(truth, result.outputs)
@@ -132,7 +133,7 @@ class Stepped:
 
 
 @dataclass(frozen=True)
-class Streamed:
+class Streamed(Executor):
     """A stream of a device: what every population sends in every step, and its membrane after it.
 
     restored: at some steps another stream takes over from a snapshot.
@@ -141,19 +142,12 @@ class Streamed:
     kernels: str
     restored: bool = False
     device: str = "cpu"
-    slow: bool = False
 
     @property
-    def name(self) -> str:
-        """Return device/schedule/options."""
+    def name(self) -> str:  # type: ignore[override]
         return f"{self.device}/stream/{self.kernels}{'/restored' if self.restored else ''}"
 
-    def takes(self, net: Network) -> bool:
-        """Every network."""
-        return True
-
     def show(self, truth: Truth) -> Iterator[Shown]:
-        """Yield the events and membranes of each step."""
         session = Session(truth.net, device=self.device, kernels=self.kernels, threads=1)
         stream = session.stream()
         for t, step in enumerate(truth.steps):
@@ -168,19 +162,27 @@ class Streamed:
 
 
 @dataclass(frozen=True)
-class Firmware:
-    """The C that a board runs: every output, and checksums of the words and membranes of every population."""
+class Firmware(Executor):
+    """The C that a board runs: every output, and checksums of the words and membranes of every population.
+
+    It takes what can be written as C and fits the board.
+    """
 
     board: str
-    slow: bool = True
+    tools: tuple[tuple[str, ...], ...]  # programs or modules, one of each kind
+    slow = True
 
     @property
-    def name(self) -> str:
-        """Return the board, with `c/` before it."""
+    def name(self) -> str:  # type: ignore[override]
         return f"c/{self.board}"
 
+    def missing(self) -> str:
+        for kind in self.tools:
+            if not any(shutil.which(tool) or importlib.util.find_spec(tool.replace("-", "_")) for tool in kind):
+                return f"{' or '.join(kind)} is not on this machine"
+        return ""
+
     def takes(self, net: Network) -> bool:
-        """Those that can be written as C and fit the board."""
         try:
             self._deployed(net, 1)
         except (TargetError, UnsupportedError):
@@ -188,7 +190,6 @@ class Firmware:
         return True
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        """Yield the complaints of the self-test, of which there should be none, and the outputs."""
         run = self._deployed(truth.net, truth.samples, run=True).run
         assert run is not None
         spikes, values = sum(truth.spikes().values()), truth.count * sum(p.size for p in truth.net.populations.values())
@@ -201,19 +202,15 @@ class Firmware:
             return deploy(net, Path(folder) / "bundle", self.board, samples, run=run)
 
 
-@dataclass(frozen=True)
-class ReferenceStepped:
-    """The reference's other schedule."""
+class ReferenceStepped(Executor):
+    """The reference's other schedule; networks with delays have one only."""
 
-    name: str = "reference/stepped"
-    slow: bool = False
+    name = "reference/stepped"
 
     def takes(self, net: Network) -> bool:
-        """Networks without delays: others have one schedule only."""
         return net.feedforward
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        """Yield the events and membranes of each population's own window."""
         for k, turns in enumerate(truth.turns):
             for name, turn in stepped(truth.net, truth.sample(k)).items():
                 yield Shown(f"events of {name}, sample {k}", turn.events, turns[name].events, turn.spikes)
@@ -228,8 +225,8 @@ EXECUTORS: tuple[Executor, ...] = (
     *(kind(kernels, threads) for kind in (Blocked, Stepped) for kernels in KERNELS for threads in THREADS),
     *(Streamed(kernels) for kernels in KERNELS),
     Streamed("event", restored=True),
-    Firmware("host"),
-    Firmware("generic-cortex-m4"),
+    Firmware("host", (("cc", "gcc", "clang", "ziglang"),)),
+    Firmware("generic-cortex-m4", (("arm-none-eabi-gcc", "ziglang"), ("qemu-system-arm", "unicorn"))),
 )
 
 
@@ -268,3 +265,9 @@ def _counts(truth: Truth, got: dict[str, int], spikes: bool = False) -> Iterator
 def _moved(old: Stream, new: Stream) -> Stream:
     new.restore(old.snapshot())
     return new
+
+
+def instruction_set() -> str:
+    """Return the instruction set that the CPU kernels were loaded for."""
+    isa = getattr(native, "isa", None)
+    return str(isa()) if isa else "default"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conformance.truth import Array, Truth, outputs
+from conformance.truth import STREAMED, Array, Truth, outputs
 
 from spikerun.edge.mcu import deploy
 from spikerun.edge.target import Bundle
@@ -211,7 +211,7 @@ class ReferenceStepped(Executor):
         return net.feedforward
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        for k, turns in enumerate(truth.turns):
+        for k, turns in enumerate(truth.turns[:STREAMED]):
             for name, turn in stepped(truth.net, truth.sample(k)).items():
                 yield Shown(f"events of {name}, sample {k}", turn.events, turns[name].events, turn.spikes)
                 if turn.membrane is not None and (expected := turns[name].membrane) is not None:

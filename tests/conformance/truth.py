@@ -13,6 +13,7 @@ from spikerun.network import Network
 from spikerun.reference import Stepper, Turn, blocked, stepped
 
 Array = npt.NDArray[Any]
+STREAMED = 2  # samples that are looked at step by step: that takes longest
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +49,14 @@ class Truth:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """Return every step of a stream: all samples, window by window, then silence until all of it came out."""
+        """Return every step of a stream: the first samples, a window each, then silence until all of it came out."""
         net = self.net
-        frames = [given for k in range(self.count) for given in self._window(k)]
-        silence = (max(net.latency.values()) + 1) * net.window + max(net.lag, default=0) % 7 + 1
+        frames = [given for k in range(min(self.count, STREAMED)) for given in self._window(k)]
+        silence = (
+            (max(net.latency.values()) + 1) * net.window
+            + min(max((p.delay for p in net.projections), default=0), 64)
+            + 1
+        )
         stepper, done = Stepper(net), []
         for given in [*frames, *[dict[str, Array]()] * silence]:
             sent = stepper.step(given)

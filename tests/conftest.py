@@ -40,7 +40,7 @@ def fail(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report: pytest.TestReport = yield  # type: ignore[assignment, misc]
+    report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.skipped and not hasattr(report, "wasxfail"):
         mark = next((name for name in MAY_SKIP if item.get_closest_marker(name)), None)
         if mark:
@@ -52,7 +52,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Iterator[None]:
-    report: pytest.CollectReport = yield  # type: ignore[assignment, misc]
+    report: pytest.CollectReport = yield  # type: ignore[assignment]
     if report.skipped and required():  # a whole module
         fail(report)
     return report  # type: ignore[return-value]

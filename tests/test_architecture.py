@@ -151,7 +151,7 @@ def test_imports_of_the_core_run_one_way() -> None:
     """No module of the core imports, at import time, one that leads back to it."""
     graph = {name: {i.module for i in IMPORTS if i.importer == name and i.eager} for name, _ in modules()}
     for start in graph:
-        reached, todo = set(), [start]
+        reached, todo = set[str](), [start]
         while todo:
             new = graph.get(todo.pop(), set()) - reached
             reached |= new

@@ -38,7 +38,7 @@ def sources() -> Iterator[tuple[str, str]]:
 
 def kinds_of(tree: ast.AST) -> dict[str, str]:
     """Return the names by which a file knows kinds: those that it imports, and modules or packages that hold them."""
-    known = {}
+    known: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and re.match(r"spikerun(\.neurons|\.connections|$)", node.module or ""):
             known |= {alias.asname or alias.name: alias.name for alias in node.names}

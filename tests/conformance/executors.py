@@ -269,5 +269,4 @@ def _moved(old: Stream, new: Stream) -> Stream:
 
 def instruction_set() -> str:
     """Return the instruction set that the CPU kernels were loaded for."""
-    isa = getattr(native, "isa", None)
-    return str(isa()) if isa else "default"
+    return str(native.isa())

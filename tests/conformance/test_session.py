@@ -94,12 +94,14 @@ def test_an_unknown_device_is_refused_with_those_that_there_are(device: str) -> 
 
 def test_threads_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKERUN_NUM_THREADS", "3")
-    assert Session(random_network(5, "words"), kernels="event").threads == 3
+    device: Any = Session(random_network(5, "words"), kernels="event").device
+    assert device.threads == 3
 
 
 def test_threads_that_are_asked_for_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKERUN_NUM_THREADS", "3")
-    assert Session(random_network(5, "words"), kernels="event", threads=2).threads == 2
+    device: Any = Session(random_network(5, "words"), kernels="event", threads=2).device
+    assert device.threads == 2
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "", "1.5", "1025", "\u0663"])

@@ -101,18 +101,13 @@ def test_core_imports_neither_commands_nor_rooms_but_kernels() -> None:
     assert [str(i) for i in upward] == []
 
 
-def test_only_what_runs_networks_imports_the_kernels() -> None:
-    """The instruction set is data: what lowers to it, or prints it, may know it, and how its registers are laid out."""
-    data = ("spikerun.kernels.operations", "spikerun.kernels.liveness")
+def test_only_sessions_run_kernels() -> None:
+    """The instruction set, and what an executor is, are data and types: the core lowers to them, targets print them."""
+    data = ("spikerun.kernels.operations", "spikerun.kernels.liveness", "spikerun.kernels.executor")
     importers = [i for i in of("core", "commands", "converters", "edge") if i.within("spikerun.kernels")]
-    runs = ("spikerun.session", "spikerun.stream", "spikerun.plan")
-    strange = [i for i in importers if i.importer not in runs and not (i.within(*data) and reads_programs(i.importer))]
-    assert [str(i) for i in strange] == []
-
-
-def reads_programs(module: str) -> bool:
-    """Return whether a module may know the instruction set: the plan makes it, the targets print it."""
-    return module.startswith(("spikerun.plan.", "spikerun.edge.")) or module == "spikerun.commands.inspect_network"
+    known = [i for i in importers if room(i.importer) in ("core", "edge") and i.within(*data)]
+    runs = [i for i in importers if i.importer in ("spikerun.session", "spikerun.plan")]
+    assert [str(i) for i in importers if i not in known + runs] == []
 
 
 def test_core_needs_only_numpy_h5py_and_the_standard_library() -> None:

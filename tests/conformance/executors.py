@@ -103,12 +103,14 @@ class Blocked(Executor):
     def show(self, truth: Truth) -> Iterator[Shown]:
         session = Session(truth.net, device=self.device, schedule="blocked", kernels=self.kernels, threads=self.threads)
         result = session.run(truth.samples, trace=True)
-        for k, turns in enumerate(truth.turns):
-            for name, turn in turns.items():
-                if truth.net.populations[name].neuron.fires:
-                    yield Shown(f"word of {name}, sample {k}", result.words[name][k], turn.word, turn.spikes)
-                if turn.membrane is not None:
-                    yield Shown(f"membrane of {name}, sample {k}", result.membranes[name][k], turn.membrane)
+        for name, population in truth.net.populations.items():
+            turns = [turn[name] for turn in truth.turns]
+            if population.neuron.fires:
+                words, spikes = np.stack([turn.word for turn in turns]), sum(turn.spikes for turn in turns)
+                yield Shown(f"words of {name}", result.words[name], words, spikes)
+            membranes = [turn.membrane for turn in turns if turn.membrane is not None]
+            if membranes:
+                yield Shown(f"membranes of {name}", result.membranes[name], np.stack(membranes))
         yield from _outputs(truth, result.outputs)
         yield from _counts(truth, {name: p.spikes for name, p in result.activity.populations.items()})
 
@@ -252,9 +254,9 @@ def _difference(shown: Shown) -> str:
 
 
 def _outputs(truth: Truth, got: dict[str, Array]) -> Iterator[Shown]:
-    for k, turns in enumerate(truth.turns):
-        for name, expected in outputs(truth.net, turns).items():
-            yield Shown(f"output {name}, sample {k}", got[name][k], expected)
+    expected = [outputs(truth.net, turns) for turns in truth.turns]
+    for name in truth.net.outputs:
+        yield Shown(f"output {name}", got[name], np.stack([found[name] for found in expected]))
 
 
 def _counts(truth: Truth, got: dict[str, int], spikes: bool = False) -> Iterator[Shown]:

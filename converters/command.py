@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun convert`: a trained torch network becomes a `.snn` file and a report."""
 
 import os
@@ -5,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -21,24 +22,26 @@ from spikerun.console import (
     stages,
     suggest,
 )
+from spikerun.converters import Encoding, open_source
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
+from spikerun.datasets import Dataset
 from spikerun.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from spikerun.converters.pipeline import Converter, Evaluation
+    from spikerun.converters.pipeline import Converter
 
 __all__ = ["convert"]
 
 SEED = 0
+HELD_OUT = 5000  # samples at most of the train split, beside those that calibrate, by which bits are chosen
 
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="FILE.py:FUNCTION",
-        help="A Python file of yours, which is executed, and the function in it that returns the torch.nn.Module.",
+        metavar="MODEL",
+        help="FILE.py:FUNCTION: a Python file of yours, which is executed, and the function in it that returns the "
+        "torch.nn.Module.",
     ),
 ]
 Weights = Annotated[
@@ -50,16 +53,24 @@ Weights = Annotated[
 Calibration = Annotated[
     str,
     typer.Option(
-        metavar="DATA", help="A data set, or an .npz file: its train split calibrates, its test split measures."
+        metavar="DATA",
+        help="A data set, or an .npz file, whose train split calibrates; bits are chosen on the rest of it.",
     ),
 ]
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="The network to write, such as model.snn.")
 ]
-Steps = Annotated[int | None, typer.Option(min=1, max=8, help="Bits of the activations. Default: 5.")]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="DATA", help="The data whose test split measures. Default: those of --calibration."),
+]
+Bits = Annotated[int | None, typer.Option("--bits", min=1, max=8, help="Bits of the activations. Default: 5.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, max=8, hidden=True)]  # the former name of --bits
 MaxDrop = Annotated[
     float | None,
-    typer.Option(metavar="POINTS", help="Take the fewest steps that lose at most so many points of accuracy."),
+    typer.Option(
+        metavar="POINTS", help="Take the fewest bits that lose at most so many points on held-out training samples."
+    ),
 ]
 Code = Annotated[str, typer.Option(help="How words travel: bits, ttfs (one timed spike) or graded (one event).")]
 InputCode = Annotated[str, typer.Option(help="How the samples enter: bits, ttfs or graded.")]
@@ -70,7 +81,7 @@ Numbers = Annotated[
     typer.Option(metavar="X[,X...]", help="What the model's input was normalised by: one, or one a channel."),
 ]
 Scale = Annotated[float | None, typer.Option(help="Real value of one integer of the input. Default: the data set's.")]
-Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure every number of steps from 2 to 8.")]
+Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
 
 
 def convert(
@@ -78,6 +89,8 @@ def convert(
     calibration: Calibration,
     output: Output,
     weights: Weights = None,
+    data: Data = None,
+    bits: Bits = None,
     steps: Steps = None,
     max_drop: MaxDrop = None,
     code: Code = "bits",
@@ -98,68 +111,94 @@ def convert(
     FILE.py is your own code: it is imported, that is, executed. Weights are read without executing anything. The model
     sees (integer * scale - mean) / std.
     """
-    if steps is not None and max_drop is not None:
-        raise UsageError("--steps and --max-drop exclude each other: the budget chooses the steps")
+    if bits is not None and steps is not None:
+        raise UsageError("--steps is the former name of --bits: give one of them")
+    bits = steps if bits is None else bits
+    if bits is not None and max_drop is not None:
+        raise UsageError("--bits and --max-drop exclude each other: the budget chooses the bits")
     if not output.name:
         raise UsageError("name the file to write with -o, such as model.snn")
-    settings = Settings(steps or 5, code, input_code)
+    settings = Settings(bits or 5, code)
+    if max_drop is not None:
+        from spikerun.converters.budget import checked_budget
+
+        checked_budget(max_drop)
     paths = (output, output.with_suffix(".report.json"), output.with_suffix(".report.txt"))
-    _check_targets(paths, force)
-    normalisation = (scale, _numbers("--mean", mean), _numbers("--std", std))
+    _check_targets(paths, force, _files(model, weights, calibration, data))
     with stages(quiet or json) as tell:
-        converter, evaluation = _prepare(model, weights, calibration, data_dir, samples, limit, normalisation, tell)
-        conversion = _converted(converter, evaluation, settings, max_drop, sweep)
+        train, test = _data(calibration, data, data_dir, limit, tell)
+        if not test.labelled and (max_drop is not None or sweep):
+            raise UsageError("--max-drop and --sweep need labels to measure by, and the data set has none")
+        # half at least is left to choose by
+        samples = min(samples, max(len(train) // 2, 1)) if max_drop is not None or sweep else samples
+        order = np.random.default_rng(SEED).permutation(len(train))
+        chosen = np.sort(order[:samples])
+        encoding = Encoding(
+            train.scale if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0),
+            code=input_code,
+        )  # fmt: skip
+        converter = _converter(model, weights, train.natural()[chosen], encoding, tell)
+        held_out = np.sort(order[samples : samples + HELD_OUT])
+        conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
     file.save(conversion.network, output, force)
     write_atomically(paths[1], dumps(conversion.report.json(), indent=2) + "\n", force)
     write_atomically(paths[2], conversion.report.text(), force)
     emit(SCHEMA, _payload(conversion.report, paths), json, lambda: _summary(conversion.report, paths))
     if not json:
-        suggest(f"spikerun run {output} --data {calibration}", quiet)
+        suggest(f"spikerun run {output} --data {data or calibration}", quiet)
 
 
-def _prepare(
-    model: str, weights: Path | None, data: str, folder: Path | None, samples: int, limit: int | None,
-    normalisation: tuple[float | None, list[float] | None, list[float] | None], tell: Callable[[str, int, int], None],
-) -> tuple["Converter", "Evaluation | None"]:  # fmt: skip
-    """Return the model, read, and the data to measure it on (None without labels)."""
-    train = datasets.load(data, folder, split="train")
-    test = datasets.load(data, folder, split="test", limit=limit)
-    chosen = np.random.default_rng(SEED).permutation(len(train))[:samples]
+def _files(model: str, weights: Path | None, *data: str | None) -> list[Path]:
+    """Return the files that the conversion reads."""
+    return [Path(model.partition(":")[0]), *([weights] if weights else []), *(Path(name) for name in data if name)]
+
+
+def _data(
+    calibration: str, data: str | None, folder: Path | None, limit: int | None, tell: Callable[[str, int, int], None]
+) -> tuple[Dataset, Dataset]:
+    """Return the samples that calibrate and choose, and those that measure."""
+    train = datasets.load(calibration, folder, split="train")
+    test = datasets.load(data or calibration, folder, split="test", limit=limit)
+    if train.split == "all" and data in (None, calibration):
+        tell(f"{calibration} has one split: the samples that calibrate are among those that measure", 0, 0)
+    return train, test
+
+
+def _converter(
+    model: str, weights: Path | None, samples: Any, encoding: Encoding, tell: Callable[[str, int, int], None]
+) -> "Converter":
     from spikerun.converters.pipeline import Converter
-    from spikerun.converters.user_model import load_model
 
-    network: nn.Module = load_model(model, weights)
+    source = open_source(model, weights)
     if weights is None:
         tell("no --weights: the model is taken as its function returns it", 0, 0)
-    if train.split == "all":
-        tell(f"{data} has one split: the samples that calibrate are among those that measure", 0, 0)
-    scale, mean, std = normalisation
-    scale = train.scale if scale is None else scale
-    converter = Converter(network, train.natural()[np.sort(chosen)], scale, mean, std, tell)
-    evaluation = converter.evaluation(test.natural(), test.require_labels()) if test.labelled else None
-    return converter, evaluation
+    return Converter(source, samples, encoding, tell)
 
 
 def _converted(
-    converter: "Converter", evaluation: "Evaluation | None", settings: Settings, max_drop: float | None, sweep: bool
-) -> Conversion:
+    converter: "Converter", settings: Settings, training: tuple[Dataset, Any], test: Dataset, max_drop: float | None,
+    sweep: bool,
+) -> Conversion:  # fmt: skip
+    """Return the conversion, its bits chosen on the held-out training samples, measured on the test samples."""
     from spikerun.converters import budget
 
-    if evaluation is None and (max_drop is not None or sweep):
-        raise UsageError("--max-drop and --sweep need labels to measure by, and the data set has none")
-    if evaluation is not None and max_drop is not None:
-        conversion = budget.fewest_steps(converter, settings, evaluation, max_drop)
+    evaluation = converter.evaluation(test.natural(), test.labels) if test.labelled else None
+    if max_drop is not None or sweep:
+        train, places = training
+        validation = converter.evaluation(train.natural()[places], train.require_labels()[places])
+    if max_drop is not None:
+        conversion = budget.fewest_bits(converter, settings, validation, max_drop)
     else:
-        conversion = converter.convert(settings, evaluation)
-    if evaluation is not None and sweep:
-        rows = budget.sweep(converter, settings, evaluation)
+        conversion = converter.convert(settings)
+    if sweep:
+        rows = budget.sweep(converter, settings, validation)
         conversion = replace(conversion, report=replace(conversion.report, sweep=rows))
-    return conversion
+    return conversion if evaluation is None else converter.measured(conversion, evaluation)
 
 
-def _numbers(option: str, text: str | None) -> list[float] | None:
+def _numbers(option: str, text: str | None, default: float) -> list[float]:
     if text is None:
-        return None
+        return [default]
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
@@ -168,13 +207,18 @@ def _numbers(option: str, text: str | None) -> list[float] | None:
         ) from None
 
 
-def _check_targets(paths: tuple[Path, ...], force: bool) -> None:
-    """Refuse before the work, not after it."""
+def _check_targets(paths: tuple[Path, ...], force: bool, read: list[Path]) -> None:
+    """Refuse before the work, not after it; what is read is never overwritten, --force or not."""
     if not paths[0].parent.is_dir():
         raise UsageError(f"cannot write '{paths[0]}': there is no folder '{paths[0].parent}'; create it first")
     if not os.access(paths[0].parent, os.W_OK):
         raise UsageError(f"cannot write '{paths[0]}': the folder is not writable; choose another one")
     for path in paths:
+        for source in read:
+            if path.exists() and source.exists() and path.samefile(source):
+                raise UsageError(
+                    f"'{path}' would overwrite '{source}', which the conversion reads; choose another name"
+                )
         if path.is_dir():
             raise UsageError(f"'{path}' is a folder; give the name of a file in it")
         if path.exists() and not force:
@@ -184,7 +228,7 @@ def _check_targets(paths: tuple[Path, ...], force: bool) -> None:
 def _payload(report: Report, paths: tuple[Path, ...]) -> dict[str, object]:
     accuracy = report.accuracy
     return {
-        "steps": report.steps,
+        "bits": report.bits,
         "window": report.window,
         "ann_accuracy": accuracy.ann if accuracy else None,
         "snn_accuracy": accuracy.snn if accuracy else None,

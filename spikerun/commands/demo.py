@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun demo`: the main job end to end, on data that comes with the installation."""
 
 import tempfile
@@ -33,7 +34,10 @@ def demo(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Keep the network and the firmware in this new folder.")
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", min=2, max=8, help="T: bits of the spiking activations.")] = 4,
+    bits: Annotated[
+        int | None, typer.Option("--bits", min=2, max=8, help="Bits of the activations. Default: 4.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=2, max=8, hidden=True)] = None,  # --bits, formerly
     emulator: Annotated[str, typer.Option(help="qemu, unicorn, or auto.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
     force: ForceOption = False,
@@ -54,7 +58,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="spikerun-") as scratch:
         folder = output or Path(scratch)
         folder.mkdir(exist_ok=True)
-        found = _demo(folder, steps, emulator, seed, force, json, quiet)
+        found = _demo(folder, bits or steps or 4, emulator, seed, force, json, quiet)
     emit("spikerun.demo/1", found, json, lambda: _text(found))
     if not found["identical"]:
         raise CheckFailed(
@@ -64,15 +68,15 @@ def demo(
         suggest(f"spikerun inspect {output / 'digits.snn'}", quiet)
 
 
-def _demo(folder: Path, steps: int, emulator: str, seed: int, force: bool, json: bool, quiet: bool) -> dict[str, Any]:
-    from spikerun.converters import convert
+def _demo(folder: Path, bits: int, emulator: str, seed: int, force: bool, json: bool, quiet: bool) -> dict[str, Any]:
+    from spikerun.converters import Encoding, convert
 
     say = quiet or json
     train, test = load("digits", split="train"), load("digits", split="test")
     model = _trained(train.samples, train.labels, train.scale, seed, quiet, json)
-    talk(f"convert to few-spikes neurons, T = {steps}", say)
+    talk(f"convert to few-spikes neurons with {bits}-bit activations", say)
     evaluation = (test.samples, test.labels)
-    conversion = convert(model, train.samples, steps=steps, input_scale=train.scale, evaluation=evaluation)
+    conversion = convert(model, train.samples, bits=bits, encoding=Encoding(train.scale), evaluation=evaluation)
     net, accuracy = conversion.network, conversion.report.accuracy
     assert accuracy is not None
     save(net, folder / "digits.snn", force)
@@ -90,7 +94,8 @@ def _demo(folder: Path, steps: int, emulator: str, seed: int, force: bool, json:
     return {
         "ann_accuracy": accuracy.ann,
         "snn_accuracy": 100 * float(np.mean(result.classes == test.labels)),
-        "steps": steps,
+        "bits": bits,
+        "window": net.window,
         "samples": len(test.samples),
         "spikes_per_neuron": result.activity.spikes_per_neuron,
         "synops_per_mac": result.activity.synops_per_mac,
@@ -163,7 +168,7 @@ def _text(found: dict[str, Any]) -> str:
     rows = [
         ("ANN accuracy", f"{found['ann_accuracy']:.2f} % of {found['samples']} test digits"),
         ("SNN accuracy", f"{found['snn_accuracy']:.2f} %"),
-        ("steps T", str(found["steps"])),
+        ("spiking network", f"{found['bits']}-bit activations, {found['window']} time steps"),
         ("spikes per neuron", f"{found['spikes_per_neuron']:.3f}"),
         ("synaptic operations", f"{found['synops_per_mac']:.3f} per MAC of the ANN"),
         ("latency", f"{found['latency_ms']:.3f} ms for one sample on this CPU"),

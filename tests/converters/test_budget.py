@@ -10,6 +10,7 @@ from torch import nn
 
 from spikerun.converters import convert
 from spikerun.converters.budget import sweep
+from spikerun.converters.evaluate import paired
 from spikerun.converters.pipeline import Converter
 from spikerun.converters.quantise import Settings
 from spikerun.converters.torch.source import TorchSource
@@ -80,6 +81,13 @@ def test_a_metric_gives_a_score_for_each_sample(model: nn.Module) -> None:
     samples, labels = labelled(model, 20, 0)
     with pytest.raises(DataError, match="20 scores"):
         convert(model, samples, evaluation=(samples, labels), metric=lambda logits, labels: 0.5)
+
+
+def test_the_standard_error_is_that_of_paired_differences() -> None:
+    ann, snn = np.array([1.0, 1, 1, 0, 1, 1, 0, 1]), np.array([1.0, 0, 1, 1, 0, 1, 0, 1])
+    accuracy = paired(ann, snn, ann == snn)
+    assert accuracy.drop == pytest.approx(12.5) and accuracy.agreement == 62.5
+    assert accuracy.standard_error == pytest.approx(100 * np.sqrt((3 / 8 - 1 / 64) / 8))
 
 
 @pytest.mark.parametrize("budget", [-1, 101, float("nan"), "1", True])

@@ -65,6 +65,17 @@ def test_the_bias_makes_up_for_the_mean_error_of_the_accumulator() -> None:
     assert (np.abs(v - z / readout.scale) <= 0.5 + 1e-2).all()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("for_all", "better"),
+    [((0.9, 200.0), True), ((1.5, 80.0), True), ((1.5, 95.0), False), ((4.5, 1.0), False)],
+    ids=["less error", "a bargain", "no bargain", "too much error"],
+)
+def test_one_step_size_for_all_channels_is_taken_where_it_is_the_better_bargain(
+    for_all: tuple[float, float], better: bool
+) -> None:
+    assert calibrate._cheaper((1.0, 100.0), for_all) is better
+
+
 def converter(data: Array) -> Converter:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 9), nn.ReLU())

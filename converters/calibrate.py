@@ -22,7 +22,7 @@ __all__ = ["Calibration", "LayerFit"]
 ROOM = 2**30  # bytes of the ANN's activations that are kept from one calibration to the next
 SAMPLES_PER_CHANNEL = 4096
 TRIAL_SAMPLES = 128  # for the comparison of candidates by the error of the layers that follow
-SPIKES_WEIGH = 4  # chosen on training images that do not calibrate (docs/measured.md)
+SPIKES_WEIGH = 4  # docs/measured.md compares it with others, on training images
 SEED = 0
 
 

@@ -103,8 +103,9 @@ def convert(
     """Convert a trained network to a spiking network, without any training.
 
     model: a torch module, a `Source`, or what an importer opens, such as "model.py:build". data: some hundred real
-    samples that calibrate, integers (N, C, H, W) or (N, F), by name where the model has several inputs; encoding: what
-    they stand for, by default value / 255. Real numbers are taken as what the model sees, and must be such integers.
+    samples that calibrate, integers (N, C, H, W) or (N, F), or a loader of such batches, of which the first 512 are
+    taken; by name where the model has several inputs. encoding: what integers stand for, by default value / 255. Real
+    numbers are taken as what the model sees, and must be such integers.
     bits: of the activations, 1..8; overrides: of single layers, by name. code: how integers travel as spikes, `bits`,
     `ttfs` or `graded`.
     evaluation: (samples, labels) on which ANN and SNN are compared, by `metric`: (logits, labels) -> a score for each

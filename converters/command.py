@@ -129,16 +129,12 @@ def convert(
         train, test = _data(calibration, data, data_dir, limit, tell)
         if not test.labelled and (max_drop is not None or sweep):
             raise UsageError("--max-drop and --sweep need labels to measure by, and the data set has none")
-        # half at least is left to choose by
-        samples = min(samples, max(len(train) // 2, 1)) if max_drop is not None or sweep else samples
-        order = np.random.default_rng(SEED).permutation(len(train))
-        chosen = np.sort(order[:samples])
+        chosen, held_out = _split(len(train), samples, max_drop is not None or sweep)
         encoding = Encoding(
             train.scale if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0),
             code=input_code,
         )  # fmt: skip
         converter = _converter(model, weights, train.natural()[chosen], encoding, tell)
-        held_out = np.sort(order[samples : samples + HELD_OUT])
         conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
     file.save(conversion.network, output, force)
     write_atomically(paths[1], dumps(conversion.report.json(), indent=2) + "\n", force)
@@ -162,6 +158,13 @@ def _data(
     if train.split == "all" and data in (None, calibration):
         tell(f"{calibration} has one split: the samples that calibrate are among those that measure", 0, 0)
     return train, test
+
+
+def _split(count: int, samples: int, choose: bool) -> tuple[Any, Any]:
+    """Return the places of the samples that calibrate, and of those held out: half at least, where they choose."""
+    samples = min(samples, max(count // 2, 1)) if choose else samples
+    order = np.random.default_rng(SEED).permutation(count)
+    return np.sort(order[:samples]), np.sort(order[samples : samples + HELD_OUT])
 
 
 def _converter(

@@ -89,7 +89,10 @@ class Encoding:
 
         Real samples are taken as what the model sees, and must be integers so encoded.
         """
-        array = np.asarray(samples)
+        try:
+            array = np.asarray(samples)
+        except (TypeError, ValueError) as error:  # of ragged lists
+            raise DataError(f"{what} are a {type(samples).__name__} that is no array: {error}") from error
         if array.ndim not in (2, 4) or not array.size:
             given = f"have the shape {array.shape}" if array.shape else f"are a {type(samples).__name__}"
             advice = "give an array of (N, C, H, W) or (N, F)"

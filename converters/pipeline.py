@@ -22,13 +22,14 @@ from spikerun.converters.quantise import QLayer, Quantised, Settings
 from spikerun.converters.report import Accuracy, Conversion, LayerReport, OperatorReport, Report
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source
-from spikerun.errors import DataError
+from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
 
 __all__ = ["INPUT", "Converter", "Samples"]
 
 INPUT = "input"  # the name of the only input
 CHECKED_SAMPLES = 8
+LOADED_SAMPLES = 512  # of a loader
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much (0: unknown)
 Samples = npt.ArrayLike | Mapping[str, npt.ArrayLike]  # of the only input, or by name
 
@@ -36,7 +37,8 @@ Samples = npt.ArrayLike | Mapping[str, npt.ArrayLike]  # of the only input, or b
 class Converter:
     """A source read once, to be converted with any settings.
 
-    samples: integers (batch, *shape), or by the names of the inputs; encodings: what they stand for, likewise.
+    samples: integers (batch, *shape), or by the names of the inputs, or a loader of batches; encodings: what they stand
+    for, by name likewise.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Converter:
     ) -> None:
         self.source = source
         self.tell = on_progress or _say_nothing
-        given = _by_name(samples)
+        given = _by_name(_gathered(samples))
         self.encodings = _encodings(encodings, given)
         self.samples = self._checked(given, "the calibration data")
         self.tell("read the model", 0, 0)
@@ -144,14 +146,30 @@ class Converter:
         return report
 
 
+def _gathered(samples: Any) -> Any:
+    """Return the first samples of a loader, which gives batches of them or of (samples, labels); others as they are."""
+    if not (hasattr(samples, "dataset") and hasattr(samples, "__iter__")):
+        return samples
+    batches: list[Array] = []
+    for batch in samples:
+        batches.append(np.asarray(batch[0] if isinstance(batch, tuple | list) else batch))
+        if sum(map(len, batches)) >= LOADED_SAMPLES:
+            break
+    return np.concatenate(batches)[:LOADED_SAMPLES] if batches else np.zeros(0)
+
+
 def _by_name(samples: Samples) -> Mapping[str, npt.ArrayLike]:
     return samples if isinstance(samples, Mapping) else {INPUT: samples}
 
 
 def _encodings(given: Encoding | Mapping[str, Encoding] | None, samples: Mapping[str, Any]) -> dict[str, Encoding]:
-    if isinstance(given, Mapping):
-        return dict(given)
-    return dict.fromkeys(samples, given or Encoding())
+    found = (
+        dict(given) if isinstance(given, Mapping) else dict.fromkeys(samples, Encoding() if given is None else given)
+    )
+    for encoding in found.values():
+        if not isinstance(encoding, Encoding):
+            raise UsageError(f"an encoding is an Encoding, such as Encoding(scale=1 / 16), got {encoding!r}")
+    return found
 
 
 def _layer_report(layer: InputLayer | PoolLayer | QLayer, network: Network, fit: LayerFit | None) -> LayerReport:

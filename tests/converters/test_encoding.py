@@ -31,6 +31,17 @@ def test_a_tensor_of_real_samples_calibrates() -> None:
     np.testing.assert_array_equal(real.projections[0].connection.weight, plain.projections[0].connection.weight)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_first_samples_of_a_loader_calibrate(labelled: bool) -> None:
+    torch.manual_seed(0)
+    model, integers = nn.Linear(6, 3), np.random.default_rng(0).integers(0, 256, (600, 6))
+    real, labels = torch.from_numpy(integers).float() / 255, torch.zeros(600)
+    rows = torch.utils.data.TensorDataset(real, labels)
+    loader = torch.utils.data.DataLoader(rows if labelled else real, 64)  # type: ignore[arg-type,var-annotated]
+    loaded, plain = convert(model, loader), convert(model, integers[:512])
+    assert loaded.report.layers == plain.report.layers and loaded.report.calibration_samples == 512
+
+
 @pytest.mark.parametrize("value", [0.3, float("nan"), 2.0, -1 / 255])
 def test_real_samples_that_encode_no_integer_of_the_input_are_refused(value: float) -> None:
     with pytest.raises(DataError):

@@ -172,6 +172,7 @@ def test_weights_that_are_not_finite_are_named() -> None:
             r"channel axis: samples\[:, None\]; signals \(N, C, L\).*samples\[:, :, None\]",
         ),
         ([{"x": 1}], "shape"),
+        ([[1, 2], [3]], "are a list that is no array"),
         (iter([1]), "are a list_iterator"),
         (np.zeros((0, 8), np.uint8), "shape"),
         (np.full((4, 8), 0.3, np.float32), "8-bit integers"),
@@ -191,6 +192,8 @@ def test_calibration_data_of_the_wrong_form_are_refused(samples: Any, words: str
         ({"bits": 9}, "bits"),
         ({"bits": True}, "bits"),
         ({"code": "rate"}, "code"),
+        ({"overrides": {1: 3}}, "names of layers"),
+        ({"encoding": 0.5}, "Encoding(scale=1 / 16)"),
         ({"max_drop": 0.1}, "labelled"),
     ],
 )

@@ -58,6 +58,7 @@ Reads = Annotated[str, "read"]  # the name of a register
 Writes = Annotated[str, "write"]  # every element is overwritten, and none was looked at before
 Updates = Annotated[str, "update"]
 ROLES = ("read", "write", "update")
+_ROLES: dict[str, tuple[tuple[str, Any], ...]] = {}  # of each operation: the fields that name registers
 
 
 @dataclass(frozen=True)
@@ -191,10 +192,10 @@ class Operation:
 
     def operands(self) -> Iterator[Operand]:
         """Yield the registers that the operation uses, in the order of its fields."""
-        for field in fields(self):
-            role = _mark(field.type)
-            if role in ROLES:
-                yield Operand(field.name, getattr(self, field.name), role)
+        if self.name not in _ROLES:
+            _ROLES[self.name] = tuple((f.name, _mark(f.type)) for f in fields(self) if _mark(f.type) in ROLES)
+        for name, role in _ROLES[self.name]:
+            yield Operand(name, getattr(self, name), role)
 
     def values(self) -> Iterator[tuple[str, npt.NDArray[np.int32]]]:
         """Yield the parameters that have a value for each neuron or channel, by field."""

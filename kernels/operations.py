@@ -14,7 +14,8 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,6 @@ Reads = Annotated[str, "read"]  # the name of a register
 Writes = Annotated[str, "write"]  # every element is overwritten, and none was looked at before
 Updates = Annotated[str, "update"]
 ROLES = ("read", "write", "update")
-_ROLES: dict[str, tuple[tuple[str, Any], ...]] = {}  # of each operation: the fields that name registers
 
 
 @dataclass(frozen=True)
@@ -192,22 +192,21 @@ class Operation:
 
     def operands(self) -> Iterator[Operand]:
         """Yield the registers that the operation uses, in the order of its fields."""
-        if self.name not in _ROLES:
-            _ROLES[self.name] = tuple((f.name, _mark(f.type)) for f in fields(self) if _mark(f.type) in ROLES)
-        for name, role in _ROLES[self.name]:
-            yield Operand(name, getattr(self, name), role)
+        for name, mark in _marks(type(self)):
+            if mark in ROLES:
+                yield Operand(name, getattr(self, name), mark)
 
     def values(self) -> Iterator[tuple[str, npt.NDArray[np.int32]]]:
         """Yield the parameters that have a value for each neuron or channel, by field."""
-        for field in fields(self):
-            if _mark(field.type) == "values":
-                yield field.name, getattr(self, field.name)
+        for name, mark in _marks(type(self)):
+            if mark == "values":
+                yield name, getattr(self, name)
 
     def numbers(self) -> Iterator[tuple[str, Any]]:
         """Yield all other parameters, by field; `when` is none."""
-        for field in fields(self):
-            if _mark(field.type) is None and field.name != "when":
-                yield field.name, getattr(self, field.name)
+        for name, mark in _marks(type(self)):
+            if mark is None and name != "when":
+                yield name, getattr(self, name)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and _same(self, other)
@@ -473,10 +472,15 @@ class Program:
         return "\n".join([*lines, "", *map(str, self.operations)])
 
 
-def _mark(annotation: Any) -> Any:
-    """Return what an annotated type is marked with, or None."""
-    marks = get_args(annotation)[1:] if hasattr(annotation, "__metadata__") else ()
-    return marks[0] if marks else None
+@cache
+def _marks(operation: type[Operation]) -> tuple[tuple[str, Any], ...]:
+    """Return the fields of an operation, each with what its type is marked with, or None."""
+    return tuple((name, getattr(hint, "__metadata__", (None,))[0]) for name, hint in _hints(operation))
+
+
+def _hints(operation: type[Operation]) -> list[tuple[str, Any]]:
+    hints = get_type_hints(operation, include_extras=True)
+    return [(field.name, hints[field.name]) for field in fields(operation)]  # type: ignore[arg-type]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random networks of every kind, for property tests: built from a seed that hypothesis draws, so failures shrink."""
 
 from dataclasses import dataclass, field, replace
@@ -28,13 +29,14 @@ def word(rng: Rng, code: str, steps: int) -> tuple[int, bool]:
     return (max(bits, 2), True) if signed else (bits, False)
 
 
-def few_spikes(rng: Rng, shape: Shape, steps: int) -> FewSpikes:
-    """Return a few-spikes neuron with thresholds near the sizes that random currents have."""
+def few_spikes(rng: Rng, shape: Shape, steps: int, size: int = 1) -> FewSpikes:
+    """Return a few-spikes neuron with thresholds near the sizes that random currents have in networks of this size."""
     code = str(rng.choice(["bits", "bits", "ttfs", "graded"]))
     bits, signed = word(rng, code, steps)
     kept = int(rng.integers(1, bits + 1)) if code != "ttfs" and rng.integers(3) == 0 else None
     per = [(), shape[:1], shape][rng.integers(3)]
-    return FewSpikes(bits, rng.integers(1, 3000, per), rng.integers(-2000, 2000, per), signed, kept, code)
+    threshold = rng.integers(1, 3000, per) * size ** int(rng.integers(0, 3))
+    return FewSpikes(bits, threshold, rng.integers(-2000, 2000, per), signed, kept, code)
 
 
 def integrate_and_fire(rng: Rng, shape: Shape) -> IF:
@@ -58,19 +60,19 @@ def leaky(rng: Rng, shape: Shape) -> LIF:
     )
 
 
-def connect(rng: Rng, source: Shape, kinds: str = "dcvsgp") -> tuple[Any, Shape]:
+def connect(rng: Rng, source: Shape, kinds: str = "dcvsgp", size: int = 1) -> tuple[Any, Shape]:
     """Return a random connection from a source of this shape, and the shape of its target."""
     kind = rng.choice(list(kinds if len(source) == 3 else "dsg"))
     n = int(np.prod(source))
     if kind in "ds":
-        shape: Shape = (int(rng.integers(1, 9)),) if rng.integers(3) else (2, 3, 2)
-        size = int(np.prod(shape))
-        dense = weights(rng, n, size)
+        shape: Shape = (int(rng.integers(1, 9)) * size,) if rng.integers(3) else (2, 3, 2 * size)
+        targets = int(np.prod(shape))
+        dense = weights(rng, n, targets)
         if kind == "d":
             return Dense(dense), shape
-        mask = rng.random((n, size)) < 0.3
+        mask = rng.random((n, targets)) < 0.3
         indptr = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int64)
-        return Sparse(indptr, np.nonzero(mask)[1].astype(np.int32), dense[mask], size), shape
+        return Sparse(indptr, np.nonzero(mask)[1].astype(np.int32), dense[mask], targets), shape
     if kind == "g":
         return Diagonal(rng.integers(-70000, 70000, source[:1] if rng.integers(2) else ()).astype(np.int32)), source
     c, h, w = source
@@ -93,6 +95,7 @@ def _two(rng: Rng, low: int, high: int) -> tuple[int, int]:
     return int(rng.integers(low, high)), int(rng.integers(low, high))
 
 
+MANY = 2**18  # synapses
 # Names that could be taken for the parts of one another.
 INPUTS = ("in", "in.v", "h.in")
 NAMES = ("h", "h.weighed", "h.v", "projection0.past", "in.weighed")
@@ -105,6 +108,7 @@ class Draft:
     rng: Rng
     kind: str
     steps: int
+    size: int = 1
     populations: dict[str, Population] = field(default_factory=dict)
     projections: list[Projection] = field(default_factory=list)
     words: dict[str, FewSpikes | Input | None] = field(default_factory=dict)
@@ -128,9 +132,13 @@ class Draft:
         coded = (n for n, sent in self.words.items() if sent is not None and sent.code not in ("current", "spikes"))
         return [n for n in coded if len(self.populations[n].shape) == 3 and min(self.populations[n].shape[1:]) > 1]
 
-    def dense(self, source: str, shape: Shape) -> Dense:
-        """Return random weights from a population to neurons of this shape."""
-        return Dense(weights(self.rng, self.populations[source].size, int(np.prod(shape))))
+    def any_to_any(self, source: str, shape: Shape) -> Dense | Sparse:
+        """Return random weights from a population to neurons of this shape; two of each neuron where there are many."""
+        n, targets = self.populations[source].size, int(np.prod(shape))
+        if n * targets < MANY:
+            return Dense(weights(self.rng, n, targets))
+        indices = self.rng.integers(0, targets, 2 * n).astype(np.int32)
+        return Sparse(np.arange(0, 2 * n + 1, 2, dtype=np.int64), indices, weights(self.rng, 2 * n), targets)
 
     def input(self, name: str) -> None:
         """Add an input, in a code that the kind of network has."""
@@ -138,8 +146,9 @@ class Draft:
         words, plain = ["bits", "graded", "ttfs"], ["spikes", "current"]
         code = str(rng.choice({"words": words, "spikes": plain, "mixed": words + plain}[self.kind]))
         bits, signed = (1, False) if code == "spikes" else word(rng, code, self.steps)
-        image = (int(rng.integers(1, 4)), int(rng.integers(2, 7)), int(rng.integers(2, 7)))
-        self.add(name, image if rng.integers(4) else (int(rng.integers(1, 20)),), Input(bits, code, signed))
+        image = (int(rng.integers(1, 4)), int(rng.integers(2, 7)) * self.size, int(rng.integers(2, 7)) * self.size)
+        vector = (int(rng.integers(1, 20)) * self.size**2,)
+        self.add(name, image if rng.integers(4) else vector, Input(bits, code, signed))
 
     def grow(self, name: str) -> None:
         """Add a population behind random ones: a max_pool, or neurons that one or two projections reach."""
@@ -160,15 +169,15 @@ class Draft:
     def neurons(self, name: str, few: bool, sources: list[str]) -> None:
         """Add neurons: one projection fills them or a slice of them, a second one adds to any slice."""
         rng, source = self.rng, str(self.rng.choice(sources))
-        connection, target = connect(rng, self.populations[source].shape)
+        connection, target = connect(rng, self.populations[source].shape, size=self.size)
         first, behind = rng.integers(0, 3, 2).tolist() if rng.integers(2) else (0, 0)
         shape = (first + target[0] + behind, *target[1:])
-        self.add(name, shape, few_spikes(rng, shape, self.steps) if few else _spiking(rng, shape))
+        self.add(name, shape, few_spikes(rng, shape, self.steps, self.size) if few else _spiking(rng, shape))
         self.project(source, name, connection, (first, first + target[0]) if first + behind else None)
         if rng.integers(2):
             source, first = str(rng.choice(sources)), int(rng.integers(shape[0]))
             channels = first, int(rng.integers(first + 1, shape[0] + 1))
-            self.project(source, name, self.dense(source, (channels[1] - channels[0], *shape[1:])), channels)
+            self.project(source, name, self.any_to_any(source, (channels[1] - channels[0], *shape[1:])), channels)
 
     def network(self, outputs: list[str]) -> Network:
         """Return what has grown so far."""
@@ -183,7 +192,7 @@ class Draft:
         if targets:
             source, target = str(rng.choice(sources)), str(rng.choice(targets))
             if self.plain(source) or isinstance(self.populations[target].neuron, FewSpikes):
-                self.project(source, target, self.dense(source, self.populations[target].shape))
+                self.project(source, target, self.any_to_any(source, self.populations[target].shape))
         for k, p in enumerate(self.projections):
             if rng.integers(3) == 0 or p is self.projections[-1]:
                 whole = not self.plain(p.source) or isinstance(self.populations[p.target].neuron, MaxPool)
@@ -195,13 +204,14 @@ def _spiking(rng: Rng, shape: Shape) -> Neuron:
     return integrate_and_fire(rng, shape) if rng.integers(2) else leaky(rng, shape)
 
 
-def random_network(seed: int, kind: str) -> Network:
+def random_network(seed: int, kind: str, size: int = 1) -> Network:
     """Return a network of `kind` words (few-spikes, pools: no delays), spikes (IF, LIF), or mixed (all of them).
 
-    Half of those with spikes have delays and cycles. Inputs are one to three, windows of 1 to 17 steps.
+    Half of those with spikes have delays and cycles. Inputs are one to three, windows of 1 to 17 steps. size: how many
+    times as high and wide images are; a large network may be one that the contract refuses (NetworkError).
     """
     rng = np.random.default_rng(seed)
-    draft = Draft(rng, kind, int(rng.integers(1, 18)))
+    draft = Draft(rng, kind, int(rng.integers(1, 18)), size)
     for name in INPUTS[: rng.choice([1, 1, 2, 3])]:
         draft.input(name)
     for name in NAMES[: rng.integers(1, 6)]:

@@ -1,21 +1,20 @@
-"""The compiled kernels against the reference, on random networks: every word, spike and membrane is equal."""
+# SPDX-License-Identifier: Apache-2.0
+"""What does not change a result: the schedule, the number of threads, a snapshot, and where a batch is cut."""
 
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import densities, random_inputs, random_network, seeds
 
+from spikerun.errors import UsageError
 from spikerun.inputs import events as events_of
 from spikerun.network import Network
-from spikerun.neurons import Readout
-from spikerun.reference import Stepper, Turn, blocked, stepped
 from spikerun.session import Session
 
 kinds = st.sampled_from(["words", "spikes", "mixed"])
-choices = st.sampled_from(["event", "dense"])
 
 
 def sample(x: dict[str, Any], k: int) -> dict[str, Any]:
@@ -26,72 +25,6 @@ def events_of_steps(net: Network, x: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what each input sends at each step of a window, for one sample."""
     events = {name: events_of(net, name, values, batch=False) for name, values in x.items()}
     return [{name: rows[t] for name, rows in events.items()} for t in range(net.window)]
-
-
-def same_turns(a: dict[str, Turn], b: dict[str, Turn]) -> None:
-    for name, turn in a.items():
-        np.testing.assert_array_equal(turn.events, b[name].events, err_msg=name)
-        np.testing.assert_array_equal(turn.word, b[name].word, err_msg=name)
-        if turn.membrane is not None:
-            np.testing.assert_array_equal(turn.membrane, b[name].membrane, err_msg=name)
-
-
-@settings(max_examples=150)
-@given(seeds, kinds, densities)
-def test_reference_blocked_equals_stepped(seed: int, kind: str, density: float) -> None:
-    net = random_network(seed, kind)
-    assume(net.feedforward)
-    x = sample(random_inputs(net, seed, 1, density), 0)
-    same_turns(blocked(net, x), stepped(net, x))
-
-
-@settings(max_examples=150)
-@given(seeds, densities, choices)
-def test_blocked_words_and_membranes_equal_the_reference(seed: int, density: float, kernels: str) -> None:
-    net = random_network(seed, "words")
-    x = random_inputs(net, seed, 3, density)
-    result = Session(net, kernels=kernels, schedule="blocked", threads=1).run(x, trace=True)
-    spikes = dict.fromkeys(net.populations, 0)
-    for k in range(3):
-        for name, turn in blocked(net, sample(x, k)).items():
-            spikes[name] += turn.spikes
-            if not isinstance(net.populations[name].neuron, Readout):
-                np.testing.assert_array_equal(result.words[name][k], turn.word, err_msg=name)
-            if turn.membrane is not None:
-                np.testing.assert_array_equal(result.membranes[name][k], turn.membrane, err_msg=name)
-    assert {name: p.spikes for name, p in result.activity.populations.items()} == spikes
-
-
-@settings(max_examples=150)
-@given(seeds, kinds, densities, choices)
-def test_every_step_of_a_stream_equals_the_reference(seed: int, kind: str, density: float, kernels: str) -> None:
-    net = random_network(seed, kind)
-    x = random_inputs(net, seed, 2, density)
-    frames = [*events_of_steps(net, sample(x, 0)), *events_of_steps(net, sample(x, 1))]
-    stream, stepper = Session(net, kernels=kernels, threads=1).stream(), Stepper(net)
-    for t in range((max(net.latency.values()) + 2) * net.window + 3):
-        events = frames[t] if t < len(frames) else {}
-        sent = stepper.step(events)
-        stream.step(events)
-        for name in net.populations:
-            np.testing.assert_array_equal(stream.spikes(name), sent[name], err_msg=f"{name} at step {t}")
-            if "v" in stepper.state[name]:
-                np.testing.assert_array_equal(stream.membrane(name), stepper.state[name]["v"], err_msg=f"{name} at {t}")
-
-
-@settings(max_examples=60)
-@given(seeds, kinds, densities)
-def test_stepped_runs_give_the_outputs_and_spikes_of_the_reference(seed: int, kind: str, density: float) -> None:
-    net = random_network(seed, kind)
-    x = random_inputs(net, seed, 2, density)
-    result = Session(net, schedule="stepped", kernels="event", threads=2).run(x)
-    turns = [stepped(net, sample(x, k)) for k in range(2)]
-    for name in net.outputs:
-        for k, turn in enumerate(turns):
-            readout = isinstance(net.populations[name].neuron, Readout)
-            np.testing.assert_array_equal(result.outputs[name][k], turn[name].membrane if readout else turn[name].word)
-    for name, p in result.activity.populations.items():
-        assert p.spikes == sum(turn[name].spikes for turn in turns), name
 
 
 @settings(max_examples=40)
@@ -132,8 +65,53 @@ def test_a_restored_snapshot_continues_with_the_same_bits(seed: int, kind: str, 
 
 
 @pytest.mark.parametrize("schedule", ["blocked", "stepped"])
-def test_calibrated_kernels_change_no_result(schedule: str) -> None:
-    net = random_network(7, "words")
-    x = random_inputs(net, 7, 4, 0.3)
-    plain = Session(net, kernels="dense", schedule=schedule).run(x)
-    np.testing.assert_array_equal(Session(net, schedule=schedule).run(x).logits, plain.logits)
+@pytest.mark.parametrize("count", [256, 257, 600])
+def test_activity_of_many_samples_is_the_sum_of_parts(schedule: str, count: int) -> None:
+    """A batch is run in chunks of 256 samples; all of them count."""
+    net = random_network(5, "words")
+    x = random_inputs(net, 5, count, 0.3)
+    session = Session(net, kernels="event", schedule=schedule, threads=1)
+    parts = [session.run({name: v[first : first + 100] for name, v in x.items()}) for first in range(0, count, 100)]
+    whole = session.run(x)
+    assert whole.activity.samples == count
+    for name, population in whole.activity.populations.items():
+        assert population.spikes == sum(part.activity.populations[name].spikes for part in parts), name
+        assert population.synops == sum(part.activity.populations[name].synops for part in parts), name
+    np.testing.assert_array_equal(whole.logits, np.concatenate([part.logits for part in parts]))
+
+
+def test_progress_counts_every_sample_once() -> None:
+    net, done = random_network(5, "words"), list[int]()
+    Session(net, kernels="event", threads=1).run(random_inputs(net, 5, 600, 0.3), on_progress=done.append)
+    assert sum(done) == 600
+
+
+@pytest.mark.parametrize("device", ["cup", "", "CPU0"])
+def test_an_unknown_device_is_refused_with_those_that_there_are(device: str) -> None:
+    with pytest.raises(UsageError, match=rf"unknown device '{device}'.*Known: .*\bcpu\b"):
+        Session(random_network(5, "words"), device=device)
+
+
+def test_threads_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPIKERUN_NUM_THREADS", "3")
+    device: Any = Session(random_network(5, "words"), kernels="event").device
+    assert device.threads == 3
+
+
+def test_threads_that_are_asked_for_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPIKERUN_NUM_THREADS", "3")
+    device: Any = Session(random_network(5, "words"), kernels="event", threads=2).device
+    assert device.threads == 2
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "", "1.5", "1025", "\u0663"])
+def test_a_number_of_threads_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SPIKERUN_NUM_THREADS", value)
+    with pytest.raises(UsageError, match=f"SPIKERUN_NUM_THREADS must be a number in 1..1024, got '{value}'"):
+        Session(random_network(5, "words"), kernels="event")
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025, 1.0, "2"])
+def test_threads_must_be_a_positive_number(threads: Any) -> None:
+    with pytest.raises(UsageError, match=r"threads must be an integer in 1\.\.1024"):
+        Session(random_network(5, "words"), kernels="event", threads=threads)

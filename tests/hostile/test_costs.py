@@ -20,6 +20,7 @@ from spikerun.neurons import FewSpikes, Input, MaxPool, Neuron, Readout
 
 Costs = Callable[[str, Network], tuple[float, float]]
 SECONDS = 1.0  # of the processor, for one file
+TRIES = 3  # a busy machine makes one slow, not all
 MB = 2**20
 
 # In a process of its own, because memory once taken stays in the peak. A small network comes first, for the imports.
@@ -57,9 +58,13 @@ def costs(tmp_path: Path) -> Costs:
         paths = [str(save(n, tmp_path / name, force=True)) for n, name in ((good(), "good.snn"), (net, "net.snn"))]
         command = [sys.executable, "-c", MEASURE, action, *paths]
         root = Path(__file__).parents[2]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, timeout=60)
-        seconds, memory = json.loads(done.stdout)
-        return seconds, memory
+        tries = []
+        for _ in range(TRIES):
+            done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, timeout=60)
+            tries.append(json.loads(done.stdout))
+            if tries[-1][0] < SECONDS / 4:
+                break
+        return min(seconds for seconds, _ in tries), min(memory for _, memory in tries)
 
     return measure
 

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run cost, counted by hand."""
+
+import numpy as np
+
+from spikerun.connections import Dense
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import FewSpikes, Input, Readout
+from spikerun.session import Session
+
+
+def small(code: str = "bits") -> Network:
+    """Two inputs, two hidden neurons that pass them on, three readouts."""
+    populations = {
+        "in": Population((2,), Input(3, "bits")),
+        "hidden": Population((2,), FewSpikes(3, np.int32(1), code=code)),
+        "out": Population((3,), Readout()),
+    }
+    projections = [
+        Projection("in", "hidden", Dense(np.eye(2, dtype=np.int8))),
+        Projection("hidden", "out", Dense(np.ones((2, 3), np.int8))),
+    ]
+    return Network(populations, projections, ["out"], 7)
+
+
+SAMPLES = np.array([[7, 0], [5, 1]])  # 3 + 0 and 2 + 1 set bits
+
+
+def test_spikes_of_words_in_code_bits_are_their_set_bits() -> None:
+    activity = Session(small(), threads=1).run(SAMPLES).activity
+    assert (activity.populations["in"].spikes, activity.populations["hidden"].spikes) == (6, 6)
+
+
+def test_other_codes_send_one_spike_a_word() -> None:
+    for code in ("ttfs", "graded"):
+        activity = Session(small(code), threads=1).run(SAMPLES).activity
+        assert activity.populations["hidden"].spikes == 3, code
+
+
+def test_synaptic_operations_are_spikes_times_fan_out() -> None:
+    activity = Session(small(), threads=1).run(SAMPLES).activity
+    assert (activity.populations["in"].synops, activity.populations["hidden"].synops) == (6 * 2, 6 * 3)
+    assert activity.synops_per_sample == (6 * 2 + 6 * 3) / 2
+
+
+def test_spikes_per_neuron_are_of_those_that_are_neither_input_nor_readout() -> None:
+    assert Session(small(), threads=1).run(SAMPLES).activity.spikes_per_neuron == 6 / (2 * 2)
+
+
+def test_macs_are_those_of_the_dense_layers() -> None:
+    activity = Session(small(), threads=1).run(SAMPLES).activity
+    assert activity.macs == 2 * 2 + 2 * 3
+    assert activity.synops_per_mac == (6 * 2 + 6 * 3) / 2 / 10
+
+
+def test_no_samples_cost_nothing() -> None:
+    activity = Session(small(), threads=1).run(np.zeros((0, 2), np.int64)).activity
+    assert (activity.samples, activity.spikes_per_neuron, activity.synops_per_sample) == (0, 0.0, 0.0)

@@ -1,58 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
 """Targets that carry a network to silicon: each turns it into a bundle, a folder that stands alone.
 
-The table below is all there is; other packages add theirs through the entry-point group `spikerun.targets`, each entry
-a `TargetSpec`.
+A row of the table below is a room of targets; other packages add theirs through the entry-point group
+`spikerun.targets`, each entry such a function.
 """
 
 if __name__ != "spikerun.edge":
     raise ImportError("import spikerun.edge instead")
 
-from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+import importlib
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
 from types import MappingProxyType
 
-from spikerun.edge.target import RunReport, Target, TargetSpec, Tool
+from spikerun.edge.target import Bundle, Options, RunReport, Table, Target, Tool, Verdict
 from spikerun.errors import TargetError, unknown_name
 
-__all__ = ["TABLE", "RunReport", "Target", "TargetSpec", "Tool", "load", "targets"]
+__all__ = ["TABLE", "Bundle", "Options", "RunReport", "Table", "Target", "Tool", "Verdict", "load", "targets"]
 
 ENTRY_POINT_GROUP = "spikerun.targets"
 
-TABLE: Mapping[str, TargetSpec] = MappingProxyType(
-    {
-        "host": TargetSpec("host", "portable C99 for this computer, with its C compiler", "spikerun.edge.mcu:target"),
-        "generic-cortex-m4": TargetSpec(
-            "generic-cortex-m4",
-            "C99 for any Cortex-M4F, run in QEMU (mps2-an386) or Unicorn",
-            "spikerun.edge.mcu:target",
-        ),
-    }
-)
+# room -> `module:function`; the function returns the targets of the room, by name
+TABLE: Mapping[str, str] = MappingProxyType({"mcu": "spikerun.edge.mcu:targets"})
 
 
-def targets() -> dict[str, TargetSpec]:
+def targets() -> dict[str, Target]:
     """Return all known targets by name, other packages' included."""
-    found = dict(TABLE)
-    for name, entry in _entries().items():
-        if name in found:
-            raise TargetError(f"target '{name}' exists already: {entry.value} needs another name")
-        spec = entry.load()
-        if not isinstance(spec, TargetSpec) or spec.name != name:
-            raise TargetError(
-                f"target '{name}': the entry point {entry.value} of the group {ENTRY_POINT_GROUP} is to be a "
-                f"TargetSpec named '{name}', and is {spec!r}"
-            )
-        found[name] = spec
+    found: dict[str, Target] = {}
+    for where, more in _rooms():
+        twice = found.keys() & more.keys()
+        if twice:
+            raise TargetError(f"target '{min(twice)}' exists already: {where} has to give its own another name")
+        found |= more
     return found
 
 
 def load(name: str) -> Target:
-    """Return the target called `name`; its module is imported only now."""
+    """Return the target called `name`."""
     known = targets()
     if name not in known:
         raise unknown_name("target", name, known)
-    return known[name].load()
+    return known[name]
 
 
-def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+def _rooms() -> Iterator[tuple[str, dict[str, Target]]]:
+    for path in TABLE.values():
+        module, _, function = path.partition(":")
+        yield path, dict(getattr(importlib.import_module(module), function)())
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        given = entry.load()()
+        if not isinstance(given, Mapping) or any(
+            getattr(target, "name", None) != name for name, target in given.items()
+        ):
+            raise TargetError(
+                f"the entry point {entry.value} of {ENTRY_POINT_GROUP} is to return targets by their names"
+            )
+        yield entry.value, dict(given)

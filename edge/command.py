@@ -1,5 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun deploy` and `spikerun targets`."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +20,7 @@ from spikerun.console import (
     table,
     talk,
 )
-from spikerun.edge.target import Frames, Tool
+from spikerun.edge.target import Frames, Options, Table, Tool, Verdict, parse
 from spikerun.errors import CheckFailed, DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
@@ -27,11 +30,16 @@ __all__ = ["deploy", "targets"]
 SCHEMA = "spikerun.deploy/1"
 
 TargetOption = Annotated[str, typer.Option("--target", "-t", help="The target, as `spikerun targets` lists them.")]
-OutOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="The folder for the bundle.")]
+OutOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="The folder for the bundle.")]
 RunOption = Annotated[bool, typer.Option("--run", help="Build the bundle, run it, compare it with the reference.")]
 CheckOption = Annotated[bool, typer.Option("--check", help="Only say whether the network fits; write nothing.")]
-EmulatorOption = Annotated[str, typer.Option("--emulator", help="qemu, unicorn, or auto: what is found first.")]
-ToolchainOption = Annotated[str, typer.Option("--toolchain", help="gcc, zig, or auto: what is found first.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="An option of the target, as `spikerun targets` lists them."),
+]
+NameOption = Annotated[str | None, typer.Option("--name", help="The same as --set name=...")]
+EmulatorOption = Annotated[str | None, typer.Option("--emulator", help="The same as --set emulator=...")]
+ToolchainOption = Annotated[str | None, typer.Option("--toolchain", help="The same as --set toolchain=...")]
 SamplesOption = Annotated[int, typer.Option("--samples", min=1, help="Golden samples in the self-test.")]
 DataOption = Annotated[
     str | None, typer.Option("--data", help="A data set or a .npz file for the samples; without it they are random.")
@@ -41,14 +49,16 @@ DataOption = Annotated[
 def deploy(
     network: NetworkArgument,
     target: TargetOption,
-    out: OutOption = None,
+    output: OutOption = None,
     run: RunOption = False,
     check: CheckOption = False,
     samples: SamplesOption = 16,
     data: DataOption = None,
     data_dir: DataDirOption = None,
-    emulator: EmulatorOption = "auto",
-    toolchain: ToolchainOption = "auto",
+    given: SetOption = None,
+    name: NameOption = None,
+    emulator: EmulatorOption = None,
+    toolchain: ToolchainOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -57,24 +67,39 @@ def deploy(
 
     A network that does not fit the target's memory is refused, with advice, before anything is written.
     """
-    chosen, net = edge.load(target), load(network)
+    chosen = edge.load(target)
+    options = _options(chosen, given or [], {"name": name, "emulator": emulator, "toolchain": toolchain})
+    net = load(network)
     if check:
         _check(chosen, net, json)
         return
-    if out is None:
+    if output is None:
         raise UsageError("name a folder for the bundle with -o, or ask with --check whether the network fits")
     frames = _samples(net, data, data_dir, samples)
-    bundle = chosen.deploy(net, out, frames, run=run, emulator=emulator, toolchain=toolchain, force=force)
+    bundle = chosen.deploy(net, output, frames, options, run=run, force=force)
     report = {key: value for key, value in bundle.report.items() if key not in ("schema", "files")}
-    shown = {**report, "bundle": out, "report": out / "report.md"}
+    shown = {**report, "bundle": output, "report": output / "report.md"}
     emit(SCHEMA, shown, json, lambda: _deployed(shown))
     if bundle.run is not None and not bundle.run.identical:
         raise CheckFailed(
-            f"'{out}' does not compute what the reference does: {'; '.join(bundle.run.mismatches[:5])}"
+            f"'{output}' does not compute what the reference does: {'; '.join(bundle.run.mismatches[:5])}"
             + (f"; and {len(bundle.run.mismatches) - 5} more in report.md" if len(bundle.run.mismatches) > 5 else "")
         )
     if not run and not json:
-        suggest(f"spikerun deploy {network} --target {target} -o {out} --run --force", quiet)
+        suggest(f"spikerun deploy {network} --target {target} -o {output} --run --force", quiet)
+
+
+def _options(target: edge.Target, given: list[str], short: Mapping[str, str | None]) -> Options:
+    """Return the options of a target from `--set key=value`, and from those that have an option of their own."""
+    values = {key: value for key, value in short.items() if value is not None}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes KEY=VALUE, got '{text}'")
+        if key in values:
+            raise UsageError(f"option '{key}' is given twice")
+        values[key] = value
+    return parse(target.name, target.options, values)
 
 
 def _samples(net: Network, data: str | None, folder: Path | None, count: int) -> Frames | int:
@@ -92,58 +117,58 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
 
 
 def _check(chosen: edge.Target, net: Network, json: bool) -> None:
-    report = dict(chosen.check(net))
-    del report["schema"]
-    emit(SCHEMA, report, json, lambda: _memory(report))
-    if not report["fits"]:
-        raise CheckFailed(f"the network does not fit '{chosen.name}': {' '.join(report['advice'])}")
+    verdict = chosen.check(net)
+    emit(SCHEMA, _plain(verdict), json, lambda: _judged(verdict.table, verdict.measures, verdict.target, verdict.fits))
+    if not verdict.fits:
+        raise CheckFailed(f"the network does not fit '{chosen.name}': {' '.join(verdict.complaints)}")
 
 
-def _memory(report: dict[str, Any]) -> str:
-    keys = ("population", "kind", "neurons", "flash", "words", "membranes")
-    rows = [[row[key] for key in keys] for row in report["populations"]]
-    bound = "" if report["measured"] else " at most"
-    totals = [
-        f"{what}:{bound} {report[f'{key}_bytes']} bytes{_limit(report[f'{key}_limit'])}"
-        for what, key in (("flash", "flash"), ("RAM", "ram"))
-    ]
-    fits = f"fits '{report['target']}': {'yes' if report['fits'] else 'no'}"
-    return "\n".join([table(keys, rows, right=(2, 3, 4, 5)), "", *totals, fits])
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    rows = [dict(zip(verdict.table.columns, row, strict=True)) for row in verdict.table.rows]
+    return {**vars(verdict), "table": rows}
 
 
-def _limit(limit: int | None) -> str:
-    return "" if limit is None else f" of {limit}"
+def _judged(judged: Table, measures: Mapping[str, object], target: str, fits: bool) -> str:
+    """Return a table, each measure beside its limit if it has one, and the verdict."""
+    numbers = [k for k, _ in enumerate(judged.columns) if all(isinstance(row[k], int | float) for row in judged.rows)]
+    lines = [table(judged.columns, judged.rows, right=numbers), ""]
+    for key, value in measures.items():
+        if not key.endswith("_limit"):
+            limit = measures.get(key.removesuffix("_bytes") + "_limit")
+            lines.append(f"{key.replace('_', ' ')}: {value}" + ("" if limit is None else f" of {limit}"))
+    return "\n".join([*lines, f"fits '{target}': {'yes' if fits else 'no'}"])
 
 
 def _deployed(report: dict[str, Any]) -> str:
-    lines = [_memory(report), f"bundle: {report['bundle']}"]
+    columns = tuple(report["table"][0]) if report["table"] else ()
+    judged = Table(columns, tuple(tuple(row.values()) for row in report["table"]))
+    lines = [_judged(judged, report["measures"], report["target"], report["fits"]), f"bundle: {report['bundle']}"]
     if report["identical"] is not None:
-        where = "this computer" if report["emulator"] == "none" else report["emulator"]
         verdict = "yes" if report["identical"] else "no"
-        lines.append(f"{report['samples']} samples on {where} ({report['toolchain']}), identical: {verdict}")
-    if report["instructions_per_inference"] is not None:
-        lines.append(f"emulated instructions per inference: {report['instructions_per_inference']}")
+        lines.append(f"{report['samples']} samples on {report['where']}, identical: {verdict}")
     return "\n".join(lines)
 
 
 def targets(json: JsonOption = False, quiet: QuietOption = False) -> None:
     """List the targets, whether the tools that run them are on this machine, and what to install."""
-    found = [_row(name, spec) for name, spec in sorted(edge.targets().items())]
+    found = [_row(target) for _, target in sorted(edge.targets().items())]
     emit("spikerun.targets/1", {"targets": found}, json, lambda: _listing(found))
     if not json:
         suggest("spikerun deploy NET.snn --target generic-cortex-m4 -o firmware/ --run", quiet)
 
 
-def _row(name: str, spec: edge.TargetSpec) -> dict[str, Any]:
-    tools = spec.load().tools()
+def _row(target: edge.Target) -> dict[str, Any]:
+    tools = target.tools()
     purposes = dict.fromkeys(tool.purpose for tool in tools)
     install = [_install(tools, purpose) for purpose in purposes if not _present(tools, purpose)]
+    options = [{"name": f.name, "default": f.default, "help": f.metadata["help"]} for f in fields(target.options)]
     return {
-        "name": name,
-        "summary": spec.summary,
+        "name": target.name,
+        "summary": target.summary,
         "ready": not install,
         "tools": [{"name": t.name, "purpose": t.purpose, "path": t.path, "install": t.install} for t in tools],
         "install": install,
+        "options": options,
     }
 
 
@@ -166,4 +191,10 @@ def _listing(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     needs = [f"{row['name']} needs a {need}" for row in rows for need in row["install"]]
-    return "\n".join([table(("target", "ready", "tools found", "what it is"), cells), *needs])
+    options: dict[tuple[str, Any, str], list[str]] = {}
+    for row in rows:
+        for o in row["options"]:
+            options.setdefault((o["name"], o["default"], o["help"]), []).append(row["name"])
+    listed = [(name, default, text, ", ".join(where)) for (name, default, text), where in options.items()]
+    parts = [table(("target", "ready", "tools found", "what it is"), cells), *needs, ""]
+    return "\n".join([*parts, table(("--set", "default", "what it is", "targets"), listed)])

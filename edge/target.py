@@ -1,20 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every target offers, whatever its silicon."""
 
-import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.errors import UsageError, unknown_name
 from spikerun.network import Network
 
-__all__ = ["Bundle", "Frames", "RunReport", "Target", "TargetSpec", "Tool"]
+__all__ = [
+    "Bundle",
+    "Frames",
+    "Measure",
+    "Options",
+    "RunReport",
+    "Table",
+    "Target",
+    "Tool",
+    "Verdict",
+    "option",
+    "parse",
+]
 
 Frames = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
 """Integers (samples, *shape) of the one input population, or such an array for each input by name."""
+
+Measure = float | int | str
 
 
 @dataclass(frozen=True)
@@ -27,23 +42,42 @@ class Tool:
     install: str
 
 
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Measure, ...], ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a network fits a target.
+
+    complaints: what does not, where, and what would help, in sentences; table: what each part of the network takes;
+    measures: totals and limits by name.
+    """
+
+    target: str
+    fits: bool
+    complaints: tuple[str, ...]
+    table: Table
+    measures: Mapping[str, Measure]
+
+
 @dataclass(frozen=True, eq=False)
 class RunReport:
     """What a bundle did when it was run.
 
-    outputs: int32 (samples, outputs), as the network orders its outputs, each in C order; instructions: of each
-    inference, int64 (samples,), where the emulator counts them, else None; mismatches: what differed, in words.
+    outputs: int32 (samples, outputs), as the network orders its outputs, each in C order; mismatches: what differed,
+    in words; where: on what it ran; measures: what was measured, by name.
     """
 
     identical: bool
     outputs: npt.NDArray[np.int32]
     mismatches: tuple[str, ...]
-    emulator: str
-    toolchain: str
-    instructions: npt.NDArray[np.int64] | None = None
-    flash_bytes: int | None = None
-    ram_bytes: int | None = None
-    stack_bytes: int | None = None
+    where: str
+    measures: Mapping[str, Measure]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,40 +89,76 @@ class Bundle:
     run: RunReport | None = None
 
 
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen for a target: each declares a dataclass of its own, whose fields are made by `option`."""
+
+
+def option(default: Measure, text: str) -> Any:
+    """Return a field of `Options`: an int, a float or a string, and its help."""
+    return field(default=default, metadata={"help": text})
+
+
 class Target(Protocol):
     """A target: it knows its tools, judges whether a network fits, and makes bundles."""
 
     @property
     def name(self) -> str:
-        """Return the name in the table."""
+        """Return the name, as `--target` takes it."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """Return what it is, in some words."""
+        ...
+
+    @property
+    def options(self) -> type[Options]:
+        """Return the class of its options."""
         ...
 
     def tools(self) -> list[Tool]:
         """Return the tools that running a bundle takes; alternatives share a purpose."""
         ...
 
-    def require(self, emulator: str = "auto", toolchain: str = "auto") -> None:
-        """Raise TargetError, or UsageError for an unknown name, unless a bundle can be built and run here."""
+    def require(self, options: Options | None = None) -> None:
+        """Raise TargetError, or UsageError for an unknown choice, unless a bundle can be built and run here."""
         ...
 
-    def check(self, net: Network) -> dict[str, Any]:
-        """Return the memory report of the network on this target, with `fits` and `advice`."""
+    def check(self, net: Network) -> Verdict:
+        """Judge whether the network fits. Raises UnsupportedError for what the target has no means to compute."""
         ...
 
-    def deploy(self, net: Network, out: Path, samples: Frames | int, **options: Any) -> Bundle:
-        """Write a bundle to the folder `out`; a number means so many random samples."""
+    def deploy(
+        self,
+        net: Network,
+        out: str | Path,
+        samples: Frames | int = 16,
+        options: Options | None = None,
+        *,
+        run: bool = False,
+        force: bool = False,
+    ) -> Bundle:
+        """Write a bundle to the folder `out`; a number means so many random samples.
+
+        run: build it, run it, compare it with the reference; force: replace an earlier bundle.
+        """
         ...
 
 
-@dataclass(frozen=True)
-class TargetSpec:
-    """A row of the table of targets: `module` is `package.module:function`; the function takes the target's name."""
+T = TypeVar("T", bound=Options)
 
-    name: str
-    summary: str
-    module: str
 
-    def load(self) -> Target:
-        """Import the target."""
-        module, _, function = self.module.partition(":")
-        return cast(Target, getattr(importlib.import_module(module), function)(self.name))
+def parse(target: str, kind: type[T], given: Mapping[str, str]) -> T:
+    """Return options of a class from text. Raises UsageError for an unknown name or a value that is no number."""
+    known = {f.name: f for f in fields(kind)}
+    values: dict[str, Measure] = {}
+    for name, text in given.items():
+        if name not in known:
+            raise unknown_name(f"option of target '{target}'", name, known)
+        wanted: type[Any] = type(known[name].default)
+        try:
+            values[name] = wanted(text)
+        except ValueError:
+            raise UsageError(f"target '{target}': option '{name}' takes a {wanted.__name__}, got '{text}'") from None
+    return kind(**values)

@@ -58,13 +58,14 @@ def lifetimes(program: Program, keep: Collection[str] = ()) -> dict[str, Span]:
             uses[operand.register].append((k, operand.role, operation.time))
     given = {name for _, name in program.inputs}
     kept = {name for _, name in program.outputs} | set(keep)
+    seen = kept | {name for _, _, name in program.traces}  # after any pass, not only after those that write it
     once = program.steps == 1 and not program.endless
     spans = {}
     for register in program.registers:
         name, used = register.name, uses[register.name]
         if once and name in given and used:
             first, last = -1, used[-1][0]
-        elif used and register.initial is None and _made_anew(used, name in kept) and name not in given:
+        elif used and register.initial is None and name not in given and _made_anew(used, always=name in seen):
             first, last = used[0][0], used[-1][0]
         else:
             first, last = -1, end
@@ -72,7 +73,7 @@ def lifetimes(program: Program, keep: Collection[str] = ()) -> dict[str, Span]:
     return spans
 
 
-def _made_anew(used: Iterable[tuple[int, str, When]], kept: bool) -> bool:
-    """Return whether each pass that uses a register overwrites it first; all use one that is `kept` to their end."""
+def _made_anew(used: Iterable[tuple[int, str, When]], always: bool) -> bool:
+    """Return whether each pass that uses a register, with `always` each pass, overwrites it first."""
     (_, role, when), *others = used
-    return role == "write" and (when.always or not kept) and all(when.covers(other) for _, _, other in others)
+    return role == "write" and all(when.covers(other) for _, _, other in others) and (when.always or not always)

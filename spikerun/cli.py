@@ -95,7 +95,6 @@ INSTALL = MappingProxyType(
         "sklearn": ("scikit-learn", "data"),
         "ziglang": ("ziglang", "mcu"),
         "unicorn": ("unicorn", "mcu"),
-        "elftools": ("pyelftools", "mcu"),
     }
 )
 

@@ -263,6 +263,6 @@ def test_optional_dependencies_are_declared() -> None:
         project = tomllib.load(file)["project"]
     wanted = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
     declared = {re.split(r"[\[<>=! ]", line)[0].lower() for line in wanted}
-    packages = {"sklearn": "scikit-learn", "elftools": "pyelftools"}
+    packages = {"sklearn": "scikit-learn"}
     foreign = {i.module.split(".")[0] for i in IMPORTS} - set(sys.stdlib_module_names) - {"spikerun", "_spikerun_cpu"}
     assert {packages.get(name, name) for name in foreign} <= declared

@@ -132,7 +132,6 @@ def test_unexpected_error_asks_for_debug(command: Callable[..., None], capsys: p
     [
         ("torch", "[convert]"),
         ("sklearn.svm", "pip install scikit-learn"),
-        ("elftools", "[mcu]"),
         ("odd", "pip install odd"),
     ],
 )

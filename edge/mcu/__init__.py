@@ -1,5 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """Microcontrollers: networks as C99 that stands alone, and emulators that run it."""
 
-from spikerun.edge.mcu.deployment import McuTarget, deploy, run_bundle, target
+from spikerun.edge.mcu.deployment import McuOptions, McuTarget, deploy, run_bundle, targets
 
-__all__ = ["McuTarget", "deploy", "run_bundle", "target"]
+__all__ = ["McuOptions", "McuTarget", "deploy", "run_bundle", "targets"]

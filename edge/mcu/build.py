@@ -1,15 +1,15 @@
-"""From a bundle's sources to an executable, and what it weighs."""
+# SPDX-License-Identifier: Apache-2.0
+"""From a bundle's sources to an executable, and from what it prints to what that says."""
 
-import struct
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from spikerun.edge.mcu import arch
 from spikerun.edge.mcu.board import Board
-from spikerun.edge.mcu.tools import compiler
 from spikerun.errors import TargetError
 
-__all__ = ["FOLDERS", "SANITIZERS", "WARNINGS", "Segment", "build", "footprint", "segments", "sources"]
+__all__ = ["FOLDERS", "SANITIZERS", "WARNINGS", "Transcript", "build", "execute", "parse", "sources"]
 
 FOLDERS = ("runtime", "model", "selftest")
 WARNINGS = (
@@ -17,39 +17,24 @@ WARNINGS = (
     *("-Wcast-align", "-Wundef", "-Werror"),
 )
 SANITIZERS = ("-fsanitize=undefined,address", "-fno-sanitize-recover=all", "-g")
-BARE = ("-ffreestanding", "-ffunction-sections", "-fdata-sections", "-nostdlib", "-Wl,--gc-sections")
 TIMEOUT = 300  # zig builds its own support library the first time
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A part of an executable that is loaded: where it is stored, where it lives, its bytes, its size in memory."""
-
-    load: int
-    address: int
-    content: bytes
-    size: int
 
 
 def sources(bundle: Path, board: Board) -> list[Path]:
     """Return the C files of the self-test."""
-    port = "host.c" if board.is_host else "cortex_m.c"
-    return [path for folder in FOLDERS for path in sorted((bundle / folder).glob("*.c"))] + [bundle / "port" / port]
+    found = [path for folder in FOLDERS for path in sorted((bundle / folder).glob("*.c"))]
+    return [*found, bundle / "port" / arch.of(board).port]
 
 
 def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[str, ...] = ()) -> Path:
     """Compile the self-test of a bundle to the file `out`; `extra` are more flags, such as WARNINGS or SANITIZERS."""
-    command = [*compiler(board, toolchain), "-std=c99", "-O2", *extra]
-    if not board.is_host:
-        command += [*BARE, "-T", str(bundle / "port" / "board.ld")]
-    if toolchain == "zig":
-        command.append("-fno-sanitize=all")
-    elif not board.is_host:
-        command.append("-mthumb")
-    command += [f"-I{bundle / folder}" for folder in FOLDERS] + [f"-I{bundle / 'port'}"]
-    command += [str(path) for path in sources(bundle, board)] + ["-o", str(out)]
-    if toolchain == "gcc" and not board.is_host:
-        command.append("-lgcc")
+    core = arch.of(board)
+    compiler = core.compilers[toolchain]
+    command = [*compiler.command(board), "-std=c99", "-O2", *extra, *core.flags, *compiler.flags]
+    if core.linker_script is not None:
+        command += ["-T", str(bundle / "port" / "board.ld")]
+    command += [f"-I{bundle / folder}" for folder in (*FOLDERS, "port")]
+    command += [*(str(path) for path in sources(bundle, board)), "-o", str(out), *compiler.libraries]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=out.parent)
     except subprocess.TimeoutExpired as error:
@@ -60,23 +45,50 @@ def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[st
     return out
 
 
-def segments(elf: Path) -> list[Segment]:
-    """Return the loaded parts of a 32-bit little-endian ELF file."""
-    data = elf.read_bytes()
-    if data[:6] != b"\x7fELF\x01\x01":
-        raise TargetError(f"'{elf}' is no 32-bit little-endian ELF file")
-    offset, size, count = struct.unpack_from("<I", data, 28)[0], *struct.unpack_from("<HH", data, 42)
-    found = []
-    for k in range(count):
-        kind, start, address, load, stored, memory = struct.unpack_from("<6I", data, offset + k * size)
-        if kind == 1 and memory:  # PT_LOAD
-            found.append(Segment(load, address, data[start : start + stored], memory))
+@dataclass
+class Transcript:
+    """What the self-test printed. `complete`: it came to its end; samples: (status, ticks, results) in order."""
+
+    complete: bool = False
+    samples: list[tuple[int, int, list[int]]] = field(default_factory=list)
+    mismatches: list[str] = field(default_factory=list)
+    stack: int = 0
+    code: int = 0
+
+
+def execute(executable: Path, board: Board, emulator: str, timeout: float) -> Transcript:
+    """Run an executable and return its transcript."""
+    core = arch.of(board)
+    found = parse(*core.emulators[emulator].run(executable, board, timeout))
+    found.samples = [(status, ticks & core.tick_mask, results) for status, ticks, results in found.samples]
     return found
 
 
-def footprint(elf: Path, board: Board) -> tuple[int, int]:
-    """Return the bytes of flash and RAM that an executable takes, its stack not counted."""
-    assert board.ram is not None
-    begin, end = board.ram.origin, board.ram.origin + board.ram.bytes
-    parts = segments(elf)
-    return sum(len(s.content) for s in parts), sum(s.size for s in parts if begin <= s.address < end)
+def parse(text: str, code: int) -> Transcript:
+    """Return what the lines of a self-test say.
+
+    >>> found = parse("begin 1 2 1\\nsample 0 0 7 -3\\nmismatch 0 conv word\\nstack 96\\nend 1\\n", 1)
+    >>> found.complete, found.samples, found.mismatches, found.stack
+    (True, [(0, 7, [-3])], ['sample 0, population conv: word'], 96)
+    """
+    found = Transcript(code=code)
+    for line in text.splitlines():
+        match line.split():
+            case ["begin", _, _, _]:
+                pass
+            case ["sample", _, status, ticks, *results]:
+                found.samples.append((int(status), int(ticks), [int(r) for r in results]))
+            case ["mismatch", sample, population, what]:
+                where = "stream" if sample == "stream" else f"sample {sample}"
+                found.mismatches.append(
+                    f"{where}: {what}" if population == "-" else f"{where}, population {population}: {what}"
+                )
+            case ["table", index]:
+                found.mismatches.append(f"constant table {index} is not as generated")
+            case ["stack", size]:
+                found.stack = int(size)
+            case ["end", _]:
+                found.complete = True
+            case _:
+                found.mismatches.append(f"unexpected line: {line[:200]}")
+    return found

@@ -1,35 +1,50 @@
-"""Make a bundle for a microcontroller, and run it."""
+# SPDX-License-Identifier: Apache-2.0
+"""Boards as targets: judge a network, write its bundle, run it."""
 
 import json
+import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from spikerun.edge import golden
+from spikerun.edge.bundle import LICENSE, SCHEMA, place, read_report, require_free, scratch, write_all
+from spikerun.edge.mcu import arch, documents, vectors
 from spikerun.edge.mcu import board as board_table
-from spikerun.edge.mcu import documents, golden
+from spikerun.edge.mcu.arch.row import choose
 from spikerun.edge.mcu.board import Board
-from spikerun.edge.mcu.build import build, footprint
-from spikerun.edge.mcu.bundle import SCHEMA, place, read_report, require_free, scratch, write_all
-from spikerun.edge.mcu.calls import Model, compose
-from spikerun.edge.mcu.cgen import header, source
-from spikerun.edge.mcu.emulate import Transcript, execute
-from spikerun.edge.mcu.golden import Golden
-from spikerun.edge.mcu.layout import plan
-from spikerun.edge.mcu.memory import CODE_BYTES, STACK_BYTES, MemoryReport, report, require_fit
-from spikerun.edge.mcu.tools import choose_emulator, choose_toolchain, tools
-from spikerun.edge.target import Bundle, Frames, RunReport, Tool
-from spikerun.errors import TargetError
+from spikerun.edge.mcu.build import Transcript, build, execute
+from spikerun.edge.mcu.memory import STACK_BYTES, Memory, report
+from spikerun.edge.mcu.model import Model, compose
+from spikerun.edge.mcu.printer import Source, header, source
+from spikerun.edge.mcu.vectors import Vectors
+from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Table, Tool, Verdict, option
+from spikerun.errors import TargetError, UsageError
 from spikerun.network import Network
 
-__all__ = ["McuTarget", "deploy", "run_bundle", "target"]
+__all__ = ["McuOptions", "McuTarget", "deploy", "run_bundle", "targets"]
 
 HERE = Path(__file__).parent
-SELFTEST = ("golden.h", "main.c", "selftest.c", "selftest.h")
-TIMEOUT = 600.0
+HEADERS = ("spikerun.h", "spikerun_word.h")
+CHECKS = ("spikerun_crc32.c",)  # what the self-test needs of the runtime
+# the self-test, under the name `model`; each file in the bundle bears the network's name
+SELFTEST = {"golden.h": "{}_golden.h", "selftest.h": "{}_selftest.h", "selftest.c": "{}_selftest.c", "main.c": "main.c"}
+
+
+@dataclass(frozen=True)
+class McuOptions(Options):
+    """What can be chosen for a microcontroller."""
+
+    name: str = option("model", "the prefix of all symbols and files, so that several networks fit one firmware")
+    toolchain: str = option("auto", "gcc, zig, or auto: what is found first")
+    emulator: str = option("auto", "qemu, unicorn, none (this computer), or auto: what is found first")
+    timeout: float = option(600.0, "seconds that the self-test may take")
 
 
 @dataclass(frozen=True)
@@ -43,28 +58,72 @@ class McuTarget:
         """Return the name of the board."""
         return self.board.name
 
+    @property
+    def summary(self) -> str:
+        """Return what the board is."""
+        return self.board.summary
+
+    @property
+    def options(self) -> type[Options]:
+        """Return the class of its options."""
+        return McuOptions
+
     def tools(self) -> list[Tool]:
         """Return the compilers and emulators that the board can use."""
-        return tools(self.board)
+        return arch.of(self.board).tools(self.board)
 
-    def require(self, emulator: str = "auto", toolchain: str = "auto") -> None:
+    def require(self, options: Options | None = None) -> None:
         """Raise TargetError unless there are a compiler and an emulator for the board."""
-        choose_toolchain(self.board, toolchain)
-        choose_emulator(self.board, emulator)
+        _tools(self.board, _own(options))
 
-    def check(self, net: Network) -> dict[str, Any]:
-        """Return the memory report, with `fits` and `advice`."""
-        memory = report(compose(plan(net)), self.board, samples=0)
-        return _values(memory, None, samples=0)
+    def check(self, net: Network) -> Verdict:
+        """Judge whether the network fits the board's memory."""
+        model = compose(net, features=self.board.features)
+        return report(model, source(model), self.board, samples=0).verdict()
 
-    def deploy(self, net: Network, out: Path, samples: Frames | int = 16, **options: Any) -> Bundle:
-        """Write a bundle to the folder `out`; see `deploy`."""
-        return deploy(net, out, self.name, samples, **options)
+    def deploy(
+        self,
+        net: Network,
+        out: str | Path,
+        samples: Frames | int = 16,
+        options: Options | None = None,
+        *,
+        run: bool = False,
+        force: bool = False,
+    ) -> Bundle:
+        """Write a bundle to the folder `out`, and with `run` build it and run it against the reference.
+
+        samples: integers (samples, *shape of the input) whose results the self-test checks, by name if there are
+        several inputs; or a number of random samples. Raises TargetError if the network does not fit the board, before
+        anything is written.
+        """
+        out, chosen, board = Path(out), _own(options), self.board
+        require_free(out, force)
+        model = compose(net, chosen.name, board.features)
+        made = source(model)
+        frames = golden.frames_of(net, samples)
+        memory = report(model, made, board, len(next(iter(frames.values()))))
+        memory.require_fit()
+        if run:  # before the samples are computed: a missing tool is said at once
+            self.require(options)
+        found = vectors.make(model, golden.make(net, frames), list(made.constants.arrays.values()))
+        with scratch(out) as folder:
+            write_all(folder, _files(model, made, board, memory, found))
+            done = _run(folder, board, found.outputs, chosen, keep=True) if run else None
+            values = _values(memory, chosen, done, len(found.frames))
+            values["files"] = sorted(
+                path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+            )
+            values["files"] += ["report.json", "report.md"]
+            text = documents.report_text(board, memory, values)
+            write_all(folder, {"report.md": text, "report.json": json.dumps(values, indent=2)})
+            place(folder, out)
+        return Bundle(out, values, done)
 
 
-def target(name: str) -> McuTarget:
-    """Return the target called `name`."""
-    return McuTarget(board_table.load(name))
+def targets() -> dict[str, McuTarget]:
+    """Return all boards as targets, by name."""
+    return {name: McuTarget(board_table.load(name)) for name in board_table.boards()}
 
 
 def deploy(
@@ -74,101 +133,99 @@ def deploy(
     samples: Frames | int = 16,
     *,
     run: bool = False,
-    emulator: str = "auto",
-    toolchain: str = "auto",
     force: bool = False,
-    timeout: float = TIMEOUT,
+    **options: Any,
 ) -> Bundle:
-    """Write a bundle to the folder `out`, and with `run` build it and run it against the reference.
-
-    samples: integers (samples, *shape of the input) whose results the self-test checks, by name if there are several
-    inputs; or a number of random samples. Raises TargetError if the network does not fit the board, before anything
-    is written.
-    """
-    out, board = Path(out), board_table.load(target)
-    require_free(out, force)
-    model = compose(plan(net))
-    if isinstance(samples, int):
-        samples = golden.random_frames(net, samples)
-    count = len(next(iter(golden.frames_of(net, samples).values())))
-    memory = report(model, board, count)
-    require_fit(memory)
-    if run:  # before the samples are computed: a missing tool is said at once
-        choose_toolchain(board, toolchain), choose_emulator(board, emulator)
-    made = scratch(out)
-    try:
-        vectors = golden.make(model, samples)
-        write_all(made, _sources(model, board, memory, vectors))
-        done = _run(made, board, vectors.outputs, emulator, toolchain, timeout, keep=made) if run else None
-        values = _values(memory, done, count)
-        values["files"] = sorted(str(p.relative_to(made)) for p in made.rglob("*") if p.is_file())
-        values["files"] += ["report.json", "report.md"]
-        text = documents.report_text(memory, values)
-        write_all(made, {"report.md": text, "report.json": json.dumps(values, indent=2)})
-        place(made, out)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return Bundle(out, values, done)
+    """Write a bundle for the board `target`; options are those of McuOptions. See `McuTarget.deploy`."""
+    board = McuTarget(board_table.load(target))
+    return board.deploy(net, out, samples, McuOptions(**options), run=run, force=force)
 
 
-def run_bundle(
-    path: str | Path, emulator: str = "auto", toolchain: str = "auto", timeout: float = TIMEOUT
-) -> RunReport:
+def run_bundle(path: str | Path, emulator: str = "auto", toolchain: str = "auto", timeout: float = 600.0) -> RunReport:
     """Build the self-test of the bundle in a folder and run it; nothing is written to the folder."""
     folder = Path(path)
-    board = board_table.load(str(read_report(folder)["target"]))
-    expected = np.array(json.loads((folder / "golden.json").read_text(encoding="utf-8"))["outputs"], np.int32)
-    return _run(folder, board, expected, emulator, toolchain, timeout)
+    board = board_table.load(str(read_report(folder).get("target")))
+    try:
+        expected = np.array(json.loads((folder / "golden.json").read_text(encoding="utf-8"))["outputs"], np.int32)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise UsageError(f"'{folder / 'golden.json'}' does not hold the expected results: {error}") from error
+    return _run(folder, board, expected, McuOptions(toolchain=toolchain, emulator=emulator, timeout=timeout))
 
 
-def _sources(model: Model, board: Board, memory: MemoryReport, vectors: Golden) -> dict[str, str]:
+def _own(options: Options | None) -> McuOptions:
+    if options is not None and not isinstance(options, McuOptions):
+        raise UsageError(f"a microcontroller takes McuOptions, got {options!r}")
+    return options or McuOptions()
+
+
+def _tools(board: Board, options: McuOptions) -> tuple[str, str]:
+    """Return the names of the compiler and the emulator to use."""
+    core = arch.of(board)
+    compiler = choose(board, "toolchain", options.toolchain, core.compilers)
+    return compiler, choose(board, "emulator", options.emulator, core.emulators)
+
+
+def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vectors) -> dict[str, str]:
     """Return the files of a bundle but for the reports."""
-    runtime = sorted(path.name for path in (HERE / "runtime").iterdir())
-    files = {f"runtime/{name}": (HERE / "runtime" / name).read_text(encoding="utf-8") for name in runtime}
-    files |= {f"selftest/{name}": (HERE / "port" / name).read_text(encoding="utf-8") for name in SELFTEST}
-    files |= {f"port/{name}": (HERE / "port" / name).read_text(encoding="utf-8") for name in ("port.h", "host.c")}
+    core, name = arch.of(board), model.name
+    runtime = sorted({*HEADERS, *CHECKS, *made.sources})
+    files = {f"runtime/{file}": _text("runtime", file) for file in runtime}
+    files |= {f"selftest/{to.format(name)}": _renamed(_text("port", file), name) for file, to in SELFTEST.items()}
+    files |= {f"port/{file}": _text("port", file) for file in sorted({"port.h", "host.c", core.port})}
     files |= {
-        "model/model.h": header(model),
-        "model/model.c": source(model),
-        "selftest/golden.c": golden.source(model.layout, vectors),
-        "golden.json": json.dumps({"schema": "spikerun.golden/1", "outputs": vectors.outputs.tolist()}),
-        "CMakeLists.txt": documents.cmake(board, [name for name in runtime if name.endswith(".c")]),
-        "README.md": documents.readme(model, board, memory),
+        f"model/{name}.h": header(model, made),
+        f"model/{name}.c": made.text,
+        f"selftest/{name}_golden.c": vectors.source(model, found),
+        "golden.json": json.dumps({"schema": "spikerun.golden/1", "outputs": found.outputs.tolist()}),
+        "CMakeLists.txt": documents.cmake(board, name, [file for file in runtime if file.endswith(".c")]),
+        "README.md": documents.readme(model, board, memory, model.memory + 4 * made.clock),
+        "LICENSE": LICENSE.read_text(encoding="utf-8"),
     }
-    if not board.is_host:
-        files["port/cortex_m.c"] = (HERE / "port" / "cortex_m.c").read_text(encoding="utf-8")
-        files["port/board.ld"] = documents.linker_script(board)
-        files["toolchain.cmake"] = documents.toolchain_file(board)
+    if core.linker_script is not None:
+        files["port/board.ld"] = core.linker_script(board, STACK_BYTES)
+    if core.toolchain_file is not None and "gcc" in board.tools:
+        files["toolchain.cmake"] = core.toolchain_file(board)
     return files
 
 
+def _text(folder: str, file: str) -> str:
+    return (HERE / folder / file).read_text(encoding="utf-8")
+
+
+def _renamed(text: str, name: str) -> str:
+    """Return a file of the self-test for a network of this name.
+
+    >>> _renamed('#include "model.h" MODEL_RUN model_run remodel_', "ear")
+    '#include "ear.h" EAR_RUN ear_run remodel_'
+    """
+    text = re.sub(r"\bmodel(?=_|\.h\b)", name, text)
+    return re.sub(r"\bMODEL(?=_)", name.upper(), text)
+
+
 def _run(
-    folder: Path,
-    board: Board,
-    expected: np.ndarray[tuple[int, ...], np.dtype[np.int32]],
-    emulator: str,
-    toolchain: str,
-    timeout: float,
-    keep: Path | None = None,
+    folder: Path, board: Board, expected: npt.NDArray[np.int32], options: McuOptions, keep: bool = False
 ) -> RunReport:
-    """Build and run; with `keep` leave the executable there as selftest.elf."""
-    toolchain, emulator = choose_toolchain(board, toolchain), choose_emulator(board, emulator)
-    with tempfile.TemporaryDirectory(prefix="spikerun-") as scratch_name:
-        executable = build(folder.resolve(), board, toolchain, Path(scratch_name) / "selftest.elf")
-        transcript = execute(executable, board, emulator, timeout)
-        weight = None if board.is_host else footprint(executable, board)
-        if keep is not None and not board.is_host:
-            shutil.copy(executable, keep / "selftest.elf")
-    return _judge(transcript, expected, board, emulator, toolchain, weight)
+    """Build and run; with `keep` leave the executable of a board in the folder, as selftest.elf."""
+    toolchain, emulator = _tools(board, options)
+    footprint = arch.of(board).footprint
+    with tempfile.TemporaryDirectory(prefix="spikerun-") as made:
+        executable = build(folder.resolve(), board, toolchain, Path(made) / "selftest.elf")
+        transcript = execute(executable, board, emulator, options.timeout)
+        measures: dict[str, Measure] = {"stack_bytes": transcript.stack} if transcript.stack else {}
+        if footprint is not None:
+            measures["flash_bytes"], measures["ram_bytes"] = footprint(executable, board)
+            if keep:
+                shutil.copy(executable, folder / "selftest.elf")
+    where = f"{'this computer' if emulator == 'none' else emulator}, {toolchain}"
+    per_tick = arch.of(board).emulators[emulator].instructions(board)
+    ticks = [ticks for _, ticks, _ in transcript.samples]
+    if per_tick and ticks:
+        measures["instructions_per_inference"] = int(np.percentile(ticks, 50)) * per_tick
+    return _judge(transcript, expected, where, measures)
 
 
 def _judge(
-    transcript: Transcript,
-    expected: np.ndarray[tuple[int, ...], np.dtype[np.int32]],
-    board: Board,
-    emulator: str,
-    toolchain: str,
-    weight: tuple[int, int] | None,
+    transcript: Transcript, expected: npt.NDArray[np.int32], where: str, measures: Mapping[str, Measure]
 ) -> RunReport:
     """Identical means: it came to its end, found no mismatch, exited with 0, and printed the expected results."""
     mismatches = list(transcript.mismatches)
@@ -183,46 +240,32 @@ def _judge(
     if len(outputs) == len(expected):
         wrong = np.flatnonzero((outputs != expected).any(axis=1))
         mismatches += [f"sample {k}: printed results are not those of golden.json" for k in wrong]
-    ticks = np.array([t for _, t, _ in transcript.samples], np.int64)
-    counts = emulator == "qemu" and bool(board.qemu.get("instructions_per_tick"))
-    return RunReport(
-        identical=not mismatches,
-        outputs=outputs,
-        mismatches=tuple(mismatches),
-        emulator=emulator,
-        toolchain=toolchain,
-        instructions=ticks * int(board.qemu["instructions_per_tick"]) if counts else None,
-        flash_bytes=weight and weight[0],
-        ram_bytes=weight and weight[1],
-        stack_bytes=transcript.stack or None,
-    )
+    return RunReport(not mismatches, outputs, tuple(mismatches), where, measures)
 
 
-def _values(memory: MemoryReport, done: RunReport | None, samples: int) -> dict[str, Any]:
-    """Return the content of report.json."""
-    measured = done is not None and done.flash_bytes is not None
-    stack = (done and done.stack_bytes) or STACK_BYTES
-    flash, ram = memory.tables + CODE_BYTES, memory.ram - STACK_BYTES + stack
-    if done is not None and done.flash_bytes is not None and done.ram_bytes is not None:
-        flash, ram = done.flash_bytes - memory.golden, done.ram_bytes + stack
-    counts = None if done is None else done.instructions
+def _values(memory: Memory, options: McuOptions, done: RunReport | None, samples: int) -> dict[str, Any]:
+    """Return the content of report.json: measures of the run take the place of bounds."""
+    verdict = memory.verdict()
+    measures: dict[str, Any] = {**verdict.measures, **(done.measures if done else {})}
+    measured = done is not None and "flash_bytes" in done.measures
+    if measured:
+        measures["flash_bytes"] -= memory.golden
+        measures["ram_bytes"] += measures["stack_bytes"]
     return {
         "schema": SCHEMA,
-        "target": memory.board.name,
-        "fits": memory.fits,
-        "advice": memory.complaints(),
+        "target": verdict.target,
+        "name": options.name,
+        "fits": verdict.fits,
+        "complaints": list(verdict.complaints),
+        "table": _table(verdict.table),
         "measured": measured,
-        "flash_bytes": flash,
-        "ram_bytes": ram,
-        "stack_bytes": stack,
-        "golden_bytes": memory.golden,
-        "flash_limit": memory.board.flash.bytes if memory.board.flash else None,
-        "ram_limit": memory.board.ram.bytes if memory.board.ram else None,
-        "populations": [vars(row) for row in memory.rows],
+        "measures": measures,
         "samples": samples,
         "identical": done.identical if done else None,
         "mismatches": list(done.mismatches) if done else [],
-        "emulator": done.emulator if done else None,
-        "toolchain": done.toolchain if done else None,
-        "instructions_per_inference": None if counts is None else int(np.percentile(counts, 50)),
+        "where": done.where if done else None,
     }
+
+
+def _table(table: Table) -> list[dict[str, Measure]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]

@@ -1,174 +1,76 @@
-"""The text files of a bundle: linker script, CMake files, README, reports."""
+# SPDX-License-Identifier: Apache-2.0
+"""The text files of a bundle: CMake files, README, reports."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from spikerun.edge.mcu import arch
 from spikerun.edge.mcu.board import Board
-from spikerun.edge.mcu.calls import Model
-from spikerun.edge.mcu.memory import STACK_BYTES, MemoryReport
+from spikerun.edge.mcu.emit import fill_in
+from spikerun.edge.mcu.memory import Memory
+from spikerun.edge.mcu.model import Model, total
 
-__all__ = ["cmake", "linker_script", "readme", "report_text", "toolchain_file"]
+__all__ = ["cmake", "readme", "report_text"]
 
-
-def linker_script(board: Board) -> str:
-    """Return the linker script: linking fails if the program does not fit the board."""
-    assert board.flash is not None and board.ram is not None
-    return f"""/* {board.name}: {board.summary}
-   source of the numbers: {board.source} */
-MEMORY {{
-    FLASH (rx) : ORIGIN = {board.flash.origin:#010x}, LENGTH = {board.flash.bytes:#x}
-    RAM (rw) : ORIGIN = {board.ram.origin:#010x}, LENGTH = {board.ram.bytes:#x}
-}}
-ENTRY(port_reset)
-SECTIONS {{
-    .text : {{ KEEP(*(.vectors)) *(.text*) *(.rodata*) . = ALIGN(4); }} > FLASH
-    /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) }}
-    port_data_load = LOADADDR(.data);
-    .data : {{ port_data_begin = .; *(.data*) . = ALIGN(4); port_data_end = .; }} > RAM AT > FLASH
-    .bss (NOLOAD) : {{ port_bss_begin = .; *(.bss*) *(COMMON) . = ALIGN(4); port_bss_end = .; }} > RAM
-    port_stack_top = ORIGIN(RAM) + LENGTH(RAM);
-    port_stack_paint = port_stack_top - {STACK_BYTES};
-    ASSERT(port_bss_end <= port_stack_paint, "no room for the stack in RAM")
-}}
-"""
-
-
-def cmake(board: Board, runtime: list[str]) -> str:
-    """Return CMakeLists.txt: a static library, and the self-test for the computer at hand or for the board."""
-    sources = "\n".join(f"    runtime/{name}" for name in runtime)
-    host = """    add_executable(selftest ${SELFTEST} port/host.c)
-    enable_testing()
-    add_test(NAME selftest COMMAND selftest)"""
-    cross = (
-        f"""if(CMAKE_CROSSCOMPILING)
-    add_executable(selftest ${{SELFTEST}} port/cortex_m.c)
-    target_compile_options(spikerun_model PUBLIC -ffreestanding -ffunction-sections -fdata-sections)
-    target_link_options(selftest PRIVATE -nostdlib -Wl,--gc-sections -T ${{CMAKE_CURRENT_SOURCE_DIR}}/port/board.ld)
-    target_link_libraries(selftest PRIVATE gcc)
-else()
-{host}
-endif()"""
-        if not board.is_host
-        else host.replace("    ", "", 1).replace("\n    ", "\n")
-    )
-    return f"""cmake_minimum_required(VERSION 3.16)
-project(spikerun_model C)
-set(CMAKE_C_STANDARD 99)
-if(NOT CMAKE_BUILD_TYPE)
-    set(CMAKE_BUILD_TYPE Release)
-endif()
-set(CMAKE_C_FLAGS_RELEASE -O2) # what the report was measured with
-
-# what firmware links: #include "model.h"
-add_library(spikerun_model STATIC
-{sources}
-    model/model.c)
-target_include_directories(spikerun_model PUBLIC runtime model)
-
-set(SELFTEST selftest/main.c selftest/selftest.c selftest/golden.c)
-{cross}
-target_include_directories(selftest PRIVATE selftest port)
-target_link_libraries(selftest PRIVATE spikerun_model)
-"""
-
-
-def toolchain_file(board: Board) -> str:
-    """Return the CMake toolchain file of a board."""
-    return f"""set(CMAKE_SYSTEM_NAME Generic)
-set(CMAKE_SYSTEM_PROCESSOR arm)
-set(CMAKE_C_COMPILER {board.gcc["prefix"]}gcc)
-set(CMAKE_C_FLAGS_INIT "{" ".join(board.gcc["flags"])}")
-set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
-"""
-
-
-def readme(model: Model, board: Board, memory: MemoryReport) -> str:
-    """Return README.md of the bundle."""
-    layout = model.layout
-    answer = "model_classify(results)" if model.classified else "results[0]"
-    cross = (
-        ""
-        if board.is_host
-        else """
+CROSS = """
 For the board (the ELF file prints through a debugger's semihosting):
 
     cmake -B build-board -DCMAKE_TOOLCHAIN_FILE=toolchain.cmake && cmake --build build-board
 """
+
+
+def cmake(board: Board, name: str, runtime: list[str]) -> str:
+    """Return CMakeLists.txt: a static library, and the self-test for the computer at hand or for the board."""
+    sources = "\n".join(f"    runtime/{file}" for file in runtime)
+    return fill_in("CMakeLists.txt", name=name, sources=sources, port=arch.of(board).port)
+
+
+def readme(model: Model, board: Board, memory: Memory, state: int) -> str:
+    """Return README.md of a bundle whose network has a state of so many bytes."""
+    name, upper = model.name, model.name.upper()
+    return fill_in(
+        "README.md",
+        name=name,
+        NAME=upper,
+        board=board.name,
+        tables=memory.tables - memory.golden,
+        state=state,
+        frame=total(model.frames.values()),
+        step=fill_in("step.md", name=name, NAME=upper) if model.step is not None else "",
+        cross=CROSS if arch.of(board).toolchain_file is not None else "",
     )
-    return f"""# A spiking network in C99, for {board.name}
-
-Generated by spikerun. The folder stands alone: copy it wherever you like.
-
-- `runtime/` the kernels, `model/` this network (constant tables, and one function that runs it): add the `.c` files of
-  these two folders to your firmware, and both folders to the include path. They need `<stdint.h>` and `<stddef.h>`,
-  no heap, no floating point (but `model_classify`, if the classes differ in scale), and no start-up code. Compilers may
-  turn loops into calls of `memcpy` and `memset`.
-- `selftest/`, `port/` a program that runs samples and compares every result with the reference.
-- `report.md` what it takes: {memory.tables} bytes of tables in flash, {model.state_bytes} bytes of RAM
-  (`MODEL_STATE_BYTES`).
-
-## In firmware
-
-```c
-#include "model.h"
-
-static model_state state; /* {model.state_bytes} bytes, needs no initialisation */
-
-int32_t classify(const uint8_t frame[MODEL_FRAME_BYTES]) {{
-    int32_t results[MODEL_OUTPUTS];
-    if (model_run(&state, frame, results) != SPIKERUN_OK) {{
-        return -1; /* a NULL pointer, or a value that the input cannot hold */
-    }}
-    return {answer};
-}}
-```
-
-A frame has {layout.frame_bytes} bytes, as `model.h` describes. `model_run` keeps
-nothing between frames and is re-entrant: give each thread a `model_state` of its own.
-
-## The self-test
-
-On this computer:
-
-    cmake -B build && cmake --build build && ./build/selftest
-{cross}
-It exits with 0 and ends with `end 0` if every result, membrane and word equals the reference's. To run it on your
-board, call `model_selftest` (see `selftest/selftest.h`) with a function that prints a line.
-"""
 
 
-def report_text(memory: MemoryReport, values: dict[str, Any]) -> str:
+def report_text(board: Board, memory: Memory, values: Mapping[str, Any]) -> str:
     """Return report.md: what the network takes, and how it ran."""
-    board = memory.board
+    table, measures = memory.table, values["measures"]
+    measured = "measured" if values["measured"] else "upper bound"
     lines = [
         f"# {board.name}: {board.summary}",
         "",
-        "| population | kind | neurons | flash | words | membranes |",
-        "|---|---|---:|---:|---:|---:|",
-        *(f"| {' | '.join(map(str, vars(row).values()))} |" for row in memory.rows),
+        f"| {' | '.join(table.columns)} |",
+        f"|{'|'.join('---' if k < 2 else '---:' for k in range(len(table.columns)))}|",
+        *(f"| {' | '.join(map(str, row))} |" for row in table.rows),
         "",
-        "All in bytes. Where populations take turns they share one buffer of membranes, and words that are never "
-        "needed at the same time share theirs; IF and LIF populations keep their own.",
+        "All in bytes. Registers that are never needed at the same time share memory, so a column may have a larger "
+        "sum than the whole.",
         "",
-        f"- flash: {values['flash_bytes']}{_of(board.flash)} ({_measured(values)}: tables {memory.tables}, the rest is "
-        f"code, self-test and start-up); golden samples beside it: {memory.golden}",
-        f"- RAM: {values['ram_bytes']}{_of(board.ram)} (membranes {memory.membranes}, words {memory.words}, results "
-        f"{memory.results}, stack {values['stack_bytes']})",
+        f"- flash: {measures['flash_bytes']}{_of(measures, 'flash_limit')} ({measured}: tables "
+        f"{memory.tables - memory.golden}, the rest is code, self-test and start-up); golden samples beside it: "
+        f"{memory.golden}",
+        f"- RAM: {measures['ram_bytes']}{_of(measures, 'ram_limit')} ({measured}: registers, results and checksums "
+        f"{memory.state}, stack {measures['stack_bytes']})",
         f"- fits: {'yes' if values['fits'] else 'no'}",
         f"- source of the board's numbers: {board.source}",
     ]
     if values["identical"] is not None:
-        machine = {"none": "this computer"}.get(values["emulator"], values["emulator"])
         verdict = "yes" if values["identical"] else "NO"
-        lines.append(f"- {values['samples']} samples run on {machine}, identical with the reference: {verdict}")
-    if values["instructions_per_inference"] is not None:
-        lines.append(f"- emulated instructions per inference (median): {values['instructions_per_inference']}")
+        lines.append(f"- {values['samples']} samples run on {values['where']}, identical with the reference: {verdict}")
+    if "instructions_per_inference" in measures:
+        lines.append(f"- emulated instructions per inference (median): {measures['instructions_per_inference']}")
     lines += [f"  - {text}" for text in values["mismatches"][:20]]
     return "\n".join(lines) + "\n"
 
 
-def _of(region: Any) -> str:
-    return f" of {region.bytes}" if region else ""
-
-
-def _measured(values: dict[str, Any]) -> str:
-    return "measured" if values["measured"] else "upper bound"
+def _of(measures: Mapping[str, Any], limit: str) -> str:
+    return f" of {measures[limit]}" if limit in measures else ""

@@ -1,15 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pure functions from values to C99 text."""
 
 import re
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["C_TYPES", "WIDTH", "array", "comment", "identifier", "string", "struct", "unique"]
+__all__ = ["C_TYPES", "array", "comment", "fill_in", "identifier", "string", "struct"]
 
-WIDTH = 110
+TEMPLATES = Path(__file__).parent / "templates"
+WIDTH = 106
 C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "uint16": "uint16_t", "int32": "int32_t", "uint32": "uint32_t"}
 
 
@@ -20,25 +23,6 @@ def identifier(name: str) -> str:
     'conv_1_a'
     """
     return re.sub(r"\W", "_", name, flags=re.ASCII)
-
-
-def unique(names: Iterable[str]) -> dict[str, str]:
-    """Return an identifier for each name; those that would collide get a number.
-
-    >>> unique(["a.b", "a-b", "c"])
-    {'a.b': 'a_b', 'a-b': 'a_b_2', 'c': 'c'}
-    """
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        base = candidate = identifier(name)
-        number = 1
-        while candidate in taken:
-            number += 1
-            candidate = f"{base}_{number}"
-        taken.add(candidate)
-        found[name] = candidate
-    return found
 
 
 def integer(value: int, dtype: str) -> str:
@@ -61,9 +45,9 @@ def array(name: str, values: npt.NDArray[np.generic], static: bool = True) -> st
     };
     """
     dtype = values.dtype.name
-    flat = values.ravel().tolist()
-    text = ", ".join(integer(value, dtype) for value in flat) + ","
-    lines = textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+    flat = [integer(value, dtype) for value in values.ravel().tolist()]
+    per_line = WIDTH // (max(map(len, flat)) + 2)
+    lines = "\n".join(f"    {', '.join(flat[k : k + per_line])}," for k in range(0, len(flat), per_line))
     return f"{'static ' if static else ''}const {C_TYPES[dtype]} {name}[{len(flat)}] = {{\n{lines}\n}};"
 
 
@@ -99,11 +83,6 @@ def comment(text: str) -> str:
     return f"/* {text.replace('*/', '* /')} */"
 
 
-def rows(values: Sequence[Sequence[int]], dtype: str) -> str:
-    """Return the initialiser of an array of rows, a row a line.
-
-    >>> print(rows([[1, 2], [3, 4]], "uint32"))
-        {1u, 2u},
-        {3u, 4u},
-    """
-    return "\n".join("    {" + ", ".join(integer(v, dtype) for v in row) + "}," for row in values)
+def fill_in(template: str, **values: object) -> str:
+    """Return the text of a file in `templates/` (which adds .in to its name), with ${key} replaced."""
+    return Template((TEMPLATES / f"{template}.in").read_text(encoding="utf-8")).substitute(values)

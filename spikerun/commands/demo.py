@@ -13,6 +13,7 @@ import typer
 from spikerun import edge
 from spikerun.console import ForceOption, JsonOption, QuietOption, emit, progress, suggest, table, talk
 from spikerun.datasets import load
+from spikerun.edge.target import parse
 from spikerun.errors import CheckFailed, UsageError
 from spikerun.file import save
 from spikerun.network import Network
@@ -44,7 +45,9 @@ def demo(
 
     No network connection is needed, and it takes less than a minute.
     """
-    edge.load(TARGET).require(emulator=emulator)  # what is missing is said before the work begins
+    target = edge.load(TARGET)
+    options = parse(TARGET, target.options, {"emulator": emulator})
+    target.require(options)  # what is missing is said before the work begins
     if output is not None and output.exists() and not output.is_dir():
         raise UsageError(f"'{output}' is a file; give the name of a folder")
     if output is not None and output.is_dir() and any(output.iterdir()) and not force:
@@ -54,7 +57,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="spikerun-") as scratch:
         folder = output or Path(scratch)
         folder.mkdir(exist_ok=True)
-        found = _demo(folder, bits, emulator, seed, force, json, quiet)
+        found = _demo(folder, bits, target, options, seed, force, json, quiet)
     emit("spikerun.demo/1", found, json, lambda: _text(found))
     if not found["identical"]:
         raise CheckFailed(
@@ -64,7 +67,16 @@ def demo(
         suggest(f"spikerun inspect {output / 'digits.snn'}", quiet)
 
 
-def _demo(folder: Path, bits: int, emulator: str, seed: int, force: bool, json: bool, quiet: bool) -> dict[str, Any]:
+def _demo(
+    folder: Path,
+    bits: int,
+    target: edge.Target,
+    options: edge.Options,
+    seed: int,
+    force: bool,
+    json: bool,
+    quiet: bool,
+) -> dict[str, Any]:
     from spikerun.converters import Encoding, convert
 
     say = quiet or json
@@ -83,7 +95,7 @@ def _demo(folder: Path, bits: int, emulator: str, seed: int, force: bool, json: 
     on_cpu = session.run(few, trace=True)
     same_as_reference = all(_equal(net, on_cpu, k, sample) for k, sample in enumerate(few))
     talk(f"deploy to {TARGET}, build, and run the firmware in an emulator", say)
-    bundle = edge.load(TARGET).deploy(net, folder / "firmware", few, run=True, emulator=emulator, force=force)
+    bundle = target.deploy(net, folder / "firmware", few, options, run=True, force=force)
     assert bundle.run is not None
     readout = on_cpu.outputs[net.outputs[0]].reshape(CHECKED, -1)
     same_on_board = bundle.run.identical and np.array_equal(bundle.run.outputs, readout)
@@ -96,11 +108,10 @@ def _demo(folder: Path, bits: int, emulator: str, seed: int, force: bool, json: 
         "spikes_per_neuron": result.activity.spikes_per_neuron,
         "synops_per_mac": result.activity.synops_per_mac,
         "latency_ms": 1000 * _latency(session, test.samples[:1]),
-        "flash_bytes": bundle.report["flash_bytes"],
-        "ram_bytes": bundle.report["ram_bytes"],
+        "flash_bytes": bundle.report["measures"]["flash_bytes"],
+        "ram_bytes": bundle.report["measures"]["ram_bytes"],
         "target": TARGET,
-        "emulator": bundle.run.emulator,
-        "toolchain": bundle.run.toolchain,
+        "where": bundle.run.where,
         "compared_samples": CHECKED,
         "identical": same_as_reference and same_on_board,
     }

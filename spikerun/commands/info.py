@@ -18,7 +18,6 @@ __all__ = ["info"]
 
 PACKAGES = (
     "numpy", "h5py", "typer", "rich", "torch", "safetensors", "scikit-learn", "ziglang", "unicorn",
-    "pyelftools",
 )  # fmt: skip
 TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc", "cc", "cmake")
 # The instruction sets that make a difference to integer kernels, by their names in /proc/cpuinfo.

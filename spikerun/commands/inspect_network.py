@@ -102,8 +102,7 @@ def _targets(net: Network) -> dict[str, str]:
     verdicts = {}
     for name in edge.targets():
         try:
-            report = edge.load(name).check(net)
-            verdicts[name] = "fits" if report["fits"] else "does not fit"
+            verdicts[name] = "fits" if edge.load(name).check(net).fits else "does not fit"
         except SpikerunError as error:
             verdicts[name] = str(error)
     return verdicts

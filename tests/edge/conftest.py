@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that the tests of the targets share."""
 
 import importlib.util
@@ -102,6 +103,42 @@ def spiking() -> Network:
         Projection("subtract", "out", Dense(weights(8, 3)), delay=1),
     ]
     return Network(populations, projections, ["out", "late", "plain"], 12)
+
+
+@pytest.fixture(scope="session")
+def mixed() -> Network:
+    """Words and spikes in one network: every code, a pool that compares spike by spike, IF and LIF, delays, a cycle."""
+    rng = np.random.default_rng(5)
+
+    def weights(*shape: int) -> np.ndarray:
+        return rng.integers(-128, 128, shape).astype(np.int8)
+
+    populations = {
+        "image": Population((3, 6, 5), Input(4, "bits", signed=True)),
+        "conv": Population((4, 6, 5), FewSpikes(3, rng.integers(200, 900, 4), signed=True)),
+        "pool": Population((4, 3, 2), MaxPool()),
+        "timed": Population((10,), FewSpikes(2, np.int32(200), code="ttfs")),
+        "payload": Population((6,), FewSpikes(4, np.int32(30), np.int32(200), code="graded")),
+        "events": Population((2, 3, 3), Input(1, "spikes")),
+        "leaky": Population((5,), LIF(np.int32(90), du=np.int32(900), dv=np.int32(200), refractory=1)),
+        "fires": Population((7,), IF(np.int32(90), v_min=np.int32(-500), v_init=np.int32(20))),
+        "counts": Population((4,), FewSpikes(5, np.int32(100), np.int32(300))),
+        "out": Population((3,), Readout(np.float32(0.25))),
+    }
+    projections = [
+        Projection("image", "conv", Conv(weights(4, 3, 3, 3), padding=(1, 1))),
+        Projection("conv", "pool", Window((2, 2), (2, 2))),
+        Projection("pool", "timed", Dense(weights(24, 10))),
+        Projection("timed", "payload", Dense(weights(10, 6))),
+        Projection("events", "leaky", Dense(weights(18, 5)), delay=2),
+        Projection("payload", "fires", Dense(weights(6, 7))),
+        Projection("leaky", "fires", Dense(weights(5, 7)), delay=16),
+        Projection("fires", "leaky", Dense(weights(7, 5)), delay=40),
+        Projection("fires", "counts", Dense(weights(7, 4))),
+        Projection("image", "counts", Dense(weights(90, 4)), delay=16),
+        Projection("counts", "out", Dense(weights(4, 3))),
+    ]
+    return Network(populations, projections, ["out", "fires", "payload"], 8)
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun deploy` and `spikerun targets`, as typed."""
 
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from spikerun import edge
 from spikerun.cli import main
 from spikerun.edge.mcu import board as boards
-from spikerun.errors import UsageError
+from spikerun.errors import TargetError, UsageError
 from spikerun.file import save
 from spikerun.network import Network
 
@@ -23,9 +25,17 @@ def saved(tiny: Network, tmp_path: Path) -> Path:
     return tmp_path / "tiny.snn"
 
 
-def test_every_board_is_a_target_and_every_target_loads() -> None:
-    assert set(edge.TABLE) == set(boards.boards())
-    assert [edge.load(name).name for name in edge.TABLE] == list(edge.TABLE)
+def test_every_board_is_a_target_of_its_name() -> None:
+    found = edge.targets()
+    assert set(boards.boards()) <= set(found)
+    assert all(target.name == name for name, target in found.items())
+
+
+def test_a_board_file_is_all_that_a_new_target_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (boards.FOLDER / "host.toml").read_text().replace('"host"\nsummary', '"mine"\nsummary', 1)
+    (tmp_path / "mine.toml").write_text(text)
+    monkeypatch.setattr(boards, "FOLDER", tmp_path)
+    assert list(edge.targets()) == ["mine"]
 
 
 def test_an_unknown_target_is_refused_with_the_nearest() -> None:
@@ -37,8 +47,9 @@ def test_targets_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["targets", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "spikerun.targets/1"
-    assert [row["name"] for row in found["targets"]] == sorted(edge.TABLE)
-    assert all(tool["install"] for row in found["targets"] for tool in row["tools"])
+    assert [row["name"] for row in found["targets"]] == sorted(edge.targets())
+    assert all(tool["install"] for row in found["targets"] for tool in row["tools"] if tool["path"] is None)
+    assert all(option["help"] for row in found["targets"] for option in row["options"])
 
 
 def test_targets_say_what_to_install(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,16 +64,44 @@ def test_deploy_and_run_as_json(saved: Path, capsys: pytest.CaptureFixture[str],
     assert main(["deploy", str(saved), "--target", "host", "-o", str(out), "--run", "--samples", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "spikerun.deploy/1"
-    expected = {"target": "host", "bundle": str(out), "fits": True, "identical": True, "emulator": "none", "samples": 3}
+    expected = {"target": "host", "bundle": str(out), "fits": True, "identical": True, "samples": 3}
     assert {key: found[key] for key in expected} == expected
-    assert found["flash_bytes"] > 0
-    assert found["ram_bytes"] > 0
+    assert found["where"] == "this computer, gcc"
+    assert found["measures"]["flash_bytes"] > 0
+    assert found["measures"]["ram_bytes"] > 0
     assert Path(found["report"]).is_file()
+
+
+@pytest.mark.parametrize("words", [["--name", "ear"], ["--set", "name=ear"]])
+def test_options_of_the_target_are_given_by_name(saved: Path, words: list[str]) -> None:
+    assert main(["deploy", str(saved), "--target", "host", "-o", str(saved.parent / "fw"), "--quiet", *words]) == 0
+    assert (saved.parent / "fw" / "model" / "ear.h").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--set", "colour=red"], "unknown option of target 'host' 'colour'"),
+        (["--set", "name"], "--set takes KEY=VALUE"),
+        (["--set", "timeout=soon"], "option 'timeout' takes a float, got 'soon'"),
+        (["--set", "name=a", "--name", "b"], "given twice"),
+        (["--name", "Ear"], "cannot begin the symbols"),
+        (["--name", "stdint"], "cannot begin the symbols"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    saved: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(["deploy", str(saved), "--target", "host", "-o", str(saved.parent / "fw"), *words]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (saved.parent / "fw").exists()
 
 
 def test_check_writes_nothing(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["deploy", str(saved), "--target", "generic-cortex-m4", "--check"]) == 0
-    assert "fits 'generic-cortex-m4': yes" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "fits 'generic-cortex-m4': yes" in out
+    assert "of 4194304" in out
     assert [path.name for path in saved.parent.iterdir()] == ["tiny.snn"]
 
 
@@ -75,10 +114,41 @@ def test_a_bundle_that_differs_is_exit_code_1(
     saved: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, needs: Needs
 ) -> None:
     needs("gcc")
-    monkeypatch.setattr("spikerun.edge.mcu.golden.crc_membrane", lambda membrane: 1)
+    monkeypatch.setattr("spikerun.edge.mcu.vectors.crc", lambda values, word, before=0: 1)
     out = saved.parent / "fw"
     assert main(["deploy", str(saved), "--target", "host", "-o", str(out), "--run", "--samples", "1", "--json"]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["identical"] is False
-    assert "population hidden: membrane" in captured.err
+    assert "population hidden: v" in captured.err
     assert "identical with the reference: NO" in (out / "report.md").read_text()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry point of another package."""
+
+    value: str
+    given: object
+
+    def load(self) -> Callable[[], object]:
+        return lambda: self.given
+
+
+def test_other_packages_add_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(edge.load("host"), board=replace(boards.load("host"), name="theirs"))  # type: ignore[type-var]
+    monkeypatch.setattr(edge, "entry_points", lambda group: [Entry("their.room:targets", {"theirs": other})])
+    assert edge.load("theirs") is other
+
+
+@pytest.mark.parametrize("given", [[], {"x": 1}, {"host": None}])
+def test_an_entry_point_that_returns_no_targets_is_named(monkeypatch: pytest.MonkeyPatch, given: object) -> None:
+    monkeypatch.setattr(edge, "entry_points", lambda group: [Entry("their_room:targets", given)])
+    with pytest.raises(TargetError, match=r"their_room:targets .* is to return targets by their names"):
+        edge.targets()
+
+
+def test_a_target_of_a_name_that_exists_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Entry("their_room:targets", {"host": edge.load("host")})
+    monkeypatch.setattr(edge, "entry_points", lambda group: [entry])
+    with pytest.raises(TargetError, match="target 'host' exists already: their_room:targets"):
+        edge.targets()

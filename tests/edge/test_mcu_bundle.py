@@ -1,17 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bundles as folders: what they contain, what they refuse, and what they never touch."""
 
 import importlib.util
 import json
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spikerun.connections import KINDS as CONNECTIONS
 from spikerun.connections import Conv, Dense
 from spikerun.edge.mcu import board as boards
-from spikerun.edge.mcu import deploy, layout, run_bundle
+from spikerun.edge.mcu import deploy, kernels, run_bundle
+from spikerun.edge.mcu.model import compose
+from spikerun.edge.mcu.printer import source
 from spikerun.errors import DataError, TargetError, UnsupportedError, UsageError
+from spikerun.kernels.operations import OPERATIONS
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, FewSpikes, Input, Readout
 
@@ -51,27 +58,41 @@ def test_force_replaces_a_bundle_and_keeps_files_of_others(tiny: Network, tmp_pa
     assert json.loads((fw / "report.json").read_text())["target"] == "host"
 
 
-def test_a_report_cannot_make_force_delete_files_outside(tiny: Network, tmp_path: Path) -> None:
-    fw, outside = tmp_path / "fw", tmp_path / "outside.txt"
-    deploy(tiny, fw, "host", 1)
-    outside.write_text("mine")
-    report = json.loads((fw / "report.json").read_text())
-    (fw / "report.json").write_text(json.dumps({**report, "files": [*report["files"], "../outside.txt"]}))
-    deploy(tiny, fw, "host", 1, force=True)
-    assert outside.exists()
+def test_a_bundle_holds_the_licence_and_every_source_names_it(everything: Network, tmp_path: Path) -> None:
+    deploy(everything, tmp_path / "fw", BOARD, 1)
+    assert "Apache License" in (tmp_path / "fw" / "LICENSE").read_text()
+    found = [path for path in (tmp_path / "fw").rglob("*") if path.suffix in (".c", ".h", ".ld", ".cmake", ".txt")]
+    assert len(found) > 20
+    assert [str(path) for path in found if "SPDX-License-Identifier: Apache-2.0" not in path.read_text()[:80]] == []
+
+
+def test_a_bundle_holds_only_the_kernels_that_it_uses(tiny: Network, tmp_path: Path) -> None:
+    deploy(tiny, tmp_path / "fw", "host", 1)
+    assert sorted(path.name for path in (tmp_path / "fw" / "runtime").iterdir()) == [
+        "spikerun.h", "spikerun_add_rows.c", "spikerun_crc32.c", "spikerun_dense.c", "spikerun_fill.c",
+        "spikerun_fire.c", "spikerun_read.c", "spikerun_see.c", "spikerun_word.h",
+    ]  # fmt: skip
+
+
+def test_the_header_says_what_integers_stand_for(tmp_path: Path) -> None:
+    populations = {
+        "in": Population((2,), Input()),
+        "one": Population((1,), Readout(np.float32(4.6757537e-05))),
+        "each": Population((2,), Readout(np.array([0.5, 0.1], np.float32))),
+    }
+    into = [Projection("in", n, Dense(np.ones((2, populations[n].size), np.int8))) for n in ("one", "each")]
+    net = Network(populations, into, ["one", "each"], 8, {"input_scale": 0.25, "input_mean": "[0.5]"})
+    deploy(net, tmp_path / "fw", "host", 1)
+    text = (tmp_path / "fw" / "model" / "model.h").read_text()
+    assert "#define MODEL_SCALE_0 4.6757537e-05f" in text
+    assert "extern const float model_scale_1[2];" in text
+    assert "input_scale = 0.25, input_mean = [0.5]" in text
+    assert "model_scale_1[2] = {0.5f, 0.1f};" in (tmp_path / "fw" / "model" / "model.c").read_text()
 
 
 def test_running_a_folder_without_a_bundle_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no bundle"):
         run_bundle(tmp_path)
-
-
-def test_words_and_spikes_in_one_network_are_refused_by_name(tmp_path: Path) -> None:
-    populations = {"in": Population((1,), Input(1, "graded")), "cell": Population((1,), IF(np.int32(1)))}
-    net = Network(populations, [Projection("in", "cell", Dense(np.ones((1, 1), np.int8)))], ["cell"], 4)
-    with pytest.raises(UnsupportedError, match=r"'in'.*spikerun run"):
-        deploy(net, tmp_path / "fw", "host", 1)
-    assert not (tmp_path / "fw").exists()
 
 
 def test_samples_out_of_range_are_refused(tiny: Network, tmp_path: Path) -> None:
@@ -103,7 +124,7 @@ def image_network() -> Network:
 
 def test_too_much_ram_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_board(tmp_path, 1 << 20, 1 << 14, monkeypatch)
-    with pytest.raises(TargetError, match=r"RAM: \d+ of 16384 bytes.*'wide'.*pool before it"):
+    with pytest.raises(TargetError, match=r"RAM \(RAM\): \d+ of 16384 bytes.*'wide'.*pool before it"):
         deploy(image_network(), tmp_path / "fw", "small", 1)
     assert not (tmp_path / "fw").exists()
 
@@ -112,7 +133,7 @@ def test_too_much_flash_is_refused_with_the_population_that_takes_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_board(tmp_path, 1 << 16, 1 << 20, monkeypatch)
-    with pytest.raises(TargetError, match=r"flash: \d+ of 65536 bytes.*'out'.*prune"):
+    with pytest.raises(TargetError, match=r"flash \(FLASH\): \d+ of 65536 bytes.*'out'.*prune"):
         deploy(image_network(), tmp_path / "fw", "small", 1)
 
 
@@ -167,8 +188,45 @@ def test_several_inputs_go_into_one_frame(tmp_path: Path) -> None:
 
 
 def test_a_kind_without_c_code_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "SUPPORTED", (Input, FewSpikes, Readout))
+    monkeypatch.setattr(kernels, "ROWS", [row for row in kernels.ROWS if row.kind != "if_step"])
     populations = {"in": Population((1,), Input(1, "spikes")), "x": Population((1,), IF(np.int32(1)))}
     net = Network(populations, [Projection("in", "x", Dense(np.ones((1, 1), np.int8)))], ["x"], 2)
-    with pytest.raises(UnsupportedError, match="population 'x': there is no C code for neurons of kind 'if'"):
+    with pytest.raises(UnsupportedError, match="population 'x': there is no C code for 'if_step'"):
         deploy(net, tmp_path / "fw", "host", 1)
+    assert not (tmp_path / "fw").exists()
+
+
+def test_a_kernel_is_taken_only_where_the_core_has_what_it_needs(
+    tiny: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    special = replace(next(row for row in kernels.ROWS if row.kind == "dense"), needs=frozenset({"dsp"}), file="fast.c")
+    monkeypatch.setattr(kernels, "ROWS", [special, *kernels.ROWS])
+    for features, file in (({"dsp", "fpu"}, "fast.c"), ({"fpu"}, "spikerun_dense.c")):
+        assert {f for call in compose(tiny, features=features).run.calls for f in call.kernel.sources} >= {file}
+
+
+def test_every_operation_and_every_map_has_a_kernel_or_is_silent() -> None:
+    named = {row.kind for row in kernels.ROWS} | kernels.SILENT
+    maps = {kind for kind, connection in CONNECTIONS.items() if connection.linear}
+    assert {operation.name for operation in OPERATIONS} - {"apply"} | maps == named
+
+
+def test_the_text_of_a_long_chain_takes_time_in_proportion() -> None:
+    def seconds(length: int) -> float:
+        populations: dict[str, Population] = {"p0": Population((4,), Input())}
+        populations |= {f"p{k}": Population((4,), FewSpikes(4, np.int32(3 + k))) for k in range(1, length)}
+        dense = Dense(np.ones((4, 4), np.int8))
+        chain = [Projection(f"p{k}", f"p{k + 1}", dense) for k in range(length - 1)]
+        net = Network(populations, chain, [f"p{length - 1}"], 8)
+        begin = time.process_time()
+        source(compose(net))
+        return time.process_time() - begin
+
+    assert min(seconds(1200) for _ in range(3)) < 8 * min(seconds(300) for _ in range(3))
+
+
+def test_a_bundle_whose_golden_results_are_gone_says_so(tiny: Network, tmp_path: Path) -> None:
+    deploy(tiny, tmp_path / "fw", "host", 1)
+    (tmp_path / "fw" / "golden.json").write_text("[]")
+    with pytest.raises(UsageError, match="does not hold the expected results"):
+        run_bundle(tmp_path / "fw")

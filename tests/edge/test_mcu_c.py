@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C itself: the text that is generated, how it compiles, and what its functions refuse."""
 
 import ctypes
@@ -12,18 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikerun.connections import Dense
+from spikerun.edge import golden
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy
 from spikerun.edge.mcu.build import WARNINGS, build
-from spikerun.network import Network, Population
-from spikerun.neurons import Input, Readout
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import IF, Input, Readout
+from spikerun.reference import Stepper
 
 Needs = Callable[..., None]
 GOLDEN = Path(__file__).parent.parent / "golden" / "mcu"
 BOARD = "generic-cortex-m4"
 
 
-@pytest.mark.parametrize("name", ["model/model.h", "model/model.c", "selftest/golden.c", "port/board.ld"])
+@pytest.mark.parametrize("name", ["model/model.h", "model/model.c", "selftest/model_golden.c", "port/board.ld"])
 def test_the_generated_text_is_the_committed_one(tiny: Network, tmp_path: Path, name: str) -> None:
     """After an intended change: SPIKERUN_REGENERATE=1 pytest tests/edge/test_mcu_c.py, and look at the difference."""
     deploy(tiny, tmp_path / "fw", BOARD, np.array([[255, 0], [3, 9]]))
@@ -50,12 +54,22 @@ def test_the_same_network_gives_the_same_files(everything: Network, tmp_path: Pa
         pytest.param("host", "zig", "ziglang", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.parametrize("which", ["everything", "spiking", "mixed"])
 def test_no_compiler_warns(
-    everything: Network, tmp_path: Path, needs: Needs, target: str, toolchain: str, tool: str
+    request: pytest.FixtureRequest, tmp_path: Path, needs: Needs, which: str, target: str, toolchain: str, tool: str
 ) -> None:
     needs(tool)
-    deploy(everything, tmp_path / "fw", target, 1)
+    deploy(request.getfixturevalue(which), tmp_path / "fw", target, 1)
     build(tmp_path / "fw", boards.load(target), toolchain, tmp_path / "program", WARNINGS)
+
+
+def test_clang_does_not_warn_either(
+    mixed: Network, tmp_path: Path, needs: Needs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("clang")
+    monkeypatch.setenv("CC", "clang")
+    deploy(mixed, tmp_path / "fw", "host", 1)
+    build(tmp_path / "fw", boards.load("host"), "gcc", tmp_path / "program", WARNINGS)
 
 
 def test_the_headers_are_valid_in_cpp(tiny: Network, tmp_path: Path, needs: Needs) -> None:
@@ -66,13 +80,16 @@ def test_the_headers_are_valid_in_cpp(tiny: Network, tmp_path: Path, needs: Need
     subprocess.run(["g++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *include, tmp_path / "use.cpp"], check=True)
 
 
-def test_the_library_has_no_state_and_needs_nothing(everything: Network, tmp_path: Path, needs: Needs) -> None:
+@pytest.mark.parametrize("which", ["everything", "mixed"])
+def test_the_library_has_no_state_and_needs_nothing(
+    request: pytest.FixtureRequest, tmp_path: Path, needs: Needs, which: str
+) -> None:
     needs("arm-none-eabi-gcc", "arm-none-eabi-nm")
-    deploy(everything, tmp_path / "fw", BOARD, 1)
+    deploy(request.getfixturevalue(which), tmp_path / "fw", BOARD, 1)
     fw, board = tmp_path / "fw", boards.load(BOARD)
     files = [*(fw / "runtime").glob("*.c"), fw / "model" / "model.c"]
     include = [f"-I{fw / folder}" for folder in ("runtime", "model")]
-    command = ["arm-none-eabi-gcc", *board.gcc["flags"], "-std=c99", "-O2", "-ffreestanding", *include]
+    command = ["arm-none-eabi-gcc", *board.tools["gcc"]["flags"], "-std=c99", "-O2", "-ffreestanding", *include]
     subprocess.run([*command, "-r", "-nostdlib", *files, "-o", tmp_path / "library.o"], check=True)
     listing = subprocess.run(["arm-none-eabi-nm", tmp_path / "library.o"], capture_output=True, text=True, check=True)
     symbols = [line.split()[-2:] for line in listing.stdout.splitlines()]
@@ -80,13 +97,21 @@ def test_the_library_has_no_state_and_needs_nothing(everything: Network, tmp_pat
     assert {name for kind, name in symbols if kind == "U"} <= {"memcpy", "memset"}
 
 
-def shared_library(net: Network, folder: Path) -> ctypes.CDLL:
-    """Return the C of a network as a shared library."""
-    deploy(net, folder / "fw", "host", 1)
-    files = [*(folder / "fw" / "runtime").glob("*.c"), folder / "fw" / "model" / "model.c"]
-    include = [f"-I{folder / 'fw' / name}" for name in ("runtime", "model")]
-    subprocess.run(["gcc", "-shared", "-fPIC", *include, *files, "-o", folder / "model.so"], check=True)
+def shared_library(net: Network, folder: Path, *names: str) -> ctypes.CDLL:
+    """Return the C of a network as a shared library; with several names, once under each."""
+    files: dict[str, Path] = {}
+    include = []
+    for name in names or ("model",):
+        deploy(net, folder / name, "host", 1, name=name)
+        include += [f"-I{folder / name / part}" for part in ("runtime", "model")]
+        sources = [*(folder / name / "runtime").glob("*.c"), *(folder / name / "model").glob("*.c")]
+        files |= {path.name: path for path in sources}
+    subprocess.run(["gcc", "-shared", "-fPIC", *include, *files.values(), "-o", folder / "model.so"], check=True)
     return ctypes.CDLL(str(folder / "model.so"))
+
+
+def numbers(values: np.ndarray) -> object:
+    return values.ctypes.data_as(ctypes.c_void_p)
 
 
 @pytest.fixture
@@ -114,16 +139,90 @@ def test_the_class_is_the_first_of_the_largest(library: ctypes.CDLL) -> None:
     assert [classify((ctypes.c_int32 * 2)(*pair)) for pair in [(1, 2), (2, 1), (-5, -5), (-7, -6)]] == [1, 0, 0, 1]
 
 
+def test_classes_beyond_what_a_float_holds_are_those_of_the_integers(library: ctypes.CDLL) -> None:
+    assert library.model_classify((ctypes.c_int32 * 2)(2**24, 2**24 + 1)) == 1
+
+
 def test_scales_that_differ_between_classes_decide_as_on_the_host(
     everything: Network, tmp_path: Path, needs: Needs
 ) -> None:
     needs("gcc")
-    readout = everything.populations["out"].neuron
-    assert isinstance(readout, Readout)
     library, rng = shared_library(everything, tmp_path), np.random.default_rng(0)
-    for values in rng.integers(-30, 30, (200, 5)).astype(np.int32):
-        found = library.model_classify(values.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)))
-        assert found == np.argmax(values.astype(np.float32) * readout.scale)
+    values = rng.integers(-30, 30, (200, 9)).astype(np.int32)
+    values[100:] = rng.integers(-(2**31), 2**31, (100, 9))
+    found = [library.model_classify(numbers(np.ascontiguousarray(row))) for row in values]
+    assert found == golden.classify(everything, values[:, :5].astype(np.int64)).tolist()
+
+
+def test_two_networks_fit_one_firmware(tiny: Network, mixed: Network, tmp_path: Path, needs: Needs) -> None:
+    needs("gcc")
+    (tmp_path / "use.c").write_text(
+        '#include "eye.h"\n#include "ear.h"\n#include "eye_selftest.h"\n#include "ear_selftest.h"\n#include "port.h"\n'
+        "static eye_state a;\nstatic ear_state b;\nstatic int32_t out[EYE_OUTPUTS + EAR_OUTPUTS];\n"
+        "static uint32_t sums[EYE_TRACES + EAR_TRACES];\n"
+        "int main(void) {\n    const spikerun_port port = {port_print, port_ticks, port_stack_used};\n"
+        "    return eye_selftest(&a, out, sums, &port) + ear_selftest(&b, out, sums, &port);\n}\n"
+    )
+    files: dict[str, Path] = {"use.c": tmp_path / "use.c"}
+    include = []
+    for net, name in ((tiny, "eye"), (mixed, "ear")):
+        deploy(net, tmp_path / name, "host", 2, name=name)
+        include += [f"-I{tmp_path / name / folder}" for folder in ("runtime", "model", "selftest", "port")]
+        files |= {path.name: path for path in (tmp_path / name).rglob("*.c") if path.name != "main.c"}
+    subprocess.run(["gcc", *WARNINGS, *include, *files.values(), "-o", tmp_path / "both"], check=True)
+    done = subprocess.run([tmp_path / "both"], capture_output=True, text=True, check=True)
+    assert done.stdout.count("end 0\n") == 2
+
+
+@pytest.mark.parametrize("name", ["spikerun", "h_fire", "model", "int", "main", "u"])
+def test_names_that_c_knows_are_no_trouble(tmp_path: Path, needs: Needs, name: str) -> None:
+    needs("gcc")
+    cell = IF(np.int32(3), np.arange(4, dtype=np.int32))
+    populations = {
+        "in": Population((4,), Input(1, "spikes")),
+        "h": Population((4,), cell),
+        name: Population((4,), Readout(bias=np.arange(4, dtype=np.int32))),
+    }
+    dense = Dense(np.ones((4, 4), np.int8))
+    net = Network(populations, [Projection("in", "h", dense), Projection("h", name, dense)], [name], 2)
+    run = deploy(net, tmp_path / "fw", "host", 2, run=True).run
+    assert run is not None
+    assert run.identical
+
+
+def test_state_lasts_from_step_to_step_until_the_reset(mixed: Network, tmp_path: Path, needs: Needs) -> None:
+    needs("gcc")
+    library, rng = shared_library(mixed, tmp_path), np.random.default_rng(3)
+    state, out = ctypes.create_string_buffer(1 << 16), np.zeros(16, np.int32)
+    for _ in range(2):
+        library.model_reset(state)
+        stepper = Stepper(mixed)
+        for _ in range(5 * mixed.window):
+            events = {"image": rng.integers(0, 2, (3, 6, 5)), "events": rng.integers(0, 2, (2, 3, 3))}
+            given = np.concatenate([events[name].ravel() for name in mixed.inputs]).astype(np.uint8)
+            assert library.model_step(state, given.tobytes(), numbers(out)) == 0
+            sent = stepper.step(events)
+            expected = [stepper.state["out"]["v"], sent["fires"], sent["payload"]]
+            assert out.tolist() == np.concatenate([array.ravel() for array in expected]).tolist()
+
+
+def test_a_step_refuses_events_that_are_none(mixed: Network, tmp_path: Path, needs: Needs) -> None:
+    needs("gcc")
+    library = shared_library(mixed, tmp_path)
+    state, out = ctypes.create_string_buffer(1 << 16), np.zeros(16, np.int32)
+    library.model_reset(state)
+    assert library.model_step(state, bytes(108), numbers(out)) == 0
+    assert library.model_step(state, bytes([2] + [0] * 107), numbers(out)) == 2
+    assert library.model_step(state, None, numbers(out)) == 1
+
+
+def test_the_clock_never_overflows(mixed: Network, tmp_path: Path, needs: Needs) -> None:
+    needs("gcc")
+    library = shared_library(mixed, tmp_path)
+    clock, periods = np.array([2**31 - 3, 6, 0], np.int32), np.array([8, 1], np.int32)
+    for _ in range(4):
+        library.spikerun_tick(numbers(clock), 2**31 - 1, numbers(periods), 2)
+    assert clock.tolist() == [2**31 - 1, 2, 0]
 
 
 @pytest.mark.slow
@@ -147,7 +246,7 @@ def test_cmake_cross_compiles_the_bundle(tiny: Network, tmp_path: Path, needs: N
     assert (tmp_path / "fw" / "build" / "selftest").read_bytes().startswith(b"\x7fELF")
 
 
-@pytest.mark.parametrize("module", ["emit", "layout", "emulate"])
+@pytest.mark.parametrize("module", ["emit", "kernels", "build", "deployment", "printer"])
 def test_the_examples_in_the_docstrings_are_true(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"spikerun.edge.mcu.{module}"))
     assert result.attempted > 0

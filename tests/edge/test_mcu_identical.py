@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The generated C computes what the reference computes: on this computer, and on an emulated Cortex-M4."""
 
 import re
@@ -10,33 +11,17 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from networks import random_network, seeds
 
+from spikerun.edge import golden
+from spikerun.edge.golden import random_frames
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy, run_bundle
-from spikerun.edge.mcu.build import SANITIZERS, WARNINGS, build
-from spikerun.edge.mcu.emulate import execute
-from spikerun.edge.mcu.golden import random_frames
+from spikerun.edge.mcu.build import SANITIZERS, WARNINGS, build, execute
 from spikerun.errors import NetworkError
 from spikerun.network import Network
-from spikerun.neurons import Readout
-from spikerun.reference import blocked, stepped
 
 Needs = Callable[..., None]
 BOARD = "generic-cortex-m4"
 GCC_QEMU, PIP = ("qemu-system-arm", "arm-none-eabi-gcc"), ("unicorn", "ziglang")
-
-
-def outputs_of_reference(net: Network, frames: dict[str, np.ndarray]) -> np.ndarray:
-    count = len(next(iter(frames.values())))
-    rows = []
-    for k in range(count):
-        schedule = blocked if net.feedforward else stepped
-        turns = schedule(net, {name: array[k] for name, array in frames.items()})
-        found = []
-        for name in net.outputs:
-            readout = isinstance(net.populations[name].neuron, Readout)
-            found.append(turns[name].membrane if readout else turns[name].word)
-        rows.append(np.concatenate([array.ravel() for array in found]))
-    return np.array(rows)
 
 
 def sanitized(net: Network, folder: Path, samples: int = 6) -> list[str]:
@@ -50,23 +35,22 @@ def sanitized(net: Network, folder: Path, samples: int = 6) -> list[str]:
     return transcript.mismatches
 
 
-def test_every_kind_of_connection_is_identical_on_the_host_under_sanitizers(
-    everything: Network, tmp_path: Path, needs: Needs
-) -> None:
+def test_words_are_identical_on_the_host_under_sanitizers(everything: Network, tmp_path: Path, needs: Needs) -> None:
     needs("gcc")
     assert sanitized(everything, tmp_path / "fw", samples=12) == []
 
 
-def test_spiking_neurons_are_identical_on_the_host_under_sanitizers(
-    spiking: Network, tmp_path: Path, needs: Needs
+@pytest.mark.parametrize("which", ["spiking", "mixed"])
+def test_frames_and_steps_are_identical_on_the_host_under_sanitizers(
+    request: pytest.FixtureRequest, tmp_path: Path, needs: Needs, which: str
 ) -> None:
     needs("gcc")
-    assert sanitized(spiking, tmp_path / "fw", samples=12) == []
+    assert sanitized(request.getfixturevalue(which), tmp_path / "fw", samples=12) == []
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seeds, st.sampled_from(["words", "spikes"]))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seeds, st.sampled_from(["words", "spikes", "mixed"]))
 def test_random_networks_are_identical_on_the_host_under_sanitizers(
     tmp_path_factory: pytest.TempPathFactory, needs: Needs, seed: int, kind: str
 ) -> None:
@@ -78,6 +62,23 @@ def test_random_networks_are_identical_on_the_host_under_sanitizers(
     assert sanitized(net, tmp_path_factory.mktemp("fw") / "fw") == []
 
 
+@pytest.mark.slow
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seeds, st.sampled_from(["words", "spikes", "mixed"]))
+def test_random_networks_are_identical_on_the_emulated_board(
+    tmp_path_factory: pytest.TempPathFactory, needs: Needs, seed: int, kind: str
+) -> None:
+    needs(*GCC_QEMU)
+    try:
+        net = random_network(seed, kind)
+    except NetworkError:
+        assume(False)
+    run = deploy(net, tmp_path_factory.mktemp("fw") / "fw", BOARD, random_frames(net, 3), run=True).run
+    assert run is not None
+    assert run.mismatches == ()
+    assert run.identical
+
+
 @pytest.mark.parametrize(
     ("emulator", "toolchain", "tools"),
     [
@@ -87,7 +88,7 @@ def test_random_networks_are_identical_on_the_host_under_sanitizers(
         pytest.param("qemu", "zig", ("qemu-system-arm", "ziglang"), marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("which", ["everything", "spiking"])
+@pytest.mark.parametrize("which", ["everything", "spiking", "mixed"])
 def test_every_kind_is_identical_on_the_emulated_board(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -104,31 +105,42 @@ def test_every_kind_is_identical_on_the_emulated_board(
     assert bundle.run is not None
     assert bundle.run.mismatches == ()
     assert bundle.run.identical
-    np.testing.assert_array_equal(bundle.run.outputs, outputs_of_reference(net, frames))
+    expected = golden.make(net, frames).outputs
+    flat = np.concatenate([expected[name].reshape(5, -1) for name in net.outputs], axis=1)
+    np.testing.assert_array_equal(bundle.run.outputs, flat)
 
 
 @pytest.mark.parametrize(("emulator", "toolchain", "tools"), [("qemu", "gcc", GCC_QEMU), ("unicorn", "zig", PIP)])
+@pytest.mark.parametrize("which", ["everything", "mixed"])
 def test_the_memory_report_bounds_what_is_measured(
-    everything: Network, tmp_path: Path, needs: Needs, emulator: str, toolchain: str, tools: tuple[str, ...]
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    needs: Needs,
+    which: str,
+    emulator: str,
+    toolchain: str,
+    tools: tuple[str, ...],
 ) -> None:
     needs(*tools)
-    before = deploy(everything, tmp_path / "a", BOARD, 3).report
-    after = deploy(everything, tmp_path / "b", BOARD, 3, run=True, emulator=emulator, toolchain=toolchain).report
+    net = request.getfixturevalue(which)
+    before = deploy(net, tmp_path / "a", BOARD, 3).report
+    after = deploy(net, tmp_path / "b", BOARD, 3, run=True, emulator=emulator, toolchain=toolchain).report
     assert not before["measured"]
     assert after["measured"]
-    assert 0.5 * before["flash_bytes"] < after["flash_bytes"] <= before["flash_bytes"]
-    assert 0.5 * before["ram_bytes"] < after["ram_bytes"] <= before["ram_bytes"]
-    assert after["stack_bytes"] <= before["stack_bytes"]
+    bound, measured = before["measures"], after["measures"]
+    assert 0.4 * bound["flash_bytes"] < measured["flash_bytes"] <= bound["flash_bytes"]
+    assert 0.5 * bound["ram_bytes"] < measured["ram_bytes"] <= bound["ram_bytes"]
+    assert measured["stack_bytes"] <= bound["stack_bytes"]
 
 
 def test_qemu_counts_instructions_and_counts_the_same_every_time(tiny: Network, tmp_path: Path, needs: Needs) -> None:
     needs("qemu-system-arm", "arm-none-eabi-gcc")
     deploy(tiny, tmp_path / "fw", BOARD, 2)
-    first, second = (run_bundle(tmp_path / "fw", "qemu", "gcc").instructions for _ in range(2))
-    assert first is not None
-    assert second is not None
-    assert (first > 100).all()
-    assert np.abs(first - second).max() <= 40  # a tick of the machine's clock
+    first, second = (run_bundle(tmp_path / "fw", "qemu", "gcc").measures for _ in range(2))
+    key = "instructions_per_inference"
+    assert isinstance(first[key], int)
+    assert first[key] > 100
+    assert abs(first[key] - int(second[key])) <= 40  # a tick of the machine's clock
 
 
 def flip(path: Path, array: str) -> None:
@@ -143,30 +155,48 @@ def flip(path: Path, array: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "array", ["hidden_in0_weights", "out_in0_weights", "hidden_bias_values", "hidden_fire_threshold_values"]
+    ("array", "population"),
+    [
+        ("dense1_weights", "hidden"),
+        ("dense4_weights", "out"),
+        ("fill0_value_values", ""),
+        ("fire2_threshold_values", ""),
+    ],
 )
-def test_a_changed_number_fails_and_is_named(tiny: Network, tmp_path: Path, needs: Needs, array: str) -> None:
+def test_a_changed_number_fails_and_is_named(
+    tiny: Network, tmp_path: Path, needs: Needs, array: str, population: str
+) -> None:
     needs("gcc")
     deploy(tiny, tmp_path / "fw", "host", np.array([[255, 0], [3, 9], [200, 200]]))
-    flip(tmp_path / "fw" / "model" / "model.c", array)
+    flip(tmp_path / "fw" / "model" / "model.c", f"model_{array}")
     report = run_bundle(tmp_path / "fw")
     assert not report.identical
     assert any("constant table" in text for text in report.mismatches)
-    if "weights" in array:
-        assert f"sample 0, population {array.split('_')[0]}: membrane" in report.mismatches
+    if population:
+        assert f"sample 0, population {population}: v" in report.mismatches
 
 
 def test_a_changed_weight_fails_on_the_emulated_board(tiny: Network, tmp_path: Path, needs: Needs) -> None:
     needs("unicorn", "ziglang")
     deploy(tiny, tmp_path / "fw", BOARD, np.array([[255, 0], [3, 9]]))
-    flip(tmp_path / "fw" / "model" / "model.c", "hidden_in0_weights")
+    flip(tmp_path / "fw" / "model" / "model.c", "model_dense1_weights")
     report = run_bundle(tmp_path / "fw", "unicorn", "zig")
     assert not report.identical
-    assert "sample 0, population hidden: membrane" in report.mismatches
+    assert "sample 0, population hidden: v" in report.mismatches
 
 
 def test_changed_golden_outputs_fail(tiny: Network, tmp_path: Path, needs: Needs) -> None:
     needs("gcc")
     deploy(tiny, tmp_path / "fw", "host", 2)
-    flip(tmp_path / "fw" / "selftest" / "golden.c", "golden_outputs")
+    flip(tmp_path / "fw" / "selftest" / "model_golden.c", "model_golden_outputs")
     assert not run_bundle(tmp_path / "fw").identical
+
+
+@pytest.mark.parametrize("what", ["model_golden_classes", "model_golden_stream"])
+def test_changed_classes_and_checksums_fail(mixed: Network, tmp_path: Path, needs: Needs, what: str) -> None:
+    needs("gcc")
+    deploy(mixed, tmp_path / "fw", "host", 2)
+    flip(tmp_path / "fw" / "selftest" / "model_golden.c", what)
+    report = run_bundle(tmp_path / "fw")
+    assert not report.identical
+    assert all(("class" if "classes" in what else "stream") in text for text in report.mismatches if ":" in text)

@@ -126,6 +126,15 @@ def test_registers_that_live_at_the_same_time_do_not_touch(seed: int, kind: str,
                 assert apart or not overlaps(spans[a], spans[b]), (a, b)
 
 
+def test_what_is_looked_at_after_every_pass_lives_always_unless_every_pass_writes_it() -> None:
+    registers = tuple(Register(name, "int32", (2,), "numbers") for name in ("seen", "unseen", "always"))
+    late, zero = When(begin=3), np.array(0, np.int32)
+    operations = (Fill("seen", zero, late), Fill("unseen", zero, late), Fill("always", zero))
+    traces = (("p", "v", "seen"), ("p", "u", "always"))
+    spans = lifetimes(Program(registers, operations, 1, (), (), traces, (), endless=True))
+    assert spans == {"seen": (-1, 3), "unseen": (1, 1), "always": (2, 2)}
+
+
 def test_words_of_a_long_chain_share_memory() -> None:
     ones = Dense(np.ones((64, 64), np.int8))
     neurons: dict[str, Any] = {

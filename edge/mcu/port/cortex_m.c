@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Cortex-M: vector table, start-up, and a debugger's semihosting for output and exit. */
 #include <stddef.h>
 

@@ -1,20 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* spikerun runtime: spiking networks of integers, event by event.
  *
  * C99, freestanding: needs <stdint.h> and <stddef.h> only. No heap, no recursion, no variable length array,
  * no state of its own: every function works on the memory that it is given and may be called from several
  * threads at once.
  *
- * Words. All T spikes of a neuron travel as one byte, the integer that the spikes stand for; a neuron whose
- * word is 0 is silent and costs one comparison. Words of a population lie in C order: channel, row, column.
- * Unsigned words are 0 .. 2^T - 1, signed ones -2^(T-1) .. 2^(T-1) - 1 in two's complement (then `sign` is
- * 0x80, else 0).
+ * A network is a list of operations on registers. A register holds int32_t (currents, membranes, other state)
+ * or bytes (words, spikes, payloads). An image lies channels last: row, column, channel; neurons without an
+ * image are channels of one pixel.
  *
- * Membranes are int32_t and lie channels last: row, column, channel; neurons without an image have one row
- * and column. The generator has proved from the weights that no membrane can overflow, so no function here
- * checks for it.
+ * Words. All T spikes of a neuron may travel as one byte, the integer that the spikes stand for; a neuron
+ * whose word is 0 is silent and costs one comparison. Unsigned words are 0 .. 2^T - 1, signed ones
+ * -2^(T-1) .. 2^(T-1) - 1 in two's complement (then `sign` is 0x80, else 0).
  *
- * Geometry is int32_t throughout; `offset` is the first membrane that a connection reaches (channel
- * concatenation) and `pitch` the distance between two pixels, which is the number of channels of the target.
+ * An operation KIND has constants, spikerun_KIND, and a function, spikerun_KIND_run; where it depends on
+ * time, `phase` says what that is. The generator has proved from the weights that no membrane can overflow,
+ * so no function here checks for it.
  */
 #ifndef SPIKERUN_H
 #define SPIKERUN_H
@@ -29,7 +30,7 @@ extern "C" {
 typedef enum {
     SPIKERUN_OK = 0,
     SPIKERUN_ERROR_ARGUMENT = 1, /* a pointer is NULL */
-    SPIKERUN_ERROR_INPUT = 2     /* a value of the frame is outside the range of the input's words */
+    SPIKERUN_ERROR_INPUT = 2     /* a value of the input is outside its range */
 } spikerun_status;
 
 /* A number for each neuron: values[pixel * pixel_step + channel * channel_step]. */
@@ -39,74 +40,147 @@ typedef struct {
     int32_t pixel_step;   /* 0 or the number of channels */
 } spikerun_parameter;
 
-/* The neurons of a population, as its membranes lie in memory. */
+/* The neurons of a register. */
 typedef struct {
     int32_t channels;
     int32_t pixels; /* rows * columns */
 } spikerun_shape;
 
-/* All to all: membrane[offset + r * pitch + k] += word[n] * weights[n][r * run + k], r < runs, k < run. */
+/* ---- maps: acc += C(x) ------------------------------------------------------------------------------------
+ * They reach `channels` of the `pitch` channels of each target pixel, from the channel `offset` on. */
+
+/* All to all: weights[input][pixel][channel]. */
 typedef struct {
     const int8_t* weights;
-    int32_t inputs, runs, run, pitch, offset, sign;
+    int32_t inputs, channels, pixels, pitch, offset, sign;
 } spikerun_dense;
+void spikerun_dense_run(const spikerun_dense* self, const uint8_t* x, int32_t* acc);
 
 /* Cross-correlation, zero padding. weights: [source channel][kernel row][kernel column, reversed][target
  * channel of the group], so that one spike adds runs that are contiguous in weights and membranes. */
 typedef struct {
     const int8_t* weights;
-    int32_t groups, source_channels, source_height, source_width; /* source_channels: of one group */
-    int32_t target_channels, target_height, target_width;         /* target_channels: of one group */
+    int32_t groups, source_channels, channels; /* channels of one group */
+    int32_t source_height, source_width, target_height, target_width;
     int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
     int32_t pitch, offset, sign;
 } spikerun_conv;
+void spikerun_conv_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc);
 
-/* A list of synapses for each source neuron: starts[n] <= k < starts[n + 1]; targets are membranes. */
+/* A list of synapses for each input: starts[n] <= k < starts[n + 1]; targets are elements of acc, in
+ * `targets` or, where they are too many for 16 bits, in `wide_targets`. The other pointer is NULL. */
 typedef struct {
     const uint32_t* starts;
     const uint16_t* targets;
+    const uint32_t* wide_targets;
     const int8_t* weights;
     int32_t inputs, sign;
 } spikerun_sparse;
+void spikerun_sparse_run(const spikerun_sparse* self, const uint8_t* x, int32_t* acc);
 
-/* Each neuron to its own place, times a gain: gain_step 0 is one gain for all, 1 one for each channel. */
+/* Each neuron to its own place, times the gain of its channel. */
 typedef struct {
     const int32_t* gains;
-    int32_t gain_step, channels, pixels, channel_stride, pixel_stride, offset, sign;
+    int32_t gain_step; /* 0 or 1 */
+    int32_t channels, pixels, pitch, offset, sign;
 } spikerun_diagonal;
+void spikerun_diagonal_run(const spikerun_diagonal* self, const uint8_t* x, int32_t* acc);
 
-/* Sums over windows, channel by channel, times a gain. */
+/* Sums over windows, channel by channel, times the gain of the channel. */
 typedef struct {
     const int32_t* gains;
-    int32_t gain_step, channels, source_height, source_width, target_height, target_width;
-    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x;
-    int32_t channel_stride, pixel_stride, offset, sign;
-} spikerun_sum_pool;
-
-/* The largest word of each window; what lies in the padding does not take part. */
-typedef struct {
+    int32_t gain_step; /* 0 or 1 */
     int32_t channels, source_height, source_width, target_height, target_width;
-    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
-    int32_t sign;
-} spikerun_max_pool;
+    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x;
+    int32_t pitch, offset, sign;
+} spikerun_sum_pool;
+void spikerun_sum_pool_run(const spikerun_sum_pool* self, const uint8_t* x, int32_t* acc);
 
-/* A few-spikes neuron: word = clip(floor(membrane / threshold)) to `bits` bits, of which only the max_spikes
- * most significant are kept. threshold << bits must fit int32_t. */
+/* ---- registers ------------------------------------------------------------------------------------------
+ */
+
+/* acc = value. */
+typedef struct {
+    spikerun_shape shape;
+    spikerun_parameter value;
+} spikerun_fill;
+void spikerun_fill_run(const spikerun_fill* self, int32_t* acc);
+
+/* x = 0. */
+typedef struct {
+    int32_t bytes;
+} spikerun_clear;
+void spikerun_clear_run(const spikerun_clear* self, void* x);
+
+/* y = x. */
+typedef struct {
+    int32_t bytes;
+} spikerun_copy;
+void spikerun_copy_run(const spikerun_copy* self, const void* x, void* y);
+
+/* y = x of `steps` passes ago; ring: steps * bytes, zeros at first; phase: the pass modulo `steps`. */
+typedef struct {
+    int32_t bytes, steps;
+} spikerun_delay;
+void spikerun_delay_run(const spikerun_delay* self, int32_t phase, const uint8_t* x, uint8_t* ring,
+                        uint8_t* y);
+
+/* y = g x, total += g x; g = significance[phase]. */
+typedef struct {
+    spikerun_shape shape;
+    const int32_t* significance;
+    int32_t sign;
+} spikerun_weigh;
+void spikerun_weigh_run(const spikerun_weigh* self, int32_t phase, const uint8_t* x, uint8_t* y);
+typedef spikerun_weigh spikerun_accumulate;
+void spikerun_accumulate_run(const spikerun_accumulate* self, int32_t phase, const uint8_t* x,
+                             int32_t* total);
+
+/* s = the events that the integers q send at this step, g = significance[phase]. */
+typedef enum {
+    SPIKERUN_CODE_BITS,    /* s = (q & |g|) != 0 */
+    SPIKERUN_CODE_TTFS,    /* s = q == g and g > 0 */
+    SPIKERUN_CODE_GRADED,  /* s = g q */
+    SPIKERUN_CODE_CURRENT, /* s = g q */
+    SPIKERUN_CODE_SPIKES   /* s = g q */
+} spikerun_code;
+typedef struct {
+    spikerun_shape shape;
+    const int32_t* significance;
+    int32_t code, sign;
+} spikerun_encode;
+void spikerun_encode_run(const spikerun_encode* self, int32_t phase, const uint8_t* q, uint8_t* s);
+
+/* ---- neurons --------------------------------------------------------------------------------------------
+ */
+
+/* word = clip(floor(v / threshold)) to `bits` bits, of which only the max_spikes most significant are kept.
+ * threshold << bits must fit int32_t. */
 typedef struct {
     spikerun_shape shape;
     spikerun_parameter threshold;
     int32_t bits, max_spikes, is_signed;
 } spikerun_fire;
+void spikerun_fire_run(const spikerun_fire* self, const int32_t* v, uint8_t* word);
+
+/* u = v, left = limit: what was integrated is now to be sent, in at most `limit` spikes. */
+typedef struct {
+    spikerun_shape shape;
+    int32_t limit;
+} spikerun_latch;
+void spikerun_latch_run(const spikerun_latch* self, const int32_t* v, int32_t* u, uint8_t* left);
+
+/* One step of restoring division, g = significance[phase]. g > 0: s = (u >= threshold g) and (left > 0);
+ * g < 0 (the sign): s = (u < 0) and (left > 0); g = 0: s = 0. Then u -= threshold g s, left -= s. */
+typedef struct {
+    spikerun_shape shape;
+    spikerun_parameter threshold;
+    const int32_t* significance;
+} spikerun_send;
+void spikerun_send_run(const spikerun_send* self, int32_t phase, int32_t* u, uint8_t* left, uint8_t* s);
 
 /* Membranes of IF and LIF neurons saturate here. */
 #define SPIKERUN_V_LIMIT 8388607
-
-/* Integrate-and-fire; the currents have been added to the membranes. v_min >= -SPIKERUN_V_LIMIT. */
-typedef struct {
-    spikerun_shape shape;
-    spikerun_parameter threshold, bias, v_min;
-    int32_t reset_to_zero;
-} spikerun_if;
 
 typedef enum {
     SPIKERUN_RESET_ZERO = 0,
@@ -114,45 +188,57 @@ typedef enum {
     SPIKERUN_RESET_SUBTRACT_AFTER_LEAK = 2
 } spikerun_reset;
 
-/* Leaky integrate-and-fire in 24-bit fixed point. threshold: aligned, that is times 64; du, dv: 0 .. 4096;
- * reset_offset < reset_interval, or both 0. */
+/* v = clip(v + i + bias, max(v_min, -limit), limit), s = v >= threshold, then the reset. */
+typedef struct {
+    spikerun_shape shape;
+    spikerun_parameter threshold, bias, v_min;
+    int32_t reset;
+} spikerun_if_step;
+void spikerun_if_step_run(const spikerun_if_step* self, const int32_t* i, int32_t* v, uint8_t* s);
+
+/* Leaky integrate-and-fire in 24-bit fixed point; du, dv: 0 .. 4096. wait: refractory steps left; pending: a
+ * spike whose threshold is subtracted at the next update; phase: the step modulo reset_interval; if that is
+ * not 0, the whole state is cleared where the step is reset_offset modulo reset_interval. */
 typedef struct {
     spikerun_shape shape;
     spikerun_parameter threshold, bias, du, dv;
     int32_t reset, refractory, reset_interval, reset_offset;
-} spikerun_lif;
+} spikerun_lif_step;
+void spikerun_lif_step_run(const spikerun_lif_step* self, int32_t phase, const int32_t* i, int32_t* u,
+                           int32_t* v, int32_t* wait, uint8_t* pending, uint8_t* s);
 
-/* membrane = bias. */
-void spikerun_fill(const spikerun_shape* shape, const spikerun_parameter* bias, int32_t* membrane);
+/* y = the largest word of each window; what lies in the padding does not take part. */
+typedef struct {
+    int32_t channels, source_height, source_width, target_height, target_width;
+    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
+    int32_t sign;
+} spikerun_max_pool;
+void spikerun_max_pool_run(const spikerun_max_pool* self, const uint8_t* x, uint8_t* y);
 
-void spikerun_dense_add(const spikerun_dense* self, const uint8_t* words, int32_t* membrane);
-void spikerun_conv_add(const spikerun_conv* self, const uint8_t* words, int32_t* membrane);
-void spikerun_sparse_add(const spikerun_sparse* self, const uint8_t* words, int32_t* membrane);
-void spikerun_diagonal_add(const spikerun_diagonal* self, const uint8_t* words, int32_t* membrane);
-void spikerun_sum_pool_add(const spikerun_sum_pool* self, const uint8_t* words, int32_t* membrane);
+/* The same, spike by spike, most significant first. alive: a byte for each tap of each window, 1 for those
+ * that are still candidates; all inside the image are from the phase restart_at on. y = the largest x of the
+ * candidates, at the phase sign_at the smallest; those that differ from it are dropped. */
+typedef struct {
+    spikerun_max_pool window;
+    int32_t restart_at, sign_at;
+} spikerun_max_pool_step;
+void spikerun_max_pool_step_run(const spikerun_max_pool_step* self, int32_t phase, const uint8_t* x,
+                                uint8_t* alive, uint8_t* y);
 
-void spikerun_fire_words(const spikerun_fire* self, const int32_t* membrane, uint8_t* words);
+/* ---- frames and results: C order outside, channels last inside --------------------------------------------
+ */
 
-/* One step of time; spikes are 0 or 1, in C order. */
-void spikerun_if_step(const spikerun_if* self, int32_t* membrane, uint8_t* spikes);
-/* The t-th step. state: two numbers for each neuron, its current, and what its refractory time needs; begins
- * as 0. */
-void spikerun_lif_step(const spikerun_lif* self, int32_t t, const int32_t* current, int32_t* membrane,
-                       int32_t* state, uint8_t* spikes);
-
-void spikerun_clear(int32_t* numbers, int32_t count);
-void spikerun_clear_words(uint8_t* words, int32_t count);
-void spikerun_copy_words(const uint8_t* source, int32_t count, uint8_t* words);
-
-void spikerun_max_pool_words(const spikerun_max_pool* self, const uint8_t* source, uint8_t* words);
-
-/* out[C order] = membrane[channels last]. */
-void spikerun_read_membrane(const spikerun_shape* shape, const int32_t* membrane, int32_t* out);
-/* out += the integers that the words stand for. */
-void spikerun_count_words(const uint8_t* words, int32_t count, int32_t sign, int32_t* out);
+void spikerun_take(const spikerun_shape* shape, const uint8_t* frame, uint8_t* words);
+void spikerun_read_values(const spikerun_shape* shape, const int32_t* values, int32_t* out);
+/* The integers that the words stand for. */
+void spikerun_read_words(const spikerun_shape* shape, int32_t sign, const uint8_t* words, int32_t* out);
 
 /* SPIKERUN_ERROR_INPUT unless every word is one of `bits` bits. */
 spikerun_status spikerun_check_words(const uint8_t* words, int32_t count, int32_t bits, int32_t is_signed);
+
+/* Counts the passes of a network for ever, without overflow: clock[0] to `last` and no further, then each of
+ * the `count` others to its period and back to 0. */
+void spikerun_tick(int32_t* clock, int32_t last, const int32_t* periods, int32_t count);
 
 /* At most this many rows of weights are added in one pass over the membranes. */
 #define SPIKERUN_ROWS 4
@@ -162,17 +248,23 @@ void spikerun_add_rows(int32_t* sum, int32_t length, const int8_t* const* rows, 
 
 /* CRC-32 (IEEE 802.3, as in zlib). Start with 0; the result of one call continues in the next. */
 uint32_t spikerun_crc32(uint32_t crc, const void* data, size_t bytes);
-/* The same of the membranes in C order, each as four bytes, least significant first. */
-uint32_t spikerun_crc32_membrane(uint32_t crc, const spikerun_shape* shape, const int32_t* membrane);
+/* The same of numbers, each as four bytes, least significant first. */
+uint32_t spikerun_crc32_values(uint32_t crc, const int32_t* values, int32_t count);
 
-/* Called after each population, and in each step of time, with what it computed: tests look at it, firmware
- * passes NULL. A pointer is NULL where the population has no membrane, or no words; `count` is the number of
- * words. */
+/* A constant table, so that a self-test can check that the flash holds what was generated. */
 typedef struct {
-    void (*population)(void* context, int32_t index, const spikerun_shape* shape, const int32_t* membrane,
-                       const uint8_t* words, int32_t count);
+    const void* data;
+    size_t bytes;
+} spikerun_constant;
+
+/* Called in every pass, for each register that may be looked at, once the pass has written it: tests look,
+ * firmware passes NULL. One of the pointers is NULL; both lie channels last. */
+typedef struct {
+    void (*see)(void* context, int32_t trace, const int32_t* values, const uint8_t* words, int32_t count);
     void* context;
 } spikerun_observer;
+void spikerun_see(const spikerun_observer* observer, int32_t trace, const int32_t* values,
+                  const uint8_t* words, int32_t count);
 
 #ifdef __cplusplus
 }

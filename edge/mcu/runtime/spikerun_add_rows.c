@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
 
 /* Membranes are loaded and stored once for up to four active neurons: on a core without caches that is what

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
 
 static uint32_t update(uint32_t crc, uint32_t byte) {
@@ -20,15 +21,12 @@ uint32_t spikerun_crc32(uint32_t crc, const void* data, size_t bytes) {
     return ~crc;
 }
 
-uint32_t spikerun_crc32_membrane(uint32_t crc, const spikerun_shape* shape, const int32_t* membrane) {
+uint32_t spikerun_crc32_values(uint32_t crc, const int32_t* values, int32_t count) {
     crc = ~crc;
-    for (int32_t channel = 0; channel < shape->channels; channel++) {
-        for (int32_t pixel = 0; pixel < shape->pixels; pixel++) {
-            const uint32_t v = (uint32_t)membrane[pixel * shape->channels + channel];
-            crc = update(crc, v & 255u);
-            crc = update(crc, (v >> 8) & 255u);
-            crc = update(crc, (v >> 16) & 255u);
-            crc = update(crc, v >> 24);
+    for (int32_t n = 0; n < count; n++) {
+        const uint32_t value = (uint32_t)values[n];
+        for (int32_t shift = 0; shift < 32; shift += 8) {
+            crc = update(crc, (value >> shift) & 255u);
         }
     }
     return ~crc;

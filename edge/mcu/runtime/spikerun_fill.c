@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
 
-void spikerun_fill(const spikerun_shape* shape, const spikerun_parameter* bias, int32_t* membrane) {
-    const int32_t channels = shape->channels, step = bias->channel_step;
-    const int32_t *values = bias->values, *end = membrane + channels * shape->pixels;
-    const int32_t pixel_step = bias->pixel_step;
-    while (membrane < end) {
+void spikerun_fill_run(const spikerun_fill* self, int32_t* acc) {
+    const int32_t channels = self->shape.channels, step = self->value.channel_step;
+    const int32_t *values = self->value.values, *end = acc + channels * self->shape.pixels;
+    const int32_t pixel_step = self->value.pixel_step;
+    while (acc < end) {
         const int32_t* value = values;
         for (int32_t channel = 0; channel < channels; channel++) {
-            *membrane++ = *value;
+            *acc++ = *value;
             value += step;
         }
         values += pixel_step;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
 
 /* floor(v / threshold), clipped to 0 .. 2^bits - 1; threshold << bits fits, so nothing here overflows. */
@@ -41,18 +42,17 @@ static int32_t fire(int32_t v, int32_t threshold, int32_t bits, int32_t max_spik
     return q;
 }
 
-void spikerun_fire_words(const spikerun_fire* self, const int32_t* membrane, uint8_t* words) {
+void spikerun_fire_run(const spikerun_fire* self, const int32_t* v, uint8_t* word) {
     const spikerun_fire f =
         *self; /* a copy: as far as the compiler knows, writing words could change *self */
-    const int32_t *row = f.threshold.values, *end = membrane + f.shape.channels * f.shape.pixels;
-    while (membrane < end) {
+    const int32_t *row = f.threshold.values, *end = v + f.shape.channels * f.shape.pixels;
+    while (v < end) {
         const int32_t* threshold = row;
-        uint8_t* word = words++;
         for (int32_t channel = 0; channel < f.shape.channels; channel++) {
-            const int32_t v = *membrane++;
-            const int32_t silent = !f.is_signed && v < *threshold; /* most are */
-            *word = silent ? 0 : (uint8_t)(fire(v, *threshold, f.bits, f.max_spikes, f.is_signed) & 0xff);
-            word += f.shape.pixels;
+            const int32_t value = *v++;
+            const int32_t silent = !f.is_signed && value < *threshold; /* most are */
+            *word++ =
+                silent ? 0 : (uint8_t)(fire(value, *threshold, f.bits, f.max_spikes, f.is_signed) & 0xff);
             threshold += f.threshold.channel_step;
         }
         row += f.threshold.pixel_step;

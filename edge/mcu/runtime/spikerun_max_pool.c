@@ -1,5 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
-#include "spikerun_word.h"
 
 /* `count` taps of a window lie within the image, the first of them at `first`. */
 typedef struct {
@@ -34,23 +34,22 @@ static uint32_t largest(const uint8_t* row, int32_t rows, int32_t columns, int32
     return best;
 }
 
-void spikerun_max_pool_words(const spikerun_max_pool* self, const uint8_t* source, uint8_t* words) {
+void spikerun_max_pool_run(const spikerun_max_pool* self, const uint8_t* x, uint8_t* y) {
     const spikerun_max_pool p =
         *self; /* a copy: as far as the compiler knows, writing words could change *self */
-    const int32_t row_step = p.dilation_y * p.source_width, image = p.source_height * p.source_width;
+    const int32_t row_step = p.dilation_y * p.source_width * p.channels,
+                  column_step = p.dilation_x * p.channels;
     const uint32_t sign = (uint32_t)p.sign;
     for (int32_t row = 0; row < p.target_height; row++) {
-        const range y =
+        const range down =
             inside(row * p.stride_y - p.padding_y, p.kernel_height, p.dilation_y, p.source_height);
         for (int32_t column = 0; column < p.target_width; column++) {
-            const range x =
+            const range across =
                 inside(column * p.stride_x - p.padding_x, p.kernel_width, p.dilation_x, p.source_width);
-            const int32_t corner = y.first * p.source_width + x.first;
-            uint8_t* word = words + row * p.target_width + column;
-            for (int32_t channel = 0; channel < p.channels; channel++) {
-                const uint8_t* first = source + channel * image + corner;
-                *word = (uint8_t)(largest(first, y.count, x.count, row_step, p.dilation_x, sign) ^ sign);
-                word += p.target_height * p.target_width;
+            const uint8_t* corner = x + (down.first * p.source_width + across.first) * p.channels;
+            for (const uint8_t* end = corner + p.channels; corner < end; corner++) {
+                *y++ =
+                    (uint8_t)(largest(corner, down.count, across.count, row_step, column_step, sign) ^ sign);
             }
         }
     }

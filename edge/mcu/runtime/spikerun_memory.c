@@ -1,19 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
 
-void spikerun_clear(int32_t* numbers, int32_t count) {
-    for (int32_t n = 0; n < count; n++) {
-        numbers[n] = 0;
+void spikerun_clear_run(const spikerun_clear* self, void* x) {
+    uint8_t* byte = (uint8_t*)x;
+    for (int32_t n = 0; n < self->bytes; n++) {
+        byte[n] = 0;
     }
 }
 
-void spikerun_clear_words(uint8_t* words, int32_t count) {
-    for (int32_t n = 0; n < count; n++) {
-        words[n] = 0;
-    }
-}
-
-void spikerun_copy_words(const uint8_t* source, int32_t count, uint8_t* words) {
-    for (int32_t n = 0; n < count; n++) {
-        words[n] = source[n];
+void spikerun_copy_run(const spikerun_copy* self, const void* x, void* y) {
+    const uint8_t* from = (const uint8_t*)x;
+    uint8_t* to = (uint8_t*)y;
+    for (int32_t n = 0; n < self->bytes; n++) {
+        to[n] = from[n];
     }
 }

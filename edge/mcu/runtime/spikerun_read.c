@@ -1,16 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
 #include "spikerun_word.h"
 
-void spikerun_read_membrane(const spikerun_shape* shape, const int32_t* membrane, int32_t* out) {
+void spikerun_take(const spikerun_shape* shape, const uint8_t* frame, uint8_t* words) {
     for (int32_t channel = 0; channel < shape->channels; channel++) {
         for (int32_t pixel = 0; pixel < shape->pixels; pixel++) {
-            *out++ = membrane[pixel * shape->channels + channel];
+            words[pixel * shape->channels + channel] = *frame++;
         }
     }
 }
 
-void spikerun_count_words(const uint8_t* words, int32_t count, int32_t sign, int32_t* out) {
-    for (int32_t n = 0; n < count; n++) {
-        out[n] += spikerun_value(words[n], sign);
+void spikerun_read_values(const spikerun_shape* shape, const int32_t* values, int32_t* out) {
+    for (int32_t channel = 0; channel < shape->channels; channel++) {
+        for (int32_t pixel = 0; pixel < shape->pixels; pixel++) {
+            *out++ = values[pixel * shape->channels + channel];
+        }
+    }
+}
+
+void spikerun_read_words(const spikerun_shape* shape, int32_t sign, const uint8_t* words, int32_t* out) {
+    for (int32_t channel = 0; channel < shape->channels; channel++) {
+        for (int32_t pixel = 0; pixel < shape->pixels; pixel++) {
+            *out++ = spikerun_value(words[pixel * shape->channels + channel], sign);
+        }
     }
 }

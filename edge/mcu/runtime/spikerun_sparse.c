@@ -1,14 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
 #include "spikerun_word.h"
 
-void spikerun_sparse_add(const spikerun_sparse* self, const uint8_t* words, int32_t* membrane) {
+void spikerun_sparse_run(const spikerun_sparse* self, const uint8_t* x, int32_t* acc) {
     for (int32_t n = 0; n < self->inputs; n++) {
-        if (words[n] == 0) {
+        if (x[n] == 0) {
             continue;
         }
-        const int32_t value = spikerun_value(words[n], self->sign);
-        for (uint32_t k = self->starts[n]; k < self->starts[n + 1]; k++) {
-            membrane[self->targets[k]] += value * self->weights[k];
+        const int32_t value = spikerun_value(x[n], self->sign);
+        const uint32_t end = self->starts[n + 1];
+        if (self->targets != NULL) {
+            for (uint32_t k = self->starts[n]; k < end; k++) {
+                acc[self->targets[k]] += value * self->weights[k];
+            }
+        } else {
+            for (uint32_t k = self->starts[n]; k < end; k++) {
+                acc[self->wide_targets[k]] += value * self->weights[k];
+            }
         }
     }
 }

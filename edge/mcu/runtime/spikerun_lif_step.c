@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
 
 /* x (1 - decay / 4096), truncated toward zero */
@@ -27,8 +28,8 @@ typedef struct {
 } cell;
 
 /* One step of one neuron; returns its spike. */
-static int32_t step(const spikerun_lif* f, int32_t pixel, int32_t channel, int32_t current, cell* c) {
-    const int32_t threshold = at(&f->threshold, pixel, channel);
+static int32_t step(const spikerun_lif_step* f, int32_t pixel, int32_t channel, int32_t current, cell* c) {
+    const int32_t threshold = at(&f->threshold, pixel, channel) * 64;
     c->u = wrap24((uint32_t)decayed(c->u, at(&f->du, pixel, channel)) + 64u * (uint32_t)current);
     if (c->wait > 0) {
         c->wait--;
@@ -49,23 +50,23 @@ static int32_t step(const spikerun_lif* f, int32_t pixel, int32_t channel, int32
     return spike;
 }
 
-void spikerun_lif_step(const spikerun_lif* self, int32_t t, const int32_t* current, int32_t* membrane,
-                       int32_t* state, uint8_t* spikes) {
-    const int32_t channels = self->shape.channels, pixels = self->shape.pixels, count = channels * pixels;
-    const int32_t phase = self->reset_interval > 0 ? t % self->reset_interval : -1;
-    int32_t* hold = state + count; /* steps to wait, times 2, plus whether a reset is pending */
+void spikerun_lif_step_run(const spikerun_lif_step* self, int32_t phase, const int32_t* i, int32_t* u,
+                           int32_t* v, int32_t* wait, uint8_t* pending, uint8_t* s) {
+    const int32_t channels = self->shape.channels, count = channels * self->shape.pixels;
+    const int32_t interval = self->reset_interval;
+    const int32_t clear = interval > 0 && phase == self->reset_offset % interval;
     for (int32_t n = 0; n < count; n++) {
         cell c = {0, 0, 0, 0};
-        if (phase != self->reset_offset) {
-            c.u = state[n];
-            c.v = membrane[n];
-            c.wait = hold[n] >> 1;
-            c.pending = hold[n] & 1;
+        if (!clear) {
+            c.u = u[n];
+            c.v = v[n];
+            c.wait = wait[n];
+            c.pending = pending[n];
         }
-        const int32_t spike = step(self, n / channels, n % channels, current[n], &c);
-        state[n] = c.u;
-        membrane[n] = c.v;
-        hold[n] = c.wait * 2 + c.pending;
-        spikes[n % channels * pixels + n / channels] = (uint8_t)spike;
+        s[n] = (uint8_t)step(self, n / channels, n % channels, i[n], &c);
+        u[n] = c.u;
+        v[n] = c.v;
+        wait[n] = c.wait;
+        pending[n] = (uint8_t)c.pending;
     }
 }

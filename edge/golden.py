@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Golden samples: what the reference computes for some frames, which a bundle has to compute as well."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.codes import word_range
+from spikerun.edge.target import Frames
+from spikerun.errors import DataError
+from spikerun.inputs import by_name, checked, events
+from spikerun.network import Network
+from spikerun.reference import Stepper, Turn, blocked, stepped
+
+__all__ = ["Golden", "Seen", "classify", "frames_of", "make", "random_frames", "scales", "steps", "turns"]
+
+IntArray = npt.NDArray[np.int64]
+Seen = Mapping[tuple[str, str], IntArray]
+"""What can be seen of a network: (population, `sent`) is what it sends, (population, key) its state."""
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """Frames and their results, int64: by input (samples, *shape), by output (samples, *shape), and (samples,)."""
+
+    frames: Mapping[str, IntArray]
+    outputs: Mapping[str, IntArray]
+    classes: IntArray
+
+    @property
+    def count(self) -> int:
+        """Return the number of samples."""
+        return len(self.classes)
+
+    def frame(self, k: int) -> dict[str, IntArray]:
+        """Return the k-th sample by input."""
+        return {name: array[k] for name, array in self.frames.items()}
+
+
+def frames_of(net: Network, samples: Frames | int) -> dict[str, IntArray]:
+    """Return the samples by input, checked; a number means so many random ones.
+
+    Raises DataError where they are outside the range of the input's words, or not equally many.
+    """
+    if isinstance(samples, int):
+        return random_frames(net, samples)
+    given = {name: checked(net, name, array, batch=True) for name, array in by_name(net, samples).items()}
+    counts = {len(array) for array in given.values()}
+    if len(counts) != 1 or counts == {0}:
+        raise DataError(f"samples must be at least one, and equally many for each input; got {sorted(counts)}")
+    return {name: array.astype(np.int64) for name, array in given.items()}
+
+
+def random_frames(net: Network, count: int, seed: int = 0) -> dict[str, IntArray]:
+    """Return random samples over the whole range of each input; every other one is sparse."""
+    rng = np.random.default_rng(seed)
+    frames = {}
+    for name in net.inputs:
+        sender = net.sender_of(name)
+        assert sender is not None
+        low, high = word_range(sender.bits, sender.signed)
+        window = (net.window,) if sender.code == "spikes" else ()
+        values = rng.integers(low, high + 1, (count, *window, *net.populations[name].shape))
+        keep = rng.random(values.shape) < np.where(np.arange(count) % 2, 0.2, 1.0).reshape(-1, *[1] * (values.ndim - 1))
+        frames[name] = np.where(keep, values, 0)
+    return frames
+
+
+def make(net: Network, samples: Frames | int) -> Golden:
+    """Run the samples through the reference."""
+    frames = frames_of(net, samples)
+    count = len(next(iter(frames.values())))
+    found: dict[str, list[IntArray]] = {name: [] for name in net.outputs}
+    for k in range(count):
+        done = turns(net, {name: array[k] for name, array in frames.items()})
+        for name in net.outputs:
+            value = done[name].word if net.populations[name].neuron.fires else done[name].membrane
+            assert value is not None
+            found[name].append(value)
+    outputs = {name: np.stack(values) for name, values in found.items()}
+    return Golden(frames, outputs, classify(net, outputs[net.outputs[0]]))
+
+
+def turns(net: Network, frame: Mapping[str, IntArray]) -> dict[str, Turn]:
+    """Return what each population does with a frame."""
+    return (blocked if net.feedforward else stepped)(net, frame)
+
+
+def steps(
+    net: Network, frames: Iterator[Mapping[str, IntArray]], tail: int = 0
+) -> Iterator[tuple[dict[str, IntArray], Seen]]:
+    """Go through frames step by step, without rest between them, then `tail` more steps.
+
+    Yield the events given in each step, by input, and what can be seen after it.
+    """
+    stepper = Stepper(net)
+    silent = {name: np.zeros(net.populations[name].shape, np.int64) for name in net.inputs}
+    for given in _events(net, frames, [silent] * tail):
+        sent = stepper.step(given)
+        seen = {(name, key): values for name, state in stepper.state.items() for key, values in state.items()}
+        yield given, {**seen, **{(name, "sent"): values for name, values in sent.items()}}
+
+
+def _events(
+    net: Network, frames: Iterator[Mapping[str, IntArray]], tail: list[dict[str, IntArray]]
+) -> Iterator[dict[str, IntArray]]:
+    for frame in frames:
+        given = {name: events(net, name, values, batch=False) for name, values in frame.items()}
+        yield from ({name: array[t] for name, array in given.items()} for t in range(net.window))
+    yield from tail
+
+
+def scales(net: Network, name: str) -> npt.NDArray[np.float32]:
+    """Return what an integer of each neuron of an output is worth, float32 in C order."""
+    population = net.populations[name]
+    return population.real(np.ones(population.shape, np.int32)).ravel()
+
+
+def classify(net: Network, values: IntArray) -> IntArray:
+    """Return the class of each row of integers (samples, *shape) of the first output: the first of the largest.
+
+    Where the neurons have one scale the integers are compared, else float32 products.
+    """
+    scale, rows = scales(net, net.outputs[0]), values.reshape(len(values), -1)
+    worth = rows if (scale == scale[0]).all() else rows.astype(np.float32) * scale
+    found: IntArray = worth.argmax(axis=1)
+    return found

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a network to what firmware consists of: its programs, and where their registers lie.
+
+A network of words is one program that takes a frame (`run`). Any other is two, on the same memory: one that takes a
+frame from rest, and one that goes on step by step (`step`).
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.edge.golden import scales
+from spikerun.edge.mcu import kernels
+from spikerun.edge.mcu.kernels import Call
+from spikerun.errors import UnsupportedError, UsageError
+from spikerun.kernels.liveness import place
+from spikerun.kernels.operations import Program, Register
+from spikerun.network import Network
+from spikerun.plan import blockable, lower
+
+__all__ = ["Model", "Port", "Printed", "compose", "total"]
+
+ALIGNMENT = 4
+MAX_NEURONS = 2**24
+SEEN = ("word", "v")  # what an observer sees of a population, of all that its traces offer
+NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+# names of files that are there already: of the bundle, and of the C library
+TAKEN = (
+    *(
+        "spikerun",
+        "selftest",
+        "golden",
+        "port",
+        "main",
+        "host",
+        "cortex_m",
+        "assert",
+        "complex",
+        "ctype",
+        "errno",
+        "fenv",
+    ),
+    *("float", "inttypes", "iso646", "limits", "locale", "math", "setjmp", "signal", "stdarg", "stdbool", "stddef"),
+    *("stdint", "stdio", "stdlib", "string", "tgmath", "time", "wchar", "wctype"),
+)
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output as the caller has it: where its values begin among those of all, and how many there are."""
+
+    offset: int
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Printed:
+    """A program ready to print: its calls, and the byte at which each register lies.
+
+    at_once: whether it is one pass over whole windows; windowed: inputs that are given anew in each step of a frame;
+    in_place: registers of inputs that lie as the caller's values do, so that these are read where they are.
+    """
+
+    program: Program
+    calls: tuple[Call, ...]
+    registers: Mapping[str, Register]
+    places: Mapping[str, int]
+    bytes: int
+    at_once: bool
+    windowed: frozenset[str]
+    in_place: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network as firmware.
+
+    name: the prefix of its symbols; frames, events, outputs: how its inputs lie in a frame and in a step's events, and
+    its outputs among the results; traces: number of each (population, key) that an observer sees.
+    """
+
+    net: Network
+    name: str
+    run: Printed
+    step: Printed | None
+    frames: Mapping[str, Port]
+    events: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    traces: Mapping[tuple[str, str], int]
+
+    @property
+    def programs(self) -> tuple[Printed, ...]:
+        """Return its programs."""
+        return (self.run,) if self.step is None else (self.run, self.step)
+
+    @property
+    def memory(self) -> int:
+        """Return the bytes of all registers."""
+        return max(ALIGNMENT, *(-(-printed.bytes // ALIGNMENT) * ALIGNMENT for printed in self.programs))
+
+    @property
+    def scales(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return what the integers of each output are worth: one number where that holds for all its neurons."""
+        found = {name: scales(self.net, name) for name in self.outputs}
+        return {name: scale[:1] if (scale == scale[0]).all() else scale for name, scale in found.items()}
+
+
+def compose(net: Network, name: str = "model", features: Collection[str] = ()) -> Model:
+    """Return a network as firmware for a core that has `features`.
+
+    Raises UnsupportedError, naming the population, for what has no kernel in C; UsageError for an impossible name.
+    """
+    if not NAME.fullmatch(name) or name in TAKEN or name.startswith("spikerun"):
+        raise UsageError(
+            f"name '{name}' cannot begin the symbols and files of a network: take small letters, digits and _, "
+            f"and none of spikerun..., {', '.join(TAKEN[1:8])}, or a header of C"
+        )
+    for population, found in net.populations.items():
+        if found.size > MAX_NEURONS:
+            raise UnsupportedError(f"population '{population}' has {found.size} neurons, too many for any board here")
+    inputs, words = net.inputs, blockable(net)
+    windowed = frozenset(n for n in inputs if (word := net.sender_of(n)) is not None and word.code == "spikes")
+    sizes = {n: net.populations[n].size for n in inputs}
+    run = _printed(lower(net, "blocked" if words else "frame"), features, words, windowed, net.window)
+    seen = [(label, key) for label, key, _ in run.program.traces if label not in inputs and key in SEEN]
+    return Model(
+        net,
+        name,
+        run,
+        step=None if words else _printed(lower(net, "stream"), features, False, frozenset(), net.window),
+        frames=_stack({n: size * (net.window if n in windowed else 1) for n, size in sizes.items()}),
+        events=_stack(sizes),
+        outputs=_stack({n: net.populations[n].size for n in net.outputs}),
+        traces={trace: number for number, trace in enumerate(seen)},
+    )
+
+
+def _printed(
+    program: Program, features: Collection[str], at_once: bool, windowed: frozenset[str], window: int
+) -> Printed:
+    calls = tuple(kernels.choose(program, features))
+    registers = {register.name: register for register in program.registers}
+    written = {register for call in calls for register in call.writes}
+    silent_later = windowed if program.steps > window else frozenset()  # their frame ends before the program does
+    in_place = frozenset(
+        name
+        for label, name in program.inputs
+        if name not in written and label not in silent_later and 1 in kernels.shape_of(registers[name].shape).values()
+    )
+
+    def size(register: Register) -> int:
+        width = 4 if register.dtype == "int32" else 1
+        return 0 if register.name in in_place else register.size * width
+
+    places, end = place(program, size, ALIGNMENT)
+    return Printed(program, calls, registers, places, end, at_once, windowed, in_place)
+
+
+def _stack(sizes: Mapping[str, int]) -> dict[str, Port]:
+    """Return the ports of things that lie one after the other."""
+    ports, offset = {}, 0
+    for name, size in sizes.items():
+        ports[name] = Port(offset, size)
+        offset += size
+    return ports
+
+
+def total(ports: Iterable[Port]) -> int:
+    """Return how many values ports have together."""
+    return sum(port.count for port in ports)

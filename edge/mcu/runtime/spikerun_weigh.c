@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "spikerun.h"
+#include "spikerun_word.h"
+
+void spikerun_weigh_run(const spikerun_weigh* self, int32_t phase, const uint8_t* x, uint8_t* y) {
+    const int32_t g = self->significance[phase], sign = self->sign;
+    const int32_t count = self->shape.channels * self->shape.pixels;
+    for (int32_t n = 0; n < count; n++) {
+        y[n] = x[n] == 0 ? 0 : (uint8_t)((uint32_t)(g * spikerun_value(x[n], sign)) & 0xffu);
+    }
+}

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Golden samples: what the reference is asked, and which class an answer is."""
+
+import numpy as np
+import pytest
+
+from spikerun.connections import Dense
+from spikerun.edge import golden
+from spikerun.errors import DataError
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import Input, Readout
+
+
+def classes(scale: np.ndarray, rows: list[list[int]]) -> list[int]:
+    populations = {"in": Population((1,), Input()), "out": Population((2,), Readout(scale))}
+    net = Network(populations, [Projection("in", "out", Dense(np.ones((1, 2), np.int8)))], ["out"], 8)
+    return golden.classify(net, np.array(rows)).tolist()
+
+
+def test_with_one_scale_the_class_is_the_largest_integer_and_the_first_of_equals() -> None:
+    assert classes(np.float32(0.1), [[2**24, 2**24 + 1], [2**24 + 1, 2**24], [-7, -7]]) == [1, 0, 0]
+
+
+def test_where_scales_differ_the_class_is_the_largest_float32_product() -> None:
+    assert classes(np.array([1, 2], np.float32), [[3, 1], [3, 2], [-4, -2], [2**24 + 1, 2**23]]) == [0, 1, 0, 0]
+
+
+def test_a_number_means_so_many_random_samples(mixed: Network) -> None:
+    frames = golden.frames_of(mixed, 3)
+    assert {name: array.shape for name, array in frames.items()} == {"image": (3, 3, 6, 5), "events": (3, 8, 2, 3, 3)}
+    assert frames["image"].min() < 0
+
+
+def test_inputs_need_equally_many_samples(mixed: Network) -> None:
+    with pytest.raises(DataError, match="equally many"):
+        golden.frames_of(mixed, {"image": np.zeros((2, 3, 6, 5), int), "events": np.zeros((1, 8, 2, 3, 3), int)})

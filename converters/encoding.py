@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.codes import word_range, word_steps
+from spikerun.codes import CODES, MAX_BITS, word_range, word_steps
 from spikerun.converters.graph import Array
 from spikerun.errors import DataError, UsageError
-from spikerun.neurons import CODES, MAX_BITS, Input
+from spikerun.neurons import Input
 
 __all__ = ["Encoding"]
 

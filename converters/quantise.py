@@ -12,12 +12,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from spikerun.codes import word_steps
+from spikerun.codes import CODES, MAX_BITS, word_steps
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, Summing
 from spikerun.converters.maps import WEIGHT_LIMIT, Term
 from spikerun.errors import UsageError, unknown_name
-from spikerun.neurons import CODES, MAX_BITS
 
 __all__ = ["QLayer", "Quantised", "Settings", "accumulator_scale", "as_channels", "collapsed"]
 

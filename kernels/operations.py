@@ -14,7 +14,6 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 import numpy as np
@@ -192,19 +191,19 @@ class Operation:
 
     def operands(self) -> Iterator[Operand]:
         """Yield the registers that the operation uses, in the order of its fields."""
-        for name, mark in _marks(type(self)):
+        for name, mark in _marks(self):
             if mark in ROLES:
                 yield Operand(name, getattr(self, name), mark)
 
     def values(self) -> Iterator[tuple[str, npt.NDArray[np.int32]]]:
         """Yield the parameters that have a value for each neuron or channel, by field."""
-        for name, mark in _marks(type(self)):
+        for name, mark in _marks(self):
             if mark == "values":
                 yield name, getattr(self, name)
 
     def numbers(self) -> Iterator[tuple[str, Any]]:
         """Yield all other parameters, by field; `when` is none."""
-        for name, mark in _marks(type(self)):
+        for name, mark in _marks(self):
             if mark is None and name != "when":
                 yield name, getattr(self, name)
 
@@ -472,11 +471,16 @@ class Program:
         return "\n".join([*lines, "", *map(str, self.operations)])
 
 
-@cache
-def _marks(operation: Any) -> tuple[tuple[str, Any], ...]:
-    """Return the fields of a class of operations, each with what its type is marked with, or None."""
-    hints = get_type_hints(operation, include_extras=True)
-    return tuple((field.name, getattr(hints[field.name], "__metadata__", (None,))[0]) for field in fields(operation))
+def _marks(operation: Operation) -> tuple[tuple[str, Any], ...]:
+    """Return the fields of an operation, each with what its type is marked with, or None; looked up once a class."""
+    if operation.name not in _MARKS:
+        hints = get_type_hints(type(operation), include_extras=True)
+        names = [field.name for field in fields(operation)]
+        _MARKS[operation.name] = tuple((name, getattr(hints[name], "__metadata__", (None,))[0]) for name in names)
+    return _MARKS[operation.name]
+
+
+_MARKS: dict[str, tuple[tuple[str, Any], ...]] = {}
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -10,8 +10,8 @@ from pathlib import Path
 from record import MODEL, WEIGHTS, record
 
 from spikerun import datasets, edge
-from spikerun.converters import convert
-from spikerun.converters.user_model import load_model
+from spikerun.converters import Encoding, convert
+from spikerun.converters.torch.user_model import load_model
 from spikerun.edge.target import parse
 from spikerun.session import Session
 
@@ -25,7 +25,7 @@ def main() -> None:
     model = load_model(MODEL, WEIGHTS)
     train = datasets.load("fashion-mnist", split="train")
     images = datasets.load("fashion-mnist", split="test", limit=SAMPLES).samples
-    net = convert(model, train.samples[:512], steps=5, input_scale=train.scale).network
+    net = convert(model, train.samples[:512], bits=5, encoding=Encoding(train.scale)).network
     on_cpu = Session(net).run(images)
     integers = on_cpu.outputs[net.outputs[0]].reshape(SAMPLES, -1)
     target = edge.load(TARGET)

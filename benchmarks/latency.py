@@ -15,8 +15,8 @@ import numpy as np
 from record import MODEL, WEIGHTS, record
 
 from spikerun import datasets
-from spikerun.converters import convert
-from spikerun.converters.user_model import load_model
+from spikerun.converters import Encoding, convert
+from spikerun.converters.torch.user_model import load_model
 from spikerun.file import save
 
 NAME = "latency"
@@ -43,7 +43,7 @@ def python(*words: str) -> str:
 def main() -> None:
     """Time single images for 1 thread and for all cores; then import and memory, each in fresh processes."""
     train = datasets.load("fashion-mnist", split="train")
-    net = convert(load_model(MODEL, WEIGHTS), train.samples[:512], steps=5, input_scale=train.scale).network
+    net = convert(load_model(MODEL, WEIGHTS), train.samples[:512], bits=5, encoding=Encoding(train.scale)).network
     with tempfile.TemporaryDirectory() as folder:
         path = str(save(net, Path(folder) / "fashion.snn"))
         for threads in ("1", "2"):

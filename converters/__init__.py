@@ -1,60 +1,150 @@
-"""Trained networks become spiking networks: `convert` a torch module, and read the report."""
+# SPDX-License-Identifier: Apache-2.0
+"""Trained networks become spiking networks: `convert` a model, and read the report.
+
+What is converted is a `Source`. The table below holds the importers that open one by what they read; other packages add
+theirs through the entry-point group `spikerun.importers`, each entry an `Importer` under its suffix.
+"""
 
 if __name__ != "spikerun.converters":
     raise ImportError("import spikerun.converters instead")
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import importlib
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy.typing as npt
 
+from spikerun.converters.encoding import Encoding
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
-from spikerun.errors import UsageError
+from spikerun.converters.source import Importer, Opener, Source
+from spikerun.errors import ConversionError, UsageError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from spikerun.converters.evaluate import Metric
+    from spikerun.converters.pipeline import Samples
 
-__all__ = ["Accuracy", "Conversion", "Report", "convert"]
+__all__ = [
+    "IMPORTERS",
+    "Accuracy",
+    "Conversion",
+    "Encoding",
+    "Importer",
+    "Report",
+    "Source",
+    "convert",
+    "importers",
+    "open_source",
+]
+
+ENTRY_POINT_GROUP = "spikerun.importers"
+
+IMPORTERS: Mapping[str, Importer] = MappingProxyType(
+    {
+        ".py": Importer(
+            ".py",
+            "FILE.py:FUNCTION",
+            "a Python file, which is executed, and its function that returns a torch.nn.Module",
+            "spikerun.converters.torch.source:open_source",
+            "install spikerun with its extra [convert]",
+        ),
+    }
+)
+
+
+def importers() -> dict[str, Importer]:
+    """Return all importers by the suffix that they read, other packages' included."""
+    found = dict(IMPORTERS)
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        importer = entry.load()
+        if entry.name in found or not isinstance(importer, Importer) or importer.suffix != entry.name:
+            raise ConversionError(
+                f"the entry point {entry.value} of the group {ENTRY_POINT_GROUP} is to be an Importer of the suffix "
+                f"'{entry.name}', which no other importer reads, and is {importer!r}"
+            )
+        found[entry.name] = importer
+    return found
+
+
+def open_source(where: str, weights: Path | None = None) -> Source:
+    """Return the source that `where` names, such as `model.py:build`; its importer is imported only now."""
+    known = importers()
+    importer = known.get(Path(where.partition(":")[0]).suffix)
+    if importer is None:
+        forms = ", ".join(f"{i.reads} ({i.summary})" for i in known.values())
+        raise UsageError(f"nothing reads the model '{where}'; it must be given as {forms}")
+    module, _, name = importer.opener.partition(":")
+    try:
+        opener = cast(Opener, getattr(importlib.import_module(module), name))
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"reading {importer.reads} needs the Python package '{error.name}', which is missing: {importer.hint}"
+        ) from error
+    return opener(where, weights)
 
 
 def convert(
-    model: "nn.Module",
-    calibration: npt.ArrayLike,
+    model: Any,
+    data: "Samples",
     *,
-    steps: int = 5,
+    bits: int = 5,
     code: str = "bits",
-    input_code: str = "bits",
-    input_scale: float = 1 / 255,
-    input_mean: npt.ArrayLike | None = None,
-    input_std: npt.ArrayLike | None = None,
-    labels: npt.ArrayLike | None = None,
-    evaluation: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    overrides: Mapping[str, int] | None = None,
+    encoding: Encoding | Mapping[str, Encoding] | None = None,
+    evaluation: "tuple[Samples, npt.ArrayLike] | None" = None,
+    validation: "tuple[Samples, npt.ArrayLike] | None" = None,
     max_drop: float | None = None,
+    metric: "Metric | None" = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Conversion:
-    """Convert a trained torch module to a spiking network, without any training.
+    """Convert a trained network to a spiking network, without any training.
 
-    calibration: 8-bit integers (N, C, H, W) or (N, F), some hundred real samples; the model sees
-    (integer * input_scale - input_mean) / input_std. steps: bits of the activations, 1..8. code, input_code: how
-    integers travel as spikes, `bits`, `ttfs` or `graded`. evaluation: (samples, labels) on which ANN and SNN are
-    compared; `labels` are those of the calibration samples, used for it where there is no evaluation. max_drop: points
-    of accuracy that may be lost; the fewest steps that keep it are taken, instead of `steps`. on_progress is told
-    (stage, done, total).
+    model: a torch module, a `Source`, or what an importer opens, such as "model.py:build". data: some hundred real
+    samples that calibrate, integers (N, C, H, W) or (N, F), or a loader of such batches, of which the first 512 are
+    taken; by name where the model has several inputs. encoding: what integers stand for, by default value / 255. Real
+    numbers are taken as what the model sees, and must be such integers.
+    bits: of the activations, 1..8; overrides: of single layers, by name. code: how integers travel as spikes, `bits`,
+    `ttfs` or `graded`.
+    evaluation: (samples, labels) on which ANN and SNN are compared, by `metric`: (logits, labels) -> a score for each
+    sample, by default whether the class is right. max_drop: points (100 times the mean score) that may be lost; the
+    fewest bits that keep it on `validation`, labelled samples to choose by, are taken instead of `bits`. on_progress is
+    told (stage, done, total).
 
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
-    where no number of steps keeps max_drop.
+    where no number of bits keeps max_drop.
     """
-    from spikerun.converters.budget import fewest_steps
+    from spikerun.converters import budget
+    from spikerun.converters.evaluate import top1
     from spikerun.converters.pipeline import Converter
 
-    settings = Settings(steps, code, input_code)
-    if evaluation is None and labels is not None:
-        evaluation = (calibration, labels)
-    if max_drop is not None and evaluation is None:
-        raise UsageError("max_drop needs labelled samples to measure the drop on: give evaluation=(samples, labels)")
-    converter = Converter(model, calibration, input_scale, input_mean, input_std, on_progress)
-    measured = converter.evaluation(*evaluation) if evaluation is not None else None
-    if max_drop is not None and measured is not None:
-        return fewest_steps(converter, settings, measured, max_drop)
-    return converter.convert(settings, measured)
+    settings = Settings(bits, code, overrides or {})
+    if max_drop is not None:
+        budget.checked_budget(max_drop)
+        if validation is None:
+            raise UsageError("max_drop needs labelled samples to choose by: give validation=(samples, labels)")
+    for name, pair in (("evaluation", evaluation), ("validation", validation)):
+        if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2):
+            raise UsageError(f"{name} is a pair of (samples, labels), got {type(pair).__name__}")
+    converter = Converter(_source(model), data, encoding, on_progress)
+    measured = None if evaluation is None else converter.evaluation(*evaluation, metric or top1)
+    if max_drop is not None and validation is not None:
+        chosen = converter.evaluation(*validation, metric or top1)
+        conversion = budget.fewest_bits(converter, settings, chosen, max_drop)
+    else:
+        conversion = converter.convert(settings)
+    return conversion if measured is None else converter.measured(conversion, measured)
+
+
+def _source(model: Any) -> Source:
+    if isinstance(model, str):
+        return open_source(model)
+    from torch import nn
+
+    if not isinstance(model, nn.Module) and isinstance(model, Source):
+        return model
+    from spikerun.converters.torch.source import TorchSource
+
+    return TorchSource(model)

@@ -1,51 +1,67 @@
-"""Accuracy against bits: the table of all, and the fewest bits that keep a budget."""
+# SPDX-License-Identifier: Apache-2.0
+"""Accuracy against bits: the table of all, and the fewest bits that keep a budget.
 
+Both are measured on samples to choose by, which are not those on which the result is reported.
+"""
+
+from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
-from spikerun.converters.pipeline import Converter, Evaluation
+from spikerun.converters.evaluate import Evaluation
+from spikerun.converters.pipeline import Converter
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Conversion, SweepRow
 from spikerun.errors import CheckFailed, UsageError
 
-__all__ = ["STEPS", "fewest_steps", "sweep"]
+__all__ = ["BITS", "checked_budget", "fewest_bits", "sweep"]
 
-STEPS = range(2, 9)
+BITS = range(2, 9)
 
 
-def sweep(converter: Converter, settings: Settings, evaluation: Evaluation) -> tuple[SweepRow, ...]:
+def checked_budget(max_drop: object) -> float:
+    """Return a budget in points of a percent; raises UsageError for what is none."""
+    if isinstance(max_drop, bool) or not isinstance(max_drop, int | float) or not 0 <= max_drop <= 100:
+        raise UsageError(f"max_drop is in points of a percent, 0..100, got {max_drop!r}")
+    return float(max_drop)
+
+
+def sweep(converter: Converter, settings: Settings, validation: Evaluation) -> tuple[SweepRow, ...]:
     """Return what the network is like with every number of bits."""
-    return tuple(_row(converter.convert(replace(settings, steps=t), evaluation)) for t in STEPS)
+    return tuple(row for _, row in _measured(converter, settings, validation))
 
 
-def fewest_steps(converter: Converter, settings: Settings, evaluation: Evaluation, max_drop: float) -> Conversion:
-    """Return the conversion with the fewest bits whose measured drop is at most `max_drop` points.
+def fewest_bits(converter: Converter, settings: Settings, validation: Evaluation, max_drop: float) -> Conversion:
+    """Return the conversion with the fewest bits whose drop on `validation` is at most `max_drop` points.
 
-    The drop is the one measured on the evaluation data; the report holds its paired 95 % interval, and says so where
-    that reaches beyond the budget. Raises CheckFailed where no number of bits keeps it.
+    The table in its report holds the drops on those samples, with their paired 95 % intervals; a note says so where the
+    interval reaches beyond the budget. Raises CheckFailed where no number of bits keeps it.
     """
-    if not (np.isfinite(max_drop) and -100 <= max_drop <= 100):
-        raise UsageError(f"max_drop is in points of a percent, got {max_drop}")
+    max_drop = checked_budget(max_drop)
     rows: list[SweepRow] = []
-    for steps in STEPS:
-        conversion = converter.convert(replace(settings, steps=steps), evaluation)
-        rows.append(_row(conversion))
-        if rows[-1].accuracy.drop <= max_drop:
+    for conversion, row in _measured(converter, settings, validation):
+        rows.append(row)
+        if row.accuracy.drop <= max_drop:
             return _explained(conversion, rows, max_drop)
     best = min(rows, key=lambda row: row.accuracy.drop)
     raise CheckFailed(
-        f"no network keeps the budget of {max_drop:g} points on {len(evaluation.labels)} samples; "
-        f"the best is T = {best.steps}, a drop of {best.accuracy.drop:.2f} "
+        f"no network keeps the budget of {max_drop:g} points on {len(validation.labels)} held-out samples; "
+        f"the best has {best.bits}-bit activations, a drop of {best.accuracy.drop:.2f} "
         f"(ANN {best.accuracy.ann:.2f} %, SNN {best.accuracy.snn:.2f} %). "
         "Allow a larger drop, or give more calibration samples."
     )
 
 
-def _row(conversion: Conversion) -> SweepRow:
-    report = conversion.report
-    assert report.accuracy is not None
-    return SweepRow(report.steps, report.accuracy, report.spikes_per_neuron or 0.0, report.synops_per_mac or 0.0)
+def _measured(
+    converter: Converter, settings: Settings, validation: Evaluation
+) -> Iterable[tuple[Conversion, SweepRow]]:
+    for bits in BITS:
+        conversion = converter.convert(replace(settings, bits=bits))
+        report = converter.measured(conversion, validation).report
+        assert report.accuracy is not None
+        yield (
+            conversion,
+            SweepRow(bits, report.accuracy, report.spikes_per_neuron or 0.0, report.synops_per_mac or 0.0),
+        )
 
 
 def _explained(conversion: Conversion, rows: list[SweepRow], max_drop: float) -> Conversion:
@@ -53,7 +69,8 @@ def _explained(conversion: Conversion, rows: list[SweepRow], max_drop: float) ->
     accuracy = rows[-1].accuracy
     if accuracy.bounds[1] > max_drop:
         report = report.with_notes(
-            f"the measured drop of {accuracy.drop:+.2f} points keeps the budget of {max_drop:g}, but its 95 % interval "
-            f"reaches {accuracy.bounds[1]:+.2f} ({accuracy.samples} samples). Take more steps to be safe."
+            f"the drop of {accuracy.drop:+.2f} points on the held-out samples keeps the budget of {max_drop:g}, but "
+            f"its 95 % interval reaches {accuracy.bounds[1]:+.2f} ({accuracy.samples} samples). "
+            "Take more bits to be safe."
         )
     return replace(conversion, report=report)

@@ -1,17 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun convert`: a trained torch network becomes a `.snn` file and a report."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 from spikerun import datasets, file
-from spikerun.atomic import write_atomically
+from spikerun.atomic import require_writable, write_atomically
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -21,24 +21,26 @@ from spikerun.console import (
     stages,
     suggest,
 )
+from spikerun.converters import Encoding, open_source
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
+from spikerun.datasets import Dataset
 from spikerun.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from spikerun.converters.pipeline import Converter, Evaluation
+    from spikerun.converters.pipeline import Converter
 
 __all__ = ["convert"]
 
 SEED = 0
+HELD_OUT = 5000  # samples at most of the train split, beside those that calibrate, by which bits are chosen
 
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="FILE.py:FUNCTION",
-        help="A Python file of yours, which is executed, and the function in it that returns the torch.nn.Module.",
+        metavar="MODEL",
+        help="FILE.py:FUNCTION: a Python file of yours, which is executed, and the function in it that returns the "
+        "torch.nn.Module.",
     ),
 ]
 Weights = Annotated[
@@ -50,16 +52,25 @@ Weights = Annotated[
 Calibration = Annotated[
     str,
     typer.Option(
-        metavar="DATA", help="A data set, or an .npz file: its train split calibrates, its test split measures."
+        metavar="DATA",
+        help="A data set, or an .npz file, whose train split calibrates; bits are chosen on the rest of it.",
     ),
 ]
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="The network to write, such as model.snn.")
 ]
-Steps = Annotated[int | None, typer.Option(min=1, max=8, help="Bits of the activations. Default: 5.")]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="DATA", help="The data whose test split measures. Default: those of --calibration."),
+]
+Bits = Annotated[
+    int | None, typer.Option("--bits", "--steps", min=1, max=8, help="T: bits of the activations. Default: 5.")
+]
 MaxDrop = Annotated[
     float | None,
-    typer.Option(metavar="POINTS", help="Take the fewest steps that lose at most so many points of accuracy."),
+    typer.Option(
+        metavar="POINTS", help="Take the fewest bits that lose at most so many points on held-out training samples."
+    ),
 ]
 Code = Annotated[str, typer.Option(help="How words travel: bits, ttfs (one timed spike) or graded (one event).")]
 InputCode = Annotated[str, typer.Option(help="How the samples enter: bits, ttfs or graded.")]
@@ -70,7 +81,7 @@ Numbers = Annotated[
     typer.Option(metavar="X[,X...]", help="What the model's input was normalised by: one, or one a channel."),
 ]
 Scale = Annotated[float | None, typer.Option(help="Real value of one integer of the input. Default: the data set's.")]
-Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure every number of steps from 2 to 8.")]
+Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
 
 
 def convert(
@@ -78,7 +89,8 @@ def convert(
     calibration: Calibration,
     output: Output,
     weights: Weights = None,
-    steps: Steps = None,
+    data: Data = None,
+    bits: Bits = None,
     max_drop: MaxDrop = None,
     code: Code = "bits",
     input_code: InputCode = "bits",
@@ -98,68 +110,95 @@ def convert(
     FILE.py is your own code: it is imported, that is, executed. Weights are read without executing anything. The model
     sees (integer * scale - mean) / std.
     """
-    if steps is not None and max_drop is not None:
-        raise UsageError("--steps and --max-drop exclude each other: the budget chooses the steps")
+    if bits is not None and max_drop is not None:
+        raise UsageError("--bits and --max-drop exclude each other: the budget chooses the bits")
     if not output.name:
         raise UsageError("name the file to write with -o, such as model.snn")
-    settings = Settings(steps or 5, code, input_code)
+    settings = Settings(bits or 5, code)
+    if max_drop is not None:
+        from spikerun.converters.budget import checked_budget
+
+        checked_budget(max_drop)
     paths = (output, output.with_suffix(".report.json"), output.with_suffix(".report.txt"))
-    _check_targets(paths, force)
-    normalisation = (scale, _numbers("--mean", mean), _numbers("--std", std))
+    for path in paths:
+        require_writable(path, force, keep=_files(model, weights, calibration, data))
     with stages(quiet or json) as tell:
-        converter, evaluation = _prepare(model, weights, calibration, data_dir, samples, limit, normalisation, tell)
-        conversion = _converted(converter, evaluation, settings, max_drop, sweep)
+        train, test = _data(calibration, data, data_dir, limit, tell)
+        if not test.labelled and (max_drop is not None or sweep):
+            raise UsageError("--max-drop and --sweep need labels to measure by, and the data set has none")
+        chosen, held_out = _split(len(train), samples, max_drop is not None or sweep)
+        encoding = Encoding(
+            train.scale if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0),
+            code=input_code,
+        )  # fmt: skip
+        converter = _converter(model, weights, train.samples[chosen], encoding, tell)
+        conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
     file.save(conversion.network, output, force)
     write_atomically(paths[1], dumps(conversion.report.json(), indent=2) + "\n", force)
     write_atomically(paths[2], conversion.report.text(), force)
     emit(SCHEMA, _payload(conversion.report, paths), json, lambda: _summary(conversion.report, paths))
     if not json:
-        suggest(f"spikerun run {output} --data {calibration}", quiet)
+        suggest(f"spikerun run {output} --data {data or calibration}", quiet)
 
 
-def _prepare(
-    model: str, weights: Path | None, data: str, folder: Path | None, samples: int, limit: int | None,
-    normalisation: tuple[float | None, list[float] | None, list[float] | None], tell: Callable[[str, int, int], None],
-) -> tuple["Converter", "Evaluation | None"]:  # fmt: skip
-    """Return the model, read, and the data to measure it on (None without labels)."""
-    train = datasets.load(data, folder, split="train")
-    test = datasets.load(data, folder, split="test", limit=limit)
-    chosen = np.random.default_rng(SEED).permutation(len(train))[:samples]
+def _files(model: str, weights: Path | None, *data: str | None) -> list[Path]:
+    """Return the files that the conversion reads."""
+    return [Path(model.partition(":")[0]), *([weights] if weights else []), *(Path(name) for name in data if name)]
+
+
+def _data(
+    calibration: str, data: str | None, folder: Path | None, limit: int | None, tell: Callable[[str, int, int], None]
+) -> tuple[Dataset, Dataset]:
+    """Return the samples that calibrate and choose, and those that measure."""
+    train = datasets.load(calibration, folder, split="train")
+    test = datasets.load(data or calibration, folder, split="test", limit=limit)
+    if train.split == "all" and data in (None, calibration):
+        tell(f"{calibration} has one split: the samples that calibrate are among those that measure", 0, 0)
+    return train, test
+
+
+def _split(count: int, samples: int, choose: bool) -> tuple[Any, Any]:
+    """Return the places of the samples that calibrate, and of those held out: half at least, where they choose."""
+    samples = min(samples, max(count // 2, 1)) if choose else samples
+    order = np.random.default_rng(SEED).permutation(count)
+    return np.sort(order[:samples]), np.sort(order[samples : samples + HELD_OUT])
+
+
+def _converter(
+    model: str, weights: Path | None, samples: Any, encoding: Encoding, tell: Callable[[str, int, int], None]
+) -> "Converter":
     from spikerun.converters.pipeline import Converter
-    from spikerun.converters.user_model import load_model
 
-    network: nn.Module = load_model(model, weights)
+    source = open_source(model, weights)
     if weights is None:
         tell("no --weights: the model is taken as its function returns it", 0, 0)
-    if train.split == "all":
-        tell(f"{data} has one split: the samples that calibrate are among those that measure", 0, 0)
-    scale, mean, std = normalisation
-    scale = train.scale if scale is None else scale
-    converter = Converter(network, train.samples[np.sort(chosen)], scale, mean, std, tell)
-    evaluation = converter.evaluation(test.samples, test.require_labels()) if test.labelled else None
-    return converter, evaluation
+    return Converter(source, samples, encoding, tell)
 
 
 def _converted(
-    converter: "Converter", evaluation: "Evaluation | None", settings: Settings, max_drop: float | None, sweep: bool
-) -> Conversion:
+    converter: "Converter", settings: Settings, training: tuple[Dataset, Any], test: Dataset, max_drop: float | None,
+    sweep: bool,
+) -> Conversion:  # fmt: skip
+    """Return the conversion, its bits chosen on the held-out training samples, measured on the test samples."""
     from spikerun.converters import budget
 
-    if evaluation is None and (max_drop is not None or sweep):
-        raise UsageError("--max-drop and --sweep need labels to measure by, and the data set has none")
-    if evaluation is not None and max_drop is not None:
-        conversion = budget.fewest_steps(converter, settings, evaluation, max_drop)
+    evaluation = converter.evaluation(test.samples, test.labels) if test.labelled else None
+    if max_drop is not None or sweep:
+        train, places = training
+        validation = converter.evaluation(train.samples[places], train.require_labels()[places])
+    if max_drop is not None:
+        conversion = budget.fewest_bits(converter, settings, validation, max_drop)
     else:
-        conversion = converter.convert(settings, evaluation)
-    if evaluation is not None and sweep:
-        rows = budget.sweep(converter, settings, evaluation)
+        conversion = converter.convert(settings)
+    if sweep:
+        rows = budget.sweep(converter, settings, validation)
         conversion = replace(conversion, report=replace(conversion.report, sweep=rows))
-    return conversion
+    return conversion if evaluation is None else converter.measured(conversion, evaluation)
 
 
-def _numbers(option: str, text: str | None) -> list[float] | None:
+def _numbers(option: str, text: str | None, default: float) -> list[float]:
     if text is None:
-        return None
+        return [default]
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
@@ -168,23 +207,10 @@ def _numbers(option: str, text: str | None) -> list[float] | None:
         ) from None
 
 
-def _check_targets(paths: tuple[Path, ...], force: bool) -> None:
-    """Refuse before the work, not after it."""
-    if not paths[0].parent.is_dir():
-        raise UsageError(f"cannot write '{paths[0]}': there is no folder '{paths[0].parent}'; create it first")
-    if not os.access(paths[0].parent, os.W_OK):
-        raise UsageError(f"cannot write '{paths[0]}': the folder is not writable; choose another one")
-    for path in paths:
-        if path.is_dir():
-            raise UsageError(f"'{path}' is a folder; give the name of a file in it")
-        if path.exists() and not force:
-            raise UsageError(f"'{path}' exists already; use --force to overwrite it, or another name")
-
-
 def _payload(report: Report, paths: tuple[Path, ...]) -> dict[str, object]:
     accuracy = report.accuracy
     return {
-        "steps": report.steps,
+        "bits": report.bits,
         "window": report.window,
         "ann_accuracy": accuracy.ann if accuracy else None,
         "snn_accuracy": accuracy.snn if accuracy else None,

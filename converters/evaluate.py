@@ -1,77 +1,103 @@
-"""How the ANN and the SNN do on the same samples."""
+# SPDX-License-Identifier: Apache-2.0
+"""How the ANN and the SNN do on the same labelled samples, by a metric that can be chosen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
+import numpy.typing as npt
 
 from spikerun.activity import Activity
+from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array
 from spikerun.converters.report import Accuracy
-from spikerun.errors import ConversionError
+from spikerun.converters.source import Source
+from spikerun.errors import ConversionError, DataError
 from spikerun.network import Network
 
-__all__ = ["ann_logits", "paired", "snn_classes"]
+__all__ = ["Evaluation", "Metric", "ann_logits", "paired", "snn_logits", "top1"]
 
 BATCH = 256
 
+# (logits, labels) -> a score for each sample, 1 the best; logits are (batch, K), or a dict of them where a network has
+# several outputs. What is reported is the mean, in percent.
+Metric = Callable[[Any, Array], npt.ArrayLike]
+
+
+def top1(logits: Any, labels: Array) -> Array:
+    """Return 1 where the largest logit is that of the label, else 0."""
+    if isinstance(logits, Mapping):
+        raise DataError(f"the network has the outputs {', '.join(logits)}: give a metric that takes a dict of logits")
+    outputs = logits.shape[1]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(f"labels must be {len(logits)} integers, got {labels.dtype} of shape {labels.shape}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < outputs:
+        raise DataError(f"labels go from {labels.min()} to {labels.max()}, the model has {outputs} outputs")
+    right: Array = logits.argmax(axis=1) == labels
+    return right
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Labelled integer samples by input, the results that the ANN gives for them, and how results are scored."""
+
+    samples: dict[str, Array]
+    labels: Array
+    ann: dict[str, Array]
+    metric: Metric = top1
+
+    def accuracy(self, snn: Mapping[str, Array]) -> Accuracy:
+        """Return the scores of ANN and SNN, and how often their first outputs have the same largest logit."""
+        first = next(iter(self.ann))
+        same = self.ann[first].argmax(axis=1) == snn[first].argmax(axis=1)
+        return paired(self._scores(self.ann), self._scores(snn), same)
+
+    def _scores(self, logits: Mapping[str, Array]) -> Array:
+        scores = np.asarray(self.metric(logits if len(logits) > 1 else next(iter(logits.values())), self.labels))
+        if scores.shape != (len(self.labels),):
+            raise DataError(f"the metric must give {len(self.labels)} scores, one a sample; got shape {scores.shape}")
+        return scores.astype(np.float64)
+
 
 def ann_logits(
-    model: nn.Module, samples: Array, gain: Array, shift: Array, on_progress: Callable[[int], None] | None = None
-) -> Array:
-    """Return the model's results (batch, K), float64, for integer samples, whose values are gain * integer + shift.
+    source: Source,
+    samples: Mapping[str, Array],
+    encodings: Mapping[str, Encoding],
+    on_progress: Callable[[int], None] | None = None,
+) -> dict[str, Array]:
+    """Return the source's results (batch, K) float64 by output, for integer samples by input.
 
     on_progress is called with the number of samples done since the last call.
     """
-    parameter = next(model.parameters(), torch.zeros(()))
-    was_training = model.training
-    model.eval()
-    results = []
-    try:
-        with torch.no_grad():
-            for first in range(0, len(samples), BATCH):
-                real = _real(samples[first : first + BATCH], gain, shift)
-                batch = torch.from_numpy(real).to(parameter.device, parameter.dtype)
-                results.append(model(batch).double().cpu().flatten(1).numpy())
-                if on_progress is not None:
-                    on_progress(len(batch))
-    finally:
-        model.train(was_training)
-    logits: Array = np.concatenate(results)
-    if not np.isfinite(logits).all():
+    count = len(next(iter(samples.values())))
+    batches: list[dict[str, Array]] = []
+    for first in range(0, count, BATCH):
+        part = {name: encodings[name].real(values[first : first + BATCH]) for name, values in samples.items()}
+        batches.append({name: y.reshape(len(y), -1) for name, y in source.logits(part).items()})
+        if on_progress is not None:
+            on_progress(min(BATCH, count - first))
+    logits = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    if not all(np.isfinite(values).all() for values in logits.values()):
         raise ConversionError(
             "the model itself gives NaN or infinity for these samples: check weights, scale, mean and std"
         )
     return logits
 
 
-def _real(samples: Array, gain: Array, shift: Array) -> Array:
-    def by_channel(values: Array) -> Array:
-        return values.reshape(-1, *(1,) * (samples.ndim - 2)) if values.ndim else values
-
-    return (samples * by_channel(gain) + by_channel(shift)).astype(np.float32)
-
-
-def snn_classes(
-    network: Network, samples: Array, on_progress: Callable[[int], None] | None = None
-) -> tuple[Array, Activity]:
-    """Return the classes (batch,) that the spiking network gives, and its activity."""
+def snn_logits(
+    network: Network, samples: Mapping[str, Array], on_progress: Callable[[int], None] | None = None
+) -> tuple[dict[str, Array], Activity]:
+    """Return the results (batch, K) of the spiking network by output, and its activity."""
     from spikerun.session import Session  # converting alone needs no compiled kernels
 
-    result = Session(network).run(samples, on_progress=on_progress)
-    return result.classes, result.activity
+    result = Session(network).run(dict(samples), on_progress=on_progress)
+    real = {name: network.populations[name].real(integers) for name, integers in result.outputs.items()}
+    return {name: values.reshape(len(values), -1) for name, values in real.items()}, result.activity
 
 
-def paired(ann: Array, snn: Array, labels: Array) -> Accuracy:
-    """Return the accuracies of two lists of classes, in percent, and the standard error of their difference."""
-    ann_right, snn_right = ann == labels, snn == labels
-    difference = ann_right.astype(np.float64) - snn_right
-    error = float(difference.std() / np.sqrt(len(labels)))
-    return Accuracy(
-        len(labels),
-        float(ann_right.mean()) * 100,
-        float(snn_right.mean()) * 100,
-        float((ann == snn).mean()) * 100,
-        error * 100,
-    )
+def paired(ann: Array, snn: Array, same: Array) -> Accuracy:
+    """Return the means of two lists of scores, in percent, and the standard error of their difference."""
+    error = float((ann - snn).std() / np.sqrt(len(ann)))
+    means = [float(values.mean()) * 100 for values in (ann, snn, same)]
+    return Accuracy(len(ann), means[0], means[1], means[2], error * 100)

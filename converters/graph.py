@@ -1,14 +1,19 @@
-"""The float graph that a front end reads from a trained network: operators, NumPy arrays, no framework.
+# SPDX-License-Identifier: Apache-2.0
+"""The float graph that an importer reads from a trained network: operators, NumPy arrays, no framework.
 
-Shapes leave out the batch axis. Every node keeps where it came from, so that any later message can name the line.
+Shapes leave out the batch axis. An operator knows what it computes, so that a graph can be held against its model.
+Every node keeps where it came from, so that any later message can name the line.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from spikerun.converters import forward
 
 __all__ = [
     "Add",
@@ -26,6 +31,7 @@ __all__ = [
     "Node",
     "Op",
     "Origin",
+    "Output",
     "Pair",
     "Relu",
     "Shape",
@@ -55,10 +61,30 @@ class Origin:
 class Op:
     """Base of the operators."""
 
+    def apply(self, *x: Array) -> Array:
+        """Return what it computes of batches (batch, *shape)."""
+        raise NotImplementedError
+
+    def macs(self, shape: Shape) -> int:
+        """Return its multiply-accumulates for a result of `shape`."""
+        return 0
+
 
 @dataclass(frozen=True)
 class Input(Op):
-    """The samples, as the model's forward takes them."""
+    """The samples `name`, as the model's forward takes them."""
+
+    name: str = "input"
+
+
+@dataclass(frozen=True)
+class Output(Op):
+    """The result `name`."""
+
+    name: str = "output"
+
+    def apply(self, *x: Array) -> Array:
+        return x[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +93,12 @@ class Linear(Op):
 
     weight: Array
     bias: Array
+
+    def apply(self, *x: Array) -> Array:
+        return forward.linear(x[0], self.weight) + self.bias
+
+    def macs(self, shape: Shape) -> int:
+        return int(self.weight.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +112,13 @@ class Conv(Op):
     dilation: Pair = (1, 1)
     groups: int = 1
 
+    def apply(self, *x: Array) -> Array:
+        y = forward.conv(x[0], self.weight, self.stride, self.padding, self.dilation, self.groups)
+        return y + self.bias[:, None, None]
+
+    def macs(self, shape: Shape) -> int:
+        return int(np.prod(shape)) * int(np.prod(self.weight.shape[1:]))
+
 
 @dataclass(frozen=True, eq=False)
 class Affine(Op):
@@ -88,12 +127,19 @@ class Affine(Op):
     scale: Array
     shift: Array
 
+    def apply(self, *x: Array) -> Array:
+        scale, shift = (forward.spread(values, x[0].shape[1:]) for values in (self.scale, self.shift))
+        return x[0] * scale + shift
+
 
 @dataclass(frozen=True)
 class Relu(Op):
     """y = min(max(x, 0), bound)."""
 
     bound: float = inf
+
+    def apply(self, *x: Array) -> Array:
+        return np.clip(x[0], 0, self.bound)
 
 
 @dataclass(frozen=True)
@@ -105,6 +151,9 @@ class AvgPool(Op):
     padding: Pair
     divisor: float
 
+    def apply(self, *x: Array) -> Array:
+        return forward.sum_pool(x[0], self.kernel, self.stride, self.padding) / self.divisor
+
 
 @dataclass(frozen=True)
 class MaxPool(Op):
@@ -115,25 +164,40 @@ class MaxPool(Op):
     padding: Pair
     dilation: Pair
 
+    def apply(self, *x: Array) -> Array:
+        return forward.max_pool(x[0], self.kernel, self.stride, self.padding, self.dilation)
+
 
 @dataclass(frozen=True)
 class Flatten(Op):
     """All axes but the batch become one, C order."""
+
+    def apply(self, *x: Array) -> Array:
+        return x[0].reshape(len(x[0]), -1)
 
 
 @dataclass(frozen=True)
 class Add(Op):
     """Sum of two values of one shape."""
 
+    def apply(self, *x: Array) -> Array:
+        return x[0] + x[1]
+
 
 @dataclass(frozen=True)
 class Concat(Op):
     """Values one after the other along the channels (the first axis)."""
 
+    def apply(self, *x: Array) -> Array:
+        return np.concatenate(x, axis=1)
+
 
 @dataclass(frozen=True)
 class Identity(Op):
     """The same value: dropout, clone."""
+
+    def apply(self, *x: Array) -> Array:
+        return x[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,15 +213,19 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in an order in which each comes after its inputs."""
+    """Nodes in an order in which each comes after its inputs; those of `Input` and `Output` bear the names outside."""
 
     nodes: dict[str, Node]
-    output: str
 
     @property
-    def input(self) -> Node:
-        """Return the one input."""
-        return next(node for node in self.nodes.values() if isinstance(node.op, Input))
+    def inputs(self) -> tuple[str, ...]:
+        """Return the names of the inputs."""
+        return tuple(node.op.name for node in self.nodes.values() if isinstance(node.op, Input))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Return the names of the results."""
+        return tuple(node.op.name for node in self.nodes.values() if isinstance(node.op, Output))
 
     def consumers(self) -> dict[str, list[str]]:
         """Return, for each node, the nodes that take its value (once for each time they take it)."""
@@ -169,10 +237,12 @@ class Graph:
 
     def macs(self) -> int:
         """Return the multiply-accumulates of one forward pass (padding counted, as profilers do)."""
-        total = 0
+        return sum(node.op.macs(node.shape) for node in self.nodes.values())
+
+    def evaluate(self, samples: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the results by name for real samples by the names of the inputs, batches (batch, *shape)."""
+        values: dict[str, Array] = {}
         for node in self.nodes.values():
-            if isinstance(node.op, Linear):
-                total += int(node.op.weight.size)
-            elif isinstance(node.op, Conv):
-                total += int(np.prod(node.shape)) * int(np.prod(node.op.weight.shape[1:]))
-        return total
+            given = (values[name] for name in node.inputs)
+            values[node.name] = samples[node.op.name] if isinstance(node.op, Input) else node.op.apply(*given)
+        return {node.op.name: values[node.name] for node in self.nodes.values() if isinstance(node.op, Output)}

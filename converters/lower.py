@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the float graph to layers: which sums of maps become populations.
 
 A value on the way is a list of parts, concatenated along the channels. A part is either `Coded`, the words of a
@@ -5,13 +6,17 @@ population, or a `Form`, a sum of maps that no neuron has computed yet. Linear o
 forms that move each value to its own place, with which they compose; any other form becomes a signed population first.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 import numpy as np
 
 from spikerun.converters import forward
+from spikerun.converters.activations import Activation, Positive, Readout, Rectifier, Signed
+from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import (
     Add,
     Affine,
@@ -26,13 +31,16 @@ from spikerun.converters.graph import (
     MaxPool,
     Node,
     Origin,
+    Output,
     Relu,
     Shape,
 )
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer
-from spikerun.converters.maps import ConvMap, DenseMap, DiagMap, Map, PoolMap, Term, channel_gains, grouped_slice
+from spikerun.converters.maps import ChannelMap, ConvMap, DenseMap, Map, PlaceMap, PoolMap, Term, identity
 
 __all__ = ["lower"]
+
+NAME_LENGTH = 80  # of a population; a number may follow
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,19 @@ class Coded:
     own: Shape
     shape: Shape
     signed: bool
+
+    @property
+    def light(self) -> bool:
+        """Return whether it is at its own place: as words are."""
+        return True
+
+    def form(self) -> "Form":
+        """Return the words as a sum of one identity."""
+        return Form(self.shape, (identity(self.name, self.own, self.shape),), np.zeros(self.shape), not self.signed)
+
+    def traced(self, node: Node) -> "Part":
+        """Return the part: words stay those of their population."""
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,30 +80,45 @@ class Form:
     @property
     def light(self) -> bool:
         """Return whether it only rescales and adds values, each at its own place."""
-        return all(term.light for term in self.terms)
+        return all(term.map.light for term in self.terms)
+
+    @property
+    def keeps_order(self) -> bool:
+        """Return whether max pooling may go before it: one source at its own place, positive gains, even bias."""
+        term = self.terms[0]
+        whole = len(self.terms) == 1 and self.light and (term.first, term.end) == (0, self.shape[0])
+        even = bool((self.bias == self.bias[:, :1, :1]).all())
+        return whole and even and bool((term.map.weight > 0).all())
+
+    def form(self) -> "Form":
+        """Return itself."""
+        return self
+
+    def traced(self, node: Node) -> "Part":
+        """Return the form, which remembers that it went through `node`."""
+        origins = self.origins if node.origin in self.origins else (*self.origins, node.origin)
+        return replace(self, origins=origins, name=self.name if isinstance(node.op, Flatten) else node.name)
+
+    def affine(self, scale: Array, shift: Array) -> "Form":
+        """Return scale * form + shift, for each channel."""
+        bias = self.bias * forward.spread(scale, self.shape) + forward.spread(shift, self.shape)
+        return replace(self, terms=tuple(term.scaled_out(scale) for term in self.terms), bias=bias, positive=False)
 
 
 Part = Coded | Form
 Parts = tuple[Part, ...]
 
 
-def lower(graph: Graph, gain: Array, shift: Array) -> Layers:
-    """Return the layers of a simplified graph, whose input is `gain * integer + shift` for each channel."""
-    return _Lowering(graph, gain, shift).run()
-
-
-def _form(part: Part) -> Form:
-    if isinstance(part, Form):
-        return part
-    term = Term(part.name, part.own, part.shape, DiagMap(np.ones(part.shape[0])), 0, part.shape[0])
-    return Form(part.shape, (term,), np.zeros(part.shape), not part.signed)
+def lower(graph: Graph, encodings: Mapping[str, Encoding]) -> Layers:
+    """Return the layers of a simplified graph, whose inputs are integers in these encodings."""
+    return _Lowering(graph, encodings).run()
 
 
 def _merged(parts: Parts) -> Form:
     """Return the parts as one form of all channels."""
     if len(parts) == 1:
-        return _form(parts[0])
-    forms, terms, first = [_form(part) for part in parts], [], 0
+        return parts[0].form()
+    forms, terms, first = [part.form() for part in parts], [], 0
     for form in forms:
         terms += [term.moved(first) for term in form.terms]
         first += form.shape[0]
@@ -91,55 +127,43 @@ def _merged(parts: Parts) -> Form:
     return Form((first, *forms[0].shape[1:]), tuple(terms), bias, all(form.positive for form in forms), origins)
 
 
+def _sum(forms: list[Form]) -> Form:
+    terms = tuple(term for form in forms for term in form.terms)
+    origins = tuple(dict.fromkeys(origin for form in forms for origin in form.origins))
+    bias = sum((form.bias for form in forms), np.zeros(forms[0].shape))
+    return Form(forms[0].shape, terms, bias, all(form.positive for form in forms), origins)
+
+
+def _pooled_shape(shape: Shape, node: Node) -> Shape:
+    return (shape[0], *node.shape[1:])
+
+
 class _Lowering:
-    def __init__(self, graph: Graph, gain: Array, shift: Array) -> None:
-        self.graph, self.gain, self.shift = graph, gain, shift
+    def __init__(self, graph: Graph, encodings: Mapping[str, Encoding]) -> None:
+        self.graph, self.encodings = graph, encodings
         self.layers: list[InputLayer | PoolLayer | Layer] = []
+        self.taken = {*graph.inputs, *graph.outputs}
         self.values: dict[str, Parts] = {}
-        self.readers = {name: len(found) for name, found in graph.consumers().items()}
-        self.signed: dict[str, bool] = {"input": False}
+        self.signed: dict[str, bool] = {}
 
     def run(self) -> Layers:
+        shared = self._shared()
         for node in self.graph.nodes.values():
-            inputs = [self.values[name] for name in node.inputs]
-            parts = tuple(self._traced(part, node) for part in self._value(node, inputs))
-            if self.readers[node.name] > 1:
-                # computed once, not once for every reader
-                parts = tuple(self._coded(p, node) if isinstance(p, Form) and not p.light else p for p in parts)
+            lowered = LOWER[type(node.op)](self, node, node.op, [self.values[name] for name in node.inputs])
+            parts = tuple(part.traced(node) for part in lowered)
+            if node.name in shared:  # computed once, not once for every reader
+                parts = tuple(p if p.light else self._coded(p, node) for p in parts)
             self.values[node.name] = parts
-        form = _merged(self.values[self.graph.output])
-        self._add("output", form, "readout", inf, form.origins)
         return Layers(tuple(self.layers))
 
-    @staticmethod
-    def _traced(part: Part, node: Node) -> Part:
-        if isinstance(part, Form):
-            origins = part.origins if node.origin in part.origins else (*part.origins, node.origin)
-            moved = isinstance(node.op, Flatten)
-            return replace(part, origins=origins, name=part.name if moved else node.name)
-        return part
-
-    def _value(self, node: Node, inputs: list[Parts]) -> Parts:
-        match node.op:
-            case Input():
-                return (self._input(node),)
-            case Linear() | Conv():
-                return (self._linear(node, inputs[0]),)
-            case Affine(scale=scale, shift=shift):
-                return self._each(inputs[0], lambda p, a, b: _affine(_form(p), scale[a:b], shift[a:b]))
-            case Relu(bound=bound):
-                return self._each(inputs[0], lambda p, a, b: self._relu(p, bound, node))
-            case AvgPool() as average:
-                return self._each(inputs[0], lambda p, a, b: self._average(p, average, node))
-            case MaxPool() as largest:
-                return self._each(inputs[0], lambda p, a, b: self._largest(p, largest, node))
-            case Flatten():
-                return self._each(inputs[0], lambda p, a, b: self._flat(p, node))
-            case Add():
-                return (_sum([_merged(parts) for parts in inputs]),)
-            case Concat():
-                return tuple(part for parts in inputs for part in parts)
-        raise TypeError(f"no lowering of {type(node.op).__name__}")
+    def _shared(self) -> set[str]:
+        """Return the nodes whose value several operators compute with; readouts cost no more than they do anyway."""
+        nodes = self.graph.nodes
+        readers = {
+            name: [r for r in found if not isinstance(nodes[r].op, Output)]
+            for name, found in self.graph.consumers().items()
+        }
+        return {name for name, found in readers.items() if len(found) > 1}
 
     @staticmethod
     def _each(parts: Parts, function: Callable[[Part, int, int], Part]) -> Parts:
@@ -151,45 +175,67 @@ class _Lowering:
             first = end
         return tuple(results)
 
-    def _input(self, node: Node) -> Part:
-        shape = node.shape
-        self.layers.append(InputLayer("input", shape))
-        gain = np.broadcast_to(self.gain, shape[:1]).astype(np.float64)
-        bias = np.broadcast_to(forward.spread(np.broadcast_to(self.shift, shape[:1]), shape), shape).astype(np.float64)
-        term = Term("input", shape, shape, DiagMap(gain), 0, shape[0])
-        return Form(shape, (term,), bias, bool((gain >= 0).all() and (bias >= 0).all()))
-
     def _name(self, origins: tuple[Origin, ...], fallback: str) -> str:
+        """Return a name of a population that is free: the module's, in letters that names may have."""
         modules = [o.module for o in origins if o.module and any(w in o.operator for w in ("conv", "linear", "addmm"))]
-        name = modules[-1] if modules else fallback
-        name = name if name[0].isalpha() or name[0] == "_" else f"m{name}"
-        taken, count = {layer.name for layer in self.layers} | {"output"}, 2
-        unique = name
-        while unique in taken:
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", modules[-1] if modules else fallback)[-NAME_LENGTH:]
+        name = name if re.match("[A-Za-z_]", name) else f"m{name}"
+        unique, count = name, 2
+        while unique in self.taken:
             unique, count = f"{name}_{count}", count + 1
+        self.taken.add(unique)
         return unique
 
-    def _add(self, name: str, form: Form, kind: str, bound: float, origins: tuple[Origin, ...]) -> Coded:
-        shape = form.shape
-        if len(shape) == 1 and any(isinstance(term.map, (ConvMap, PoolMap)) for term in form.terms):
-            shape = (shape[0], 1, 1)  # one pixel was flattened: its neurons are still those of an image
-        self.layers.append(Layer(name, shape, form.terms, form.bias.reshape(shape), kind, bound, origins))
-        self.signed[name] = kind == "signed"
-        return Coded(name, shape, form.shape, kind == "signed")
+    def _add(self, name: str, form: Form, activation: Activation) -> Coded:
+        shape, terms = form.shape, form.terms
+        if len(shape) == 1 and any(term.image for term in terms):  # one pixel was flattened
+            if any(term.map.light and not term.image for term in terms):  # beside single neurons at their places
+                terms = tuple(term.flat() for term in terms)
+            else:
+                shape = (shape[0], 1, 1)  # its neurons are still those of an image
+        self.layers.append(Layer(name, shape, terms, form.bias.reshape(shape), activation))
+        self.signed[name] = activation.signed
+        return Coded(name, shape, form.shape, activation.signed)
 
     def _coded(self, part: Part, node: Node) -> Coded:
         """Return the part as words of a population, which is made where there is none."""
         if isinstance(part, Coded):
             return part
-        kind = "positive" if part.positive else "signed"
-        return self._add(self._name(part.origins, part.name or node.name), part, kind, inf, part.origins)
+        name = self._name(part.origins, part.name or node.name)
+        return self._add(name, part, Positive() if part.positive else Signed())
 
-    def _relu(self, part: Part, bound: float, node: Node) -> Part:
-        form = _form(part)
-        if form.positive and bound == inf:
-            return part
-        origins = (*form.origins, node.origin)
-        return self._add(self._name(origins, node.name), form, "relu", bound, origins)
+    def input(self, node: Node, op: Input, inputs: list[Parts]) -> Parts:
+        shape, encoding = node.shape, self.encodings[op.name]
+        self.layers.append(InputLayer(op.name, shape, encoding))
+        self.signed[op.name] = encoding.signed
+        gain, shift = encoding.gain(shape[0]), encoding.shift(shape[0])
+        bias = np.broadcast_to(forward.spread(shift, shape), shape)
+        term = Term(op.name, shape, shape, ChannelMap(gain), 0, shape[0])
+        return (Form(shape, (term,), bias, bool((bias >= 0).all()) and not encoding.signed),)
+
+    def output(self, node: Node, op: Output, inputs: list[Parts]) -> Parts:
+        return (self._add(op.name, _merged(inputs[0]), Readout()),)
+
+    def relu(self, node: Node, op: Relu, inputs: list[Parts]) -> Parts:
+        def rectified(part: Part, first: int, end: int) -> Part:
+            form = part.form()
+            if form.positive and op.bound == inf:
+                return part
+            return self._add(self._name((*form.origins, node.origin), node.name), form, Rectifier(op.bound))
+
+        return self._each(inputs[0], rectified)
+
+    def affine(self, node: Node, op: Affine, inputs: list[Parts]) -> Parts:
+        return self._each(inputs[0], lambda p, a, b: p.form().affine(op.scale[a:b], op.shift[a:b]))
+
+    def add(self, node: Node, op: Add, inputs: list[Parts]) -> Parts:
+        return (_sum([_merged(parts) for parts in inputs]),)
+
+    def concat(self, node: Node, op: Concat, inputs: list[Parts]) -> Parts:
+        return tuple(part for parts in inputs for part in parts)
+
+    def flatten(self, node: Node, op: Flatten, inputs: list[Parts]) -> Parts:
+        return self._each(inputs[0], lambda part, first, end: self._flat(part, node))
 
     def _flat(self, part: Part, node: Node) -> Part:
         size = (int(np.prod(part.shape)),)
@@ -200,94 +246,81 @@ class _Lowering:
         if isinstance(part, Form) and part.light and all(t.end - t.first == part.shape[0] for t in part.terms):
             area = size[0] // part.shape[0]
             terms = tuple(
-                replace(t, shape=size, map=DiagMap(np.repeat(t.weight, area)), first=0, end=size[0]) for t in part.terms
+                replace(t, shape=size, map=PlaceMap(np.repeat(t.map.weight, area)), first=0, end=size[0])
+                for t in part.terms
             )
             return replace(part, shape=size, terms=terms, bias=part.bias.reshape(size))
         return replace(self._coded(part, node), shape=size)
 
-    def _average(self, part: Part, op: AvgPool, node: Node) -> Part:
-        form = _form(part if isinstance(part, Coded) or part.light else self._coded(part, node))
-        shape = _pooled_shape(part.shape, node)
-        unit = PoolMap(op.kernel, op.stride, op.padding, np.full(shape[0], 1 / op.divisor))
-        terms = tuple(replace(t, map=replace(unit, gain=t.weight / op.divisor)) for t in form.terms)
-        bias = forward.apply(unit, form.bias[None])[0].reshape(shape)
-        return Form(shape, terms, bias, form.positive, form.origins)
+    def average(self, node: Node, op: AvgPool, inputs: list[Parts]) -> Parts:
+        def averaged(part: Part, first: int, end: int) -> Part:
+            form = (part if part.light else self._coded(part, node)).form()
+            shape = _pooled_shape(part.shape, node)
+            unit = PoolMap(np.full(shape[0], 1 / op.divisor), op.kernel, op.stride, op.padding)
+            terms = tuple(replace(t, map=replace(unit, weight=t.map.weight / op.divisor)) for t in form.terms)
+            bias = unit.apply(form.bias[None])[0].reshape(shape)
+            return Form(shape, terms, bias, form.positive, form.origins)
+
+        return self._each(inputs[0], averaged)
+
+    def largest(self, node: Node, op: MaxPool, inputs: list[Parts]) -> Parts:
+        return self._each(inputs[0], lambda part, first, end: self._largest(part, op, node))
 
     def _largest(self, part: Part, op: MaxPool, node: Node) -> Part:
         """Max pooling; through a rescaling with positive gains of one source, which keeps the order of words."""
         shape = _pooled_shape(part.shape, node)
-        through = isinstance(part, Form) and _keeps_order(part)
-        source = part.terms[0].source if isinstance(part, Form) and through else self._coded(part, node).name
+        through = part if isinstance(part, Form) and part.keeps_order else None
+        source = through.terms[0].source if through else self._coded(part, node).name
         name = self._name((), f"{source}_{node.name}")
         self.layers.append(PoolLayer(name, shape, source, op.kernel, op.stride, op.padding, op.dilation))
         self.signed[name] = self.signed[source]
-        pooled = Coded(name, shape, shape, self.signed[source])
-        if not (isinstance(part, Form) and through):
-            return pooled
-        bias = np.broadcast_to(part.bias[:, :1, :1], shape).copy()
+        if through is None:
+            return Coded(name, shape, shape, self.signed[source])
+        bias = np.broadcast_to(through.bias[:, :1, :1], shape)
         return replace(
-            part, shape=shape, terms=(replace(part.terms[0], source=name, own=shape, shape=shape),), bias=bias
+            through, shape=shape, terms=(replace(through.terms[0], source=name, own=shape, shape=shape),), bias=bias
         )
 
-    def _linear(self, node: Node, parts: Parts) -> Form:
+    def linear(self, node: Node, op: Linear, inputs: list[Parts]) -> Parts:
+        return (self._linear(node, DenseMap(op.weight), op.bias, inputs[0]),)
+
+    def conv(self, node: Node, op: Conv, inputs: list[Parts]) -> Parts:
+        whole = ConvMap(op.weight, op.stride, op.padding, op.dilation, op.groups)
+        return (self._linear(node, whole, op.bias, inputs[0]),)
+
+    def _linear(self, node: Node, whole: Map, bias: Array, parts: Parts) -> Form:
         """Return the form of a linear operator on parts that are coded, or made so."""
-        op = node.op
-        assert isinstance(op, (Linear, Conv))
-        bias = np.zeros(node.shape) + forward.spread(op.bias, node.shape)
+        bias = np.zeros(node.shape) + forward.spread(bias, node.shape)
         terms: list[Term] = []
         first, origins = 0, [node.origin]
         for part in parts:
-            form = part if isinstance(part, Form) and part.light else _form(self._coded(part, node))
+            form = (part if part.light else self._coded(part, node)).form()
             end = first + form.shape[0]
-            map, low, high = _slice_of(op, first, end)
-            for term in form.terms:
-                terms.append(_composed(map, low, high, term, form.shape))
+            sliced, low, high = whole.sliced(first, end)
+            terms += [_composed(sliced, low, term) for term in form.terms]
             if form.bias.any():
-                bias[low:high] += forward.apply(map, form.bias[None])[0]
+                bias[low:high] += sliced.apply(form.bias[None])[0]
             origins = [*(o for o in form.origins if o.operator != "input"), *origins]
             first = end
         return Form(node.shape, tuple(terms), bias, False, tuple(dict.fromkeys(origins)))
 
 
-def _affine(form: Form, scale: Array, shift: Array) -> Form:
-    bias = form.bias * forward.spread(scale, form.shape) + forward.spread(shift, form.shape)
-    return replace(form, terms=tuple(term.scaled(scale) for term in form.terms), bias=bias, positive=False)
+def _composed(outer: Map, first: int, term: Term) -> Term:
+    """Return `outer`, whose results begin at the channel `first`, after the rescaling `term`."""
+    part, low, high = outer.sliced(term.first, term.end)  # it may feed only some of the channels
+    return replace(term, map=part.scaled_in(term.map.weight), first=first + low, end=first + high)
 
 
-def _sum(forms: list[Form]) -> Form:
-    terms = tuple(term for form in forms for term in form.terms)
-    origins = tuple(dict.fromkeys(origin for form in forms for origin in form.origins))
-    bias = sum((form.bias for form in forms), np.zeros(forms[0].shape))
-    return Form(forms[0].shape, terms, bias, all(form.positive for form in forms), origins)
-
-
-def _keeps_order(form: Form) -> bool:
-    """Return whether max pooling may go before the form: one source at its own place, positive gains, even bias."""
-    term = form.terms[0]
-    whole = len(form.terms) == 1 and isinstance(term.map, DiagMap) and (term.first, term.end) == (0, form.shape[0])
-    even = bool((form.bias == form.bias[:, :1, :1]).all())
-    return whole and even and bool((term.weight > 0).all())
-
-
-def _pooled_shape(shape: Shape, node: Node) -> Shape:
-    return (shape[0], *node.shape[1:])
-
-
-def _slice_of(op: Linear | Conv, first: int, end: int) -> tuple[Map, int, int]:
-    """Return the map restricted to its input channels `first` to `end`, and the output channels that it reaches."""
-    if isinstance(op, Linear):
-        return DenseMap(op.weight[:, first:end]), 0, len(op.weight)
-    return grouped_slice(ConvMap(op.weight, op.stride, op.padding, op.dilation, op.groups), first, end)
-
-
-def _composed(map: Map, low: int, high: int, term: Term, shape: Shape) -> Term:
-    """Return `map` after the rescaling `term`, which may feed only some of the map's input channels."""
-    assert isinstance(map, (DenseMap, ConvMap))
-    if isinstance(map, DenseMap):
-        weight = map.weight[:, term.first : term.end] * term.weight
-        return replace(term, map=DenseMap(weight), first=low, end=high)
-    if (term.first, term.end) != (0, shape[0]):
-        map, a, b = grouped_slice(map, term.first, term.end)
-        low, high = low + a, low + b
-    weight = channel_gains(map.weight, term.weight, map.groups)
-    return replace(term, map=replace(map, weight=weight), first=low, end=high)
+LOWER: dict[type, Callable[[_Lowering, Node, Any, list[Parts]], Parts]] = {
+    Input: _Lowering.input,
+    Output: _Lowering.output,
+    Linear: _Lowering.linear,
+    Conv: _Lowering.conv,
+    Affine: _Lowering.affine,
+    Relu: _Lowering.relu,
+    AvgPool: _Lowering.average,
+    MaxPool: _Lowering.largest,
+    Flatten: _Lowering.flatten,
+    Add: _Lowering.add,
+    Concat: _Lowering.concat,
+}

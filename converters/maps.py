@@ -1,50 +1,190 @@
-"""The float linear maps between coded values, and how they compose: a term of a layer is one map from one source."""
+# SPDX-License-Identifier: Apache-2.0
+"""The linear maps between coded values, and how they compose: a term of a layer is one map from one source.
 
+Their numbers are real before quantisation and integers after it; what they compute is the same.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
+from spikerun.connections import Connection, Conv, Dense, Diagonal, Sparse, SumPool
+from spikerun.converters import forward
 from spikerun.converters.graph import Array, Pair, Shape
 
-__all__ = ["ConvMap", "DenseMap", "DiagMap", "Map", "PoolMap", "Term", "channel_gains", "grouped_slice"]
+__all__ = ["ChannelMap", "ConvMap", "DenseMap", "Map", "PlaceMap", "PoolMap", "Term", "accumulate", "identity"]
+
+WEIGHT_LIMIT = 127
+GAIN_LIMIT = 2**30
+FLAT_BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
-class DenseMap:
+class Map:
+    """Base of all maps. weight: its numbers, the target's channels first.
+
+    Traits: small: its integers are int8, otherwise int32; light: it moves each value to its own place, so that any
+    linear map can be composed with it; image: what it gives are images where it reads images.
+    """
+
+    weight: Array
+    small: ClassVar[bool] = True
+    light: ClassVar[bool] = False
+    image: ClassVar[bool] = False
+
+    def apply(self, x: Array) -> Array:
+        """Return the map of a batch `x` (batch, *source shape as it is read)."""
+        raise NotImplementedError
+
+    def connection(self) -> Connection:
+        """Return the connection that computes this map of integers."""
+        raise NotImplementedError
+
+    def sliced(self, first: int, end: int) -> tuple["Map", int, int]:
+        """Return the map restricted to its input channels `first` to `end`, and the output channels that it reaches."""
+        raise NotImplementedError
+
+    def flat(self, shape: Shape) -> "Map":
+        """Return the map of a source read as `shape`, whose results are a vector, for a target that is no image."""
+        size = math.prod(shape)
+        parts = (np.eye(FLAT_BATCH, size, first).reshape(-1, *shape) for first in range(0, size, FLAT_BATCH))
+        columns = np.concatenate([self.apply(part).reshape(FLAT_BATCH, -1) for part in parts])[:size]
+        return DenseMap(np.ascontiguousarray(columns.T))
+
+    def scaled_in(self, gain: Array) -> Self:
+        """Return the map of values multiplied by `gain`, one for each channel of the source or for each neuron."""
+        raise NotImplementedError
+
+    def scaled_out(self, gain: Array) -> Self:
+        """Return the map with each channel of its result multiplied by `gain`."""
+        return replace(self, weight=self.weight * _first(gain, self.weight))
+
+    def largest(self) -> Array:
+        """Return the largest magnitude of the numbers of each target channel."""
+        found: Array = np.abs(self.weight).reshape(len(self.weight), -1).max(axis=1)
+        return found
+
+    def rounded(self, scale: Array) -> Self:
+        """Return the map in integers, in units of `scale`, one for each channel of the result."""
+        limit, dtype = (WEIGHT_LIMIT, np.int8) if self.small else (GAIN_LIMIT, np.int32)
+        whole = np.clip(np.rint(self.weight / _first(scale, self.weight)), -limit, limit)
+        return replace(self, weight=whole.astype(dtype))
+
+
+def _first(values: Array, weight: Array) -> Array:
+    return values.reshape(-1, *(1,) * (weight.ndim - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class DenseMap(Map):
     """All to all; weight (out, in), the source read in C order."""
 
-    weight: Array
+    def apply(self, x: Array) -> Array:
+        return forward.linear(x, self.weight)
+
+    def connection(self) -> Connection:
+        return Dense(np.ascontiguousarray(self.weight.T))
+
+    def sliced(self, first: int, end: int) -> tuple[Map, int, int]:
+        return DenseMap(self.weight[:, first:end]), 0, len(self.weight)
+
+    def scaled_in(self, gain: Array) -> Self:
+        return replace(self, weight=self.weight * np.repeat(gain, self.weight.shape[1] // len(gain)))
 
 
 @dataclass(frozen=True, eq=False)
-class ConvMap:
+class ConvMap(Map):
     """Two-dimensional cross-correlation; weight (out, in / groups, kh, kw)."""
 
-    weight: Array
     stride: Pair
     padding: Pair
     dilation: Pair
     groups: int
+    image = True
+
+    def apply(self, x: Array) -> Array:
+        return forward.conv(x, self.weight, self.stride, self.padding, self.dilation, self.groups)
+
+    def connection(self) -> Connection:
+        return Conv(self.weight, self.stride, self.padding, self.dilation, self.groups)
+
+    def scaled_in(self, gain: Array) -> Self:
+        out, inner = self.weight.shape[:2]
+        split = self.weight.reshape(self.groups, out // self.groups, inner, -1) * gain.reshape(-1, 1, inner, 1)
+        return replace(self, weight=split.reshape(self.weight.shape))
+
+    def sliced(self, first: int, end: int) -> tuple[Map, int, int]:
+        """Return the part; where the slice cuts a group, the groups are written as one, with zeros between them."""
+        out, inner = self.weight.shape[:2]
+        per_group = out // self.groups
+        low, high = first // inner, (end - 1) // inner + 1
+        weight = self.weight[low * per_group : high * per_group]
+        if first % inner == 0 and end % inner == 0:
+            return replace(self, weight=weight, groups=high - low), low * per_group, high * per_group
+        wide = np.zeros((len(weight), (high - low) * inner, *weight.shape[2:]), dtype=weight.dtype)
+        for g in range(high - low):
+            rows = slice(g * per_group, (g + 1) * per_group)
+            wide[rows, g * inner : (g + 1) * inner] = weight[rows]
+        wide = np.ascontiguousarray(wide[:, first - low * inner : end - low * inner])
+        return replace(self, weight=wide, groups=1), low * per_group, high * per_group
 
 
 @dataclass(frozen=True, eq=False)
-class DiagMap:
-    """A gain for each channel of the source as it is read: (C,) for an image, (N,) for a flattened one."""
+class ChannelMap(Map):
+    """A gain for each channel of the source (C,), each value at its own place."""
 
-    gain: Array
+    small = False
+    light = True
+    image = True
+
+    def apply(self, x: Array) -> Array:
+        scaled: Array = x * forward.spread(self.weight, x.shape[1:]).astype(x.dtype)
+        return scaled
+
+    def connection(self) -> Connection:
+        return Diagonal(self.weight)
+
+    def flat(self, shape: Shape) -> Map:
+        return PlaceMap(self.weight)
+
+    def scaled_in(self, gain: Array) -> Self:
+        return replace(self, weight=self.weight * np.repeat(gain, len(self.weight) // len(gain)))
 
 
 @dataclass(frozen=True, eq=False)
-class PoolMap:
-    """Window sums times a gain for each channel (C,)."""
+class PlaceMap(ChannelMap):
+    """A gain for each neuron of an image that was flattened (N,)."""
+
+    small = True
+    image = False
+
+    def connection(self) -> Connection:
+        size = len(self.weight)
+        return Sparse(np.arange(size + 1, dtype=np.int64), np.arange(size, dtype=np.int32), self.weight, size)
+
+
+@dataclass(frozen=True, eq=False)
+class PoolMap(Map):
+    """Window sums times a gain for each channel, weight (C,)."""
 
     kernel: Pair
     stride: Pair
     padding: Pair
-    gain: Array
+    small = False
+    image = True
 
+    def apply(self, x: Array) -> Array:
+        pooled: Array = forward.sum_pool(x, self.kernel, self.stride, self.padding)
+        return pooled * _first(self.weight.astype(x.dtype), pooled[0])
 
-Map = DenseMap | ConvMap | DiagMap | PoolMap
+    def connection(self) -> Connection:
+        return SumPool(self.kernel, self.stride, self.padding, self.weight)
+
+    def scaled_in(self, gain: Array) -> Self:
+        return replace(self, weight=self.weight * gain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,55 +199,45 @@ class Term:
     end: int
 
     @property
-    def light(self) -> bool:
-        """Return whether it moves each value to its own place, so that any linear map can be composed with it."""
-        return isinstance(self.map, DiagMap)
+    def image(self) -> bool:
+        """Return whether it gives images."""
+        return self.map.image and len(self.own) == 3
 
-    @property
-    def small(self) -> bool:
-        """Return whether its integers are int8: weights, and gains of the single neurons of a flattened image."""
-        return not isinstance(self.map, PoolMap) and (len(self.own) != len(self.shape) or not self.light)
-
-    @property
-    def weight(self) -> Array:
-        """Return the trained numbers."""
-        return self.map.weight if isinstance(self.map, (DenseMap, ConvMap)) else self.map.gain
+    def flat(self) -> "Term":
+        """Return the same term for a target that is no image, though what it gives are images of one pixel."""
+        return replace(self, map=self.map.flat(self.shape)) if self.image else self
 
     def moved(self, by: int) -> "Term":
         """Return the term with its channels counted from another place."""
         return replace(self, first=self.first + by, end=self.end + by)
 
-    def scaled(self, scale: Array) -> "Term":
+    def scaled_out(self, scale: Array) -> "Term":
         """Return the term with each target channel multiplied by `scale` (of the whole target)."""
-        part = scale[self.first : self.end]
-        if isinstance(self.map, (DenseMap, ConvMap)):
-            weight = self.map.weight
-            return replace(self, map=replace(self.map, weight=weight * part.reshape(-1, *(1,) * (weight.ndim - 1))))
-        return replace(self, map=replace(self.map, gain=self.map.gain * part))
+        return replace(self, map=self.map.scaled_out(scale[self.first : self.end]))
+
+    def absorbed(self, step: Array) -> "Term":
+        """Return the term for words: the step of its source, one for each channel, is multiplied into its numbers."""
+        return replace(self, map=self.map.scaled_in(step))
+
+    def rounded(self, scale: Array) -> "Term":
+        """Return the term (steps absorbed) in integers of the accumulator's scale, one for each target channel."""
+        return replace(self, map=self.map.rounded(scale[self.first : self.end]))
 
 
-def channel_gains(weight: Array, gain: Array, groups: int = 1) -> Array:
-    """Return `weight` (out, in / groups, ...) with each input channel multiplied by `gain` (in,)."""
-    out, inner = weight.shape[:2]
-    split = weight.reshape(groups, out // groups, inner, -1) * gain.reshape(groups, 1, inner, 1)
-    return split.reshape(weight.shape)
+def identity(source: str, own: Shape, shape: Shape) -> Term:
+    """Return the term that passes on the words of a population, read as `shape`."""
+    kind = ChannelMap if shape[0] == own[0] else PlaceMap
+    return Term(source, own, shape, kind(np.ones(shape[0])), 0, shape[0])
 
 
-def grouped_slice(conv: ConvMap, first: int, end: int) -> tuple[ConvMap, int, int]:
-    """Return the convolution restricted to its input channels `first` to `end`, and the outputs that it reaches.
-
-    Where the slice cuts a group, the groups are written as one, with zeros between them.
-    """
-    out, inner = conv.weight.shape[:2]
-    per_group = out // conv.groups
-    low, high = first // inner, (end - 1) // inner + 1
-    weight = conv.weight[low * per_group : high * per_group]
-    if first % inner == 0 and end % inner == 0:
-        return replace(conv, weight=weight, groups=high - low), low * per_group, high * per_group
-    wide = np.zeros((len(weight), (high - low) * inner, *weight.shape[2:]), dtype=weight.dtype)
-    for g in range(high - low):
-        wide[g * per_group : (g + 1) * per_group, g * inner : (g + 1) * inner] = weight[
-            g * per_group : (g + 1) * per_group
-        ]
-    wide = wide[:, first - low * inner : end - low * inner]
-    return replace(conv, weight=np.ascontiguousarray(wide), groups=1), low * per_group, high * per_group
+def accumulate(terms: Iterable[Term], values: Mapping[str, Array], shape: Shape) -> Array:
+    """Return the sum of the terms' maps of `values` (batch, *own shape) by source, as a batch of `shape`."""
+    total: Array | None = None
+    for term in terms:
+        x = values[term.source]
+        if total is None:
+            total = np.zeros((len(x), *shape), dtype=x.dtype)
+        part = term.map.apply(x.reshape(len(x), *term.shape))
+        total[:, term.first : term.end] += part.reshape(len(x), term.end - term.first, *shape[1:])
+    assert total is not None, "a layer has terms"
+    return total

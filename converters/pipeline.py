@@ -1,105 +1,122 @@
-"""The conversion from end to end: read, simplify, lower, calibrate, build, check, measure."""
+# SPDX-License-Identifier: Apache-2.0
+"""The conversion from end to end: read, check, lower, check, calibrate, build, measure."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
+from spikerun.activity import Activity
 from spikerun.converters import verify
 from spikerun.converters.build import build
-from spikerun.converters.calibrate import LayerFit, calibrate
-from spikerun.converters.evaluate import ann_logits, paired, snn_classes
-from spikerun.converters.from_torch import read
-from spikerun.converters.graph import Array, Graph, Shape
-from spikerun.converters.layers import InputLayer, Layers, PoolLayer
+from spikerun.converters.calibrate import Calibration, LayerFit
+from spikerun.converters.encoding import Encoding
+from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
+from spikerun.converters.graph import Array
+from spikerun.converters.layers import InputLayer, PoolLayer
 from spikerun.converters.lower import lower
 from spikerun.converters.quantise import QLayer, Quantised, Settings
 from spikerun.converters.report import Accuracy, Conversion, LayerReport, OperatorReport, Report
 from spikerun.converters.simplify import simplify
-from spikerun.errors import ConversionError, DataError
+from spikerun.converters.source import Source
+from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
 
-__all__ = ["Converter", "Evaluation"]
+__all__ = ["INPUT", "Converter", "Samples"]
 
+INPUT = "input"  # the name of the only input
 CHECKED_SAMPLES = 8
+LOADED_SAMPLES = 512  # of a loader
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much (0: unknown)
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Labelled samples and the classes that the ANN gives them."""
-
-    samples: Array
-    labels: Array
-    ann: Array
+Samples = npt.ArrayLike | Mapping[str, npt.ArrayLike]  # of the only input, or by name
 
 
 class Converter:
-    """A model read once, to be converted with any number of bits.
+    """A source read once, to be converted with any settings.
 
-    samples: integers 0..255 (batch, *shape); the model sees (integer * scale - mean) / std.
+    samples: integers (batch, *shape), or by the names of the inputs, or a loader of batches; encodings: what they stand
+    for, by name likewise.
     """
 
     def __init__(
         self,
-        model: nn.Module,
-        samples: npt.ArrayLike,
-        scale: float = 1 / 255,
-        mean: npt.ArrayLike | None = None,
-        std: npt.ArrayLike | None = None,
+        source: Source,
+        samples: Samples,
+        encodings: Encoding | Mapping[str, Encoding] | None = None,
         on_progress: Progress | None = None,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise ConversionError(f"the model must be a torch.nn.Module, got {type(model).__name__}")
-        self.model = model
-        self.samples = _checked_samples(samples, "the calibration data")
-        shape = self.samples.shape[1:]
-        self.gain, self.shift = _input_map(shape, scale, mean, std)
-        self.meta = _input_meta(scale, mean, std)
+        self.source = source
         self.tell = on_progress or _say_nothing
+        given = _by_name(_gathered(samples))
+        self.encodings = _encodings(encodings, given)
+        self.samples = self._checked(given, "the calibration data")
         self.tell("read the model", 0, 0)
-        self.graph: Graph = simplify(read(model, shape))
-        self.layers: Layers = lower(self.graph, self.gain, self.shift)
-        self._check_reading()
+        graph = source.graph({name: values.shape[1:] for name, values in self.samples.items()})
+        few = {name: values[:CHECKED_SAMPLES] for name, values in self.samples.items()}
+        real = {name: self.encodings[name].real(values) for name, values in few.items()}
+        verify.check_reading(graph, real, ann_logits(source, few, self.encodings))
+        self.graph = simplify(graph)
+        self.layers = lower(self.graph, self.encodings)
+        verify.check_lowering(self.layers, few, graph, real)
+        self.calibration = Calibration(self.layers, self.samples)
 
-    def convert(self, settings: Settings, evaluation: Evaluation | None = None) -> Conversion:
-        """Return the spiking network with the bits and codes of `settings`, measured where there is an evaluation."""
-        self.tell(f"calibrate, T = {settings.steps}", 0, 0)
-        quantised, fits = calibrate(self.layers, self.samples, settings)
-        meta = {
-            "converted_from": "torch",
-            "bits": settings.steps,
+    @property
+    def count(self) -> int:
+        """Return the number of calibration samples."""
+        return len(next(iter(self.samples.values())))
+
+    def convert(self, settings: Settings) -> Conversion:
+        """Return the spiking network with the bits and the code of `settings`."""
+        self.tell(f"calibrate, {settings.bits}-bit activations", 0, 0)
+        quantised, fits = self.calibration.fit(settings)
+        meta: dict[str, str | int | float] = {
+            "converted_from": self.source.name,
+            "bits": settings.bits,
             "macs": self.graph.macs(),
-            "classes": int(np.prod(self.layers.readout.shape)),
+            "classes": int(np.prod(self.layers.outputs[0].shape)),
             "tool": f"spikerun {_version()}",
-            **self.meta,
         }
+        for name, encoding in self.encodings.items():
+            meta |= encoding.meta(name)
         network = build(quantised, meta)
-        report = self._report(network, quantised, fits, settings)
-        if evaluation is None:
-            return Conversion(network, report, quantised)
-        done = self._counter(f"evaluate, T = {settings.steps}", len(evaluation.samples))
-        return Conversion(network, _measured(report, network, evaluation, done), quantised)
+        return Conversion(network, self._report(network, quantised, fits, settings), quantised)
 
-    def evaluation(self, samples: npt.ArrayLike, labels: npt.ArrayLike) -> Evaluation:
-        """Return labelled samples with the ANN's classes."""
-        checked = _checked_samples(samples, "the evaluation data")
-        if checked.shape[1:] != self.samples.shape[1:]:
+    def measured(self, conversion: Conversion, evaluation: Evaluation) -> Conversion:
+        """Return the conversion with what its network is like on labelled samples."""
+        network, report = conversion.network, conversion.report
+        done = self._counter(f"evaluate, {report.bits}-bit activations", len(evaluation.labels))
+        logits, activity = snn_logits(network, evaluation.samples, done)
+        return replace(conversion, report=_measured(report, evaluation.accuracy(logits), activity))
+
+    def evaluation(self, samples: Samples, labels: npt.ArrayLike, metric: Metric = top1) -> Evaluation:
+        """Return labelled samples with the ANN's results."""
+        checked = self._checked(_by_name(samples), "the evaluation data")
+        for name, values in checked.items():
+            if values.shape[1:] != self.samples[name].shape[1:]:
+                raise DataError(
+                    f"the evaluation data have samples of shape {values.shape[1:]}, "
+                    f"the calibration data {self.samples[name].shape[1:]}"
+                )
+        labels, count = np.asarray(labels), len(next(iter(checked.values())))
+        if labels.shape[:1] != (count,):
+            raise DataError(f"there must be labels for {count} samples, got {labels.dtype} of shape {labels.shape}")
+        logits = ann_logits(self.source, checked, self.encodings, self._counter("evaluate the ANN", count))
+        evaluation = Evaluation(checked, labels, logits, metric)
+        evaluation.accuracy(logits)  # labels that the metric cannot take are refused before the work
+        return evaluation
+
+    def _checked(self, samples: Mapping[str, npt.ArrayLike], what: str) -> dict[str, Array]:
+        if samples.keys() != self.encodings.keys():
+            raise DataError(f"{what} are for {', '.join(samples)}; the inputs are {', '.join(self.encodings)}")
+        checked = {name: self.encodings[name].integers(values, what) for name, values in samples.items()}
+        if len({len(values) for values in checked.values()}) > 1:
             raise DataError(
-                f"the evaluation data have samples of shape {checked.shape[1:]}, "
-                f"the calibration data {self.samples.shape[1:]}"
+                f"{what} have { {name: len(v) for name, v in checked.items()} } samples; give as many of each"
             )
-        labels = np.asarray(labels)
-        if labels.shape != (len(checked),) or labels.dtype.kind not in "iu":
-            raise DataError(f"labels must be {len(checked)} integers, got {labels.dtype} of shape {labels.shape}")
-        outputs = int(np.prod(self.layers.readout.shape))
-        if len(labels) and not 0 <= labels.min() <= labels.max() < outputs:
-            raise DataError(f"labels go from {labels.min()} to {labels.max()}, the model has {outputs} outputs")
-        logits = ann_logits(self.model, checked, self.gain, self.shift, self._counter("evaluate the ANN", len(checked)))
-        return Evaluation(checked, labels, logits.argmax(axis=1))
+        return checked
 
     def _counter(self, stage: str, total: int) -> Callable[[int], None]:
         """Return what adds up the samples of a stage that are done, and tells."""
@@ -113,45 +130,64 @@ class Converter:
         advance(0)
         return advance
 
-    def _check_reading(self) -> None:
-        """Refuse to go on where the layers, in real numbers, are not the model: nothing passes through silently."""
-        few = self.samples[:CHECKED_SAMPLES]
-        model, layers = ann_logits(self.model, few, self.gain, self.shift), verify.real_logits(self.layers, few)
-        gap, size = float(np.abs(model - layers).max()), float(np.abs(model).max())
-        if not gap <= 1e-3 * size + 1e-6:
-            raise ConversionError(
-                f"the converter read the model as something else: its results differ by {gap:.3g} (of {size:.3g}). "
-                "This is a bug in the converter, or the model is not deterministic; please report it."
-            )
-
     def _report(self, network: Network, quantised: Quantised, fits: list[LayerFit], settings: Settings) -> Report:
         by_name = {fit.name: fit for fit in fits}
         layers = tuple(_layer_report(layer, network, by_name.get(layer.name)) for layer in quantised.layers)
         origins = dict.fromkeys(n.origin for n in self.graph.nodes.values() if n.origin.operator not in ("", "input"))
         operators = tuple(OperatorReport(o.operator, o.module, o.line, o.code) for o in origins)
-        return Report(
-            settings.steps, network.window, settings.code, settings.input_code,
-            len(self.samples), self.graph.macs(), operators, layers,
-        )  # fmt: skip
+        codes = ", ".join(dict.fromkeys(encoding.code for encoding in self.encodings.values()))
+        report = Report(
+            settings.bits, network.window, settings.code, codes, self.count, self.graph.macs(), operators, layers
+        )
+        if self.count == 1:
+            report = report.with_notes("one sample calibrates: its ranges are taken for those of all; give hundreds.")
+        if all(values.min() == values.max() for values in self.samples.values()):
+            report = report.with_notes("all calibration samples hold one and the same value; give real ones.")
+        return report
+
+
+def _gathered(samples: Any) -> Any:
+    """Return the first samples of a loader, which gives batches of them or of (samples, labels); others as they are."""
+    if not (hasattr(samples, "dataset") and hasattr(samples, "__iter__")):
+        return samples
+    batches: list[Array] = []
+    for batch in samples:
+        batches.append(np.asarray(batch[0] if isinstance(batch, tuple | list) else batch))
+        if sum(map(len, batches)) >= LOADED_SAMPLES:
+            break
+    return np.concatenate(batches)[:LOADED_SAMPLES] if batches else np.zeros(0)
+
+
+def _by_name(samples: Samples) -> Mapping[str, npt.ArrayLike]:
+    return samples if isinstance(samples, Mapping) else {INPUT: samples}
+
+
+def _encodings(given: Encoding | Mapping[str, Encoding] | None, samples: Mapping[str, Any]) -> dict[str, Encoding]:
+    found = (
+        dict(given) if isinstance(given, Mapping) else dict.fromkeys(samples, Encoding() if given is None else given)
+    )
+    for encoding in found.values():
+        if not isinstance(encoding, Encoding):
+            raise UsageError(f"an encoding is an Encoding, such as Encoding(scale=1 / 16), got {encoding!r}")
+    return found
 
 
 def _layer_report(layer: InputLayer | PoolLayer | QLayer, network: Network, fit: LayerFit | None) -> LayerReport:
     name = layer.name
     population = network.populations[name]
     word = network.sender_of(name)
+    summing = layer if isinstance(layer, QLayer) else None
     threshold = None
-    if isinstance(layer, QLayer) and layer.kind != "readout":
-        threshold = (int(layer.threshold.min()), int(layer.threshold.max()))
+    if summing and summing.activation.fires:
+        threshold = (int(summing.threshold.min()), int(summing.threshold.max()))
     return LayerReport(
-        name, layer.kind if isinstance(layer, QLayer) else population.neuron.kind, population.shape,
-        word.bits if word else 0, word.code if word else "", fit.choice if fit else "", threshold,
+        name, summing.activation.kind if summing else population.neuron.kind, population.shape,
+        word.bits if word else 0, word.code if word else "", fit.chosen_by if fit else "", threshold,
         network.bounds.get(name, 0), fit.signal_to_noise if fit else None,
     )  # fmt: skip
 
 
-def _measured(report: Report, network: Network, evaluation: Evaluation, on_progress: Callable[[int], None]) -> Report:
-    classes, activity = snn_classes(network, evaluation.samples, on_progress)
-    accuracy: Accuracy = paired(evaluation.ann, classes, evaluation.labels)
+def _measured(report: Report, accuracy: Accuracy, activity: Activity) -> Report:
     count = max(activity.samples, 1)
     layers = tuple(
         replace(
@@ -172,43 +208,8 @@ def _measured(report: Report, network: Network, evaluation: Evaluation, on_progr
         return measured
     return measured.with_notes(
         "one sample takes more synaptic operations than the ANN takes MACs, so the ANN in int8 may be cheaper where "
-        "events are not free. Fewer steps, code 'ttfs' or 'graded', or sparser activations help."
+        "events are not free. Fewer bits, code 'ttfs' or 'graded', or sparser activations help."
     )
-
-
-def _checked_samples(samples: npt.ArrayLike, what: str) -> Array:
-    array = np.asarray(samples)
-    if array.ndim not in (2, 4) or not array.size:
-        advice = "add the channel axis: samples[:, None]" if array.ndim == 3 else "give (N, C, H, W) or (N, F)"
-        raise DataError(f"{what} have the shape {array.shape}; {advice}")
-    if array.dtype.kind not in "iu":
-        raise DataError(f"{what} have dtype {array.dtype}; give the raw 8-bit integers, and their scale as input_scale")
-    if array.min() < 0 or array.max() > 255:
-        raise DataError(f"{what} hold values from {array.min()} to {array.max()}; inputs are 8-bit integers, 0..255")
-    return array
-
-
-def _input_map(
-    shape: Shape, scale: float, mean: npt.ArrayLike | None, std: npt.ArrayLike | None
-) -> tuple[Array, Array]:
-    """Return gain and shift, shape () or (C,), such that the model sees gain * integer + shift."""
-    center = np.asarray(0.0 if mean is None else mean, dtype=np.float64)
-    spread = np.asarray(1.0 if std is None else std, dtype=np.float64)
-    for name, values in (("input_mean", center), ("input_std", spread)):
-        if values.shape not in ((), (1,), shape[:1]) or not np.isfinite(values).all():
-            raise DataError(f"{name} must be one finite number or {shape[0]} (one a channel), got shape {values.shape}")
-    if not (np.isfinite(scale) and scale > 0) or not (spread > 0).all():
-        raise DataError(f"input_scale and input_std must be positive, got {scale} and {spread.tolist()}")
-    center, spread = (v[0] if v.shape == (1,) else v for v in (center, spread))
-    return np.asarray(scale / spread), np.asarray(-center / spread)
-
-
-def _input_meta(scale: float, mean: npt.ArrayLike | None, std: npt.ArrayLike | None) -> dict[str, str | int | float]:
-    meta: dict[str, str | int | float] = {"input_scale": float(scale)}
-    for name, values in (("input_mean", mean), ("input_std", std)):
-        if values is not None:
-            meta[name] = " ".join(f"{v:.9g}" for v in np.asarray(values, dtype=np.float64).ravel())
-    return meta
 
 
 def _version() -> str:

@@ -1,11 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a conversion says about itself: operators, layers, accuracy, cost; as JSON and as text."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from spikerun.console import table
 from spikerun.converters.quantise import Quantised
 from spikerun.network import Network
+from spikerun.text import table
 
 __all__ = ["SCHEMA", "Accuracy", "Conversion", "LayerReport", "OperatorReport", "Report", "SweepRow"]
 
@@ -15,7 +16,7 @@ Z_95 = 1.96
 
 @dataclass(frozen=True)
 class Accuracy:
-    """ANN and SNN on the same labelled samples; percent, and points of a percent.
+    """ANN and SNN on the same labelled samples; percent, and points of a percent (of a metric: its mean times 100).
 
     standard_error: of the drop, paired: only samples on which one is right and the other wrong matter.
     """
@@ -51,9 +52,9 @@ class OperatorReport:
 class LayerReport:
     """A population: its words, how well they stand for the ANN's values, and what it sends.
 
-    signal_to_noise: dB, of the words' values against the ANN's on held-out calibration samples; None where there is
-    nothing to compare. bound: the largest magnitude of its accumulator in the worst case. spikes, synops: means for one
-    sample; None without evaluation.
+    chosen_by: the step sizes, `channel` or `population`. signal_to_noise: dB, of the words' values against the ANN's on
+    the calibration samples; None where there is nothing to compare. bound: the largest magnitude of its accumulator in
+    the worst case. spikes, synops: means for one sample; None without evaluation.
     """
 
     name: str
@@ -61,7 +62,7 @@ class LayerReport:
     shape: tuple[int, ...]
     bits: int
     code: str
-    steps_chosen: str
+    chosen_by: str
     threshold: tuple[int, int] | None
     bound: int
     signal_to_noise: float | None
@@ -71,9 +72,9 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class SweepRow:
-    """What the network is like with `steps` bits."""
+    """What the network is like with `bits` bits."""
 
-    steps: int
+    bits: int
     accuracy: Accuracy
     spikes_per_neuron: float
     synops_per_mac: float
@@ -83,7 +84,7 @@ class SweepRow:
 class Report:
     """All that is known of a conversion. Percentages are percent; costs are means for one sample."""
 
-    steps: int
+    bits: int
     window: int
     code: str
     input_code: str
@@ -123,7 +124,7 @@ class Report:
         """Return the report as plain text."""
         parts = [self.summary(), self._layer_table()]
         if self.sweep:
-            parts.append(self._sweep_table())
+            parts.append(f"on {self.sweep[0].accuracy.samples} held-out samples:\n{self._sweep_table()}")
         parts.append(self._operator_table())
         parts += [f"note: {note}" for note in self.notes]
         return "\n\n".join(parts) + "\n"
@@ -131,8 +132,9 @@ class Report:
     def summary(self) -> str:
         """Return what matters in a few lines."""
         lines = [
-            f"T = {self.steps} bits in code '{self.code}', window {self.window} steps, input code '{self.input_code}'",
-            f"calibrated on {self.calibration_samples} samples",
+            f"{self.bits}-bit activations in code '{self.code}', {self.window} time steps, "
+            f"input code '{self.input_code}'",
+            f"calibrated on {self.calibration_samples} sample{'s' if self.calibration_samples > 1 else ''}",
         ]
         if self.accuracy:
             a = self.accuracy
@@ -149,7 +151,7 @@ class Report:
         return "\n".join(lines)
 
     def _layer_table(self) -> str:
-        header = ["population", "kind", "shape", "bits", "threshold", "step by", "SNR dB", "spikes", "synops"]
+        header = ["population", "kind", "shape", "bits", "threshold", "chosen by", "SNR dB", "spikes", "synops"]
         rows = [
             [
                 layer.name,
@@ -157,7 +159,7 @@ class Report:
                 "x".join(map(str, layer.shape)),
                 f"{layer.bits} {layer.code}" if layer.bits else "-",
                 "-" if layer.threshold is None else f"{layer.threshold[0]}..{layer.threshold[1]}",
-                layer.steps_chosen or "-",
+                layer.chosen_by or "-",
                 "-" if layer.signal_to_noise is None else f"{layer.signal_to_noise:.1f}",
                 "-" if layer.spikes is None else f"{layer.spikes:,.1f}",
                 "-" if layer.synops is None else f"{layer.synops:,.0f}",
@@ -167,10 +169,10 @@ class Report:
         return table(header, rows, right=(6, 7, 8))
 
     def _sweep_table(self) -> str:
-        header = ["T", "SNN %", "drop", "95 %", "same class %", "spikes/neuron", "synops/MAC"]
+        header = ["bits", "SNN %", "drop", "95 %", "same class %", "spikes/neuron", "synops/MAC"]
         rows = [
             [
-                row.steps,
+                row.bits,
                 f"{row.accuracy.snn:.2f}",
                 f"{row.accuracy.drop:+.2f}",
                 "{:+.2f} to {:+.2f}".format(*row.accuracy.bounds),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rewrites of the float graph that change no value: what does nothing goes, and rectifiers move before pools."""
 
 from dataclasses import replace
@@ -24,7 +25,7 @@ def _without_identities(graph: Graph) -> Graph:
             alias[node.name] = inputs[0]
         else:
             nodes[node.name] = replace(node, inputs=inputs)
-    return Graph(nodes, alias.get(graph.output, graph.output))
+    return Graph(nodes)
 
 
 def _late_rectifier(graph: Graph) -> tuple[Node, Node] | None:
@@ -50,4 +51,4 @@ def _swapped(graph: Graph, mover: Node, rectifier: Node) -> Graph:
             nodes[node.name] = replace(mover, name=rectifier.name, inputs=(mover.name,), shape=rectifier.shape)
         else:
             nodes[node.name] = node
-    return Graph(nodes, graph.output)
+    return Graph(nodes)

@@ -1,67 +1,73 @@
-"""The quantised ANN, evaluated plainly: integer sums, one floor division, one clip. What the spikes must equal.
+# SPDX-License-Identifier: Apache-2.0
+"""What each stage must equal: the graph its model, the layers their graph, the spikes the quantised ANN.
 
-It walks the quantised layers, not the network, and knows nothing of spikes; sums are exact in float64 below 2^53.
+The quantised ANN is evaluated plainly: integer sums, one floor division, one clip. It walks the quantised layers, not
+the network, and knows nothing of spikes; sums are exact in float64 below 2^53.
 """
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Mapping
 
 import numpy as np
 
-from spikerun.codes import word_range
-from spikerun.converters import forward
-from spikerun.converters.graph import Array
-from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer
+from spikerun.converters.forward import spread
+from spikerun.converters.graph import Array, Graph
+from spikerun.converters.layers import Layer, Layers, walk
+from spikerun.converters.maps import accumulate
 from spikerun.converters.quantise import QLayer, Quantised
+from spikerun.errors import ConversionError
 
-__all__ = ["evaluate", "logits", "real_logits"]
+__all__ = ["check_lowering", "check_reading", "evaluate", "real_outputs"]
 
-L = TypeVar("L", Layer, QLayer)
-
-
-def evaluate(quantised: Quantised, samples: Array) -> dict[str, Array]:
-    """Return the integers (int64, batch first) of every population for `samples`; of the readout, its accumulators."""
-
-    def fire(layer: QLayer, values: dict[str, Array]) -> Array:
-        v = forward.accumulate([(t, t.map) for t in layer.terms], values, layer.shape)
-        v += forward.spread(layer.bias, layer.shape)
-        if layer.kind == "readout":
-            return v
-        low, high = word_range(layer.bits, layer.signed)
-        return np.clip(np.floor_divide(v, forward.spread(layer.threshold, layer.shape)), low, high)
-
-    return {name: value.astype(np.int64) for name, value in _walk(quantised.layers, samples, fire).items()}
+MODEL_TOLERANCE = 1e-3  # of the largest result: models compute in float32, and in an order of their own
+OWN_TOLERANCE = 1e-6  # both sides compute in float64; sums that cancel cost digits
 
 
-def logits(quantised: Quantised, samples: Array) -> Array:
-    """Return the scaled readout (batch, classes), float32."""
-    readout = quantised.layers[-1]
-    scale: Array = readout.scale.astype(np.float32)  # type: ignore[union-attr]
-    v = evaluate(quantised, samples)[readout.name].reshape(len(samples), len(scale), -1)
-    return (v.astype(np.float32) * scale[:, None]).reshape(len(samples), -1)
+def evaluate(quantised: Quantised, samples: Mapping[str, Array] | Array) -> dict[str, Array]:
+    """Return the integers (int64, batch first) of every population for `samples`; of a readout, its accumulators."""
+
+    def fire(layer: QLayer, values: Mapping[str, Array]) -> Array:
+        v = accumulate(layer.terms, values, layer.shape) + spread(layer.bias, layer.shape)
+        return layer.activation.words(v, spread(layer.threshold, layer.shape), layer.bits)
+
+    given = samples if isinstance(samples, Mapping) else {quantised.layers[0].name: samples}
+    given = {name: values.astype(np.float64) for name, values in given.items()}
+    return {layer.name: values.astype(np.int64) for layer, values in walk(quantised.layers, given, fire)}
 
 
-def real_logits(layers: Layers, samples: Array) -> Array:
-    """Return what the layers compute in real numbers, before any quantisation (batch, classes), float64."""
+def real_outputs(layers: Layers, samples: Mapping[str, Array]) -> dict[str, Array]:
+    """Return what the layers compute in real numbers, before any quantisation, by the name of the output, float64."""
 
-    def activate(layer: Layer, values: dict[str, Array]) -> Array:
-        z = forward.accumulate([(t, t.map) for t in layer.terms], values, layer.shape) + layer.bias
-        return np.clip(z, 0, layer.bound) if layer.kind == "relu" else z
+    def activate(layer: Layer, values: Mapping[str, Array]) -> Array:
+        return layer.activation.real(accumulate(layer.terms, values, layer.shape) + layer.bias)
 
-    return _walk(layers.all, samples, activate)[layers.readout.name].reshape(len(samples), -1)
+    given = {name: values.astype(np.float64) for name, values in samples.items()}
+    wanted = {layer.name for layer in layers.outputs}
+    return {layer.name: values for layer, values in walk(layers.every, given, activate) if layer.name in wanted}
 
 
-def _walk(
-    layers: Iterable[InputLayer | PoolLayer | L], samples: Array, compute: Callable[[L, dict[str, Array]], Array]
-) -> dict[str, Array]:
-    """Return the values of every layer; `compute` gives those of a sum from the values before it."""
-    values: dict[str, Array] = {}
-    for layer in layers:
-        if isinstance(layer, InputLayer):
-            values[layer.name] = samples.astype(np.float64)
-        elif isinstance(layer, PoolLayer):
-            geometry = (layer.kernel, layer.stride, layer.padding, layer.dilation)
-            values[layer.name] = forward.max_pool(values[layer.source], *geometry)
-        else:
-            values[layer.name] = compute(layer, values)
-    return values
+def check_reading(graph: Graph, real: Mapping[str, Array], results: Mapping[str, Array]) -> None:
+    """Refuse to go on where the graph does not give the model's `results` for `real` samples."""
+    _compare(
+        graph.evaluate(real), results, MODEL_TOLERANCE,
+        "the importer read the model as something else, or the model is not deterministic",
+    )  # fmt: skip
+
+
+def check_lowering(layers: Layers, samples: Mapping[str, Array], graph: Graph, real: Mapping[str, Array]) -> None:
+    """Refuse to go on where the layers, in real numbers, do not compute what the graph does."""
+    _compare(
+        real_outputs(layers, samples), graph.evaluate(real), OWN_TOLERANCE,
+        "the graph, which equals the model, was regrouped into layers that do not",
+    )  # fmt: skip
+
+
+def _compare(found: Mapping[str, Array], wanted: Mapping[str, Array], tolerance: float, what: str) -> None:
+    for name, values in wanted.items():
+        flat = values.reshape(len(values), -1)
+        gap = float(np.abs(found[name].reshape(flat.shape) - flat).max())
+        size = float(np.abs(flat).max())
+        if not gap <= tolerance * (size + 1e-3):
+            raise ConversionError(
+                f"{what}: the results '{name}' differ by {gap:.3g} (of {size:.3g}). "
+                "This is a bug in the converter, or in the model; please report it."
+            )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train a small CNN on Fashion-MNIST (a few minutes on two cores), convert it, and compare: the whole way in one file.
 
 python examples/fashion_mnist.py            trains, writes fashion_mnist.safetensors beside this file, converts
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from spikerun import datasets, file
-from spikerun.converters import convert
+from spikerun.converters import Encoding, convert
 
 EPOCHS, BATCH = 14, 128
 
@@ -52,6 +53,6 @@ if __name__ == "__main__":
     train(model.train(), torch.from_numpy(data.samples).float() * data.scale, torch.from_numpy(data.labels))
     save_file(model.state_dict(), Path(__file__).with_suffix(".safetensors"))
     seen = (test.samples, test.labels)
-    converted = convert(model.eval(), data.samples[:512], evaluation=seen, input_scale=data.scale)
+    converted = convert(model.eval(), data.samples[:512], encoding=Encoding(data.scale), evaluation=seen)
     print(converted.report.text())
     file.save(converted.network, "fashion.snn", force=True)

@@ -473,14 +473,10 @@ class Program:
 
 
 @cache
-def _marks(operation: type[Operation]) -> tuple[tuple[str, Any], ...]:
-    """Return the fields of an operation, each with what its type is marked with, or None."""
-    return tuple((name, getattr(hint, "__metadata__", (None,))[0]) for name, hint in _hints(operation))
-
-
-def _hints(operation: type[Operation]) -> list[tuple[str, Any]]:
+def _marks(operation: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the fields of a class of operations, each with what its type is marked with, or None."""
     hints = get_type_hints(operation, include_extras=True)
-    return [(field.name, hints[field.name]) for field in fields(operation)]  # type: ignore[arg-type]
+    return tuple((field.name, getattr(hints[field.name], "__metadata__", (None,))[0]) for field in fields(operation))
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 __all__ = [
     "CODES",
+    "MAX_BITS",
     "Word",
     "decode",
     "encode",
@@ -23,6 +24,7 @@ __all__ = [
 
 IntArray = npt.NDArray[np.int64]
 CODES = ("bits", "ttfs", "graded")
+MAX_BITS = 8  # of a word
 
 
 @dataclass(frozen=True)

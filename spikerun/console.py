@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spikerun.errors import printable
+from spikerun.text import table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -187,22 +188,6 @@ def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
 
 def _advance_nothing(n: int) -> None:
     """Take the place of a progress bar that nobody sees."""
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> str:
-    """Return aligned plain text, two spaces between columns; those in `right` are aligned to the right."""
-    cells = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
-    if len({len(row) for row in cells}) > 1:
-        raise ValueError(f"rows of different length in a table with the header {list(header)}")
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
-    lines = (
-        "  ".join(
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
-    return "\n".join(lines)
 
 
 def help_text(description: str, *examples: str) -> str:

@@ -226,7 +226,7 @@ class CpuWorkspace:
             (steps, from_kernel(values, shape))
             for (steps, values), shape in zip(captured, self._captured_shapes, strict=True)
         )
-        return Sent(tuple(watched), contents, error)
+        return Sent(tuple(watched), contents, error if isinstance(error, BaseException) else None)
 
 
 def _size_in(width: str) -> Callable[[Register], int]:

@@ -11,12 +11,13 @@ import numpy.typing as npt
 import typer
 
 from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, fitted, loaded
-from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress, table
+from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress
 from spikerun.errors import DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
 from spikerun.session import Session
+from spikerun.text import table
 
 if TYPE_CHECKING:
     import torch
@@ -84,10 +85,11 @@ def bench(
 def _torch_runner(net: Network, against: str, weights: Path | None, samples: npt.NDArray[Any], threads: int) -> Runner:
     import torch
 
-    from spikerun.converters.user_model import load_model
+    from spikerun.converters import Encoding
+    from spikerun.converters.torch.user_model import load_model
 
     model = load_model(against, weights)
-    values = torch.from_numpy(_real(net, samples))
+    values = torch.from_numpy(Encoding.of(net.meta, net.inputs[0]).real(samples)).float()
     torch.set_num_threads(threads)
     try:
         given = np.asarray(model(values[:1]).detach()).size
@@ -103,22 +105,6 @@ def _torch_runner(net: Network, against: str, weights: Path | None, samples: npt
             return logits
 
     return run
-
-
-def _real(net: Network, samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return the samples as the ANN saw them, by the scale, mean and deviation that the network carries."""
-
-    def numbers(key: str, default: str) -> npt.NDArray[np.float64]:
-        try:
-            values = np.array(str(net.meta.get(key, default)).split(), dtype=np.float64)
-        except ValueError:
-            raise DataError(f"the network says {key} = '{net.meta[key]}', which is no list of numbers") from None
-        if values.size not in (1, samples.shape[1]):
-            raise DataError(f"the network has {values.size} numbers for {key}, its input {samples.shape[1]} channels")
-        return values.reshape(-1, *(1,) * (samples.ndim - 2))
-
-    scaled = samples * numbers("input_scale", str(1 / 255))
-    return ((scaled - numbers("input_mean", "0")) / numbers("input_std", "1")).astype(np.float32)
 
 
 def _reference_runner(net: Network, samples: npt.NDArray[Any]) -> Runner:

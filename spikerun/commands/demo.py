@@ -77,14 +77,14 @@ def _demo(
     json: bool,
     quiet: bool,
 ) -> dict[str, Any]:
-    from spikerun.converters import convert
+    from spikerun.converters import Encoding, convert
 
     say = quiet or json
     train, test = load("digits", split="train"), load("digits", split="test")
     model = _trained(train.samples, train.labels, train.scale, seed, quiet, json)
-    talk(f"convert to few-spikes neurons, T = {bits} bits", say)
+    talk(f"convert to few-spikes neurons with {bits}-bit activations", say)
     evaluation = (test.samples, test.labels)
-    conversion = convert(model, train.samples, steps=bits, input_scale=train.scale, evaluation=evaluation)
+    conversion = convert(model, train.samples, bits=bits, encoding=Encoding(train.scale), evaluation=evaluation)
     net, accuracy = conversion.network, conversion.report.accuracy
     assert accuracy is not None
     save(net, folder / "digits.snn", force)
@@ -103,6 +103,7 @@ def _demo(
         "ann_accuracy": accuracy.ann,
         "snn_accuracy": 100 * float(np.mean(result.classes == test.labels)),
         "bits": bits,
+        "window": net.window,
         "samples": len(test.samples),
         "spikes_per_neuron": result.activity.spikes_per_neuron,
         "synops_per_mac": result.activity.synops_per_mac,
@@ -174,7 +175,7 @@ def _text(found: dict[str, Any]) -> str:
     rows = [
         ("ANN accuracy", f"{found['ann_accuracy']:.2f} % of {found['samples']} test digits"),
         ("SNN accuracy", f"{found['snn_accuracy']:.2f} %"),
-        ("bits T", str(found["bits"])),
+        ("spiking network", f"{found['bits']}-bit activations, {found['window']} time steps"),
         ("spikes per neuron", f"{found['spikes_per_neuron']:.3f}"),
         ("synaptic operations", f"{found['synops_per_mac']:.3f} per MAC of the ANN"),
         ("latency", f"{found['latency_ms']:.3f} ms for one sample on this CPU"),

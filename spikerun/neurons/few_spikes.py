@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from spikerun.codes import CODES, Word, keep_most_significant
+from spikerun.codes import CODES, MAX_BITS, Word, keep_most_significant
 from spikerun.neurons.base import INT32_MAX, Int32Array, IntArray, Neuron, Now, Shape, State, wide
-from spikerun.neurons.input import MAX_BITS, check_word
+from spikerun.neurons.input import check_word
 from spikerun.values import all_alike, choice, int32_array, integer, require, truth
 
 __all__ = ["FewSpikes"]

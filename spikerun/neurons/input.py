@@ -4,13 +4,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spikerun.codes import CODES, Word
+from spikerun.codes import CODES, MAX_BITS, Word
 from spikerun.neurons.base import Neuron
 from spikerun.values import choice, integer, require, truth
 
-__all__ = ["MAX_BITS", "Input", "check_word"]
-
-MAX_BITS = 8
+__all__ = ["Input", "check_word"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -161,7 +161,7 @@ def test_demo_goes_from_training_to_firmware(tmp_path: Path, capsys: pytest.Capt
     assert found["identical"] is True
     assert found["ann_accuracy"] > 95
     assert found["snn_accuracy"] > found["ann_accuracy"] - 2
-    for key in ("bits", "spikes_per_neuron", "synops_per_mac", "latency_ms", "flash_bytes", "ram_bytes"):
+    for key in ("bits", "window", "spikes_per_neuron", "synops_per_mac", "latency_ms", "flash_bytes", "ram_bytes"):
         assert found[key] > 0, key
     assert (tmp_path / "demo" / "digits.snn").is_file()
     assert (tmp_path / "demo" / "firmware" / "model" / "model.c").is_file()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of the converter share: tiny models, samples, and the check that spikes equal the quantised ANN."""
 
 from collections.abc import Callable
@@ -67,7 +68,7 @@ def check(samples: Callable[..., npt.NDArray[np.uint8]]) -> Callable[..., Conver
         torch.manual_seed(seed)
         randomise(model, seed)
         data = samples(*shape, seed=seed)
-        conversion = convert(model, data, **{"steps": 8, **options})  # type: ignore[arg-type]
+        conversion = convert(model, data, **{"bits": 8, **options})  # type: ignore[arg-type]
         assert_words_equal(conversion, data[:2])
         if near is not None:
             scale = np.asarray(conversion.network.populations["output"].neuron.scale)  # type: ignore[attr-defined]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`spikerun convert` and `convert()` on a network that is really trained, on real digits."""
 
 import json
@@ -12,8 +13,7 @@ from torch import nn
 
 from spikerun import datasets, file
 from spikerun.cli import main
-from spikerun.converters import convert
-from spikerun.errors import CheckFailed
+from spikerun.converters import Encoding, convert
 from spikerun.session import Session
 
 MODEL = """
@@ -65,17 +65,16 @@ def run(folder: Path, *options: str, model: str = "model.py:build", weights: str
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> nn.Module:
-    from spikerun.converters.user_model import load_model
+    from spikerun.converters.torch.user_model import load_model
 
     return load_model(f"{folder}/model.py:build", folder / "w.safetensors")
 
 
-@pytest.mark.parametrize(("steps", "points"), [(5, 0.4), (4, 0.8)])
-def test_digits_keep_their_accuracy(steps: int, points: float, trained: nn.Module) -> None:
+@pytest.mark.parametrize(("bits", "points"), [(5, 0.4), (4, 0.8)])
+def test_digits_keep_their_accuracy(bits: int, points: float, trained: nn.Module) -> None:
     train, test = datasets.load("digits", split="train"), datasets.load("digits", split="test")
-    conversion = convert(
-        trained, train.samples[:256], steps=steps, input_scale=train.scale, evaluation=(test.samples, test.labels)
-    )
+    seen, encoding = (test.samples, test.labels), Encoding(train.scale)
+    conversion = convert(trained, train.samples[:256], bits=bits, encoding=encoding, evaluation=seen)
     accuracy = conversion.report.accuracy
     assert accuracy is not None and accuracy.ann > 95 and accuracy.drop <= points and accuracy.agreement > 98
 
@@ -84,15 +83,15 @@ def test_the_session_gives_the_integers_of_the_quantised_ann(trained: nn.Module)
     from spikerun.converters.verify import evaluate
 
     data = datasets.load("digits", limit=64)
-    conversion = convert(trained, data.samples, steps=4, input_scale=data.scale)
+    conversion = convert(trained, data.samples, bits=4, encoding=Encoding(data.scale))
     outputs = Session(conversion.network).run(data.samples).outputs
     np.testing.assert_array_equal(outputs["output"], evaluate(conversion.quantised, data.samples)["output"])
 
 
 def test_json_tells_accuracy_cost_and_paths(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(folder, "--steps", "4", "--json", "--force") == 0
+    assert run(folder, "--bits", "4", "--json", "--force") == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["schema"] == "spikerun.convert/1" and result["steps"] == 4
+    assert result["schema"] == "spikerun.convert/1" and result["bits"] == 4 and result["window"] == 8
     assert result["samples"] == 500 and abs(result["ann_accuracy"] - result["snn_accuracy"]) < 1
     assert 0 < result["synops_per_mac"] < 2 and 0 < result["spikes_per_neuron"] < 4
     report = json.loads(Path(result["report"]).read_text())
@@ -112,7 +111,7 @@ def test_the_text_report_lies_beside_the_network(folder: Path, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "accuracy on 100 samples" in out and "net.report.json" in out
     text = (folder / "net.report.txt").read_text()
-    assert "operator converted" in text and "synops/MAC" in text and text.count("\n8 ") == 1
+    assert "operator converted" in text and "synops/MAC" in text and text.count("\n   8  ") == 1
 
 
 def test_nothing_is_overwritten_without_force(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,20 +122,68 @@ def test_nothing_is_overwritten_without_force(folder: Path, capsys: pytest.Captu
     assert (folder / "net.report.json").read_text() == "mine" and not (folder / "net.snn").exists()
 
 
-def test_a_budget_takes_the_fewest_steps_that_keep_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_budget_is_chosen_on_the_rest_of_the_train_split(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--max-drop", "50", "--json", "--force", "--samples", "64", "--limit", "100") == 0
-    assert json.loads(capsys.readouterr().out)["steps"] == 2
+    result = json.loads(capsys.readouterr().out)
+    report = json.loads(Path(result["report"]).read_text())
+    assert (result["bits"], result["samples"]) == (2, 100)
+    assert [row["accuracy"]["samples"] for row in report["sweep"]] == [1297 - 64]
 
 
-def test_a_budget_that_nothing_keeps_is_a_failed_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(folder, "--max-drop=-50", "--force", "--samples", "64", "--limit", "50") == CheckFailed.exit_code == 1
-    assert "the best is T = " in capsys.readouterr().err
+def test_a_budget_leaves_half_of_a_small_train_split_to_choose_by(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--max-drop", "50", "--json", "--force", "--samples", "2000", "--limit", "50") == 0
+    report = json.loads(Path(json.loads(capsys.readouterr().out)["report"]).read_text())
+    assert (report["calibration_samples"], report["sweep"][0]["accuracy"]["samples"]) == (648, 649)
+
+
+def test_a_negative_budget_is_refused_before_the_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--max-drop=-1", "--force", model="none.py:build") == 2
+    assert "max_drop is in points" in capsys.readouterr().err
+
+
+def test_steps_is_the_former_name_of_bits(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--json", "--force", "--samples", "64", "--limit", "50")
+    results = []
+    for name in ("--steps", "--bits"):
+        assert run(folder, name, "3", *options) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    assert results[0] == results[1] and results[0]["bits"] == 3
+    assert run(folder, "--steps", "3", "--bits", "3", "--force") == 2
+    assert main(["convert", "--help"]) == 0 and "--steps" not in capsys.readouterr().out
+
+
+def test_data_measure_and_calibration_calibrates(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = datasets.load("digits", limit=30)
+    np.savez(folder / "other.npz", samples=data.samples, labels=data.labels, scale=data.scale)
+    assert run(folder, "--data", f"{folder}/other.npz", "--json", "--force", "--samples", "64") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["samples"] == 30 and json.loads(Path(result["report"]).read_text())["calibration_samples"] == 64
+
+
+@pytest.mark.parametrize("output", ["w.pt", "model.py", "own.npz", "link.pt", "w.report.json"])
+def test_what_is_read_is_never_overwritten(output: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = datasets.load("digits", limit=30)
+    np.savez(folder / "own.npz", samples=data.samples, labels=data.labels)
+    (folder / "link.pt").unlink(missing_ok=True)
+    (folder / "link.pt").symlink_to(folder / "w.pt")
+    weights = "w.pt"
+    if output == "w.report.json":  # the report of `w.snn` would lie there
+        weights, output = "w.report.json", "w.snn"
+        (folder / weights).write_bytes((folder / "w.pt").read_bytes())
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    words = [f"{folder}/model.py:build", "--weights", f"{folder}/{weights}", "--calibration", f"{folder}/own.npz"]
+    assert main(["convert", *words, "-o", f"{folder}/{output}", "--force"]) == 2
+    assert "which the conversion reads" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in before}
 
 
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
         ({"model": "model.py"}, 2, "file.py:function"),
+        ({"model": "model.h5"}, 2, "FILE.py:FUNCTION"),
         ({"model": "none.py:build"}, 2, "no file"),
         ({"model": "model.py:buidl"}, 2, "Did you mean 'build'"),
         ({"model": "model.py:number"}, 3, "returned int"),
@@ -153,8 +200,8 @@ def test_bad_model_or_weights_arguments(
     assert words in message and "Traceback" not in message
 
 
-def test_steps_and_budget_exclude_each_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(folder, "--steps", "4", "--max-drop", "1", "--force") == 2
+def test_bits_and_budget_exclude_each_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--bits", "4", "--max-drop", "1", "--force") == 2
     assert "exclude" in capsys.readouterr().err
 
 
@@ -181,6 +228,39 @@ def test_weights_that_do_not_fit_are_refused(
 ) -> None:
     assert run(folder, "--force", weights=altered(folder, "bad.safetensors", change)) == 3
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda zeros: zeros.to_sparse(), "torch.sparse_coo"),
+        (lambda zeros: zeros.to("meta"), "on 'meta'"),
+        (lambda zeros: zeros.to(torch.complex64), "torch.complex64"),
+        (lambda zeros: torch.quantize_per_tensor(zeros, 1.0, 0, torch.qint8), "torch.qint8"),
+    ],
+    ids=["sparse", "meta", "complex", "quantised"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_that_are_no_weights_are_refused(
+    made: Any, words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = torch.load(folder / "w.pt", weights_only=True)
+    torch.save({**state, "8.bias": made(torch.zeros(10))}, folder / "odd.pt")
+    assert run(folder, "--force", weights="odd.pt") == 3
+    message = capsys.readouterr().err
+    assert "'8.bias'" in message and words in message
+
+
+@pytest.mark.parametrize("raised", [AssertionError("expected dict, got int"), IndexError("pop from empty list")])
+def test_whatever_a_broken_weights_file_raises_is_one_sentence(
+    raised: Exception, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumbling(*given: Any, **options: Any) -> Any:
+        raise raised
+
+    monkeypatch.setattr(torch, "load", stumbling)
+    assert run(folder, "--force", weights="w.pt") == 3
+    assert f"that can be read safely ({raised})" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["broken.pt", "broken.safetensors", "object.pt"])

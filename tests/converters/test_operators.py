@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every supported operator, alone and in company: words equal the quantised ANN's, and results are near the ANN's."""
 
 from typing import Any
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from spikerun.connections import Conv, Diagonal, Sparse, SumPool
+from spikerun.converters import Encoding
 from spikerun.neurons import FewSpikes, MaxPool
 
 
@@ -115,6 +117,24 @@ SEQUENCES: dict[str, tuple[list[nn.Module], tuple[int, ...]]] = {
     "dropout": ([nn.Linear(12, 9), nn.ReLU(), nn.Dropout(), nn.Linear(9, 4)], (12,)),
     "dropout 2d": ([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Dropout2d(), *head(48)], (2, 6, 6)),
     "relu in place": ([nn.Conv2d(2, 3, 3), nn.ReLU(inplace=True), *head(48)], (2, 6, 6)),
+    "one pixel by max pool": ([nn.Conv2d(3, 10, 3), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten()], (3, 6, 6)),
+    "one pixel by conv": ([nn.Conv2d(3, 10, 6), nn.ReLU(), nn.Flatten()], (3, 6, 6)),
+    "one pixel by max pool, batch norm": (
+        [
+            nn.Conv2d(3, 10, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(4),
+            nn.Flatten(),
+            nn.BatchNorm1d(10),
+            nn.ReLU(),
+            nn.Linear(10, 4),
+        ],
+        (3, 6, 6),
+    ),
+    "one pixel by conv, batch norm": (
+        [nn.Conv2d(3, 10, 6), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(10), nn.ReLU(), nn.Linear(10, 4)],
+        (3, 6, 6),
+    ),
     "flatten, then relu": ([nn.Conv2d(2, 3, 3), nn.Flatten(), nn.ReLU(), nn.Linear(48, 4)], (2, 6, 6)),
 }
 
@@ -310,6 +330,50 @@ def test_concatenation_before_the_activation(check: Any) -> None:
     check(model, 2, 6, 6)
 
 
+def pooled_pair(m: Any, x: torch.Tensor) -> torch.Tensor:
+    x = F.relu(m.a(x))
+    both = torch.cat([F.max_pool2d(x, 6).flatten(1), F.avg_pool2d(x, 6).flatten(1)], 1)
+    return m.head(F.relu(m.n(both)))  # type: ignore[no-any-return]
+
+
+def vector_residual(m: Any, x: torch.Tensor) -> torch.Tensor:
+    z = F.max_pool2d(F.relu(m.a(x)), 6).flatten(1)
+    return m.head(F.relu(z + m.l(z)))  # type: ignore[no-any-return]
+
+
+def pixel_beside_image(m: Any, x: torch.Tensor) -> torch.Tensor:
+    x = F.relu(m.a(x))
+    both = torch.cat([x.flatten(1), F.max_pool2d(x, 6).flatten(1)], 1)
+    return F.relu(m.n(both))
+
+
+def average_beside_image(m: Any, x: torch.Tensor) -> torch.Tensor:
+    x = F.relu(m.a(x))
+    both = torch.cat([x.flatten(1), F.avg_pool2d(x, 6).flatten(1), m.b(x).flatten(1)], 1)
+    return F.relu(m.n(both))
+
+
+ONE_PIXEL: dict[str, Functional] = {
+    "largest and average": Functional(pooled_pair, a=conv(2, 3), n=nn.BatchNorm1d(6), head=nn.Linear(6, 4)),
+    "residual": Functional(vector_residual, a=conv(2, 3), l=nn.Linear(3, 3), head=nn.Linear(3, 4)),
+    "average beside an image": Functional(
+        average_beside_image, a=conv(2, 3), b=nn.Conv2d(3, 2, 6), n=nn.BatchNorm1d(113)
+    ),
+    "beside an image": Functional(pixel_beside_image, a=conv(2, 3), n=nn.BatchNorm1d(111)),
+}
+
+
+@pytest.mark.parametrize("name", ONE_PIXEL)
+def test_an_image_of_one_pixel_is_a_vector(name: str, check: Any) -> None:
+    check(ONE_PIXEL[name], 2, 6, 6)
+
+
+def test_the_words_of_one_pixel_are_passed_on_by_a_diagonal(check: Any) -> None:
+    layers, shape = SEQUENCES["one pixel by max pool"]
+    network = check(nn.Sequential(*layers), *shape, near=None).network
+    assert isinstance(network.into("output")[0].connection, Diagonal)
+
+
 def test_a_concatenation_with_itself(check: Any) -> None:
     def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(m.a(x))
@@ -330,19 +394,21 @@ def test_flat_concatenation(check: Any) -> None:
     ("code", "input_code"),
     [("bits", "bits"), ("ttfs", "bits"), ("graded", "graded"), ("graded", "bits"), ("bits", "graded")],
 )
-@pytest.mark.parametrize("steps", [1, 3, 4])
-def test_every_code_gives_the_same_integers(code: str, input_code: str, steps: int, check: Any) -> None:
+@pytest.mark.parametrize("bits", [1, 3, 4])
+def test_every_code_gives_the_same_integers(code: str, input_code: str, bits: int, check: Any) -> None:
     layers = [conv(2, 3), nn.BatchNorm2d(3), nn.MaxPool2d(2), nn.ReLU(), nn.AvgPool2d(3), *head(3)]
-    conversion = check(nn.Sequential(*layers), 2, 6, 6, steps=steps, code=code, input_code=input_code, near=None)
+    conversion = check(
+        nn.Sequential(*layers), 2, 6, 6, bits=bits, code=code, encoding=Encoding(code=input_code), near=None
+    )
     assert (
-        conversion.network.window == {"bits": 8, "graded": max(1, steps if code == "bits" else 1)}[input_code]
+        conversion.network.window == {"bits": 8, "graded": max(1, bits if code == "bits" else 1)}[input_code]
         or code == "ttfs"
     )
 
 
 def test_kinds_of_populations(check: Any) -> None:
     layers = [conv(2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.AvgPool2d(3), *head(3)]
-    network = check(nn.Sequential(*layers), 2, 6, 6, steps=4, near=None).network
+    network = check(nn.Sequential(*layers), 2, 6, 6, bits=4, near=None).network
     kinds = {name: p.neuron for name, p in network.populations.items()}
     assert any(isinstance(n, MaxPool) for n in kinds.values())
     bits = sorted(n.bits for n in kinds.values() if isinstance(n, FewSpikes))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What cannot be converted stops the conversion, with the operator, its line and what to do; all at once."""
 
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikerun.converters import convert
+from spikerun.converters import Encoding, convert
 from spikerun.errors import ConversionError, DataError, UsageError
 
 HERE = "test_refusals.py"
@@ -99,7 +100,7 @@ class Given(nn.Module):
         (lambda y, x: F.dropout(y, 0.5, True), ("dropout", "active at inference")),
         (lambda y, x: y @ y.T, ("matmul", "permute")),
         (lambda y, x: F.linear(x, y), ("linear", "trained constants")),
-        (lambda y, x: (y, x), ("returns 2 values",)),
+        (lambda y, x: (y, x), ("'output_1' does not depend on its input",)),
         (lambda y, x: torch.ones(2, 3), ("does not depend on its input",)),
         (lambda y, x: x, ("does not depend on its input",)),
     ],
@@ -154,7 +155,7 @@ def test_control_flow_on_shapes_is_followed() -> None:
 
 def test_a_model_that_does_not_take_the_samples_is_told_in_one_paragraph() -> None:
     message = refused(nn.Sequential(nn.Flatten(), nn.Linear(99, 3)), 1, 6, 6)
-    assert "(2, 1, 6, 6)" in message and "takes one such batch" in message and "\n" not in message
+    assert "one batch of (2, 1, 6, 6)" in message and "takes that much" in message and "\n" not in message
 
 
 def test_weights_that_are_not_finite_are_named() -> None:
@@ -166,9 +167,15 @@ def test_weights_that_are_not_finite_are_named() -> None:
 @pytest.mark.parametrize(
     ("samples", "words"),
     [
-        (np.zeros((4, 6, 6), np.uint8), "channel axis"),
+        (
+            np.zeros((4, 6, 6), np.uint8),
+            r"channel axis: samples\[:, None\]; signals \(N, C, L\).*samples\[:, :, None\]",
+        ),
+        ([{"x": 1}], "shape"),
+        ([[1, 2], [3]], "are a list that is no array"),
+        (iter([1]), "are a list_iterator"),
         (np.zeros((0, 8), np.uint8), "shape"),
-        (np.zeros((4, 8), np.float32), "8-bit integers"),
+        (np.full((4, 8), 0.3, np.float32), "8-bit integers"),
         (np.full((4, 8), 256), "0..255"),
         (np.full((4, 8), -1), "0..255"),
     ],
@@ -181,10 +188,12 @@ def test_calibration_data_of_the_wrong_form_are_refused(samples: Any, words: str
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"steps": 0}, "steps"),
-        ({"steps": 9}, "steps"),
+        ({"bits": 0}, "bits"),
+        ({"bits": 9}, "bits"),
+        ({"bits": True}, "bits"),
         ({"code": "rate"}, "code"),
-        ({"input_code": "current"}, "input_code"),
+        ({"overrides": {1: 3}}, "names of layers"),
+        ({"encoding": 0.5}, "Encoding(scale=1 / 16)"),
         ({"max_drop": 0.1}, "labelled"),
     ],
 )
@@ -192,9 +201,37 @@ def test_options_outside_their_range_are_refused(options: dict[str, Any], words:
     assert words in refused(nn.Linear(8, 3), 8, error=UsageError, **options)
 
 
-@pytest.mark.parametrize("options", [{"input_std": 0.0}, {"input_mean": [1.0, 2.0]}, {"input_scale": -1.0}])
-def test_an_impossible_normalisation_is_refused(options: dict[str, Any]) -> None:
-    assert "input_" in refused(nn.Linear(8, 3), 8, error=DataError, **options)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"std": 0.0}, "must be positive"),
+        ({"scale": -1.0}, "must be positive"),
+        ({"scale": None}, "scale of the input must be"),
+        ({"scale": "a"}, "must be a number"),
+        ({"scale": [1.0, 2.0]}, "must be one number"),
+        ({"mean": "a"}, "must be a number"),
+        ({"mean": float("nan")}, "mean of the input must be finite"),
+        ({"std": []}, "std of the input must be finite"),
+    ],
+)
+def test_an_impossible_normalisation_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        Encoding(**options)
+
+
+def test_a_mean_for_another_number_of_channels_is_refused() -> None:
+    message = refused(nn.Linear(8, 3), 8, error=DataError, encoding=Encoding(mean=[1.0, 2.0]))
+    assert "mean of the input has 2 numbers; give one, or 8" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"bits": 9}, "1..8"), ({"bits": 0}, "1..8"), ({"code": "current"}, "bits, ttfs, graded")],
+)
+def test_an_encoding_that_no_input_has_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Encoding(**options)
+    assert words in str(caught.value)
 
 
 def test_an_accumulator_that_could_overflow_is_named_with_advice() -> None:
@@ -205,7 +242,8 @@ def test_an_accumulator_that_could_overflow_is_named_with_advice() -> None:
 
 
 def test_labels_must_fit_the_samples() -> None:
-    assert "labels" in refused(nn.Linear(8, 3), 8, error=DataError, labels=[1, 2])
+    for labels in ([1, 2], [0, 1, 2, 3], [0.0, 1.0, 2.0, 2.0]):
+        assert "labels" in refused(nn.Linear(8, 3), 8, error=DataError, evaluation=(np.zeros((4, 8), int), labels))
 
 
 def test_the_model_is_left_in_the_mode_it_was_in() -> None:

@@ -1,10 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators that move no value: flattening, and those that do nothing."""
 
 from spikerun.converters.graph import Flatten, Identity, Op
-from spikerun.converters.rules.registry import Call, Refusal, rule
+from spikerun.converters.rules import Call, Refusal
+from spikerun.converters.torch.aten.dialect import ATEN
 
 
-@rule(
+@ATEN.rule(
     "aten.view.default",
     "aten.reshape.default",
     "aten._unsafe_view.default",
@@ -25,7 +27,7 @@ def reshape(call: Call) -> tuple[Op, tuple[str, ...]]:
     return Flatten(), (x.name,)
 
 
-@rule("aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default")
+@ATEN.rule("aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default")
 def same(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Clone, detach, contiguous: nothing."""
     return Identity(), (call.value("self").name,)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The user's own model: a Python file with a function that builds it, and a file of weights. Nothing is unpickled."""
 
 import importlib.util
@@ -5,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
@@ -76,49 +76,59 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"'{path}' does not fit the model: it {' and '.join(told)}. Give the weights of this very model."
         )
     for name, value in state.items():
-        if value.shape != own[name].shape:
-            raise ConversionError(
-                f"'{path}' does not fit the model: '{name}' has the shape {tuple(value.shape)}, the model expects "
-                f"{tuple(own[name].shape)}. Give the weights of this very model."
-            )
+        _check_tensor(path, name, value, own[name])
     model.load_state_dict(dict(state), strict=False)
+
+
+def _check_tensor(path: Path, name: str, value: torch.Tensor, own: torch.Tensor) -> None:
+    if (
+        value.is_meta
+        or value.is_quantized
+        or value.layout is not torch.strided
+        or value.is_complex() != own.is_complex()
+    ):
+        raise ConversionError(
+            f"'{path}' does not fit the model: '{name}' is a tensor of {value.dtype}, {value.layout}, on "
+            f"'{value.device}', the model expects dense {own.dtype} with values. Give the weights of the float model."
+        )
+    if value.shape != own.shape:
+        raise ConversionError(
+            f"'{path}' does not fit the model: '{name}' has the shape {tuple(value.shape)}, the model expects "
+            f"{tuple(own.shape)}. Give the weights of this very model."
+        )
 
 
 def _read(path: Path) -> Mapping[str, torch.Tensor]:
     if not path.is_file():
         raise UsageError(f"there is no weights file '{path}'")
+    if path.suffix not in (".safetensors", ".pt", ".pth"):
+        raise UsageError(f"weights come as .safetensors, .pt or .pth, got '{path}'")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
-        if path.suffix in (".pt", ".pth"):
-            state: Any = torch.load(path, map_location="cpu", weights_only=True)
-            return _state_dict(path, state)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except ImportError:
         raise
-    except (UnpicklingError, RuntimeError, OSError, ValueError, EOFError, KeyError, _safetensors_error()) as error:
+    except Exception as error:  # readers raise whatever a broken file makes them stumble over
         raise ConversionError(
             f"'{path}' is not a file of weights that can be read safely ({_first_line(error)}). "
             "Save them with torch.save(model.state_dict(), ...) or safetensors.torch.save_file."
         ) from error
-    raise UsageError(f"weights come as .safetensors, .pt or .pth, got '{path}'")
+    return _state_dict(path, state)
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _safetensors_error() -> type[Exception]:
-    from safetensors import SafetensorError
-
-    return SafetensorError
-
-
 def _state_dict(path: Path, state: Any) -> Mapping[str, torch.Tensor]:
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
         raise ConversionError(f"'{path}' does not hold a state dict; save it with torch.save(model.state_dict(), ...)")
     return state
 

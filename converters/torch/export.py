@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A torch module becomes a float graph by torch.export: functional calls are seen, and control flow is refused.
 
 The only file that reads torch's graphs. All operators that cannot be converted are collected before it stops.
@@ -11,16 +12,19 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from operator import getitem
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from spikerun.converters.graph import Graph, Input, Node, Origin, Shape
-from spikerun.converters.rules import Call, Refusal, Value, advice_for, find
+from spikerun.converters.graph import Graph, Input, Node, Origin, Output, Shape
+from spikerun.converters.rules import Call, Refusal, Value
+from spikerun.converters.torch.aten import ATEN
 from spikerun.errors import ConversionError
 
-__all__ = ["read"]
+__all__ = ["named", "read"]
+
+T = TypeVar("T")
 
 # Two samples: with one, an operator that drops axes of length 1 would take the batch for one of them.
 BATCH = 2
@@ -28,36 +32,42 @@ TORCH_FOLDER = str(Path(torch.__file__).parent)
 FRAME = re.compile(r'File "([^"]+)", line (\d+), in [^\n]*\n\s*([^\n]*)')
 
 
-def read(model: nn.Module, shape: Shape) -> Graph:
-    """Return the float graph of `model` in inference mode for samples of `shape` (C, H, W) or (N,)."""
-    was_training = model.training
-    model.eval()
-    try:
-        _check_parameters(model)
-        program = _export(model, shape)
-    finally:
-        model.train(was_training)
-    return _Reader(program).graph()
+def read(model: nn.Module, shapes: Mapping[str, Shape], like: Mapping[str, Any]) -> Graph:
+    """Return the float graph of `model`, which is in inference mode, for samples (C, H, W) or (N,) by name.
+
+    like: the device and dtype of its tensors.
+    """
+    samples = {name: torch.zeros((BATCH, *shape), **like) for name, shape in shapes.items()}
+    return _Reader(_export(model, samples), tuple(shapes)).graph()
 
 
-def _check_parameters(model: nn.Module) -> None:
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+def named(results: Any, kind: type[T]) -> dict[str, T]:
+    """Return what a forward returns, by name; raises ConversionError where it is no result, or results, of `kind`."""
+    if isinstance(results, Mapping):
+        found = {str(name): value for name, value in results.items()}
+    elif isinstance(results, (tuple, list)) and len(results) != 1:
+        found = {f"output_{k}": value for k, value in enumerate(results)}
+    else:
+        found = {"output": results[0] if isinstance(results, (tuple, list)) else results}
+    for name, value in found.items():
+        if not isinstance(value, kind) or not name.isidentifier():
             raise ConversionError(
-                f"'{name}' of the model holds NaN or infinity: the training diverged, or the weights file is broken. "
-                "Load weights of which the ANN itself gives finite results."
+                f"the model returns {type(value).__name__} as '{name}'; return the logits only, or several as a "
+                "tuple or a dict of tensors whose keys are plain names"
             )
+    if not found:
+        raise ConversionError("the model returns nothing; return the logits")
+    return found
 
 
-def _export(model: nn.Module, shape: Shape) -> Any:
-    parameter = next(model.parameters(), torch.zeros(()))
-    sample = torch.zeros((BATCH, *shape), dtype=parameter.dtype, device=parameter.device)
+def _export(model: nn.Module, samples: Mapping[str, torch.Tensor]) -> Any:
+    args, kwargs = (tuple(samples.values()), {}) if len(samples) == 1 else ((), dict(samples))
     try:
         with torch.no_grad(), _quiet():
             # no decomposition, but in-place operators become ordinary ones
-            return torch.export.export(model, (sample,)).run_decompositions({})
+            return torch.export.export(model, args, kwargs).run_decompositions({})
     except Exception as error:  # torch raises whatever the user's forward and its own tracers raise
-        raise ConversionError(_failure(model, shape, error)) from error
+        raise ConversionError(_failure(model, samples, error)) from error
 
 
 @contextmanager
@@ -73,8 +83,10 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _failure(model: nn.Module, shape: Shape, error: Exception) -> str:
+def _failure(model: nn.Module, samples: Mapping[str, torch.Tensor], error: Exception) -> str:
     name = type(model).__name__
+    shapes = ", ".join(str(tuple(values.shape)) for values in samples.values())
+    batch = "one batch" if len(samples) == 1 else f"batches by the names {', '.join(samples)}"
     text = str(error).strip()
     place = FRAME.findall(text)
     at = f" At {place[-1][0]}:{place[-1][1]}: {place[-1][2].strip()}." if place else ""
@@ -85,16 +97,17 @@ def _failure(model: nn.Module, shape: Shape, error: Exception) -> str:
             "A spiking network does the same work for every sample: write the forward without such branches."
         )
     return (
-        f"torch.export cannot trace {name} with a batch of {(BATCH, *shape)}: {type(error).__name__}: {first}.{at} "
-        "Check that the model's forward takes one such batch, then that torch.export.export(model, (batch,)) works."
+        f"torch.export cannot trace {name} with {batch} of {shapes}: {type(error).__name__}: {first}.{at} "
+        "Check that the model's forward takes that much and no more, then that torch.export.export works on it."
     )
 
 
 class _Reader:
     """Walks an exported program node by node."""
 
-    def __init__(self, program: Any) -> None:
+    def __init__(self, program: Any, inputs: tuple[str, ...]) -> None:
         self.program = program
+        self.inputs = dict(zip(program.graph_signature.user_inputs, inputs, strict=True))
         self.nodes: dict[str, Node] = {}
         self.constants: dict[str, torch.Tensor] = {}
         self.aliases: dict[str, str] = {}  # getitem(batch_norm, 0) is batch_norm
@@ -109,8 +122,10 @@ class _Reader:
             self.constants[placeholder] = held[target].detach()
         wanted = self._live()
         for node in self.program.graph.nodes:
-            if node.op == "placeholder" and node.name in signature.user_inputs:
-                self.nodes[node.name] = Node(node.name, Input(), (), _shape(node), Origin("input"))
+            if node.op == "placeholder" and node.name in self.inputs:
+                self.nodes[node.name] = Node(
+                    node.name, Input(self.inputs[node.name]), (), _shape(node), Origin("input")
+                )
             elif node.op == "call_function" and node.name in wanted:
                 self._call(node)
         if self.complaints:
@@ -122,17 +137,16 @@ class _Reader:
         return self._finished(signature)
 
     def _finished(self, signature: Any) -> Graph:
-        if len(signature.user_outputs) != 1:
-            raise ConversionError(
-                f"the model returns {len(signature.user_outputs)} values, and a network has one readout: "
-                "return the logits only"
-            )
-        output = self.aliases.get(signature.user_outputs[0], signature.user_outputs[0])
-        if output not in self.nodes or isinstance(self.nodes[output].op, Input):
-            raise ConversionError(
-                "the model's result does not depend on its input through any layer: nothing to convert"
-            )
-        return Graph(self.nodes, output)
+        spec = self.program.call_spec.out_spec
+        results = named(torch.utils._pytree.tree_unflatten(signature.user_outputs, spec), str)
+        for name, result in results.items():
+            source = self.aliases.get(result, result)
+            if source not in self.nodes or isinstance(self.nodes[source].op, Input):
+                raise ConversionError(
+                    f"the model's result '{name}' does not depend on its input through any layer: nothing to convert"
+                )
+            self.nodes[f"{name}="] = Node(f"{name}=", Output(name), (source,), self.nodes[source].shape)
+        return Graph(self.nodes)
 
     def _live(self) -> set[str]:
         """Return the nodes that the result depends on."""
@@ -156,11 +170,11 @@ class _Reader:
             return
         operator = str(node.target)
         origin = _origin(node, operator)
-        found = find(operator)
+        found = ATEN.find(operator)
         # What follows an operator that was refused is still read, so that all complaints come at once.
         shape = _shape(node)
         if found is None:
-            self._refuse(origin, advice_for(operator))
+            self._refuse(origin, ATEN.advice_for(operator.removeprefix("aten.").split(".")[0]))
             return
         try:
             op, inputs = found(Call(operator, self._arguments(node), shape, BATCH))

@@ -1,37 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
 """Activations that few-spikes neurons compute: rectifiers, with or without a bound."""
 
 from math import inf
 from typing import Any
 
 from spikerun.converters.graph import Identity, Op, Relu
-from spikerun.converters.rules.registry import Call, Refusal, rule
+from spikerun.converters.rules import Call, Refusal
+from spikerun.converters.torch.aten.dialect import ATEN
 
 
-@rule("aten.relu.default")
+@ATEN.rule("aten.relu.default")
 def relu(call: Call) -> tuple[Op, tuple[str, ...]]:
     """ReLU."""
     return Relu(), (call.value("self").name,)
 
 
-@rule("aten.relu6.default")
+@ATEN.rule("aten.relu6.default")
 def relu6(call: Call) -> tuple[Op, tuple[str, ...]]:
     """ReLU6."""
     return Relu(6.0), (call.value("self").name,)
 
 
-@rule("aten.hardtanh.default")
+@ATEN.rule("aten.hardtanh.default")
 def hardtanh(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Hardtanh(0, b), b > 0."""
     return _clamp(call.arguments["min_val"], call.arguments["max_val"]), (call.value("self").name,)
 
 
-@rule("aten.clamp.default")
+@ATEN.rule("aten.clamp.default")
 def clamp(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Clamp to (0, b) or (0, none)."""
     return _clamp(call.arguments["min"], call.arguments["max"]), (call.value("self").name,)
 
 
-@rule("aten.clamp_min.default")
+@ATEN.rule("aten.clamp_min.default")
 def clamp_min(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Clamp from below at 0: ReLU."""
     return _clamp(call.arguments["min"], None), (call.value("self").name,)
@@ -45,7 +47,7 @@ def _clamp(low: Any, high: Any) -> Op:
     return Relu(inf if high is None else float(high))
 
 
-@rule("aten.dropout.default")
+@ATEN.rule("aten.dropout.default")
 def dropout(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Dropout: nothing, after training."""
     if call.arguments["train"] and call.arguments["p"] > 0:

@@ -1,10 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums and concatenations of layers."""
 
 from spikerun.converters.graph import Add, Concat, Op
-from spikerun.converters.rules.registry import Call, Refusal, Value, rule
+from spikerun.converters.rules import Call, Refusal, Value
+from spikerun.converters.torch.aten.dialect import ATEN
 
 
-@rule("aten.add.Tensor")
+@ATEN.rule("aten.add.Tensor")
 def add(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Residual add: projections into one population."""
     left, right = call.value("self"), call.value("other")
@@ -15,7 +17,7 @@ def add(call: Call) -> tuple[Op, tuple[str, ...]]:
     return Add(), (left.name, right.name)
 
 
-@rule("aten.cat.default")
+@ATEN.rule("aten.cat.default")
 def cat(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Concatenation of channels."""
     values = call.arguments["tensors"]

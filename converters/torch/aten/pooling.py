@@ -1,10 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pools over images."""
 
 from spikerun.converters.graph import AvgPool, MaxPool, Op, Pair
-from spikerun.converters.rules.registry import Call, Refusal, Value, rule
+from spikerun.converters.rules import Call, Refusal, Value
+from spikerun.converters.torch.aten.dialect import ATEN
 
 
-@rule("aten.max_pool2d.default")
+@ATEN.rule("aten.max_pool2d.default")
 def max_pool2d(call: Call) -> tuple[Op, tuple[str, ...]]:
     """MaxPool2d: the largest word of each window."""
     x = _image(call.value("self"))
@@ -14,13 +16,13 @@ def max_pool2d(call: Call) -> tuple[Op, tuple[str, ...]]:
     return MaxPool(kernel, stride, padding, dilation), (x.name,)
 
 
-@rule("aten.max_pool2d_with_indices.default")
+@ATEN.rule("aten.max_pool2d_with_indices.default")
 def max_pool2d_with_indices(call: Call) -> tuple[Op, tuple[str, ...]]:
     """MaxPool2d, as decomposed exports write it."""
     return max_pool2d(call)
 
 
-@rule("aten.avg_pool2d.default")
+@ATEN.rule("aten.avg_pool2d.default")
 def avg_pool2d(call: Call) -> tuple[Op, tuple[str, ...]]:
     """AvgPool2d: sums over windows."""
     x = _image(call.value("self"))
@@ -35,7 +37,7 @@ def avg_pool2d(call: Call) -> tuple[Op, tuple[str, ...]]:
     return AvgPool(kernel, stride, padding, float(divisor)), (x.name,)
 
 
-@rule("aten.adaptive_avg_pool2d.default")
+@ATEN.rule("aten.adaptive_avg_pool2d.default")
 def adaptive_avg_pool2d(call: Call) -> tuple[Op, tuple[str, ...]]:
     """AdaptiveAvgPool2d whose windows divide the image exactly."""
     x = _image(call.value("self"))
@@ -46,7 +48,7 @@ def adaptive_avg_pool2d(call: Call) -> tuple[Op, tuple[str, ...]]:
     return AvgPool(kernel, kernel, (0, 0), float(kernel[0] * kernel[1])), (x.name,)
 
 
-@rule("aten.mean.dim")
+@ATEN.rule("aten.mean.dim")
 def mean(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Mean over height and width: global average pooling."""
     x = _image(call.value("self"))

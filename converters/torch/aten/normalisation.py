@@ -1,12 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batch norm with running statistics: a scale and a shift for each channel."""
 
 import numpy as np
 
 from spikerun.converters.graph import Affine, Op
-from spikerun.converters.rules.registry import Call, Refusal, rule
+from spikerun.converters.rules import Call, Refusal
+from spikerun.converters.torch.aten.dialect import ATEN
 
 
-@rule(
+@ATEN.rule(
     "aten.batch_norm.default",
     "aten._native_batch_norm_legit_no_training.default",
     "aten._native_batch_norm_legit.default",

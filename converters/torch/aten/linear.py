@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """Linear and convolutional layers."""
 
 import numpy as np
 
 from spikerun.converters.graph import Array, Conv, Linear, Op, Pair
-from spikerun.converters.rules.registry import Call, Refusal, rule
+from spikerun.converters.rules import Call, Refusal
+from spikerun.converters.torch.aten.dialect import ATEN
 
 
 def _bias(call: Call, size: int) -> Array:
@@ -17,7 +19,7 @@ def _weight(call: Call) -> Array:
     return weight
 
 
-@rule("aten.linear.default")
+@ATEN.rule("aten.linear.default")
 def linear(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Linear: synapses from all to all."""
     x, weight = call.value("input"), _weight(call)
@@ -26,7 +28,7 @@ def linear(call: Call) -> tuple[Op, tuple[str, ...]]:
     return Linear(weight, _bias(call, len(weight))), (x.name,)
 
 
-@rule("aten.addmm.default")
+@ATEN.rule("aten.addmm.default")
 def addmm(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Linear, as older exports write it: bias + x @ weight."""
     if call.arguments["beta"] != 1 or call.arguments["alpha"] != 1:
@@ -36,7 +38,7 @@ def addmm(call: Call) -> tuple[Op, tuple[str, ...]]:
     return Linear(weight.T.copy(), np.broadcast_to(bias, weight.shape[1:]).copy()), (x.name,)
 
 
-@rule("aten.conv2d.default")
+@ATEN.rule("aten.conv2d.default")
 def conv2d(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Conv2d with any stride, padding, dilation and groups."""
     weight = _weight(call)
@@ -44,7 +46,7 @@ def conv2d(call: Call) -> tuple[Op, tuple[str, ...]]:
     return Conv(weight, _bias(call, len(weight)), *geometry, call.arguments["groups"]), (call.value("input").name,)
 
 
-@rule("aten.convolution.default")
+@ATEN.rule("aten.convolution.default")
 def convolution(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Conv2d, as decomposed exports write it."""
     if call.arguments["transposed"]:
@@ -54,7 +56,7 @@ def convolution(call: Call) -> tuple[Op, tuple[str, ...]]:
     return conv2d(call)
 
 
-@rule("aten.conv2d.padding")
+@ATEN.rule("aten.conv2d.padding")
 def conv2d_padding(call: Call) -> tuple[Op, tuple[str, ...]]:
     """Conv2d with padding 'same' or 'valid'."""
     weight, bias, dilation = _weight(call), call.constant("bias"), call.pair("dilation")

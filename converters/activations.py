@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a sum: the activations that populations compute, in real numbers, in words, and as neurons."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar
+
+import numpy as np
+
+from spikerun.codes import word_range
+from spikerun.converters.graph import Array
+from spikerun.neurons import FewSpikes, Neuron
+from spikerun.neurons import Readout as ReadoutNeuron
+
+__all__ = ["Activation", "Positive", "Readout", "Rectifier", "Signed"]
+
+FACTORS = np.geomspace(0.15, 1.05, 32)  # of the largest value: candidates for the range that words cover
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Base of all; `kind` is the name in reports.
+
+    Traits: fires: it sends words; signed: they are two's complement; counts: where all gains are alike, plain counting
+    computes it.
+    """
+
+    kind: ClassVar[str]
+    fires: ClassVar[bool] = True
+    signed: ClassVar[bool] = False
+    counts: ClassVar[bool] = False
+    bound: float = inf  # the largest value
+
+    def real(self, z: Array) -> Array:
+        """Return what the ANN computes of a sum."""
+        return np.clip(z, 0, self.bound)
+
+    def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
+        """Return (bits, code) of the words, where activations have `bits` and as many as `room` cost no step more."""
+        return bits, code
+
+    def word_range(self, bits: int) -> tuple[int, int]:
+        """Return the smallest and the largest word."""
+        return word_range(bits, self.signed)
+
+    def words(self, v: Array, threshold: Array, bits: int) -> Array:
+        """Return the words of accumulators `v` (batch, C, ...), the half threshold included; thresholds broadcast."""
+        words: Array = np.clip(np.floor(v / threshold), *self.word_range(bits))
+        return words
+
+    def neuron(self, bits: int, code: str, threshold: Array, bias: Array, scale: Array) -> Neuron:
+        """Return the kind of neuron that computes it in integers."""
+        return FewSpikes(bits, _one(threshold), _one(bias), self.signed, None, code)
+
+    def fit(self, v: Array, target: Array, top: Array, scale: Array, bits: int, *, together: bool) -> Array:
+        """Return the thresholds (C,) int64 by which words stand for `target` (C, M) with the least squared error.
+
+        v: accumulators (C, M) in units of `scale` (C,); top: the largest target of each channel. together: one range
+        for all channels.
+        """
+        low, high = self.word_range(bits)
+        reach = np.full_like(top, top.max()) if together else np.where(top > 0, top, top.max())
+        reach = np.where(reach > 0, reach, scale * high)  # a population that never fires
+        limit = np.minimum((2**31 - 1) >> bits, np.maximum(np.floor(self.bound / (high * scale)), 1))
+        best = np.full(len(top), np.inf)
+        chosen = np.ones(len(top), dtype=np.int64)
+        for factor in FACTORS:
+            threshold = np.clip(np.rint(reach * factor / high / scale), 1, limit).astype(np.int64)
+            th = threshold[:, None].astype(np.float32)
+            value = np.clip(np.floor((v + th // 2) / th), low, high) * (th * scale[:, None].astype(np.float32))
+            error = np.square(value - target).sum(axis=1, dtype=np.float64)
+            if together:
+                error = np.full_like(error, error.sum())
+            better = error < best
+            best, chosen = np.where(better, error, best), np.where(better, threshold, chosen)
+        return chosen
+
+
+def _one(values: Array) -> Array:
+    """Return one number for all channels where they agree."""
+    return values.reshape(-1)[0] if (values == values.reshape(-1)[0]).all() else values
+
+
+class Rectifier(Activation):
+    """ReLU, or with a bound ReLU6 and Hardtanh(0, b): clip(z, 0, bound) in as many bits as are asked for."""
+
+    kind = "relu"
+
+
+class Positive(Activation):
+    """A sum that cannot be negative, with no activation to hide behind: all bits that cost no step."""
+
+    kind = "positive"
+    counts = True
+
+    def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
+        if code == "graded":
+            return room, code
+        return (room, "bits") if room > bits else (bits, code)
+
+
+class Signed(Activation):
+    """A sum of either sign, in two's complement: all bits that cost no step."""
+
+    kind = "signed"
+    signed = True
+
+    def real(self, z: Array) -> Array:
+        return z
+
+    def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
+        return max(room, 2), "graded" if code == "graded" else "bits"
+
+
+class Readout(Activation):
+    """The result: the sum itself, which is read and never sent."""
+
+    kind = "readout"
+    fires = False
+
+    def real(self, z: Array) -> Array:
+        return z
+
+    def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
+        return 0, ""
+
+    def words(self, v: Array, threshold: Array, bits: int) -> Array:
+        return v
+
+    def neuron(self, bits: int, code: str, threshold: Array, bias: Array, scale: Array) -> Neuron:
+        return ReadoutNeuron(scale.astype(np.float32), bias)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How real values enter a network: as integers of some bits in some code, by a scale, a mean and a deviation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.codes import CODES, MAX_BITS, word_range, word_steps
+from spikerun.converters.graph import Array
+from spikerun.errors import DataError, UsageError
+from spikerun.neurons import Input
+
+__all__ = ["Encoding"]
+
+NEAR = 1e-3  # of an integer: real samples that are so near to integers stand for them
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The model sees `(integer * scale - mean) / std`; integers have `bits` bits, `signed` ones in two's complement.
+
+    mean, std: one number, or one for each channel. code: how integers travel as spikes, `bits`, `ttfs` or `graded`.
+    """
+
+    scale: float = 1 / 255
+    mean: npt.ArrayLike = 0.0
+    std: npt.ArrayLike = 1.0
+    bits: int = 8
+    signed: bool = False
+    code: str = "bits"
+
+    def __post_init__(self) -> None:
+        scale = _numbers("scale", self.scale)
+        if len(scale) != 1:
+            raise DataError(f"the scale of the input must be one number, got {list(scale)}")
+        object.__setattr__(self, "scale", scale[0])
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
+        if not (self.scale > 0 and all(value > 0 for value in self._tuple("std"))):
+            raise DataError(f"scale and std of the input must be positive, got {self.scale} and {self.std}")
+        if type(self.bits) is not int or not 1 <= self.bits <= MAX_BITS:
+            raise UsageError(f"the bits of the input must be an integer in 1..{MAX_BITS}, got {self.bits!r}")
+        if self.code not in CODES:
+            raise UsageError(f"the code of the input must be one of {', '.join(CODES)}, got '{self.code}'")
+        self.neuron()  # refuses what no input can be, such as signed values in code ttfs
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any], name: str) -> "Encoding":
+        """Return what a converted network says of its input `name`; the default where it says nothing."""
+        given = {key: str(meta[f"{name}_{key}"]) for key in ("scale", "mean", "std") if f"{name}_{key}" in meta}
+        return cls(**{key: _numbers(key, text.split()) for key, text in given.items()})  # type: ignore[arg-type]
+
+    @property
+    def steps(self) -> int:
+        """Return the time steps that one integer takes."""
+        return word_steps(self.code, self.bits)
+
+    def gain(self, channels: int) -> Array:
+        """Return g (C,) float64, such that the model sees g * integer + shift."""
+        return self.scale / self._channels("std", channels)
+
+    def shift(self, channels: int) -> Array:
+        """Return the shift (C,) float64."""
+        return -self._channels("mean", channels) / self._channels("std", channels)
+
+    def real(self, samples: Array) -> Array:
+        """Return what the model sees of integers (batch, C, ...), float64."""
+        gain, shift = (f(samples.shape[1]).reshape(-1, *(1,) * (samples.ndim - 2)) for f in (self.gain, self.shift))
+        real: Array = samples * gain + shift
+        return real
+
+    def neuron(self) -> Input:
+        """Return the kind of population that the input is."""
+        return Input(self.bits, self.code, self.signed)
+
+    def meta(self, name: str) -> dict[str, str | int | float]:
+        """Return what the network says of its input `name`."""
+        meta: dict[str, str | int | float] = {f"{name}_scale": self.scale}
+        for key, default in (("mean", (0.0,)), ("std", (1.0,))):
+            if self._tuple(key) != default:
+                meta[f"{name}_{key}"] = " ".join(f"{value:.9g}" for value in self._tuple(key))
+        return meta
+
+    def integers(self, samples: npt.ArrayLike, what: str) -> Array:
+        """Return samples as integers (batch, C, H, W) or (batch, F); raises DataError for what they cannot be.
+
+        Real samples are taken as what the model sees, and must be integers so encoded.
+        """
+        try:
+            array = np.asarray(samples)
+        except (TypeError, ValueError) as error:  # of ragged lists
+            raise DataError(f"{what} are a {type(samples).__name__} that is no array: {error}") from error
+        if array.ndim not in (2, 4) or not array.size:
+            given = f"have the shape {array.shape}" if array.shape else f"are a {type(samples).__name__}"
+            advice = "give an array of (N, C, H, W) or (N, F)"
+            if array.ndim == 3:
+                advice = (
+                    "images need their channel axis: samples[:, None]; signals (N, C, L) are taken as images of height "
+                    "1, samples[:, :, None], by a model of Conv2d with kernels (1, k)"
+                )
+            raise DataError(f"{what} {given}; {advice}")
+        if array.dtype.kind == "f":
+            array = self._whole(array, what)
+        elif array.dtype.kind not in "iu":
+            raise DataError(f"{what} have dtype {array.dtype}; give the raw integers")
+        low, high = word_range(self.bits, self.signed)
+        if array.min() < low or array.max() > high:
+            raise DataError(
+                f"{what} hold values from {array.min()} to {array.max()}; "
+                f"inputs are {self.bits}-bit integers, {low}..{high}"
+            )
+        return array
+
+    def _whole(self, array: Array, what: str) -> Array:
+        zero, one = self.real(np.zeros((1, array.shape[1], 1, 1))), self.real(np.ones((1, array.shape[1], 1, 1)))
+        shape = (-1, *(1,) * (array.ndim - 2))
+        exact = (array.astype(np.float64) - zero.reshape(shape)) / (one - zero).reshape(shape)
+        whole = np.rint(exact)
+        if not bool((np.abs(exact - whole) <= NEAR).all()):
+            raise DataError(
+                f"{what} have dtype {array.dtype} and are not (integer * scale - mean) / std for scale "
+                f"{self.scale:.6g}, mean {self.mean} and std {self.std}; "
+                f"give the raw {self.bits}-bit integers and their encoding"
+            )
+        integers: Array = whole.astype(np.int64)
+        return integers
+
+    def _tuple(self, name: str) -> tuple[float, ...]:
+        values: tuple[float, ...] = getattr(self, name)
+        return values
+
+    def _channels(self, name: str, channels: int) -> Array:
+        values = self._tuple(name)
+        if len(values) not in (1, channels):
+            raise DataError(
+                f"the {name} of the input has {len(values)} numbers; give one, or {channels} (one a channel)"
+            )
+        return np.broadcast_to(np.array(values), (channels,))
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
+    try:
+        values = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"the {name} of the input must be a number or numbers, got {value!r}") from None
+    if values.ndim > 1 or not values.size or not np.isfinite(values).all():
+        raise DataError(f"the {name} of the input must be finite: one number, or one for each channel; got {value!r}")
+    return tuple(values.reshape(-1).tolist())

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain text that commands and reports share."""
+
+from collections.abc import Sequence
+
+__all__ = ["table"]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> str:
+    """Return aligned plain text, two spaces between columns; those in `right` are aligned to the right."""
+    cells = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+    if len({len(row) for row in cells}) > 1:
+        raise ValueError(f"rows of different length in a table with the header {list(header)}")
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    )
+    return "\n".join(lines)

@@ -245,9 +245,11 @@ def _describe(net: Network, name: str, steps: bool = False) -> str:
 
 
 def _meaning(net: Network) -> str:
-    """Return what the integers of inputs mean, where the network says so."""
-    known = {key: value for key, value in net.meta.items() if key in ("input_scale", "input_mean", "input_std")}
-    if not known:
-        return ""
-    text = ", ".join(f"{key} = {value}" for key, value in known.items())
-    return emit.comment(f"\n * A value q stands for (q * input_scale - input_mean) / input_std, where {text}.")[3:-3]
+    """Return what the integers q of inputs mean, where the network says so."""
+    lines = []
+    for name in net.inputs:
+        scale, mean, std = (net.meta.get(f"{name}_{key}") for key in ("scale", "mean", "std"))
+        if scale is not None:
+            value = f"q * {scale}" if mean is std is None else f"(q * {scale} - ({mean or 0})) / ({std or 1})"
+            lines.append(f"\n * A value q of '{name}' stands for {value}.")
+    return "".join(lines).replace("*/", "* /")

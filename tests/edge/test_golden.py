@@ -14,7 +14,7 @@ from spikerun.neurons import Input, Readout
 def classes(scale: np.ndarray, rows: list[list[int]]) -> list[int]:
     populations = {"in": Population((1,), Input()), "out": Population((2,), Readout(scale))}
     net = Network(populations, [Projection("in", "out", Dense(np.ones((1, 2), np.int8)))], ["out"], 8)
-    return golden.classify(net, np.array(rows)).tolist()
+    return [int(found) for found in golden.classify(net, np.array(rows))]
 
 
 def test_with_one_scale_the_class_is_the_largest_integer_and_the_first_of_equals() -> None:

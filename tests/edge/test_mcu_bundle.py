@@ -81,12 +81,12 @@ def test_the_header_says_what_integers_stand_for(tmp_path: Path) -> None:
         "each": Population((2,), Readout(np.array([0.5, 0.1], np.float32))),
     }
     into = [Projection("in", n, Dense(np.ones((2, populations[n].size), np.int8))) for n in ("one", "each")]
-    net = Network(populations, into, ["one", "each"], 8, {"input_scale": 0.25, "input_mean": "[0.5]"})
+    net = Network(populations, into, ["one", "each"], 8, {"in_scale": 0.25, "in_mean": "0.5 1 */"})
     deploy(net, tmp_path / "fw", "host", 1)
     text = (tmp_path / "fw" / "model" / "model.h").read_text()
     assert "#define MODEL_SCALE_0 4.6757537e-05f" in text
     assert "extern const float model_scale_1[2];" in text
-    assert "input_scale = 0.25, input_mean = [0.5]" in text
+    assert "A value q of 'in' stands for (q * 0.25 - (0.5 1 * /)) / (1)." in text
     assert "model_scale_1[2] = {0.5f, 0.1f};" in (tmp_path / "fw" / "model" / "model.c").read_text()
 
 

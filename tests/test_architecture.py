@@ -106,7 +106,7 @@ def test_only_sessions_run_kernels() -> None:
     data = ("spikerun.kernels.operations", "spikerun.kernels.liveness", "spikerun.kernels.executor")
     importers = [i for i in of("core", "commands", "converters", "edge") if i.within("spikerun.kernels")]
     known = [i for i in importers if room(i.importer) in ("core", "edge") and i.within(*data)]
-    runs = [i for i in importers if i.importer in ("spikerun.session", "spikerun.plan")]
+    runs = [i for i in importers if i.importer in ("spikerun.session", "spikerun.commands.info")]
     assert [str(i) for i in importers if i not in known + runs] == []
 
 

@@ -44,11 +44,15 @@ def array(name: str, values: npt.NDArray[np.generic], static: bool = True) -> st
         1, -2, 3, 4,
     };
     """
-    dtype = values.dtype.name
-    flat = [integer(value, dtype) for value in values.ravel().tolist()]
-    per_line = WIDTH // (max(map(len, flat)) + 2)
-    lines = "\n".join(f"    {', '.join(flat[k : k + per_line])}," for k in range(0, len(flat), per_line))
+    dtype, flat = values.dtype.name, values.ravel()
+    widest = max(len(integer(int(value), dtype)) for value in (flat.min(), flat.max()))
+    per_line = WIDTH // (widest + 2)
+    lines = "\n".join(_line(flat[k : k + per_line], dtype) for k in range(0, len(flat), per_line))
     return f"{'static ' if static else ''}const {C_TYPES[dtype]} {name}[{len(flat)}] = {{\n{lines}\n}};"
+
+
+def _line(values: npt.NDArray[np.generic], dtype: str) -> str:
+    return f"    {', '.join(integer(value, dtype) for value in values.tolist())},"
 
 
 def struct(ctype: str, name: str, fields: Mapping[str, int | str]) -> str:

@@ -23,12 +23,28 @@ NOTICE = (
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The text of a model's source, its constants, the size of its clock, and the runtime's files that it needs."""
+    """A model's source: functions, constants, the size of its clock, and the runtime's files that it needs.
 
-    text: str
+    The text of large constants takes far more memory than they do: it is made when it is asked for.
+    """
+
+    model: Model
     constants: Constants
+    functions: tuple[str, ...]
     clock: int
     sources: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """Return the source."""
+        model = self.model
+        parts = [
+            f'{NOTICE}#include "{model.name}.h"',
+            *_scales(model),
+            *_definitions(model.net, self.constants),
+            _listing(model, self.constants),
+        ]
+        return "\n\n".join([*parts, *self.functions]) + "\n"
 
 
 def source(model: Model) -> Source:
@@ -43,16 +59,10 @@ def source(model: Model) -> Source:
     else:
         clock = 0
     functions.append(_classify(model))
-    parts = [
-        f'{NOTICE}#include "{model.name}.h"',
-        *_scales(model),
-        *_definitions(model.net, constants),
-        _listing(model, constants),
-    ]
-    text = "\n\n".join([*parts, *functions]) + "\n"
+    text = "\n".join(functions)
     used = [file for printed in model.programs for call in printed.calls for file in call.kernel.sources]
     used += [file for function, file in HELPERS.items() if f"{function}(" in text]
-    return Source(text, constants, clock, tuple(sorted(set(used))))
+    return Source(model, constants, tuple(functions), clock, tuple(sorted(set(used))))
 
 
 HELPERS = {

@@ -150,8 +150,6 @@ def test_steps_is_the_former_name_of_bits(folder: Path, capsys: pytest.CaptureFi
         assert run(folder, name, "3", *options) == 0
         results.append(json.loads(capsys.readouterr().out))
     assert results[0] == results[1] and results[0]["bits"] == 3
-    assert run(folder, "--steps", "3", "--bits", "3", "--force") == 2
-    assert main(["convert", "--help"]) == 0 and "--steps" not in capsys.readouterr().out
 
 
 def test_data_measure_and_calibration_calibrates(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,7 +173,8 @@ def test_what_is_read_is_never_overwritten(output: str, folder: Path, capsys: py
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     words = [f"{folder}/model.py:build", "--weights", f"{folder}/{weights}", "--calibration", f"{folder}/own.npz"]
     assert main(["convert", *words, "-o", f"{folder}/{output}", "--force"]) == 2
-    assert "which the conversion reads" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is read by this command and would be destroyed" in said or "is a symbolic link" in said
     assert before == {path: path.read_bytes() for path in before}
 
 

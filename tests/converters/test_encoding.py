@@ -75,4 +75,4 @@ def test_bench_against_a_network_of_other_results_is_refused(
     save(convert(model, data.samples, encoding=Encoding(data.scale)).network, tmp_path / "net.snn")
     words = [f"{tmp_path}/net.snn", "--data", "digits", "--against", f"{tmp_path}/model.py:build", "--batch", "5"]
     assert main(["bench", *words]) == 3
-    assert "gives 1 results, the network 10" in capsys.readouterr().err
+    assert "gives 1 values a sample, the network 10" in capsys.readouterr().err

@@ -45,7 +45,8 @@ def same_fields(a: Any, b: Any) -> None:
 def same_networks(a: Network, b: Network) -> None:
     assert list(a.populations) == list(b.populations)
     assert (a.outputs, a.window, a.meta) == (b.outputs, b.window, b.meta)
-    assert (a.order, a.latency, a.lag, a.bounds) == (b.order, b.latency, b.lag, b.bounds)
+    assert (a.order, a.latency, a.bounds) == (b.order, b.latency, b.bounds)
+    assert [link.lag for link in a.links] == [link.lag for link in b.links]
     for name, population in a.populations.items():
         assert population.shape == b.populations[name].shape
         same_fields(population.neuron, b.populations[name].neuron)

@@ -27,7 +27,7 @@ def by_name(net: Network, given: Given, all_of_them: bool = True) -> dict[str, n
         if len(net.inputs) != 1:
             raise DataError(f"the network has the inputs {', '.join(net.inputs)}: give a dict by name")
         given = {net.inputs[0]: given}
-    if given.keys() - set(net.inputs) or (all_of_them and len(given) != len(net.inputs)):
+    if not given.keys() <= set(net.inputs) or (all_of_them and len(given) != len(net.inputs)):
         names = ", ".join(map(str, given)) or "none"
         raise DataError(f"values are given for {names}; the inputs are {', '.join(net.inputs)}")
     try:
@@ -70,9 +70,16 @@ def _fitting(
         )
     if (low, high) == _WHOLE.get(values.dtype):
         return values  # pixels of 8 bits: nothing to look at
-    if values.size and (values.min() < low or values.max() > high):
+    if values.size and not _within(values, low, high):
         raise DataError(f"input '{name}' takes values in {low}..{high}, got {values.min()}..{values.max()}")
     return values
+
+
+def _within(values: npt.NDArray[Any], low: int, high: int) -> bool:
+    """Return whether all values are in low..high, where high + 1 is a power of two."""
+    if low == 0:  # one look at each value: no bit may be set that `high` has not, the sign among them
+        return 0 <= int(np.bitwise_or.reduce(values, axis=None)) <= high
+    return bool(values.min() >= low and values.max() <= high)
 
 
 def events(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> npt.NDArray[np.int64]:

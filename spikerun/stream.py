@@ -248,11 +248,12 @@ class Stream:
         """Return what was sent, by step and in the order of the outputs."""
         found: list[tuple[int, int, Spike | Reading]] = []
         for (place, name), (steps, index, values) in zip(self._spiking, sent.watched, strict=True):
-            for step, k, value in zip(steps.tolist(), index.tolist(), values.tolist(), strict=True):
-                found.append((step, place, Spike(step, name, k, value)))
+            spikes = zip(steps.tolist(), index.tolist(), values.tolist(), strict=True)
+            found += [(t, place, Spike(t, name, k, value)) for t, k, value in spikes]
         for (place, name), (steps, contents) in zip(self._readouts, sent.captured, strict=True):
-            for step, real in zip(steps.tolist(), self._net.populations[name].real(contents), strict=True):
-                found.append((step, place, Reading(step, name, real)))
+            if len(steps):
+                reals = self._net.populations[name].real(contents)
+                found += [(t, place, Reading(t, name, real)) for t, real in zip(steps.tolist(), reals, strict=True)]
         if len(self._spiking) + len(self._readouts) > 1:
             found.sort(key=lambda item: item[:2])
         return [item for _, _, item in found]

@@ -87,7 +87,7 @@ def _definitions(net: Network, constants: Constants) -> Iterator[str]:
             yield emit.comment(_describe(net, owner))
         whose = owner
         pointers = constants.pointers[symbol]
-        new = [array for array in pointers.values() if array not in written]
+        new = [array for array in dict.fromkeys(pointers.values()) if array not in written]
         written |= set(new)
         parts = [emit.array(array, constants.arrays[array]) for array in new]
         yield "\n".join([*parts, emit.struct(table.ctype, symbol, {**pointers, **table.numbers})])

@@ -157,7 +157,8 @@ StepResult step(const std::shared_ptr<Program>& program, PythonWorkspace& worksp
         const nb::gil_scoped_release release;
         finished = run_passes(*program, *workspace.state, n, all.passage, Interruption());
     }
-    // A signal that came during the last pass is raised here and not on the way back, where results would be lost.
+    // A signal that came during the last pass is raised here and not on the way back, where results would be
+    // lost.
     if (finished) finished = PyErr_CheckSignals() == 0;
     nb::object error = nb::none();
     if (!finished) error = nb::borrow(nb::python_error().value());

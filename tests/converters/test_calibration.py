@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikerun.converters import calibrate, convert
+from spikerun.converters import calibrate, convert, maps
 from spikerun.converters.activations import Rectifier
 from spikerun.converters.calibrate import Calibration
 from spikerun.converters.encoding import Encoding
@@ -90,7 +90,7 @@ def images() -> Array:
 def test_the_ann_is_computed_once_for_all_bits(images: Array, monkeypatch: pytest.MonkeyPatch) -> None:
     calibration = converter(images).calibration
     counts: Counter[int] = Counter()
-    plain = calibrate.accumulate
+    plain = maps.accumulate
 
     def counting(*given: Any) -> Array:
         counts[bits] += 1

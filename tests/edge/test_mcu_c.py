@@ -19,7 +19,7 @@ from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy
 from spikerun.edge.mcu.build import WARNINGS, build
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, Input, Readout
+from spikerun.neurons import IF, LIF, Input, Readout
 from spikerun.reference import Stepper
 
 Needs = Callable[..., None]
@@ -172,6 +172,16 @@ def test_two_networks_fit_one_firmware(tiny: Network, mixed: Network, tmp_path: 
     subprocess.run(["gcc", *WARNINGS, *include, *files.values(), "-o", tmp_path / "both"], check=True)
     done = subprocess.run([tmp_path / "both"], capture_output=True, text=True, check=True)
     assert done.stdout.count("end 0\n") == 2
+
+
+def test_constants_of_equal_content_are_defined_once(tmp_path: Path, needs: Needs) -> None:
+    needs("gcc")
+    cell = LIF(np.int32(3), du=np.int32(7), dv=np.int32(7))
+    populations = {"in": Population((4,), Input(1, "spikes")), "h": Population((4,), cell)}
+    net = Network(populations, [Projection("in", "h", Dense(np.ones((4, 4), np.int8)))], ["h"], 2)
+    run = deploy(net, tmp_path / "fw", "host", 2, run=True).run
+    assert run is not None
+    assert run.identical
 
 
 @pytest.mark.parametrize("name", ["spikerun", "h_fire", "model", "int", "main", "u"])

@@ -112,7 +112,7 @@ def test_lif_step_equals_the_fixed_point_model(
     bench = lif(n, **given_, **rules, begin=begin).step(begin)
     rows = list(zip(*(values for _, values in forms.values()), strict=True))
     shown = rng.choice(n, 8, replace=False)  # the other neurons are updated alike
-    neurons = [Lif(*map(int, rows[k]), reset, refractory) for k in shown]
+    neurons = [Lif(*map(int, rows[k]), reset=reset, refractory=refractory) for k in shown]
     for t in range(14):
         i = extreme(rng, n, -current, current)
         bench.step(i=i)

@@ -164,7 +164,8 @@ def test_a_workspace_in_use_refuses_a_second_thread() -> None:
     program = Program([("int32", 200_000, 0)])
     program.fill(acc=0, value=i32(0))
     workspace = program.workspace()
-    started, refusals = threading.Event(), []
+    started = threading.Event()
+    refusals: list[str] = []
 
     def intrude() -> None:
         started.wait()

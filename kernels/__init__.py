@@ -9,6 +9,7 @@ if __name__ != "spikerun.kernels":
     raise ImportError("import spikerun.kernels instead")
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -38,6 +39,10 @@ class ExecutorSpec:
             kind = getattr(importlib.import_module(module), name)
         except ImportError as error:
             raise UnsupportedError(f"device '{self.name}' cannot be used here: {error}; {self.install}") from error
+        known = inspect.signature(kind).parameters
+        for option in options:
+            if option not in known:
+                raise unknown_name(f"option of device '{self.name}'", option, known)
         device: Device = kind(**options)
         return device
 
@@ -70,7 +75,7 @@ def devices() -> dict[str, ExecutorSpec]:
 
 def load(name: str, **options: object) -> Device:
     """Return the device called `name`, opened with its options; its module is imported only now."""
-    known = dict(TABLE) if name in TABLE else devices()
-    if name not in known:
+    known = TABLE if isinstance(name, str) and name in TABLE else devices()
+    if not isinstance(name, str) or name not in known:
         raise unknown_name("device", str(name), known)
     return known[name].load(**options)

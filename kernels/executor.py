@@ -69,6 +69,10 @@ class Workspace(Protocol):
         """Return (slots, 2): spikes and synaptic operations since the start."""
         ...
 
+    def reset(self) -> None:
+        """Return to rest: t = 0, initial registers, counters of 0."""
+        ...
+
     def read(self, register: str) -> Array:
         """Return a copy of a register."""
         ...

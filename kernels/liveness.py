@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where registers lie: those whose contents are never needed at the same time share memory."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-
-import numpy as np
-import numpy.typing as npt
 
 from spikerun.kernels.operations import Program, Register, When
 
 __all__ = ["lifetimes", "place"]
 
 Span = tuple[int, int]
+STRETCH = 32  # operations
 
 
 def place(
@@ -22,28 +21,43 @@ def place(
     registers that an observer reads after the last operation. The largest are placed first, each as low as possible.
     """
     spans = lifetimes(program, keep)
-    sizes = {r.name: size(r) for r in program.registers}
-    names = sorted((name for name in sizes if sizes[name]), key=lambda name: (-sizes[name], spans[name]))
-    begin, end, low, high = (np.zeros(len(names), np.int64) for _ in range(4))
-    for k, name in enumerate(names):
+    sizes = {r.name: size(r) for r in program.registers if size(r)}
+    places: dict[str, int] = {}
+    end = 0
+    for name in sizes:  # what always matters shares nothing
+        if spans[name] == (-1, len(program.operations)):
+            places[name] = end
+            end = -(-(end + sizes[name]) // alignment) * alignment
+    base, top = end, max((places[name] + sizes[name] for name in places), default=0)
+    near: dict[int, list[str]] = defaultdict(list)  # those placed, by the stretches of operations in which they live
+    for name in sorted(sizes.keys() - places.keys(), key=lambda name: (-sizes[name], spans[name])):
         first, last = spans[name]
-        rivals = np.flatnonzero((begin[:k] <= last) & (first <= end[:k]))
-        low[k] = _lowest_gap(low[rivals], high[rivals], sizes[name], alignment)
-        begin[k], end[k], high[k] = first, last, low[k] + sizes[name]
-    return dict(zip(names, low.tolist(), strict=True)), int(high.max(initial=0))
+        stretches = range(first // STRETCH, last // STRETCH + 1)
+        rivals = {other for k in stretches for other in near[k] if _overlap(spans[other], spans[name])}
+        taken = sorted((places[other], places[other] + sizes[other]) for other in rivals)
+        places[name] = _lowest_gap(taken, sizes[name], alignment, base)
+        top = max(top, places[name] + sizes[name])
+        for k in stretches:
+            near[k].append(name)
+    return places, top
 
 
-def _lowest_gap(low: npt.NDArray[np.int64], high: npt.NDArray[np.int64], size: int, alignment: int) -> int:
-    """Return the lowest offset at which `size` units touch none of low[i]..high[i].
+def _overlap(a: Span, b: Span) -> bool:
+    return a[0] <= b[1] and b[0] <= a[1]
 
-    >>> _lowest_gap(np.array([0, 8]), np.array([4, 12]), 4, 4), _lowest_gap(np.array([0, 8]), np.array([4, 12]), 5, 4)
+
+def _lowest_gap(taken: Iterable[Span], size: int, alignment: int, base: int) -> int:
+    """Return the lowest offset from `base` at which `size` units touch none of what is taken, (low, high) by low.
+
+    >>> _lowest_gap([(0, 4), (8, 12)], 4, 4, 0), _lowest_gap([(0, 4), (8, 12)], 5, 4, 0)
     (4, 12)
     """
-    order = np.argsort(low)
-    low, high = low[order], np.maximum.accumulate(high[order])
-    starts = np.concatenate([[0], -(-high // alignment) * alignment])
-    fits = np.flatnonzero(starts[:-1] + size <= low)
-    return int(starts[fits[0]] if len(fits) else starts[-1])
+    offset = base
+    for low, high in taken:
+        if offset + size <= low:
+            break
+        offset = max(offset, -(-high // alignment) * alignment)
+    return offset
 
 
 def lifetimes(program: Program, keep: Collection[str] = ()) -> dict[str, Span]:

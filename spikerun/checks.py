@@ -9,9 +9,9 @@ from typing import Any
 from spikerun.errors import NetworkError
 from spikerun.population import MAX_NEURONS, Population, Projection
 from spikerun.timing import Derived, Link
-from spikerun.values import integer
+from spikerun.values import integer, require
 
-__all__ = ["check_derived", "check_parts", "complaint"]
+__all__ = ["check_derived", "check_parts", "check_types", "complaint"]
 
 MAX_WINDOW = 2**15 - 1
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
@@ -25,12 +25,33 @@ def complaint(populations: Populations, name: str, message: str) -> NetworkError
     return NetworkError(f"population '{name}' ({population.neuron.kind}, shape {population.shape}): {message}")
 
 
+def check_types(populations: Any, projections: Any, outputs: Any, meta: Any) -> None:
+    """Judge whether the parts are of the types that a network is made of."""
+    for what, value, good, wanted in (
+        ("populations", populations, isinstance(populations, Mapping), "a dict of Population by name"),
+        ("projections", projections, isinstance(projections, Iterable), "a list of Projection"),
+        ("outputs", outputs, isinstance(outputs, Iterable), "a list of names"),
+        ("meta", meta, isinstance(meta, Mapping), "a dict of texts and numbers by name"),
+    ):
+        require(good, f"{what} must be {wanted}, got {value!r:.80}")
+    for name, population in populations.items():
+        require(isinstance(population, Population), f"population {name!r} must be a Population, got {population!r:.80}")
+    for p in projections:
+        require(isinstance(p, Projection), f"projections must be of type Projection, got {p!r:.80}")
+        for end in (*p.sources, p.target):
+            require(isinstance(end, str), f"the ends of a projection are names of populations, got {end!r:.80}")
+    for name in outputs:
+        require(isinstance(name, str), f"outputs must be names of populations, got {name!r:.80}")
+    for name, value in meta.items():
+        fine = isinstance(name, str) and isinstance(value, (str, int, float))
+        require(fine, f"meta holds texts and numbers by name, got {name!r:.80}: {value!r:.80}")
+
+
 def check_parts(
     populations: Populations, projections: tuple[Projection, ...], outputs: tuple[str, ...], window: Any
 ) -> None:
     """Judge the parts by themselves: names, shapes, and whether the ends of each projection fit."""
     integer("window", window, 1, MAX_WINDOW)
-    _types(populations, projections)
     _names(populations, projections, outputs)
     _shapes(populations)
     _projections(populations, projections)
@@ -53,15 +74,6 @@ def check_derived(populations: Populations, outputs: tuple[str, ...], window: in
                 f"its accumulator can reach {bound:.4g} in the worst case, beyond {limit}: "
                 "use fewer inputs, smaller weights, or fewer bits",
             )
-
-
-def _types(populations: Populations, projections: tuple[Projection, ...]) -> None:
-    for name, population in populations.items():
-        if not isinstance(population, Population):
-            raise NetworkError(f"population {name!r} must be a Population, got {population!r}")
-    for p in projections:
-        if not isinstance(p, Projection):
-            raise NetworkError(f"projections must be of type Projection, got {p!r}")
 
 
 def _names(populations: Populations, projections: tuple[Projection, ...], outputs: tuple[str, ...]) -> None:

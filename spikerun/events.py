@@ -2,6 +2,7 @@
 """Events as users have them: structured arrays, to steps and neurons."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -46,13 +47,16 @@ def located(events: npt.NDArray[Any], population: Population, step_ns: int) -> t
         inside = (p >= 0) & (p < channels) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
         steps, index = _microseconds(columns[0]) * 1000 // step_ns, (p * height + y) * width + x
     if not inside.all():
-        raise DataError(f"event {int(np.argmin(inside))} lies outside the input of shape {population.shape}")
+        k = int(np.argmin(inside))
+        where = ", ".join(f"{name} = {column[k]}" for name, column in zip(used, columns, strict=True))
+        hint = "; polarities are channels, 0 or 1" if len(columns) == 4 and columns[3][k] == -1 else ""
+        raise DataError(f"event {k} ({where}) lies outside the input of shape {population.shape}{hint}")
     return steps, index
 
 
 def nanoseconds(step_us: float) -> int:
     """Return the duration of a step in whole nanoseconds, so that the step of an event is exact."""
-    if not isinstance(step_us, (int, float)) or not 0 < step_us <= MAX_STEP_US:
+    if isinstance(step_us, bool) or not isinstance(step_us, Real) or not 0 < step_us <= MAX_STEP_US:
         raise UsageError(
             f"step_us must be a number of microseconds, above 0 and at most {MAX_STEP_US}, got {step_us!r}"
         )
@@ -67,6 +71,8 @@ def _first(events: npt.NDArray[Any], known: tuple[str, ...]) -> str | None:
 
 
 def _microseconds(t: npt.NDArray[Any]) -> IntArray:
-    if t.dtype.kind not in "iu" or (t.size and not 0 <= int(t.min()) <= int(t.max()) < 2**53):
-        raise DataError(f"times must be integers of microseconds, 0..2^53, got {t.dtype}")
+    if t.dtype.kind not in "iu":
+        raise DataError(f"times must be integers of microseconds, got {t.dtype}")
+    if t.size and not 0 <= int(t.min()) <= int(t.max()) < 2**53:
+        raise DataError(f"times must be in 0..2^53 microseconds, got {t.min()}..{t.max()}")
     return t.astype(np.int64)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.checks import check_derived, check_parts
+from spikerun.checks import check_derived, check_parts, check_types
 from spikerun.codes import Word
-from spikerun.errors import NetworkError
 from spikerun.population import Population, Projection
 from spikerun.timing import Derived, Link, derive, largest_event, significance, turn
 
@@ -45,8 +44,7 @@ class Network:
     _derived: Derived = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.populations, Mapping):
-            raise NetworkError(f"populations must be a dict of Population by name, got {self.populations!r:.80}")
+        check_types(self.populations, self.projections, self.outputs, self.meta)
         outputs = (self.outputs,) if isinstance(self.outputs, str) else tuple(self.outputs)
         populations, projections = MappingProxyType(dict(self.populations)), tuple(self.projections)
         check_parts(populations, projections, outputs, self.window)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import NetworkError
+from spikerun.inputs import by_name, checked_step
 from spikerun.inputs import events as events_of
 from spikerun.network import Link, Network
 from spikerun.neurons import Now, State
@@ -46,12 +47,12 @@ def blocked(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn
     """
     if not net.feedforward:
         raise NetworkError("the blocked schedule needs a network without delays: use `stepped` or a Stepper")
+    given = by_name(net, inputs)
     turns: dict[str, Turn] = {}
     for name in net.order:
         neuron = net.populations[name].neuron
         if neuron.is_input:
-            given = np.asarray(inputs[name])
-            turns[name] = _turn(net, name, events_of(net, name, given, batch=False), None)
+            turns[name] = _turn(net, name, events_of(net, name, given[name], batch=False), None)
         elif neuron.integrates == "step":
             turns[name] = _step_by_step(net, name, turns)
         else:
@@ -118,13 +119,17 @@ class Stepper:
         self.past = [np.zeros((k.lag, *net.populations[k.source].shape), dtype=np.int64) for k in net.links]
 
     def step(self, events: Mapping[str, npt.ArrayLike]) -> dict[str, IntArray]:
-        """Advance by one step; `events` of each input population (absent: silent). Return the events of all."""
+        """Advance by one step; `events` of each input population (absent: silent). Return the events of all.
+
+        Raises DataError where they are not what the input may send.
+        """
+        given = by_name(self.net, events, all_of_them=False)
         sent: dict[str, IntArray] = {}
         for name in self.net.order:
             population = self.net.populations[name]
             if population.neuron.is_input:
-                given = np.asarray(events.get(name, 0), dtype=np.int64)
-                sent[name] = np.broadcast_to(given, population.shape).copy()
+                silent = np.zeros(population.shape, np.int64)
+                sent[name] = checked_step(self.net, name, given[name]).astype(np.int64) if name in given else silent
             else:
                 sent[name] = self._population(name, sent)
         for k, link in enumerate(self.net.links):
@@ -154,7 +159,7 @@ class Stepper:
 
 def stepped(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn]:
     """Run one frame step by step from rest; return the same as `blocked`, for networks with delays too."""
-    given = {name: events_of(net, name, np.asarray(inputs[name]), batch=False) for name in net.inputs}
+    given = {name: events_of(net, name, values, batch=False) for name, values in by_name(net, inputs).items()}
     stepper, w, latency = Stepper(net), net.window, net.latency
     sent: dict[str, list[IntArray]] = {name: [] for name in net.populations}
     membranes: dict[str, list[IntArray]] = {name: [] for name in net.populations}

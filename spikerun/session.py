@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun import kernels as devices
-from spikerun.errors import DataError, UnsupportedError, unknown_name
+from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_name
 from spikerun.inputs import Given, by_name, checked
 from spikerun.kernels.executor import Choice, Device, Executor
 from spikerun.network import Network
@@ -37,6 +37,8 @@ class Session:
     """
 
     def __init__(self, net: Network, *, device: str = "cpu", schedule: str = "auto", **options: Any) -> None:
+        if not isinstance(net, Network):
+            raise UsageError(f"a session runs a Network, such as spikerun.load('model.snn') returns, got {net!r:.80}")
         if schedule not in ("auto", "blocked", "stepped"):
             raise unknown_name("schedule", str(schedule), ("auto", "blocked", "stepped"))
         if schedule == "blocked" and not blockable(net):

@@ -16,6 +16,7 @@ from spikerun.codes import Word
 from spikerun.connections import Connection
 from spikerun.errors import NetworkError
 from spikerun.population import Population, Projection
+from spikerun.values import locked
 
 __all__ = ["Derived", "Link", "derive"]
 
@@ -89,7 +90,8 @@ def derive(populations: Populations, projections: tuple[Projection, ...], window
         if p.neuron.integrates
     }
     ends = {name: tuple(found) for name, found in out_of.items()}
-    return Derived(senders, order, MappingProxyType(latency), links, into, ends, MappingProxyType(bounds))
+    senders_, into_, ends_ = MappingProxyType(senders), MappingProxyType(into), MappingProxyType(ends)
+    return Derived(senders_, order, MappingProxyType(latency), links, into_, ends_, MappingProxyType(bounds))
 
 
 def significance(word: Word | None, window: int) -> npt.NDArray[np.int64]:
@@ -157,7 +159,7 @@ def _link(
 ) -> Link:
     target = populations[p.target]
     lag = p.delay + (turn(target, latency[p.target]) - latency[p.source]) * window
-    g = np.roll(significance(senders[p.source], window), lag)
+    g = locked(np.roll(significance(senders[p.source], window), lag))
     return Link(k, p, lag, p.target_channels or (0, target.shape[0]), g)
 
 

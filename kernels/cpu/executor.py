@@ -190,6 +190,10 @@ class CpuWorkspace:
         """Return the counters, (slots, 2)."""
         return np.array(self._work.counters)
 
+    def reset(self) -> None:
+        """Return to rest."""
+        self._work.reset()
+
     def read(self, register: str) -> Array:
         """Return a copy of a register, of its shape."""
         values, shape = self._program.read(self._work, self._ids[register]), self._registers[register].shape

@@ -7,6 +7,8 @@ the best that the processor has.
 
 import os
 
+from spikerun.errors import UsageError
+
 try:
     import _spikerun_cpu as _native
 except ImportError as error:
@@ -32,5 +34,5 @@ __all__ = ["EXPECTED_ABI", "Linear", "Program", "Workspace", "choose_isa", "isa"
 
 if wanted := os.environ.get("SPIKERUN_ISA"):
     if wanted not in isas():
-        raise ValueError(f"SPIKERUN_ISA: this processor has {', '.join(isas())}, got '{wanted}'")
+        raise UsageError(f"SPIKERUN_ISA: this processor has {', '.join(isas())}, got '{wanted}'")
     choose_isa(wanted)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds of connection that a projection can be: a file each, with parameters, geometry and what it computes."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from spikerun.connections.base import Connection, Pair, Shape
 from spikerun.connections.conv import Conv
 from spikerun.connections.dense import Dense
@@ -11,4 +14,6 @@ from spikerun.connections.window import Window
 
 __all__ = ["KINDS", "Connection", "Conv", "Dense", "Diagonal", "Pair", "Shape", "Sparse", "SumPool", "Window"]
 
-KINDS: dict[str, type[Connection]] = {cls.kind: cls for cls in (Dense, Sparse, Conv, Diagonal, SumPool, Window)}
+KINDS: Mapping[str, type[Connection]] = MappingProxyType(
+    {cls.kind: cls for cls in (Dense, Sparse, Conv, Diagonal, SumPool, Window)}
+)

@@ -32,6 +32,10 @@ class Connection:
     kind: ClassVar[str]
     linear: ClassVar[bool] = True
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # through __init__, so that a copy is checked and locked as well
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
+
     def parameters(self) -> tuple[tuple[str, Any], ...]:
         """Return all parameters by name."""
         return tuple((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]

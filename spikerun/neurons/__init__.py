@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds of neuron that a population can have: a file each, with parameters, traits and law."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from spikerun.neurons.base import V_LIMIT, Neuron, Now, State, spread
 from spikerun.neurons.few_spikes import FewSpikes
 from spikerun.neurons.input import Input
@@ -24,4 +27,6 @@ __all__ = [
     "spread",
 ]
 
-KINDS: dict[str, type[Neuron]] = {cls.kind: cls for cls in (Input, FewSpikes, IF, LIF, MaxPool, Readout)}
+KINDS: Mapping[str, type[Neuron]] = MappingProxyType(
+    {cls.kind: cls for cls in (Input, FewSpikes, IF, LIF, MaxPool, Readout)}
+)

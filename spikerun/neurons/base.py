@@ -79,6 +79,10 @@ class Neuron:
         """Return what the integers of a result are multiplied by to become real numbers."""
         return np.ones((), np.float32)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # through __init__, so that a copy is checked and locked as well
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the parameters that are arrays, by name."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]

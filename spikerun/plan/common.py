@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from spikerun.kernels.operations import ALWAYS, Count, Geometry, Map, Operation, Register, When
 from spikerun.network import Link, Network, Population
+from spikerun.values import locked
 
 __all__ = ["STATE_HOLDS", "count", "counted", "geometry", "mapping", "of", "words_register"]
 
@@ -72,5 +73,5 @@ def compressed(population: Population, values: npt.NDArray[np.int64]) -> npt.NDA
     per_channel = values.reshape(population.shape[0], -1)
     if (per_channel == per_channel[:, :1]).all():
         first = per_channel[:, 0]
-        values = first[0] if (first == first[0]).all() else first
-    return np.array(values, dtype=np.int32)
+        values = first[:1].reshape(()) if (first == first[0]).all() else first
+    return locked(values.astype(np.int32))

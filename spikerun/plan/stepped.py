@@ -29,20 +29,22 @@ from spikerun.kernels.operations import (
 )
 from spikerun.network import Link, Network
 from spikerun.plan.common import STATE_HOLDS, count, counted, dtype_of, geometry, mapping, of, words_register
+from spikerun.values import locked
 
 __all__ = ["delayed", "lower_frame", "lower_stream", "past", "ring_steps"]
 
+_ZERO = locked(np.zeros((), np.int32))
 _BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 
 def lower_stream(net: Network) -> Program:
     """Return the program that goes on without end, for inputs that are given step by step."""
-    slots = counted(net)
+    slots = {name: slot for slot, name in enumerate(counted(net))}
     operations = [*_delays(net)]
     for name in net.order:
         operations += _lowered(net, name)
         if name in slots:
-            operations.append(count(net, name, slots.index(name), "nonzero", 1))
+            operations.append(count(net, name, slots[name], "nonzero", 1))
     outputs = tuple((n, n if net.populations[n].neuron.fires else of(n, "v")) for n in net.outputs)
     return _program(net, [], operations, 1, {}, outputs, endless=True)
 
@@ -52,7 +54,7 @@ def lower_frame(net: Network) -> Program:
 
     Registers `NAME:result` hold what the outputs make of it.
     """
-    w, slots = net.window, {name: slot for slot, name in enumerate(counted(net))}
+    w, slots, reported = net.window, {name: slot for slot, name in enumerate(counted(net))}, set(net.outputs)
     extra, operations, frames = [], [], {}
     for name in net.inputs:
         word = net.sender_of(name)
@@ -70,7 +72,7 @@ def lower_frame(net: Network) -> Program:
         operations += _lowered(net, name)
         if name in slots:
             operations.append(count(net, name, slots[name], "nonzero", 1, When(begin=own, end=own + w)))
-        if name in net.outputs:
+        if name in reported:
             extra.append(Register(of(name, "result"), "int32", net.populations[name].shape, "results"))
             operations.append(_result(net, name, own))
     outputs = tuple((name, of(name, "result")) for name in net.outputs)
@@ -219,7 +221,7 @@ def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
     """A population that integrates step by step: its kind names the operation, whose fields are its parameters."""
     population = net.populations[name]
     i, when = of(name, "i"), When(begin=net.turn(name) * net.window)
-    yield Fill(i, np.zeros((), np.int32))
+    yield Fill(i, _ZERO)
     yield from _integrate(net, name, i, weigh=False)
     registers = {"i": i, "s": name, **{key: of(name, key) for key in population.neuron.state}}
     operation = _BY_NAME[population.neuron.instruction]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every benchmark shares: the example network, and a row in results.csv with machine and versions."""
 
 import csv

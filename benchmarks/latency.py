@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batch-1 latency of the session beside torch and the reference, import time, and peak memory.
 
 The physical limit: at T = 5 an image of the example network meets 1.25 million synapses with an active word (3.0

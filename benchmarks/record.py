@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every benchmark shares: the example network, and a row in results.csv with machine and versions."""
 
 import csv
@@ -29,7 +30,7 @@ def record(benchmark: str, metric: str, value: float | str, unit: str) -> None:
 
 def machine() -> str:
     """Return the processor and the number of cores that this process may use."""
-    from spikerun.session import default_threads
+    from spikerun.kernels.cpu.threads import default_threads
 
     model = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:

@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run neural networks as spikes, with the same bits on every target.
 
     import spikerun as sr
     net = sr.load("model.snn")          # validated, nothing executed
     session = sr.Session(net)           # made ready for this machine
     result = session.run(images)        # integers (batch, C, H, W) -> result.logits, .classes, .activity
+    net = sr.convert(model, some_images).network    # a trained torch module; nothing else here needs torch
 
 Importing this package loads neither torch nor anything else that is slow: names are looked up when they are used.
 """
@@ -20,6 +22,7 @@ if not (Path(__file__).resolve().parent / "kernels").is_dir() and (_checkout / "
 if TYPE_CHECKING:
     from spikerun.activity import Activity
     from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+    from spikerun.converters import Encoding, convert
     from spikerun.errors import SpikerunError
     from spikerun.file import load, save
     from spikerun.network import Network, Population, Projection
@@ -37,6 +40,7 @@ __all__ = [
     "Conv",
     "Dense",
     "Diagonal",
+    "Encoding",
     "FewSpikes",
     "Input",
     "MaxPool",
@@ -54,6 +58,7 @@ __all__ = [
     "SumPool",
     "Window",
     "__version__",
+    "convert",
     "load",
     "save",
 ]
@@ -61,6 +66,7 @@ __all__ = [
 _HOMES = {
     "activity": ("Activity",),
     "connections": ("Conv", "Dense", "Diagonal", "Sparse", "SumPool", "Window"),
+    "converters": ("Encoding", "convert"),
     "errors": ("SpikerunError",),
     "file": ("load", "save"),
     "network": ("Network", "Population", "Projection"),

@@ -218,6 +218,22 @@ def test_no_file_names_a_place_of_one_machine_or_a_registry() -> None:
     assert found == {}
 
 
+SOURCES = {".py", ".c", ".h", ".cpp", ".hpp", ".ld", ".toml", ".in"}
+PARTS = {"step.h.in", "step.md.in"}  # of templates: they go into a file that has the line
+
+
+def test_every_source_begins_with_its_licence() -> None:
+    """In the first line, of scripts in the second."""
+    bare = []
+    for path in tracked():
+        script = path.read_bytes()[:2] == b"#!"
+        if script or path.suffix in SOURCES or path.name == "CMakeLists.txt":
+            line = path.read_text(encoding="utf-8").splitlines()[script : script + 1]
+            if "SPDX-License-Identifier: Apache-2.0" not in "".join(line) and path.name not in PARTS:
+                bare.append(path.relative_to(ROOT).as_posix())
+    assert bare == []
+
+
 @pytest.fixture(scope="module")
 def wheel_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return the names in a wheel built from the checkout."""

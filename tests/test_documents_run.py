@@ -30,6 +30,7 @@ IMAGES = "import numpy as np\nimages = np.random.default_rng(0).integers(0, 256,
 GIVEN = {
     "README.md": IMAGES,
     "microcontrollers.md": IMAGES,
+    "datasets.md": f"{IMAGES}classes = np.arange(4)\n",
     "conversion.md": """
 from dataclasses import replace
 from safetensors.torch import load_file

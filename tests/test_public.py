@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The public names: an exact list, each of which resolves, and says what it is."""
 
 import pytest
@@ -8,7 +9,8 @@ NEURONS = ["IF", "LIF", "FewSpikes", "Input", "MaxPool", "Readout"]
 CONNECTIONS = ["Conv", "Dense", "Diagonal", "Sparse", "SumPool", "Window"]
 NETWORK = ["Network", "Population", "Projection", "load", "save"]
 RUNNING = ["Activity", "Reading", "Result", "Session", "Spike", "Stream"]
-PUBLIC = [*NEURONS, *CONNECTIONS, *NETWORK, *RUNNING, "SpikerunError", "__version__"]
+CONVERTING = ["Encoding", "convert"]
+PUBLIC = [*NEURONS, *CONNECTIONS, *NETWORK, *RUNNING, *CONVERTING, "SpikerunError", "__version__"]
 
 
 def test_public_names_are_exactly_these() -> None:

@@ -224,7 +224,7 @@ def header(model: Model, made: Source) -> str:
         step = fill_in(
             "step.h", name=model.name, NAME=upper, events=_ports(net, model.events), bytes=total(model.events.values())
         )
-    return NOTICE + fill_in(
+    return fill_in(
         "model.h",
         name=model.name,
         NAME=upper,

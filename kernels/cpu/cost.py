@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When event-driven pays: a cost model for each projection, measured on this machine.
 
 `t_event = a + b * active inputs`, `t_dense` constant. The kernels are timed in turn, so that their ratio holds when the

@@ -64,7 +64,7 @@ def _max_pool(net: Network, name: str) -> Iterator[Operation]:
     yield MaxPool(link.source, name, geometry(net, link))
 
 
-# IF and LIF populations integrate step by step: networks that have them are not blockable.
+# All others integrate step by step, as if and lif do: networks that have them are not blockable.
 _LOWER: Mapping[str, Callable[[Network, str], Iterator[Operation]]] = {
     "input": _input,
     "few_spikes": _few_spikes,

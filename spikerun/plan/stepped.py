@@ -237,7 +237,7 @@ def _numbers(significance: Any) -> tuple[int, ...]:
     return tuple(int(g) for g in significance)
 
 
-# Kinds that integrate step by step (if, lif) need no row: they name their operation.
+# All others integrate step by step, as if and lif do: they name their operation, and need no row.
 _LOWER: Mapping[str, Callable[[Network, str], Iterator[Operation]]] = {
     "input": _input,
     "few_spikes": _few_spikes,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each connection against the definition of its docstring, written as slow loops."""
 
 import math

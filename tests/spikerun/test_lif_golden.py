@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LIF against Lava: tests/data/lava_lif.npz was recorded from lava-nc 0.10.0 (tests/data/README.md)."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network refuses, and how: by the name of the population or projection, with advice."""
 
 from itertools import pairwise

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streams: events and frames in, spikes and readings out, and a state that can be carried elsewhere."""
 
 import os

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -196,7 +196,7 @@ class _NetworkReader(Reader):
                 raise ValueError(f"target_channels must be two integers, got {channels}")
             return Projection(ends[0], ends[1], connection, delay, channels)
 
-    def _fields(self, group: Group, kinds: dict[str, Any], others: set[str]) -> Any:
+    def _fields(self, group: Group, kinds: Mapping[str, Any], others: set[str]) -> Any:
         """Build a neuron or a connection from a group; what neither its kind nor `others` knows is refused."""
         kind = group.attribute("kind", str)
         if kind not in kinds:

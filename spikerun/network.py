@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The description of a spiking network: a graph of integer populations and projections, validated when built."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -44,9 +44,10 @@ class Network:
     _derived: Derived = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_types(self.populations, self.projections, self.outputs, self.meta)
-        outputs = (self.outputs,) if isinstance(self.outputs, str) else tuple(self.outputs)
-        populations, projections = MappingProxyType(dict(self.populations)), tuple(self.projections)
+        outputs = (self.outputs,) if isinstance(self.outputs, str) else _tuple(self.outputs)
+        projections = _tuple(self.projections)
+        check_types(self.populations, projections, outputs, self.meta)
+        populations = MappingProxyType(dict(self.populations))
         check_parts(populations, projections, outputs, self.window)
         derived = derive(populations, projections, int(self.window))
         check_derived(populations, outputs, int(self.window), derived)
@@ -120,3 +121,8 @@ class Network:
     def macs(self) -> int:
         """Return the multiply-accumulates that an ANN with the same layers needs for one sample."""
         return sum(p.connection.macs(self.populations[p.source].shape) for p in self.projections)
+
+
+def _tuple(given: Any) -> Any:
+    """Return what can be gone through as a tuple, and the rest, which is refused by name, as it is."""
+    return tuple(given) if isinstance(given, Iterable) else given

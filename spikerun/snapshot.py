@@ -77,6 +77,7 @@ def write_state(net: Network, program: Program, work: Workspace, saved: Mapping[
     for link in _lagging(net):
         shape = net.populations[link.source].shape
         _check(_past_key(link), saved, (link.lag, *shape), by_name[link.source].dtype)
+    work.reset()  # what was sent in the last step is no part of the state, and must not be taken for spikes
     for key, register in registers.items():
         work.write(register.name, np.asarray(saved[key]))
     for link in _lagging(net):

@@ -49,8 +49,8 @@ class Stream:
     """A network at rest, fed step by step. `t` is the number of steps done; `step_us` their duration.
 
     `push` holds back the step of the newest event, because more events may belong to it; `flush` runs it at the end.
-    Where Ctrl-C interrupts a call, nothing is lost: events of steps not yet done stay held back, and what was sent in
-    those done is returned by the next call.
+    Where Ctrl-C interrupts a call, nothing is lost: events and frames of steps not yet done stay held back, and what
+    was sent in those done is returned by the next call.
     """
 
     def __init__(self, net: Network, executor: Executor, step_us: float) -> None:
@@ -65,13 +65,19 @@ class Stream:
         self._spiking = [(net.outputs.index(name), name) for name in spiking]
         self._readouts = [(net.outputs.index(name), name) for name in readouts]
         self._held: tuple[IntArray, IntArray] = (np.zeros(0, np.int64),) * 2
+        self._frame: tuple[int, dict[str, npt.NDArray[Any]]] = (0, {})  # where it begins, and its rows by input
         self._sent: list[Sent] = []  # not yet returned; what an interrupted call leaves is here
+        self._since = 0  # the step from which on activity is counted
 
     @property
     def activity(self) -> Activity:
-        """Return the spikes and synaptic operations since the stream was opened; a sample is a window begun."""
+        """Return the spikes and synaptic operations since the stream was opened, or restored.
+
+        A sample is a window begun.
+        """
         totals = dict(zip(self._program.counters, self._work.counters.tolist(), strict=True))
-        return Activity.of(self._net, -(-self.t // self._net.window), totals)
+        windows = -(-self.t // self._net.window) - self._since // self._net.window
+        return Activity.of(self._net, windows if self.t > self._since else 0, totals)
 
     @property
     def t(self) -> int:
@@ -109,26 +115,28 @@ class Stream:
         except TypeError:
             number = -1
         if not 0 <= number <= MAX_T - self.t:
-            raise UsageError(f"steps must be a positive integer, got {steps!r}")
+            raise UsageError(f"steps must be an integer from 0 on, got {steps!r}")
         return self._run(self.t + number)
 
     def flush(self) -> list[Spike | Reading]:
         """Run the step that was held back; return what the outputs sent."""
         steps, _ = self._pending()
-        return self._run(int(steps[-1]) + 1 if len(steps) else self.t)
+        begin, rows = self._frame
+        end = begin + self._net.window if rows else int(steps[-1]) + 1 if len(steps) else self.t
+        return self._run(max(end, self.t))
 
     def push_frame(self, frame: Given) -> list[Spike | Reading]:
         """Present one frame of integers for the next window, run it, and return what the outputs sent.
 
         A network of few-spikes populations answers some windows later (`Network.latency`).
         """
+        self._refuse_pending()
         if self.t % self._net.window:
             raise UsageError(f"a frame begins with a window of {self._net.window} steps, {self.t} steps are done")
-        self._refuse_pending()
         frames = by_name(self._net, frame)
         rows = {name: events_of(self._net, name, values, batch=False) for name, values in frames.items()}
-        self._sent.append(self._work.step(self._net.window, {n: r.astype(np.int16) for n, r in rows.items()}))
-        return self._taken()
+        self._frame = self.t, {name: values.astype(np.int16) for name, values in rows.items()}
+        return self._run(self.t + self._net.window)
 
     def step(self, events: Mapping[str, npt.ArrayLike] | None = None) -> list[Spike | Reading]:
         """Run one step with the events of each input population (its shape; absent: silent); return what was sent.
@@ -137,9 +145,7 @@ class Stream:
         UsageError while `push` holds events back.
         """
         self._refuse_pending()
-        if not events and not isinstance(events, (Mapping, type(None))):
-            raise DataError(f"events must be a dict of arrays by input, got {events!r}")
-        given = by_name(self._net, events or {}, all_of_them=False)
+        given = by_name(self._net, {} if events is None else events, all_of_them=False)
         rows = {name: checked_step(self._net, name, values)[None] for name, values in given.items()}
         self._sent.append(self._work.step(1, rows))
         return self._taken()
@@ -159,6 +165,7 @@ class Stream:
 
         `spikerun.snapshot` says what they are.
         """
+        self._refuse_frame()
         return {
             "version": np.array(VERSION),
             "network": digest(self._net),
@@ -172,16 +179,20 @@ class Stream:
         """Continue from a snapshot of the same network. Raises DataError, and changes nothing, if it does not fit."""
         if not isinstance(saved, Mapping):
             raise DataError(f"a snapshot is a dict of arrays, as snapshot() returns it, got {saved!r:.80}")
-        if int(np.asarray(saved.get("version", 0)).ravel()[0]) != VERSION:
+        try:
+            saved = {key: np.asarray(values) for key, values in saved.items()}
+        except ValueError as error:
+            raise DataError(f"a snapshot is a dict of arrays: {error}") from None
+        if not np.array_equal(saved.get("version", 0), VERSION):
             raise DataError(f"the snapshot has version {saved.get('version')}, this spikerun reads version {VERSION}")
         expected = {"version", "network", "t", "step_ns", "pending", *keys(self._net, self._program)}
         if set(saved) != expected or not np.array_equal(saved["network"], digest(self._net)):
             raise DataError("the snapshot is of another network: its weights, parameters or names differ")
         if not np.array_equal(saved["step_ns"], self._step_ns):
             raise DataError(f"the snapshot has steps of {saved['step_ns']} ns, this stream of {self._step_ns} ns")
-        t, pending = self._time_of(np.asarray(saved["t"]), np.asarray(saved["pending"]))
+        t, pending = self._time_of(saved["t"], saved["pending"])
         write_state(self._net, self._program, self._work, saved, t)
-        self._held, self._sent = (pending[0], pending[1]), []
+        self._held, self._frame, self._sent, self._since = (pending[0], pending[1]), (0, {}), [], t
 
     def _time_of(self, t: npt.NDArray[Any], pending: npt.NDArray[Any]) -> tuple[int, IntArray]:
         """Return the time and the events held back of a snapshot, checked: in order, not in the past, of the input."""
@@ -209,8 +220,14 @@ class Stream:
         raise UsageError("events need a network with one input, of code 'spikes': give frames to push_frame instead")
 
     def _refuse_pending(self) -> None:
+        self._refuse_frame()
         if len(self._pending()[0]):
             raise UsageError("events that were pushed are held back: flush() runs them")
+
+    def _refuse_frame(self) -> None:
+        begin, rows = self._frame
+        if rows and self.t < begin + self._net.window:
+            raise UsageError("a frame was interrupted and its rest is held back: flush() runs it")
 
     def _pending(self) -> tuple[IntArray, IntArray]:
         """Return the steps and neurons of the events that are held back."""
@@ -221,18 +238,29 @@ class Stream:
         return self._held
 
     def _run(self, end: int) -> list[Spike | Reading]:
-        """Run up to step `end`, with the events held back; several events of a neuron in a step are one spike."""
+        """Run up to step `end`, with what is held back; several events of a neuron in a step are one spike."""
         while self.t < end:
-            steps, index = self._pending()
             n = min(end - self.t, CHUNK)
-            spikes = None
-            if len(steps) and steps[0] < self.t + n:
-                offsets = np.searchsorted(steps, np.arange(self.t, self.t + n + 1))
-                spikes = Events(self._net.inputs[0], offsets, index[: offsets[-1]])
-            self._sent.append(self._work.step(n, events=spikes))
+            self._sent.append(self._work.step(n, self._rows(), self._events(n)))
             if self._sent[-1].error is not None:
                 break
         return self._taken()
+
+    def _rows(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what is left of a frame."""
+        begin, rows = self._frame
+        if rows and self.t >= begin + self._net.window:
+            self._frame = (0, {})
+            return {}
+        return {name: values[self.t - begin :] for name, values in rows.items()}
+
+    def _events(self, n: int) -> Events | None:
+        """Return the events of the next n steps."""
+        steps, index = self._pending()
+        if not len(steps) or steps[0] >= self.t + n:
+            return None
+        offsets = np.searchsorted(steps, np.arange(self.t, self.t + n + 1))
+        return Events(self._net.inputs[0], offsets, index[: offsets[-1]])
 
     def _taken(self) -> list[Spike | Reading]:
         """Return what was sent since the last call; raise what interrupted it, and keep what was sent."""

@@ -15,7 +15,7 @@ from spikerun.kernels.cpu.order import from_kernel, hwc, positions, to_kernel
 from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads
 from spikerun.kernels.executor import Capture, Choice, Events, Sent
 from spikerun.kernels.liveness import place
-from spikerun.kernels.operations import Geometry, Map, Operation, Program, Register
+from spikerun.kernels.operations import Geometry, Map, MaxPoolStep, Operation, Program, Register
 
 __all__ = ["Cpu", "CpuExecutor", "CpuWorkspace"]
 
@@ -76,7 +76,7 @@ class CpuExecutor:
         self._device = device
         self._registers = {register.name: register for register in program.registers}
         self._ids = {name: number for number, name in enumerate(self._registers)}
-        self._with_taps = {o.register for op in program.operations for o in op.operands() if o.field == "alive"}
+        self._with_taps = {op.alive for op in program.operations if isinstance(op, MaxPoolStep)}
         self._choices: list[Choice] = []
         self._program = self._built(keep)
 

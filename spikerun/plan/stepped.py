@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def _registers(net: Network) -> Iterator[Register]:
         initial = p.neuron.initial(p.shape, net.taps(name))
         for key, dtype in p.neuron.state.items():
             start = initial[key].astype(np.int32) if initial[key].any() else None
-            yield Register(of(name, key), _dtype(dtype), initial[key].shape, STATE_HOLDS[key], start)
+            yield Register(of(name, key), _dtype(dtype), initial[key].shape, STATE_HOLDS.get(key, key), start)
     for link in net.links:
         shape, dtype, largest = (
             net.populations[link.source].shape,
@@ -230,7 +230,10 @@ def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
 
 
 def _dtype(name: str) -> Dtype:
-    return "int32" if name == "int32" else "uint8"
+    for known in get_args(Dtype):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise TypeError(f"a state is one of {', '.join(get_args(Dtype))}, not {name}")
 
 
 def _numbers(significance: Any) -> tuple[int, ...]:

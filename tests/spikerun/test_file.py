@@ -123,7 +123,7 @@ def test_meta_travels_with_the_network(tmp_path: Path) -> None:
     assert load(save(small(**meta), tmp_path / "a.snn")).meta == meta
 
 
-@pytest.mark.parametrize("name", ["", "zero\0", 3])
+@pytest.mark.parametrize("name", ["", "zero\0"])
 def test_names_in_meta_that_could_not_be_read_are_not_written(tmp_path: Path, name: Any) -> None:
     with pytest.raises(UsageError, match="/meta: an attribute's name"):
         save(Network({"in": Population((3,), Input())}, [], ["in"], 8, {name: 1}), tmp_path / "a.snn")
@@ -136,7 +136,7 @@ def test_meta_that_hdf5_cannot_hold_is_bad_usage(tmp_path: Path, value: Any) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("value", [float("nan"), [1, 2], None, b"bytes", "zero\0", "x" * 2**17])
+@pytest.mark.parametrize("value", [float("nan"), "zero\0", "x" * 2**17])
 def test_meta_that_could_not_be_read_is_not_written(tmp_path: Path, value: Any) -> None:
     with pytest.raises(UsageError, match="/meta: 'key' must"):
         save(small(key=value), tmp_path / "a.snn")
@@ -284,7 +284,7 @@ def test_fields_whose_annotations_are_texts_are_read(tmp_path: Path, monkeypatch
     module = types.ModuleType("later_kind")
     monkeypatch.setitem(sys.modules, "later_kind", module)
     exec(KIND_WITH_ANNOTATIONS_AS_TEXT, module.__dict__)
-    monkeypatch.setitem(neurons.KINDS, "later", module.Later)
+    monkeypatch.setattr(neurons, "KINDS", {**neurons.KINDS, "later": module.Later})
     with h5py.File(tmp_path / "a.snn", "w") as file:
         group = file.create_group("later")
         _write_fields(group, module.Later(np.arange(200, dtype=np.int32), limit=7))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network refuses, and how: by the name of the population or projection, with advice."""
 
+import copy
+import pickle
 from itertools import pairwise
 from typing import Any
 
@@ -152,6 +154,61 @@ REFUSED: dict[str, tuple[Any, str]] = {
 def image(connection: Any, neuron: Neuron, shape: tuple[int, ...], given: Input | None = None) -> Network:
     populations = {"in": Population((1, 4, 4), given or Input()), "p": Population(shape, neuron)}
     return Network(populations, [Projection("in", "p", connection)], ["p"], 8)
+
+
+ONE_INPUT = {"a": Population((1,), Input())}
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Network([1], [], ["a"], 8), "populations must be a dict of Population by name"),  # type: ignore[arg-type]
+        (lambda: Network({"a": 1}, [], ["a"], 8), "population 'a' must be a Population, got 1"),  # type: ignore[dict-item]
+        (lambda: Network(ONE_INPUT, 5, ["a"], 8), "projections must be a list of Projection, got 5"),  # type: ignore[arg-type]
+        (lambda: Network(ONE_INPUT, [("a", "a")], ["a"], 8), "projections must be of type Projection"),  # type: ignore[list-item]
+        (lambda: Network(ONE_INPUT, [], None, 8), "outputs must be a list of names, got None"),  # type: ignore[arg-type]
+        (lambda: Network(ONE_INPUT, [], [[]], 8), "outputs must be names of populations"),  # type: ignore[list-item]
+        (lambda: Network(ONE_INPUT, [], ["a"], 8, [1]), "meta must be a dict"),  # type: ignore[arg-type]
+        (lambda: Network(ONE_INPUT, [], ["a"], 8, {1: 2}), "meta holds texts and numbers by name, got 1: 2"),  # type: ignore[dict-item]
+        (lambda: Network(ONE_INPUT, [], ["a"], 8, {"a": [1]}), "meta holds texts and numbers"),  # type: ignore[dict-item]
+        (lambda: Population((1,), None), "needs a neuron such as IF"),  # type: ignore[arg-type]
+        (lambda: Projection("a", "b", None), "projection a -> b: needs a connection such as Dense"),  # type: ignore[arg-type]
+        (lambda: Projection("a", "b", dense(1, 1), 0, (0, 4, 1)), "target_channels must be two integers"),  # type: ignore[arg-type]
+        (lambda: Projection("a", "b", dense(1, 1), 0, (0.0, 4.0)), "target_channels must be an integer"),  # type: ignore[arg-type]
+        (lambda: Projection("a", "b", dense(1, 1), 1.5), "delay must be an integer"),  # type: ignore[arg-type]
+        (lambda: FewSpikes(4, ONE, signed=1), "signed must be True or False, got 1"),  # type: ignore[arg-type]
+        (lambda: FewSpikes(4, ONE, signed="yes"), "signed must be True or False, got 'yes'"),  # type: ignore[arg-type]
+        (lambda: Conv(np.zeros((4, 1, 1, 1), np.int8), groups=4.0), "groups must be an integer"),  # type: ignore[arg-type]
+    ],
+)
+def test_parts_of_other_types_are_refused(make: Any, said: str) -> None:
+    with pytest.raises(NetworkError, match=said):
+        make()
+
+
+def test_numbers_of_numpy_become_plain_ones() -> None:
+    assert type(Conv(np.zeros((4, 1, 1, 1), np.int8), groups=np.int64(4)).groups) is int  # type: ignore[arg-type]
+    assert FewSpikes(4, ONE, signed=np.bool_(True)).signed is True  # type: ignore[arg-type]
+
+
+def test_projections_may_come_one_by_one() -> None:
+    net = chain(words())
+    assert len(Network(net.populations, (p for p in net.projections), ["p0"], 8).projections) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("copied", [lambda net: pickle.loads(pickle.dumps(net)), copy.deepcopy])
+def test_nothing_of_a_network_can_be_changed_nor_of_its_copies(copied: Any) -> None:
+    original = chain(words(), Readout())
+    for net in (original, copied(original)):
+        with pytest.raises(TypeError):
+            net.populations["x"] = net.populations["in"]
+        for array in (
+            net.populations["p0"].neuron.threshold,
+            net.projections[0].connection.weight,
+            net.links[0].significance,
+        ):
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 0
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -116,13 +116,14 @@ def test_chunks_do_not_matter() -> None:
     ("events", "said"),
     [
         (at((3, 0), (2, 0)), "events must be in order of time"),
-        (at((0, 24)), r"event 0 lies outside the input of shape \(2, 3, 4\)"),
-        (at((0, 1), (0, -1)), "event 1 lies outside"),
-        (seen((0, 4, 0, 0)), "event 0 lies outside"),
-        (seen((0, 0, 3, 0)), "event 0 lies outside"),
-        (seen((0, 0, 0, 2)), "event 0 lies outside"),
-        (seen((0, -1, 0, 0)), "event 0 lies outside"),
-        (seen((-1, 0, 0, 0)), "times must be integers of microseconds"),
+        (at((0, 24)), r"event 0 \(step = 0, index = 24\) lies outside the input of shape \(2, 3, 4\)"),
+        (at((0, 1), (0, -1)), r"event 1 \(step = 0, index = -1\) lies outside"),
+        (seen((0, 4, 0, 0)), r"event 0 \(t = 0, x = 4, y = 0, p = 0\) lies outside"),
+        (seen((0, 0, 3, 0)), "y = 3, p = 0. lies outside"),
+        (seen((0, 0, 0, 2)), "p = 2. lies outside"),
+        (seen((0, -1, 0, 0)), "x = -1"),
+        (seen((0, 0, 0, -1)), "polarities are channels, 0 or 1"),
+        (seen((-1, 0, 0, 0)), r"times must be in 0\.\.2\^53 microseconds, got -1"),
         (seen((10**15, 0, 0, 0)), "are steps of 1000000 ns right"),
         (np.zeros(3), r"a structured array with \(step, index\) or \(t, x, y, p\), got float64"),
         (np.zeros(1, [("step", "i8"), ("x", "i8")]), "a structured array"),
@@ -269,6 +270,8 @@ def spoilt(**changes: Any) -> dict[str, Any]:
     ("saved", "said"),
     [
         (None, "a snapshot is a dict of arrays"),
+        (spoilt(version=np.array([[]])), r"the snapshot has version \[\], this"),
+        (spoilt(t=[[1], [2, 3]]), "a snapshot is a dict of arrays"),
         ({}, "the snapshot has version None, this spikerun reads version 1"),
         (spoilt(version=np.array(2)), "the snapshot has version 2, this spikerun reads version 1"),
         (spoilt(extra=np.zeros(3)), "the snapshot is of another network"),
@@ -341,7 +344,7 @@ def test_ctrl_c_during_a_push_loses_nothing() -> None:
 
 @pytest.mark.parametrize("steps", [2.5, float("nan"), "3", None])
 def test_advance_takes_whole_steps(steps: Any) -> None:
-    with pytest.raises(UsageError, match="steps must be a positive integer"):
+    with pytest.raises(UsageError, match="steps must be an integer from 0 on"):
         open_stream().advance(steps)
 
 
@@ -349,6 +352,67 @@ def test_fields_of_events_have_the_names_that_users_give_them() -> None:
     named = np.array([(0, 1, 2, True)], [("timestamp", "u8"), ("x", "u2"), ("y", "u2"), ("on", "?")])
     stream = open_stream()
     assert stream.push(named) + stream.flush() == [Spike(0, "out", 12 + 2 * 4 + 1, 1)]
+
+
+def answering() -> Network:
+    """Return a network whose words are sent one window after the frame, and are an output."""
+    populations = {
+        "a": Population((2,), Input(3)),
+        "b": Population((2,), FewSpikes(3, np.int32(1))),
+        "r": Population((2,), Readout()),
+    }
+    return Network(populations, [Projection("a", "b", Diagonal(1)), Projection("b", "r", Diagonal(1))], ["b", "r"], 3)
+
+
+def test_restoring_a_used_stream_leaves_nothing_of_what_it_was() -> None:
+    rest = open_stream(answering()).snapshot()
+    used, fresh = open_stream(answering()), open_stream(answering())
+    used.push_frame(np.array([7, 7]))
+    used.push_frame(np.array([0, 0]))
+    used.restore(rest)
+    fresh.restore(rest)
+    for frame in ([0, 0], [3, 1], [0, 7]):
+        assert repr(used.push_frame(np.array(frame))) == repr(fresh.push_frame(np.array(frame)))
+    assert used.activity == fresh.activity
+
+
+def test_activity_counts_from_where_a_stream_was_restored() -> None:
+    stream = open_stream(answering())
+    stream.advance(3000)
+    saved, other = stream.snapshot(), open_stream(answering())
+    other.restore(saved)
+    assert other.activity.samples == 0
+    other.push_frame(np.array([7, 7]))
+    assert other.activity.samples == 1
+    assert other.activity.populations["a"].spikes == 6
+
+
+def test_ctrl_c_during_a_frame_keeps_its_rest() -> None:
+    net = Network(
+        {"in": Population((40_000,), Input(8, "current")), "out": Population((40_000,), IF(np.int32(300)))},
+        [Projection("in", "out", Diagonal(np.int32(1)))],
+        ["out"],
+        2000,
+    )
+    frame = np.zeros(40_000, np.uint8)
+    frame[7] = 200
+    stream, whole = open_stream(net), open_stream(net)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            stream.push_frame(frame)
+            stream = open_stream(net)  # it was faster than the signal
+    if stream.t % 2000:
+        with pytest.raises(UsageError, match=r"a frame was interrupted and its rest is held back: flush\(\)"):
+            stream.push_frame(frame)
+    assert stream.t == 0 or stream.flush() == whole.push_frame(frame)
+
+
+def test_a_single_step_takes_an_array_where_there_is_one_input() -> None:
+    stream = open_stream(answering())
+    assert stream.step(np.array([1, 0])) == []  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="input 'a' takes values of shape"):
+        stream.step([1])  # type: ignore[arg-type]
 
 
 def test_unknown_state_is_named() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from spikerun.errors import NetworkError
 from spikerun.population import MAX_NEURONS, Population, Projection
 from spikerun.timing import Derived, Link
-from spikerun.values import integer, require
+from spikerun.values import integer
 
 __all__ = ["check_derived", "check_parts", "check_types", "complaint"]
 
@@ -33,18 +33,22 @@ def check_types(populations: Any, projections: Any, outputs: Any, meta: Any) -> 
         ("outputs", outputs, isinstance(outputs, Iterable), "a list of names"),
         ("meta", meta, isinstance(meta, Mapping), "a dict of texts and numbers by name"),
     ):
-        require(good, f"{what} must be {wanted}, got {value!r:.80}")
+        if not good:
+            raise NetworkError(f"{what} must be {wanted}, got {value!r:.80}")
     for name, population in populations.items():
-        require(isinstance(population, Population), f"population {name!r} must be a Population, got {population!r:.80}")
+        if not isinstance(population, Population):
+            raise NetworkError(f"population {name!r} must be a Population, got {population!r:.80}")
     for p in projections:
-        require(isinstance(p, Projection), f"projections must be of type Projection, got {p!r:.80}")
-        for end in (*p.sources, p.target):
-            require(isinstance(end, str), f"the ends of a projection are names of populations, got {end!r:.80}")
+        if not isinstance(p, Projection):
+            raise NetworkError(f"projections must be of type Projection, got {p!r:.80}")
+        if not all(isinstance(end, str) for end in (*p.sources, p.target)):
+            raise NetworkError(f"the ends of a projection are names of populations, got {p.source!r}, {p.target!r}")
     for name in outputs:
-        require(isinstance(name, str), f"outputs must be names of populations, got {name!r:.80}")
+        if not isinstance(name, str):
+            raise NetworkError(f"outputs must be names of populations, got {name!r:.80}")
     for name, value in meta.items():
-        fine = isinstance(name, str) and isinstance(value, (str, int, float))
-        require(fine, f"meta holds texts and numbers by name, got {name!r:.80}: {value!r:.80}")
+        if not isinstance(name, str) or not isinstance(value, (str, int, float)):
+            raise NetworkError(f"meta holds texts and numbers by name, got {name!r:.80}: {value!r:.80}")
 
 
 def check_parts(

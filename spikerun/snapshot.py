@@ -19,7 +19,7 @@ from spikerun.kernels.executor import Workspace
 from spikerun.kernels.operations import Program, Register
 from spikerun.network import Link, Network
 from spikerun.plan.common import of
-from spikerun.plan.stepped import past, ring_steps
+from spikerun.plan.past import read_past, write_past
 
 __all__ = ["VERSION", "digest", "read_state", "write_state"]
 
@@ -58,13 +58,7 @@ def read_state(net: Network, program: Program, work: Workspace) -> dict[str, Arr
             seen = link.connection.apply(np.zeros(net.populations[link.source].shape, np.int64)) != OUTSIDE
             saved[f"state/{name}/alive"] = saved[f"state/{name}/alive"] * seen
     for link in _lagging(net):
-        events = np.zeros((0, *net.populations[link.source].shape), np.int16)
-        ring = ring_steps(net, link)
-        if ring:
-            events = np.roll(work.read(past(link)), -(work.t % ring), axis=0)
-        if ring < link.lag:
-            events = np.concatenate([events, work.read(link.source)[None]])
-        saved[_past_key(link)] = events
+        saved[_past_key(link)] = read_past(net, link, work)
     return saved
 
 
@@ -81,11 +75,7 @@ def write_state(net: Network, program: Program, work: Workspace, saved: Mapping[
     for key, register in registers.items():
         work.write(register.name, np.asarray(saved[key]))
     for link in _lagging(net):
-        events, ring = np.asarray(saved[_past_key(link)]), ring_steps(net, link)
-        if ring:
-            work.write(past(link), np.roll(events[:ring], t % ring, axis=0))
-        if ring < link.lag:
-            work.write(link.source, events[-1])
+        write_past(net, link, work, np.asarray(saved[_past_key(link)]), t)
     work.t = t
 
 

@@ -27,6 +27,6 @@ def lower(net: Network, schedule: Schedule) -> Program:
 
 
 def describe(net: Network) -> str:
-    """Return the program that a run executes, as text."""
-    schedule: Schedule = "blocked" if blockable(net) else "frame"
-    return f"schedule {schedule}\n\n{lower(net, schedule)}"
+    """Return the programs that a run and a stream execute, as text."""
+    schedules: tuple[Schedule, ...] = ("blocked" if blockable(net) else "frame", "stream")
+    return "\n\n".join(f"schedule {schedule}\n\n{lower(net, schedule)}" for schedule in schedules)

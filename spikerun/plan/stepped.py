@@ -27,11 +27,12 @@ from spikerun.kernels.operations import (
     Weigh,
     When,
 )
-from spikerun.network import Link, Network
+from spikerun.network import Network
 from spikerun.plan.common import STATE_HOLDS, count, counted, dtype_of, geometry, mapping, of, words_register
+from spikerun.plan.past import delayed, past, ring_steps
 from spikerun.values import locked
 
-__all__ = ["delayed", "lower_frame", "lower_stream", "past", "ring_steps"]
+__all__ = ["lower_frame", "lower_stream"]
 
 _ZERO = locked(np.zeros((), np.int32))
 _BY_NAME = {operation.name: operation for operation in OPERATIONS}
@@ -126,24 +127,6 @@ def _registers(net: Network) -> Iterator[Register]:
         )
         yield Register(past(link), dtype, (ring_steps(net, link), *shape), "past events", largest=largest)
         yield Register(delayed(link), dtype, shape, "events that arrive now", largest=largest)
-
-
-def past(link: Link) -> str:
-    """Return the name of the ring that holds back the events of a projection."""
-    return of(f"projection{link.number}", "past")
-
-
-def delayed(link: Link) -> str:
-    """Return the name of the register of the events that a projection that lags takes in this step."""
-    return of(f"projection{link.number}", "delayed")
-
-
-def ring_steps(net: Network, link: Link) -> int:
-    """Return how many steps the ring of a projection that lags holds.
-
-    Rings turn at the beginning of a step, when the spikes of inputs are those of this step, all others of the last.
-    """
-    return link.lag - (0 if net.populations[link.source].neuron.is_input else 1)
 
 
 def _delays(net: Network) -> Iterator[Operation]:

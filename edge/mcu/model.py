@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.edge.golden import scales
 from spikerun.edge.mcu import kernels
 from spikerun.edge.mcu.kernels import Call
 from spikerun.errors import UnsupportedError, UsageError
@@ -106,8 +105,9 @@ class Model:
 
     @property
     def scales(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Return what the integers of each output are worth: one number where that holds for all its neurons."""
-        found = {name: scales(self.net, name) for name in self.outputs}
+        """Return what the integers of each output are worth, in C order; one number where all neurons agree."""
+        outputs = {name: self.net.populations[name] for name in self.outputs}
+        found = {name: p.real(np.ones(p.shape, np.int32)).ravel() for name, p in outputs.items()}
         return {name: scale[:1] if (scale == scale[0]).all() else scale for name, scale in found.items()}
 
 

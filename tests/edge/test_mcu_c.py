@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from spikerun.connections import Dense
-from spikerun.edge import golden
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy, run_bundle
 from spikerun.edge.mcu.build import WARNINGS, build
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, Input, Readout
 from spikerun.reference import Stepper
+from spikerun.result import classes_of
 
 Needs = Callable[..., None]
 GOLDEN = Path(__file__).parent.parent / "golden" / "mcu"
@@ -151,7 +151,7 @@ def test_scales_that_differ_between_classes_decide_as_on_the_host(
     values = rng.integers(-30, 30, (200, 9)).astype(np.int32)
     values[100:] = rng.integers(-(2**31), 2**31, (100, 9))
     found = [library.model_classify(numbers(np.ascontiguousarray(row))) for row in values]
-    assert found == golden.classify(everything, values[:, :5].astype(np.int64)).tolist()
+    assert found == classes_of(everything.populations["out"], values[:, :5]).tolist()
 
 
 def test_two_networks_fit_one_firmware(tiny: Network, mixed: Network, tmp_path: Path, needs: Needs) -> None:

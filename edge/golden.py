@@ -43,10 +43,12 @@ class Golden:
 def frames_of(net: Network, samples: Frames | int) -> dict[str, IntArray]:
     """Return the samples by input, checked; a number means so many random ones.
 
-    Raises DataError where they are outside the range of the input's words, or not equally many.
+    Raises DataError where they are outside the range of the input's words, not equally many, or none.
     """
-    if isinstance(samples, int):
-        return random_frames(net, samples)
+    if isinstance(samples, int | np.integer):
+        if isinstance(samples, bool) or samples < 1:
+            raise DataError(f"samples are arrays of integers, or the number of random ones, 1 or more; got {samples}")
+        return random_frames(net, int(samples))
     given = {name: checked(net, name, array, batch=True) for name, array in by_name(net, samples).items()}
     counts = {len(array) for array in given.values()}
     if len(counts) != 1 or counts == {0}:

@@ -114,8 +114,11 @@ class Model:
 def compose(net: Network, name: str = "model", features: Collection[str] = ()) -> Model:
     """Return a network as firmware for a core that has `features`.
 
-    Raises UnsupportedError, naming the population, for what has no kernel in C; UsageError for an impossible name.
+    Raises UnsupportedError, naming the population, for what has no kernel in C; UsageError for an impossible name, and
+    for what is no network.
     """
+    if not isinstance(net, Network):
+        raise UsageError(f"a target takes a Network, as spikerun.load returns it; got {net!r:.80}")
     if not NAME.fullmatch(name) or name in TAKEN or name.startswith("spikerun"):
         raise UsageError(
             f"name '{name}' cannot begin the symbols and files of a network: take small letters, digits and _, "

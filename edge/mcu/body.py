@@ -124,34 +124,30 @@ class Body:
             yield from (f"    {call}", "} else {", f"    {self.helper('clear_run', f'&{clear}', self.at(name))};", "}")
 
     def calls(self) -> Iterator[str]:
-        """Yield the calls of one pass; those that execute at the same times share an `if`."""
+        """Yield the calls of one pass, each for the owner of what it writes; those of equal times share an `if`."""
         seen = self._observations()
         open_condition = whose = ""
         for k, call in enumerate(self.printed.calls):
-            condition, owner = self.condition(call.operation.time), self._owner(call)
+            condition, owner = self.condition(call.operation.time), self.model.owners[call.writes[0]]
             if condition != open_condition or owner != whose:
                 yield from ["}"] if open_condition else []
                 yield from [emit.comment(owner)] if owner != whose else []
                 yield from [f"if ({condition}) {{"] if condition else []
             open_condition, whose = condition, owner
             indent = "    " if condition else ""
-            yield indent + self._call(call)
+            yield indent + self._call(call, owner)
             if k in seen:
                 yield from ["}"] if open_condition else []
                 open_condition = ""
                 yield from seen[k]
         yield from ["}"] if open_condition else []
 
-    def _call(self, call: Call) -> str:
+    def _call(self, call: Call, owner: str) -> str:
         table = call.kernel.pack(call.operation, self.printed.registers)
         phase = [self.phase(*call.kernel.time(call.operation))] if call.kernel.time else []
-        arguments = [f"&{self.constants.table(table, self._owner(call))}", *phase]
+        arguments = [f"&{self.constants.table(table, owner)}", *phase]
         arguments += [self.at(operand.register) for operand in call.operands]
         return f"spikerun_{call.kernel.kind}_run({', '.join(arguments)});"
-
-    def _owner(self, call: Call) -> str:
-        """Return the population whose call it is: that of the first register that it writes."""
-        return self.model.owners[call.writes[0]]
 
     def _observations(self) -> dict[int, list[str]]:
         """Return the calls of the observer that follow the last operation to write what they show."""

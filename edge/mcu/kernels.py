@@ -8,6 +8,7 @@ several rows have the same kind, the first is taken whose needs the core has.
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -302,7 +303,7 @@ class Call:
     kernel: Kernel
     operands: tuple[Operand, ...]
 
-    @property
+    @cached_property
     def writes(self) -> list[str]:
         """Return the registers that it writes."""
         return [o.register for o in self.operands if o.role != "read"]

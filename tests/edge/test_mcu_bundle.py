@@ -5,8 +5,11 @@ import importlib.util
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +24,7 @@ from spikerun.edge.mcu.printer import source
 from spikerun.errors import DataError, TargetError, UnsupportedError, UsageError
 from spikerun.kernels.operations import OPERATIONS
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, FewSpikes, Input, Readout
+from spikerun.neurons import IF, FewSpikes, Input, Neuron, Readout
 
 BOARD = "generic-cortex-m4"
 
@@ -260,10 +263,13 @@ def test_every_operation_and_every_map_has_a_kernel_or_is_silent() -> None:
     assert {operation.name for operation in OPERATIONS} - {"apply"} | maps == named
 
 
-def test_the_text_of_a_long_chain_takes_time_in_proportion() -> None:
+@pytest.mark.parametrize(
+    ("given", "neuron"), [(Input(), partial(FewSpikes, 4)), (Input(1, "spikes"), IF)], ids=["words", "spikes"]
+)
+def test_the_text_of_a_long_chain_takes_time_in_proportion(given: Input, neuron: Callable[[Any], Neuron]) -> None:
     def seconds(length: int) -> float:
-        populations: dict[str, Population] = {"p0": Population((4,), Input())}
-        populations |= {f"p{k}": Population((4,), FewSpikes(4, np.int32(3 + k))) for k in range(1, length)}
+        populations: dict[str, Population] = {"p0": Population((4,), given)}
+        populations |= {f"p{k}": Population((4,), neuron(np.int32(3 + k))) for k in range(1, length)}
         dense = Dense(np.ones((4, 4), np.int8))
         chain = [Projection(f"p{k}", f"p{k + 1}", dense) for k in range(length - 1)]
         net = Network(populations, chain, [f"p{length - 1}"], 8)

@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 
 from spikerun.edge.target import Bundle, Options, RunReport, Table, Target, Tool, Verdict
-from spikerun.errors import TargetError, unknown_name
+from spikerun.errors import TargetError, UsageError, unknown_name
 
 __all__ = ["TABLE", "Bundle", "Options", "RunReport", "Table", "Target", "Tool", "Verdict", "load", "targets"]
 
@@ -36,7 +36,9 @@ def targets() -> dict[str, Target]:
 
 
 def load(name: str) -> Target:
-    """Return the target called `name`."""
+    """Return the target called `name`. Raises UsageError if there is none."""
+    if not isinstance(name, str):
+        raise UsageError(f"a target is given by its name, a text as `spikerun targets` lists them; got {name!r}")
     known = targets()
     if name not in known:
         raise unknown_name("target", name, known)

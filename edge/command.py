@@ -37,9 +37,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="An option of the target, as `spikerun targets` lists them."),
 ]
-NameOption = Annotated[str | None, typer.Option("--name", help="The same as --set name=...")]
-EmulatorOption = Annotated[str | None, typer.Option("--emulator", help="The same as --set emulator=...")]
-ToolchainOption = Annotated[str | None, typer.Option("--toolchain", help="The same as --set toolchain=...")]
+NameOption = Annotated[str | None, typer.Option("--name", help="--set name=..., if the target has it.")]
+EmulatorOption = Annotated[str | None, typer.Option("--emulator", help="--set emulator=..., if the target has it.")]
+ToolchainOption = Annotated[str | None, typer.Option("--toolchain", help="--set toolchain=..., if the target has it.")]
 SamplesOption = Annotated[int, typer.Option("--samples", min=1, help="Golden samples in the self-test.")]
 DataOption = Annotated[
     str | None, typer.Option("--data", help="A data set or a .npz file for the samples; without it they are random.")
@@ -90,8 +90,12 @@ def deploy(
 
 
 def _options(target: edge.Target, given: list[str], short: Mapping[str, str | None]) -> Options:
-    """Return the options of a target from `--set key=value`, and from those that have an option of their own."""
+    """Return the options of a target from `--set key=value`, and from `short`, the words of the command for some."""
     values = {key: value for key, value in short.items() if value is not None}
+    known = [f.name for f in fields(target.options)]
+    if strange := [f"--{key}" for key in values if key not in known]:
+        has = f"its options are {', '.join(known)} (--set KEY=VALUE)" if known else "it has no options"
+        raise UsageError(f"target '{target.name}' has no {' or '.join(strange)}: {has}")
     for text in given:
         key, equals, value = text.partition("=")
         if not equals:

@@ -13,8 +13,9 @@ from spikerun.errors import DataError
 from spikerun.inputs import by_name, checked, events
 from spikerun.network import Network
 from spikerun.reference import Stepper, Turn, blocked, stepped
+from spikerun.result import classes_of
 
-__all__ = ["Golden", "Seen", "classify", "frames_of", "make", "random_frames", "scales", "steps", "turns"]
+__all__ = ["Golden", "Seen", "frames_of", "make", "random_frames", "steps", "turns"]
 
 IntArray = npt.NDArray[np.int64]
 Seen = Mapping[tuple[str, str], IntArray]
@@ -42,10 +43,12 @@ class Golden:
 def frames_of(net: Network, samples: Frames | int) -> dict[str, IntArray]:
     """Return the samples by input, checked; a number means so many random ones.
 
-    Raises DataError where they are outside the range of the input's words, or not equally many.
+    Raises DataError where they are outside the range of the input's words, not equally many, or none.
     """
-    if isinstance(samples, int):
-        return random_frames(net, samples)
+    if isinstance(samples, int | np.integer):
+        if isinstance(samples, bool) or samples < 1:
+            raise DataError(f"samples are arrays of integers, or the number of random ones, 1 or more; got {samples}")
+        return random_frames(net, int(samples))
     given = {name: checked(net, name, array, batch=True) for name, array in by_name(net, samples).items()}
     counts = {len(array) for array in given.values()}
     if len(counts) != 1 or counts == {0}:
@@ -80,7 +83,8 @@ def make(net: Network, samples: Frames | int) -> Golden:
             assert value is not None
             found[name].append(value)
     outputs = {name: np.stack(values) for name, values in found.items()}
-    return Golden(frames, outputs, classify(net, outputs[net.outputs[0]]))
+    first = net.outputs[0]
+    return Golden(frames, outputs, classes_of(net.populations[first], outputs[first]))
 
 
 def turns(net: Network, frame: Mapping[str, IntArray]) -> dict[str, Turn]:
@@ -110,20 +114,3 @@ def _events(
         given = {name: events(net, name, values, batch=False) for name, values in frame.items()}
         yield from ({name: array[t] for name, array in given.items()} for t in range(net.window))
     yield from tail
-
-
-def scales(net: Network, name: str) -> npt.NDArray[np.float32]:
-    """Return what an integer of each neuron of an output is worth, float32 in C order."""
-    population = net.populations[name]
-    return population.real(np.ones(population.shape, np.int32)).ravel()
-
-
-def classify(net: Network, values: IntArray) -> IntArray:
-    """Return the class of each row of integers (samples, *shape) of the first output: the first of the largest.
-
-    Where the neurons have one scale the integers are compared, else float32 products.
-    """
-    scale, rows = scales(net, net.outputs[0]), values.reshape(len(values), -1)
-    worth = rows if (scale == scale[0]).all() else rows.astype(np.float32) * scale
-    found: IntArray = worth.argmax(axis=1)
-    return found

@@ -91,7 +91,16 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen for a target: each declares a dataclass of its own, whose fields are made by `option`."""
+    """What can be chosen for a target: each declares a dataclass of its own, whose fields are made by `option`.
+
+    Raises UsageError for a value of another type than the field's default.
+    """
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, wanted = getattr(self, f.name), type(f.default)
+            if not isinstance(value, int | float if wanted is float else wanted):
+                raise UsageError(f"option '{f.name}' of a target takes a {wanted.__name__}, got {value!r}")
 
 
 def option(default: Measure, text: str) -> Any:

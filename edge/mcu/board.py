@@ -62,7 +62,7 @@ def boards() -> tuple[str, ...]:
 def load(name: str) -> Board:
     """Return the board called `name`."""
     if name not in boards():
-        raise unknown_name("board", name, boards())
+        raise unknown_name("board", str(name), boards())
     return read(FOLDER / f"{name}.toml")
 
 

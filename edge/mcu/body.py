@@ -14,10 +14,30 @@ from spikerun.kernels.operations import FOREVER, When
 
 __all__ = ["Body"]
 
+# the functions of the runtime that are no kernels, and their files
+HELPERS = {
+    "check_words": "spikerun_check.c",
+    "clear_run": "spikerun_memory.c",
+    "fill_run": "spikerun_fill.c",
+    "read_values": "spikerun_read.c",
+    "read_words": "spikerun_read.c",
+    "see": "spikerun_see.c",
+    "take": "spikerun_read.c",
+    "tick": "spikerun_tick.c",
+}
+VARIABLES = {
+    "memory": "int32_t* const memory = state->memory;",
+    "bytes": "uint8_t* const bytes = (uint8_t*)state->memory;",
+    "clock": "int32_t* const clock = state->clock;",
+}
+
 
 @dataclass
 class Body:
-    """The calls of one program. `given` is the C name of what the caller gives: `frame` or `events`."""
+    """The calls of one program. `given` is the C name of what the caller gives: `frame` or `events`.
+
+    files: of the runtime, that what was written so far needs; used: names of VARIABLES in it since `variables`.
+    """
 
     model: Model
     printed: Printed
@@ -25,6 +45,24 @@ class Body:
     given: str
     ports: Mapping[str, Port]
     phases: dict[tuple[int, int], int] = field(default_factory=dict)  # (divisor, begin modulo it) -> place in the clock
+    files: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
+
+    def variables(self) -> list[str]:
+        """Return the definitions of the variables in what was written since the last call."""
+        found = [text for name, text in VARIABLES.items() if name in self.used]
+        self.used.clear()
+        return found
+
+    def helper(self, function: str, *arguments: str | int) -> str:
+        """Return a call of one of HELPERS."""
+        self.files.add(HELPERS[function])
+        return f"spikerun_{function}({', '.join(map(str, arguments))})"
+
+    def variable(self, name: str, rest: str = "") -> str:
+        """Return one of VARIABLES, with what follows it."""
+        self.used.add(name)
+        return f"{name}{rest}"
 
     @property
     def last(self) -> int:
@@ -39,7 +77,9 @@ class Body:
         if register in self.printed.in_place:
             return self._caller(register)
         place = self.printed.places[register]
-        return f"memory + {place // 4}" if found.dtype == "int32" else f"bytes + {place}"
+        if found.dtype == "int32":
+            return self.variable("memory", f" + {place // 4}")
+        return self.variable("bytes", f" + {place}")
 
     def _caller(self, register: str) -> str:
         """Return the C expression for the caller's values of an input."""
@@ -52,12 +92,12 @@ class Body:
         if divisor == 1:
             return "0"
         place = self.phases.setdefault((divisor, begin % divisor), 1 + len(self.phases))
-        return f"clock[{place}]"
+        return self.variable("clock", f"[{place}]")
 
     def condition(self, when: When) -> str:
         """Return the C expression for whether an operation executes, empty if it always does."""
-        parts = [f"clock[0] >= {when.begin}"] if when.begin else []
-        parts += [f"clock[0] < {when.end}"] if when.end != FOREVER else []
+        parts = [self.variable("clock", f"[0] >= {when.begin}")] if when.begin else []
+        parts += [self.variable("clock", f"[0] < {when.end}")] if when.end != FOREVER else []
         if when.last - when.first < when.period - 1:
             phase = self.phase(when.period)
             parts += [f"{phase} == {when.first}"] if when.first == when.last else []
@@ -67,53 +107,47 @@ class Body:
 
     def shape(self, register: str) -> str:
         """Return the symbol of the shape of a register."""
-        owner, shape = register.partition(":")[0], self.printed.registers[register].shape
-        return self.constants.table(Table("spikerun_shape", kernels.shape_of(shape)), owner)
+        shape = kernels.shape_of(self.printed.registers[register].shape)
+        return self.constants.table(Table("spikerun_shape", shape), self.model.owners[register])
 
     def take(self, windowed: bool) -> Iterator[str]:
         """Yield what brings the caller's values into registers of inputs: of those that are `windowed`, or others."""
         for label, name in self.printed.program.inputs:
             if name in self.printed.in_place or windowed != (label in self.printed.windowed):
                 continue
-            call = f"spikerun_take(&{self.shape(name)}, {self._caller(name)}, {self.at(name)});"
+            call = f"{self.helper('take', f'&{self.shape(name)}', self._caller(name), self.at(name))};"
             if not windowed:
                 yield call
                 continue
             clear = self.constants.table(Table("spikerun_clear", {"bytes": self.printed.registers[name].size}), label)
             yield f"if (t < {self.model.net.window}) {{"
-            yield from (f"    {call}", "} else {", f"    spikerun_clear_run(&{clear}, {self.at(name)});", "}")
+            yield from (f"    {call}", "} else {", f"    {self.helper('clear_run', f'&{clear}', self.at(name))};", "}")
 
     def calls(self) -> Iterator[str]:
-        """Yield the calls of one pass; those that execute at the same times share an `if`."""
+        """Yield the calls of one pass, each for the owner of what it writes; those of equal times share an `if`."""
         seen = self._observations()
         open_condition = whose = ""
         for k, call in enumerate(self.printed.calls):
-            condition, owner = self.condition(call.operation.time), self._owner(call)
+            condition, owner = self.condition(call.operation.time), self.model.owners[call.writes[0]]
             if condition != open_condition or owner != whose:
                 yield from ["}"] if open_condition else []
                 yield from [emit.comment(owner)] if owner != whose else []
                 yield from [f"if ({condition}) {{"] if condition else []
             open_condition, whose = condition, owner
             indent = "    " if condition else ""
-            yield indent + self._call(call)
+            yield indent + self._call(call, owner)
             if k in seen:
                 yield from ["}"] if open_condition else []
                 open_condition = ""
                 yield from seen[k]
         yield from ["}"] if open_condition else []
 
-    def _call(self, call: Call) -> str:
+    def _call(self, call: Call, owner: str) -> str:
         table = call.kernel.pack(call.operation, self.printed.registers)
         phase = [self.phase(*call.kernel.time(call.operation))] if call.kernel.time else []
-        arguments = [f"&{self.constants.table(table, self._owner(call))}", *phase]
+        arguments = [f"&{self.constants.table(table, owner)}", *phase]
         arguments += [self.at(operand.register) for operand in call.operands]
         return f"spikerun_{call.kernel.kind}_run({', '.join(arguments)});"
-
-    def _owner(self, call: Call) -> str:
-        """Return the population whose call it is: that of a register that it writes, or else reads."""
-        registers = [*call.writes, *(operand.register for operand in call.operands)]
-        heads = (register.partition(":")[0] for register in registers)
-        return next(head for head in heads if head in self.model.net.populations)
 
     def _observations(self) -> dict[int, list[str]]:
         """Return the calls of the observer that follow the last operation to write what they show."""
@@ -123,20 +157,20 @@ class Body:
             if (label, key) in self.model.traces:
                 index, size = self.model.traces[label, key], self.printed.registers[register].size
                 values = self.printed.registers[register].dtype == "int32"
-                where = f"{self.at(register)}, NULL" if values else f"NULL, {self.at(register)}"
-                found.setdefault(last[register], []).append(f"spikerun_see(observer, {index}, {where}, {size});")
+                where = (self.at(register), "NULL") if values else ("NULL", self.at(register))
+                found.setdefault(last[register], []).append(f"{self.helper('see', 'observer', index, *where, size)};")
         return found
 
     def begin(self) -> Iterator[str]:
         """Yield what makes a program of many passes forget everything."""
         clear = self.constants.table(Table("spikerun_clear", {"bytes": self.model.memory}), "")
-        yield f"spikerun_clear_run(&{clear}, memory);"
+        yield f"{self.helper('clear_run', f'&{clear}', self.variable('memory'))};"
         for register in self.printed.registers.values():
             if register.initial is not None:
                 table = kernels.fill(register.initial, register.shape)
-                symbol = self.constants.table(table, register.name.partition(":")[0])
-                yield f"spikerun_fill_run(&{symbol}, {self.at(register.name)});"
-        yield "clock[0] = 0;"
+                symbol = self.constants.table(table, self.model.owners[register.name])
+                yield f"{self.helper('fill_run', f'&{symbol}', self.at(register.name))};"
+        yield self.variable("clock", "[0] = 0;")
         for (divisor, begin), place in self.phases.items():
             yield f"clock[{place}] = {(divisor - begin) % divisor};"
 
@@ -145,13 +179,14 @@ class Body:
         periods = np.array([divisor for divisor, _ in self.phases], np.int32)
         symbol = f"{self.model.name}_{self.given}_periods"
         symbol = self.constants.array(symbol, periods, "") if periods.size else "NULL"
-        yield f"spikerun_tick(clock, {self.last}, {symbol}, {periods.size});"
+        yield f"{self.helper('tick', self.variable('clock'), self.last, symbol, periods.size)};"
 
     def read(self) -> Iterator[str]:
         """Yield what copies the results."""
         for label, name in self.printed.program.outputs:
             register, out = self.printed.registers[name], f"out + {self.model.outputs[label].offset}"
+            where, shape = self.at(name), f"&{self.shape(name)}"
             if register.dtype == "int32":
-                yield f"spikerun_read_values(&{self.shape(name)}, {self.at(name)}, {out});"
+                yield f"{self.helper('read_values', shape, where, out)};"
             else:
-                yield f"spikerun_read_words(&{self.shape(name)}, {kernels.sign_of(register)}, {self.at(name)}, {out});"
+                yield f"{self.helper('read_words', shape, kernels.sign_of(register), where, out)};"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.atomic import as_path
 from spikerun.edge import golden
 from spikerun.edge.bundle import LICENSE, SCHEMA, place, read_report, require_free, scratch, write_all
 from spikerun.edge.mcu import arch, documents, vectors
@@ -97,7 +98,7 @@ class McuTarget:
         several inputs; or a number of random samples. Raises TargetError if the network does not fit the board, before
         anything is written.
         """
-        out, chosen, board = Path(out), _own(options), self.board
+        out, chosen, board = as_path(out), _own(options), self.board
         require_free(out, force)
         model = compose(net, chosen.name, board.features)
         made = source(model)
@@ -143,7 +144,7 @@ def deploy(
 
 def run_bundle(path: str | Path, emulator: str = "auto", toolchain: str = "auto", timeout: float = 600.0) -> RunReport:
     """Build the self-test of the bundle in a folder and run it; nothing is written to the folder."""
-    folder = Path(path)
+    folder = as_path(path)
     board = board_table.load(str(read_report(folder).get("target")))
     try:
         expected = np.array(json.loads((folder / "golden.json").read_text(encoding="utf-8"))["outputs"], np.int32)

@@ -8,6 +8,7 @@ several rows have the same kind, the first is taken whose needs the core has.
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -302,14 +303,14 @@ class Call:
     kernel: Kernel
     operands: tuple[Operand, ...]
 
-    @property
+    @cached_property
     def writes(self) -> list[str]:
         """Return the registers that it writes."""
         return [o.register for o in self.operands if o.role != "read"]
 
 
-def choose(program: Program, features: Collection[str] = ()) -> list[Call]:
-    """Return the calls that execute a program on a board.
+def choose(program: Program, owners: Mapping[str, str], features: Collection[str] = ()) -> list[Call]:
+    """Return the calls that execute a program on a board; `owners` names the population of each register.
 
     Raises UnsupportedError, by name, for what has none.
     """
@@ -323,7 +324,7 @@ def choose(program: Program, features: Collection[str] = ()) -> list[Call]:
         if kind not in best:
             written = next(o.register for o in reversed(operands) if o.role != "read")
             raise UnsupportedError(
-                f"population '{written.partition(':')[0]}': there is no C code for '{kind}'; "
+                f"population '{owners[written]}': there is no C code for '{kind}'; "
                 "`spikerun run` executes it on this computer"
             )
         chosen.append(Call(operation, best[kind], operands))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spikerun.edge.mcu import vectors
 from spikerun.edge.mcu.board import HOLDS, Board, Region
-from spikerun.edge.mcu.model import Model, total
+from spikerun.edge.mcu.model import ALIGNMENT, Model, total
 from spikerun.edge.mcu.printer import Source
 from spikerun.edge.target import Measure, Table, Verdict
 from spikerun.errors import TargetError
@@ -32,8 +32,9 @@ COLUMNS = ("population", "kind", "neurons", "flash", "words", "membranes")
 class Memory:
     """What the self-test of a network needs of each kind of memory in bytes, against what the board has.
 
-    table: of each population, its constants in flash, its words, and its membranes and other numbers; golden: bytes of
-    the golden samples, which are among `tables`; state: registers, results and checksums.
+    table: of each population, its constants in flash, its words with the rings that hold them back, and its membranes
+    and other numbers; their sums are all constants, and all registers with the clock. golden: bytes of the golden
+    samples, which are among `tables`; state: registers, results and checksums.
     """
 
     board: Board
@@ -79,7 +80,7 @@ class Memory:
                 f"'{worst[0]}' ({worst[3]} bytes). Give it fewer inputs (pool before it), fewer neurons, "
                 "or prune it into a sparse connection."
             ]
-        worst = max(self.table.rows, key=lambda row: (row[5], row[4]))
+        worst = max(self.table.rows, key=lambda row: int(row[4]) + int(row[5]))
         return [
             f"{what}: {needed} of {region.bytes} bytes. The largest population is '{worst[0]}' "
             f"({worst[2]} neurons: {worst[5]} bytes of membranes, {worst[4]} of words). "
@@ -109,10 +110,11 @@ def report(model: Model, made: Source, board: Board, samples: int) -> Memory:
     rows: list[tuple[Measure, ...]] = []
     for name in model.net.order:
         population = model.net.populations[name]
-        if not population.neuron.is_input or name in made.constants.flash:
-            flash = made.constants.flash.get(name, 0)
-            size = words.get(name, 0), membranes.get(name, 0)
-            rows.append((name, population.neuron.kind, population.size, flash, *size))
+        taken = [column.get(name, 0) for column in (made.constants.flash, words, membranes)]
+        if any(taken):
+            rows.append((name, population.neuron.kind, population.size, *taken))
+    if made.clock:
+        rows.append(("(all)", "clock", 0, made.constants.flash.get("", 0), 0, 4 * made.clock))
     outputs, traces = total(model.outputs.values()), len(model.traces)
     golden = vectors.size(model, samples, len(made.constants.arrays))
     calls = sum(len(printed.calls) + len(model.traces) + 8 for printed in model.programs)
@@ -131,13 +133,17 @@ def _code(file: str) -> int:
 
 
 def _registers(model: Model) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the bytes of words, and of numbers of 32 bits, that each population has to itself while it needs them."""
+    """Return the bytes of words, and of numbers of 32 bits, that each population has to itself while it needs them.
+
+    They are those of the program that needs more, with what alignment adds.
+    """
     words: dict[str, int] = {}
     numbers: dict[str, int] = {}
-    for name, register in model.programs[-1].registers.items():
-        owner = name.partition(":")[0]
+    printed = max(model.programs, key=lambda program: program.bytes)
+    for name in printed.places:
+        owner, register = model.owners[name], printed.registers[name]
         if register.dtype == "int32":
             numbers[owner] = numbers.get(owner, 0) + 4 * register.size
         else:
-            words[owner] = words.get(owner, 0) + register.size
+            words[owner] = words.get(owner, 0) + -(-register.size // ALIGNMENT) * ALIGNMENT
     return words, numbers

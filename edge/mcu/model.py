@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.edge.golden import scales
 from spikerun.edge.mcu import kernels
 from spikerun.edge.mcu.kernels import Call
 from spikerun.errors import UnsupportedError, UsageError
@@ -20,8 +19,9 @@ from spikerun.kernels.liveness import place
 from spikerun.kernels.operations import Program, Register
 from spikerun.network import Network
 from spikerun.plan import blockable, lower
+from spikerun.plan.past import delayed, past
 
-__all__ = ["Model", "Port", "Printed", "compose", "total"]
+__all__ = ["ALIGNMENT", "Model", "Port", "Printed", "compose", "total"]
 
 ALIGNMENT = 4
 MAX_NEURONS = 2**24
@@ -79,7 +79,8 @@ class Model:
     """A network as firmware.
 
     name: the prefix of its symbols; frames, events, outputs: how its inputs lie in a frame and in a step's events, and
-    its outputs among the results; traces: number of each (population, key) that an observer sees.
+    its outputs among the results; traces: number of each (population, key) that an observer sees; owners: the
+    population of each register, which for the ring of a projection is its source.
     """
 
     net: Network
@@ -90,6 +91,7 @@ class Model:
     events: Mapping[str, Port]
     outputs: Mapping[str, Port]
     traces: Mapping[tuple[str, str], int]
+    owners: Mapping[str, str]
 
     @property
     def programs(self) -> tuple[Printed, ...]:
@@ -103,16 +105,20 @@ class Model:
 
     @property
     def scales(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Return what the integers of each output are worth: one number where that holds for all its neurons."""
-        found = {name: scales(self.net, name) for name in self.outputs}
+        """Return what the integers of each output are worth, in C order; one number where all neurons agree."""
+        outputs = {name: self.net.populations[name] for name in self.outputs}
+        found = {name: p.real(np.ones(p.shape, np.int32)).ravel() for name, p in outputs.items()}
         return {name: scale[:1] if (scale == scale[0]).all() else scale for name, scale in found.items()}
 
 
 def compose(net: Network, name: str = "model", features: Collection[str] = ()) -> Model:
     """Return a network as firmware for a core that has `features`.
 
-    Raises UnsupportedError, naming the population, for what has no kernel in C; UsageError for an impossible name.
+    Raises UnsupportedError, naming the population, for what has no kernel in C; UsageError for an impossible name, and
+    for what is no network.
     """
+    if not isinstance(net, Network):
+        raise UsageError(f"a target takes a Network, as spikerun.load returns it; got {net!r:.80}")
     if not NAME.fullmatch(name) or name in TAKEN or name.startswith("spikerun"):
         raise UsageError(
             f"name '{name}' cannot begin the symbols and files of a network: take small letters, digits and _, "
@@ -124,24 +130,39 @@ def compose(net: Network, name: str = "model", features: Collection[str] = ()) -
     inputs, words = net.inputs, blockable(net)
     windowed = frozenset(n for n in inputs if (word := net.sender_of(n)) is not None and word.code == "spikes")
     sizes = {n: net.populations[n].size for n in inputs}
-    run = _printed(lower(net, "blocked" if words else "frame"), features, words, windowed, net.window)
+    programs = [lower(net, "blocked" if words else "frame"), *([] if words else [lower(net, "stream")])]
+    owners = _owners(net, programs)
+    run = _printed(programs[0], owners, features, words, windowed, net.window)
     seen = [(label, key) for label, key, _ in run.program.traces if label not in inputs and key in SEEN]
     return Model(
         net,
         name,
         run,
-        step=None if words else _printed(lower(net, "stream"), features, False, frozenset(), net.window),
+        step=None if words else _printed(programs[1], owners, features, False, frozenset(), net.window),
         frames=_stack({n: size * (net.window if n in windowed else 1) for n, size in sizes.items()}),
         events=_stack(sizes),
         outputs=_stack({n: net.populations[n].size for n in net.outputs}),
         traces={trace: number for number, trace in enumerate(seen)},
+        owners=owners,
     )
 
 
+def _owners(net: Network, programs: Iterable[Program]) -> dict[str, str]:
+    """Return the population that each register belongs to."""
+    rings = {name: link.source for link in net.links for name in (past(link), delayed(link))}
+    names = (register.name for program in programs for register in program.registers)
+    return {name: rings.get(name) or name.partition(":")[0] for name in names}
+
+
 def _printed(
-    program: Program, features: Collection[str], at_once: bool, windowed: frozenset[str], window: int
+    program: Program,
+    owners: Mapping[str, str],
+    features: Collection[str],
+    at_once: bool,
+    windowed: frozenset[str],
+    window: int,
 ) -> Printed:
-    calls = tuple(kernels.choose(program, features))
+    calls = tuple(kernels.choose(program, owners, features))
     registers = {register.name: register for register in program.registers}
     written = {register for call in calls for register in call.writes}
     silent_later = windowed if program.steps > window else frozenset()  # their frame ends before the program does

@@ -51,30 +51,16 @@ def source(model: Model) -> Source:
     """Return the source of a model."""
     constants = Constants(model.name)
     run = Body(model, model.run, constants, "frame", model.frames)
-    functions = [_run(run)]
+    bodies, functions, clock = [run], [_run(run)], 0
     if model.step is not None:
         step = Body(model, model.step, constants, "events", model.events)
+        bodies.append(step)
         functions += _step(step)
         clock = 1 + max(len(run.phases), len(step.phases))
-    else:
-        clock = 0
     functions.append(_classify(model))
-    text = "\n".join(functions)
-    used = [file for printed in model.programs for call in printed.calls for file in call.kernel.sources]
-    used += [file for function, file in HELPERS.items() if f"{function}(" in text]
-    return Source(model, constants, tuple(functions), clock, tuple(sorted(set(used))))
-
-
-HELPERS = {
-    "spikerun_check_words": "spikerun_check.c",
-    "spikerun_clear_run": "spikerun_memory.c",
-    "spikerun_fill_run": "spikerun_fill.c",
-    "spikerun_read_values": "spikerun_read.c",
-    "spikerun_read_words": "spikerun_read.c",
-    "spikerun_see": "spikerun_see.c",
-    "spikerun_take": "spikerun_read.c",
-    "spikerun_tick": "spikerun_tick.c",
-}
+    kernels = {file for printed in model.programs for call in printed.calls for file in call.kernel.sources}
+    files = kernels.union(*(body.files for body in bodies))
+    return Source(model, constants, tuple(functions), clock, tuple(sorted(files)))
 
 
 def _definitions(net: Network, constants: Constants) -> Iterator[str]:
@@ -104,14 +90,6 @@ def _function(head: str, lines: list[str]) -> str:
     return f"{head} {{\n{body}\n}}"
 
 
-def _start(model: Model, lines: list[str]) -> list[str]:
-    """Return the variables that lines of a function use."""
-    text = "\n".join(lines)
-    found = ["int32_t* const memory = state->memory;"] if "memory" in text else []
-    found += ["uint8_t* const bytes = (uint8_t*)state->memory;"] if "bytes + " in text else []
-    return found + (["int32_t* const clock = state->clock;"] if "clock" in text else [])
-
-
 def _refusals(body: Body, *pointers: str) -> list[str]:
     """Return what refuses pointers that are NULL, and values outside the range of an input: a byte may hold more."""
     lines = [f"if ({' || '.join(f'{p} == NULL' for p in pointers)}) {{", "    return SPIKERUN_ERROR_ARGUMENT;", "}"]
@@ -121,7 +99,7 @@ def _refusals(body: Body, *pointers: str) -> list[str]:
         low, high = word.event_range if body.printed.program.endless else word.range
         bits, signed = (high - low).bit_length(), int(low < 0)
         if bits < 8:
-            check = f"spikerun_check_words({body.given} + {port.offset}, {port.count}, {bits}, {signed})"
+            check = body.helper("check_words", f"{body.given} + {port.offset}", port.count, bits, signed)
             lines += [f"if ({check} != SPIKERUN_OK) {{", "    return SPIKERUN_ERROR_INPUT;", "}"]
     return lines
 
@@ -137,7 +115,7 @@ def _run(body: Body) -> str:
     else:
         calls = [*body.take(windowed=False), *calls]
     calls += [*body.read(), "return SPIKERUN_OK;"]
-    lines = [*_refusals(body, "state", "frame", "out"), *_start(body.model, calls), *calls]
+    lines = [*_refusals(body, "state", "frame", "out"), *body.variables(), *calls]
     traced = _function(
         f"spikerun_status {name}_trace({name}_state* state, const uint8_t* frame, int32_t* out,\n"
         f"                            const spikerun_observer* observer)",
@@ -154,9 +132,9 @@ def _step(body: Body) -> list[str]:
     """Return the functions that go on step by step."""
     name = body.model.name
     calls = [*body.take(windowed=False), *body.calls(), *body.tick(), *body.read(), "return SPIKERUN_OK;"]
-    lines = [*_refusals(body, "state", "events", "out"), *_start(body.model, calls), *calls]
+    lines = [*_refusals(body, "state", "events", "out"), *body.variables(), *calls]
     begin = list(body.begin())
-    reset = _function(f"void {name}_reset({name}_state* state)", [*_start(body.model, begin), *begin])
+    reset = _function(f"void {name}_reset({name}_state* state)", [*body.variables(), *begin])
     traced = _function(
         f"spikerun_status {name}_trace_step({name}_state* state, const uint8_t* events, int32_t* out,\n"
         f"                                 const spikerun_observer* observer)",

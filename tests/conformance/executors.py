@@ -12,14 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from conformance.truth import STREAMED, Array, Truth, outputs
 
+from spikerun import edge
 from spikerun.edge.mcu import deploy
-from spikerun.edge.target import Bundle
-from spikerun.errors import TargetError, UnsupportedError
 from spikerun.kernels.cpu import native
 from spikerun.network import Network
 from spikerun.neurons import Input
@@ -167,7 +165,7 @@ class Streamed(Executor):
 class Firmware(Executor):
     """The C that a board runs: every output, and checksums of the words and membranes of every population.
 
-    It takes what can be written as C and fits the board.
+    It takes what fits the board; there is no network that cannot be written as C.
     """
 
     board: str
@@ -185,23 +183,16 @@ class Firmware(Executor):
         return ""
 
     def takes(self, net: Network) -> bool:
-        try:
-            self._deployed(net, 1)
-        except (TargetError, UnsupportedError):
-            return False
-        return True
+        return edge.load(self.board).check(net).fits
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        run = self._deployed(truth.net, truth.samples, run=True).run
+        with tempfile.TemporaryDirectory() as folder:
+            run = deploy(truth.net, Path(folder) / "bundle", self.board, truth.samples, run=True).run
         assert run is not None
         spikes, values = sum(truth.spikes().values()), truth.count * sum(p.size for p in truth.net.populations.values())
         yield Shown("the self-test", np.array(run.mismatches), np.array(()), spikes, values)
         expected = [np.concatenate([v.ravel() for v in outputs(truth.net, turns).values()]) for turns in truth.turns]
         yield Shown("outputs", run.outputs, np.array(expected))
-
-    def _deployed(self, net: Network, samples: Any, run: bool = False) -> Bundle:
-        with tempfile.TemporaryDirectory() as folder:
-            return deploy(net, Path(folder) / "bundle", self.board, samples, run=run)
 
 
 class ReferenceStepped(Executor):

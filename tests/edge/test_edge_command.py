@@ -6,13 +6,17 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from spikerun import edge
 from spikerun.cli import main
+from spikerun.edge.mcu import McuOptions, McuTarget
 from spikerun.edge.mcu import board as boards
-from spikerun.errors import TargetError, UsageError
+from spikerun.edge.target import Options, option
+from spikerun.errors import DataError, TargetError, UsageError
 from spikerun.file import save
 from spikerun.network import Network
 
@@ -41,6 +45,40 @@ def test_a_board_file_is_all_that_a_new_target_takes(tmp_path: Path, monkeypatch
 def test_an_unknown_target_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'generic-cortex-m4'"):
         edge.load("generic-cortex-m3")
+
+
+@pytest.mark.parametrize("name", [None, 5, ["host"]])
+def test_a_name_that_is_no_text_is_refused(name: Any) -> None:
+    with pytest.raises(UsageError, match="a target is given by its name"):
+        edge.load(name)
+
+
+@pytest.mark.parametrize("net", [None, "net.snn"])
+def test_what_is_no_network_is_refused(net: Any, tmp_path: Path) -> None:
+    target = edge.load("host")
+    with pytest.raises(UsageError, match="takes a Network, as"):
+        target.check(net)
+    with pytest.raises(UsageError, match="takes a Network, as"):
+        target.deploy(net, tmp_path / "fw")
+
+
+def test_what_is_no_folder_is_refused(tiny: Network) -> None:
+    out: Any = None
+    with pytest.raises(UsageError, match="the name of a file is a text or a path, got None"):
+        edge.load("host").deploy(tiny, out)
+
+
+@pytest.mark.parametrize("samples", [-1, 0, True, np.int64(-1)])
+def test_a_number_of_samples_that_is_none_is_refused(tiny: Network, tmp_path: Path, samples: int) -> None:
+    with pytest.raises(DataError, match=f"the number of random ones, 1 or more; got {samples}"):
+        edge.load("host").deploy(tiny, tmp_path / "fw", samples)
+
+
+@pytest.mark.parametrize(("key", "value"), [("name", None), ("emulator", 3), ("timeout", "soon")])
+def test_an_option_of_another_type_is_refused(key: str, value: Any) -> None:
+    given: dict[str, Any] = {key: value}
+    with pytest.raises(UsageError, match=f"option '{key}' of a target takes a .*, got {value!r}"):
+        McuOptions(**given)
 
 
 def test_targets_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +133,25 @@ def test_options_that_make_no_sense_are_refused(
     assert main(["deploy", str(saved), "--target", "host", "-o", str(saved.parent / "fw"), *words]) == 2
     assert said in " ".join(capsys.readouterr().err.split())
     assert not (saved.parent / "fw").exists()
+
+
+@dataclass(frozen=True)
+class Tuned(Options):
+    """Options of a target that is no board."""
+
+    cores: int = option(1, "how many cores to use")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [(Tuned, "its options are cores (--set KEY=VALUE)"), (Options, "it has no options")]
+)
+def test_a_target_without_such_an_option_says_which_it_has(
+    saved: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: type[Options], said: str
+) -> None:
+    monkeypatch.setattr(McuTarget, "options", kind)
+    for words in (["--name", "ear"], ["--emulator", "qemu"], ["--toolchain", "gcc"]):
+        assert main(["deploy", str(saved), "--target", "host", "-o", str(saved.parent / "fw"), *words]) == 2
+        assert f"target 'host' has no {words[0]}: {said}" in " ".join(capsys.readouterr().err.split())
 
 
 def test_check_writes_nothing(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,20 +9,27 @@ from spikerun.edge import golden
 from spikerun.errors import DataError
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import Input, Readout
+from spikerun.session import Session
 
 
-def classes(scale: np.ndarray, rows: list[list[int]]) -> list[int]:
-    populations = {"in": Population((1,), Input()), "out": Population((2,), Readout(scale))}
+def classes(scale: np.ndarray, bias: list[int]) -> tuple[int, int]:
+    """Return the class of a golden sample, and that of a session, where the biases are the results."""
+    populations = {"in": Population((1,), Input()), "out": Population((2,), Readout(scale, np.array(bias, np.int32)))}
     net = Network(populations, [Projection("in", "out", Dense(np.ones((1, 2), np.int8)))], ["out"], 8)
-    return [int(found) for found in golden.classify(net, np.array(rows))]
+    silence = np.zeros((1, 1), np.uint8)
+    return int(golden.make(net, silence).classes[0]), int(Session(net).run(silence).classes[0])
 
 
-def test_with_one_scale_the_class_is_the_largest_integer_and_the_first_of_equals() -> None:
-    assert classes(np.float32(0.1), [[2**24, 2**24 + 1], [2**24 + 1, 2**24], [-7, -7]]) == [1, 0, 0]
+@pytest.mark.parametrize(("bias", "expected"), [([2**24, 2**24 + 1], 1), ([2**24 + 1, 2**24], 0), ([-7, -7], 0)])
+def test_with_one_scale_the_class_is_the_largest_integer_and_the_first_of_equals(
+    bias: list[int], expected: int
+) -> None:
+    assert classes(np.float32(0.1), bias) == (expected, expected)
 
 
-def test_where_scales_differ_the_class_is_the_largest_float32_product() -> None:
-    assert classes(np.array([1, 2], np.float32), [[3, 1], [3, 2], [-4, -2], [2**24 + 1, 2**23]]) == [0, 1, 0, 0]
+@pytest.mark.parametrize(("bias", "expected"), [([3, 1], 0), ([3, 2], 1), ([-4, -2], 0), ([2**24 + 1, 2**23], 0)])
+def test_where_scales_differ_the_class_is_the_largest_float32_product(bias: list[int], expected: int) -> None:
+    assert classes(np.array([1, 2], np.float32), bias) == (expected, expected)
 
 
 def test_a_number_means_so_many_random_samples(mixed: Network) -> None:

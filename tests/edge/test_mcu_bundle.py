@@ -5,8 +5,11 @@ import importlib.util
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +18,13 @@ from spikerun.connections import KINDS as CONNECTIONS
 from spikerun.connections import Conv, Dense
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy, kernels, run_bundle
-from spikerun.edge.mcu.model import compose
+from spikerun.edge.mcu.memory import Memory, report
+from spikerun.edge.mcu.model import ALIGNMENT, compose
 from spikerun.edge.mcu.printer import source
 from spikerun.errors import DataError, TargetError, UnsupportedError, UsageError
 from spikerun.kernels.operations import OPERATIONS
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, FewSpikes, Input, Readout
+from spikerun.neurons import IF, FewSpikes, Input, Neuron, Readout
 
 BOARD = "generic-cortex-m4"
 
@@ -143,6 +147,48 @@ def test_too_many_samples_are_refused_as_such(tmp_path: Path, monkeypatch: pytes
         deploy(image_network(), tmp_path / "fw", "small", 1000)
 
 
+def reported(net: Network) -> Memory:
+    model = compose(net)
+    return report(model, source(model), boards.load(BOARD), samples=2)
+
+
+def delayed(steps: int) -> Network:
+    """Return a network of 12 inputs whose spikes are held back, beside a population called like a ring's register."""
+    populations = {
+        "in": Population((12,), Input(1, "spikes")),
+        "projection0": Population((4,), IF(np.int32(1))),
+    }
+    dense = Dense(np.ones((12, 4), np.int8))
+    return Network(populations, [Projection("in", "projection0", dense, delay=steps)], ["projection0"], 2)
+
+
+def test_the_ring_of_a_delay_is_among_the_words_of_its_source() -> None:
+    short, long = ({row[0]: row[1:] for row in reported(delayed(steps)).table.rows} for steps in (10, 110))
+    assert int(long["in"][3]) - int(short["in"][3]) == 100 * 12
+    assert long["projection0"] == short["projection0"]
+
+
+@pytest.mark.parametrize("which", ["everything", "spiking", "mixed"])
+def test_the_rows_of_the_report_sum_to_all_constants_and_registers(request: pytest.FixtureRequest, which: str) -> None:
+    net = request.getfixturevalue(which)
+    model, memory = compose(net), reported(net)
+    flash, words, numbers = (sum(int(row[k]) for row in memory.table.rows) for k in (3, 4, 5))
+    printed = max(model.programs, key=lambda program: program.bytes)
+    taken = [printed.registers[name] for name in printed.places]
+    sizes = [4 * r.size if r.dtype == "int32" else -(-r.size // ALIGNMENT) * ALIGNMENT for r in taken]
+    assert flash == memory.tables - memory.golden
+    assert words + numbers == sum(sizes) + 4 * source(model).clock
+    assert words + numbers >= model.memory
+
+
+def test_too_long_a_delay_is_refused_with_the_population_that_is_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_board(tmp_path, 1 << 20, 1 << 13, monkeypatch)
+    with pytest.raises(TargetError, match=r"The largest population is 'in' \(12 neurons: 0 bytes of membranes"):
+        deploy(delayed(1000), tmp_path / "fw", "small", 1)
+
+
 def test_missing_tools_are_named_with_what_to_install(
     tiny: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +242,12 @@ def test_a_kind_without_c_code_is_refused_by_name(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "fw").exists()
 
 
+def test_a_missing_kernel_of_a_delay_names_the_population_that_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "ROWS", [row for row in kernels.ROWS if row.kind != "delay"])
+    with pytest.raises(UnsupportedError, match="population 'in': there is no C code for 'delay'"):
+        compose(delayed(10))
+
+
 def test_a_kernel_is_taken_only_where_the_core_has_what_it_needs(
     tiny: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,10 +263,13 @@ def test_every_operation_and_every_map_has_a_kernel_or_is_silent() -> None:
     assert {operation.name for operation in OPERATIONS} - {"apply"} | maps == named
 
 
-def test_the_text_of_a_long_chain_takes_time_in_proportion() -> None:
+@pytest.mark.parametrize(
+    ("given", "neuron"), [(Input(), partial(FewSpikes, 4)), (Input(1, "spikes"), IF)], ids=["words", "spikes"]
+)
+def test_the_text_of_a_long_chain_takes_time_in_proportion(given: Input, neuron: Callable[[Any], Neuron]) -> None:
     def seconds(length: int) -> float:
-        populations: dict[str, Population] = {"p0": Population((4,), Input())}
-        populations |= {f"p{k}": Population((4,), FewSpikes(4, np.int32(3 + k))) for k in range(1, length)}
+        populations: dict[str, Population] = {"p0": Population((4,), given)}
+        populations |= {f"p{k}": Population((4,), neuron(np.int32(3 + k))) for k in range(1, length)}
         dense = Dense(np.ones((4, 4), np.int8))
         chain = [Projection(f"p{k}", f"p{k + 1}", dense) for k in range(length - 1)]
         net = Network(populations, chain, [f"p{length - 1}"], 8)

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from spikerun.connections import Dense
-from spikerun.edge import golden
 from spikerun.edge.mcu import board as boards
-from spikerun.edge.mcu import deploy
+from spikerun.edge.mcu import deploy, run_bundle
 from spikerun.edge.mcu.build import WARNINGS, build
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, Input, Readout
 from spikerun.reference import Stepper
+from spikerun.result import classes_of
 
 Needs = Callable[..., None]
 GOLDEN = Path(__file__).parent.parent / "golden" / "mcu"
@@ -151,7 +151,7 @@ def test_scales_that_differ_between_classes_decide_as_on_the_host(
     values = rng.integers(-30, 30, (200, 9)).astype(np.int32)
     values[100:] = rng.integers(-(2**31), 2**31, (100, 9))
     found = [library.model_classify(numbers(np.ascontiguousarray(row))) for row in values]
-    assert found == golden.classify(everything, values[:, :5].astype(np.int64)).tolist()
+    assert found == classes_of(everything.populations["out"], values[:, :5]).tolist()
 
 
 def test_two_networks_fit_one_firmware(tiny: Network, mixed: Network, tmp_path: Path, needs: Needs) -> None:
@@ -198,6 +198,19 @@ def test_names_that_c_knows_are_no_trouble(tmp_path: Path, needs: Needs, name: s
     run = deploy(net, tmp_path / "fw", "host", 2, run=True).run
     assert run is not None
     assert run.identical
+
+
+@pytest.mark.parametrize("name", ["clock", "memory", "bytes", "spikerun_tick"])
+def test_names_of_variables_make_no_variables(tmp_path: Path, needs: Needs, name: str) -> None:
+    needs("gcc")
+    populations = {name: Population((4,), Input()), "out": Population((4,), Readout())}
+    net = Network(populations, [Projection(name, "out", Dense(np.ones((4, 4), np.int8)))], ["out"], 8)
+    prefix = "model" if name.startswith("spikerun") else name
+    deploy(net, tmp_path / "fw", "host", 2, name=prefix)
+    text = (tmp_path / "fw" / "model" / f"{prefix}.c").read_text()
+    assert "state->clock" not in text
+    build(tmp_path / "fw", boards.load("host"), "gcc", tmp_path / "program", WARNINGS)
+    assert run_bundle(tmp_path / "fw").identical
 
 
 def test_state_lasts_from_step_to_step_until_the_reset(mixed: Network, tmp_path: Path, needs: Needs) -> None:

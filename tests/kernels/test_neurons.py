@@ -110,9 +110,9 @@ def test_lif_step_equals_the_fixed_point_model(
     given_ = {name: form for name, (form, _) in forms.items()}
     rules = {"reset": reset, "refractory": refractory, "reset_interval": interval, "reset_offset": offset}
     bench = lif(n, **given_, **rules, begin=begin).step(begin)
-    rows = list(zip(*(values for _, values in forms.values()), strict=True))
     shown = rng.choice(n, 8, replace=False)  # the other neurons are updated alike
-    neurons = [Lif(*map(int, rows[k]), reset=reset, refractory=refractory) for k in shown]
+    threshold, bias, du, dv = (values for _, values in forms.values())
+    neurons = [Lif(int(threshold[k]), int(bias[k]), int(du[k]), int(dv[k]), reset, refractory) for k in shown]
     for t in range(14):
         i = extreme(rng, n, -current, current)
         bench.step(i=i)

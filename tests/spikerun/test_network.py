@@ -199,6 +199,7 @@ def test_projections_may_come_one_by_one() -> None:
 @pytest.mark.parametrize("copied", [lambda net: pickle.loads(pickle.dumps(net)), copy.deepcopy])
 def test_nothing_of_a_network_can_be_changed_nor_of_its_copies(copied: Any) -> None:
     original = chain(words(), Readout())
+    net: Any
     for net in (original, copied(original)):
         with pytest.raises(TypeError):
             net.populations["x"] = net.populations["in"]

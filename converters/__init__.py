@@ -120,7 +120,10 @@ def convert(
     from spikerun.converters.evaluate import top1
     from spikerun.converters.pipeline import Converter
 
-    settings = Settings(bits, code, overrides or {})
+    settings = Settings(bits, code, {} if overrides is None else overrides)
+    for name, function in (("metric", metric), ("on_progress", on_progress)):
+        if function is not None and not callable(function):
+            raise UsageError(f"{name} is a function, got {function!r}")
     if max_drop is not None:
         budget.checked_budget(max_drop)
         if validation is None:

@@ -35,11 +35,11 @@ class Settings:
     overrides: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.overrides, Mapping) and all(isinstance(name, str) for name in self.overrides)):
+            raise UsageError(f"overrides are bits by the names of layers, {{'conv1': 6}}, got {self.overrides!r}")
         for where, bits in (("bits", self.bits), *((f"bits of '{k}'", v) for k, v in self.overrides.items())):
             if type(bits) is not int or not 1 <= bits <= MAX_BITS:
                 raise UsageError(f"{where} must be an integer in 1..{MAX_BITS}, got {bits!r}")
-        if not all(isinstance(name, str) for name in self.overrides):
-            raise UsageError(f"overrides are bits by the names of layers, got {dict(self.overrides)}")
         if self.code not in CODES:
             raise UsageError(f"code must be one of {', '.join(CODES)}, got '{self.code}'")
         object.__setattr__(self, "overrides", MappingProxyType(dict(self.overrides)))

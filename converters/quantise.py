@@ -18,11 +18,12 @@ from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, Sum
 from spikerun.converters.maps import WEIGHT_LIMIT, Term
 from spikerun.errors import UsageError, unknown_name
 
-__all__ = ["QLayer", "Quantised", "Settings", "accumulator_scale", "as_channels", "collapsed"]
+__all__ = ["BITS", "QLayer", "Quantised", "Settings", "accumulator_scale", "as_channels", "collapsed"]
 
 # th * 2^T stays below 2^21, where kernels divide by multiplication; biases keep a margin to int32
 THRESHOLD_ROOM = 2**20
 BIAS_ROOM = 2**24
+BITS = 5  # of activations, where nothing is asked for
 SMALLEST = 2.0**-100  # a scale of a channel that is nothing but zeros; a float32 must hold it
 
 
@@ -30,7 +31,7 @@ SMALLEST = 2.0**-100  # a scale of a channel that is nothing but zeros; a float3
 class Settings:
     """How values become words: the bits of activations, by name of the layer where they differ, and the code."""
 
-    bits: int = 5
+    bits: int = BITS
     code: str = "bits"
     overrides: Mapping[str, int] = field(default_factory=dict)
 

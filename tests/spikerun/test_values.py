@@ -18,8 +18,8 @@ BYTE = np.ones((2, 3), np.int8)
     ("make", "said"),
     [
         (lambda a: IF(a), "threshold"),
-        (lambda a: LIF(1, du=a), "du"),  # type: ignore[arg-type]
-        (lambda a: FewSpikes(4, 1, bias=a), "bias"),  # type: ignore[arg-type]
+        (lambda a: LIF(1, du=a), "du"),
+        (lambda a: FewSpikes(4, 1, bias=a), "bias"),
         (lambda a: Readout(a), "scale"),
         (lambda a: Dense(a), "weight"),
         (lambda a: Conv(a), "weight"),
@@ -57,9 +57,9 @@ def test_a_scale_that_is_no_positive_float32_is_refused(value: Any, said: str) -
         (Dense(BYTE), 6),
         (Conv(BYTE.reshape(1, 1, 2, 3)), 6),
         (Sparse(np.array([0, 2]), np.array([0, 1], np.int32), np.ones(2, np.int8), 2), 2),
-        (Diagonal(np.array([1, 2])), 0),  # type: ignore[arg-type]
-        (SumPool(2, 2), 0),  # type: ignore[arg-type]
-        (Window(2, 2), 0),  # type: ignore[arg-type]
+        (Diagonal(np.array([1, 2])), 0),
+        (SumPool(2, 2), 0),
+        (Window(2, 2), 0),
     ],
 )
 def test_a_connection_says_how_many_weights_it_stores(connection: Any, count: int) -> None:

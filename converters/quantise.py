@@ -17,6 +17,8 @@ from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, Summing
 from spikerun.converters.maps import WEIGHT_LIMIT, Term
 from spikerun.errors import UsageError, unknown_name
+from spikerun.neurons import Neuron
+from spikerun.population import Projection
 
 __all__ = ["BITS", "QLayer", "Quantised", "Settings", "accumulator_scale", "as_channels", "collapsed"]
 
@@ -80,6 +82,18 @@ class QLayer(Summing):
     def step_size(self) -> Array:
         """Return the real value of 1 in a word, for each channel."""
         return self.threshold * self.scale
+
+    def neuron(self) -> Neuron:
+        """Return the kind of its population."""
+        return self.activation.neuron(self.bits, self.code, self.threshold, self.bias, self.scale)
+
+    def projections(self) -> list[Projection]:
+        """Return the projections into its population, one for each term."""
+        return [self._projection(term) for term in self.terms]
+
+    def _projection(self, term: Term) -> Projection:
+        channels = None if (term.first, term.end) == (0, self.shape[0]) else (term.first, term.end)
+        return Projection(term.source, self.name, term.map.connection(), 0, channels)
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.quantise import Settings
+from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
-from spikerun.converters.source import Importer, Opener, Source
+from spikerun.converters.source import Importer, Opener, Source, check_bits
 from spikerun.errors import ConversionError, UsageError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def convert(
     model: Any,
     data: "Samples",
     *,
-    bits: int = 5,
+    bits: int | None = None,
     code: str = "bits",
     overrides: Mapping[str, int] | None = None,
     encoding: Encoding | Mapping[str, Encoding] | None = None,
@@ -106,8 +106,8 @@ def convert(
     samples that calibrate, integers (N, C, H, W) or (N, F), or a loader of such batches, of which the first 512 are
     taken; by name where the model has several inputs. encoding: what integers stand for, by default value / 255. Real
     numbers are taken as what the model sees, and must be such integers.
-    bits: of the activations, 1..8; overrides: of single layers, by name. code: how integers travel as spikes, `bits`,
-    `ttfs` or `graded`.
+    bits: of the activations, 1..8, by default 5; overrides: of single layers, by name. code: how integers travel as
+    spikes, `bits`, `ttfs` or `graded`.
     evaluation: (samples, labels) on which ANN and SNN are compared, by `metric`: (logits, labels) -> a score for each
     sample, by default whether the class is right. max_drop: points (100 times the mean score) that may be lost; the
     fewest bits that keep it on `validation`, labelled samples to choose by, are taken instead of `bits`. on_progress is
@@ -120,7 +120,10 @@ def convert(
     from spikerun.converters.evaluate import top1
     from spikerun.converters.pipeline import Converter
 
-    settings = Settings(bits, code, overrides or {})
+    settings = Settings(BITS if bits is None else bits, code, {} if overrides is None else overrides)
+    for name, function in (("metric", metric), ("on_progress", on_progress)):
+        if function is not None and not callable(function):
+            raise UsageError(f"{name} is a function, got {function!r}")
     if max_drop is not None:
         budget.checked_budget(max_drop)
         if validation is None:
@@ -128,7 +131,9 @@ def convert(
     for name, pair in (("evaluation", evaluation), ("validation", validation)):
         if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2):
             raise UsageError(f"{name} is a pair of (samples, labels), got {type(pair).__name__}")
-    converter = Converter(_source(model), data, encoding, on_progress)
+    source = _source(model)
+    check_bits(source, bits, overrides, max_drop)
+    converter = Converter(source, data, encoding, on_progress)
     measured = None if evaluation is None else converter.evaluation(*evaluation, metric or top1)
     if max_drop is not None and validation is not None:
         chosen = converter.evaluation(*validation, metric or top1)

@@ -22,8 +22,9 @@ from spikerun.console import (
     suggest,
 )
 from spikerun.converters import Encoding, open_source
-from spikerun.converters.quantise import Settings
+from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
+from spikerun.converters.source import check_bits
 from spikerun.datasets import Dataset
 from spikerun.errors import UsageError
 
@@ -114,7 +115,9 @@ def convert(
         raise UsageError("--bits and --max-drop exclude each other: the budget chooses the bits")
     if not output.name:
         raise UsageError("name the file to write with -o, such as model.snn")
-    settings = Settings(bits or 5, code)
+    from spikerun.converters.pipeline import Converter
+
+    settings = Settings(bits or BITS, code)
     if max_drop is not None:
         from spikerun.converters.budget import checked_budget
 
@@ -131,7 +134,11 @@ def convert(
             train.scale if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0),
             code=input_code,
         )  # fmt: skip
-        converter = _converter(model, weights, train.samples[chosen], encoding, tell)
+        source = open_source(model, weights)
+        check_bits(source, bits, max_drop, sweep or None)
+        if weights is None:
+            tell("no --weights: the model is taken as its function returns it", 0, 0)
+        converter = Converter(source, train.samples[chosen], encoding, tell)
         conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
     file.save(conversion.network, output, force)
     write_atomically(paths[1], dumps(conversion.report.json(), indent=2) + "\n", force)
@@ -162,17 +169,6 @@ def _split(count: int, samples: int, choose: bool) -> tuple[Any, Any]:
     samples = min(samples, max(count // 2, 1)) if choose else samples
     order = np.random.default_rng(SEED).permutation(count)
     return np.sort(order[:samples]), np.sort(order[samples : samples + HELD_OUT])
-
-
-def _converter(
-    model: str, weights: Path | None, samples: Any, encoding: Encoding, tell: Callable[[str, int, int], None]
-) -> "Converter":
-    from spikerun.converters.pipeline import Converter
-
-    source = open_source(model, weights)
-    if weights is None:
-        tell("no --weights: the model is taken as its function returns it", 0, 0)
-    return Converter(source, samples, encoding, tell)
 
 
 def _converted(

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun import real
 from spikerun.codes import CODES, MAX_BITS, word_range, word_steps
 from spikerun.converters.graph import Array
 from spikerun.errors import DataError, UsageError
 from spikerun.neurons import Input
 
-__all__ = ["Encoding"]
+__all__ = ["Encoding", "as_array"]
 
 NEAR = 1e-3  # of an integer: real samples that are so near to integers stand for them
 
@@ -50,8 +51,8 @@ class Encoding:
     @classmethod
     def of(cls, meta: Mapping[str, Any], name: str) -> "Encoding":
         """Return what a converted network says of its input `name`; the default where it says nothing."""
-        given = {key: str(meta[f"{name}_{key}"]) for key in ("scale", "mean", "std") if f"{name}_{key}" in meta}
-        return cls(**{key: _numbers(key, text.split()) for key, text in given.items()})  # type: ignore[arg-type]
+        given = real.known(meta, name)
+        return cls(**{key: _numbers(key, str(value).split()) for key, value in given.items()})  # type: ignore[arg-type]
 
     @property
     def steps(self) -> int:
@@ -78,21 +79,18 @@ class Encoding:
 
     def meta(self, name: str) -> dict[str, str | int | float]:
         """Return what the network says of its input `name`."""
-        meta: dict[str, str | int | float] = {f"{name}_scale": self.scale}
+        said: dict[str, str | int | float] = {"scale": self.scale}
         for key, default in (("mean", (0.0,)), ("std", (1.0,))):
             if self._tuple(key) != default:
-                meta[f"{name}_{key}"] = " ".join(f"{value:.9g}" for value in self._tuple(key))
-        return meta
+                said[key] = " ".join(f"{value:.9g}" for value in self._tuple(key))
+        return real.named(name, said)
 
     def integers(self, samples: npt.ArrayLike, what: str) -> Array:
         """Return samples as integers (batch, C, H, W) or (batch, F); raises DataError for what they cannot be.
 
         Real samples are taken as what the model sees, and must be integers so encoded.
         """
-        try:
-            array = np.asarray(samples)
-        except (TypeError, ValueError) as error:  # of ragged lists
-            raise DataError(f"{what} are a {type(samples).__name__} that is no array: {error}") from error
+        array = as_array(samples, what)
         if array.ndim not in (2, 4) or not array.size:
             given = f"have the shape {array.shape}" if array.shape else f"are a {type(samples).__name__}"
             advice = "give an array of (N, C, H, W) or (N, F)"
@@ -139,6 +137,14 @@ class Encoding:
                 f"the {name} of the input has {len(values)} numbers; give one, or {channels} (one a channel)"
             )
         return np.broadcast_to(np.array(values), (channels,))
+
+
+def as_array(values: Any, what: str) -> Array:
+    """Return values as an array; raises DataError for what is none, such as ragged lists."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: tensors that need a gradient
+        raise DataError(f"{what} are a {type(values).__name__} that is no array: {error}") from error
 
 
 def _numbers(name: str, value: Any) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.activity import Activity
-from spikerun.converters.encoding import Encoding
+from spikerun.converters.encoding import Encoding, as_array
 from spikerun.converters.graph import Array
 from spikerun.converters.report import Accuracy
 from spikerun.converters.source import Source
@@ -54,9 +54,11 @@ class Evaluation:
         return paired(self._scores(self.ann), self._scores(snn), same)
 
     def _scores(self, logits: Mapping[str, Array]) -> Array:
-        scores = np.asarray(self.metric(logits if len(logits) > 1 else next(iter(logits.values())), self.labels))
-        if scores.shape != (len(self.labels),):
-            raise DataError(f"the metric must give {len(self.labels)} scores, one a sample; got shape {scores.shape}")
+        given = self.metric(logits if len(logits) > 1 else next(iter(logits.values())), self.labels)
+        scores = as_array(given, "the scores of the metric")
+        if scores.shape != (len(self.labels),) or scores.dtype.kind not in "biuf":
+            got = f"{scores.dtype} of shape {scores.shape}"
+            raise DataError(f"the metric must give {len(self.labels)} scores, one a sample; got {got}")
         return scores.astype(np.float64)
 
 

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from spikerun.connections import Window
 from spikerun.converters import forward
 from spikerun.converters.activations import Activation
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array, Pair, Shape
 from spikerun.converters.maps import Term
+from spikerun.neurons import MaxPool, Neuron
+from spikerun.population import Projection
 
 __all__ = ["InputLayer", "Layer", "Layers", "PoolLayer", "Summing", "walk"]
 
@@ -29,6 +32,14 @@ class InputLayer:
     def sources(self) -> tuple[str, ...]:
         """Return the layers that it reads: none."""
         return ()
+
+    def neuron(self) -> Neuron:
+        """Return the kind of its population."""
+        return self.encoding.neuron()
+
+    def projections(self) -> list[Projection]:
+        """Return the projections into its population: none."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,15 @@ class PoolLayer:
     def pooled(self, values: Mapping[str, Array]) -> Array:
         """Return its values from those of its source."""
         return forward.max_pool(values[self.source], self.kernel, self.stride, self.padding, self.dilation)
+
+    def neuron(self) -> Neuron:
+        """Return the kind of its population."""
+        return MaxPool()
+
+    def projections(self) -> list[Projection]:
+        """Return the projection into its population."""
+        window = Window(self.kernel, self.stride, self.padding, self.dilation)
+        return [Projection(self.source, self.name, window)]
 
 
 @dataclass(frozen=True, eq=False)

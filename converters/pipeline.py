@@ -13,7 +13,7 @@ from spikerun.activity import Activity
 from spikerun.converters import verify
 from spikerun.converters.build import build
 from spikerun.converters.calibrate import Calibration, LayerFit
-from spikerun.converters.encoding import Encoding
+from spikerun.converters.encoding import Encoding, as_array
 from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, PoolLayer
@@ -100,7 +100,8 @@ class Converter:
                     f"the evaluation data have samples of shape {values.shape[1:]}, "
                     f"the calibration data {self.samples[name].shape[1:]}"
                 )
-        labels, count = np.asarray(labels), len(next(iter(checked.values())))
+        count = len(next(iter(checked.values())))
+        labels = as_array(labels, "labels")
         if labels.shape[:1] != (count,):
             raise DataError(f"there must be labels for {count} samples, got {labels.dtype} of shape {labels.shape}")
         logits = ann_logits(self.source, checked, self.encodings, self._counter("evaluate the ANN", count))
@@ -109,6 +110,8 @@ class Converter:
         return evaluation
 
     def _checked(self, samples: Mapping[str, npt.ArrayLike], what: str) -> dict[str, Array]:
+        if not samples:
+            raise DataError(f"{what} are for no input: give samples, or a dict of them by the names of the inputs")
         if samples.keys() != self.encodings.keys():
             raise DataError(f"{what} are for {', '.join(samples)}; the inputs are {', '.join(self.encodings)}")
         checked = {name: self.encodings[name].integers(values, what) for name, values in samples.items()}

@@ -17,12 +17,15 @@ from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, Summing
 from spikerun.converters.maps import WEIGHT_LIMIT, Term
 from spikerun.errors import UsageError, unknown_name
+from spikerun.neurons import Neuron
+from spikerun.population import Projection
 
-__all__ = ["QLayer", "Quantised", "Settings", "accumulator_scale", "as_channels", "collapsed"]
+__all__ = ["BITS", "QLayer", "Quantised", "Settings", "accumulator_scale", "as_channels", "collapsed"]
 
 # th * 2^T stays below 2^21, where kernels divide by multiplication; biases keep a margin to int32
 THRESHOLD_ROOM = 2**20
 BIAS_ROOM = 2**24
+BITS = 5  # of activations, where nothing is asked for
 SMALLEST = 2.0**-100  # a scale of a channel that is nothing but zeros; a float32 must hold it
 
 
@@ -30,16 +33,16 @@ SMALLEST = 2.0**-100  # a scale of a channel that is nothing but zeros; a float3
 class Settings:
     """How values become words: the bits of activations, by name of the layer where they differ, and the code."""
 
-    bits: int = 5
+    bits: int = BITS
     code: str = "bits"
     overrides: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.overrides, Mapping) and all(isinstance(name, str) for name in self.overrides)):
+            raise UsageError(f"overrides are bits by the names of layers, {{'conv1': 6}}, got {self.overrides!r}")
         for where, bits in (("bits", self.bits), *((f"bits of '{k}'", v) for k, v in self.overrides.items())):
             if type(bits) is not int or not 1 <= bits <= MAX_BITS:
                 raise UsageError(f"{where} must be an integer in 1..{MAX_BITS}, got {bits!r}")
-        if not all(isinstance(name, str) for name in self.overrides):
-            raise UsageError(f"overrides are bits by the names of layers, got {dict(self.overrides)}")
         if self.code not in CODES:
             raise UsageError(f"code must be one of {', '.join(CODES)}, got '{self.code}'")
         object.__setattr__(self, "overrides", MappingProxyType(dict(self.overrides)))
@@ -79,6 +82,18 @@ class QLayer(Summing):
     def step_size(self) -> Array:
         """Return the real value of 1 in a word, for each channel."""
         return self.threshold * self.scale
+
+    def neuron(self) -> Neuron:
+        """Return the kind of its population."""
+        return self.activation.neuron(self.bits, self.code, self.threshold, self.bias, self.scale)
+
+    def projections(self) -> list[Projection]:
+        """Return the projections into its population, one for each term."""
+        return [self._projection(term) for term in self.terms]
+
+    def _projection(self, term: Term) -> Projection:
+        channels = None if (term.first, term.end) == (0, self.shape[0]) else (term.first, term.end)
+        return Projection(term.source, self.name, term.map.connection(), 0, channels)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is converted: a source, with its float graph and its own results; importers open them by what they read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from spikerun.converters.graph import Array, Graph, Shape
+from spikerun.errors import UsageError
 
-__all__ = ["Importer", "Opener", "Source"]
+__all__ = ["Importer", "Opener", "Source", "check_bits"]
 
 
 @runtime_checkable
 class Source(Protocol):
-    """A trained network, whatever framework it is of. `name` says where it is from."""
+    """A trained network, whatever framework it is of: sources derive from this. `name` says where it is from.
+
+    time_loop: whether it runs over time steps of its own, as trained spiking networks do: then no bits are chosen.
+    """
+
+    time_loop: bool = False
 
     @property
     def name(self) -> str:
@@ -27,6 +33,22 @@ class Source(Protocol):
 
         Names of inputs and outputs are those of the graph.
         """
+
+    def runner(self, batch: Mapping[str, Array], threads: int) -> Callable[[int, int], object]:
+        """Return what computes its results for the samples first..end of a real batch, to be timed on so many threads.
+
+        Frameworks convert the batch beforehand; this one does not.
+        """
+        return lambda first, end: self.logits({name: values[first:end] for name, values in batch.items()})
+
+
+def check_bits(source: Source, *asked: object) -> None:
+    """Refuse whatever is asked for that chooses bits, where the network has a time loop of its own."""
+    if source.time_loop and any(one is not None for one in asked):
+        raise UsageError(
+            f"this network ({source.name}) has a time loop of its own, so there are no --bits (or --steps) to choose: "
+            "how many time steps it runs is its --duration"
+        )
 
 
 class Opener(Protocol):

@@ -13,10 +13,12 @@ import logging
 import os
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
+from spikerun.atomic import as_path
 from spikerun.datasets.dataset import Dataset, DatasetSpec, Provider
 from spikerun.datasets.npz import ADVICE, read_npz
 from spikerun.errors import DataError, UsageError, unknown_name
@@ -93,18 +95,20 @@ def load(
     limit:    at most this many samples, the first ones
     download: fetch the files first when they are not on this machine
     """
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r}")
     if split not in ("train", "test"):
         raise unknown_name("split", split, ("train", "test"))
-    if limit is not None and limit < 1:
-        raise UsageError(f"the limit of samples is {limit}; give a number of at least 1")
-    given = os.fspath(name)
+    if limit is not None and not (isinstance(limit, Integral) and limit >= 1):
+        raise UsageError(f"the limit of samples is {limit!r}; give an integer of at least 1")
+    given = os.fsdecode(name)
     if given.endswith(".npz"):
         return _told(read_npz(Path(given), split)).first(limit)
     if _key(given) not in map(_key, names()) and _is_path(given):
         raise UsageError(f"'{given}' is not the name of a data set, and of files only .npz is read; {ADVICE}")
     known = spec(given)
     source = provider(known.name)
-    where = None if folder is None else Path(folder)
+    where = None if folder is None else as_path(folder)
     if download and source.locate(where) is None:
         source.fetch(where, _unseen)
     return _told(source.read(where, split)).first(limit)
@@ -118,7 +122,7 @@ def _told(found: Dataset) -> Dataset:
 
 def _key(name: str) -> str:
     """Return what is compared of a name: FashionMNIST, fashion_mnist and fashion-mnist are one."""
-    return name.lower().replace("-", "").replace("_", "")
+    return str(name).lower().replace("-", "").replace("_", "")
 
 
 def _entries() -> dict[str, EntryPoint]:
@@ -127,7 +131,7 @@ def _entries() -> dict[str, EntryPoint]:
 
 def _is_path(name: str) -> bool:
     path = Path(name)
-    return path.name != name or path.suffix != "" or path.exists()
+    return path.name != name or path.suffix != "" or os.path.exists(path)  # where Path.exists raises for long names
 
 
 def _unseen(size: int) -> None:

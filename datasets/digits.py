@@ -8,6 +8,7 @@ over the order of the file; the other 1,297 are for training. No random number i
 
 import gzip
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def locate(folder: Path | None) -> Path | None:
             return None
         folder = Path(package.origin).parent / "datasets" / "data"
     path = folder / FILE
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None  # where Path.is_file raises for long names
 
 
 def read(folder: Path | None, split: str) -> Dataset:

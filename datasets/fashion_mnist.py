@@ -130,4 +130,4 @@ def fetch_size() -> int:
 
 def _file(place: Path, file: Remote) -> Path | None:
     candidates = (place / file.name, place / f"{file.name}.gz")
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)  # Path.is_file raises for long names

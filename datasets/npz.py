@@ -13,6 +13,7 @@ What had to be guessed is said by the logger `spikerun`.
 """
 
 import logging
+import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 
 def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Dataset:
     """Return the `train` or `test` split of an `.npz` file; arrays of more than `largest` bytes are refused."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises for long names
         raise DataError(f"there is no file '{path}'")
     try:
         with zipfile.ZipFile(path) as archive:

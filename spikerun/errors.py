@@ -67,7 +67,7 @@ class CheckFailed(SpikerunError, RuntimeError):
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     """Return the error for a `name` that is not among the `choices`, with the nearest one suggested."""
     known = sorted(choices)
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return UsageError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
 

@@ -41,6 +41,11 @@ def save(net: Network, path: PathLike, force: bool = False) -> Path:
 
     Raises UsageError if the file exists, if it cannot be written, or if `meta` holds what no file can.
     """
+    if not isinstance(net, Network):
+        raise UsageError(f"what is saved is a Network, got {type(net).__name__}: save(net, path)")
+    for name, value in net.meta.items():
+        if isinstance(value, bool | tuple):  # which attributes elsewhere may be
+            raise UsageError(f"/meta: {name!r} must be a text, an integer or a finite number, got {value!r:.80}")
     target = require_writable(path, force)
     try:
         raw = image(lambda file: _write(net, file))

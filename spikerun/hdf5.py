@@ -69,6 +69,8 @@ def write_attributes(group: Any, values: Mapping[str, Any]) -> None:
             if len(raw) > MAX_TEXT or b"\0" in raw:
                 raise UsageError(f"{group.name}: {name!r} must have at most {MAX_TEXT} bytes, none of them zero")
             group.attrs.create(name, raw, dtype=h5py.string_dtype("utf-8", max(len(raw), 1)))
+        elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise UsageError(f"{group.name}: {name!r} is {value}, which 64 bits do not hold: write it as a text")
         elif isinstance(value, (bool, int, tuple)) or (isinstance(value, float) and math.isfinite(value)):
             group.attrs[name] = np.array(value, np.int64) if isinstance(value, tuple) else value
         else:

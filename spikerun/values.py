@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from spikerun.errors import NetworkError
 
-__all__ = ["all_alike", "choice", "int32_array", "integer", "locked", "require", "truth"]
+__all__ = ["all_alike", "as_array", "choice", "float32_array", "int32_array", "integer", "locked", "require", "truth"]
 
 
 def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -20,9 +20,31 @@ def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return copy
 
 
+def as_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return `value` as an array; refuse what is none, such as rows of different lengths."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise NetworkError(f"{name} must be a number or an array, with rows of equal length: {error}") from error
+
+
+def float32_array(name: str, value: Any) -> npt.NDArray[np.float32]:
+    """Return `value` as a float32 array; refuse what is no real number, and what float32 does not reach."""
+    array = as_array(name, value)
+    if array.dtype.kind not in "iuf":
+        raise NetworkError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if not array.size:
+        raise NetworkError(f"{name} must not be empty, got shape {array.shape}")
+    with np.errstate(over="ignore"):
+        near = array.astype(np.float32)
+    if not np.isfinite(near).all():
+        raise NetworkError(f"{name} must be finite, and fit float32, got values from {array.min()} to {array.max()}")
+    return locked(near)
+
+
 def int32_array(name: str, value: Any) -> npt.NDArray[np.int32]:
     """Return `value` as an int32 array; refuse what would lose information."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.dtype.kind not in "iu":
         raise NetworkError(f"{name} must hold integers, got dtype {array.dtype}: scale and round it first")
     if not array.size:

@@ -2,6 +2,7 @@
 """A kind of neuron, connection or operation is known in its own room; elsewhere there are traits, and tables of all."""
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +21,9 @@ FAMILIES = {
     "connections": {name: cls.__name__ for name, cls in connections.KINDS.items()},
     "operations": {operation.name: operation.__name__ for operation in OPERATIONS},
 }
-ASKING = ("isinstance", "issubclass")
+NAMES = {name: cls for kinds in FAMILIES.values() for name, cls in kinds.items()}
+EVERY = [cls for kinds in (neurons.KINDS, connections.KINDS) for cls in kinds.values()]
+PARAMETERS = {field.name for cls in EVERY for field in dataclasses.fields(cls)}
 FEW = 3  # a dict with so many names of a family is a table
 
 
@@ -45,6 +48,22 @@ def kinds_of(tree: ast.AST) -> dict[str, str]:
     return {name: kind for name, kind in known.items() if kind in CLASSES | {"neurons", "connections"}}
 
 
+def tells_kind(node: ast.AST) -> bool:
+    """Return whether an expression is the name of a kind: x.kind, getattr(x, "kind"); that of a dtype is another."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
+        return isinstance(node.args[1], ast.Constant) and node.args[1].value == "kind"
+    return isinstance(node, ast.Attribute) and node.attr == "kind" and not ast.unparse(node.value).endswith("dtype")
+
+
+def guessed(call: ast.Call) -> list[str]:
+    """Return the parameter that getattr, with a default, or hasattr looks for in a neuron or a connection."""
+    subject, *rest = call.args
+    asks = len(rest) == 2 or ast.unparse(call.func) == "hasattr"
+    part = re.search(r"(neuron|connection)$", ast.unparse(subject))
+    found = asks and part and isinstance(rest[0], ast.Constant) and rest[0].value in PARAMETERS
+    return [str(rest[0].value)] if found and isinstance(rest[0], ast.Constant) else []
+
+
 def switches(text: str) -> Iterator[tuple[int, str]]:
     """Yield the line and the kind of each place that asks which kind something is."""
     tree = ast.parse(text)
@@ -59,6 +78,9 @@ def switches(text: str) -> Iterator[tuple[int, str]]:
             return [kind for child in ast.iter_child_nodes(node) for kind in named(child)]
         return named(node.value) if isinstance(node, ast.Attribute) and node.attr == "kind" else []
 
+    def spelt(node: ast.AST) -> list[str]:
+        return [NAMES[c.value] for c in ast.walk(node) if isinstance(c, ast.Constant) and c.value in NAMES]
+
     for node in ast.walk(tree):
         asked: list[str] = []
         if (
@@ -70,7 +92,14 @@ def switches(text: str) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.MatchClass):
             asked = named(node.cls)
         elif isinstance(node, ast.Compare):  # type(x) is K, x.kind == K.kind, x.kind in (K.kind, ...)
-            asked = [kind for side in (node.left, *node.comparators) for kind in named(side)]
+            sides = (node.left, *node.comparators)
+            asked = [kind for side in sides for kind in named(side)]
+            if any(map(tells_kind, sides)):  # x.kind == "lif", x.kind in ("lif", "if")
+                asked += [kind for side in sides for kind in spelt(side)]
+        elif isinstance(node, ast.Match) and tells_kind(node.subject):
+            asked = [kind for case in node.cases for kind in spelt(case.pattern)]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
+            asked = guessed(node)  # a parameter that only some kinds have
         elif isinstance(node, ast.Dict):  # a table by type
             asked = [kind for key in node.keys for kind in named(key)]
         for kind in dict.fromkeys(asked):
@@ -92,9 +121,14 @@ def test_nobody_asks_which_kind_it_is() -> None:
         "isinstance(x, neurons.IF)",
         "type(x) is IF",
         "x.kind == IF.kind",
-        "x.kind in (IF.kind, 'lif')",
+        "x.kind in (IF.kind, 'else')",
         "t = {IF: 1}",
         "match x:\n    case IF(threshold=1): pass",
+        "x.kind == 'if'",
+        "'if' != x.kind",
+        "x.neuron.kind in ('if', 'else')",
+        "getattr(x, 'kind') in {'if'}",
+        "match x.kind:\n    case 'if' | 'else': pass",
     ],
 )
 def test_every_way_of_asking_is_found(code: str) -> None:
@@ -102,9 +136,15 @@ def test_every_way_of_asking_is_found(code: str) -> None:
     assert [kind for _, kind in switches(imports + code)] == ["IF"]
 
 
+@pytest.mark.parametrize("code", ["getattr(neuron, 'code', '')", "hasattr(p.neuron, 'code')"])
+def test_guessing_at_a_parameter_is_asking(code: str) -> None:
+    assert [kind for _, kind in switches(code)] == ["code"]
+
+
 def test_what_asks_for_something_else_is_not_found() -> None:
     code = (
         "from spikerun.converters.graph import Conv\nfrom spikerun.neurons import IF\nisinstance(x, Conv)\ny = IF(1)\n"
+        "x.dtype.kind in 'if'\nx.kind == 'relu'\ngetattr(namespace, 'code', '')\ngetattr(neuron, name)\n"
     )
     assert list(switches(code)) == []
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A torch module as a source: its float graph by torch.export, and its own results."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from spikerun.converters.graph import Array, Graph, Shape
+from spikerun.converters.source import Source
 from spikerun.converters.torch.export import named, read
 from spikerun.converters.torch.user_model import load_model
 from spikerun.errors import ConversionError
@@ -18,7 +19,7 @@ from spikerun.errors import ConversionError
 __all__ = ["TorchSource", "open_source"]
 
 
-class TorchSource:
+class TorchSource(Source):
     """A module in inference mode; it is left in the mode that it was in.
 
     The only input is the first argument of its forward, several are keyword arguments. Results in a dict have its
@@ -30,7 +31,7 @@ class TorchSource:
 
     def __init__(self, model: nn.Module) -> None:
         if not isinstance(model, nn.Module):
-            raise ConversionError(f"the model must be a torch.nn.Module, got {type(model).__name__}")
+            raise ConversionError(f"the model must be a torch.nn.Module or a Source, got {type(model).__name__}")
         _check_tensors(model)
         short = any(t.is_floating_point() and t.element_size() < 4 for t in model.state_dict().values())
         self.model = deepcopy(model).float() if short else model
@@ -44,10 +45,31 @@ class TorchSource:
 
     def logits(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         """Return what forward returns, by name, float64."""
-        tensors = {name: torch.from_numpy(values).to(**self.like) for name, values in batch.items()}
+        tensors = self._tensors(batch)
         with _inference(self.model), torch.no_grad():
-            results = self.model(*tensors.values()) if len(tensors) == 1 else self.model(**tensors)
+            results = self._results(tensors)
         return {name: y.double().cpu().numpy() for name, y in named(results, torch.Tensor).items()}
+
+    def runner(self, batch: Mapping[str, Array], threads: int) -> Callable[[int, int], object]:
+        """Return what runs forward on samples first..end, which are tensors by now; the model stays in inference mode.
+
+        The number of threads is one of the process.
+        """
+        tensors = self._tensors(batch)
+        self.model.eval()
+        torch.set_num_threads(threads)
+
+        def run(first: int, end: int) -> object:
+            with torch.inference_mode():
+                return self._results({name: values[first:end] for name, values in tensors.items()})
+
+        return run
+
+    def _tensors(self, batch: Mapping[str, Array]) -> dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(values).to(**self.like) for name, values in batch.items()}
+
+    def _results(self, tensors: Mapping[str, torch.Tensor]) -> Any:
+        return self.model(*tensors.values()) if len(tensors) == 1 else self.model(**tensors)
 
 
 def open_source(where: str, weights: Path | None = None) -> TorchSource:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikerun import real
 from spikerun.edge.mcu import emit
 from spikerun.edge.mcu.body import Body
 from spikerun.edge.mcu.constants import Constants
@@ -236,8 +237,6 @@ def _meaning(net: Network) -> str:
     """Return what the integers q of inputs mean, where the network says so."""
     lines = []
     for name in net.inputs:
-        scale, mean, std = (net.meta.get(f"{name}_{key}") for key in ("scale", "mean", "std"))
-        if scale is not None:
-            value = f"q * {scale}" if mean is std is None else f"(q * {scale} - ({mean or 0})) / ({std or 1})"
+        if value := real.formula(net.meta, name, "q * {}"):
             lines.append(f"\n * A value q of '{name}' stands for {value}.")
     return "".join(lines).replace("*/", "* /")

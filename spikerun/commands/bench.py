@@ -4,7 +4,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,12 @@ from spikerun.reference import blocked, stepped
 from spikerun.session import Session
 from spikerun.text import table
 
-if TYPE_CHECKING:
-    import torch
-
 __all__ = ["bench"]
 
 WARM_UP = 10
 BLOCK = 10  # samples of a turn: one at a time would time how each cools the other's caches
 THROUGHPUT_ROUNDS = 3
 SNN = "spikerun"
-ANN = "torch"
 REFERENCE = "reference"
 
 Runner = Callable[[int, int], object]  # runs the samples first..end
@@ -55,7 +51,7 @@ def bench(
     """Measure latency for single samples (p20, p50, p80) and throughput for batches.
 
     All contestants take turns of ten samples in one process, on the same samples and with the same number of threads,
-    after a warm-up. Loading, preparing the session, and scaling the samples to float for torch are not timed.
+    after a warm-up. Loading, preparing the session, and scaling the samples to real numbers for the ANN are not timed.
     """
     if weights is not None and against is None:
         raise UsageError("--weights are those of the ANN: give --against FILE.py:FUNCTION, too")
@@ -64,7 +60,7 @@ def bench(
     session = Session(net, threads=threads)
     runners: dict[str, Runner] = {SNN: lambda first, end: session.run(samples[first:end])}
     if against is not None:
-        runners[ANN] = _torch_runner(net, against, weights, samples, session.threads)
+        runners |= _ann(net, against, weights, samples, session.threads)
     with progress("single samples", repeat, quiet=quiet, json=json) as advance:
         times = _latencies(runners, len(samples), repeat, advance)
     if reference:
@@ -82,29 +78,22 @@ def bench(
     emit("spikerun.bench/1", found, json, lambda: _text(found))
 
 
-def _torch_runner(net: Network, against: str, weights: Path | None, samples: npt.NDArray[Any], threads: int) -> Runner:
-    import torch
+def _ann(
+    net: Network, against: str, weights: Path | None, samples: npt.NDArray[Any], threads: int
+) -> dict[str, Runner]:
+    """Return what runs the ANN, by the name of its source."""
+    from spikerun.converters import Encoding, open_source
 
-    from spikerun.converters import Encoding
-    from spikerun.converters.torch.user_model import load_model
-
-    model = load_model(against, weights)
-    values = torch.from_numpy(Encoding.of(net.meta, net.inputs[0]).real(samples)).float()
-    torch.set_num_threads(threads)
+    source, name = open_source(against, weights), net.inputs[0]
+    real = Encoding.of(net.meta, name).real(samples)
     try:
-        given = np.asarray(model(values[:1]).detach()).size
+        given = sum(values.size for values in source.logits({name: real[:1]}).values())
     except Exception as error:  # whatever the user's own code raises
-        raise DataError(f"{against} does not take samples of shape {tuple(values.shape[1:])}: {error}") from error
-    expected = net.populations[net.outputs[0]].size
+        raise DataError(f"{against} does not take samples of shape {real.shape[1:]}: {error}") from error
+    expected = sum(net.populations[output].size for output in net.outputs)
     if given != expected:
         raise DataError(f"{against} gives {given} values a sample, the network {expected}: they are not the same model")
-
-    def run(first: int, end: int) -> "torch.Tensor":
-        with torch.inference_mode():
-            logits: torch.Tensor = model(values[first:end])
-            return logits
-
-    return run
+    return {source.name: source.runner({name: real}, threads)}
 
 
 def _reference_runner(net: Network, samples: npt.NDArray[Any]) -> Runner:

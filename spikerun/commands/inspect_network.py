@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spikerun inspect`: what is in a .snn file; nothing is run."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
+from spikerun import real
 from spikerun.console import JsonOption, NetworkArgument, QuietOption, emit, suggest, table
-from spikerun.errors import SpikerunError, printable
+from spikerun.errors import SpikerunError
 from spikerun.file import load
 from spikerun.network import Link, Network, Population
 
@@ -35,17 +35,18 @@ def inspect(
         "window": net.window,
         "latency_windows": max(net.latency[name] for name in net.outputs),
         "neurons": sum(p.size for p in net.populations.values()),
-        "weights": sum(_weights(link) for link in net.links),
+        "weights": sum(link.connection.weights for link in net.links),
         "macs": net.macs,
         "populations": [_population(net, name, p) for name, p in net.populations.items()],
         "projections": [_projection(net, link) for link in net.links],
+        "inputs": list(net.inputs),
         "outputs": list(net.outputs),
         "targets": _targets(net),
         "meta": dict(net.meta),
     }
+    words = [net.sender_of(name) for name in net.inputs]
     emit("spikerun.inspect/1", found, json, lambda: _text(found))
-    takes_frames = all(getattr(net.populations[name].neuron, "code", "") != "spikes" for name in net.inputs)
-    if not json and takes_frames:
+    if not json and not any(word.code == "spikes" for word in words if word):
         suggest(f"spikerun run {network} --data NAME", quiet)
 
 
@@ -81,18 +82,12 @@ def _projection(net: Network, link: Link) -> dict[str, Any]:
         "source": link.source,
         "target": link.target,
         "kind": link.connection.kind,
-        "weights": _weights(link),
+        "weights": link.connection.weights,
         "fan_out_mean": float(np.mean(fans)),
         "fan_out_max": int(np.max(fans)),
         "delay": link.projection.delay,
         "lag": link.lag,
     }
-
-
-def _weights(link: Link) -> int:
-    """Return the number of int8 weights stored for a projection."""
-    values = dict(link.connection.parameters())
-    return int(values["weight"].size if "weight" in values else len(values["data"]) if "data" in values else 0)
 
 
 def _targets(net: Network) -> dict[str, str]:
@@ -146,16 +141,11 @@ def _time(found: dict[str, Any]) -> str:
 
 def _scales(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what the integers of the inputs and outputs stand for."""
-    rows = [("input", f"real value = {_real(found['meta'])}")] if "input_scale" in found["meta"] else []
+    values = {name: real.formula(found["meta"], name, "{} x integer") for name in found["inputs"]}
+    rows = [(f"input {name}", f"real value = {value}") for name, value in values.items() if value]
     for p in found["populations"]:
         if "scale" in p:
             low, high = min(p["scale"]), max(p["scale"])
             scale = f"{low:.8g}" if low == high else f"{low:.8g} to {high:.8g}, by channel,"
             rows.append((f"output {p['name']}", f"real value = {scale} x v"))
     return rows
-
-
-def _real(meta: Mapping[str, Any]) -> str:
-    scale, mean, std = (printable(str(meta.get(f"input_{key}", "")))[:60] for key in ("scale", "mean", "std"))
-    scaled = f"{scale} x integer"
-    return f"({scaled} - ({mean or 0})) / ({std or 1})" if mean or std else scaled

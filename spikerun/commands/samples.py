@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy.typing as npt
 import typer
 
+from spikerun import real
 from spikerun.datasets import Dataset, load
 from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
@@ -40,15 +41,15 @@ def fitted(net: Network, dataset: Dataset) -> npt.NDArray[Any]:
     """Return the samples in the shape of the network's input. Raises DataError where they do not fit."""
     if len(net.inputs) != 1:
         raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one input")
-    population = net.populations[net.inputs[0]]
-    if getattr(population.neuron, "code", "") == "spikes":
+    (name,) = net.inputs
+    word = net.sender_of(name)
+    if word is not None and word.code == "spikes":
         raise DataError(
-            f"the input '{net.inputs[0]}' takes events, and data sets hold frames: "
-            "use Session.run or Session.stream in Python"
+            f"the input '{name}' takes events, and data sets hold frames: use Session.run or Session.stream in Python"
         )
-    scale = net.meta.get("input_scale")
-    if isinstance(scale, float) and not math.isclose(scale, dataset.scale, rel_tol=1e-6):
+    scale = real.known(net.meta, name).get("scale")
+    if isinstance(scale, int | float) and not math.isclose(scale, dataset.scale, rel_tol=1e-6):
         message = "an integer of '%s' stands for %.6g, and one of the network's input for %.6g: expect other results"
         log.warning(message, dataset.name, dataset.scale, scale)
-    samples: npt.NDArray[Any] = dataset.fitted(population.shape)
+    samples: npt.NDArray[Any] = dataset.fitted(net.populations[name].shape)
     return samples

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import NetworkError
-from spikerun.values import integer, locked
+from spikerun.values import as_array, integer, locked
 
 __all__ = ["Connection", "IntArray", "Pair", "Shape", "frozen", "pair"]
 
@@ -39,6 +39,12 @@ class Connection:
     def parameters(self) -> tuple[tuple[str, Any], ...]:
         """Return all parameters by name."""
         return tuple((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
+
+    @property
+    def weights(self) -> int:
+        """Return how many weights it stores, a byte each; gains are none."""
+        arrays = (value for _, value in self.parameters() if isinstance(value, np.ndarray))
+        return sum(array.size for array in arrays if array.dtype == np.int8)
 
     def target_shape(self, source: Shape) -> Shape | None:
         """Return the shape of the currents for a source of this shape, or None if only their number is fixed.
@@ -87,7 +93,7 @@ def alike(count: int | IntArray, source: Shape) -> IntArray:
 
 def frozen(name: str, value: Any, dtype: type[np.generic], ndim: int) -> npt.NDArray[Any]:
     """Return `value` as a locked array of this type and number of axes; nothing is converted."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.dtype != dtype:
         raise NetworkError(f"{name} must have dtype {np.dtype(dtype)}, got {array.dtype}")
     if array.ndim != ndim:

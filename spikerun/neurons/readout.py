@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.neurons.base import Int32Array, IntArray, Neuron, Now, Shape, State, wide
-from spikerun.values import all_alike, int32_array, locked, require
+from spikerun.values import all_alike, float32_array, int32_array, require
 
 __all__ = ["Readout"]
 
@@ -29,9 +29,7 @@ class Readout(Neuron):
     bias: Int32Array = field(default_factory=all_alike(0))
 
     def __post_init__(self) -> None:
-        scale = locked(np.asarray(self.scale, dtype=np.float32))
-        require(scale.size > 0, f"scale must not be empty, got shape {scale.shape}")
-        require(bool(np.isfinite(scale).all()), "scale must be finite")
+        scale = float32_array("scale", self.scale)
         require(bool((scale > 0).all()), f"scale must be positive, got {scale.min()}")
         object.__setattr__(self, "scale", scale)
         object.__setattr__(self, "bias", int32_array("bias", self.bias))

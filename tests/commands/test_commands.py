@@ -303,10 +303,10 @@ def test_inspect_tells_bits_from_time_steps_and_shows_scales(
     assert "4 to 5-bit activations, 8 time steps, the answer comes 2 windows after the frame" in out
     assert "output digit     real value = 0.0099999998 x v" in out
     net = load(network)
-    meta: dict[str, str | int | float] = {"input_scale": 0.0625, "input_mean": "0.5", "input_std": "\x1b[2J"}
+    meta: dict[str, str | int | float] = {"pixels_scale": 0.0625, "pixels_mean": "0.5", "pixels_std": "\x1b[2J"}
     other = Network(net.populations, net.projections, net.outputs, net.window, meta)
     assert main(["inspect", str(save(other, tmp_path / "other.snn"))]) == 0
-    assert r"real value = (0.0625 x integer - (0.5)) / (\x1b[2J)" in capsys.readouterr().out
+    assert r"input pixels     real value = (0.0625 x integer - (0.5)) / (\x1b[2J)" in capsys.readouterr().out
 
 
 def test_inspect_prints_the_plan_instead(
@@ -345,7 +345,7 @@ def test_data_of_another_scale_than_the_network_was_made_for_is_noted(
     network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     net = load(network)
-    made_for_photos = Network(net.populations, net.projections, net.outputs, net.window, {"input_scale": 1 / 255})
+    made_for_photos = Network(net.populations, net.projections, net.outputs, net.window, {"pixels_scale": 1 / 255})
     path = save(made_for_photos, tmp_path / "photos.snn")
     assert main(["run", str(path), "--data", "digits", "--limit", "2"]) == 0
     assert "note: an integer of 'digits' stands for 0.0625, and one of the network's input for 0.00392157" in (

@@ -193,6 +193,10 @@ def test_calibration_data_of_the_wrong_form_are_refused(samples: Any, words: str
         ({"bits": True}, "bits"),
         ({"code": "rate"}, "code"),
         ({"overrides": {1: 3}}, "names of layers"),
+        ({"overrides": 5}, "names of layers, {'conv1': 6}, got 5"),
+        ({"overrides": [("a", 1)]}, "names of layers"),
+        ({"metric": 5}, "metric is a function, got 5"),
+        ({"on_progress": 5}, "on_progress is a function, got 5"),
         ({"encoding": 0.5}, "Encoding(scale=1 / 16)"),
         ({"max_drop": 0.1}, "labelled"),
     ],
@@ -244,6 +248,23 @@ def test_an_accumulator_that_could_overflow_is_named_with_advice() -> None:
 def test_labels_must_fit_the_samples() -> None:
     for labels in ([1, 2], [0, 1, 2, 3], [0.0, 1.0, 2.0, 2.0]):
         assert "labels" in refused(nn.Linear(8, 3), 8, error=DataError, evaluation=(np.zeros((4, 8), int), labels))
+
+
+@pytest.mark.parametrize("labels", [[[1], [1, 2], 0, 0], ["a"] * 4, None])
+def test_labels_that_are_no_array_of_numbers_are_refused(labels: Any) -> None:
+    assert "labels" in refused(nn.Linear(8, 3), 8, error=DataError, evaluation=(np.zeros((4, 8), int), labels))
+
+
+@pytest.mark.parametrize("scores", [["x"] * 4, [[1], [1, 2]], None, 1.0])
+def test_a_metric_that_gives_no_numbers_is_refused(scores: Any) -> None:
+    given = (np.zeros((4, 8), int), [0, 1, 2, 0])
+    message = refused(nn.Linear(8, 3), 8, error=DataError, evaluation=given, metric=lambda logits, labels: scores)
+    assert "metric" in message
+
+
+def test_data_for_no_input_are_refused() -> None:
+    with pytest.raises(DataError, match="the calibration data are for no input"):
+        convert(nn.Linear(8, 3), {})
 
 
 def test_the_model_is_left_in_the_mode_it_was_in() -> None:

@@ -2,6 +2,7 @@
 """Where networks come from: the table of importers, sources of any framework, several inputs and outputs by name."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikerun import converters
-from spikerun.converters import Encoding, Importer, convert, lower, open_source, pipeline
+from spikerun import converters, file
+from spikerun.cli import main
+from spikerun.converters import Encoding, Importer, Source, convert, lower, open_source, pipeline
 from spikerun.converters.graph import Graph, Input, Linear, Node, Output, Relu
 from spikerun.converters.torch.source import TorchSource
 from spikerun.converters.verify import evaluate
@@ -20,7 +22,7 @@ from spikerun.errors import ConversionError, UsageError
 from spikerun.session import Session
 
 
-class Toy:
+class Toy(Source):
     """A source of no framework: one layer; `factor` is what its own results have too much."""
 
     name = "toy"
@@ -62,6 +64,55 @@ def test_what_is_read_wrongly_is_told_from_what_is_regrouped_wrongly(monkeypatch
     monkeypatch.setattr(pipeline, "lower", wrong)
     with pytest.raises(ConversionError, match="was regrouped into layers that do not"):
         convert(Toy(), data(6))
+
+
+class Spiking(Toy):
+    """A toy that claims to be a trained spiking network."""
+
+    time_loop = True
+
+
+@pytest.mark.parametrize("options", [{"bits": 5}, {"overrides": {"output": 3}}, {"max_drop": 1.0}])
+def test_bits_are_not_chosen_for_a_network_that_has_a_time_loop_of_its_own(options: Any) -> None:
+    labelled = (data(6), np.zeros(24, int))
+    with pytest.raises(UsageError, match=r"\(toy\) has a time loop.*no --bits \(or --steps\).*its --duration"):
+        convert(Spiking(), data(6), validation=labelled, **options)
+
+
+def test_a_network_with_a_time_loop_is_converted_where_no_bits_are_asked_for() -> None:
+    assert convert(Spiking(), data(6)).report.bits == 5
+
+
+@pytest.mark.parametrize("words", [("--bits", "4"), ("--steps", "4"), ("--max-drop", "1"), ("--sweep",)])
+def test_the_command_refuses_steps_for_a_network_that_has_a_time_loop(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("spikerun.converters.command.open_source", lambda where, weights: Spiking())
+    convert_digits = ["convert", "a.toy", "--calibration", "digits", "-o", str(tmp_path / "a.snn"), "--quiet"]
+    assert main([*convert_digits, *words]) == 2
+    assert "this network (toy) has a time loop of its own" in capsys.readouterr().err
+
+
+def test_bench_runs_beside_a_source_of_any_framework(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "own.npz", samples=data(6).astype(np.uint8), scale=1 / 255)
+    file.save(convert(Toy(), data(6)).network, tmp_path / "toy.snn")
+    monkeypatch.setattr(converters, "open_source", lambda where, weights: Toy())
+    words = ["bench", f"{tmp_path}/toy.snn", "--data", f"{tmp_path}/own.npz", "--against", "a.toy", "--repeat", "3"]
+    assert main([*words, "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)["results"]] == ["spikerun", "toy"]
+
+
+@pytest.mark.parametrize("names", [("input",), ("left", "right")])
+def test_what_is_timed_gives_the_results_of_the_source(names: tuple[str, ...]) -> None:
+    model = nn.Linear(6, 3) if len(names) == 1 else TwoInputs()
+    shapes = {"input": (6,), "left": (6,), "right": (1, 4, 4)}
+    batch = {name: np.random.default_rng(0).normal(size=(24, *shapes[name])) for name in names}
+    source = TorchSource(model.train())
+    found: Any = source.runner(batch, torch.get_num_threads())(5, 9)
+    wanted = source.logits({name: values[5:9] for name, values in batch.items()})["output"]
+    np.testing.assert_allclose(found.double().numpy(), wanted, rtol=1e-4)
 
 
 def test_the_table_says_how_each_importer_is_addressed() -> None:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,9 +92,28 @@ def test_unknown_split_is_refused() -> None:
         datasets.load("digits", split="tset")
 
 
-def test_limit_below_one_is_refused() -> None:
-    with pytest.raises(UsageError, match="limit of samples is 0"):
-        datasets.load("digits", limit=0)
+@pytest.mark.parametrize("limit", [0, "3", 2.5])
+def test_limit_that_is_no_number_of_samples_is_refused(limit: Any) -> None:
+    with pytest.raises(UsageError, match=f"limit of samples is {limit!r}; give an integer"):
+        datasets.load("digits", limit=limit)
+
+
+@pytest.mark.parametrize("name", [None, 5, b"digits"])
+def test_what_names_no_data_set_is_refused(name: Any) -> None:
+    with pytest.raises(UsageError, match="a data set is given by its name"):
+        datasets.load(name)
+
+
+@pytest.mark.parametrize("options", [{"split": 5}, {"folder": 5}, {"folder": b"x"}])
+def test_options_of_another_type_are_bad_usage(options: Any) -> None:
+    with pytest.raises(UsageError):
+        datasets.load("digits", **options)
+
+
+@pytest.mark.parametrize(("name", "folder"), [("a" * 5000, None), ("a" * 5000 + ".npz", None), ("digits", "a" * 5000)])
+def test_names_too_long_for_a_file_are_refused(name: str, folder: str | None) -> None:
+    with pytest.raises((UsageError, DataError)):
+        datasets.load(name, folder)
 
 
 def test_other_packages_add_data_sets_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

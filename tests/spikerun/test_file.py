@@ -129,14 +129,19 @@ def test_names_in_meta_that_could_not_be_read_are_not_written(tmp_path: Path, na
         save(Network({"in": Population((3,), Input())}, [], ["in"], 8, {name: 1}), tmp_path / "a.snn")
 
 
-@pytest.mark.parametrize("value", [2**70, "\ud800"])
-def test_meta_that_hdf5_cannot_hold_is_bad_usage(tmp_path: Path, value: Any) -> None:
-    with pytest.raises(UsageError, match="cannot write"):
+def test_only_a_network_is_saved(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is a Network, got NoneType: save\(net, path\)"):
+        save(None, tmp_path / "a.snn")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("value", "said"), [(2**70, "which 64 bits do not hold"), ("\ud800", "cannot write")])
+def test_meta_that_hdf5_cannot_hold_is_bad_usage(tmp_path: Path, value: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
         save(small(key=value), tmp_path / "a.snn")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("value", [float("nan"), "zero\0", "x" * 2**17])
+@pytest.mark.parametrize("value", [float("nan"), True, "zero\0", "x" * 2**17])
 def test_meta_that_could_not_be_read_is_not_written(tmp_path: Path, value: Any) -> None:
     with pytest.raises(UsageError, match="/meta: 'key' must"):
         save(small(key=value), tmp_path / "a.snn")

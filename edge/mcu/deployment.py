@@ -18,7 +18,7 @@ from spikerun.edge import golden
 from spikerun.edge.bundle import LICENSE, SCHEMA, place, read_report, require_free, scratch, write_all
 from spikerun.edge.mcu import arch, documents, vectors
 from spikerun.edge.mcu import board as board_table
-from spikerun.edge.mcu.arch.row import choose
+from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import Transcript, build, execute
 from spikerun.edge.mcu.memory import STACK_BYTES, Memory, report
@@ -99,6 +99,9 @@ class McuTarget:
         anything is written.
         """
         out, chosen, board = as_path(out), _own(options), self.board
+        core = arch.of(board)
+        require_known(board, "toolchain", chosen.toolchain, core.compilers)
+        require_known(board, "emulator", chosen.emulator, core.emulators)
         require_free(out, force)
         model = compose(net, chosen.name, board.features)
         made = source(model)

@@ -44,6 +44,7 @@ class Memory:
     golden: int
     state: int
     stack: int = STACK_BYTES
+    computes: bool = True  # a network of inputs alone gives firmware nothing to do
 
     @property
     def flash(self) -> int:
@@ -58,6 +59,8 @@ class Memory:
     def verdict(self) -> Verdict:
         """Return the report, with what does not fit and what would help."""
         complaints = tuple(text for region in self.board.memory for text in self._complain(region))
+        if not self.computes:
+            complaints = ("every population is an input: there is nothing to compute", *complaints)
         measures: dict[str, Measure] = {"flash_bytes": self.flash, "ram_bytes": self.ram, "stack_bytes": self.stack}
         measures |= {"golden_bytes": self.golden, **limits(self.board)}
         return Verdict(self.board.name, not complaints, complaints, self.table, measures)
@@ -125,6 +128,7 @@ def report(model: Model, made: Source, board: Board, samples: int) -> Memory:
         tables=sum(made.constants.flash.values()) + golden,
         golden=golden,
         state=model.memory + 4 * made.clock + 4 * (outputs + traces),
+        computes=bool(model.traces),
     )
 
 

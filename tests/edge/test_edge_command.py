@@ -18,7 +18,8 @@ from spikerun.edge.mcu import board as boards
 from spikerun.edge.target import Options, option
 from spikerun.errors import DataError, TargetError, UsageError
 from spikerun.file import save
-from spikerun.network import Network
+from spikerun.network import Network, Population
+from spikerun.neurons import Input
 
 Needs = Callable[..., None]
 
@@ -209,3 +210,19 @@ def test_a_target_of_a_name_that_exists_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(edge, "entry_points", lambda group: [entry])
     with pytest.raises(TargetError, match="target 'host' exists already: their_room:targets"):
         edge.targets()
+
+
+@pytest.mark.parametrize("option", ["toolchain=clangg", "emulator=bochs"])
+def test_a_tool_that_the_target_does_not_have_is_refused_before_anything_is_written(
+    option: str, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["deploy", str(saved), "--target", "host", "-o", str(tmp_path / "fw"), "--set", option]) == 2
+    assert "of target 'host'" in capsys.readouterr().err
+    assert not (tmp_path / "fw").exists()
+
+
+def test_a_network_of_inputs_alone_is_refused(tmp_path: Path) -> None:
+    net = Network({"in": Population((2,), Input())}, [], ["in"], 8)
+    assert not edge.load("host").check(net).fits
+    with pytest.raises(TargetError, match="every population is an input: there is nothing to compute"):
+        edge.load("host").deploy(net, tmp_path / "fw", 2)

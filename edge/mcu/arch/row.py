@@ -74,6 +74,12 @@ def usable(board: Board, known: Mapping[str, Row]) -> dict[str, Row]:
     return {name: row for name, row in known.items() if name in board.tools or name == "none"}
 
 
+def require_known(board: Board, kind: str, wish: str, known: Mapping[str, Row]) -> None:
+    """Raise UsageError for the name of a tool that the board does not have; whether it is installed is not asked."""
+    if wish not in ("auto", *usable(board, known)):
+        raise unknown_name(f"{kind} of target '{board.name}'", wish, [*usable(board, known), "auto"])
+
+
 def choose(board: Board, kind: str, wish: str, known: Mapping[str, Row]) -> str:
     """Return the name of the tool wished for, or with `auto` the first that is on this machine.
 
@@ -86,8 +92,7 @@ def choose(board: Board, kind: str, wish: str, known: Mapping[str, Row]) -> str:
             ways = " or ".join(dict.fromkeys(tool.install for tool in tools.values())) or "its file names none"
             raise TargetError(f"target '{board.name}' needs a tool ({kind}) and none was found: {ways}")
         return found
-    if wish not in tools:
-        raise unknown_name(f"{kind} of target '{board.name}'", wish, [*tools, "auto"])
+    require_known(board, kind, wish, known)
     if not tools[wish].path:
         raise TargetError(f"the {kind} '{wish}' ({tools[wish].name}) is missing: {tools[wish].install}")
     return wish

@@ -363,7 +363,7 @@ class IfStep(Operation):
 
 @dataclass(frozen=True, eq=False)
 class LifStep(Operation):
-    """The leaky integrate-and-fire neuron of Loihi's fixed point; `spikerun.LIF` holds the equation.
+    """The leaky integrate-and-fire neuron in fixed point; `spikerun.LIF` holds the equation.
 
     wait: refractory steps left; pending: a spike whose threshold is subtracted at the next update. Before pass t with
     t - begin = reset_offset (mod reset_interval) the whole state is cleared, if reset_interval is not 0.
@@ -376,11 +376,16 @@ class LifStep(Operation):
     pending: Updates
     s: Writes
     threshold: Values
+    keep_v: Values
+    keep_u: Values
     bias: Values
-    du: Values
-    dv: Values
+    bias_u: Values
+    v_reset: Values
+    v_min: Values
+    fraction_bits: int
     reset: str
     refractory: int
+    limits: str
     reset_interval: int
     reset_offset: int
     when: When = ALWAYS

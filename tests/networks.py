@@ -11,6 +11,8 @@ from spikerun.codes import word_range, word_steps
 from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
+from spikerun.neurons.leaky import WIDE_LIMIT
+from spikerun.timing import derive
 
 Shape = tuple[int, ...]
 Rng = np.random.Generator
@@ -47,16 +49,33 @@ def integrate_and_fire(rng: Rng, shape: Shape) -> IF:
 
 
 def leaky(rng: Rng, shape: Shape) -> LIF:
-    """Return a LIF neuron with any decay, reset, refractory period and phased reset."""
+    """Return a LIF neuron with any decay, reset, refractory period and phased reset, within either limits."""
+    rest = (int(rng.integers(0, 3)), int(rng.choice([0, 0, 3, 5])), int(rng.integers(0, 7)))
+    if rng.integers(2):
+        return LIF.loihi(
+            rng.integers(0, 600, shape[:1]),
+            rng.integers(-3000, 3000, shape),
+            rng.choice([0, 1, 400, 4095, 4096], shape[:1]),
+            rng.choice([0, 1, 400, 4095, 4096], shape),
+            str(rng.choice(["zero", "subtract", "subtract_after_leak"])),
+            *rest,
+        )
+    f, (refractory, interval, offset) = int(rng.integers(0, 13)), rest
     return LIF(
-        rng.integers(0, 600, shape[:1]),
-        rng.integers(-3000, 3000, shape),
-        rng.choice([0, 1, 400, 4095, 4096], shape[:1]),
-        rng.choice([0, 1, 400, 4095, 4096], shape),
-        str(rng.choice(["zero", "subtract", "subtract_after_leak"])),
-        int(rng.integers(0, 3)),
-        int(rng.choice([0, 0, 3, 5])),
-        int(rng.integers(0, 7)),
+        rng.integers(0, 300 << f, shape[:1]),
+        rng.choice([0, 1, 30_000, 65_000, 65_535, 65_536], shape),
+        rng.choice([0, 1, 30_000, 65_535, 65_536], shape[:1]),
+        rng.integers(-40 << f, 40 << f, shape),
+        rng.integers(-20 << f, 20 << f, shape[:1]),
+        rng.integers(-9 << f, 9 << f, shape),
+        np.int32(0) if interval else rng.integers(-90 << f, 90 << f, shape[:1]),
+        np.int32(-(90 << f) if rng.integers(2) else -WIDE_LIMIT),
+        f,
+        str(rng.choice(["value", "subtract", "subtract_after_leak", "none"])),
+        refractory,
+        str(rng.choice(["wide", "wide", "chip"])),
+        interval,
+        offset,
     )
 
 
@@ -180,7 +199,14 @@ class Draft:
             self.project(source, name, self.any_to_any(source, (channels[1] - channels[0], *shape[1:])), channels)
 
     def network(self, outputs: list[str]) -> Network:
-        """Return what has grown so far."""
+        """Return what has grown so far; fixed point gets no more fractional bits than its currents leave room for."""
+        bounds = derive(self.populations, tuple(self.projections), self.steps).bounds
+        for name, population in self.populations.items():
+            neuron = population.neuron
+            if isinstance(neuron, LIF) and bounds[name] > neuron.largest_current:
+                room = (WIDE_LIMIT // bounds[name]).bit_length() - 1
+                fitting = IF(np.int32(9)) if room < 0 else replace(neuron, fraction_bits=room)
+                self.populations[name] = replace(population, neuron=fitting)
         return Network(self.populations, self.projections, outputs, self.steps)
 
     def delay(self) -> None:

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// lif_step: Loihi's fixed-point leaky integrate-and-fire, with dec(x, d) = sign(x) * ((|x| * (4096 - d)) >>
-// 12).
+// lif_step: leaky integrate-and-fire in fixed point, with dec(x, k) = sign(x) * ((|x| * k) >> 16).
 //
-// u = wrap24(dec(u, du) + (i << 6)) in (-2^23, 2^23]
+// u = lim(dec(u, keep_u) + (i << fraction_bits) + bias_u)
 // wait > 0: wait -= 1, s = 0, v as it was
-// else: v = clip(dec(v, dv) + u + bias - (threshold << 6) * pending, +-(2^23 - 1)), s = (v > threshold << 6),
+// else: v = max(lim(dec(v, keep_v) + u + bias - threshold * pending), v_min), s = (v > threshold),
 //       then the reset, and wait = refractory where s
+// lim: wide clamps to +-(2^29 - 1); chip wraps u to (-2^23, 2^23] and clamps v to +-(2^23 - 1).
+//
+// All in 32 bits, so that loops become vectors: four numbers of 2^29 add up in them, and the product of a keep
+// factor is put together from two. Beyond those limits results are defined (they wrap), but mean nothing.
 #include <algorithm>
 #include <limits>
 
@@ -16,12 +19,14 @@ namespace spikerun {
 
 namespace {
 
-enum class Reset { zero, subtract, subtract_after_leak };
+enum class Reset { value, subtract, subtract_after_leak, none };
+
+constexpr int32_t wide_limit = (1 << 29) - 1;
+constexpr int32_t chip_limit = (1 << 23) - 1;
 
 struct Parameters {
-    Values threshold, bias, du, dv;
-    Reset reset;
-    int32_t refractory;
+    Values threshold, keep_v, keep_u, bias, bias_u, v_reset, v_min;
+    int32_t fraction_bits, refractory;
 };
 
 struct Registers {
@@ -29,52 +34,59 @@ struct Registers {
     Words pending, s;
 };
 
-// x, decayed by d / 4096 toward zero.
-SPIKERUN_INLINE int64_t decay(int64_t x, int64_t d) {
-    const int64_t magnitude = ((x < 0 ? -x : x) * (4096 - d)) >> 12;
-    return x < 0 ? -magnitude : magnitude;
+SPIKERUN_INLINE uint32_t bits(int32_t x) { return static_cast<uint32_t>(x); }
+
+// x * k / 2^16, toward zero.
+SPIKERUN_INLINE uint32_t kept(int32_t x, int32_t k) {
+    const uint32_t sign = bits(x >> 31), magnitude = (bits(x) ^ sign) - sign, keep = bits(k);
+    const uint32_t product = (magnitude >> 16) * keep + (((magnitude & 0xFFFF) * keep) >> 16);
+    return (product ^ sign) - sign;
+}
+
+SPIKERUN_INLINE int32_t clamp(uint32_t x, int32_t limit) {
+    const auto value = static_cast<int32_t>(x);
+    return value < -limit ? -limit : value > limit ? limit : value;
 }
 
 // The value congruent to x modulo 2^24 in (-2^23, 2^23].
-SPIKERUN_INLINE int64_t wrap24(int64_t x) {
-    const int64_t low = x & 0xFFFFFF;
-    return low > 0x800000 ? low - 0x1000000 : low;
+SPIKERUN_INLINE int32_t wrap24(uint32_t x) {
+    return 0x800000 - static_cast<int32_t>((0x800000U - x) & 0xFFFFFFU);
 }
 
 // The neurons first .. first + n of a tile. Defined for every content of every register.
+template <Reset reset, bool chip>
 struct LifStep {
-    SPIKERUN_INLINE static void run(const Registers& q, const Parameters& p, Workspace& ws, size_t first,
-                                    size_t n) {
-        const int32_t* const i = q.i.in(ws) + first;
-        int32_t* const us = q.u.in(ws) + first;
-        int32_t* const vs = q.v.in(ws) + first;
-        int32_t* const wait = q.wait.in(ws) + first;
-        int16_t* const pending = q.pending.in(ws) + first;
-        int16_t* const s = q.s.in(ws) + first;
-        const int32_t* const thresholds = p.threshold.at(first);
-        const int32_t* const bias = p.bias.at(first);
-        const int32_t* const du = p.du.at(first);
-        const int32_t* const dv = p.dv.at(first);
+    SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT i, int32_t* SPIKERUN_RESTRICT us,
+                                    int32_t* SPIKERUN_RESTRICT vs, int32_t* SPIKERUN_RESTRICT waits,
+                                    int16_t* SPIKERUN_RESTRICT pendings, int16_t* SPIKERUN_RESTRICT s,
+                                    const Parameters& p, size_t first, size_t n) {
+        constexpr int32_t limit = chip ? chip_limit : wide_limit;
+        const int32_t* SPIKERUN_RESTRICT const thresholds = p.threshold.at(first);
+        const int32_t* SPIKERUN_RESTRICT const keep_v = p.keep_v.at(first);
+        const int32_t* SPIKERUN_RESTRICT const keep_u = p.keep_u.at(first);
+        const int32_t* SPIKERUN_RESTRICT const bias = p.bias.at(first);
+        const int32_t* SPIKERUN_RESTRICT const bias_u = p.bias_u.at(first);
+        const int32_t* SPIKERUN_RESTRICT const v_reset = p.v_reset.at(first);
+        const int32_t* SPIKERUN_RESTRICT const v_min = p.v_min.at(first);
+        const int32_t fraction_bits = p.fraction_bits, refractory = p.refractory;
         for (size_t j = 0; j < n; ++j) {
-            const int64_t u = wrap24(decay(us[j], du[j]) + int64_t{i[j]} * 64);
-            us[j] = static_cast<int32_t>(u);
-            s[j] = 0;
-            if (wait[j] > 0) {
-                --wait[j];
-                continue;
+            const uint32_t sum = kept(us[j], keep_u[j]) + (bits(i[j]) << fraction_bits) + bits(bias_u[j]);
+            const int32_t u = chip ? wrap24(sum) : clamp(sum, limit);
+            const int32_t threshold = thresholds[j], before = vs[j], wait = waits[j];
+            const int32_t late = reset == Reset::subtract_after_leak && pendings[j] != 0 ? threshold : 0;
+            const uint32_t next = kept(before, keep_v[j]) + bits(u) + bits(bias[j]) - bits(late);
+            const int32_t v = std::max(clamp(next, limit), v_min[j]);
+            const bool awake = wait <= 0, spike = awake && v > threshold;
+            const int32_t fired = reset == Reset::value      ? v_reset[j]
+                                  : reset == Reset::subtract ? v - threshold
+                                                             : v;
+            us[j] = u;
+            vs[j] = awake ? (spike ? fired : v) : before;
+            waits[j] = spike ? refractory : wait - (awake ? 0 : 1);
+            if constexpr (reset == Reset::subtract_after_leak) {
+                pendings[j] = awake ? static_cast<int16_t>(spike) : pendings[j];
             }
-            const int64_t threshold = int64_t{thresholds[j]} * 64;
-            const int64_t late = threshold * pending[j];
-            int64_t v = clip(decay(vs[j], dv[j]) + u + bias[j] - late, -membrane_limit, membrane_limit);
-            const bool spike = v > threshold;
-            if (p.reset == Reset::subtract_after_leak) {
-                pending[j] = spike;
-            } else if (spike) {
-                v = p.reset == Reset::zero ? 0 : v - threshold;
-            }
-            vs[j] = static_cast<int32_t>(v);
-            s[j] = spike;
-            if (spike) wait[j] = p.refractory;
+            s[j] = static_cast<int16_t>(spike);
         }
     }
 };
@@ -82,14 +94,6 @@ struct LifStep {
 void clear(const Registers& q, Workspace& ws) noexcept {
     for (const Numbers& state : {q.u, q.v, q.wait}) std::fill_n(state.in(ws), state.size, 0);
     std::fill_n(q.pending.in(ws), q.pending.size, int16_t{0});
-}
-
-Reset reset_of(const std::string& name) {
-    if (name == "zero") return Reset::zero;
-    if (name == "subtract") return Reset::subtract;
-    require(name == "subtract_after_leak", "reset",
-            "expected 'zero', 'subtract' or 'subtract_after_leak', got '" + name + "'");
-    return Reset::subtract_after_leak;
 }
 
 Registers registers_of(const Program& program, int64_t i, int64_t u, int64_t v, int64_t wait, int64_t pending,
@@ -107,37 +111,76 @@ Registers registers_of(const Program& program, int64_t i, int64_t u, int64_t v, 
     return q;
 }
 
+template <Reset reset, bool chip>
+void append(Program& program, When when, const Registers& q, Parameters p, int64_t interval, int64_t phase) {
+    const size_t n = q.i.size;
+    const size_t tile =
+        tiled(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.bias, &p.bias_u, &p.v_reset, &p.v_min});
+    program.append(when, [=, p = std::move(p)](Workspace& ws, int64_t t) {
+        if (interval != 0 && (t - when.begin) % interval == phase) clear(q, ws);
+        for_each_tile(n, tile, [&](size_t j, size_t count) {
+            run<LifStep<reset, chip>>(q.i.in(ws) + j, q.u.in(ws) + j, q.v.in(ws) + j, q.wait.in(ws) + j,
+                                      q.pending.in(ws) + j, q.s.in(ws) + j, p, j, count);
+        });
+    });
+}
+
+using Append = void (*)(Program&, When, const Registers&, Parameters, int64_t, int64_t);
+
+template <Reset reset>
+Append with(bool chip) {
+    return chip ? &append<reset, true> : &append<reset, false>;
+}
+
+Append append_of(const std::string& reset, bool chip) {
+    if (reset == "value") return with<Reset::value>(chip);
+    if (reset == "subtract") return with<Reset::subtract>(chip);
+    if (reset == "none") return with<Reset::none>(chip);
+    require(reset == "subtract_after_leak", "reset",
+            "expected 'value', 'subtract', 'subtract_after_leak' or 'none', got '" + reset + "'");
+    return with<Reset::subtract_after_leak>(chip);
+}
+
 void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int64_t wait, int64_t pending,
-              int64_t s, nb::object threshold, nb::object bias, nb::object du, nb::object dv,
-              std::string reset, int64_t refractory, int64_t reset_interval, int64_t reset_offset) {
-    constexpr int64_t limit = std::numeric_limits<int32_t>::max();
+              int64_t s, nb::object threshold, nb::object keep_v, nb::object keep_u, nb::object bias,
+              nb::object bias_u, nb::object v_reset, nb::object v_min, int64_t fraction_bits,
+              std::string reset, int64_t refractory, std::string limits, int64_t reset_interval,
+              int64_t reset_offset) {
+    constexpr int64_t most = std::numeric_limits<int32_t>::max();
     const Registers q = registers_of(program, i, u, v, wait, pending, s);
     const size_t n = q.i.size;
-    require_range("refractory", refractory, 0, limit);
-    require_range("reset_interval", reset_interval, 0, limit);
-    require_range("reset_offset", reset_offset, 0, limit);
+    require_range("fraction_bits", fraction_bits, 0, 12);
+    require_range("refractory", refractory, 0, most);
+    require_range("reset_interval", reset_interval, 0, most);
+    require_range("reset_offset", reset_offset, 0, most);
+    require(limits == "wide" || limits == "chip", "limits",
+            "expected 'wide' or 'chip', got '" + limits + "'");
     Parameters p{values_of(threshold, "threshold", n),
+                 values_of(keep_v, "keep_v", n),
+                 values_of(keep_u, "keep_u", n),
                  values_of(bias, "bias", n),
-                 values_of(du, "du", n),
-                 values_of(dv, "dv", n),
-                 reset_of(reset),
+                 values_of(bias_u, "bias_u", n),
+                 values_of(v_reset, "v_reset", n),
+                 values_of(v_min, "v_min", n),
+                 static_cast<int32_t>(fraction_bits),
                  static_cast<int32_t>(refractory)};
-    p.threshold.require_within(0, (1 << 17) - 1);
-    p.du.require_within(0, 4096);
-    p.dv.require_within(0, 4096);
-    const size_t tile = tiled(n, {&p.threshold, &p.bias, &p.du, &p.dv});
+    const bool chip = limits == "chip";
+    const int32_t limit = chip ? chip_limit : wide_limit;
+    p.threshold.require_within(0, limit);
+    p.keep_v.require_within(0, 1 << 16);
+    p.keep_u.require_within(0, 1 << 16);
+    for (const Values* const value : {&p.bias, &p.bias_u, &p.v_reset}) value->require_within(-limit, limit);
+    p.v_min.require_within(-wide_limit, 0);
     const int64_t phase = reset_interval == 0 ? 0 : reset_offset % reset_interval;
-    program.append(when, [=, p = std::move(p)](Workspace& ws, int64_t t) {
-        if (reset_interval != 0 && (t - when.begin) % reset_interval == phase) clear(q, ws);
-        for_each_tile(n, tile, [&](size_t j, size_t count) { run<LifStep>(q, p, ws, j, count); });
-    });
+    append_of(reset, chip)(program, when, q, std::move(p), reset_interval, phase);
 }
 
 }  // namespace
 
 void bind_lif_step(ProgramClass& cls) {
     operation(cls, "lif_step", &lif_step, "i"_a, "u"_a, "v"_a, "wait"_a, "pending"_a, "s"_a, "threshold"_a,
-              "bias"_a, "du"_a, "dv"_a, "reset"_a, "refractory"_a, "reset_interval"_a, "reset_offset"_a);
+              "keep_v"_a, "keep_u"_a, "bias"_a, "bias_u"_a, "v_reset"_a, "v_min"_a, "fraction_bits"_a,
+              "reset"_a, "refractory"_a, "limits"_a, "reset_interval"_a, "reset_offset"_a);
 }
 
 }  // namespace spikerun

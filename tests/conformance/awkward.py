@@ -102,7 +102,7 @@ def one_step_windows_of_spiking_neurons() -> Network:
     return chain(
         (5, Input(1, "spikes")),
         (4, IF(ints(30)), Dense(weights(1, 5, 4))),
-        (3, LIF(ints(2), dv=ints(900)), Dense(weights(2, 4, 3))),
+        (3, LIF.loihi(ints(2), dv=ints(900)), Dense(weights(2, 4, 3))),
         window=1,
     )
 
@@ -142,7 +142,7 @@ def smallest_thresholds() -> Network:
 @awkward
 def largest_thresholds_of_spiking_neurons() -> Network:
     integrate = IF(ints(V_LIMIT), ints(V_LIMIT // 5), v_init=ints(V_LIMIT - 1))
-    leaky = LIF(ints(2**17 - 1), ints(V_LIMIT), du=ints(0), dv=ints(1), reset="subtract")
+    leaky = LIF.loihi(ints(2**17 - 1), ints(V_LIMIT), du=ints(0), dv=ints(1), reset="subtract")
     return chain(
         (4, Input(1, "spikes")), (4, integrate, Dense(weights(1, 4, 4))), (4, leaky, Dense(weights(2, 4, 4))), window=11
     )
@@ -167,7 +167,7 @@ def membranes_that_saturate() -> Network:
 
 @awkward
 def currents_that_wrap_24_bits() -> Network:
-    leaky = LIF(ints(2**16), du=ints(0), dv=ints(0), reset="zero")
+    leaky = LIF.loihi(ints(2**16), du=ints(0), dv=ints(0), reset="zero")
     return chain((3, Input(8, "current")), (3, leaky, Diagonal(ints(500, -500, 131071))), window=13)
 
 
@@ -250,13 +250,13 @@ def graded_into_if() -> Network:
         (4, Input()),
         (4, graded, Dense(weights(1, 4, 4))),
         (5, IF(ints(700), v_min=ints(-99)), Dense(weights(2, 4, 5))),
-        (3, LIF(ints(20)), Dense(weights(3, 5, 3))),
+        (3, LIF.loihi(ints(20)), Dense(weights(3, 5, 3))),
     )
 
 
 @awkward
 def current_into_lif() -> Network:
-    leaky = LIF(ints(700), ints(-300), ints(400), ints(100), "subtract_after_leak", refractory=1)
+    leaky = LIF.loihi(ints(700), ints(-300), ints(400), ints(100), "subtract_after_leak", refractory=1)
     return chain(
         (4, Input(8, "current", signed=True)),
         (5, leaky, Dense(weights(1, 4, 5))),
@@ -273,7 +273,7 @@ def a_cycle_of_spiking_neurons() -> Network:
     populations: dict[str, tuple[Any, Neuron]] = {
         "in": (3, Input(1, "spikes")),
         "a": (5, IF(ints(90))),
-        "b": (4, LIF(ints(3), dv=ints(64))),
+        "b": (4, LIF.loihi(ints(3), dv=ints(64))),
     }
     links = [
         ("in", "a", Dense(weights(1, 3, 5))),
@@ -354,7 +354,7 @@ def a_short_way_and_a_long_one() -> Network:
 @awkward
 def states_that_are_cleared() -> Network:
     resets = [
-        LIF(ints(9), ints(700), ints(200), ints(30), reset, 2, 5, offset)
+        LIF.loihi(ints(9), ints(700), ints(200), ints(30), reset, 2, 5, offset)
         for reset, offset in (("zero", 0), ("subtract", 4), ("subtract_after_leak", 13))
     ]
     return chain(
@@ -366,7 +366,7 @@ def states_that_are_cleared() -> Network:
 def states_that_are_cleared_in_every_step() -> Network:
     return chain(
         (4, Input(1, "spikes")),
-        (4, LIF(ints(1), reset_interval=1, reset="subtract_after_leak"), Dense(weights(1, 4, 4))),
+        (4, LIF.loihi(ints(1), reset_interval=1, reset="subtract_after_leak"), Dense(weights(1, 4, 4))),
     )
 
 
@@ -374,8 +374,8 @@ def states_that_are_cleared_in_every_step() -> Network:
 def long_refractory_periods() -> Network:
     return chain(
         (4, Input(1, "spikes")),
-        (6, LIF(ints(1), ints(64), refractory=2**15 - 1), Dense(weights(1, 4, 6))),
-        (3, LIF(ints(0), refractory=1), Dense(weights(2, 6, 3))),
+        (6, LIF.loihi(ints(1), ints(64), refractory=2**15 - 1), Dense(weights(1, 4, 6))),
+        (3, LIF.loihi(ints(0), refractory=1), Dense(weights(2, 6, 3))),
         window=12,
     )
 
@@ -535,7 +535,7 @@ def convolution_of_spikes() -> Network:
     return chain(
         ((2, 6, 5), Input(1, "spikes")),
         ((4, 4, 4), IF(ints(90), v_min=ints(-50)), conv),
-        (2, LIF(ints(40)), Dense(weights(2, 64, 2))),
+        (2, LIF.loihi(ints(40)), Dense(weights(2, 64, 2))),
         window=6,
     )
 

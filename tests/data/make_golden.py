@@ -37,9 +37,9 @@ def network() -> Network:
         "graded": Population((6,), FewSpikes(6, np.int32(30), signed=True, code="graded")),
         "if": Population((6,), IF(np.int32(50), rng.integers(-3, 9, 6), np.int32(-80), np.int32(5))),
         "if_zero": Population((6,), IF(np.int32(40), reset="zero")),
-        "lif": Population((6,), LIF(np.int32(90), np.int32(99), np.int32(900), rng.integers(0, 999, 6), refractory=1)),
-        "lif_soft": Population((6,), LIF(np.int32(9), np.int32(200), reset="subtract", reset_interval=5)),
-        "lif_late": Population((6,), LIF(np.int32(9), dv=np.int32(400), reset="subtract_after_leak", reset_offset=2)),
+        "lif": Population((6,), LIF.loihi(np.int32(90), np.int32(99), np.int32(900), rng.integers(0, 999, 6), refractory=1)),
+        "lif_soft": Population((6,), LIF.loihi(np.int32(9), np.int32(200), reset="subtract", reset_interval=5)),
+        "lif_late": Population((6,), LIF.loihi(np.int32(9), dv=np.int32(400), reset="subtract_after_leak", reset_offset=2)),
         "out": Population((3,), Readout(rng.random(3).astype(np.float32), np.array([5, -7, 0]))),
     }
     projections = [

@@ -77,9 +77,9 @@ def spiking() -> Network:
     floor = IF(rng.integers(50, 400, 4), rng.integers(-20, 20, (4, 5, 5)), np.int32(-100), np.int32(7))
     zero = IF(np.int32(90), v_init=np.arange(6, dtype=np.int32), reset="zero")
     leaky = {
-        "zero": LIF(np.int32(60), rng.integers(-900, 900, 8), np.int32(400), np.int32(100), refractory=2),
-        "subtract": LIF(rng.integers(20, 90, 8), du=np.int32(4095), dv=np.int32(1), reset="subtract"),
-        "late": LIF(np.int32(40), dv=np.int32(64), reset="subtract_after_leak", reset_interval=5, reset_offset=8),
+        "zero": LIF.loihi(np.int32(60), rng.integers(-900, 900, 8), np.int32(400), np.int32(100), refractory=2),
+        "subtract": LIF.loihi(rng.integers(20, 90, 8), du=np.int32(4095), dv=np.int32(1), reset="subtract"),
+        "late": LIF.loihi(np.int32(40), dv=np.int32(64), reset="subtract_after_leak", reset_interval=5, reset_offset=8),
     }
     populations = {
         "events": Population((2, 5, 5), Input(1, "spikes")),
@@ -120,7 +120,7 @@ def mixed() -> Network:
         "timed": Population((10,), FewSpikes(2, np.int32(200), code="ttfs")),
         "payload": Population((6,), FewSpikes(4, np.int32(30), np.int32(200), code="graded")),
         "events": Population((2, 3, 3), Input(1, "spikes")),
-        "leaky": Population((5,), LIF(np.int32(90), du=np.int32(900), dv=np.int32(200), refractory=1)),
+        "leaky": Population((5,), LIF.loihi(np.int32(90), du=np.int32(900), dv=np.int32(200), refractory=1)),
         "fires": Population((7,), IF(np.int32(90), v_min=np.int32(-500), v_init=np.int32(20))),
         "counts": Population((4,), FewSpikes(5, np.int32(100), np.int32(300))),
         "out": Population((3,), Readout(np.float32(0.25))),

@@ -176,7 +176,7 @@ def test_two_networks_fit_one_firmware(tiny: Network, mixed: Network, tmp_path: 
 
 def test_constants_of_equal_content_are_defined_once(tmp_path: Path, needs: Needs) -> None:
     needs("gcc")
-    cell = LIF(np.int32(3), du=np.int32(7), dv=np.int32(7))
+    cell = LIF.loihi(np.int32(3), du=np.int32(7), dv=np.int32(7))
     populations = {"in": Population((4,), Input(1, "spikes")), "h": Population((4,), cell)}
     net = Network(populations, [Projection("in", "h", Dense(np.ones((4, 4), np.int8)))], ["h"], 2)
     run = deploy(net, tmp_path / "fw", "host", 2, run=True).run

@@ -35,45 +35,54 @@ def test_if_step_adds_saturates_fires_and_resets(seed: int, reset: str, populati
         np.testing.assert_array_equal(bench["v"], v)
 
 
-def decayed(x: int, d: int) -> int:
-    return (abs(x) * (4096 - d) >> 12) * (1 if x >= 0 else -1)
+def kept(x: int, keep: int) -> int:
+    return (abs(x) * keep >> 16) * (1 if x >= 0 else -1)
+
+
+WIDE = 2**29 - 1
+LIF = {"threshold": 0, "keep_v": 0, "keep_u": 0, "bias": 0, "bias_u": 0, "v_reset": 0, "v_min": -WIDE}
+RULES = {"fraction_bits": 0, "reset": "value", "refractory": 0, "limits": "wide"}
+STATE = ("u", "v", "wait", "pending")
 
 
 class Lif:
-    """One LIF neuron in Python integers."""
+    """One LIF neuron in Python integers; the parameters are those of the operation."""
 
-    def __init__(self, threshold: int, bias: int, du: int, dv: int, reset: str, refractory: int) -> None:
-        self.th, self.bias, self.du, self.dv = threshold << 6, bias, du, dv
-        self.mode, self.refractory = reset, refractory
+    def __init__(self, **parameters: Any) -> None:
+        self.p = parameters
+        self.most = LIMIT if parameters["limits"] == "chip" else WIDE
         self.clear()
 
     def clear(self) -> None:
         self.u = self.v = self.wait = self.pending = 0
 
     def step(self, i: int) -> int:
-        u = (decayed(self.u, self.du) + (i << 6)) % 2**24
-        self.u = u - 2**24 if u > 2**23 else u
+        p = self.p
+        u = kept(self.u, p["keep_u"]) + (i << p["fraction_bits"]) + p["bias_u"]
+        if p["limits"] == "chip":
+            self.u = u % 2**24 - (2**24 if u % 2**24 > 2**23 else 0)
+        else:
+            self.u = min(max(u, -WIDE), WIDE)
         if self.wait > 0:
             self.wait -= 1
             return 0
-        v = decayed(self.v, self.dv) + self.u + self.bias - self.th * self.pending
-        self.v = min(max(v, -LIMIT), LIMIT)
-        s = int(self.v > self.th)
-        self.pending = s if self.mode == "subtract_after_leak" else 0
-        if s and self.mode != "subtract_after_leak":
-            self.v = 0 if self.mode == "zero" else self.v - self.th
-        self.wait = self.refractory if s else self.wait
+        v = kept(self.v, p["keep_v"]) + self.u + p["bias"] - p["threshold"] * self.pending
+        self.v = max(min(max(v, -self.most), self.most), p["v_min"])
+        s = int(self.v > p["threshold"])
+        self.pending = s if p["reset"] == "subtract_after_leak" else 0
+        if s and p["reset"] == "value":
+            self.v = p["v_reset"]
+        elif s and p["reset"] == "subtract":
+            self.v -= p["threshold"]
+        self.wait = p["refractory"] if s else self.wait
         return s
-
-
-STATE = ("u", "v", "wait", "pending")
 
 
 def lif(n: int, **parameters: Any) -> Bench:
     numbers = {name: ("int32", n) for name in ("i", "u", "v", "wait")}
     bench = Bench(**numbers, pending=("int16", n), s=("int16", n))
-    defaults = {name: i32(0) for name in ("threshold", "bias", "du", "dv")}
-    others = {"reset": "zero", "refractory": 0, "reset_interval": 0, "reset_offset": 0}
+    defaults = {name: i32(value) for name, value in LIF.items()}
+    others = {**RULES, "reset_interval": 0, "reset_offset": 0}
     registers = {name: name for name in bench.registers}
     return bench.add("lif_step", **registers, **(defaults | others | parameters))
 
@@ -81,40 +90,39 @@ def lif(n: int, **parameters: Any) -> Bench:
 @quick
 @given(
     seeds,
-    st.sampled_from(["subtract", "zero", "subtract_after_leak"]),
+    st.sampled_from(["subtract", "value", "subtract_after_leak", "none"]),
+    st.sampled_from(["wide", "chip"]),
+    st.integers(0, 12),
     st.integers(0, 3),
-    st.integers(0, 5),
-    st.integers(0, 9),
-    st.integers(0, 4),
-    st.sampled_from([2**6, 2**12, 2**31 - 1]),
+    st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 4)),
+    st.integers(0, 29),
     st.sampled_from([(8, 1), (8, 4), (600, 3)]),
 )
-def test_lif_step_equals_the_fixed_point_model(
+def test_lif_step_equals_its_equation(
     seed: int,
     reset: str,
+    limits: str,
+    fraction_bits: int,
     refractory: int,
-    interval: int,
-    offset: int,
-    begin: int,
-    current: int,
+    phase: tuple[int, int, int],
+    smaller: int,
     population: tuple[int, int],
 ) -> None:
-    rng, (n, channels) = np.random.default_rng(seed), population
-    drawn = {
-        "threshold": extreme(rng, n, 0, 2**17 - 1) >> rng.integers(0, 16, n),
-        "bias": extreme(rng, n, -(2**31), 2**31 - 1) >> rng.integers(0, 31, n),
-        "du": extreme(rng, n, 0, 4096),
-        "dv": extreme(rng, n, 0, 4096),
-    }
+    rng, (n, channels), (interval, offset, begin) = np.random.default_rng(seed), population, phase
+    most = LIMIT if limits == "chip" else WIDE
+    ranges = {"threshold": (0, most), "bias": (-most, most), "bias_u": (-most, most), "v_reset": (-most, most)}
+    drawn = {name: extreme(rng, n, *span) >> rng.integers(0, 29, n) for name, span in ranges.items()}
+    drawn |= {name: extreme(rng, n, 0, 65536) for name in ("keep_v", "keep_u")}
+    drawn["v_min"] = extreme(rng, n, -WIDE, 0)
     forms = {name: in_a_form(rng, values.astype(np.int32), channels) for name, values in drawn.items()}
+    rules: dict[str, Any] = {"fraction_bits": fraction_bits, "reset": reset, "refractory": refractory, "limits": limits}
     given_ = {name: form for name, (form, _) in forms.items()}
-    rules = {"reset": reset, "refractory": refractory, "reset_interval": interval, "reset_offset": offset}
-    bench = lif(n, **given_, **rules, begin=begin).step(begin)
+    bench = lif(n, **given_, **rules, reset_interval=interval, reset_offset=offset, begin=begin).step(begin)
     shown = rng.choice(n, 8, replace=False)  # the other neurons are updated alike
-    threshold, bias, du, dv = (values for _, values in forms.values())
-    neurons = [Lif(int(threshold[k]), int(bias[k]), int(du[k]), int(dv[k]), reset, refractory) for k in shown]
+    neurons = [Lif(**{name: int(values[k]) for name, (_, values) in forms.items()}, **rules) for k in shown]
+    current = 2**31 - 1 if limits == "chip" else WIDE >> fraction_bits  # what the contract allows
     for t in range(14):
-        i = extreme(rng, n, -current, current)
+        i = extreme(rng, n, -current, current) >> smaller
         bench.step(i=i)
         if interval and t % interval == offset % interval:
             for neuron in neurons:
@@ -128,12 +136,15 @@ def test_lif_step_equals_the_fixed_point_model(
 @pytest.mark.parametrize(
     ("current", "wrapped"), [(2**17, 2**23), (-(2**17), 2**23), (2**17 + 1, 64 - 2**23), (1 - 2**17, 64 - 2**23)]
 )
-def test_the_current_wraps_to_more_than_its_lower_and_at_most_its_upper_end(current: int, wrapped: int) -> None:
-    assert lif(1).step(i=current)["u"][0] == wrapped
+def test_the_current_of_a_chip_wraps_to_more_than_its_lower_and_at_most_its_upper_end(
+    current: int, wrapped: int
+) -> None:
+    assert lif(1, limits="chip", fraction_bits=6).step(i=current)["u"][0] == wrapped
 
 
+@pytest.mark.parametrize("limits", ["wide", "chip"])
 @pytest.mark.parametrize("content", [-(2**31), 2**31 - 1])
-def test_registers_may_hold_anything(content: int) -> None:
-    bench = lif(2, reset="subtract").step(3, i=content, u=content, v=content, wait=content, pending=-32768)
+def test_registers_may_hold_anything(content: int, limits: str) -> None:
+    bench = lif(2, reset="subtract", limits=limits).step(3, i=content, u=content, v=content, wait=content, pending=-9)
     bench.step(wait=0)  # a neuron in its refractory period keeps its membrane, whatever that is
-    assert abs(int(bench["v"][0])) <= 2**23 - 1
+    assert abs(int(bench["v"][0])) <= (LIMIT if limits == "chip" else WIDE)

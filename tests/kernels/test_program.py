@@ -199,7 +199,8 @@ def dense(n_in: int, n_out: int) -> Linear:
 W0, W1, W2, N0, N1, N2, N3 = range(7)
 IF = {"i": N0, "v": N1, "s": W0, "threshold": ones(3), "bias": ones(1), "v_min": ones(1), "reset": "zero"}
 LIF = {"i": N0, "u": N1, "v": N2, "wait": N3, "pending": W0, "s": W1, "threshold": ones(1), "bias": ones(1)}
-LIF |= {"du": ones(1), "dv": ones(1), "reset": "zero", "refractory": 0, "reset_interval": 0, "reset_offset": 0}
+LIF |= {"keep_v": ones(1), "keep_u": ones(1), "bias_u": ones(1), "v_reset": ones(1), "v_min": -ones(1)}
+LIF |= {"fraction_bits": 6, "reset": "value", "refractory": 0, "limits": "wide", "reset_interval": 0, "reset_offset": 0}
 FIRE = {"v": N0, "word": W0, "threshold": ones(3), "bits": 4, "signed": False, "max_spikes": 4}
 SEND = {"u": N0, "left": W0, "s": W1, "threshold": ones(1), "significance": [1]}
 APPLY = {"x": W0, "acc": N0, "map": dense(3, 3), "cut": 0}
@@ -256,8 +257,12 @@ REFUSED: list[tuple[type[Exception], str, str, dict[str, Any], dict[str, Any]]] 
     (ValueError, "v", "if_step", IF, {"v": N0}),
     (ValueError, "threshold", "if_step", IF, {"threshold": 0 * ones(3)}),
     (ValueError, "reset", "lif_step", LIF, {"reset": "hard"}),
-    (ValueError, "du", "lif_step", LIF, {"du": 4097 * ones(1)}),
-    (ValueError, "threshold", "lif_step", LIF, {"threshold": 2**17 * ones(3)}),
+    (ValueError, "keep_u", "lif_step", LIF, {"keep_u": 65537 * ones(1)}),
+    (ValueError, "threshold", "lif_step", LIF, {"threshold": 2**29 * ones(3)}),
+    (ValueError, "threshold", "lif_step", LIF, {"threshold": 2**23 * ones(3), "limits": "chip"}),
+    (ValueError, "v_min", "lif_step", LIF, {"v_min": ones(1)}),
+    (ValueError, "fraction_bits", "lif_step", LIF, {"fraction_bits": 13}),
+    (ValueError, "limits", "lif_step", LIF, {"limits": "none"}),
     (ValueError, "refractory", "lif_step", LIF, {"refractory": -1}),
     (ValueError, "i, u, v, wait", "lif_step", LIF, {"wait": N2}),
     (ValueError, "mode", "count", COUNT, {"mode": "bits"}),

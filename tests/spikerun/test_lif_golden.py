@@ -21,7 +21,7 @@ def population(case: int) -> Population:
     threshold, du, dv, refractory, interval, offset = (int(x) for x in RECORDED[f"{case}_parameters"])
     bias = RECORDED[f"{case}_bias"]
     offset = (offset - 1) % interval if interval else 0
-    neuron = LIF(np.int32(threshold), bias, np.int32(du), np.int32(dv), "zero", refractory, interval, offset)
+    neuron = LIF.loihi(np.int32(threshold), bias, np.int32(du), np.int32(dv), "zero", refractory, interval, offset)
     return Population(bias.shape, neuron)
 
 

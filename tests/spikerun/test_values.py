@@ -18,7 +18,7 @@ BYTE = np.ones((2, 3), np.int8)
     ("make", "said"),
     [
         (lambda a: IF(a), "threshold"),
-        (lambda a: LIF(1, du=a), "du"),
+        (lambda a: LIF.loihi(1, du=a), "du"),
         (lambda a: FewSpikes(4, 1, bias=a), "bias"),
         (lambda a: Readout(a), "scale"),
         (lambda a: Dense(a), "weight"),

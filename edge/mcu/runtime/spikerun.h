@@ -185,8 +185,15 @@ void spikerun_send_run(const spikerun_send* self, int32_t phase, int32_t* u, uin
 typedef enum {
     SPIKERUN_RESET_ZERO = 0,
     SPIKERUN_RESET_SUBTRACT = 1,
-    SPIKERUN_RESET_SUBTRACT_AFTER_LEAK = 2
+    SPIKERUN_RESET_SUBTRACT_AFTER_LEAK = 2,
+    SPIKERUN_RESET_VALUE = 3,
+    SPIKERUN_RESET_NONE = 4
 } spikerun_reset;
+
+typedef enum {
+    SPIKERUN_LIMITS_WIDE = 0, /* u and v are clamped to +-(2^29 - 1) */
+    SPIKERUN_LIMITS_CHIP = 1  /* u wraps to (-2^23, 2^23], v is clamped to +-(2^23 - 1) */
+} spikerun_limits;
 
 /* v = clip(v + i + bias, max(v_min, -limit), limit), s = v >= threshold, then the reset. */
 typedef struct {
@@ -196,13 +203,14 @@ typedef struct {
 } spikerun_if_step;
 void spikerun_if_step_run(const spikerun_if_step* self, const int32_t* i, int32_t* v, uint8_t* s);
 
-/* Leaky integrate-and-fire in 24-bit fixed point; du, dv: 0 .. 4096. wait: refractory steps left; pending: a
- * spike whose threshold is subtracted at the next update; phase: the step modulo reset_interval; if that is
- * not 0, the whole state is cleared where the step is reset_offset modulo reset_interval. */
+/* Leaky integrate-and-fire in fixed point; keep_v, keep_u: 0 .. 2^16, the share that a step keeps. wait:
+ * refractory steps left; pending: a spike whose threshold is subtracted at the next update; phase: the step
+ * modulo reset_interval; if that is not 0, the whole state is cleared where the step is reset_offset modulo
+ * reset_interval. */
 typedef struct {
     spikerun_shape shape;
-    spikerun_parameter threshold, bias, du, dv;
-    int32_t reset, refractory, reset_interval, reset_offset;
+    spikerun_parameter threshold, keep_v, keep_u, bias, bias_u, v_reset, v_min;
+    int32_t fraction_bits, reset, refractory, limits, reset_interval, reset_offset;
 } spikerun_lif_step;
 void spikerun_lif_step_run(const spikerun_lif_step* self, int32_t phase, const int32_t* i, int32_t* u,
                            int32_t* v, int32_t* wait, uint8_t* pending, uint8_t* s);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
 
-/* x (1 - decay / 4096), truncated toward zero */
-static int32_t decayed(int32_t x, int32_t decay) {
+#define WIDE_LIMIT 0x1fffffff
+
+/* x keep / 2^16, truncated toward zero */
+static int32_t kept(int32_t x, int32_t keep) {
     const uint32_t magnitude = (uint32_t)(x < 0 ? -x : x);
-    const int32_t kept = (int32_t)(((uint64_t)magnitude * (uint32_t)(4096 - decay)) >> 12);
-    return x < 0 ? -kept : kept;
+    const int32_t share = (int32_t)(((uint64_t)magnitude * (uint32_t)keep) >> 16);
+    return x < 0 ? -share : share;
 }
 
 /* x modulo 2^24, in (-2^23, 2^23]; x may have wrapped modulo 2^32 */
@@ -14,9 +16,7 @@ static int32_t wrap24(uint32_t x) {
     return 0x800000 - (int32_t)below;
 }
 
-static int32_t clip(int32_t v) {
-    return v < -SPIKERUN_V_LIMIT ? -SPIKERUN_V_LIMIT : v > SPIKERUN_V_LIMIT ? SPIKERUN_V_LIMIT : v;
-}
+static int32_t clip(int32_t v, int32_t limit) { return v < -limit ? -limit : v > limit ? limit : v; }
 
 static int32_t at(const spikerun_parameter* parameter, int32_t pixel, int32_t channel) {
     return parameter->values[pixel * parameter->pixel_step + channel * parameter->channel_step];
@@ -27,22 +27,31 @@ typedef struct {
     int32_t u, v, wait, pending;
 } cell;
 
+/* The current after one step. No sum overflows: i << fraction_bits and all others are within WIDE_LIMIT. */
+static int32_t current(const spikerun_lif_step* f, int32_t pixel, int32_t channel, int32_t i, int32_t u) {
+    const uint32_t left = (uint32_t)kept(u, at(&f->keep_u, pixel, channel));
+    const uint32_t sum = left + ((uint32_t)i << f->fraction_bits) + (uint32_t)at(&f->bias_u, pixel, channel);
+    return f->limits == SPIKERUN_LIMITS_CHIP ? wrap24(sum) : clip((int32_t)sum, WIDE_LIMIT);
+}
+
 /* One step of one neuron; returns its spike. */
-static int32_t step(const spikerun_lif_step* f, int32_t pixel, int32_t channel, int32_t current, cell* c) {
-    const int32_t threshold = at(&f->threshold, pixel, channel) * 64;
-    c->u = wrap24((uint32_t)decayed(c->u, at(&f->du, pixel, channel)) + 64u * (uint32_t)current);
+static int32_t step(const spikerun_lif_step* f, int32_t pixel, int32_t channel, int32_t i, cell* c) {
+    const int32_t threshold = at(&f->threshold, pixel, channel), floor = at(&f->v_min, pixel, channel);
+    const int32_t limit = f->limits == SPIKERUN_LIMITS_CHIP ? SPIKERUN_V_LIMIT : WIDE_LIMIT;
+    c->u = current(f, pixel, channel, i, c->u);
     if (c->wait > 0) {
         c->wait--;
         return 0;
     }
-    const int32_t leaked = decayed(c->v, at(&f->dv, pixel, channel));
-    c->v = clip(leaked + c->u + at(&f->bias, pixel, channel) - (c->pending ? threshold : 0));
+    const int32_t left = kept(c->v, at(&f->keep_v, pixel, channel));
+    const int32_t v = clip(left + c->u + at(&f->bias, pixel, channel) - (c->pending ? threshold : 0), limit);
+    c->v = v < floor ? floor : v;
     const int32_t spike = c->v > threshold;
     c->pending = f->reset == SPIKERUN_RESET_SUBTRACT_AFTER_LEAK && spike;
     if (spike) {
         c->wait = f->refractory;
-        if (f->reset == SPIKERUN_RESET_ZERO) {
-            c->v = 0;
+        if (f->reset == SPIKERUN_RESET_VALUE) {
+            c->v = at(&f->v_reset, pixel, channel);
         } else if (f->reset == SPIKERUN_RESET_SUBTRACT) {
             c->v -= threshold;
         }

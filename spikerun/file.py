@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
+from inspect import Parameter, signature
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -27,7 +28,9 @@ __all__ = ["CONTAINER", "CONTRACT", "load", "save"]
 
 FORMAT = "spikerun"
 CONTAINER = 2  # how values lie in the file
-CONTRACT = 1  # what they mean when the network runs
+CONTRACT = 2  # what they mean when the network runs
+# What a kind of neuron was before: its attributes are the parameters of a function that makes today's.
+OLDER: Mapping[int, Mapping[str, Any]] = {1: {"lif": neurons.LIF.loihi}, 2: {}}
 MAX_MEMBERS = 10_000
 MEMBERS = {"format", "contract", "outputs", "meta", "populations", "projections"}
 MORE = {1: {"steps"}, 2: {"container", "writer", "window"}}  # of each container
@@ -122,6 +125,7 @@ class _NetworkReader(Reader):
     """Reads the network of one open file. `advice` ends the refusal of what this version does not know."""
 
     advice = ""
+    neurons: Mapping[str, Any] = neurons.KINDS
 
     def network(self) -> Network:
         """Return the network of the file."""
@@ -147,11 +151,12 @@ class _NetworkReader(Reader):
         writer = self.root.attribute("writer", str) if versioned else "an early spikerun"
         container = self.root.attribute("container", int) if versioned else 1
         contract = self.root.attribute("contract", int)
-        if container not in MORE or contract != CONTRACT:
+        if container not in MORE or contract not in OLDER:
             raise ValueError(
                 f"written by {writer:.80} in container {container} for contract {contract}; this is {WRITER}, which "
-                f"reads containers 1 to {CONTAINER} and runs contract {CONTRACT}: install the version that wrote it"
+                f"reads containers 1 to {CONTAINER} and contracts 1 to {CONTRACT}: install the version that wrote it"
             )
+        self.neurons = {**neurons.KINDS, **OLDER[contract]}
         log.info("reading '%s': container %d, contract %d, by %s", self.source, container, contract, writer)
         if versioned and writer != WRITER:
             self.advice = f" (written by {writer:.80}, and this is {WRITER}: install the version that wrote it)"
@@ -183,7 +188,7 @@ class _NetworkReader(Reader):
 
     def _population(self, group: Group) -> Population:
         with located(self.source, group.name):
-            neuron = self._fields(group, neurons.KINDS, {"shape"})
+            neuron = self._fields(group, self.neurons, {"shape"})
             return Population(group.attribute("shape", tuple), neuron)
 
     def _projection(self, k: int, group: Group, populations: dict[str, Population]) -> Projection:
@@ -209,24 +214,24 @@ class _NetworkReader(Reader):
         accepted = _accepted(kinds[kind])
         members, attributes = self._only(group, {"kind", *others, *accepted})
         values: dict[str, Any] = {}
-        for field in _parameters(kinds[kind]):
-            types = accepted[field.name]
-            if np.ndarray in types and field.name in members:
-                values[field.name] = self.array(group, field.name)
-            elif np.ndarray not in types and field.name in attributes:
-                values[field.name] = group.attribute(field.name, *types)
-            elif field.name in members | attributes:
-                raise ValueError(f"'{field.name}' must be {'a data set' if np.ndarray in types else 'an attribute'}")
-            elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-                raise ValueError(f"'{field.name}' is missing")
+        for name, (types, required) in accepted.items():
+            if np.ndarray in types and name in members:
+                values[name] = self.array(group, name)
+            elif np.ndarray not in types and name in attributes:
+                values[name] = group.attribute(name, *types)
+            elif name in members | attributes:
+                raise ValueError(f"'{name}' must be {'a data set' if np.ndarray in types else 'an attribute'}")
+            elif required:
+                raise ValueError(f"'{name}' is missing")
         return kinds[kind](**values)
 
 
 @cache
-def _accepted(kind: type) -> dict[str, set[type]]:
-    """Return, for each field of a kind, the types that its annotation allows, None left out."""
+def _accepted(kind: Any) -> dict[str, tuple[set[type], bool]]:
+    """Return, for each parameter of a kind, the types that its annotation allows, None left out; is it required?"""
     hints = get_type_hints(kind)  # annotations may be texts
-    return {field.name: set(_types(hints[field.name])) - {type(None)} for field in _parameters(kind)}
+    given = signature(kind).parameters.items()
+    return {name: (set(_types(hints[name])) - {type(None)}, p.default is Parameter.empty) for name, p in given}
 
 
 def _types(hint: Any) -> Iterator[type]:

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -78,10 +78,10 @@ class LIF(Neuron):
     @classmethod
     def loihi(
         cls,
-        threshold: Any,
-        bias: Any = 0,
-        du: Any = 4096,
-        dv: Any = 0,
+        threshold: Int32Array | int,
+        bias: Int32Array | int = 0,
+        du: Int32Array | int = 4096,
+        dv: Int32Array | int = 0,
         reset: str = "zero",
         refractory: int = 0,
         reset_interval: int = 0,

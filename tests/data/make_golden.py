@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make goldenN.snn, once for each container N, and golden.npz, once for each contract.
+"""Make the golden files: contractN.snn and contractN.npz, once for each contract N.
 
-Later versions read them, and never make them anew. The first container's file is called golden.snn.
+Later versions read them, and never make them anew. Those of contract 1 are called golden.snn (container 1), golden2.snn
+(container 2) and golden.npz; their network had no population `lif_wide`.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
-from spikerun.file import CONTAINER, save
+from spikerun.file import CONTRACT, save
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
 from spikerun.reference import stepped
@@ -27,6 +28,18 @@ def network() -> Network:
     mask = rng.random((72, 6)) < 0.2
     indptr = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int64)
     sparse = Sparse(indptr, np.nonzero(mask)[1].astype(np.int32), weights(72, 6)[mask], 6)
+    wide = LIF(
+        threshold=rng.integers(9, 90, 6) << 10,
+        keep_v=np.int32(62_259),
+        keep_u=rng.integers(30_000, 2**16, 6),
+        bias=np.int32(-700),
+        bias_u=np.int32(300),
+        v_reset=np.int32(-2000),
+        v_init=rng.integers(-9000, 9000, 6),
+        v_min=np.int32(-(2**16)),
+        fraction_bits=10,
+        refractory=1,
+    )
     populations = {
         "in": Population((2, 6, 6), Input(4, "graded")),
         "drive": Population((6,), Input(3, "current", signed=True)),
@@ -37,9 +50,14 @@ def network() -> Network:
         "graded": Population((6,), FewSpikes(6, np.int32(30), signed=True, code="graded")),
         "if": Population((6,), IF(np.int32(50), rng.integers(-3, 9, 6), np.int32(-80), np.int32(5))),
         "if_zero": Population((6,), IF(np.int32(40), reset="zero")),
-        "lif": Population((6,), LIF.loihi(np.int32(90), np.int32(99), np.int32(900), rng.integers(0, 999, 6), refractory=1)),
+        "lif": Population(
+            (6,), LIF.loihi(np.int32(90), np.int32(99), np.int32(900), rng.integers(0, 999, 6), refractory=1)
+        ),
         "lif_soft": Population((6,), LIF.loihi(np.int32(9), np.int32(200), reset="subtract", reset_interval=5)),
-        "lif_late": Population((6,), LIF.loihi(np.int32(9), dv=np.int32(400), reset="subtract_after_leak", reset_offset=2)),
+        "lif_late": Population(
+            (6,), LIF.loihi(np.int32(9), dv=np.int32(400), reset="subtract_after_leak", reset_offset=2)
+        ),
+        "lif_wide": Population((6,), wide),
         "out": Population((3,), Readout(rng.random(3).astype(np.float32), np.array([5, -7, 0]))),
     }
     projections = [
@@ -59,14 +77,18 @@ def network() -> Network:
         Projection("if_zero", "out", Dense(weights(6, 3))),
         Projection("lif_late", "out", Dense(weights(6, 3))),
         Projection("both", "out", Dense(weights(54, 3))),
+        Projection("drive", "lif_wide", Dense(weights(6, 6))),
+        Projection("lif_wide", "out", Dense(weights(6, 3))),
     ]
-    return Network(populations, projections, ["out", "lif"], 8, {"made_by": "spikerun", "loss": 0.25, "epochs": 3})
+    return Network(
+        populations, projections, ["out", "lif", "lif_wide"], 8, {"made_by": "spikerun", "loss": 0.25, "epochs": 3}
+    )
 
 
 def main() -> None:
     """Write both files."""
     net = network()
-    save(net, FOLDER / f"golden{CONTAINER}.snn")
+    save(net, FOLDER / f"contract{CONTRACT}.snn")
     frames = np.random.default_rng(12).integers(0, 16, (3, 2, 6, 6))
     drives = np.random.default_rng(13).integers(-4, 4, (3, 6))
     turns = [stepped(net, {"in": frame, "drive": drive}) for frame, drive in zip(frames, drives, strict=True)]
@@ -74,7 +96,7 @@ def main() -> None:
     readout = np.stack([membrane for turn in turns if (membrane := turn["out"].membrane) is not None])
     small = {name: values.astype(np.int16) for name, values in arrays.items()}
     given = {"given.in": frames.astype(np.uint8), "given.drive": drives.astype(np.int8)}
-    np.savez_compressed(FOLDER / "golden.npz", readout=readout, **given, **small)
+    np.savez_compressed(FOLDER / f"contract{CONTRACT}.npz", readout=readout, **given, **small)
 
 
 if __name__ == "__main__":

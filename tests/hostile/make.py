@@ -261,7 +261,7 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "missing_group": ("/projections", lambda file: file.pop("projections")),
     "missing_format": ("/: attribute 'format'", no_attribute("/", "format")),
     "other_format": ("/: attribute 'format'", attribute("/", "format", "nir")),
-    "other_contract": ("/: written by spikerun 0.1.0 in container 2 for contract 2", attribute("/", "contract", 2)),
+    "other_contract": ("/: written by spikerun 0.1.0 in container 2 for contract 3", attribute("/", "contract", 3)),
     "newer_container": ("in container 3 for contract 1; this is spikerun", attribute("/", "container", 3)),
     "container_without_writer": ("/: attribute 'writer' is missing", no_attribute("/", "writer")),
     "steps_for_window": ("/: does not belong here: 'steps'", attribute("/", "steps", 8)),

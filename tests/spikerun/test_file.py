@@ -78,16 +78,17 @@ def test_loaded_network_computes_the_same(
     np.testing.assert_array_equal(before.logits, after.logits)
 
 
-GOLDEN = ("golden.snn", "golden2.snn")  # of containers 1 and 2
+# What each golden file answers: containers 1 and 2 of contract 1, container 2 of contract 2.
+GOLDEN = {"golden.snn": "golden.npz", "golden2.snn": "golden.npz", "contract2.snn": "contract2.npz"}
 
 
-def golden(name: str = GOLDEN[-1]) -> tuple[Network, dict[str, Any]]:
-    with np.load(DATA / "golden.npz") as file:
+def golden(name: str = "contract2.snn") -> tuple[Network, dict[str, Any]]:
+    with np.load(DATA / GOLDEN[name]) as file:
         return load(DATA / name), dict(file)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_golden_file_of_contract_1_is_read_and_computes_the_same(name: str) -> None:
+def test_golden_file_is_read_and_computes_the_same(name: str) -> None:
     net, recorded = golden(name)
     for k in range(len(recorded["given.in"])):
         turns = stepped(net, {name: recorded[f"given.{name}"][k] for name in net.inputs})
@@ -243,10 +244,10 @@ def test_array_like_its_default_but_of_full_shape_is_written(tmp_path: Path) -> 
 def test_file_names_its_versions_and_its_writer(tmp_path: Path) -> None:
     with h5py.File(save(small(), tmp_path / "a.snn")) as file:
         head = {name: file.attrs[name] for name in ("format", "container", "contract", "writer")}
-    assert head == {"format": b"spikerun", "container": 2, "contract": 1, "writer": f"spikerun {__version__}".encode()}
+    assert head == {"format": b"spikerun", "container": 2, "contract": 2, "writer": f"spikerun {__version__}".encode()}
 
 
-@pytest.mark.parametrize(("version", "value"), [("container", 3), ("contract", 2)])
+@pytest.mark.parametrize(("version", "value"), [("container", 3), ("contract", 3)])
 def test_newer_file_is_refused_with_both_versions_and_what_to_do(tmp_path: Path, version: str, value: int) -> None:
     path = save(small(), tmp_path / "a.snn")
     with h5py.File(path, "r+") as file:

@@ -93,7 +93,8 @@ class LIF(Neuron):
         12-bit decays, 0 (no leak) .. 4096 (no memory), of current and membrane (Lava's `du` counts one less). reset:
         `zero`, the chip's, or `subtract`, `subtract_after_leak`. Raises NetworkError for other values.
         """
-        threshold, du, dv = (int32_array(n, a) for n, a in (("threshold", threshold), ("du", du), ("dv", dv)))
+        given = {"threshold": threshold, "bias": bias, "du": du, "dv": dv}
+        threshold, bias, du, dv = (int32_array(name, values) for name, values in given.items())
         _within("threshold", threshold, 0, 2**17 - 1)
         for name, decay in (("du", du), ("dv", dv)):
             _within(name, decay, 0, 4096)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained spiking network as one step of its time loop: what readers return, and what it computes in real numbers."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spikerun.converters.forward import spread as _spread
+from spikerun.converters.graph import Array, Graph, Input, Output
+from spikerun.converters.spiking.cell import Cell, Membrane, Previous, State
+
+__all__ = ["READOUTS", "Readout", "Step", "cells", "outputs", "read_out", "simulate"]
+
+READOUTS = ("count", "mean", "last", "max", "first-spike")
+
+
+@dataclass(frozen=True)
+class Readout:
+    """How the steps of an output become its result.
+
+    `count`: spikes (or the sum of membranes); `mean`; `last`, `max`: of membranes; `first-spike`: the earlier, the
+    larger. groups > 1: of so many classes each has an equal share of the neurons, whose results are added.
+    """
+
+    kind: str
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step: a graph whose cells keep their state, and whose `Output` nodes read a `Cell` or a `Membrane`.
+
+    readouts: by output; those that the module's own code does not tell are missing. steps: of the module's own loop;
+    None where its caller loops, or where the length comes from the sample. timed: the inputs whose samples have a time
+    axis, in front; the others are the same in every step. assumed: what was taken for granted, a sentence each.
+    """
+
+    graph: Graph
+    readouts: Mapping[str, Readout] = field(default_factory=dict)
+    steps: int | None = None
+    timed: frozenset[str] = frozenset()
+    assumed: tuple[str, ...] = ()
+
+
+def cells(graph: Graph) -> dict[str, Cell]:
+    """Return the cells of a graph by the names of their nodes."""
+    return {node.name: node.op for node in graph.nodes.values() if isinstance(node.op, Cell)}
+
+
+def simulate(step: Step, samples: Mapping[str, Array], steps: int) -> Iterator[dict[str, Array]]:
+    """Yield, after each step, the values (batch, *shape) of all nodes; of a cell its spikes times `factor`.
+
+    samples: by input (batch, *shape), of a timed one (batch, steps, *shape).
+    """
+    batch = len(next(iter(samples.values())))
+    nodes = step.graph.nodes
+    state: dict[str, State] = {}
+    before: dict[str, Array] = {}
+    shapes = {node.op.name: node.shape for node in nodes.values() if isinstance(node.op, Cell)}
+    for t in range(steps):
+        values: dict[str, Array] = {}
+        for node in nodes.values():
+            given = [values[name] for name in node.inputs]
+            match node.op:
+                case Input(name=name):
+                    values[node.name] = samples[name][:, t] if name in step.timed else samples[name]
+                case Previous(cell=cell):
+                    values[node.name] = before.get(cell, np.zeros((batch, *shapes[cell])))
+                case Cell() as op:
+                    kept = state.setdefault(op.name, op.initial(batch, node.shape))
+                    values[node.name] = op.step(kept, given[0]) * _spread(op.factor, node.shape)
+                case Membrane():
+                    seen = nodes[node.inputs[0]].op
+                    assert isinstance(seen, Cell)
+                    values[node.name] = state[seen.name]["v"] + _spread(seen.offset, node.shape)
+                case op:
+                    values[node.name] = op.apply(*given)
+        before = {node.op.name: values[node.name] for node in nodes.values() if isinstance(node.op, Cell)}
+        yield values
+
+
+def read_out(readout: Readout, values: Array) -> Array:
+    """Return the result (batch, K) of an output's values (steps, batch, *shape)."""
+    flat = values.reshape(*values.shape[:2], -1)
+    steps = len(flat)
+    found: Array
+    match readout.kind:
+        case "count":
+            found = flat.sum(axis=0)
+        case "mean":
+            found = flat.mean(axis=0)
+        case "last":
+            found = flat[-1]
+        case "max":
+            found = flat.max(axis=0)
+        case _:  # first-spike
+            found = np.where((flat != 0).any(axis=0), steps - (flat != 0).argmax(axis=0), 0)
+    if readout.groups > 1:
+        found = found.reshape(len(found), readout.groups, -1).sum(axis=2)
+    return found
+
+
+def outputs(step: Step, samples: Mapping[str, Array], steps: int) -> dict[str, Array]:
+    """Return the results (batch, K) by output, for outputs whose readout is known."""
+    ends = {n.op.name: n.name for n in step.graph.nodes.values() if isinstance(n.op, Output)}
+    kept: dict[str, list[Array]] = {name: [] for name in ends}
+    for values in simulate(step, samples, steps):
+        for name, node in ends.items():
+            kept[name].append(values[node])
+    return {name: read_out(step.readouts[name], np.stack(kept[name])) for name in ends if name in step.readouts}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trained spiking network as one step of its time loop: what readers return, and what it computes in real numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,21 @@ from spikerun.converters.spiking.cell import Cell, Membrane, Previous, State
 
 __all__ = ["READOUTS", "Readout", "Step", "cells", "outputs", "read_out", "simulate"]
 
-READOUTS = ("count", "mean", "last", "max", "first-spike")
+
+def _earliness(values: Array) -> Array:
+    """Return how many steps are left where the first spike falls, 0 without one."""
+    return np.where((values != 0).any(axis=0), len(values) - (values != 0).argmax(axis=0), 0)
+
+
+# What each readout makes of (steps, batch, neurons).
+_OF_STEPS: Mapping[str, Callable[[Array], Array]] = {
+    "count": lambda values: values.sum(axis=0),
+    "mean": lambda values: values.mean(axis=0),
+    "last": lambda values: values[-1],
+    "max": lambda values: values.max(axis=0),
+    "first-spike": _earliness,
+}
+READOUTS = tuple(_OF_STEPS)
 
 
 @dataclass(frozen=True)
@@ -83,19 +97,7 @@ def simulate(step: Step, samples: Mapping[str, Array], steps: int) -> Iterator[d
 def read_out(readout: Readout, values: Array) -> Array:
     """Return the result (batch, K) of an output's values (steps, batch, *shape)."""
     flat = values.reshape(*values.shape[:2], -1)
-    steps = len(flat)
-    found: Array
-    match readout.kind:
-        case "count":
-            found = flat.sum(axis=0)
-        case "mean":
-            found = flat.mean(axis=0)
-        case "last":
-            found = flat[-1]
-        case "max":
-            found = flat.max(axis=0)
-        case _:  # first-spike
-            found = np.where((flat != 0).any(axis=0), steps - (flat != 0).argmax(axis=0), 0)
+    found = _OF_STEPS[readout.kind](flat)
     if readout.groups > 1:
         found = found.reshape(len(found), readout.groups, -1).sum(axis=2)
     return found

@@ -16,6 +16,7 @@ from spikerun.neurons import Input
 
 __all__ = ["Encoding", "as_array"]
 
+STEPWISE = ("current", "frames")  # codes of networks with a time loop of their own
 NEAR = 1e-3  # of an integer: real samples that are so near to integers stand for them
 
 
@@ -44,8 +45,10 @@ class Encoding:
             raise DataError(f"scale and std of the input must be positive, got {self.scale} and {self.std}")
         if type(self.bits) is not int or not 1 <= self.bits <= MAX_BITS:
             raise UsageError(f"the bits of the input must be an integer in 1..{MAX_BITS}, got {self.bits!r}")
-        if self.code not in CODES:
-            raise UsageError(f"the code of the input must be one of {', '.join(CODES)}, got '{self.code}'")
+        if self.code not in (*CODES, *STEPWISE):
+            raise UsageError(
+                f"the code of the input must be one of {', '.join((*CODES, *STEPWISE))}, got '{self.code}'"
+            )
         self.neuron()  # refuses what no input can be, such as signed values in code ttfs
 
     @classmethod

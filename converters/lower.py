@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,7 +38,7 @@ from spikerun.converters.graph import (
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer
 from spikerun.converters.maps import ChannelMap, ConvMap, DenseMap, Map, PlaceMap, PoolMap, Term, identity
 
-__all__ = ["lower"]
+__all__ = ["Coded", "Form", "Lowering", "Parts", "lower", "merged"]
 
 NAME_LENGTH = 80  # of a population; a number may follow
 
@@ -111,10 +111,10 @@ Parts = tuple[Part, ...]
 
 def lower(graph: Graph, encodings: Mapping[str, Encoding]) -> Layers:
     """Return the layers of a simplified graph, whose inputs are integers in these encodings."""
-    return _Lowering(graph, encodings).run()
+    return Lowering(graph, encodings).run()
 
 
-def _merged(parts: Parts) -> Form:
+def merged(parts: Parts) -> Form:
     """Return the parts as one form of all channels."""
     if len(parts) == 1:
         return parts[0].form()
@@ -138,7 +138,11 @@ def _pooled_shape(shape: Shape, node: Node) -> Shape:
     return (shape[0], *node.shape[1:])
 
 
-class _Lowering:
+class Lowering:
+    """Walks a graph; `table` holds a method for each operator."""
+
+    table: ClassVar[Mapping[type, Callable[[Any, Node, Any, list[Parts]], Parts]]]
+
     def __init__(self, graph: Graph, encodings: Mapping[str, Encoding]) -> None:
         self.graph, self.encodings = graph, encodings
         self.layers: list[InputLayer | PoolLayer | Layer] = []
@@ -149,7 +153,7 @@ class _Lowering:
     def run(self) -> Layers:
         shared = self._shared()
         for node in self.graph.nodes.values():
-            lowered = LOWER[type(node.op)](self, node, node.op, [self.values[name] for name in node.inputs])
+            lowered = self.table[type(node.op)](self, node, node.op, [self.values[name] for name in node.inputs])
             parts = tuple(part.traced(node) for part in lowered)
             if node.name in shared:  # computed once, not once for every reader
                 parts = tuple(p if p.light else self._coded(p, node) for p in parts)
@@ -214,7 +218,7 @@ class _Lowering:
         return (Form(shape, (term,), bias, bool((bias >= 0).all()) and not encoding.signed),)
 
     def output(self, node: Node, op: Output, inputs: list[Parts]) -> Parts:
-        return (self._add(op.name, _merged(inputs[0]), Readout()),)
+        return (self._add(op.name, merged(inputs[0]), Readout()),)
 
     def relu(self, node: Node, op: Relu, inputs: list[Parts]) -> Parts:
         def rectified(part: Part, first: int, end: int) -> Part:
@@ -229,7 +233,7 @@ class _Lowering:
         return self._each(inputs[0], lambda p, a, b: p.form().affine(op.scale[a:b], op.shift[a:b]))
 
     def add(self, node: Node, op: Add, inputs: list[Parts]) -> Parts:
-        return (_sum([_merged(parts) for parts in inputs]),)
+        return (_sum([merged(parts) for parts in inputs]),)
 
     def concat(self, node: Node, op: Concat, inputs: list[Parts]) -> Parts:
         return tuple(part for parts in inputs for part in parts)
@@ -311,16 +315,17 @@ def _composed(outer: Map, first: int, term: Term) -> Term:
     return replace(term, map=part.scaled_in(term.map.weight), first=first + low, end=first + high)
 
 
-LOWER: dict[type, Callable[[_Lowering, Node, Any, list[Parts]], Parts]] = {
-    Input: _Lowering.input,
-    Output: _Lowering.output,
-    Linear: _Lowering.linear,
-    Conv: _Lowering.conv,
-    Affine: _Lowering.affine,
-    Relu: _Lowering.relu,
-    AvgPool: _Lowering.average,
-    MaxPool: _Lowering.largest,
-    Flatten: _Lowering.flatten,
-    Add: _Lowering.add,
-    Concat: _Lowering.concat,
+LOWER: Mapping[type, Callable[[Any, Node, Any, list[Parts]], Parts]] = {
+    Input: Lowering.input,
+    Output: Lowering.output,
+    Linear: Lowering.linear,
+    Conv: Lowering.conv,
+    Affine: Lowering.affine,
+    Relu: Lowering.relu,
+    AvgPool: Lowering.average,
+    MaxPool: Lowering.largest,
+    Flatten: Lowering.flatten,
+    Add: Lowering.add,
+    Concat: Lowering.concat,
 }
+Lowering.table = LOWER

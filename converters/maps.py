@@ -14,6 +14,7 @@ import numpy as np
 from spikerun.connections import Connection, Conv, Dense, Diagonal, Sparse, SumPool
 from spikerun.converters import forward
 from spikerun.converters.graph import Array, Pair, Shape
+from spikerun.population import Projection
 
 __all__ = ["ChannelMap", "ConvMap", "DenseMap", "Map", "PlaceMap", "PoolMap", "Term", "accumulate", "identity"]
 
@@ -189,7 +190,10 @@ class PoolMap(Map):
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A map of the population `source`, read as `shape`, into the channels `first` to `end` of the target."""
+    """A map of the population `source`, read as `shape`, into the channels `first` to `end` of the target.
+
+    delay: steps by which its events come later than they are sent.
+    """
 
     source: str
     own: Shape  # the source's
@@ -197,6 +201,7 @@ class Term:
     map: Map
     first: int
     end: int
+    delay: int = 0
 
     @property
     def image(self) -> bool:
@@ -218,6 +223,11 @@ class Term:
     def absorbed(self, step: Array) -> "Term":
         """Return the term for words: the step of its source, one for each channel, is multiplied into its numbers."""
         return replace(self, map=self.map.scaled_in(step))
+
+    def projection(self, target: str, shape: Shape) -> Projection:
+        """Return the projection into the population `target` of this shape that computes the term, in integers."""
+        channels = None if (self.first, self.end) == (0, shape[0]) else (self.first, self.end)
+        return Projection(self.source, target, self.map.connection(), self.delay, channels)
 
     def rounded(self, scale: Array) -> "Term":
         """Return the term (steps absorbed) in integers of the accumulator's scale, one for each target channel."""

@@ -89,11 +89,7 @@ class QLayer(Summing):
 
     def projections(self) -> list[Projection]:
         """Return the projections into its population, one for each term."""
-        return [self._projection(term) for term in self.terms]
-
-    def _projection(self, term: Term) -> Projection:
-        channels = None if (term.first, term.end) == (0, self.shape[0]) else (term.first, term.end)
-        return Projection(term.source, self.name, term.map.connection(), 0, channels)
+        return [term.projection(self.name, self.shape) for term in self.terms]
 
 
 @dataclass(frozen=True)

@@ -62,14 +62,17 @@ def cells(graph: Graph) -> dict[str, Cell]:
     return {node.name: node.op for node in graph.nodes.values() if isinstance(node.op, Cell)}
 
 
-def simulate(step: Step, samples: Mapping[str, Array], steps: int) -> Iterator[dict[str, Array]]:
+def simulate(
+    step: Step, samples: Mapping[str, Array], steps: int, states: dict[str, State] | None = None
+) -> Iterator[dict[str, Array]]:
     """Yield, after each step, the values (batch, *shape) of all nodes; of a cell its spikes times `factor`.
 
-    samples: by input (batch, *shape), of a timed one (batch, steps, *shape).
+    samples: by input (batch, *shape), of a timed one (batch, steps, *shape). states: an empty dict, which is given the
+    cells' states by name, as they are after the step.
     """
     batch = len(next(iter(samples.values())))
     nodes = step.graph.nodes
-    state: dict[str, State] = {}
+    state = {} if states is None else states
     before: dict[str, Array] = {}
     shapes = {node.op.name: node.shape for node in nodes.values() if isinstance(node.op, Cell)}
     for t in range(steps):

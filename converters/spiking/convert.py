@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained spiking network from end to end: read, lower, calibrate, build, verify, measure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.converters.encoding import Encoding
+from spikerun.converters.evaluate import Metric, paired, top1
+from spikerun.converters.graph import Array
+from spikerun.converters.layers import InputLayer, Layer, PoolLayer
+from spikerun.converters.report import Accuracy
+from spikerun.converters.simplify import simplify
+from spikerun.converters.spiking.cell import Cell
+from spikerun.converters.spiking.fixed_point import Fixed, fixed, summed
+from spikerun.converters.spiking.lower import Spiking, lower_step
+from spikerun.converters.spiking.network import Part, build_spiking
+from spikerun.converters.spiking.report import CellReport, SpikingConversion, SpikingReport
+from spikerun.converters.spiking.simulate import run_layers
+from spikerun.converters.spiking.source import StepSource
+from spikerun.converters.spiking.step import Readout, Step
+from spikerun.errors import ConversionError, UsageError
+from spikerun.network import Network
+from spikerun.neurons.leaky import WIDE_LIMIT
+
+__all__ = ["StepConverter"]
+
+BATCH = 64
+VERIFIED = 64  # samples whose spikes are compared one by one
+Samples = Mapping[str, Array]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class StepConverter:
+    """A source read once. samples: integers (batch, *shape) by input, timed ones (batch, steps, *shape)."""
+
+    source: StepSource
+    samples: Samples
+    encodings: Mapping[str, Encoding]
+    duration: int | None
+    readout: Readout | None
+    tell: Progress
+
+    def __post_init__(self) -> None:
+        self.tell("read the model", 0, 0)
+        timed = {name for name, encoding in self.encodings.items() if encoding.code == "frames"}
+        shapes = {name: values.shape[1 + (name in timed) :] for name, values in self.samples.items()}
+        step = self.source.step(shapes, self.duration)
+        self.steps = self._steps(step, timed)
+        self.step = self._checked(replace(step, graph=simplify(step.graph)))
+        wired = lower_step(self.step.graph, self.encodings)
+        self.layers, self.outputs = wired.layers.every, wired.outputs
+        self._readable(wired.membranes)
+        sums = [layer for layer in self.layers if isinstance(layer, Layer)]
+        self.cells: dict[str, Cell] = {
+            layer.name: layer.activation.cell for layer in sums if isinstance(layer.activation, Spiking)
+        }
+        self.parts: list[Part] = [self._part(layer) for layer in self.layers]
+
+    def _steps(self, step: Step, timed: set[str]) -> int:
+        lengths = {self.samples[name].shape[1] for name in timed}
+        lengths |= {n for n in (self.duration, step.steps) if n is not None}
+        if not lengths:
+            raise UsageError("how many time steps does the network run? Say --duration, such as --duration 25")
+        if len(lengths) > 1:
+            samples = ", ".join(str(self.samples[name].shape[1]) for name in timed) or "nothing"
+            raise UsageError(
+                f"the number of time steps is not one: --duration says {self.duration}, the network's own loop "
+                f"{step.steps}, the samples {samples}"
+            )
+        return int(lengths.pop())
+
+    def _checked(self, step: Step) -> Step:
+        """Return the step with a readout for each output."""
+        timed = {name for name, encoding in self.encodings.items() if encoding.code == "frames"}
+        if step.timed and step.timed != timed:
+            raise UsageError(
+                f"the network reads {', '.join(sorted(step.timed))} step by step: give samples with an axis of time, "
+                "(N, steps, ...), and --input frames"
+            )
+        found = {}
+        for name in step.graph.outputs:
+            readout = self.readout or step.readouts.get(name)
+            if readout is None:
+                raise UsageError(f"how is the result '{name}' made of its time steps? Say --readout count, last, ...")
+            found[name] = readout
+        return replace(step, readouts=found, timed=frozenset(timed))
+
+    def _readable(self, membranes: frozenset[str]) -> None:
+        for name, readout in self.step.readouts.items():
+            if name in membranes or readout.kind not in ("count", "mean"):
+                raise ConversionError(
+                    f"the result '{name}' is the readout '{readout.kind}' of "
+                    f"{'a membrane' if name in membranes else 'spikes'}, which is not converted yet: count the spikes"
+                )
+
+    def _part(self, layer: Any) -> Part:
+        if not isinstance(layer, Layer):
+            assert isinstance(layer, (InputLayer, PoolLayer))
+            return layer
+        cell = self.cells.get(layer.name)
+        return summed(layer, self.steps) if cell is None else fixed(layer, cell)
+
+    def convert(self, meta: Mapping[str, str | int | float]) -> SpikingConversion:
+        """Return the network, and how many of its spikes are the trained network's."""
+        peaks = self._peaks()
+        said: dict[str, str | int | float] = {"converted_from": self.source.name, **meta}
+        for name, encoding in self.encodings.items():
+            said |= encoding.meta(name)
+        readouts = self.step.readouts
+        network = build_spiking(self.parts, self.outputs, readouts, self.steps, peaks, said)
+        first = next(iter(readouts.values()))
+        report = SpikingReport(
+            self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()), first.kind,
+            self._count(self.samples), min(VERIFIED, self._count(self.samples)), tuple(self._compared(network)),
+            self.step.assumed,
+        )  # fmt: skip
+        return SpikingConversion(network, report)
+
+    @staticmethod
+    def _count(samples: Samples) -> int:
+        return len(next(iter(samples.values())))
+
+    def _batches(self, samples: Samples, stage: str) -> Iterator[Samples]:
+        count = self._count(samples)
+        for first in range(0, count, BATCH):
+            self.tell(stage, first, count)
+            yield {name: values[first : first + BATCH] for name, values in samples.items()}
+        self.tell(stage, count, count)
+
+    def _peaks(self) -> dict[str, float]:
+        """Return the largest real current or membrane of each cell on the calibration samples."""
+        peaks = dict.fromkeys(self.cells, 0.0)
+        for batch in self._batches(self.samples, "calibrate"):
+            for _, states in run_layers(self.layers, self.cells, batch, self.steps, self.step.timed):
+                for name, state in states.items():
+                    peaks[name] = max(peaks[name], *(float(np.abs(state[key]).max()) for key in ("u", "v")))
+        if not all(np.isfinite(list(peaks.values()))):
+            raise ConversionError("the trained network itself reaches infinity on these samples: check its weights")
+        return peaks
+
+    def _compared(self, network: Network) -> Iterator[CellReport]:
+        """Yield what became of each cell: its spikes beside those of the float network, and of a float state."""
+        few = {name: values[:VERIFIED] for name, values in self.samples.items()}
+        self.tell("compare the spikes", 0, 0)
+        model = self._spikes(self.layers, few)
+        state = self._spikes(self.parts, few)
+        own, peaks = _integer_spikes(network, few, list(self.cells))
+        for part in self.parts:
+            if isinstance(part, Fixed):
+                neuron: Any = network.populations[part.name].neuron
+                spikes = own[part.name]
+                rate = spikes.mean(axis=(0, 1))
+                yield CellReport(
+                    part.name, part.shape, neuron.fraction_bits,
+                    (int(neuron.threshold.min()), int(neuron.threshold.max())),
+                    (float(np.min(part.cell.keep_v)), float(np.max(part.cell.keep_v))), part.cell.reset,
+                    float(spikes.sum() / spikes.shape[1]), _same(spikes, model[part.name]),
+                    _same(spikes, state[part.name]), 100 * peaks[part.name] / WIDE_LIMIT,
+                    100 * float((rate == 0).mean()), 100 * float((rate == 1).mean()),
+                )  # fmt: skip
+
+    def _spikes(self, layers: Any, samples: Samples) -> dict[str, Array]:
+        """Return the spikes (steps, batch, *shape) of all cells."""
+        found: dict[str, list[Array]] = {name: [] for name in self.cells}
+        for values, _ in run_layers(layers, self.cells, samples, self.steps, self.step.timed):
+            for name in self.cells:
+                found[name].append(values[name] != 0)
+        return {name: np.stack(spikes) for name, spikes in found.items()}
+
+    def measured(
+        self, conversion: SpikingConversion, samples: Samples, labels: npt.ArrayLike, metric: Metric = top1
+    ) -> SpikingConversion:
+        """Return the conversion with its accuracy beside the trained network's own."""
+        labels = np.asarray(labels)
+        model: dict[str, list[Array]] = {name: [] for name in self.outputs}
+        own: dict[str, list[Array]] = {name: [] for name in self.outputs}
+        from spikerun.session import Session
+
+        session = Session(conversion.network)
+        for batch in self._batches(samples, "evaluate"):
+            for name, values in self._results(batch).items():
+                model[name].append(values)
+            result = session.run(dict(batch))
+            for name, population in zip(self.outputs, conversion.network.outputs, strict=True):
+                real = conversion.network.populations[population].real(result.outputs[population])
+                own[name].append(real.reshape(len(real), -1))
+        name = next(iter(self.outputs))
+        ann, snn = np.concatenate(model[name]), np.concatenate(own[name])
+        same = ann.argmax(axis=1) == snn.argmax(axis=1)
+        scores = [np.asarray(metric(logits, labels), np.float64) for logits in (ann, snn)]
+        accuracy: Accuracy = paired(scores[0], scores[1], same)
+        return replace(conversion, report=replace(conversion.report, accuracy=accuracy))
+
+    def _results(self, batch: Samples) -> dict[str, Array]:
+        """Return what the trained network itself gives for integer samples."""
+        real = {name: self._real(name, values) for name, values in batch.items()}
+        results = self.source.results(real, self.steps)
+        if results is None:
+            raise ConversionError(f"this network ({self.source.name}) cannot be run to compare with")
+        return results
+
+    def _real(self, name: str, values: Array) -> Array:
+        encoding = self.encodings[name]
+        if name not in self.step.timed:
+            return encoding.real(values)
+        flat = encoding.real(values.reshape(-1, *values.shape[2:]))
+        return flat.reshape(values.shape)
+
+
+def _integer_spikes(network: Network, samples: Samples, names: list[str]) -> tuple[dict[str, Array], dict[str, int]]:
+    """Return the spikes (steps, batch, *shape) of populations, and the largest magnitude of their membranes."""
+    from spikerun.session import Session
+
+    session = Session(network, threads=1)
+    spikes: dict[str, list[Array]] = {name: [] for name in names}
+    peaks = dict.fromkeys(names, 0)
+    for k in range(len(next(iter(samples.values())))):
+        stream = session.stream()
+        sent: dict[str, list[Array]] = {name: [] for name in names}
+        for t in range(network.window):
+            given = {}
+            for name, values in samples.items():
+                word = network.sender_of(name)
+                given[name] = values[k, t] if word is not None and word.code == "frames" else values[k]
+            stream.step(given)
+            for name in names:
+                sent[name].append(stream.spikes(name) != 0)
+                peaks[name] = max(peaks[name], int(np.abs(stream.membrane(name).astype(np.int64)).max()))
+        for name in names:
+            spikes[name].append(np.stack(sent[name]))
+    return {name: np.stack(found, axis=1) for name, found in spikes.items()}, peaks
+
+
+def _same(ours: Array, theirs: Array) -> float:
+    """Return the percentage of the spikes of either that both have."""
+    either = int((ours | theirs).sum())
+    return 100.0 if either == 0 else 100 * int((ours & theirs).sum()) / either

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From cells in real numbers to LIF neurons in fixed point, whose every number has room.
+
+Of target channel o, S[o] is the real value of one unit of its int8 weights, and `unit = S gain` that of one unit of its
+membrane before the F fractional bits: threshold = floor(th 2^F / unit), biases and the rest are rounded alike. F is the
+largest at which neither the worst currents nor twice the largest states of the calibration leave the 30 bits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from spikerun.converters.forward import spread
+from spikerun.converters.graph import Array, Shape
+from spikerun.converters.layers import Layer
+from spikerun.converters.maps import Term
+from spikerun.converters.quantise import accumulator_scale
+from spikerun.converters.spiking.cell import Cell
+from spikerun.errors import ConversionError
+from spikerun.neurons import LIF, Readout
+from spikerun.neurons.leaky import KEEP_ALL, MAX_FRACTION_BITS, WIDE_LIMIT
+
+__all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """A cell's layer in integers, its fractional bits still to be chosen.
+
+    terms: in units of `scale`, which is S (C,); unit: the real value of one in the membrane at F = 0, (C,) or `shape`.
+    """
+
+    name: str
+    shape: Shape
+    terms: tuple[Term, ...]
+    scale: Array
+    bias: Array  # real, of the currents, of `shape`
+    cell: Cell
+    unit: Array
+
+    def neuron(self, f: int) -> LIF:
+        """Return the neurons with F = `f`."""
+        cell, unit = self.cell, self.unit / 2**f
+        gain = spread(cell.gain, self.shape)
+        bias_u = self.bias * gain + spread(cell.bias_u, self.shape)
+        threshold = self._in_units(cell.threshold, unit)
+        threshold = np.ceil(threshold) if cell.inclusive else np.floor(threshold)
+        real = {"bias": cell.bias, "v_reset": cell.v_reset, "v_init": cell.v_init, "v_min": cell.v_min}
+        whole = {name: np.rint(self._in_units(value, unit)) for name, value in real.items()}
+        whole |= {"threshold": threshold, "bias_u": np.rint(bias_u / spread(unit, self.shape))}
+        whole |= {key: np.rint(getattr(cell, key) * KEEP_ALL) for key in ("keep_v", "keep_u")}
+        most = {"v_min": 0}
+        given: dict[str, Any] = {
+            name: _compact(np.clip(values, -WIDE_LIMIT, most.get(name, WIDE_LIMIT)).astype(np.int32), self.shape)
+            for name, values in whole.items()
+        }
+        return LIF(**given, fraction_bits=f, reset=cell.reset, refractory=cell.refractory, **_inclusive(cell))
+
+    def needs(self) -> Array:
+        """Return the largest real numbers that must fit a quarter of the range, in units at F = 0."""
+        cell = self.cell
+        finite = np.where(np.isfinite(cell.threshold), cell.threshold, 0.0)
+        bias = np.abs(self.bias * spread(cell.gain, self.shape) + spread(cell.bias_u, self.shape))
+        sizes = [finite, cell.bias, cell.v_reset, cell.v_init]
+        every = [self._in_units(np.abs(value), self.unit) for value in sizes] + [bias / spread(self.unit, self.shape)]
+        return np.array([float(np.max(values)) for values in every])
+
+    def _in_units(self, values: Array, unit: Array) -> Array:
+        return spread(values, self.shape) / spread(unit, self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Summed:
+    """An output without neurons: its currents, added up over all `steps`."""
+
+    name: str
+    shape: Shape
+    terms: tuple[Term, ...]
+    scale: Array
+    bias: Array  # real, of one step
+    steps: int
+
+    def neuron(self) -> Readout:
+        """Return the kind of its population."""
+        bias = np.rint(self.bias * self.steps / spread(self.scale, self.shape))
+        return Readout(self.scale.astype(np.float32), bias.astype(np.int32))
+
+
+def summed(layer: Layer, steps: int) -> Summed:
+    """Return an output without neurons in integers."""
+    scale = accumulator_scale(layer, layer.terms, np.zeros(layer.shape[0]))
+    terms = tuple(term.rounded(scale) for term in layer.terms)
+    return Summed(layer.name, layer.shape, terms, scale, layer.bias, steps)
+
+
+def fixed(layer: Layer, cell: Cell) -> Fixed:
+    """Return a layer of cells in integers; raises ConversionError for cells that no integers can stand for."""
+    threshold = cell.threshold
+    if (threshold < 0).any() or (cell.reset in ("subtract", "subtract_after_leak") and (threshold == 0).any()):
+        raise ConversionError(
+            f"'{cell.name}' has thresholds down to {threshold.min():.4g}: below zero, or at zero with a reset by "
+            "subtraction, it fires for ever. Clamp its threshold in training"
+        )
+    gain = spread(cell.gain, layer.shape)
+    if (gain <= 0).any():
+        raise ConversionError(f"'{cell.name}' multiplies its currents by {gain.min():.4g}; that must be positive")
+    scale = accumulator_scale(layer, layer.terms, np.zeros(layer.shape[0]))
+    terms = tuple(term.rounded(scale) for term in layer.terms)
+    unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
+    return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain)
+
+
+def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:
+    """Return F: worst is the largest |i|, in units of S; peak the largest real |u| or |v| that was seen."""
+    largest = max(float(layer.needs().max()) * 4, worst, 1.0)
+    largest = max(largest, 2 * peak / float(np.min(layer.unit)))
+    room = int(np.floor(np.log2(WIDE_LIMIT / largest)))
+    return min(max(room, 0), MAX_FRACTION_BITS)
+
+
+def _compact(values: Array, shape: Shape) -> Array:
+    """Return a parameter of the full shape as one number, or one for each channel, where that says the same."""
+    values = np.broadcast_to(values, shape) if values.ndim != 1 or len(shape) == 1 else spread(values, shape)
+    if (values == values.flat[0]).all():
+        return values.flat[0]  # type: ignore[no-any-return]
+    first = values.reshape(shape[0], -1)[:, 0]
+    return first if (values == spread(first, shape)).all() else values
+
+
+def _inclusive(cell: Cell) -> Mapping[str, Any]:
+    return {"inclusive": cell.inclusive} if cell.inclusive and "inclusive" in {f.name for f in fields(LIF)} else {}

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From one step to layers: each cell is a population, and what lies between cells becomes its maps."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from spikerun.converters import forward
+from spikerun.converters.activations import Activation, Readout
+from spikerun.converters.encoding import Encoding
+from spikerun.converters.graph import Array, Flatten, Graph, MaxPool, Node, Output, Shape
+from spikerun.converters.layers import Layers
+from spikerun.converters.lower import LOWER, Coded, Form, Lowering, Part, Parts, merged
+from spikerun.converters.maps import DenseMap, Map, Term
+from spikerun.converters.spiking.cell import Cell, Membrane, Previous
+from spikerun.errors import ConversionError
+
+__all__ = ["Spiking", "Wired", "lower_step"]
+
+MAX_SYNAPSES = 2**26  # of two linear operators that are put together
+
+
+class Spiking(Activation):
+    """What a cell makes of its currents: spikes."""
+
+    kind = "spiking"
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        object.__setattr__(self, "cell", cell)
+
+    cell: Cell
+
+
+@dataclass(frozen=True, eq=False)
+class Wired:
+    """The layers of a step, and which population an output reads: its spikes, or its membrane."""
+
+    layers: Layers
+    outputs: Mapping[str, str]
+    membranes: frozenset[str]
+
+
+def lower_step(graph: Graph, encodings: Mapping[str, Encoding]) -> Wired:
+    """Return the layers of a simplified graph of cells, whose inputs are integers in these encodings.
+
+    Raises ConversionError where something between cells is no linear map.
+    """
+    lowering = _StepLowering(graph, encodings)
+    layers = lowering.run()
+    return Wired(layers, lowering.outputs, frozenset(lowering.membranes))
+
+
+@dataclass(frozen=True)
+class _Late(Coded):
+    """The spikes of the step before."""
+
+    def form(self) -> Form:
+        form = super().form()
+        return replace(form, terms=tuple(replace(term, delay=1) for term in form.terms))
+
+
+@dataclass
+class _StepLowering(Lowering):
+    graph: Graph
+    encodings: Mapping[str, Encoding]
+    outputs: dict[str, str] = field(default_factory=dict)
+    membranes: set[str] = field(default_factory=set)
+    table: ClassVar[Mapping[type, Callable[[Any, Node, Any, list[Parts]], Parts]]]
+
+    def __post_init__(self) -> None:
+        super().__init__(self.graph, self.encodings)
+        self.taken = set(self.graph.inputs)
+        found = [node.op.name for node in self.graph.nodes.values() if isinstance(node.op, Cell)]
+        self.names = {name: self._name((), re.sub(r"[^A-Za-z0-9_.-]", "_", name)) for name in found}
+
+    def _shared(self) -> set[str]:
+        """Return nothing: between cells there is no population that could keep a value."""
+        return set()
+
+    def _coded(self, part: Part, node: Node) -> Coded:
+        if isinstance(part, Coded):
+            return part
+        raise ConversionError(
+            f"{node.origin or node.name} reads what no neuron has computed yet ({part.name or 'a sum'}), which a "
+            "spiking network cannot hold: put a spiking neuron between them"
+        )
+
+    def cell(self, node: Node, op: Cell, inputs: list[Parts]) -> Parts:
+        coded = self._add(self.names[op.name], merged(inputs[0]), Spiking(op))
+        return (_weighed(coded, op.factor),)
+
+    def previous(self, node: Node, op: Previous, inputs: list[Parts]) -> Parts:
+        sender = next(n.op for n in self.graph.nodes.values() if isinstance(n.op, Cell) and n.op.name == op.cell)
+        assert isinstance(sender, Cell)
+        return (_weighed(_Late(self.names[op.cell], node.shape, node.shape, False), sender.factor),)
+
+    def membrane(self, node: Node, op: Membrane, inputs: list[Parts]) -> Parts:
+        return inputs[0]
+
+    def output(self, node: Node, op: Output, inputs: list[Parts]) -> Parts:
+        read = self.graph.nodes[node.inputs[0]]
+        while isinstance(read.op, Flatten):
+            read = self.graph.nodes[read.inputs[0]]
+        if isinstance(read.op, Membrane):
+            self.membranes.add(op.name)
+            read = self.graph.nodes[read.inputs[0]]
+        if isinstance(read.op, Cell):
+            self.outputs[op.name] = self.names[read.op.name]
+            return inputs[0]
+        self.outputs[op.name] = self._name((), op.name)
+        return (self._add(self.outputs[op.name], merged(inputs[0]), Readout()),)
+
+    def _flat(self, part: Part, node: Node) -> Part:
+        if isinstance(part, Coded) or part.light or part.shape[1:] in ((), (1, 1)):
+            return super()._flat(part, node)
+        size = (math.prod(part.shape),)
+        terms = tuple(replace(term, map=_dense(term, part.shape, node), first=0, end=size[0]) for term in part.terms)
+        return replace(part, shape=size, terms=terms, bias=part.bias.reshape(size))
+
+    def _largest(self, part: Part, op: MaxPool, node: Node) -> Part:
+        if any(term.delay for term in part.form().terms):
+            raise ConversionError(f"{node.origin}: a max pool of the spikes of the step before is not converted")
+        return super()._largest(part, op, node)
+
+    def _linear(self, node: Node, whole: Map, bias: Array, parts: Parts) -> Form:
+        if all(part.light for part in parts):
+            return super()._linear(node, whole, bias, parts)
+        if len(node.shape) != 1:
+            raise ConversionError(
+                f"{node.origin or node.name}: a convolution of averages is not converted: put a neuron between"
+            )
+        form = merged(parts)
+        outer = _matrix(whole, form.shape, math.prod(node.shape), node)
+        terms = []
+        for term in form.terms:
+            inner = _dense(term, form.shape, node)
+            terms.append(replace(term, map=DenseMap(outer @ inner.weight), first=0, end=node.shape[0]))
+        total = np.zeros(node.shape) + forward.spread(bias, node.shape)
+        total += (outer @ form.bias.reshape(-1)).reshape(node.shape)
+        return Form(node.shape, tuple(terms), total, False, (*form.origins, node.origin))
+
+
+def _weighed(coded: Coded, factor: Array) -> Part:
+    """Return spikes as their readers take them."""
+    if (factor == 1).all():
+        return coded
+    return coded.form().affine(np.broadcast_to(factor, coded.shape[:1]), np.zeros(coded.shape[0]))
+
+
+def _dense(term: Term, shape: Shape, node: Node) -> DenseMap:
+    """Return the matrix of a term into a target of `shape`, the channels that it does not reach included."""
+    inner = _matrix(term.map, term.shape, (term.end - term.first) * math.prod(shape[1:]), node)
+    whole = np.zeros((math.prod(shape), inner.shape[1]))
+    place = math.prod(shape[1:])
+    whole[term.first * place : term.end * place] = inner
+    return DenseMap(whole)
+
+
+def _matrix(map_: Map, shape: Shape, size: int, node: Node) -> Array:
+    if size * math.prod(shape) > MAX_SYNAPSES:
+        raise ConversionError(
+            f"{node.origin or node.name}: two linear operators follow each other without a neuron between them, and "
+            f"together they have {size * math.prod(shape):,} synapses, more than {MAX_SYNAPSES:,}: put a neuron between"
+        )
+    matrix: Array = Map.flat(map_, shape).weight
+    return matrix
+
+
+_StepLowering.table = {
+    **LOWER,
+    Cell: _StepLowering.cell,
+    Previous: _StepLowering.previous,
+    Membrane: _StepLowering.membrane,
+    Output: _StepLowering.output,
+}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layers of a step become a network: fractional bits are chosen, outputs are read as they were trained to be."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spikerun.connections import Dense
+from spikerun.converters.layers import InputLayer, PoolLayer
+from spikerun.converters.spiking.fixed_point import Fixed, Summed, fraction_bits
+from spikerun.converters.spiking.step import Readout
+from spikerun.errors import ConversionError, NetworkError
+from spikerun.network import Network
+from spikerun.neurons import Readout as ReadoutNeuron
+from spikerun.population import Population, Projection
+
+__all__ = ["Part", "build_spiking"]
+
+Part = InputLayer | PoolLayer | Fixed | Summed
+
+
+def build_spiking(
+    parts: Sequence[Part],
+    outputs: Mapping[str, str],
+    readouts: Mapping[str, Readout],
+    steps: int,
+    peaks: Mapping[str, float],
+    meta: Mapping[str, str | int | float],
+) -> Network:
+    """Return the network of the layers; outputs: the population of each; peaks: the largest real states, by layer.
+
+    Raises ConversionError where currents leave no room.
+    """
+    probe = _network(parts, outputs, readouts, steps, {part.name: 0 for part in parts}, {})
+    bits = {
+        part.name: fraction_bits(part, probe.bounds[part.name], peaks[part.name])
+        for part in parts
+        if isinstance(part, Fixed)
+    }
+    return _network(parts, outputs, readouts, steps, bits, meta)
+
+
+def _network(
+    parts: Sequence[Part],
+    outputs: Mapping[str, str],
+    readouts: Mapping[str, Readout],
+    steps: int,
+    bits: Mapping[str, int],
+    meta: Mapping[str, str | int | float],
+) -> Network:
+    populations, projections = {}, []
+    for part in parts:
+        neuron = part.neuron(bits[part.name]) if isinstance(part, Fixed) else part.neuron()
+        populations[part.name] = Population(part.shape, neuron)
+        if isinstance(part, (Fixed, Summed)):
+            projections += [term.projection(part.name, part.shape) for term in part.terms]
+        else:
+            projections += part.projections()
+    ends = []
+    for name, source in outputs.items():
+        groups = readouts[name].groups
+        ends.append(source if groups == 1 else _unique(f"{source}_classes", populations))
+        if groups > 1:
+            size = populations[source].size
+            if size % groups:
+                raise ConversionError(f"'{source}' has {size} neurons, which do not make {groups} groups of one size")
+            members: Any = np.repeat(np.eye(groups, dtype=np.int8), size // groups, axis=0)
+            populations[ends[-1]] = Population((groups,), ReadoutNeuron())
+            projections.append(Projection(source, ends[-1], Dense(members)))
+    try:
+        return Network(populations, projections, tuple(dict.fromkeys(ends)), steps, dict(meta))
+    except NetworkError as error:
+        raise ConversionError(f"the converted network breaks the arithmetic contract: {error}") from error
+
+
+def _unique(name: str, taken: Mapping[str, Any]) -> str:
+    while name in taken:
+        name += "_"
+    return name

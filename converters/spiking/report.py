@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the conversion of a trained spiking network says of itself: what was assumed, and which spikes are the same."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spikerun.converters.report import SCHEMA, Accuracy
+from spikerun.network import Network
+from spikerun.text import table
+
+__all__ = ["CellReport", "SpikingConversion", "SpikingReport"]
+
+
+@dataclass(frozen=True)
+class CellReport:
+    """A population of spiking neurons beside the cells that it was made from, on the samples that verify.
+
+    same_as_model: percent of the spikes of either that both have, at the same neuron and step, against the float
+    network; same_as_float_state: against the same int8 weights with states in floating point. spikes: a sample; peak:
+    the largest share of the range that a membrane used; silent, always: percent of the neurons that never fire, and
+    that fire in every step.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    fraction_bits: int
+    threshold: tuple[int, int]
+    keep: tuple[float, float]
+    reset: str
+    spikes: float
+    same_as_model: float
+    same_as_float_state: float
+    peak: float
+    silent: float
+    always: float
+
+
+@dataclass(frozen=True)
+class SpikingReport:
+    """All that is known of a conversion; percentages are percent."""
+
+    source: str
+    duration: int
+    input_code: str
+    readout: str
+    calibration_samples: int
+    verified_samples: int
+    cells: tuple[CellReport, ...]
+    assumed: tuple[str, ...] = ()
+    accuracy: Accuracy | None = None
+    notes: tuple[str, ...] = ()
+
+    def json(self) -> dict[str, Any]:
+        """Return the report as JSON's own types."""
+        result: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
+        if self.accuracy:
+            result["accuracy"] |= {"drop": self.accuracy.drop, "drop_95": list(self.accuracy.bounds)}
+        return result
+
+    def summary(self) -> str:
+        """Return what matters in a few lines."""
+        lines = [
+            f"a spiking network of {self.source}: {self.duration} time steps, input code '{self.input_code}', "
+            f"readout '{self.readout}'",
+            f"calibrated on {self.calibration_samples} samples, spikes compared on {self.verified_samples}",
+        ]
+        lines += [f"assumed: {sentence}" for sentence in self.assumed]
+        if self.accuracy:
+            a = self.accuracy
+            low, high = a.bounds
+            lines.append(
+                f"accuracy on {a.samples} samples: the trained network {a.ann:.2f} %, in integers {a.snn:.2f} %, drop "
+                f"{a.drop:+.2f} points (95 %: {low:+.2f} to {high:+.2f}), same class {a.agreement:.2f} %"
+            )
+        return "\n".join(lines)
+
+    def text(self) -> str:
+        """Return the report as plain text."""
+        header = [
+            "population", "shape", "F", "threshold", "keep", "reset", "spikes", "same as model %", "same state %",
+            "peak %", "silent %", "always %",
+        ]  # fmt: skip
+        rows = [
+            [
+                cell.name,
+                "x".join(map(str, cell.shape)),
+                cell.fraction_bits,
+                f"{cell.threshold[0]}..{cell.threshold[1]}",
+                f"{cell.keep[0]:.4g}..{cell.keep[1]:.4g}",
+                cell.reset,
+                f"{cell.spikes:,.1f}",
+                f"{cell.same_as_model:.2f}",
+                f"{cell.same_as_float_state:.2f}",
+                f"{cell.peak:.1f}",
+                f"{cell.silent:.1f}",
+                f"{cell.always:.1f}",
+            ]
+            for cell in self.cells
+        ]
+        notes = [f"note: {note}" for note in self.notes]
+        return "\n\n".join([self.summary(), table(header, rows, right=range(6, 12)), *notes]) + "\n"
+
+
+@dataclass(frozen=True, eq=False)
+class SpikingConversion:
+    """The spiking network in integers, and what is known of it."""
+
+    network: Network
+    report: SpikingReport

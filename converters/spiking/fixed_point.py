@@ -6,7 +6,7 @@ membrane before the F fractional bits: threshold = floor(th 2^F / unit), biases 
 largest at which neither the worst currents nor twice the largest states of the calibration leave the 30 bits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,6 +23,8 @@ from spikerun.neurons import LIF, Readout
 from spikerun.neurons.leaky import KEEP_ALL, MAX_FRACTION_BITS, WIDE_LIMIT
 
 __all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed"]
+
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +47,7 @@ class Fixed:
         cell, unit = self.cell, self.unit / 2**f
         gain = spread(cell.gain, self.shape)
         bias_u = self.bias * gain + spread(cell.bias_u, self.shape)
-        threshold = self._in_units(cell.threshold, unit)
-        threshold = np.ceil(threshold) if cell.inclusive else np.floor(threshold)
+        threshold = _whole(self._in_units(cell.threshold, unit), np.ceil if cell.inclusive else np.floor)
         real = {"bias": cell.bias, "v_reset": cell.v_reset, "v_init": cell.v_init, "v_min": cell.v_min}
         whole = {name: np.rint(self._in_units(value, unit)) for name, value in real.items()}
         whole |= {"threshold": threshold, "bias_u": np.rint(bias_u / spread(unit, self.shape))}
@@ -118,6 +119,13 @@ def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:
     largest = max(largest, 2 * peak / float(np.min(layer.unit)))
     room = int(np.floor(np.log2(WIDE_LIMIT / largest)))
     return min(max(room, 0), MAX_FRACTION_BITS)
+
+
+def _whole(values: Array, otherwise: Callable[[Array], Array]) -> Array:
+    """Return integers: the nearest where the values are integers but for float64's rounding, else by `otherwise`."""
+    with np.errstate(invalid="ignore"):  # infinite thresholds stay so
+        nearest = np.rint(values)
+        return np.where(np.abs(values - nearest) <= ROUNDING * np.abs(values), nearest, otherwise(values))
 
 
 def _compact(values: Array, shape: Shape) -> Array:

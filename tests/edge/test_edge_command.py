@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import edge
+from spikerun import edge, plugins
 from spikerun.cli import main
 from spikerun.edge.bundle import finish, require_free, scratch, write_all
 from spikerun.edge.mcu import McuOptions, McuTarget
@@ -188,6 +188,7 @@ class Entry:
 
     value: str
     given: object
+    name: str = "theirs"
 
     def load(self) -> Callable[[], object]:
         return lambda: self.given
@@ -195,7 +196,7 @@ class Entry:
 
 def test_other_packages_add_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     other = replace(edge.load("host"), board=replace(boards.load("host"), name="theirs"))  # type: ignore[type-var]
-    monkeypatch.setattr(edge, "entry_points", lambda group: [Entry("their.room:targets", {"theirs": other})])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("their.room:targets", {"theirs": other})])
     assert edge.load("theirs") is other
 
 
@@ -238,7 +239,7 @@ class Abacus:
 
 @pytest.fixture
 def abacus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge, "entry_points", lambda group: [Entry("their.room:targets", {"abacus": Abacus()})])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("their.room:targets", {"abacus": Abacus()})])
 
 
 @pytest.mark.usefixtures("abacus")
@@ -276,14 +277,14 @@ def test_such_a_target_is_asked_whether_a_network_fits(saved: Path, capsys: pyte
 
 @pytest.mark.parametrize("given", [[], {"x": 1}, {"host": None}])
 def test_an_entry_point_that_returns_no_targets_is_named(monkeypatch: pytest.MonkeyPatch, given: object) -> None:
-    monkeypatch.setattr(edge, "entry_points", lambda group: [Entry("their_room:targets", given)])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("their_room:targets", given)])
     with pytest.raises(TargetError, match=r"their_room:targets .* is to return targets by their names"):
         edge.targets()
 
 
 def test_a_target_of_a_name_that_exists_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Entry("their_room:targets", {"host": edge.load("host")})
-    monkeypatch.setattr(edge, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
     with pytest.raises(TargetError, match="target 'host' exists already: their_room:targets"):
         edge.targets()
 

@@ -12,7 +12,6 @@ import importlib
 import logging
 import os
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +20,8 @@ from typing import cast
 from spikerun.atomic import as_path
 from spikerun.datasets.dataset import Dataset, DatasetSpec, Provider
 from spikerun.datasets.npz import ADVICE, read_npz
-from spikerun.errors import DataError, UsageError, unknown_name
+from spikerun.errors import UsageError, unknown_name
+from spikerun.plugins import entries, row
 
 __all__ = ["TABLE", "Dataset", "DatasetSpec", "Provider", "load", "names", "provider", "spec"]
 
@@ -53,7 +53,7 @@ TABLE: Mapping[str, DatasetSpec] = MappingProxyType(
 
 def names() -> tuple[str, ...]:
     """Return the names of all known data sets, other packages' included."""
-    return tuple(sorted({*TABLE, *_entries()}))
+    return tuple(sorted({*TABLE, *entries(ENTRY_POINT_GROUP, TABLE)}))
 
 
 def spec(name: str) -> DatasetSpec:
@@ -64,14 +64,7 @@ def spec(name: str) -> DatasetSpec:
     name = known[_key(name)]
     if name in TABLE:
         return TABLE[name]
-    entry = _entries()[name]
-    found = entry.load()
-    if not isinstance(found, DatasetSpec) or found.name != name:
-        raise DataError(
-            f"data set '{name}': the entry point {entry.value} of the group {ENTRY_POINT_GROUP} is to be a "
-            f"DatasetSpec named '{name}', and is {found!r}"
-        )
-    return found
+    return row(entries(ENTRY_POINT_GROUP, TABLE)[name], ENTRY_POINT_GROUP, DatasetSpec)
 
 
 def provider(name: str) -> Provider:
@@ -123,10 +116,6 @@ def _told(found: Dataset) -> Dataset:
 def _key(name: str) -> str:
     """Return what is compared of a name: FashionMNIST, fashion_mnist and fashion-mnist are one."""
     return str(name).lower().replace("-", "").replace("_", "")
-
-
-def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
 
 
 def _is_path(name: str) -> bool:

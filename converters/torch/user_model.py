@@ -13,10 +13,9 @@ import torch
 from torch import nn
 
 from spikerun.errors import ConversionError, UsageError, unknown_name
+from spikerun.text import listed
 
 __all__ = ["load_model", "load_weights"]
-
-SHOWN = 4  # names of a long list that a message holds
 
 
 def load_model(where: str, weights: Path | None = None) -> nn.Module:
@@ -70,8 +69,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     optional = {name for name in own if name.endswith("num_batches_tracked")}
     missing, strange = own.keys() - state.keys() - optional, state.keys() - own.keys()
     if missing or strange:
-        told = [f"lacks {_list(missing)}"] if missing else []
-        told += [f"has {_list(strange)}, which the model has not"] if strange else []
+        told = [f"lacks {listed(missing)}"] if missing else []
+        told += [f"has {listed(strange)}, which the model has not"] if strange else []
         raise ConversionError(
             f"'{path}' does not fit the model: it {' and '.join(told)}. Give the weights of this very model."
         )
@@ -131,9 +130,3 @@ def _state_dict(path: Path, state: Any) -> Mapping[str, torch.Tensor]:
     ):
         raise ConversionError(f"'{path}' does not hold a state dict; save it with torch.save(model.state_dict(), ...)")
     return state
-
-
-def _list(names: set[str]) -> str:
-    shown = sorted(names)
-    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
-    return ", ".join(f"'{name}'" for name in shown[:SHOWN]) + more

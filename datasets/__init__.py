@@ -96,7 +96,7 @@ def load(
     download: fetch the files first when they are not on this machine
     """
     if not isinstance(name, str | os.PathLike):
-        raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r}")
+        raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r:.80}")
     if split not in ("train", "test"):
         raise unknown_name("split", split, ("train", "test"))
     if limit is not None and not (isinstance(limit, Integral) and limit >= 1):

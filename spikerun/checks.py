@@ -107,7 +107,7 @@ def _shapes(populations: Populations) -> None:
             raise complaint(populations, name, "shape must be (N,) or (C, H, W)")
         for key, array in p.neuron.arrays().items():
             if array.shape not in ((), p.shape[:1], p.shape):
-                allowed = f"it must be (), {p.shape[:1]} or {p.shape}"
+                allowed = "it must be " + " or ".join(dict.fromkeys(map(str, ((), p.shape[:1], p.shape))))
                 raise complaint(populations, name, f"{key} has shape {array.shape}; {allowed}")
     total = sum(p.size for p in populations.values())
     if total > MAX_NEURONS:

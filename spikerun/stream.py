@@ -120,7 +120,7 @@ class Stream:
         except TypeError:
             number = -1
         if not 0 <= number <= MAX_T - self.t:
-            raise UsageError(f"steps must be an integer from 0 on, got {steps!r}")
+            raise UsageError(f"steps must be an integer from 0 on, got {steps!r:.80}")
         return self._run(self.t + number)
 
     def flush(self) -> list[Spike | Reading]:

@@ -70,6 +70,9 @@ def test_limit_applies(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"images": SAMPLES}, "no array 'samples', only: images"),
+        ({"samples": np.zeros((0, 28, 28), np.uint8)}, r"holds no values, its shape is \(0, 28, 28\); store at least"),
+        ({"samples": SAMPLES.reshape(2, 12) / 7 - 1}, "where they were normalised, store the raw samples .*--mean and"),
+        ({"x_train": SAMPLES, "X_train": SAMPLES}, "two arrays of one name"),
         ({"samples": SAMPLES.reshape(2, 12) * 0.5}, r"real numbers from 0 to 11\.5; store round"),
         ({"samples": SAMPLES.reshape(2, 12) / 24, "scale": 0.1}, "and there is a scale; store round"),
         ({"samples": np.full((2, 12), np.nan)}, "real numbers from nan"),
@@ -239,6 +242,14 @@ def test_names_of_keras_are_two_splits(tmp_path: Path) -> None:
     assert (test.split, test.labels.tolist()) == ("test", [3, 2])
 
 
+def test_names_of_arrays_may_be_in_upper_case(tmp_path: Path) -> None:
+    path = saved(tmp_path, X_train=SAMPLES.reshape(4, 6), y_train=np.arange(4))
+    found = datasets.load(path, split="train")
+    assert (found.shape, found.labels.tolist()) == ((6,), [0, 1, 2, 3])
+    with pytest.raises(DataError, match="no array 'x_test', only: X_train, y_train; add it, or take the split 'train'"):
+        datasets.load(path)
+
+
 def test_channels_of_keras_come_first_with_a_remark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     images = SAMPLES.reshape(1, 4, 2, 3)
     found = datasets.load(saved(tmp_path, x_test=np.repeat(images, 2, axis=1))).samples
@@ -280,7 +291,7 @@ def test_plain_samples_serve_as_both_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("train_samples",), "has no array 'test_samples', only: train_samples"),
+        (("train_samples",), "has no array 'test_samples', only: train_samples; add it, or take the split 'train'"),
         (("samples", "train_samples"), "has the arrays samples, train_samples; have either"),
         (("samples", "x_train"), "has the arrays samples, x_train; have either"),
         (("test_samples", "labels"), "has the arrays labels, test_samples; have either"),

@@ -79,7 +79,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "array_of_other_shape": (
         lambda: chain(FewSpikes(4, np.ones(3, np.int32)), Readout()),
-        r"population 'p0' .*: threshold has shape \(3,\); it must be",
+        r"population 'p0' .*: threshold has shape \(3,\); it must be \(\) or \(4,\)$",
     ),
     "unreached": (
         lambda: Network({"a": Population((1,), Input()), "b": Population((1,), Readout())}, [], ["b"], 8),

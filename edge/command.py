@@ -24,6 +24,7 @@ from spikerun.edge.target import Frames, Options, Table, Tool, Verdict, parse
 from spikerun.errors import CheckFailed, DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
+from spikerun.text import plural
 
 __all__ = ["deploy", "targets"]
 
@@ -116,7 +117,7 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
         raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one: leave --data out")
     found: Frames = datasets.load(data, folder=folder, limit=count).fitted(net.populations[net.inputs[0]].shape)
     if len(found) < count:
-        talk(f"'{data}' has {len(found)} samples only")
+        talk(f"'{data}' has {plural(len(found), 'sample')} only")
     return found
 
 
@@ -149,7 +150,7 @@ def _deployed(report: dict[str, Any]) -> str:
     lines = [_judged(judged, report["measures"], report["target"], report["fits"]), f"bundle: {report['bundle']}"]
     if report["identical"] is not None:
         verdict = "yes" if report["identical"] else "no"
-        lines.append(f"{report['samples']} samples on {report['where']}, identical: {verdict}")
+        lines.append(f"{plural(report['samples'], 'sample')} on {report['where']}, identical: {verdict}")
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from spikerun.kernels.executor import Capture, Events, Executor, Sent
 from spikerun.network import Network
 from spikerun.plan.common import of
 from spikerun.snapshot import VERSION, check_keys, digest, read_state, write_state
+from spikerun.text import plural
 
 __all__ = ["Reading", "Spike", "Stream"]
 
@@ -105,7 +106,7 @@ class Stream:
                 "events must be in order of time, also from one push to the next"
             )
         if steps[0] < self.t:
-            raise DataError(f"event 0 belongs to step {steps[0]}, but {self.t} steps are done already")
+            raise DataError(f"event 0 belongs to step {steps[0]}, but done already are {plural(self.t, 'step')}")
         if steps[-1] - self.t > MAX_GAP:
             raise DataError(
                 f"the events reach {steps[-1] - self.t} steps ahead: are steps of {self._step_ns} ns right?"
@@ -137,7 +138,7 @@ class Stream:
         """
         self._refuse_pending()
         if self.t % self._net.window:
-            raise UsageError(f"a frame begins with a window of {self._net.window} steps, {self.t} steps are done")
+            raise UsageError(f"a frame begins with a window of {plural(self._net.window, 'step')}, done are {self.t}")
         frames = by_name(self._net, frame)
         rows = {name: events_of(self._net, name, values, batch=False) for name, values in frames.items()}
         self._frame = self.t, {name: values.astype(np.int16) for name, values in rows.items()}

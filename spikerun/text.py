@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["listed", "table"]
+__all__ = ["listed", "plural", "table"]
 
 SHOWN = 4  # names of a long list that a message holds
 
@@ -13,6 +13,11 @@ def listed(names: Iterable[object]) -> str:
     shown = sorted(map(str, names))
     more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
     return ", ".join(f"'{name}'" for name in shown[:SHOWN]) + more
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 step, 2 steps, 1,000 steps."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> str:

@@ -9,6 +9,7 @@ from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.emit import fill_in
 from spikerun.edge.mcu.memory import Memory
 from spikerun.edge.mcu.model import Model, total
+from spikerun.text import plural
 
 __all__ = ["cmake", "readme", "report_text"]
 
@@ -65,7 +66,9 @@ def report_text(board: Board, memory: Memory, values: Mapping[str, Any]) -> str:
     ]
     if values["identical"] is not None:
         verdict = "yes" if values["identical"] else "NO"
-        lines.append(f"- {values['samples']} samples run on {values['where']}, identical with the reference: {verdict}")
+        lines.append(
+            f"- {plural(values['samples'], 'sample')} run on {values['where']}, identical with the reference: {verdict}"
+        )
     if "instructions_per_inference" in measures:
         lines.append(f"- emulated instructions per inference (median): {measures['instructions_per_inference']}")
     lines += [f"  - {text}" for text in values["mismatches"][:20]]

@@ -17,7 +17,7 @@ from spikerun.file import load
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
 from spikerun.session import Session
-from spikerun.text import table
+from spikerun.text import plural, table
 
 if TYPE_CHECKING:
     from spikerun.converters import Source
@@ -163,4 +163,7 @@ def _text(found: dict[str, Any]) -> str:
         for row in found["results"]
     ]  # fmt: skip
     head = ("", "p20 ms", "p50 ms", "p80 ms", "p50 / spikerun", f"samples/s, batch {found['batch']}")
-    return table(head, rows, right=(1, 2, 3, 4, 5)) + f"\n\n{found['threads']} threads, {found['schedule']} schedule"
+    return (
+        table(head, rows, right=(1, 2, 3, 4, 5))
+        + f"\n\n{plural(found['threads'], 'thread')}, {found['schedule']} schedule"
+    )

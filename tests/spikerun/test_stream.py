@@ -144,7 +144,7 @@ def test_malformed_events_are_refused_and_change_nothing(events: Any, said: str)
 def test_events_before_what_is_done_are_refused() -> None:
     stream = open_stream()
     stream.advance(5)
-    with pytest.raises(DataError, match="event 0 belongs to step 4, but 5 steps are done already"):
+    with pytest.raises(DataError, match="event 0 belongs to step 4, but done already are 5 steps"):
         stream.push(at((4, 0)))
 
 
@@ -212,7 +212,7 @@ def test_a_stream_of_frames_gives_what_a_run_gives() -> None:
 def test_a_frame_begins_with_a_window() -> None:
     stream = open_stream(words())
     stream.advance(1)
-    with pytest.raises(UsageError, match="a frame begins with a window of 4 steps, 1 steps are done"):
+    with pytest.raises(UsageError, match="a frame begins with a window of 4 steps, done are 1"):
         stream.push_frame(np.zeros((1, 4, 4), int))
 
 

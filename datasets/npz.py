@@ -42,8 +42,11 @@ Small = NDArray[np.uint8 | np.int8]
 log = logging.getLogger(__name__)
 
 
-def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Dataset:
-    """Return the `train` or `test` split of an `.npz` file; arrays of more than `largest` bytes are refused."""
+def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE, samples_of: str = "") -> Dataset:
+    """Return the `train` or `test` split of an `.npz` file; arrays of more than `largest` bytes are refused.
+
+    samples_of: the input of several whose samples are asked for, under its name; labels are `labels` or `y`.
+    """
     if not os.path.isfile(path):  # Path.is_file raises for long names
         raise DataError(f"there is no file '{path}'")
     try:
@@ -51,17 +54,22 @@ def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Da
             infos = {_name(info).lower(): info for info in archive.infolist()}
             if len(infos) < len(archive.infolist()):
                 raise DataError(f"'{path}' has two arrays of one name (case does not matter); leave one of them out")
-        scheme = _scheme(infos, path)
+        labels_as = "labels" if "labels" in infos else "y"
+        scheme = (samples_of, labels_as) if samples_of else _scheme(infos, path)
         roles = zip(("samples", "labels", "scale"), (*scheme, "scale"), strict=True)
         names = {role: name.format(split=split) for role, name in roles}
-        if names["samples"] not in infos:
+        if samples_of and samples_of.lower() not in infos:
+            raise DataError(
+                f"'{path}' has no array '{samples_of}', only: {_listed(infos)}; give samples for each input by its name"
+            )
+        if names["samples"].lower() not in infos:
             (other,) = set(SPLITS) - {split}
             raise DataError(
                 f"'{path}' has no array '{names['samples']}', only: {_listed(infos)}; add it, or take the split "
                 f"'{other}' (--split {other} of a command that has it), or measure on other data (--data of convert)"
             )
-        _check_sizes([infos[name] for name in names.values() if name in infos], path, largest)
-        names = {role: _name(infos[name]) if name in infos else name for role, name in names.items()}
+        _check_sizes([infos[name.lower()] for name in names.values() if name.lower() in infos], path, largest)
+        names = {role: _name(infos[name.lower()]) if name.lower() in infos else name for role, name in names.items()}
         with np.load(path, allow_pickle=False) as file:
             arrays = {role: file[name] for role, name in names.items() if name.lower() in infos}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
@@ -78,7 +86,7 @@ def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Da
     labels, targets = _labels(arrays.get("labels"), where["labels"])
     return Dataset(
         name=path.name,
-        split="all" if scheme == SCHEMES[0] else split,
+        split="all" if samples_of or scheme == SCHEMES[0] else split,
         samples=samples,
         labels=labels,
         classes=tuple(str(number) for number in range(int(labels.max()) + 1)) if labels.size else (),

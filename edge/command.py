@@ -21,7 +21,7 @@ from spikerun.console import (
     talk,
 )
 from spikerun.edge.target import Frames, Options, Table, Tool, Verdict, parse
-from spikerun.errors import CheckFailed, DataError, UsageError
+from spikerun.errors import CheckFailed, UsageError
 from spikerun.file import load
 from spikerun.network import Network
 from spikerun.text import plural
@@ -113,12 +113,11 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
         return count
     from spikerun import datasets
 
-    if len(net.inputs) != 1:
-        raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one: leave --data out")
-    found: Frames = datasets.load(data, folder=folder, limit=count).fitted(net.populations[net.inputs[0]].shape)
-    if len(found) < count:
-        talk(f"'{data}' has {plural(len(found), 'sample')} only")
-    return found
+    found = datasets.load_inputs(data, net.inputs, folder, limit=count)
+    given = len(next(iter(found.values())))
+    if given < count:
+        talk(f"'{data}' has {plural(given, 'sample')} only")
+    return {name: dataset.fitted(net.populations[name].shape) for name, dataset in found.items()}
 
 
 def _check(chosen: edge.Target, net: Network, json: bool) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
-from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, fitted, loaded
+from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, loaded
 from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress
-from spikerun.errors import DataError, UsageError
+from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
@@ -59,12 +59,17 @@ def bench(
     if weights is not None and against is None:
         raise UsageError("--weights are those of the ANN: give --against FILE.py:FUNCTION, too")
     net = load(network)
+    if len(net.inputs) > 1:
+        raise UnsupportedError(
+            f"bench measures networks of one input, this one has {', '.join(net.inputs)}: time Session.run with a dict "
+            "of arrays by these names in Python"
+        )
     source = None
     if against is not None:
         from spikerun.converters import open_source
 
         source = open_source(against, weights)  # what is wrong with it is said before data are read
-    samples = fitted(net, loaded(data, data_dir, split, max(batch, min(repeat, 1000))))
+    samples = loaded(net, data, data_dir, split, max(batch, min(repeat, 1000)))[1][net.inputs[0]]
     session = Session(net, threads=threads)
     runners: dict[str, Runner] = {SNN: lambda first, end: session.run(samples[first:end])}
     if source is not None:

@@ -11,7 +11,7 @@ import typer
 
 from spikerun.activity import Activity
 from spikerun.atomic import require_writable, write_atomically
-from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, fitted, loaded
+from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, loaded
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -58,12 +58,11 @@ def run(
     if output is not None:
         _require_npz(output, force, (network, data))
     net = load(network)
-    dataset = loaded(data, data_dir, split, limit)
-    samples = fitted(net, dataset)
+    dataset, samples = loaded(net, data, data_dir, split, limit)
     _check_labels(net, dataset)
     session = Session(net, schedule=schedule, kernels=kernels, threads=threads)
     begin = time.perf_counter()
-    with progress("running", len(samples), quiet=quiet, json=json) as advance:
+    with progress("running", len(dataset), quiet=quiet, json=json) as advance:
         result = session.run(samples, on_progress=advance)
     seconds = time.perf_counter() - begin
     if output is not None:
@@ -73,7 +72,7 @@ def run(
         "network": str(network),
         "data": dataset.name,
         "split": dataset.split,
-        "samples": len(samples),
+        "samples": len(dataset),
         "accuracy": 100 * float(np.mean(result.classes == dataset.labels)) if dataset.labelled else None,
         **_error(result, dataset),
         "spikes_per_neuron": activity.spikes_per_neuron,

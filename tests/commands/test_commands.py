@@ -384,3 +384,34 @@ def test_data_of_another_scale_than_the_network_was_made_for_is_noted(
     assert "note: an integer of 'digits' stands for 0.0625, and one of the network's input for 0.00392157" in (
         capsys.readouterr().err
     )
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """Return the file of a network of two inputs, of which the larger is the class."""
+    populations = {
+        "left": Population((1,), Input()),
+        "right": Population((1,), Input()),
+        "larger": Population((2,), Readout()),
+    }
+    projections = [
+        Projection(name, "larger", Dense(np.eye(2, dtype=np.int8)[[k]])) for k, name in enumerate(("left", "right"))
+    ]
+    np.savez(tmp_path / "pair.npz", left=np.uint8([[3], [9]]), right=np.uint8([[5], [2]]), labels=[1, 0], scale=1.0)
+    return save(Network(populations, projections, ["larger"], 8), tmp_path / "pair.snn")
+
+
+def test_run_feeds_several_inputs_by_name(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(capsys, "run", pair, "--data", pair.with_suffix(".npz"))
+    assert (found["accuracy"], found["samples"], found["data"]) == (100.0, 2, "pair.npz")
+
+
+def test_deploy_takes_golden_samples_of_several_inputs(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--target", "host", "-o", pair.parent / "fw", "--data", pair.with_suffix(".npz")]
+    result(capsys, "deploy", pair, *words)
+    assert json.loads((pair.parent / "fw" / "golden.json").read_text())["outputs"] == [[3, 5], [9, 2]]
+
+
+def test_bench_of_several_inputs_says_what_to_do(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(pair), "--data", str(pair.with_suffix(".npz"))]) == 3
+    assert "this one has left, right: time Session.run with a dict of arrays" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 
 from spikerun import datasets
 from spikerun.datasets.npz import read_npz
-from spikerun.errors import DataError
+from spikerun.errors import DataError, UsageError
 
 SAMPLES = np.arange(24, dtype=np.uint8)
 
@@ -321,3 +321,27 @@ def test_real_labels_are_the_targets_of_a_regression(tmp_path: Path, targets: An
     assert not data.labelled
     assert np.array_equal(data.targets, targets.reshape(2, -1))
     assert np.array_equal(data.first(1).targets, data.targets[:1])
+
+
+def test_several_inputs_are_read_by_their_names(tmp_path: Path) -> None:
+    path = saved(tmp_path, left=SAMPLES.reshape(4, 6), Right=SAMPLES.reshape(4, 2, 3), y=np.array([0, 1, 2, 0]))
+    found = datasets.load_inputs(path, ["left", "Right"], limit=3)
+    assert {name: data.samples.shape for name, data in found.items()} == {"left": (3, 6), "Right": (3, 1, 2, 3)}
+    assert all(data.labels.tolist() == [0, 1, 2] and data.split == "all" for data in found.values())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"left": SAMPLES.reshape(4, 6)}, "no array 'right', only: left; give samples for each input by its name"),
+        ({"left": SAMPLES.reshape(4, 6), "right": SAMPLES.reshape(3, 8)}, "samples 4 for 'left', 3 for 'right'; give"),
+    ],
+)
+def test_inputs_without_samples_of_their_own_are_refused(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        datasets.load_inputs(saved(tmp_path, **arrays), ["left", "right"])
+
+
+def test_a_data_set_by_name_does_not_feed_several_inputs() -> None:
+    with pytest.raises(UsageError, match=r"'digits' has samples for one input, .* give an \.npz file with an array"):
+        datasets.load_inputs("digits", ["left", "right"])

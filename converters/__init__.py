@@ -107,7 +107,7 @@ def convert(
     settings = Settings(BITS if bits is None else bits, code, {} if overrides is None else overrides)
     for name, function in (("metric", metric), ("on_progress", on_progress)):
         if function is not None and not callable(function):
-            raise UsageError(f"{name} is a function, got {function!r}")
+            raise UsageError(f"{name} is a function, got {function!r:.80}")
     if max_drop is not None:
         budget.checked_budget(max_drop)
         if validation is None:

@@ -11,7 +11,7 @@ if __name__ != "spikerun.datasets":
 import importlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
@@ -20,10 +20,10 @@ from typing import cast
 from spikerun.atomic import as_path
 from spikerun.datasets.dataset import Dataset, DatasetSpec, Provider
 from spikerun.datasets.npz import ADVICE, read_npz
-from spikerun.errors import UsageError, unknown_name
+from spikerun.errors import DataError, UsageError, unknown_name
 from spikerun.plugins import entries, row
 
-__all__ = ["TABLE", "Dataset", "DatasetSpec", "Provider", "load", "names", "provider", "spec"]
+__all__ = ["TABLE", "Dataset", "DatasetSpec", "Provider", "load", "load_inputs", "names", "provider", "spec"]
 
 ENTRY_POINT_GROUP = "spikerun.datasets"
 
@@ -89,7 +89,7 @@ def load(
     download: fetch the files first when they are not on this machine
     """
     if not isinstance(name, str | os.PathLike):
-        raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r}")
+        raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r:.80}")
     if split not in ("train", "test"):
         raise unknown_name("split", split, ("train", "test"))
     if limit is not None and not (isinstance(limit, Integral) and limit >= 1):
@@ -105,6 +105,32 @@ def load(
     if download and source.locate(where) is None:
         source.fetch(where, _unseen)
     return _told(source.read(where, split)).first(limit)
+
+
+def load_inputs(
+    name: str | os.PathLike[str],
+    inputs: Sequence[str],
+    folder: str | os.PathLike[str] | None = None,
+    split: str = "test",
+    limit: int | None = None,
+) -> dict[str, Dataset]:
+    """Return samples for each of the named inputs; for several, from an `.npz` file that has an array for each.
+
+    All have the same labels. Raises UsageError where a data set has samples for one input only.
+    """
+    if len(inputs) == 1:
+        return {inputs[0]: load(name, folder, split, limit)}
+    given = os.fsdecode(name)
+    if not given.endswith(".npz"):
+        raise UsageError(
+            f"'{given}' has samples for one input, the network has the inputs {', '.join(inputs)}: give an .npz file "
+            "with an array of samples for each, under its name, and the labels as 'labels'"
+        )
+    found = {one: _told(read_npz(Path(given), split, samples_of=one)) for one in inputs}
+    if len({len(data) for data in found.values()}) > 1:
+        counts = ", ".join(f"{len(data)} for '{one}'" for one, data in found.items())
+        raise DataError(f"'{given}' has samples {counts}; give as many for each input")
+    return {one: data.first(limit) for one, data in found.items()}
 
 
 def _told(found: Dataset) -> Dataset:

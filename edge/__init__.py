@@ -37,7 +37,7 @@ def targets() -> dict[str, Target]:
 def load(name: str) -> Target:
     """Return the target called `name`. Raises UsageError if there is none."""
     if not isinstance(name, str):
-        raise UsageError(f"a target is given by its name, a text as `spikerun targets` lists them; got {name!r}")
+        raise UsageError(f"a target is given by its name, a text as `spikerun targets` lists them; got {name!r:.80}")
     known = targets()
     if name not in known:
         raise unknown_name("target", name, known)

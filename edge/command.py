@@ -22,9 +22,10 @@ from spikerun.console import (
 )
 from spikerun.edge.bundle import SCHEMA
 from spikerun.edge.target import Bundle, Frames, Options, Tool, Verdict, parse
-from spikerun.errors import CheckFailed, DataError, UsageError
+from spikerun.errors import CheckFailed, UsageError
 from spikerun.file import load
 from spikerun.network import Network
+from spikerun.text import plural
 
 __all__ = ["deploy", "targets"]
 
@@ -110,12 +111,11 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
         return count
     from spikerun import datasets
 
-    if len(net.inputs) != 1:
-        raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one: leave --data out")
-    found: Frames = datasets.load(data, folder=folder, limit=count).fitted(net.populations[net.inputs[0]].shape)
-    if len(found) < count:
-        talk(f"'{data}' has {len(found)} samples only")
-    return found
+    found = datasets.load_inputs(data, net.inputs, folder, limit=count)
+    given = len(next(iter(found.values())))
+    if given < count:
+        talk(f"'{data}' has {plural(given, 'sample')} only")
+    return {name: dataset.fitted(net.populations[name].shape) for name, dataset in found.items()}
 
 
 def _check(chosen: edge.Target, net: Network, json: bool) -> None:
@@ -141,7 +141,7 @@ def _deployed(bundle: Bundle) -> str:
     lines = [_judged(bundle.verdict), f"bundle: {bundle.path}"]
     if bundle.run is not None:
         verdict = "yes" if bundle.run.identical else "no"
-        lines.append(f"{bundle.samples} samples on {bundle.run.where}, identical: {verdict}")
+        lines.append(f"{plural(bundle.samples, 'sample')} on {bundle.run.where}, identical: {verdict}")
     return "\n".join(lines)
 
 

@@ -41,7 +41,7 @@ COMMANDS = MappingProxyType(
     {
         "demo": CommandSpec(
             "spikerun.commands.demo:demo",
-            "Train, convert, run and deploy a small network, in a minute.",
+            "Train, convert, run and deploy a small network, in ten seconds.",
             "spikerun demo",
         ),
         "convert": CommandSpec(

@@ -2,6 +2,7 @@
 """Boards as targets: judge a network, write its bundle, run it."""
 
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import Transcript, build, execute
 from spikerun.edge.mcu.memory import STACK_BYTES, Memory, report
-from spikerun.edge.mcu.model import Model, compose
+from spikerun.edge.mcu.model import Model, compose, require_name
 from spikerun.edge.mcu.printer import Source, header, source
 from spikerun.edge.mcu.vectors import Vectors
 from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Tool, Verdict, option
@@ -46,6 +47,12 @@ class McuOptions(Options):
     toolchain: str = option("auto", "gcc, zig, or auto: what is found first")
     emulator: str = option("auto", "qemu, unicorn, none (this computer), or auto: what is found first")
     timeout: float = option(600.0, "seconds that the self-test may take")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_name(self.name)
+        if not (self.timeout > 0 and math.isfinite(self.timeout)):
+            raise UsageError(f"option 'timeout' must be a number of seconds above 0, got {self.timeout:g}")
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,7 @@ def run_bundle(path: str | Path, emulator: str = "auto", toolchain: str = "auto"
 
 def _own(options: Options | None) -> McuOptions:
     if options is not None and not isinstance(options, McuOptions):
-        raise UsageError(f"a microcontroller takes McuOptions, got {options!r}")
+        raise UsageError(f"a microcontroller takes McuOptions, got {options!r:.80}")
     return options or McuOptions()
 
 

@@ -10,6 +10,7 @@ from spikerun.edge.mcu.emit import fill_in
 from spikerun.edge.mcu.memory import Memory
 from spikerun.edge.mcu.model import Model, total
 from spikerun.edge.target import Bundle
+from spikerun.text import plural
 
 __all__ = ["cmake", "readme", "report_text"]
 
@@ -66,7 +67,9 @@ def report_text(board: Board, memory: Memory, bundle: Bundle) -> str:
     ]
     if run is not None:
         verdict = "yes" if run.identical else "NO"
-        lines.append(f"- {bundle.samples} samples run on {run.where}, identical with the reference: {verdict}")
+        lines.append(
+            f"- {plural(bundle.samples, 'sample')} run on {run.where}, identical with the reference: {verdict}"
+        )
         if "instructions_per_inference" in measures:
             lines.append(f"- emulated instructions per inference (median): {measures['instructions_per_inference']}")
         lines += [f"  - {text}" for text in run.mismatches[:20]]

@@ -43,7 +43,7 @@ def demo(
 ) -> None:
     """Train a small CNN on digits, convert it to spikes, run it, and run it again on an emulated Cortex-M4.
 
-    No network connection is needed, and it takes less than a minute.
+    No network connection is needed, and it takes about ten seconds.
     """
     target = edge.load(TARGET)
     options = parse(TARGET, target.options, {"emulator": emulator})

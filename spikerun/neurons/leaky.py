@@ -59,6 +59,10 @@ class LIF(Neuron):
         for name in ("refractory", "reset_interval", "reset_offset"):
             object.__setattr__(self, name, integer(name, getattr(self, name), 0, 2**15 - 1))
 
+    def state_range(self, key: str) -> tuple[int, int]:
+        ranges = {"v": (-V_LIMIT, V_LIMIT), "u": (-V_LIMIT, V_LIMIT + 1), "wait": (0, self.refractory)}
+        return ranges.get(key, (0, int(self.reset == "subtract_after_leak")))
+
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
         threshold, bias, du, dv = (wide(a, shape) for a in (self.threshold * 64, self.bias, self.du, self.dv))
         if self.reset_interval and now.t % self.reset_interval == self.reset_offset % self.reset_interval:

@@ -125,8 +125,11 @@ def test_options_of_the_target_are_given_by_name(saved: Path, words: list[str]) 
         (["--set", "name"], "--set takes KEY=VALUE"),
         (["--set", "timeout=soon"], "option 'timeout' takes a float, got 'soon'"),
         (["--set", "name=a", "--name", "b"], "given twice"),
-        (["--name", "Ear"], "cannot begin the symbols"),
-        (["--name", "stdint"], "cannot begin the symbols"),
+        (["--name", "Ear"], "take 1 to 32 small letters, digits and _, a letter first, such as 'ear'"),
+        (["--name", "9 x"], "name '9 x' cannot begin the symbols and files of a network: take 1 to 32 small letters"),
+        (["--name", "stdint"], "cannot begin the symbols and files of a network: it is taken, as are spikerun"),
+        (["--set", "timeout=0"], "option 'timeout' must be a number of seconds above 0, got 0"),
+        (["--set", "timeout=nan"], "option 'timeout' must be a number of seconds above 0, got nan"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

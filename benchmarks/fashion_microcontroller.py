@@ -33,7 +33,7 @@ def main() -> None:
         options = parse(TARGET, target.options, {"emulator": emulator, "toolchain": toolchain})
         with tempfile.TemporaryDirectory() as folder:
             bundle = target.deploy(net, Path(folder) / "firmware", images, options, run=True)
-        run, measures = bundle.run, bundle.report["measures"]
+        run, measures = bundle.run, bundle.measures
         assert run is not None
         same = int((run.outputs == integers).all(axis=1).sum())
         record(NAME, f"{run.where}: images with all logits equal to the CPU's", same, f"of {SAMPLES}")

@@ -8,12 +8,10 @@ theirs through the entry-point group `spikerun.importers`, each entry an `Import
 if __name__ != "spikerun.converters":
     raise ImportError("import spikerun.converters instead")
 
-import importlib
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -21,7 +19,8 @@ from spikerun.converters.encoding import Encoding
 from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
 from spikerun.converters.source import Importer, Opener, Source, check_bits
-from spikerun.errors import ConversionError, UsageError
+from spikerun.errors import UsageError
+from spikerun.plugins import resolve, rows
 
 if TYPE_CHECKING:
     from spikerun.converters.evaluate import Metric
@@ -57,16 +56,7 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
 
 def importers() -> dict[str, Importer]:
     """Return all importers by the suffix that they read, other packages' included."""
-    found = dict(IMPORTERS)
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        importer = entry.load()
-        if entry.name in found or not isinstance(importer, Importer) or importer.suffix != entry.name:
-            raise ConversionError(
-                f"the entry point {entry.value} of the group {ENTRY_POINT_GROUP} is to be an Importer of the suffix "
-                f"'{entry.name}', which no other importer reads, and is {importer!r}"
-            )
-        found[entry.name] = importer
-    return found
+    return rows(ENTRY_POINT_GROUP, Importer, IMPORTERS, key="suffix")
 
 
 def open_source(where: str, weights: Path | None = None) -> Source:
@@ -76,13 +66,7 @@ def open_source(where: str, weights: Path | None = None) -> Source:
     if importer is None:
         forms = ", ".join(f"{i.reads} ({i.summary})" for i in known.values())
         raise UsageError(f"nothing reads the model '{where}'; it must be given as {forms}")
-    module, _, name = importer.opener.partition(":")
-    try:
-        opener = cast(Opener, getattr(importlib.import_module(module), name))
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"reading {importer.reads} needs the Python package '{error.name}', which is missing: {importer.hint}"
-        ) from error
+    opener: Opener = resolve(importer.opener, f"the importer of {importer.reads}", importer.hint)
     return opener(where, weights)
 
 
@@ -123,7 +107,7 @@ def convert(
     settings = Settings(BITS if bits is None else bits, code, {} if overrides is None else overrides)
     for name, function in (("metric", metric), ("on_progress", on_progress)):
         if function is not None and not callable(function):
-            raise UsageError(f"{name} is a function, got {function!r}")
+            raise UsageError(f"{name} is a function, got {function!r:.80}")
     if max_drop is not None:
         budget.checked_budget(max_drop)
         if validation is None:

@@ -21,7 +21,7 @@ BITS = range(2, 9)
 def checked_budget(max_drop: object) -> float:
     """Return a budget in points of a percent; raises UsageError for what is none."""
     if isinstance(max_drop, bool) or not isinstance(max_drop, int | float) or not 0 <= max_drop <= 100:
-        raise UsageError(f"max_drop is in points of a percent, 0..100, got {max_drop!r}")
+        raise UsageError(f"max_drop is in points of a percent, 0..100, got {max_drop!r:.80}")
     return float(max_drop)
 
 

@@ -27,6 +27,7 @@ from spikerun.converters.report import SCHEMA, Conversion, Report
 from spikerun.converters.source import check_bits
 from spikerun.datasets import Dataset
 from spikerun.errors import UsageError
+from spikerun.file import require_snn
 
 if TYPE_CHECKING:
     from spikerun.converters.pipeline import Converter
@@ -125,17 +126,18 @@ def convert(
     paths = (output, output.with_suffix(".report.json"), output.with_suffix(".report.txt"))
     for path in paths:
         require_writable(path, force, keep=_files(model, weights, calibration, data))
+    require_snn(output)
+    encoding = Encoding(
+        1.0 if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0), code=input_code
+    )
+    source = open_source(model, weights)
+    check_bits(source, bits, max_drop, sweep or None)
     with stages(quiet or json) as tell:
         train, test = _data(calibration, data, data_dir, limit, tell)
         if not test.labelled and (max_drop is not None or sweep):
             raise UsageError("--max-drop and --sweep need labels to measure by, and the data set has none")
         chosen, held_out = _split(len(train), samples, max_drop is not None or sweep)
-        encoding = Encoding(
-            train.scale if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0),
-            code=input_code,
-        )  # fmt: skip
-        source = open_source(model, weights)
-        check_bits(source, bits, max_drop, sweep or None)
+        encoding = replace(encoding, scale=train.scale if scale is None else scale)
         if weights is None:
             tell("no --weights: the model is taken as its function returns it", 0, 0)
         converter = Converter(source, train.samples[chosen], encoding, tell)

@@ -37,12 +37,18 @@ class Encoding:
     def __post_init__(self) -> None:
         scale = _numbers("scale", self.scale)
         if len(scale) != 1:
-            raise DataError(f"the scale of the input must be one number, got {list(scale)}")
+            raise UsageError(f"the scale of the input must be one number, got {list(scale)}")
         object.__setattr__(self, "scale", scale[0])
         for name in ("mean", "std"):
             object.__setattr__(self, name, _numbers(name, getattr(self, name)))
-        if not (self.scale > 0 and all(value > 0 for value in self._tuple("std"))):
-            raise DataError(f"scale and std of the input must be positive, got {self.scale} and {self.std}")
+        for name, values in (("scale", (self.scale,)), ("std", self._tuple("std"))):
+            if min(values) <= 0:
+                raise UsageError(f"the {name} of the input must be above 0, got {_said(values)}")
+        if len({1, len(self._tuple("mean")), len(self._tuple("std"))}) > 2:
+            raise UsageError(
+                f"the mean of the input has {len(self._tuple('mean'))} numbers, the std {len(self._tuple('std'))}; "
+                "give one, or as many of both as the input has channels"
+            )
         if type(self.bits) is not int or not 1 <= self.bits <= MAX_BITS:
             raise UsageError(f"the bits of the input must be an integer in 1..{MAX_BITS}, got {self.bits!r}")
         if self.code not in (*CODES, *STEPWISE):
@@ -55,7 +61,10 @@ class Encoding:
     def of(cls, meta: Mapping[str, Any], name: str) -> "Encoding":
         """Return what a converted network says of its input `name`; the default where it says nothing."""
         given = real.known(meta, name)
-        return cls(**{key: _numbers(key, str(value).split()) for key, value in given.items()})  # type: ignore[arg-type]
+        try:
+            return cls(**{key: _numbers(key, str(value).split()) for key, value in given.items()})  # type: ignore[arg-type]
+        except UsageError as error:
+            raise DataError(f"the network's meta on its input '{name}': {error}") from None
 
     @property
     def steps(self) -> int:
@@ -103,6 +112,8 @@ class Encoding:
                     "1, samples[:, :, None], by a model of Conv2d with kernels (1, k)"
                 )
             raise DataError(f"{what} {given}; {advice}")
+        for name in ("mean", "std"):
+            self._channels(name, array.shape[1])
         if array.dtype.kind == "f":
             array = self._whole(array, what)
         elif array.dtype.kind not in "iu":
@@ -124,7 +135,8 @@ class Encoding:
             raise DataError(
                 f"{what} have dtype {array.dtype} and are not (integer * scale - mean) / std for scale "
                 f"{self.scale:.6g}, mean {self.mean} and std {self.std}; "
-                f"give the raw {self.bits}-bit integers and their encoding"
+                f"give the raw samples, {self.bits}-bit integers, and what the model's input was normalised by: "
+                "Encoding(scale, mean, std), for the command --scale, --mean and --std"
             )
         integers: Array = whole.astype(np.int64)
         return integers
@@ -136,8 +148,9 @@ class Encoding:
     def _channels(self, name: str, channels: int) -> Array:
         values = self._tuple(name)
         if len(values) not in (1, channels):
-            raise DataError(
-                f"the {name} of the input has {len(values)} numbers; give one, or {channels} (one a channel)"
+            raise UsageError(
+                f"the {name} of the input has {len(values)} numbers ({_said(values)}); give one"
+                + (f", or {channels} (one a channel)" if channels > 1 else ": the samples have one channel")
             )
         return np.broadcast_to(np.array(values), (channels,))
 
@@ -150,11 +163,17 @@ def as_array(values: Any, what: str) -> Array:
         raise DataError(f"{what} are a {type(values).__name__} that is no array: {error}") from error
 
 
+def _said(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.6g}" for value in values)
+
+
 def _numbers(name: str, value: Any) -> tuple[float, ...]:
     try:
         values = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise DataError(f"the {name} of the input must be a number or numbers, got {value!r}") from None
+        raise UsageError(f"the {name} of the input must be a number or numbers, got {value!r:.80}") from None
     if values.ndim > 1 or not values.size or not np.isfinite(values).all():
-        raise DataError(f"the {name} of the input must be finite: one number, or one for each channel; got {value!r}")
+        raise UsageError(
+            f"the {name} of the input must be finite: one number, or one for each channel; got {value!r:.80}"
+        )
     return tuple(values.reshape(-1).tolist())

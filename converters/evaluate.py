@@ -15,6 +15,7 @@ from spikerun.converters.report import Accuracy
 from spikerun.converters.source import Source
 from spikerun.errors import ConversionError, DataError
 from spikerun.network import Network
+from spikerun.text import plural
 
 __all__ = ["Evaluation", "Metric", "ann_logits", "paired", "snn_logits", "top1"]
 
@@ -33,7 +34,7 @@ def top1(logits: Any, labels: Array) -> Array:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(f"labels must be {len(logits)} integers, got {labels.dtype} of shape {labels.shape}")
     if len(labels) and not 0 <= labels.min() <= labels.max() < outputs:
-        raise DataError(f"labels go from {labels.min()} to {labels.max()}, the model has {outputs} outputs")
+        raise DataError(f"labels go from {labels.min()} to {labels.max()}, the model has {plural(outputs, 'output')}")
     right: Array = logits.argmax(axis=1) == labels
     return right
 

@@ -171,7 +171,7 @@ def _encodings(given: Encoding | Mapping[str, Encoding] | None, samples: Mapping
     )
     for encoding in found.values():
         if not isinstance(encoding, Encoding):
-            raise UsageError(f"an encoding is an Encoding, such as Encoding(scale=1 / 16), got {encoding!r}")
+            raise UsageError(f"an encoding is an Encoding, such as Encoding(scale=1 / 16), got {encoding!r:.80}")
     return found
 
 

@@ -42,7 +42,7 @@ class Settings:
             raise UsageError(f"overrides are bits by the names of layers, {{'conv1': 6}}, got {self.overrides!r}")
         for where, bits in (("bits", self.bits), *((f"bits of '{k}'", v) for k, v in self.overrides.items())):
             if type(bits) is not int or not 1 <= bits <= MAX_BITS:
-                raise UsageError(f"{where} must be an integer in 1..{MAX_BITS}, got {bits!r}")
+                raise UsageError(f"{where} must be an integer in 1..{MAX_BITS}, got {bits!r:.80}")
         if self.code not in CODES:
             raise UsageError(f"code must be one of {', '.join(CODES)}, got '{self.code}'")
         object.__setattr__(self, "overrides", MappingProxyType(dict(self.overrides)))

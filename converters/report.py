@@ -6,7 +6,7 @@ from typing import Any
 
 from spikerun.converters.quantise import Quantised
 from spikerun.network import Network
-from spikerun.text import table
+from spikerun.text import plural, table
 
 __all__ = ["SCHEMA", "Accuracy", "Conversion", "LayerReport", "OperatorReport", "Report", "SweepRow"]
 
@@ -132,16 +132,16 @@ class Report:
     def summary(self) -> str:
         """Return what matters in a few lines."""
         lines = [
-            f"{self.bits}-bit activations in code '{self.code}', {self.window} time steps, "
+            f"{self.bits}-bit activations in code '{self.code}', {plural(self.window, 'time step')}, "
             f"input code '{self.input_code}'",
-            f"calibrated on {self.calibration_samples} sample{'s' if self.calibration_samples > 1 else ''}",
+            f"calibrated on {plural(self.calibration_samples, 'sample')}",
         ]
         if self.accuracy:
             a = self.accuracy
             low, high = a.bounds
             lines += [
-                f"accuracy on {a.samples} samples: ANN {a.ann:.2f} %, SNN {a.snn:.2f} %, drop {a.drop:+.2f} points "
-                f"(95 %: {low:+.2f} to {high:+.2f}), same class {a.agreement:.2f} %",
+                f"accuracy on {a.samples} sample{'' if a.samples == 1 else 's'}: ANN {a.ann:.2f} %, SNN {a.snn:.2f} %, "
+                f"drop {a.drop:+.2f} points (95 %: {low:+.2f} to {high:+.2f}), same class {a.agreement:.2f} %",
             ]
         if self.synops_per_sample is not None:
             lines.append(

@@ -11,8 +11,7 @@ if __name__ != "spikerun.datasets":
 import importlib
 import logging
 import os
-from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
@@ -22,8 +21,9 @@ from spikerun.atomic import as_path
 from spikerun.datasets.dataset import Dataset, DatasetSpec, Provider
 from spikerun.datasets.npz import ADVICE, read_npz
 from spikerun.errors import DataError, UsageError, unknown_name
+from spikerun.plugins import entries, row
 
-__all__ = ["TABLE", "Dataset", "DatasetSpec", "Provider", "load", "names", "provider", "spec"]
+__all__ = ["TABLE", "Dataset", "DatasetSpec", "Provider", "load", "load_inputs", "names", "provider", "spec"]
 
 ENTRY_POINT_GROUP = "spikerun.datasets"
 
@@ -53,7 +53,7 @@ TABLE: Mapping[str, DatasetSpec] = MappingProxyType(
 
 def names() -> tuple[str, ...]:
     """Return the names of all known data sets, other packages' included."""
-    return tuple(sorted({*TABLE, *_entries()}))
+    return tuple(sorted({*TABLE, *entries(ENTRY_POINT_GROUP, TABLE)}))
 
 
 def spec(name: str) -> DatasetSpec:
@@ -64,14 +64,7 @@ def spec(name: str) -> DatasetSpec:
     name = known[_key(name)]
     if name in TABLE:
         return TABLE[name]
-    entry = _entries()[name]
-    found = entry.load()
-    if not isinstance(found, DatasetSpec) or found.name != name:
-        raise DataError(
-            f"data set '{name}': the entry point {entry.value} of the group {ENTRY_POINT_GROUP} is to be a "
-            f"DatasetSpec named '{name}', and is {found!r}"
-        )
-    return found
+    return row(entries(ENTRY_POINT_GROUP, TABLE)[name], ENTRY_POINT_GROUP, DatasetSpec)
 
 
 def provider(name: str) -> Provider:
@@ -96,7 +89,7 @@ def load(
     download: fetch the files first when they are not on this machine
     """
     if not isinstance(name, str | os.PathLike):
-        raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r}")
+        raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r:.80}")
     if split not in ("train", "test"):
         raise unknown_name("split", split, ("train", "test"))
     if limit is not None and not (isinstance(limit, Integral) and limit >= 1):
@@ -114,6 +107,32 @@ def load(
     return _told(source.read(where, split)).first(limit)
 
 
+def load_inputs(
+    name: str | os.PathLike[str],
+    inputs: Sequence[str],
+    folder: str | os.PathLike[str] | None = None,
+    split: str = "test",
+    limit: int | None = None,
+) -> dict[str, Dataset]:
+    """Return samples for each of the named inputs; for several, from an `.npz` file that has an array for each.
+
+    All have the same labels. Raises UsageError where a data set has samples for one input only.
+    """
+    if len(inputs) == 1:
+        return {inputs[0]: load(name, folder, split, limit)}
+    given = os.fsdecode(name)
+    if not given.endswith(".npz"):
+        raise UsageError(
+            f"'{given}' has samples for one input, the network has the inputs {', '.join(inputs)}: give an .npz file "
+            "with an array of samples for each, under its name, and the labels as 'labels'"
+        )
+    found = {one: _told(read_npz(Path(given), split, samples_of=one)) for one in inputs}
+    if len({len(data) for data in found.values()}) > 1:
+        counts = ", ".join(f"{len(data)} for '{one}'" for one, data in found.items())
+        raise DataError(f"'{given}' has samples {counts}; give as many for each input")
+    return {one: data.first(limit) for one, data in found.items()}
+
+
 def _told(found: Dataset) -> Dataset:
     what = f"{len(found)} samples {found.shape} of {found.samples.dtype}, scale {found.scale:.6g}"
     log.info("data set '%s', split %s: %s, from '%s'", found.name, found.split, what, found.source)
@@ -123,10 +142,6 @@ def _told(found: Dataset) -> Dataset:
 def _key(name: str) -> str:
     """Return what is compared of a name: FashionMNIST, fashion_mnist and fashion-mnist are one."""
     return str(name).lower().replace("-", "").replace("_", "")
-
-
-def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
 
 
 def _is_path(name: str) -> bool:

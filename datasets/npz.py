@@ -2,7 +2,8 @@
 """A user's own data: an `.npz` file of NumPy, read without unpickling (docs/datasets.md).
 
 `samples` and `labels` serve as the train and as the test split. A file of two splits has instead `train_samples`,
-`train_labels`, `test_samples`, `test_labels`, or, as Keras calls them, `x_train`, `y_train`, `x_test`, `y_test`.
+`train_labels`, `test_samples`, `test_labels`, or, as Keras calls them, `x_train`, `y_train`, `x_test`, `y_test`; one
+split is enough where only that one is asked for. Case does not matter: `X_train` is `x_train`.
 
 samples: (N, C, H, W), (N, H, W) or (N, F). uint8 and int8 are taken as they are; other integers where all fit one of
          these; real numbers where all are whole, or, in a file without a scale, within 0..1: as round(255 x), of 1/255
@@ -15,7 +16,7 @@ What had to be guessed is said by the logger `spikerun`.
 import logging
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,21 +42,36 @@ Small = NDArray[np.uint8 | np.int8]
 log = logging.getLogger(__name__)
 
 
-def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Dataset:
-    """Return the `train` or `test` split of an `.npz` file; arrays of more than `largest` bytes are refused."""
+def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE, samples_of: str = "") -> Dataset:
+    """Return the `train` or `test` split of an `.npz` file; arrays of more than `largest` bytes are refused.
+
+    samples_of: the input of several whose samples are asked for, under its name; labels are `labels` or `y`.
+    """
     if not os.path.isfile(path):  # Path.is_file raises for long names
         raise DataError(f"there is no file '{path}'")
     try:
         with zipfile.ZipFile(path) as archive:
-            infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        scheme = _scheme(infos, path)
+            infos = {_name(info).lower(): info for info in archive.infolist()}
+            if len(infos) < len(archive.infolist()):
+                raise DataError(f"'{path}' has two arrays of one name (case does not matter); leave one of them out")
+        labels_as = "labels" if "labels" in infos else "y"
+        scheme = (samples_of, labels_as) if samples_of else _scheme(infos, path)
         roles = zip(("samples", "labels", "scale"), (*scheme, "scale"), strict=True)
         names = {role: name.format(split=split) for role, name in roles}
-        if names["samples"] not in infos:
-            raise DataError(f"'{path}' has no array '{names['samples']}', only: {', '.join(sorted(infos))}; {ADVICE}")
-        _check_sizes([infos[name] for name in names.values() if name in infos], path, largest)
+        if samples_of and samples_of.lower() not in infos:
+            raise DataError(
+                f"'{path}' has no array '{samples_of}', only: {_listed(infos)}; give samples for each input by its name"
+            )
+        if names["samples"].lower() not in infos:
+            (other,) = set(SPLITS) - {split}
+            raise DataError(
+                f"'{path}' has no array '{names['samples']}', only: {_listed(infos)}; add it, or take the split "
+                f"'{other}' (--split {other} of a command that has it), or measure on other data (--data of convert)"
+            )
+        _check_sizes([infos[name.lower()] for name in names.values() if name.lower() in infos], path, largest)
+        names = {role: _name(infos[name.lower()]) if name.lower() in infos else name for role, name in names.items()}
         with np.load(path, allow_pickle=False) as file:
-            arrays = {role: file[name] for role, name in names.items() if name in infos}
+            arrays = {role: file[name] for role, name in names.items() if name.lower() in infos}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise ValueError("a member is no array")
     except DataError:
@@ -70,7 +86,7 @@ def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Da
     labels, targets = _labels(arrays.get("labels"), where["labels"])
     return Dataset(
         name=path.name,
-        split="all" if scheme == SCHEMES[0] else split,
+        split="all" if samples_of or scheme == SCHEMES[0] else split,
         samples=samples,
         labels=labels,
         classes=tuple(str(number) for number in range(int(labels.max()) + 1)) if labels.size else (),
@@ -80,12 +96,20 @@ def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE) -> Da
     )
 
 
-def _scheme(found: Iterable[str], path: Path) -> tuple[str, str]:
+def _name(info: zipfile.ZipInfo) -> str:
+    return info.filename.removesuffix(".npy")
+
+
+def _listed(infos: Mapping[str, zipfile.ZipInfo]) -> str:
+    return ", ".join(sorted(map(_name, infos.values()))) or "none"
+
+
+def _scheme(found: Mapping[str, zipfile.ZipInfo], path: Path) -> tuple[str, str]:
     """Return how the arrays of samples and labels are named, of which only one way may be used."""
     ways = [{name.format(split=split) for name in scheme for split in SPLITS} & set(found) for scheme in SCHEMES]
     used = [scheme for scheme, names in zip(SCHEMES, ways, strict=True) if names]
     if not used:
-        raise DataError(f"'{path}' has no array 'samples', only: {', '.join(sorted(found)) or 'none'}; {ADVICE}")
+        raise DataError(f"'{path}' has no array 'samples', only: {_listed(found)}; {ADVICE}")
     if len(used) > 1:
         raise DataError(
             f"'{path}' has the arrays {', '.join(sorted(set().union(*ways)))}; have either samples and labels, or "
@@ -108,7 +132,9 @@ def _samples(
     array: NDArray[Any], scale: NDArray[Any] | None, where: dict[str, str], keras: bool
 ) -> tuple[Small, float]:
     """Return the samples as small integers, channels first, and the real value of one integer."""
-    if array.ndim not in (2, 3, 4) or not array.size:
+    if not array.size:
+        raise DataError(f"{where['samples']}: holds no values, its shape is {array.shape}; store at least one sample")
+    if array.ndim not in (2, 3, 4):
         raise DataError(f"{where['samples']}: has the shape {array.shape}, expected (N, C, H, W), (N, H, W) or (N, F)")
     if scale is not None and (scale.size != 1 or scale.dtype.kind not in "uif"):
         raise DataError(f"{where['scale']}: is {scale.dtype} {scale.shape}, expected one number")
@@ -143,7 +169,8 @@ def _integers(array: NDArray[Any], where: str, scaled: bool) -> Small:
     if array.dtype.kind == "f" and not (array == np.rint(array)).all():
         raise DataError(
             f"{where}: holds real numbers from {low:.6g} to {high:.6g}{', and there is a scale' if scaled else ''}; "
-            "store round(x / unit) as uint8 or int8, and the unit as 'scale'"
+            "store round(x / unit) as uint8 or int8, and the unit as 'scale'; where they were normalised, store "
+            "the raw samples and say by what when you convert: --mean and --std, Encoding(mean=, std=) in Python"
         )
     for dtype in (np.uint8, np.int8):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:

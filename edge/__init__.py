@@ -8,13 +8,12 @@ A row of the table below is a room of targets; other packages add theirs through
 if __name__ != "spikerun.edge":
     raise ImportError("import spikerun.edge instead")
 
-import importlib
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
 from types import MappingProxyType
 
 from spikerun.edge.target import Bundle, Options, RunReport, Table, Target, Tool, Verdict
 from spikerun.errors import TargetError, UsageError, unknown_name
+from spikerun.plugins import entries, resolve
 
 __all__ = ["TABLE", "Bundle", "Options", "RunReport", "Table", "Target", "Tool", "Verdict", "load", "targets"]
 
@@ -38,7 +37,7 @@ def targets() -> dict[str, Target]:
 def load(name: str) -> Target:
     """Return the target called `name`. Raises UsageError if there is none."""
     if not isinstance(name, str):
-        raise UsageError(f"a target is given by its name, a text as `spikerun targets` lists them; got {name!r}")
+        raise UsageError(f"a target is given by its name, a text as `spikerun targets` lists them; got {name!r:.80}")
     known = targets()
     if name not in known:
         raise unknown_name("target", name, known)
@@ -47,9 +46,8 @@ def load(name: str) -> Target:
 
 def _rooms() -> Iterator[tuple[str, dict[str, Target]]]:
     for path in TABLE.values():
-        module, _, function = path.partition(":")
-        yield path, dict(getattr(importlib.import_module(module), function)())
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        yield path, dict(resolve(path)())
+    for entry in entries(ENTRY_POINT_GROUP, TABLE).values():
         given = entry.load()()
         if not isinstance(given, Mapping) or any(
             getattr(target, "name", None) != name for name, target in given.items()

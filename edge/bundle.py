@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from spikerun.edge.target import Bundle
 from spikerun.errors import UsageError
 
-__all__ = ["LICENSE", "SCHEMA", "place", "read_report", "require_free", "scratch", "write_all"]
+__all__ = ["LICENSE", "SCHEMA", "finish", "place", "read_report", "require_free", "scratch", "write_all"]
 
 SCHEMA = "spikerun.deploy/1"
 LICENSE = Path(__file__).parent / "LICENSE"
@@ -98,6 +99,15 @@ def write_all(folder: Path, files: Mapping[str, str]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def finish(made: Path, bundle: Bundle, text: str) -> None:
+    """Write the reports into the folder `made`: report.json, and `text` as report.md; then put it where it is to be."""
+    write_all(made, {"report.md": text, "report.json": ""})
+    files = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+    report = {"schema": SCHEMA, **bundle.json(), "files": files}
+    write_all(made, {"report.json": json.dumps(report, indent=2)})
+    place(made, bundle.path)
 
 
 def place(made: Path, out: Path) -> None:

@@ -20,14 +20,14 @@ from spikerun.console import (
     table,
     talk,
 )
-from spikerun.edge.target import Frames, Options, Table, Tool, Verdict, parse
-from spikerun.errors import CheckFailed, DataError, UsageError
+from spikerun.edge.bundle import SCHEMA
+from spikerun.edge.target import Bundle, Frames, Options, Tool, Verdict, parse
+from spikerun.errors import CheckFailed, UsageError
 from spikerun.file import load
 from spikerun.network import Network
+from spikerun.text import plural
 
 __all__ = ["deploy", "targets"]
-
-SCHEMA = "spikerun.deploy/1"
 
 TargetOption = Annotated[str, typer.Option("--target", "-t", help="The target, as `spikerun targets` lists them.")]
 OutOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="The folder for the bundle.")]
@@ -77,9 +77,8 @@ def deploy(
         raise UsageError("name a folder for the bundle with -o, or ask with --check whether the network fits")
     frames = _samples(net, data, data_dir, samples)
     bundle = chosen.deploy(net, output, frames, options, run=run, force=force)
-    report = {key: value for key, value in bundle.report.items() if key not in ("schema", "files")}
-    shown = {**report, "bundle": output, "report": output / "report.md"}
-    emit(SCHEMA, shown, json, lambda: _deployed(shown))
+    shown = {**bundle.json(), "bundle": output, "report": output / "report.md"}
+    emit(SCHEMA, shown, json, lambda: _deployed(bundle))
     if bundle.run is not None and not bundle.run.identical:
         raise CheckFailed(
             f"'{output}' does not compute what the reference does: {'; '.join(bundle.run.mismatches[:5])}"
@@ -112,44 +111,37 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
         return count
     from spikerun import datasets
 
-    if len(net.inputs) != 1:
-        raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one: leave --data out")
-    found: Frames = datasets.load(data, folder=folder, limit=count).fitted(net.populations[net.inputs[0]].shape)
-    if len(found) < count:
-        talk(f"'{data}' has {len(found)} samples only")
-    return found
+    found = datasets.load_inputs(data, net.inputs, folder, limit=count)
+    given = len(next(iter(found.values())))
+    if given < count:
+        talk(f"'{data}' has {plural(given, 'sample')} only")
+    return {name: dataset.fitted(net.populations[name].shape) for name, dataset in found.items()}
 
 
 def _check(chosen: edge.Target, net: Network, json: bool) -> None:
     verdict = chosen.check(net)
-    emit(SCHEMA, _plain(verdict), json, lambda: _judged(verdict.table, verdict.measures, verdict.target, verdict.fits))
+    emit(SCHEMA, verdict.json(), json, lambda: _judged(verdict))
     if not verdict.fits:
         raise CheckFailed(f"the network does not fit '{chosen.name}': {' '.join(verdict.complaints)}")
 
 
-def _plain(verdict: Verdict) -> dict[str, Any]:
-    rows = [dict(zip(verdict.table.columns, row, strict=True)) for row in verdict.table.rows]
-    return {**vars(verdict), "table": rows}
-
-
-def _judged(judged: Table, measures: Mapping[str, object], target: str, fits: bool) -> str:
+def _judged(verdict: Verdict) -> str:
     """Return a table, each measure beside its limit if it has one, and the verdict."""
+    judged, measures = verdict.table, verdict.measures
     numbers = [k for k, _ in enumerate(judged.columns) if all(isinstance(row[k], int | float) for row in judged.rows)]
     lines = [table(judged.columns, judged.rows, right=numbers), ""]
     for key, value in measures.items():
         if not key.endswith("_limit"):
             limit = measures.get(key.removesuffix("_bytes") + "_limit")
             lines.append(f"{key.replace('_', ' ')}: {value}" + ("" if limit is None else f" of {limit}"))
-    return "\n".join([*lines, f"fits '{target}': {'yes' if fits else 'no'}"])
+    return "\n".join([*lines, f"fits '{verdict.target}': {'yes' if verdict.fits else 'no'}"])
 
 
-def _deployed(report: dict[str, Any]) -> str:
-    columns = tuple(report["table"][0]) if report["table"] else ()
-    judged = Table(columns, tuple(tuple(row.values()) for row in report["table"]))
-    lines = [_judged(judged, report["measures"], report["target"], report["fits"]), f"bundle: {report['bundle']}"]
-    if report["identical"] is not None:
-        verdict = "yes" if report["identical"] else "no"
-        lines.append(f"{report['samples']} samples on {report['where']}, identical: {verdict}")
+def _deployed(bundle: Bundle) -> str:
+    lines = [_judged(bundle.verdict), f"bundle: {bundle.path}"]
+    if bundle.run is not None:
+        verdict = "yes" if bundle.run.identical else "no"
+        lines.append(f"{plural(bundle.samples, 'sample')} on {bundle.run.where}, identical: {verdict}")
     return "\n".join(lines)
 
 

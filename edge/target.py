@@ -64,6 +64,11 @@ class Verdict:
     table: Table
     measures: Mapping[str, Measure]
 
+    def json(self) -> dict[str, Any]:
+        """Return it as JSON, each row of the table by its columns."""
+        rows = [dict(zip(self.table.columns, row, strict=True)) for row in self.table.rows]
+        return {**vars(self), "complaints": list(self.complaints), "table": rows, "measures": dict(self.measures)}
+
 
 @dataclass(frozen=True, eq=False)
 class RunReport:
@@ -82,11 +87,39 @@ class RunReport:
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A written bundle: its folder, its report (the content of report.json), and the run, if it was run."""
+    """A written bundle: its folder, which `spikerun.edge.bundle.finish` ends, and what can be said of it.
+
+    samples: how many it checks; name: what its symbols begin with; measured: whether measures of the verdict are those
+    of the run, instead of bounds; run: what it did, if it was run.
+    """
 
     path: Path
-    report: Mapping[str, Any]
+    verdict: Verdict
+    samples: int
+    name: str = "model"
+    measured: bool = False
     run: RunReport | None = None
+
+    @property
+    def measures(self) -> Mapping[str, Measure]:
+        """Return what it takes, by name."""
+        return self.verdict.measures
+
+    def json(self) -> dict[str, Any]:
+        """Return what `spikerun deploy --json` prints and report.json holds."""
+        verdict, run = self.verdict.json(), self.run
+        measures = verdict.pop("measures")
+        return {
+            "target": verdict.pop("target"),
+            "name": self.name,
+            **verdict,
+            "measured": self.measured,
+            "measures": measures,
+            "samples": self.samples,
+            "identical": run.identical if run else None,
+            "mismatches": list(run.mismatches) if run else [],
+            "where": run.where if run else None,
+        }
 
 
 @dataclass(frozen=True)
@@ -148,9 +181,10 @@ class Target(Protocol):
         run: bool = False,
         force: bool = False,
     ) -> Bundle:
-        """Write a bundle to the folder `out`; a number means so many random samples.
+        """Write a bundle to the folder `out`, by `scratch` and `finish` of `spikerun.edge.bundle`.
 
-        run: build it, run it, compare it with the reference; force: replace an earlier bundle.
+        samples: a number means so many random ones; run: build it, run it, compare it with the reference; force:
+        replace an earlier bundle.
         """
         ...
 

@@ -8,15 +8,14 @@ are, other packages add theirs through the entry-point group `spikerun.executors
 if __name__ != "spikerun.kernels":
     raise ImportError("import spikerun.kernels instead")
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from types import MappingProxyType
 
-from spikerun.errors import UnsupportedError, unknown_name
+from spikerun.errors import unknown_name
 from spikerun.kernels.executor import Device
+from spikerun.plugins import resolve, rows
 
 __all__ = ["TABLE", "ExecutorSpec", "devices", "load"]
 
@@ -34,11 +33,7 @@ class ExecutorSpec:
 
     def load(self, **options: object) -> Device:
         """Import the device and open it with its options."""
-        module, _, name = self.device.partition(":")
-        try:
-            kind = getattr(importlib.import_module(module), name)
-        except ImportError as error:
-            raise UnsupportedError(f"device '{self.name}' cannot be used here: {error}; {self.install}") from error
+        kind = resolve(self.device, f"device '{self.name}'", self.install)
         known = inspect.signature(kind).parameters
         for option in options:
             if option not in known:
@@ -61,16 +56,7 @@ TABLE: Mapping[str, ExecutorSpec] = MappingProxyType(
 
 def devices() -> dict[str, ExecutorSpec]:
     """Return all known devices by name, other packages' included."""
-    found = dict(TABLE)
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        spec = entry.load()
-        if not isinstance(spec, ExecutorSpec) or spec.name != entry.name or spec.name in found:
-            raise UnsupportedError(
-                f"device '{entry.name}': the entry point {entry.value} of the group {ENTRY_POINT_GROUP} is to be an "
-                f"ExecutorSpec of that name, which no other has, and is {spec!r}"
-            )
-        found[spec.name] = spec
-    return found
+    return rows(ENTRY_POINT_GROUP, ExecutorSpec, TABLE)
 
 
 def load(name: str, **options: object) -> Device:

@@ -8,6 +8,7 @@ from typing import Any
 
 from spikerun.errors import NetworkError
 from spikerun.population import MAX_NEURONS, Population, Projection
+from spikerun.text import plural
 from spikerun.timing import Derived, Link
 from spikerun.values import integer
 
@@ -107,7 +108,7 @@ def _shapes(populations: Populations) -> None:
             raise complaint(populations, name, "shape must be (N,) or (C, H, W)")
         for key, array in p.neuron.arrays().items():
             if array.shape not in ((), p.shape[:1], p.shape):
-                allowed = f"it must be (), {p.shape[:1]} or {p.shape}"
+                allowed = "it must be " + " or ".join(dict.fromkeys(map(str, ((), p.shape[:1], p.shape))))
                 raise complaint(populations, name, f"{key} has shape {array.shape}; {allowed}")
     total = sum(p.size for p in populations.values())
     if total > MAX_NEURONS:
@@ -199,7 +200,8 @@ def _all_in(found: set[str], populations: Populations, message: str) -> None:
 def _words_fit(populations: Populations, window: int, derived: Derived) -> None:
     for name, word in derived.senders.items():
         if word is not None and word.steps > window:
-            message = f"{word.bits} bits in code '{word.code}' take {word.steps} steps, the window has {window}"
+            taken = f"a word of {plural(word.bits, 'bit')} in code '{word.code}' takes {plural(word.steps, 'step')}"
+            message = f"{taken}, the window has {window}"
             raise complaint(populations, name, message)
 
 
@@ -209,8 +211,8 @@ def _delay(populations: Populations, link: Link, window: int, derived: Derived) 
     whole = (word is not None and not word.plain) or populations[link.target].neuron.passes_on
     if whole and delay % window:
         raise NetworkError(
-            f"{link}: '{link.source}' sends words, so delay must be a multiple of the window ({window} steps), "
-            f"got {delay}"
+            f"{link}: '{link.source}' sends words, so delay must be a multiple of the window "
+            f"({plural(window, 'step')}), got {delay}"
         )
     if link.lag < (1 if delay else 0):
         need = delay - link.lag + 1

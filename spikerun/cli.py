@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: a table of commands, each imported when it is called, and what becomes of errors."""
 
-import importlib
 import os
 import sys
 import traceback
@@ -18,6 +17,7 @@ from typer.main import get_command
 from spikerun import __version__
 from spikerun.console import help_text, listen
 from spikerun.errors import SpikerunError, UnsupportedError, printable, unknown_name
+from spikerun.plugins import resolve
 
 __all__ = ["COMMANDS", "CommandSpec", "Commands", "load_command", "main"]
 
@@ -41,7 +41,7 @@ COMMANDS = MappingProxyType(
     {
         "demo": CommandSpec(
             "spikerun.commands.demo:demo",
-            "Train, convert, run and deploy a small network, in a minute.",
+            "Train, convert, run and deploy a small network, in ten seconds.",
             "spikerun demo",
         ),
         "convert": CommandSpec(
@@ -208,17 +208,16 @@ def _take(option: str, words: list[str]) -> tuple[list[str], bool]:
 
 
 def _resolve(name: str, target: str) -> Any:
-    module_name, _, attribute = target.partition(":")
+    module = target.partition(":")[0]
     try:
-        module = importlib.import_module(module_name)
+        return resolve(target)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise UnsupportedError(
             f"the command '{name}' is not part of this installation: the module {error.name} is missing. "
             "Install spikerun again."
         ) from error
-    return getattr(module, attribute)
 
 
 def _explain(error: Exception) -> tuple[str, int]:

@@ -58,7 +58,7 @@ def nanoseconds(step_us: float) -> int:
     """Return the duration of a step in whole nanoseconds, so that the step of an event is exact."""
     if isinstance(step_us, bool) or not isinstance(step_us, Real) or not 0 < step_us <= MAX_STEP_US:
         raise UsageError(
-            f"step_us must be a number of microseconds, above 0 and at most {MAX_STEP_US}, got {step_us!r}"
+            f"step_us must be a number of microseconds, above 0 and at most {MAX_STEP_US}, got {step_us!r:.80}"
         )
     step_ns = round(step_us * 1000)
     if step_ns < 1 or abs(step_us * 1000 - step_ns) > 1e-6 * step_ns:

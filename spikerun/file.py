@@ -24,7 +24,7 @@ from spikerun.errors import FileFormatError, UsageError
 from spikerun.hdf5 import Group, Reader, image, located, write_array, write_attributes
 from spikerun.network import Network, Population, Projection
 
-__all__ = ["CONTAINER", "CONTRACT", "load", "save"]
+__all__ = ["CONTAINER", "CONTRACT", "load", "require_snn", "save"]
 
 FORMAT = "spikerun"
 CONTAINER = 2  # how values lie in the file
@@ -45,7 +45,9 @@ def save(net: Network, path: PathLike, force: bool = False) -> Path:
     Raises UsageError if the file exists, if it cannot be written, or if `meta` holds what no file can.
     """
     if not isinstance(net, Network):
-        raise UsageError(f"what is saved is a Network, got {type(net).__name__}: save(net, path)")
+        swapped = ", the network first" if isinstance(path, Network) else ""
+        raise UsageError(f"what is saved is a Network, got {type(net).__name__}: save(net, path){swapped}")
+    require_snn(path)
     for name, value in net.meta.items():
         if isinstance(value, bool | tuple):  # which attributes elsewhere may be
             raise UsageError(f"/meta: {name!r} must be a text, an integer or a finite number, got {value!r:.80}")
@@ -59,6 +61,12 @@ def save(net: Network, path: PathLike, force: bool = False) -> Path:
     write_atomically(target, raw, force)
     log.info("wrote '%s': container %d, contract %d, %d bytes", target, CONTAINER, CONTRACT, len(raw))
     return target
+
+
+def require_snn(path: PathLike) -> None:
+    """Refuse the name of another kind of file for a network."""
+    if as_path(path).suffix != ".snn":
+        raise UsageError(f"a network is written to a name that ends in .snn, such as 'model.snn', got '{path}'")
 
 
 def _write(net: Network, file: Any) -> None:

@@ -5,6 +5,7 @@ Nothing is read before its type and its size have been checked against limits an
 holds, and no link is followed.
 """
 
+import io
 import math
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -33,11 +34,12 @@ TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a te
 
 def image(write: Callable[[Any], None]) -> bytes:
     """Return the bytes of the file that `write` fills. In memory: HDF5 crashes where a disk is full."""
-    # the format of 1.10 has checksums, and half the size of the oldest
-    with h5py.File("image", "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
+    # The format of 1.10 has checksums, and half the size of the oldest. Closed before its bytes are taken: those of an
+    # open file (`get_file_image`) come from many versions of HDF5 with a superblock that its checksum no longer fits.
+    raw = io.BytesIO()
+    with h5py.File(raw, "w", libver=("v110", "v110")) as file:
         write(file)
-        file.flush()
-        return bytes(file.id.get_file_image())
+    return raw.getvalue()
 
 
 def write_array(group: Any, name: str, value: np.ndarray[Any, Any]) -> None:

@@ -62,8 +62,8 @@ def _fitting(
     name: str, values: npt.NDArray[Any], shape: tuple[int, ...], batch: bool, low: int, high: int
 ) -> npt.NDArray[Any]:
     if values.shape[batch:] != shape or values.ndim != len(shape) + batch:
-        expected = ", ".join(["B"] * batch + [str(n) for n in shape])
-        raise DataError(f"input '{name}' takes values of shape ({expected}), got {values.shape}")
+        expected = str((*["B"] * batch, *shape)).replace("'", "")
+        raise DataError(f"input '{name}' takes values of shape {expected}, got {values.shape}")
     if values.dtype.kind not in "biu":
         raise DataError(
             f"input '{name}' takes integers of {low}..{high}, got {values.dtype}: give raw values, unscaled"

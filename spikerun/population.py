@@ -87,6 +87,6 @@ def _channels(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
     if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
-        raise NetworkError(f"target_channels must be two integers (first, end), got {value!r}")
+        raise NetworkError(f"target_channels must be two integers (first, end), got {value!r:.80}")
     first, end = (integer("target_channels", n, -(2**31), 2**31 - 1) for n in value)
     return first, end

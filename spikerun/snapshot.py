@@ -20,8 +20,9 @@ from spikerun.kernels.operations import Program, Register
 from spikerun.network import Link, Network
 from spikerun.plan.common import of
 from spikerun.plan.past import read_past, write_past
+from spikerun.text import listed
 
-__all__ = ["VERSION", "digest", "read_state", "write_state"]
+__all__ = ["VERSION", "check_keys", "digest", "read_state", "write_state"]
 
 VERSION = 1
 Array = npt.NDArray[Any]
@@ -65,12 +66,13 @@ def read_state(net: Network, program: Program, work: Workspace) -> dict[str, Arr
 def write_state(net: Network, program: Program, work: Workspace, saved: Mapping[str, Array], t: int) -> None:
     """Put a contract's state into a workspace, t steps done. Raises DataError, changing nothing, if it does not fit."""
     registers = dict(_state(net, program))
-    by_name = {register.name: register for register in program.registers}
     for key, register in registers.items():
-        _check(key, saved, register.shape, register.dtype)
+        _, name, part = key.split("/")
+        _check(key, saved, register.shape, *net.populations[name].neuron.state_range(part))
     for link in _lagging(net):
-        shape = net.populations[link.source].shape
-        _check(_past_key(link), saved, (link.lag, *shape), by_name[link.source].dtype)
+        word = net.sender_of(link.source)
+        events = (0, 1) if word is None else word.event_range
+        _check(_past_key(link), saved, (link.lag, *net.populations[link.source].shape), *events)
     work.reset()  # what was sent in the last step is no part of the state, and must not be taken for spikes
     for key, register in registers.items():
         work.write(register.name, np.asarray(saved[key]))
@@ -79,9 +81,20 @@ def write_state(net: Network, program: Program, work: Workspace, saved: Mapping[
     work.t = t
 
 
-def keys(net: Network, program: Program) -> set[str]:
-    """Return the keys that the state of a network has."""
-    return {key for key, _ in _state(net, program)} | {_past_key(link) for link in _lagging(net)}
+def check_keys(net: Network, program: Program, saved: Mapping[str, Array]) -> None:
+    """Refuse a snapshot of another version or network, or one that lacks an array or has one too many."""
+    if not np.array_equal(saved.get("version", VERSION), VERSION):
+        raise DataError(f"the snapshot has version {saved['version']}, this spikerun reads version {VERSION}")
+    mine = digest(net)
+    if not np.array_equal(saved.get("network", mine), mine):
+        raise DataError("the snapshot is of another network: its weights, parameters or names differ")
+    expected = {"version", "network", "t", "step_ns", "pending", *(key for key, _ in _state(net, program))}
+    expected |= {_past_key(link) for link in _lagging(net)}
+    missing, strange = expected - saved.keys(), saved.keys() - expected
+    if missing or strange:
+        told = [f"lacks {listed(missing)}"] if missing else []
+        told += [f"has {listed(strange)}, which no snapshot of this network has"] if strange else []
+        raise DataError(f"the snapshot {' and '.join(told)}; give all that snapshot() returned, and nothing else")
 
 
 def _state(net: Network, program: Program) -> Iterator[tuple[str, Register]]:
@@ -99,8 +112,9 @@ def _past_key(link: Link) -> str:
     return f"past/{link.number}"
 
 
-def _check(key: str, saved: Mapping[str, Array], shape: tuple[int, ...], dtype: str) -> None:
-    array, limits = np.asarray(saved[key]), np.iinfo(dtype)
-    fits = array.dtype.kind in "iu" and array.shape == shape
-    if not fits or (array.size and (array.min() < limits.min or array.max() > limits.max)):
-        raise DataError(f"'{key}' of the snapshot must hold {dtype} of shape {shape}, got {array.dtype} {array.shape}")
+def _check(key: str, saved: Mapping[str, Array], shape: tuple[int, ...], low: int, high: int) -> None:
+    array, wanted = np.asarray(saved[key]), f"'{key}' of the snapshot must hold integers in {low}..{high}"
+    if array.dtype.kind not in "iu" or array.shape != shape:
+        raise DataError(f"{wanted} of shape {shape}, got {array.dtype} of shape {array.shape}")
+    if array.size and (array.min() < low or array.max() > high):
+        raise DataError(f"{wanted}, got values from {array.min()} to {array.max()}")

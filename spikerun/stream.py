@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.activity import Activity
-from spikerun.errors import DataError, UsageError
+from spikerun.errors import DataError, UsageError, unknown_name
 from spikerun.events import located, nanoseconds
 from spikerun.inputs import Given, by_name, checked_step
 from spikerun.inputs import events as events_of
 from spikerun.kernels.executor import Capture, Events, Executor, Sent
 from spikerun.network import Network
 from spikerun.plan.common import of
-from spikerun.snapshot import VERSION, digest, keys, read_state, write_state
+from spikerun.snapshot import VERSION, check_keys, digest, read_state, write_state
+from spikerun.text import plural
 
 __all__ = ["Reading", "Spike", "Stream"]
 
@@ -97,10 +98,15 @@ class Stream:
         steps, index = np.concatenate([held_steps, steps]), np.concatenate([held_index, index])
         if not len(steps):
             return []
-        if (steps[1:] < steps[:-1]).any():
-            raise DataError("events must be in order of time")
+        late = steps[1:] < steps[:-1]
+        if late.any():
+            k = int(np.argmax(late)) + 1
+            raise DataError(
+                f"event {k - len(held_steps)} belongs to step {steps[k]}, the one before it to step {steps[k - 1]}: "
+                "events must be in order of time, also from one push to the next"
+            )
         if steps[0] < self.t:
-            raise DataError(f"an event belongs to step {steps[0]}, but {self.t} steps are done already")
+            raise DataError(f"event 0 belongs to step {steps[0]}, but done already are {plural(self.t, 'step')}")
         if steps[-1] - self.t > MAX_GAP:
             raise DataError(
                 f"the events reach {steps[-1] - self.t} steps ahead: are steps of {self._step_ns} ns right?"
@@ -115,7 +121,7 @@ class Stream:
         except TypeError:
             number = -1
         if not 0 <= number <= MAX_T - self.t:
-            raise UsageError(f"steps must be an integer from 0 on, got {steps!r}")
+            raise UsageError(f"steps must be an integer from 0 on, got {steps!r:.80}")
         return self._run(self.t + number)
 
     def flush(self) -> list[Spike | Reading]:
@@ -132,16 +138,18 @@ class Stream:
         """
         self._refuse_pending()
         if self.t % self._net.window:
-            raise UsageError(f"a frame begins with a window of {self._net.window} steps, {self.t} steps are done")
+            raise UsageError(f"a frame begins with a window of {plural(self._net.window, 'step')}, done are {self.t}")
         frames = by_name(self._net, frame)
         rows = {name: events_of(self._net, name, values, batch=False) for name, values in frames.items()}
         self._frame = self.t, {name: values.astype(np.int16) for name, values in rows.items()}
         return self._run(self.t + self._net.window)
 
-    def step(self, events: Mapping[str, npt.ArrayLike] | None = None) -> list[Spike | Reading]:
-        """Run one step with the events of each input population (its shape; absent: silent); return what was sent.
+    def step(self, events: Given | None = None) -> list[Spike | Reading]:
+        """Run one step and return what the outputs sent.
 
-        Events are 0 or 1, or the payloads of a `graded` or `current` input. Raises DataError where they are not, and
+        events: what each input sends in this one step, an array of its shape by its name, or for the only input the
+        array itself; inputs left out are silent. Values are 0 or 1, or the payloads of a `graded` or `current` input;
+        words are not encoded, as `push_frame` does. Raises DataError where they are not, and
         UsageError while `push` holds events back.
         """
         self._refuse_pending()
@@ -183,11 +191,7 @@ class Stream:
             saved = {key: np.asarray(values) for key, values in saved.items()}
         except ValueError as error:
             raise DataError(f"a snapshot is a dict of arrays: {error}") from None
-        if not np.array_equal(saved.get("version", 0), VERSION):
-            raise DataError(f"the snapshot has version {saved.get('version')}, this spikerun reads version {VERSION}")
-        expected = {"version", "network", "t", "step_ns", "pending", *keys(self._net, self._program)}
-        if set(saved) != expected or not np.array_equal(saved["network"], digest(self._net)):
-            raise DataError("the snapshot is of another network: its weights, parameters or names differ")
+        check_keys(self._net, self._program, saved)
         if not np.array_equal(saved["step_ns"], self._step_ns):
             raise DataError(f"the snapshot has steps of {saved['step_ns']} ns, this stream of {self._step_ns} ns")
         t, pending = self._time_of(saved["t"], saved["pending"])
@@ -196,20 +200,27 @@ class Stream:
 
     def _time_of(self, t: npt.NDArray[Any], pending: npt.NDArray[Any]) -> tuple[int, IntArray]:
         """Return the time and the events held back of a snapshot, checked: in order, not in the past, of the input."""
-        fits = t.shape == () and pending.ndim == 2 and len(pending) == 2 and t.dtype.kind in "iu"
-        if fits and pending.dtype.kind in "iu" and 0 <= t < MAX_T:
+        if t.shape != () or t.dtype.kind not in "iu" or not 0 <= t < MAX_T:
+            raise DataError(f"'t' of the snapshot must be the number of steps done, from 0 on, got {t!s:.80}")
+        if pending.ndim == 2 and len(pending) == 2 and pending.dtype.kind in "iu":
             steps, index = pending.astype(np.int64)
             size = self._net.populations[self._event_input()].size if len(index) else 0
             in_order = bool((steps >= int(t)).all()) and bool((steps[1:] >= steps[:-1]).all())
             ahead = len(steps) > 0 and int(steps[-1]) - int(t) > MAX_GAP
             if in_order and not ahead and bool(((index >= 0) & (index < size)).all()):
                 return int(t), np.stack([steps, index])
-        raise DataError("'t' or 'pending' of the snapshot is malformed")
+        raise DataError(
+            f"'pending' of the snapshot must hold (2, n) integers, the steps of events, in order, from {t} to at most "
+            f"{MAX_GAP} later, and their neurons of the one event input; got {pending.dtype} of shape {pending.shape}"
+        )
 
     def _traced(self, name: str, key: str) -> npt.NDArray[Any]:
         known = {label: register for label, found, register in self._program.traces if found == key}
+        if name not in self._net.populations:
+            raise unknown_name("population", name, self._net.populations)
         if name not in known:
-            raise UsageError(f"'{name}' is not in the state; known: {', '.join(known)}")
+            kind, having = self._net.populations[name].neuron.kind, ", ".join(known) or "none"
+            raise UsageError(f"population '{name}' ({kind}) has no membrane; populations that have one: {having}")
         return self._work.read(known[name])
 
     def _event_input(self) -> str:

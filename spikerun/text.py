@@ -1,9 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plain text that commands and reports share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-__all__ = ["table"]
+__all__ = ["listed", "plural", "table"]
+
+SHOWN = 4  # names of a long list that a message holds
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return the first of some names as a sentence has them: 'a', 'b' and 3 more."""
+    shown = sorted(map(str, names))
+    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+    return ", ".join(f"'{name}'" for name in shown[:SHOWN]) + more
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 step, 2 steps, 1,000 steps."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> str:

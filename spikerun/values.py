@@ -59,7 +59,7 @@ def integer(name: str, value: Any, low: int, high: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise NetworkError(f"{name} must be an integer in {low}..{high}, got {value!r}") from None
+        raise NetworkError(f"{name} must be an integer in {low}..{high}, got {value!r:.80}") from None
     if not low <= number <= high:
         raise NetworkError(f"{name} must be an integer in {low}..{high}, got {number}")
     return number
@@ -68,13 +68,14 @@ def integer(name: str, value: Any, low: int, high: int) -> int:
 def truth(name: str, value: Any) -> bool:
     """Return `value` as a bool; refuse what is none (0 and 1 are numbers)."""
     if not isinstance(value, (bool, np.bool_)):
-        raise NetworkError(f"{name} must be True or False, got {value!r}")
+        raise NetworkError(f"{name} must be True or False, got {value!r:.80}")
     return bool(value)
 
 
 def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return `value` if it is one of the `choices`."""
-    require(isinstance(value, str) and value in choices, f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    known = isinstance(value, str) and value in choices
+    require(known, f"{name} must be one of {', '.join(choices)}, got {value!r:.80}")
     return str(value)
 
 

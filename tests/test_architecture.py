@@ -121,11 +121,17 @@ def test_what_is_optional_is_imported_when_a_command_runs() -> None:
 
 
 def test_kernels_and_datasets_know_no_network() -> None:
-    assert strangers(of("kernels"), "spikerun.kernels", "spikerun.errors") == []
+    shared = ("spikerun.errors", "spikerun.plugins")  # know no network either
+    assert strangers(of("kernels"), "spikerun.kernels", *shared) == []
     datasets = [i for i in of("datasets") if i.importer != "spikerun.datasets.command"]
-    assert strangers(datasets, "spikerun.datasets", "spikerun.errors", "spikerun.atomic") == []
+    assert strangers(datasets, "spikerun.datasets", "spikerun.atomic", *shared) == []
     command = [i for i in of("datasets") if i.importer == "spikerun.datasets.command"]
     assert strangers(command, "spikerun.datasets", "spikerun.errors", "spikerun.console") == []
+
+
+def test_plugins_know_errors_alone() -> None:
+    found = [i for i in IMPORTS if i.importer == "spikerun.plugins"]
+    assert strangers(found, "spikerun.errors") == []
 
 
 def test_converters_and_edge_do_not_know_each_other() -> None:

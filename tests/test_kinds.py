@@ -3,11 +3,14 @@
 
 import ast
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
+from networks import random_network
 
 from spikerun import connections, neurons
 from spikerun.kernels.operations import OPERATIONS
@@ -199,3 +202,30 @@ def test_a_missing_row_is_found_unless_a_comment_says_why() -> None:
     assert "window" not in absent(keys, FAMILIES["connections"], comments)
     ((_, keys, comments),) = tables("# All others take as long as dense.\n" + table)
     assert absent(keys, FAMILIES["connections"], comments) == []
+
+
+def documented(kind: str) -> tuple[set[str], set[str]]:
+    """Return the attributes and the data sets that the page on the file names in the row of a kind."""
+    page = (ROOT / "docs" / "file-format.md").read_text(encoding="utf-8")
+    rows = "".join(re.findall(r"\| kind \| attributes \| data sets \|\n((?:\|.*\n)+)", page))
+    (row,) = re.findall(rf"^\| `{kind}` \|(.*)\|(.*)\|$", rows, re.MULTILINE)
+    attributes, arrays = (set(re.findall(r"`(\w+)`", cell)) for cell in row)
+    return attributes, arrays
+
+
+@pytest.mark.parametrize("cls", EVERY, ids=lambda cls: str(cls.kind))
+def test_the_page_on_the_file_has_a_row_of_every_kind_with_its_fields(cls: Any) -> None:
+    hints = get_type_hints(cls)
+    arrays = {field.name for field in dataclasses.fields(cls) if "ndarray" in repr(hints[field.name])}
+    assert documented(cls.kind) == ({field.name for field in dataclasses.fields(cls)} - arrays, arrays)
+
+
+def test_random_networks_have_every_kind_in_the_tables() -> None:
+    missing = {*FAMILIES["neurons"], *FAMILIES["connections"]}
+    for seed, kind in itertools.product(range(40), ("words", "spikes", "mixed")):
+        net = random_network(seed, kind)
+        missing -= {p.neuron.kind for p in net.populations.values()}
+        missing -= {p.connection.kind for p in net.projections}
+        if not missing:
+            break
+    assert not missing, "tests/networks.py draws none of these kinds"

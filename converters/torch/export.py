@@ -60,8 +60,12 @@ def named(results: Any, kind: type[T]) -> dict[str, T]:
     return found
 
 
+def _arguments(samples: Mapping[str, torch.Tensor]) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
+    return (tuple(samples.values()), {}) if len(samples) == 1 else ((), dict(samples))
+
+
 def _export(model: nn.Module, samples: Mapping[str, torch.Tensor]) -> Any:
-    args, kwargs = (tuple(samples.values()), {}) if len(samples) == 1 else ((), dict(samples))
+    args, kwargs = _arguments(samples)
     try:
         with torch.no_grad(), _quiet():
             # no decomposition, but in-place operators become ordinary ones
@@ -85,6 +89,12 @@ def _quiet() -> Iterator[None]:
 
 def _failure(model: nn.Module, samples: Mapping[str, torch.Tensor], error: Exception) -> str:
     name = type(model).__name__
+    if refused := _refused(model, samples):
+        shapes = ", ".join(f"{tuple(values.shape[1:])}" for values in samples.values())
+        return (
+            f"{name} does not take samples of shape {shapes}, its forward raises {refused}. Give calibration data of "
+            "the shape that it was trained on; if it was, see that the forward takes these inputs and no more."
+        )
     shapes = ", ".join(str(tuple(values.shape)) for values in samples.values())
     batch = "one batch" if len(samples) == 1 else f"batches by the names {', '.join(samples)}"
     text = str(error).strip()
@@ -100,6 +110,17 @@ def _failure(model: nn.Module, samples: Mapping[str, torch.Tensor], error: Excep
         f"torch.export cannot trace {name} with {batch} of {shapes}: {type(error).__name__}: {first}.{at} "
         "Check that the model's forward takes that much and no more, then that torch.export.export works on it."
     )
+
+
+def _refused(model: nn.Module, samples: Mapping[str, torch.Tensor]) -> str:
+    """Return what the forward itself, untraced, raises for a batch; nothing where it takes it."""
+    args, kwargs = _arguments(samples)
+    try:
+        with torch.no_grad(), _quiet():
+            model(*args, **kwargs)
+    except Exception as error:  # whatever the user's own code raises
+        return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].rstrip('.')}"
+    return ""
 
 
 class _Reader:

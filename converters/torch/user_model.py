@@ -2,6 +2,8 @@
 """The user's own model: a Python file with a function that builds it, and a file of weights. Nothing is unpickled."""
 
 import importlib.util
+import logging
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -13,10 +15,15 @@ import torch
 from torch import nn
 
 from spikerun.errors import ConversionError, UsageError, unknown_name
+from spikerun.text import listed
 
 __all__ = ["load_model", "load_weights"]
 
-SHOWN = 4  # names of a long list that a message holds
+# Where training scripts put the state dict of a checkpoint.
+CHECKPOINT = ("state_dict", "model_state_dict", "model")
+FOREIGN = re.compile(r"GLOBAL ([\w.]+)")  # what torch's reader names where it finds an object
+
+log = logging.getLogger(__name__)
 
 
 def load_model(where: str, weights: Path | None = None) -> nn.Module:
@@ -70,8 +77,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     optional = {name for name in own if name.endswith("num_batches_tracked")}
     missing, strange = own.keys() - state.keys() - optional, state.keys() - own.keys()
     if missing or strange:
-        told = [f"lacks {_list(missing)}"] if missing else []
-        told += [f"has {_list(strange)}, which the model has not"] if strange else []
+        told = [f"lacks {listed(missing)}"] if missing else []
+        told += [f"has {listed(strange)}, which the model has not"] if strange else []
         raise ConversionError(
             f"'{path}' does not fit the model: it {' and '.join(told)}. Give the weights of this very model."
         )
@@ -112,6 +119,11 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
     except ImportError:
         raise
     except Exception as error:  # readers raise whatever a broken file makes them stumble over
+        if found := FOREIGN.search(str(error)):
+            raise ConversionError(
+                f"'{path}' holds a whole module, or other objects that would have to be unpickled ({found[1]}), which "
+                "can execute code; save its state_dict instead: torch.save(model.state_dict(), ...)"
+            ) from error
         raise ConversionError(
             f"'{path}' is not a file of weights that can be read safely ({_first_line(error)}). "
             "Save them with torch.save(model.state_dict(), ...) or safetensors.torch.save_file."
@@ -120,20 +132,26 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """Return what a reader says, in one line; torch's advice to read unsafely is left out."""
+    said = str(error).strip().splitlines()
+    return said[0].rstrip(".") if said and not said[0].startswith("Weights only") else type(error).__name__
 
 
 def _state_dict(path: Path, state: Any) -> Mapping[str, torch.Tensor]:
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(
+    if _is_state_dict(state):
+        return state  # type: ignore[no-any-return]
+    held = [key for key in CHECKPOINT if _is_state_dict(state.get(key))] if isinstance(state, Mapping) else []
+    if len(held) == 1:
+        log.warning("'%s' is a checkpoint: the state dict under its key '%s' is taken", path, held[0])
+        return state[held[0]]  # type: ignore[no-any-return]
+    has = f"; it is a dict with {listed(state)}" if isinstance(state, Mapping) else f"; it is a {type(state).__name__}"
+    raise ConversionError(
+        f"'{path}' does not hold a state dict{has}: save it with torch.save(model.state_dict(), ...), "
+        f"or have it under one of the keys {listed(CHECKPOINT)}"
+    )
+
+
+def _is_state_dict(state: Any) -> bool:
+    return isinstance(state, Mapping) and all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
-    ):
-        raise ConversionError(f"'{path}' does not hold a state dict; save it with torch.save(model.state_dict(), ...)")
-    return state
-
-
-def _list(names: set[str]) -> str:
-    shown = sorted(names)
-    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
-    return ", ".join(f"'{name}'" for name in shown[:SHOWN]) + more
+    )

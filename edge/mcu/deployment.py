@@ -2,11 +2,12 @@
 """Boards as targets: judge a network, write its bundle, run it."""
 
 import json
+import math
 import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,17 @@ import numpy.typing as npt
 
 from spikerun.atomic import as_path
 from spikerun.edge import golden
-from spikerun.edge.bundle import LICENSE, SCHEMA, place, read_report, require_free, scratch, write_all
+from spikerun.edge.bundle import LICENSE, finish, read_report, require_free, scratch, write_all
 from spikerun.edge.mcu import arch, documents, vectors
 from spikerun.edge.mcu import board as board_table
 from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import Transcript, build, execute
 from spikerun.edge.mcu.memory import STACK_BYTES, Memory, report
-from spikerun.edge.mcu.model import Model, compose
+from spikerun.edge.mcu.model import Model, compose, require_name
 from spikerun.edge.mcu.printer import Source, header, source
 from spikerun.edge.mcu.vectors import Vectors
-from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Table, Tool, Verdict, option
+from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Tool, Verdict, option
 from spikerun.errors import TargetError, UsageError
 from spikerun.network import Network
 
@@ -46,6 +47,12 @@ class McuOptions(Options):
     toolchain: str = option("auto", "gcc, zig, or auto: what is found first")
     emulator: str = option("auto", "qemu, unicorn, none (this computer), or auto: what is found first")
     timeout: float = option(600.0, "seconds that the self-test may take")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_name(self.name)
+        if not (self.timeout > 0 and math.isfinite(self.timeout)):
+            raise UsageError(f"option 'timeout' must be a number of seconds above 0, got {self.timeout:g}")
 
 
 @dataclass(frozen=True)
@@ -114,15 +121,9 @@ class McuTarget:
         with scratch(out) as folder:
             write_all(folder, _files(model, made, board, memory, found))
             done = _run(folder, board, found.outputs, chosen, keep=True) if run else None
-            values = _values(memory, chosen, done, len(found.frames))
-            values["files"] = sorted(
-                path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-            )
-            values["files"] += ["report.json", "report.md"]
-            text = documents.report_text(board, memory, values)
-            write_all(folder, {"report.md": text, "report.json": json.dumps(values, indent=2)})
-            place(folder, out)
-        return Bundle(out, values, done)
+            bundle = _bundle(out, memory, chosen.name, done, len(found.frames))
+            finish(folder, bundle, documents.report_text(board, memory, bundle))
+        return bundle
 
 
 def targets() -> dict[str, McuTarget]:
@@ -158,7 +159,7 @@ def run_bundle(path: str | Path, emulator: str = "auto", toolchain: str = "auto"
 
 def _own(options: Options | None) -> McuOptions:
     if options is not None and not isinstance(options, McuOptions):
-        raise UsageError(f"a microcontroller takes McuOptions, got {options!r}")
+        raise UsageError(f"a microcontroller takes McuOptions, got {options!r:.80}")
     return options or McuOptions()
 
 
@@ -247,29 +248,14 @@ def _judge(
     return RunReport(not mismatches, outputs, tuple(mismatches), where, measures)
 
 
-def _values(memory: Memory, options: McuOptions, done: RunReport | None, samples: int) -> dict[str, Any]:
-    """Return the content of report.json: measures of the run take the place of bounds."""
+def _bundle(out: Path, memory: Memory, name: str, done: RunReport | None, samples: int) -> Bundle:
+    """Return what is said of a bundle: measures of the run take the place of bounds."""
     verdict = memory.verdict()
-    measures: dict[str, Any] = {**verdict.measures, **(done.measures if done else {})}
-    measured = done is not None and "flash_bytes" in done.measures
+    if done is None:
+        return Bundle(out, verdict, samples, name)
+    measures: dict[str, Any] = {**verdict.measures, **done.measures}
+    measured = "flash_bytes" in done.measures
     if measured:
         measures["flash_bytes"] -= memory.golden
         measures["ram_bytes"] += measures["stack_bytes"]
-    return {
-        "schema": SCHEMA,
-        "target": verdict.target,
-        "name": options.name,
-        "fits": verdict.fits,
-        "complaints": list(verdict.complaints),
-        "table": _table(verdict.table),
-        "measured": measured,
-        "measures": measures,
-        "samples": samples,
-        "identical": done.identical if done else None,
-        "mismatches": list(done.mismatches) if done else [],
-        "where": done.where if done else None,
-    }
-
-
-def _table(table: Table) -> list[dict[str, Measure]]:
-    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    return Bundle(out, replace(verdict, measures=measures), samples, name, measured, done)

@@ -9,6 +9,8 @@ from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.emit import fill_in
 from spikerun.edge.mcu.memory import Memory
 from spikerun.edge.mcu.model import Model, total
+from spikerun.edge.target import Bundle
+from spikerun.text import plural
 
 __all__ = ["cmake", "readme", "report_text"]
 
@@ -41,10 +43,10 @@ def readme(model: Model, board: Board, memory: Memory, state: int) -> str:
     )
 
 
-def report_text(board: Board, memory: Memory, values: Mapping[str, Any]) -> str:
+def report_text(board: Board, memory: Memory, bundle: Bundle) -> str:
     """Return report.md: what the network takes, and how it ran."""
-    table, measures = memory.table, values["measures"]
-    measured = "measured" if values["measured"] else "upper bound"
+    table, measures, run = memory.table, bundle.measures, bundle.run
+    measured = "measured" if bundle.measured else "upper bound"
     lines = [
         f"# {board.name}: {board.summary}",
         "",
@@ -60,15 +62,17 @@ def report_text(board: Board, memory: Memory, values: Mapping[str, Any]) -> str:
         f"{memory.golden}",
         f"- RAM: {measures['ram_bytes']}{_of(measures, 'ram_limit')} ({measured}: registers, results and checksums "
         f"{memory.state}, stack {measures['stack_bytes']})",
-        f"- fits: {'yes' if values['fits'] else 'no'}",
+        f"- fits: {'yes' if bundle.verdict.fits else 'no'}",
         f"- source of the board's numbers: {board.source}",
     ]
-    if values["identical"] is not None:
-        verdict = "yes" if values["identical"] else "NO"
-        lines.append(f"- {values['samples']} samples run on {values['where']}, identical with the reference: {verdict}")
-    if "instructions_per_inference" in measures:
-        lines.append(f"- emulated instructions per inference (median): {measures['instructions_per_inference']}")
-    lines += [f"  - {text}" for text in values["mismatches"][:20]]
+    if run is not None:
+        verdict = "yes" if run.identical else "NO"
+        lines.append(
+            f"- {plural(bundle.samples, 'sample')} run on {run.where}, identical with the reference: {verdict}"
+        )
+        if "instructions_per_inference" in measures:
+            lines.append(f"- emulated instructions per inference (median): {measures['instructions_per_inference']}")
+        lines += [f"  - {text}" for text in run.mismatches[:20]]
     return "\n".join(lines) + "\n"
 
 

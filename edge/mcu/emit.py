@@ -45,14 +45,11 @@ def array(name: str, values: npt.NDArray[np.generic], static: bool = True) -> st
     };
     """
     dtype, flat = values.dtype.name, values.ravel()
-    widest = max(len(integer(int(value), dtype)) for value in (flat.min(), flat.max()))
-    per_line = WIDTH // (widest + 2)
-    lines = "\n".join(_line(flat[k : k + per_line], dtype) for k in range(0, len(flat), per_line))
+    literals = {value: integer(value, dtype) for value in np.unique(flat).tolist()}
+    per_line = WIDTH // (max(map(len, literals.values())) + 2)
+    words = [literals[value] for value in flat.tolist()]
+    lines = "\n".join(f"    {', '.join(words[k : k + per_line])}," for k in range(0, len(words), per_line))
     return f"{'static ' if static else ''}const {C_TYPES[dtype]} {name}[{len(flat)}] = {{\n{lines}\n}};"
-
-
-def _line(values: npt.NDArray[np.generic], dtype: str) -> str:
-    return f"    {', '.join(integer(value, dtype) for value in values.tolist())},"
 
 
 def struct(ctype: str, name: str, fields: Mapping[str, int | str]) -> str:

@@ -21,7 +21,7 @@ from spikerun.network import Network
 from spikerun.plan import blockable, lower
 from spikerun.plan.past import delayed, past
 
-__all__ = ["ALIGNMENT", "Model", "Port", "Printed", "compose", "total"]
+__all__ = ["ALIGNMENT", "Model", "Port", "Printed", "compose", "require_name", "total"]
 
 ALIGNMENT = 4
 MAX_NEURONS = 2**24
@@ -111,6 +111,17 @@ class Model:
         return {name: scale[:1] if (scale == scale[0]).all() else scale for name, scale in found.items()}
 
 
+def require_name(name: str) -> None:
+    """Refuse what cannot begin the names of C symbols and files. Raises UsageError."""
+    said = f"name '{name}' cannot begin the symbols and files of a network: "
+    if not NAME.fullmatch(name):
+        fitting = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("0123456789_")[:32]
+        such = f", such as '{fitting}'" if NAME.fullmatch(fitting) else ""
+        raise UsageError(f"{said}take 1 to 32 small letters, digits and _, a letter first{such}")
+    if name in TAKEN or name.startswith("spikerun"):
+        raise UsageError(f"{said}it is taken, as are spikerun..., {', '.join(TAKEN[1:8])} and the headers of C")
+
+
 def compose(net: Network, name: str = "model", features: Collection[str] = ()) -> Model:
     """Return a network as firmware for a core that has `features`.
 
@@ -119,11 +130,7 @@ def compose(net: Network, name: str = "model", features: Collection[str] = ()) -
     """
     if not isinstance(net, Network):
         raise UsageError(f"a target takes a Network, as spikerun.load returns it; got {net!r:.80}")
-    if not NAME.fullmatch(name) or name in TAKEN or name.startswith("spikerun"):
-        raise UsageError(
-            f"name '{name}' cannot begin the symbols and files of a network: take small letters, digits and _, "
-            f"and none of spikerun..., {', '.join(TAKEN[1:8])}, or a header of C"
-        )
+    require_name(name)
     for population, found in net.populations.items():
         if found.size > MAX_NEURONS:
             raise UnsupportedError(f"population '{population}' has {found.size} neurons, too many for any board here")

@@ -256,5 +256,5 @@ def _threads(value: Any) -> int:
     except TypeError:
         threads = 0
     if isinstance(value, bool) or not 1 <= threads <= MAX_THREADS:
-        raise UsageError(f"threads must be an integer in 1..{MAX_THREADS}, got {value!r}")
+        raise UsageError(f"threads must be an integer in 1..{MAX_THREADS}, got {value!r:.80}")
     return threads

@@ -4,20 +4,23 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import typer
 
-from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, fitted, loaded
+from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, loaded
 from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress
-from spikerun.errors import DataError, UsageError
+from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
 from spikerun.session import Session
-from spikerun.text import table
+from spikerun.text import plural, table
+
+if TYPE_CHECKING:
+    from spikerun.converters import Source
 
 __all__ = ["bench"]
 
@@ -56,11 +59,21 @@ def bench(
     if weights is not None and against is None:
         raise UsageError("--weights are those of the ANN: give --against FILE.py:FUNCTION, too")
     net = load(network)
-    samples = fitted(net, loaded(data, data_dir, split, max(batch, min(repeat, 1000))))
+    if len(net.inputs) > 1:
+        raise UnsupportedError(
+            f"bench measures networks of one input, this one has {', '.join(net.inputs)}: time Session.run with a dict "
+            "of arrays by these names in Python"
+        )
+    source = None
+    if against is not None:
+        from spikerun.converters import open_source
+
+        source = open_source(against, weights)  # what is wrong with it is said before data are read
+    samples = loaded(net, data, data_dir, split, max(batch, min(repeat, 1000)))[1][net.inputs[0]]
     session = Session(net, threads=threads)
     runners: dict[str, Runner] = {SNN: lambda first, end: session.run(samples[first:end])}
-    if against is not None:
-        runners |= _ann(net, against, weights, samples, session.threads)
+    if source is not None:
+        runners |= _ann(net, source, str(against), samples, session.threads)
     with progress("single samples", repeat, quiet=quiet, json=json) as advance:
         times = _latencies(runners, len(samples), repeat, advance)
     if reference:
@@ -78,13 +91,11 @@ def bench(
     emit("spikerun.bench/1", found, json, lambda: _text(found))
 
 
-def _ann(
-    net: Network, against: str, weights: Path | None, samples: npt.NDArray[Any], threads: int
-) -> dict[str, Runner]:
+def _ann(net: Network, source: "Source", against: str, samples: npt.NDArray[Any], threads: int) -> dict[str, Runner]:
     """Return what runs the ANN, by the name of its source."""
-    from spikerun.converters import Encoding, open_source
+    from spikerun.converters import Encoding
 
-    source, name = open_source(against, weights), net.inputs[0]
+    name = net.inputs[0]
     real = Encoding.of(net.meta, name).real(samples)
     try:
         given = sum(values.size for values in source.logits({name: real[:1]}).values())
@@ -157,4 +168,7 @@ def _text(found: dict[str, Any]) -> str:
         for row in found["results"]
     ]  # fmt: skip
     head = ("", "p20 ms", "p50 ms", "p80 ms", "p50 / spikerun", f"samples/s, batch {found['batch']}")
-    return table(head, rows, right=(1, 2, 3, 4, 5)) + f"\n\n{found['threads']} threads, {found['schedule']} schedule"
+    return (
+        table(head, rows, right=(1, 2, 3, 4, 5))
+        + f"\n\n{plural(found['threads'], 'thread')}, {found['schedule']} schedule"
+    )

@@ -43,7 +43,7 @@ def demo(
 ) -> None:
     """Train a small CNN on digits, convert it to spikes, run it, and run it again on an emulated Cortex-M4.
 
-    No network connection is needed, and it takes less than a minute.
+    No network connection is needed, and it takes about ten seconds.
     """
     target = edge.load(TARGET)
     options = parse(TARGET, target.options, {"emulator": emulator})
@@ -108,8 +108,8 @@ def _demo(
         "spikes_per_neuron": result.activity.spikes_per_neuron,
         "synops_per_mac": result.activity.synops_per_mac,
         "latency_ms": 1000 * _latency(session, test.samples[:1]),
-        "flash_bytes": bundle.report["measures"]["flash_bytes"],
-        "ram_bytes": bundle.report["measures"]["ram_bytes"],
+        "flash_bytes": bundle.measures["flash_bytes"],
+        "ram_bytes": bundle.measures["ram_bytes"],
         "target": TARGET,
         "where": bundle.run.where,
         "compared_samples": CHECKED,

@@ -11,6 +11,7 @@ from spikerun.console import JsonOption, NetworkArgument, QuietOption, emit, sug
 from spikerun.errors import SpikerunError
 from spikerun.file import load
 from spikerun.network import Link, Network, Population
+from spikerun.text import plural
 
 __all__ = ["inspect"]
 
@@ -58,7 +59,7 @@ def _population(net: Network, name: str, p: Population) -> dict[str, Any]:
         "kind": neuron.kind,
         "shape": list(p.shape),
         "neurons": p.size,
-        "code": f"{word.code}, {word.bits} bits{', signed' if word.signed else ''}" if word else "",
+        "code": f"{word.code}, {plural(word.bits, 'bit')}{', signed' if word.signed else ''}" if word else "",
         "latency": net.latency[name],
         "accumulator_bits": net.bounds[name].bit_length() + 1 if name in net.bounds else None,
     }
@@ -107,14 +108,14 @@ def _text(found: dict[str, Any]) -> str:
     head = [
         ("time", _time(found)),
         ("neurons", f"{found['neurons']:,}"),
-        ("weights", f"{found['weights']:,} bytes"),
-        ("MACs of the ANN", f"{found['macs']:,}"),
+        ("weights", plural(found["weights"], "byte")),
+        ("the same ANN", f"{plural(found['macs'], 'multiply-accumulate')} a sample"),
         *_scales(found),
     ]
     populations = [
         (
             p["name"], p["kind"], "x".join(map(str, p["shape"])), p["code"],
-            "-".join(map(str, p.get("threshold", []))), p["accumulator_bits"] or "", p["latency"],
+            " to ".join(dict.fromkeys(map(str, p.get("threshold", [])))), p["accumulator_bits"] or "", p["latency"],
         )
         for p in found["populations"]
     ]  # fmt: skip
@@ -135,8 +136,8 @@ def _text(found: dict[str, Any]) -> str:
 def _time(found: dict[str, Any]) -> str:
     bits, windows = found["bits"], found["latency_windows"]
     words = f"{' to '.join(dict.fromkeys(map(str, (bits[0], bits[-1]))))}-bit activations, " if bits else ""
-    answer = f", the answer comes {windows} windows after the frame" if windows else ""
-    return f"{words}{found['window']} time steps{answer}"
+    answer = f", the answer comes {plural(windows, 'window')} after the frame" if windows else ""
+    return f"{words}{plural(found['window'], 'time step')}{answer}"
 
 
 def _scales(found: dict[str, Any]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import typer
 
 from spikerun.activity import Activity
 from spikerun.atomic import require_writable, write_atomically
-from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, fitted, loaded
+from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, loaded
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -28,6 +28,7 @@ from spikerun.errors import DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
 from spikerun.session import Result, Session
+from spikerun.text import plural
 
 __all__ = ["activity_table", "run"]
 
@@ -57,12 +58,11 @@ def run(
     if output is not None:
         _require_npz(output, force, (network, data))
     net = load(network)
-    dataset = loaded(data, data_dir, split, limit)
-    samples = fitted(net, dataset)
+    dataset, samples = loaded(net, data, data_dir, split, limit)
     _check_labels(net, dataset)
     session = Session(net, schedule=schedule, kernels=kernels, threads=threads)
     begin = time.perf_counter()
-    with progress("running", len(samples), quiet=quiet, json=json) as advance:
+    with progress("running", len(dataset), quiet=quiet, json=json) as advance:
         result = session.run(samples, on_progress=advance)
     seconds = time.perf_counter() - begin
     if output is not None:
@@ -72,7 +72,7 @@ def run(
         "network": str(network),
         "data": dataset.name,
         "split": dataset.split,
-        "samples": len(samples),
+        "samples": len(dataset),
         "accuracy": 100 * float(np.mean(result.classes == dataset.labels)) if dataset.labelled else None,
         **_error(result, dataset),
         "spikes_per_neuron": activity.spikes_per_neuron,
@@ -99,12 +99,13 @@ def _check_labels(net: Network, dataset: Dataset) -> None:
     outputs = net.populations[net.outputs[0]].size
     if dataset.labelled and dataset.labels.max() >= outputs:
         raise DataError(
-            f"labels of '{dataset.name}' reach {dataset.labels.max()}, the network has {outputs} outputs; "
+            f"labels of '{dataset.name}' reach {dataset.labels.max()}, the network has {plural(outputs, 'output')}; "
             "leave labels out where they are no classes of this network, or store targets as real numbers"
         )
     if len(dataset.targets) and dataset.targets.shape[1] != outputs:
         raise DataError(
-            f"'{dataset.name}' has {dataset.targets.shape[1]} targets a sample, the network has {outputs} outputs"
+            f"'{dataset.name}' has {plural(dataset.targets.shape[1], 'target')} a sample, the network has "
+            f"{plural(outputs, 'output')}"
         )
 
 
@@ -132,7 +133,7 @@ def _text(found: dict[str, Any], result: Result) -> str:
         ("samples", f"{found['samples']} of {found['data']}, {found['split']}"),
         ("spikes per neuron", f"{found['spikes_per_neuron']:.3f}"),
         ("synaptic operations", f"{found['synops_per_sample']:,.0f} a sample, {found['synops_per_mac']:.3f} per MAC"),
-        ("time", f"{found['seconds']:.2f} s, {found['schedule']}, {found['threads']} threads"),
+        ("time", f"{found['seconds']:.2f} s, {found['schedule']}, {plural(found['threads'], 'thread')}"),
     ]
     if found["accuracy"] is not None:
         rows.insert(0, ("accuracy", f"{found['accuracy']:.2f} %"))

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import typer
 
 from spikerun import real
-from spikerun.datasets import Dataset, load
+from spikerun.datasets import Dataset, load_inputs
 from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
 
-__all__ = ["DataOption", "SplitOption", "ThreadsOption", "fitted", "loaded"]
+__all__ = ["DataOption", "SplitOption", "ThreadsOption", "loaded"]
 
 log = logging.getLogger(__name__)
 
@@ -27,21 +27,20 @@ ThreadsOption = Annotated[
 ]
 
 
-def loaded(data: str, folder: Path | None, split: str, limit: int | None) -> Dataset:
-    """Return a data set by name or path."""
+def loaded(
+    net: Network, data: str, folder: Path | None, split: str, limit: int | None
+) -> tuple[Dataset, dict[str, npt.NDArray[Any]]]:
+    """Return a data set by name or path, and its samples for each input of the network, in the shape that it takes.
+
+    The data set is that of the first input, its labels are those of all. Raises DataError where samples do not fit.
+    """
     if split not in ("test", "train"):
         raise UsageError(f"--split must be test or train, got '{split}'")
-    dataset = load(data, folder, split=split, limit=limit)
-    if not len(dataset.samples):
-        raise DataError(f"data set '{data}' has no samples in its split '{split}'")
-    return dataset
+    found = load_inputs(data, net.inputs, folder, split, limit)
+    return found[net.inputs[0]], {name: _fitted(net, name, dataset) for name, dataset in found.items()}
 
 
-def fitted(net: Network, dataset: Dataset) -> npt.NDArray[Any]:
-    """Return the samples in the shape of the network's input. Raises DataError where they do not fit."""
-    if len(net.inputs) != 1:
-        raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one input")
-    (name,) = net.inputs
+def _fitted(net: Network, name: str, dataset: Dataset) -> npt.NDArray[Any]:
     word = net.sender_of(name)
     if word is not None and word.code == "spikes":
         raise DataError(

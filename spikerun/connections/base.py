@@ -95,7 +95,13 @@ def frozen(name: str, value: Any, dtype: type[np.generic], ndim: int) -> npt.NDA
     """Return `value` as a locked array of this type and number of axes; nothing is converted."""
     array = as_array(name, value)
     if array.dtype != dtype:
-        raise NetworkError(f"{name} must have dtype {np.dtype(dtype)}, got {array.dtype}")
+        wanted = np.dtype(dtype)
+        remedy = f"give {name}.astype(np.{wanted}) where all values fit"
+        if array.dtype.kind == "f":
+            remedy = (
+                f"scale and round it first, np.rint({name} / unit).astype(np.{wanted}), or convert the trained network"
+            )
+        raise NetworkError(f"{name} must have dtype {wanted}, got {array.dtype}: {remedy}")
     if array.ndim != ndim:
         raise NetworkError(f"{name} must have {ndim} axes, got shape {array.shape}")
     return locked(array)
@@ -105,5 +111,5 @@ def pair(name: str, value: Any, minimum: int) -> Pair:
     """Return one or two integers as (vertical, horizontal)."""
     both = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
     if len(both) != 2:
-        raise NetworkError(f"{name} must be one or two integers, got {value!r}")
+        raise NetworkError(f"{name} must be one or two integers, got {value!r:.80}")
     return integer(name, both[0], minimum, MAX_PAIR), integer(name, both[1], minimum, MAX_PAIR)

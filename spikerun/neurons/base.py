@@ -92,6 +92,11 @@ class Neuron:
         """Return the state of neurons before anything has reached them; `taps`: of the windows that they compare."""
         return {key: np.zeros(shape, np.int64) for key in self.state}
 
+    def state_range(self, key: str) -> tuple[int, int]:
+        """Return the smallest and the largest value that a key of the state can have."""
+        limits = np.iinfo(self.state[key])
+        return int(limits.min), int(limits.max)
+
     def window(self, shape: Shape, i: IntArray) -> tuple[IntArray | None, IntArray]:
         """Return the membranes and the integers that a window's currents `i` make; for kinds that take it at once."""
         raise NotImplementedError(f"{self.kind} neurons do not take a window at once")

@@ -76,6 +76,9 @@ class FewSpikes(Neuron):
         """Return how many spikes a neuron may send in a window."""
         return 1 if self.code == "ttfs" else self.kept_bits
 
+    def state_range(self, key: str) -> tuple[int, int]:
+        return (0, self.spike_limit) if key == "left" else super().state_range(key)
+
     def fire(self, shape: Shape, v: IntArray) -> IntArray:
         """Return the integers q that neurons of membranes `v` compute."""
         q = np.clip(v // wide(self.threshold, shape), *self.word.range)

@@ -56,6 +56,9 @@ class IF(Neuron):
     def initial(self, shape: Shape, taps: int = 0) -> State:
         return {"v": wide(self.v_init, shape)}
 
+    def state_range(self, key: str) -> tuple[int, int]:
+        return -V_LIMIT, V_LIMIT
+
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
         threshold, bias, v_min = (wide(a, shape) for a in (self.threshold, self.bias, self.v_min))
         v = np.clip(state["v"] + i + bias, np.maximum(v_min, -V_LIMIT), V_LIMIT)

@@ -120,6 +120,10 @@ class LIF(Neuron):
     def initial(self, shape: Shape, taps: int = 0) -> State:
         return {**super().initial(shape), "v": wide(self.v_init, shape)}
 
+    def state_range(self, key: str) -> tuple[int, int]:
+        ranges = {"v": (-V_LIMIT, V_LIMIT), "u": (-V_LIMIT, V_LIMIT + 1), "wait": (0, self.refractory)}
+        return ranges.get(key, (0, int(self.reset == "subtract_after_leak")))
+
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
         parameters = {name: wide(array, shape) for name, array in self.arrays().items()}
         threshold, most = parameters["threshold"], LIMITS[self.limits]

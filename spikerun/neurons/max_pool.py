@@ -30,6 +30,9 @@ class MaxPool(Neuron):
     def initial(self, shape: Shape, taps: int = 0) -> State:
         return {"alive": np.zeros((taps, *shape), np.int64)}
 
+    def state_range(self, key: str) -> tuple[int, int]:
+        return 0, 1
+
     def window(self, shape: Shape, i: IntArray) -> tuple[None, IntArray]:
         return None, i.max(axis=0)
 

@@ -28,5 +28,8 @@ def lower(net: Network, schedule: Schedule) -> Program:
 
 def describe(net: Network) -> str:
     """Return the programs that a run and a stream execute, as text."""
-    schedules: tuple[Schedule, ...] = ("blocked" if blockable(net) else "frame", "stream")
-    return "\n\n".join(f"schedule {schedule}\n\n{lower(net, schedule)}" for schedule in schedules)
+    programs: dict[str, Schedule] = {"a run, schedule 'stepped': each step of a sample": "frame"}
+    if blockable(net):
+        programs = {"a run, schedule 'blocked': all windows of a sample at once": "blocked"}
+    programs["a stream: each step, without end"] = "stream"
+    return "\n\n".join(f"{title}\n\n{lower(net, schedule)}" for title, schedule in programs.items())

@@ -23,7 +23,7 @@ from spikerun import (
     load,
     save,
 )
-from spikerun.cli import main
+from spikerun.cli import COMMANDS, main
 from spikerun.connections import SumPool
 from spikerun.neurons import MaxPool
 
@@ -276,7 +276,7 @@ def test_run_measures_a_regression(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "error                1.41421 (root of the mean square), R2 0.5000" in capsys.readouterr().out
     np.savez(data, samples=np.array([[1], [3]], np.uint8), labels=np.zeros((2, 3)), scale=1)
     assert main(["run", str(path), "--data", str(data)]) == 3
-    assert "has 3 targets a sample, the network has 1 outputs" in capsys.readouterr().err
+    assert "has 3 targets a sample, the network has 1 output" in capsys.readouterr().err
 
 
 def test_missing_scale_is_noted_once_and_not_with_quiet(
@@ -301,12 +301,45 @@ def test_inspect_tells_bits_from_time_steps_and_shows_scales(
     assert main(["inspect", str(network)]) == 0
     out = capsys.readouterr().out
     assert "4 to 5-bit activations, 8 time steps, the answer comes 2 windows after the frame" in out
-    assert "output digit     real value = 0.0099999998 x v" in out
+    assert "output digit  real value = 0.0099999998 x v" in out
     net = load(network)
     meta: dict[str, str | int | float] = {"pixels_scale": 0.0625, "pixels_mean": "0.5", "pixels_std": "\x1b[2J"}
     other = Network(net.populations, net.projections, net.outputs, net.window, meta)
     assert main(["inspect", str(save(other, tmp_path / "other.snn"))]) == 0
-    assert r"input pixels     real value = (0.0625 x integer - (0.5)) / (\x1b[2J)" in capsys.readouterr().out
+    assert r"input pixels  real value = (0.0625 x integer - (0.5)) / (\x1b[2J)" in capsys.readouterr().out
+
+
+def test_inspect_counts_in_plain_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    populations = {
+        "in": Population((1,), Input(1)),
+        "h": Population((2,), FewSpikes(1, np.array([200, 200]))),
+        "out": Population((2,), FewSpikes(1, np.array([100, 300]))),
+    }
+    projections = [
+        Projection("in", "h", Dense(np.ones((1, 2), np.int8))),
+        Projection("h", "out", Dense(np.ones((2, 2), np.int8))),
+    ]
+    assert main(["inspect", str(save(Network(populations, projections, ["h", "out"], 1), tmp_path / "one.snn"))]) == 0
+    out = capsys.readouterr().out
+    assert "1-bit activations, 1 time step, the answer comes 2 windows after the frame" in out
+    assert "the same ANN  6 multiply-accumulates a sample" in out
+    assert "bits, 1 bit " in out and "200-200" not in out and "100 to 300" in out
+
+
+def test_the_plan_says_in_words_what_each_program_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = Network({"in": Population((2,), Input(1, "spikes"))}, [], ["in"], 4)
+    assert main(["inspect", str(save(net, tmp_path / "in.snn")), "--plan"]) == 0
+    out = capsys.readouterr().out
+    assert "a run, schedule 'stepped': each step of a sample" in out and "a stream: each step, without end" in out
+    assert "schedule frame" not in out
+
+
+def test_the_help_of_the_demo_and_the_readme_agree_on_its_time(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--help"]) == 0
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    told = "ten seconds"
+    assert f"the demo itself takes {told}" in readme
+    assert told in " ".join(capsys.readouterr().out.split()) and told in COMMANDS["demo"].summary
 
 
 def test_inspect_prints_the_plan_instead(
@@ -351,3 +384,34 @@ def test_data_of_another_scale_than_the_network_was_made_for_is_noted(
     assert "note: an integer of 'digits' stands for 0.0625, and one of the network's input for 0.00392157" in (
         capsys.readouterr().err
     )
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """Return the file of a network of two inputs, of which the larger is the class."""
+    populations = {
+        "left": Population((1,), Input()),
+        "right": Population((1,), Input()),
+        "larger": Population((2,), Readout()),
+    }
+    projections = [
+        Projection(name, "larger", Dense(np.eye(2, dtype=np.int8)[[k]])) for k, name in enumerate(("left", "right"))
+    ]
+    np.savez(tmp_path / "pair.npz", left=np.uint8([[3], [9]]), right=np.uint8([[5], [2]]), labels=[1, 0], scale=1.0)
+    return save(Network(populations, projections, ["larger"], 8), tmp_path / "pair.snn")
+
+
+def test_run_feeds_several_inputs_by_name(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(capsys, "run", pair, "--data", pair.with_suffix(".npz"))
+    assert (found["accuracy"], found["samples"], found["data"]) == (100.0, 2, "pair.npz")
+
+
+def test_deploy_takes_golden_samples_of_several_inputs(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--target", "host", "-o", pair.parent / "fw", "--data", pair.with_suffix(".npz")]
+    result(capsys, "deploy", pair, *words)
+    assert json.loads((pair.parent / "fw" / "golden.json").read_text())["outputs"] == [[3, 5], [9, 2]]
+
+
+def test_bench_of_several_inputs_says_what_to_do(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(pair), "--data", str(pair.with_suffix(".npz"))]) == 3
+    assert "this one has left, right: time Session.run with a dict of arrays" in capsys.readouterr().err

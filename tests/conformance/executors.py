@@ -16,8 +16,11 @@ from pathlib import Path
 import numpy as np
 from conformance.truth import STREAMED, Array, Truth, outputs
 
-from spikerun import edge
+from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy
+from spikerun.edge.mcu.memory import report
+from spikerun.edge.mcu.model import compose
+from spikerun.edge.mcu.printer import source
 from spikerun.kernels.cpu import native
 from spikerun.network import Network
 from spikerun.neurons import Input
@@ -165,7 +168,8 @@ class Streamed(Executor):
 class Firmware(Executor):
     """The C that a board runs: every output, and checksums of the words and membranes of every population.
 
-    It takes what fits the board; there is no network that cannot be written as C.
+    It takes what fits the board with one sample, and as many samples as fit; there is no network that cannot be written
+    as C.
     """
 
     board: str
@@ -183,9 +187,17 @@ class Firmware(Executor):
         return ""
 
     def takes(self, net: Network) -> bool:
-        return edge.load(self.board).check(net).fits
+        return self.room(net, 1) == 1
+
+    def room(self, net: Network, count: int) -> int:
+        """Return how many samples, `count` at most, fit the board together with the network; 0: not one."""
+        board = boards.load(self.board)
+        model = compose(net, features=board.features)
+        made = source(model)
+        return next((n for n in range(count, 0, -1) if report(model, made, board, n).verdict().fits), 0)
 
     def show(self, truth: Truth) -> Iterator[Shown]:
+        truth = truth.first(self.room(truth.net, truth.count))
         with tempfile.TemporaryDirectory() as folder:
             run = deploy(truth.net, Path(folder) / "bundle", self.board, truth.samples, run=True).run
         assert run is not None

@@ -37,6 +37,10 @@ class Truth:
         """Return B."""
         return len(next(iter(self.samples.values())))
 
+    def first(self, count: int) -> "Truth":
+        """Return the same for the first samples only."""
+        return self if count == self.count else Truth(self.net, {name: v[:count] for name, v in self.samples.items()})
+
     def sample(self, k: int) -> dict[str, Array]:
         """Return the k-th sample of each input."""
         return {name: values[k] for name, values in self.samples.items()}

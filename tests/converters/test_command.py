@@ -160,6 +160,58 @@ def test_data_measure_and_calibration_calibrates(folder: Path, capsys: pytest.Ca
     assert result["samples"] == 30 and json.loads(Path(result["report"]).read_text())["calibration_samples"] == 64
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--std", "0"], "the std of the input must be above 0, got 0"),
+        (["--mean", "0.1,0.2", "--std", "1,1,1"], "the mean of the input has 2 numbers, the std 3"),
+        (["--mean", "0.1;0.2"], "--mean takes numbers separated by commas"),
+        (["-o", "net.h5"], "a network is written to a name that ends in .snn, such as 'model.snn', got 'net.h5'"),
+        (["--weights", "none.pt"], "there is no weights file 'none.pt'"),
+    ],
+)
+def test_what_the_options_say_is_judged_before_data_are_read(
+    words: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "load", lambda *given, **options: pytest.fail("data are read"))
+    assert run(folder, "--force", *words, weights=None) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_mean_of_other_channels_than_the_samples_is_bad_usage(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--force", "--mean", "0.1,0.2") == 2
+    assert "the mean of the input has 2 numbers (0.1, 0.2); give one: the samples have one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
+def test_the_state_dict_of_a_checkpoint_is_found_and_named(
+    key: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = torch.load(folder / "w.pt", weights_only=True)
+    torch.save({key: state, "epoch": 3, "optimizer": {"lr": 0.1}}, folder / "checkpoint.pt")
+    assert run(folder, "--force", "--samples", "8", "--limit", "5", weights="checkpoint.pt") == 0
+    assert f"is a checkpoint: the state dict under its key '{key}' is taken" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_a_state_dict_says_what_it_holds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"net": {}, "epoch": 3}, folder / "checkpoint.pt")
+    assert run(folder, "--force", weights="checkpoint.pt") == 3
+    said = capsys.readouterr().err
+    assert "does not hold a state dict; it is a dict with 'epoch', 'net'" in said
+    assert "'model', 'model_state_dict', 'state_dict'" in said
+
+
+def test_a_pickled_module_is_to_be_saved_as_its_state_dict(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(nn.Linear(2, 2), folder / "whole.pt")
+    assert run(folder, "--force", weights="whole.pt") == 3
+    said = capsys.readouterr().err
+    assert "holds a whole module, or other objects" in said and "(torch.nn.modules.linear.Linear)" in said
+    assert "save its state_dict instead" in said
+    assert "Weights only" not in said and "\\x1b" not in said
+
+
 @pytest.mark.parametrize("output", ["w.pt", "model.py", "own.npz", "link.pt", "w.report.json"])
 def test_what_is_read_is_never_overwritten(output: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = datasets.load("digits", limit=30)
@@ -265,11 +317,13 @@ def test_whatever_a_broken_weights_file_raises_is_one_sentence(
 @pytest.mark.parametrize("name", ["broken.pt", "broken.safetensors", "object.pt"])
 def test_weights_files_that_are_none_are_refused(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if name == "object.pt":
-        torch.save(nn.Linear(2, 2), folder / name)  # a pickled object: loading it would execute code
+        torch.save(Path("x"), folder / name)  # a pickled object: loading it would execute code
     else:
         (folder / name).write_bytes(b"not weights at all")
     assert run(folder, "--force", weights=name) == 3
-    assert "cannot be read" in capsys.readouterr().err.replace("can be read safely", "cannot be read")
+    said = capsys.readouterr().err
+    assert ("have to be unpickled" if name == "object.pt" else "that can be read safely") in said
+    assert "Weights only load failed" not in said
 
 
 def test_a_state_dict_of_torch_is_read_as_safetensors_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -155,7 +155,8 @@ def test_control_flow_on_shapes_is_followed() -> None:
 
 def test_a_model_that_does_not_take_the_samples_is_told_in_one_paragraph() -> None:
     message = refused(nn.Sequential(nn.Flatten(), nn.Linear(99, 3)), 1, 6, 6)
-    assert "one batch of (2, 1, 6, 6)" in message and "takes that much" in message and "\n" not in message
+    assert "Sequential does not take samples of shape (1, 6, 6), its forward raises RuntimeError" in message
+    assert "Give calibration data of the shape that it was trained on" in message and "\n" not in message
 
 
 def test_weights_that_are_not_finite_are_named() -> None:
@@ -208,8 +209,9 @@ def test_options_outside_their_range_are_refused(options: dict[str, Any], words:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"std": 0.0}, "must be positive"),
-        ({"scale": -1.0}, "must be positive"),
+        ({"std": 0.0}, "the std of the input must be above 0, got 0"),
+        ({"scale": -1.0}, "the scale of the input must be above 0, got -1"),
+        ({"mean": [0.1, 0.2], "std": [1, 1, 1]}, "the mean of the input has 2 numbers, the std 3"),
         ({"scale": None}, "scale of the input must be"),
         ({"scale": "a"}, "must be a number"),
         ({"scale": [1.0, 2.0]}, "must be one number"),
@@ -219,13 +221,18 @@ def test_options_outside_their_range_are_refused(options: dict[str, Any], words:
     ],
 )
 def test_an_impossible_normalisation_is_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(UsageError, match=words):
         Encoding(**options)
 
 
 def test_a_mean_for_another_number_of_channels_is_refused() -> None:
-    message = refused(nn.Linear(8, 3), 8, error=DataError, encoding=Encoding(mean=[1.0, 2.0]))
-    assert "mean of the input has 2 numbers; give one, or 8" in message
+    message = refused(nn.Linear(8, 3), 8, error=UsageError, encoding=Encoding(mean=[1.0, 2.0]))
+    assert "mean of the input has 2 numbers (1, 2); give one, or 8" in message
+
+
+def test_real_samples_that_were_normalised_are_to_be_given_raw() -> None:
+    with pytest.raises(DataError, match=r"give the raw samples, 8-bit .*normalised by: Encoding.*--mean and --std"):
+        convert(nn.Linear(8, 3), np.random.default_rng(0).normal(size=(4, 8)))
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikerun import converters, file
+from spikerun import converters, file, plugins
 from spikerun.cli import main
 from spikerun.converters import Encoding, Importer, Source, convert, lower, open_source, pipeline
 from spikerun.converters.graph import Graph, Input, Linear, Node, Output, Relu
 from spikerun.converters.torch.source import TorchSource
 from spikerun.converters.verify import evaluate
-from spikerun.errors import ConversionError, UsageError
+from spikerun.errors import ConversionError, UnsupportedError, UsageError
 from spikerun.session import Session
 
 
@@ -124,7 +124,9 @@ def test_the_table_says_how_each_importer_is_addressed() -> None:
 def test_what_an_importer_lacks_is_said_with_its_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     row = Importer(".toy", "FILE.toy", "a toy", "toys_that_nobody_has:open", "buy toys")
     monkeypatch.setattr(converters, "IMPORTERS", {".toy": row})
-    with pytest.raises(UsageError, match="'toys_that_nobody_has', which is missing: buy toys"):
+    with pytest.raises(
+        UnsupportedError, match=r"FILE\.toy cannot be used here: No module .*'toys_that_nobody_has'; buy toys"
+    ):
         open_source("a.toy")
 
 
@@ -137,11 +139,11 @@ def test_other_packages_add_importers(fits: bool, monkeypatch: pytest.MonkeyPatc
         def load() -> Importer:
             return Importer(".toy", "FILE.toy", "a toy", f"{__name__}:Toy", "")
 
-    monkeypatch.setattr(converters, "entry_points", lambda group: [Entry] if group == "spikerun.importers" else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry] if group == "spikerun.importers" else [])
     if fits:
         assert ".toy" in converters.importers()
     else:
-        with pytest.raises(ConversionError, match="is to be an Importer"):
+        with pytest.raises(UnsupportedError, match="exists already"):
             converters.importers()
 
 

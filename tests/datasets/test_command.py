@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spikerun import datasets
+from spikerun import datasets, plugins
 from spikerun.cli import main
 
 
@@ -61,7 +61,7 @@ def test_broken_data_set_of_another_package_hides_no_other(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     entry = EntryPoint("odd", "absent_package:spec", datasets.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(datasets, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
     assert main(["datasets", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["datasets"]}
     assert "No module named 'absent_package'" in rows["odd"]["summary"]

@@ -11,7 +11,7 @@ import pytest
 
 from spikerun import datasets
 from spikerun.datasets.npz import read_npz
-from spikerun.errors import DataError
+from spikerun.errors import DataError, UsageError
 
 SAMPLES = np.arange(24, dtype=np.uint8)
 
@@ -70,6 +70,9 @@ def test_limit_applies(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"images": SAMPLES}, "no array 'samples', only: images"),
+        ({"samples": np.zeros((0, 28, 28), np.uint8)}, r"holds no values, its shape is \(0, 28, 28\); store at least"),
+        ({"samples": SAMPLES.reshape(2, 12) / 7 - 1}, "where they were normalised, store the raw samples .*--mean and"),
+        ({"x_train": SAMPLES, "X_train": SAMPLES}, "two arrays of one name"),
         ({"samples": SAMPLES.reshape(2, 12) * 0.5}, r"real numbers from 0 to 11\.5; store round"),
         ({"samples": SAMPLES.reshape(2, 12) / 24, "scale": 0.1}, "and there is a scale; store round"),
         ({"samples": np.full((2, 12), np.nan)}, "real numbers from nan"),
@@ -239,6 +242,14 @@ def test_names_of_keras_are_two_splits(tmp_path: Path) -> None:
     assert (test.split, test.labels.tolist()) == ("test", [3, 2])
 
 
+def test_names_of_arrays_may_be_in_upper_case(tmp_path: Path) -> None:
+    path = saved(tmp_path, X_train=SAMPLES.reshape(4, 6), y_train=np.arange(4))
+    found = datasets.load(path, split="train")
+    assert (found.shape, found.labels.tolist()) == ((6,), [0, 1, 2, 3])
+    with pytest.raises(DataError, match="no array 'x_test', only: X_train, y_train; add it, or take the split 'train'"):
+        datasets.load(path)
+
+
 def test_channels_of_keras_come_first_with_a_remark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     images = SAMPLES.reshape(1, 4, 2, 3)
     found = datasets.load(saved(tmp_path, x_test=np.repeat(images, 2, axis=1))).samples
@@ -280,7 +291,7 @@ def test_plain_samples_serve_as_both_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("train_samples",), "has no array 'test_samples', only: train_samples"),
+        (("train_samples",), "has no array 'test_samples', only: train_samples; add it, or take the split 'train'"),
         (("samples", "train_samples"), "has the arrays samples, train_samples; have either"),
         (("samples", "x_train"), "has the arrays samples, x_train; have either"),
         (("test_samples", "labels"), "has the arrays labels, test_samples; have either"),
@@ -310,3 +321,27 @@ def test_real_labels_are_the_targets_of_a_regression(tmp_path: Path, targets: An
     assert not data.labelled
     assert np.array_equal(data.targets, targets.reshape(2, -1))
     assert np.array_equal(data.first(1).targets, data.targets[:1])
+
+
+def test_several_inputs_are_read_by_their_names(tmp_path: Path) -> None:
+    path = saved(tmp_path, left=SAMPLES.reshape(4, 6), Right=SAMPLES.reshape(4, 2, 3), y=np.array([0, 1, 2, 0]))
+    found = datasets.load_inputs(path, ["left", "Right"], limit=3)
+    assert {name: data.samples.shape for name, data in found.items()} == {"left": (3, 6), "Right": (3, 1, 2, 3)}
+    assert all(data.labels.tolist() == [0, 1, 2] and data.split == "all" for data in found.values())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"left": SAMPLES.reshape(4, 6)}, "no array 'right', only: left; give samples for each input by its name"),
+        ({"left": SAMPLES.reshape(4, 6), "right": SAMPLES.reshape(3, 8)}, "samples 4 for 'left', 3 for 'right'; give"),
+    ],
+)
+def test_inputs_without_samples_of_their_own_are_refused(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        datasets.load_inputs(saved(tmp_path, **arrays), ["left", "right"])
+
+
+def test_a_data_set_by_name_does_not_feed_several_inputs() -> None:
+    with pytest.raises(UsageError, match=r"'digits' has samples for one input, .* give an \.npz file with an array"):
+        datasets.load_inputs("digits", ["left", "right"])

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import datasets
+from spikerun import datasets, plugins
 from spikerun.datasets import Dataset, DatasetSpec
-from spikerun.errors import DataError, UsageError
+from spikerun.errors import DataError, UnsupportedError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER = DatasetSpec("other", "another package's", "other.module", {"test": 1}, (1, 1, 1), "pip install other")
@@ -82,8 +82,8 @@ def test_path_of_another_kind_of_file_says_what_is_read(
 def test_name_of_the_table_wins_over_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "odd").touch()
-    monkeypatch.setattr(datasets, "entry_points", lambda group: [Entry("odd", "no spec")])
-    with pytest.raises(DataError, match="entry point"):
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("odd", "no spec")])
+    with pytest.raises(UnsupportedError, match="entry point"):
         datasets.load("odd")
 
 
@@ -117,15 +117,15 @@ def test_names_too_long_for_a_file_are_refused(name: str, folder: str | None) ->
 
 
 def test_other_packages_add_data_sets_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "entry_points", lambda group: [Entry("other", OTHER)])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("other", OTHER)])
     assert "other" in datasets.names()
     assert datasets.spec("other") is OTHER
 
 
 def test_entry_point_that_is_no_spec_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in ("no spec", OTHER):
-        monkeypatch.setattr(datasets, "entry_points", lambda group, wrong=wrong: [Entry("odd", wrong)])
-        with pytest.raises(DataError, match=r"data set 'odd': the entry point other\.module:SPEC"):
+        monkeypatch.setattr(plugins, "entry_points", lambda group, wrong=wrong: [Entry("odd", wrong)])
+        with pytest.raises(UnsupportedError, match=r"'odd' of the group .*: the entry point other\.module:SPEC"):
             datasets.spec("odd")
 
 

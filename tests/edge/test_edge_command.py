@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import edge
+from spikerun import edge, plugins
 from spikerun.cli import main
+from spikerun.edge.bundle import finish, require_free, scratch, write_all
 from spikerun.edge.mcu import McuOptions, McuTarget
 from spikerun.edge.mcu import board as boards
-from spikerun.edge.target import Options, option
+from spikerun.edge.target import Bundle, Frames, Options, RunReport, Table, Tool, Verdict, option
 from spikerun.errors import DataError, TargetError, UsageError
 from spikerun.file import save
 from spikerun.network import Network, Population
@@ -124,8 +125,11 @@ def test_options_of_the_target_are_given_by_name(saved: Path, words: list[str]) 
         (["--set", "name"], "--set takes KEY=VALUE"),
         (["--set", "timeout=soon"], "option 'timeout' takes a float, got 'soon'"),
         (["--set", "name=a", "--name", "b"], "given twice"),
-        (["--name", "Ear"], "cannot begin the symbols"),
-        (["--name", "stdint"], "cannot begin the symbols"),
+        (["--name", "Ear"], "take 1 to 32 small letters, digits and _, a letter first, such as 'ear'"),
+        (["--name", "9 x"], "name '9 x' cannot begin the symbols and files of a network: take 1 to 32 small letters"),
+        (["--name", "stdint"], "cannot begin the symbols and files of a network: it is taken, as are spikerun"),
+        (["--set", "timeout=0"], "option 'timeout' must be a number of seconds above 0, got 0"),
+        (["--set", "timeout=nan"], "option 'timeout' must be a number of seconds above 0, got nan"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
@@ -187,6 +191,7 @@ class Entry:
 
     value: str
     given: object
+    name: str = "theirs"
 
     def load(self) -> Callable[[], object]:
         return lambda: self.given
@@ -194,20 +199,95 @@ class Entry:
 
 def test_other_packages_add_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     other = replace(edge.load("host"), board=replace(boards.load("host"), name="theirs"))  # type: ignore[type-var]
-    monkeypatch.setattr(edge, "entry_points", lambda group: [Entry("their.room:targets", {"theirs": other})])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("their.room:targets", {"theirs": other})])
     assert edge.load("theirs") is other
+
+
+@dataclass(frozen=True)
+class Abacus:
+    """A target that is no board: it writes the number of beads."""
+
+    name: str = "abacus"
+    summary: str = "beads on wires"
+    options: type[Options] = Tuned
+
+    def tools(self) -> list[Tool]:
+        return []
+
+    def require(self, options: Options | None = None) -> None:
+        pass
+
+    def check(self, net: Network) -> Verdict:
+        beads = sum(population.size for population in net.populations.values())
+        return Verdict(self.name, True, (), Table(("wires", "beads"), ((1, beads),)), {"bead_bytes": 2 * beads})
+
+    def deploy(
+        self,
+        net: Network,
+        out: str | Path,
+        samples: Frames | int = 16,
+        options: Options | None = None,
+        *,
+        run: bool = False,
+        force: bool = False,
+    ) -> Bundle:
+        require_free(Path(out), force)
+        outputs = np.zeros((2, 2), np.int32)
+        bundle = Bundle(Path(out), self.check(net), 2, run=RunReport(True, outputs, (), "a table", {}) if run else None)
+        with scratch(Path(out)) as folder:
+            write_all(folder, {"beads.txt": "o o o"})
+            finish(folder, bundle, "# Beads")
+        return bundle
+
+
+@pytest.fixture
+def abacus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("their.room:targets", {"abacus": Abacus()})])
+
+
+@pytest.mark.usefixtures("abacus")
+def test_a_target_of_another_package_is_deployed_to(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = saved.parent / "beads"
+    assert main(["deploy", str(saved), "--target", "abacus", "-o", str(out), "--run"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split() == ["wires", "beads"]
+    assert said[-4:] == [
+        "bead bytes: 14",
+        "fits 'abacus': yes",
+        f"bundle: {out}",
+        "2 samples on a table, identical: yes",
+    ]
+
+
+@pytest.mark.usefixtures("abacus")
+def test_what_is_printed_of_such_a_target_as_json_is_in_its_report(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = saved.parent / "beads"
+    for words in ([], ["--force"]):
+        assert main(["deploy", str(saved), "--target", "abacus", "-o", str(out), "--json", *words]) == 0
+        printed, report = json.loads(capsys.readouterr().out), json.loads((out / "report.json").read_text())
+        assert report.pop("files") == ["beads.txt", "report.json", "report.md"]
+        assert printed == {**report, "bundle": str(out), "report": str(out / "report.md")}
+        assert (printed["target"], printed["table"], printed["where"]) == ("abacus", [{"wires": 1, "beads": 7}], None)
+
+
+@pytest.mark.usefixtures("abacus")
+def test_such_a_target_is_asked_whether_a_network_fits(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deploy", str(saved), "--target", "abacus", "--check"]) == 0
+    assert "fits 'abacus': yes" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("given", [[], {"x": 1}, {"host": None}])
 def test_an_entry_point_that_returns_no_targets_is_named(monkeypatch: pytest.MonkeyPatch, given: object) -> None:
-    monkeypatch.setattr(edge, "entry_points", lambda group: [Entry("their_room:targets", given)])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("their_room:targets", given)])
     with pytest.raises(TargetError, match=r"their_room:targets .* is to return targets by their names"):
         edge.targets()
 
 
 def test_a_target_of_a_name_that_exists_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Entry("their_room:targets", {"host": edge.load("host")})
-    monkeypatch.setattr(edge, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
     with pytest.raises(TargetError, match="target 'host' exists already: their_room:targets"):
         edge.targets()
 

@@ -123,11 +123,11 @@ def test_the_memory_report_bounds_what_is_measured(
 ) -> None:
     needs(*tools)
     net = request.getfixturevalue(which)
-    before = deploy(net, tmp_path / "a", BOARD, 3).report
-    after = deploy(net, tmp_path / "b", BOARD, 3, run=True, emulator=emulator, toolchain=toolchain).report
-    assert not before["measured"]
-    assert after["measured"]
-    bound, measured = before["measures"], after["measures"]
+    before = deploy(net, tmp_path / "a", BOARD, 3)
+    after = deploy(net, tmp_path / "b", BOARD, 3, run=True, emulator=emulator, toolchain=toolchain)
+    assert not before.measured
+    assert after.measured
+    bound, measured = before.json()["measures"], after.json()["measures"]
     assert 0.4 * bound["flash_bytes"] < measured["flash_bytes"] <= bound["flash_bytes"]
     assert 0.5 * bound["ram_bytes"] < measured["ram_bytes"] <= bound["ram_bytes"]
     assert measured["stack_bytes"] <= bound["stack_bytes"]

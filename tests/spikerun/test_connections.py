@@ -179,7 +179,8 @@ def test_windows_fills_the_outside() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Dense(np.zeros((2, 2), np.int16)), "weight must have dtype int8, got int16"),
+        (lambda: Dense(np.zeros((2, 2), np.int16)), "weight must have dtype int8, got int16: give weight.astype"),
+        (lambda: Dense(np.zeros((2, 2))), r"int8, got float64: scale and round it first, np.rint\(weight / unit\)"),
         (lambda: Dense(np.zeros(4, np.int8)), r"weight must have 2 axes, got shape \(4,\)"),
         (lambda: Conv(np.zeros((0, 1, 1, 1), np.int8)), "weight must not be empty"),
         (lambda: Conv(np.zeros((3, 1, 1, 1), np.int8), groups=2), "groups=2 must divide the 3 output channels"),

@@ -209,6 +209,23 @@ def test_names_of_no_file_are_bad_usage(name: Any) -> None:
             use()
 
 
+@pytest.mark.parametrize("name", ["x.h5", "x", "x.SNN.bak"])
+def test_a_network_is_not_written_to_a_name_of_another_kind(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"a network is written to a name that ends in \.snn"):
+        save(small(), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_swapped_arguments_are_told_in_a_line() -> None:
+    net: Any = small()
+    with pytest.raises(UsageError) as caught:
+        save("x.snn", net)  # type: ignore[arg-type]
+    assert str(caught.value) == "what is saved is a Network, got str: save(net, path), the network first"
+    with pytest.raises(UsageError) as caught:
+        load(net)
+    assert len(str(caught.value)) < 160
+
+
 def test_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="File name too long"):
         load(tmp_path / ("x" * 300))

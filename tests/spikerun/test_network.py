@@ -79,7 +79,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "array_of_other_shape": (
         lambda: chain(FewSpikes(4, np.ones(3, np.int32)), Readout()),
-        r"population 'p0' .*: threshold has shape \(3,\); it must be",
+        r"population 'p0' .*: threshold has shape \(3,\); it must be \(\) or \(4,\)$",
     ),
     "unreached": (
         lambda: Network({"a": Population((1,), Input()), "b": Population((1,), Readout())}, [], ["b"], 8),
@@ -121,11 +121,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "significance_to_lif": (lambda: chain(LIF(ONE)), "projection in -> p0: a spike of 'in' has a significance"),
     "bits_beyond_window": (
         lambda: chain(words(bits=5), given=Input(4), steps=4),
-        "population 'p0' .*: 5 bits in code 'bits' take 5 steps, the window has 4",
+        "population 'p0' .*: a word of 5 bits in code 'bits' takes 5 steps, the window has 4",
     ),
     "ttfs_beyond_window": (
         lambda: chain(words(code="ttfs"), steps=8),
-        "population 'p0' .*: 4 bits in code 'ttfs' take 15 steps, the window has 8",
+        "population 'p0' .*: a word of 4 bits in code 'ttfs' takes 15 steps, the window has 8",
     ),
     "window_to_neuron": (
         lambda: image(Window(2, 2), words(), (1, 2, 2)),

@@ -66,7 +66,7 @@ def test_programs_of_other_weights_differ() -> None:
 
 def test_a_network_is_described_by_what_is_done() -> None:
     text = describe(chain())
-    assert text.startswith("schedule blocked\n")
+    assert text.startswith("a run, schedule 'blocked': all windows of a sample at once\n")
     assert "h:v: int32 4, membranes" in text
     assert "fire(v=h:v, word=h, threshold=3, bits=4, signed=False, max_spikes=4)" in text
     assert "apply(x=in, acc=h:v, map=dense 4 -> 4)" in text

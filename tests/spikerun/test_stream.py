@@ -19,7 +19,7 @@ from spikerun.connections import Conv, Dense, Diagonal
 from spikerun.errors import DataError, UsageError
 from spikerun.inputs import events as events_of
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, FewSpikes, Input, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 from spikerun.reference import Stepper, stepped
 from spikerun.session import Session
 from spikerun.stream import Reading, Spike, Stream
@@ -116,7 +116,10 @@ def test_chunks_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("events", "said"),
     [
-        (at((3, 0), (2, 0)), "events must be in order of time"),
+        (
+            at((3, 0), (2, 0)),
+            r"event 1 belongs to step 2, the one before it to step 3: events must be in order of time",
+        ),
         (at((0, 24)), r"event 0 \(step = 0, index = 24\) lies outside the input of shape \(2, 3, 4\)"),
         (at((0, 1), (0, -1)), r"event 1 \(step = 0, index = -1\) lies outside"),
         (seen((0, 4, 0, 0)), r"event 0 \(t = 0, x = 4, y = 0, p = 0\) lies outside"),
@@ -141,7 +144,7 @@ def test_malformed_events_are_refused_and_change_nothing(events: Any, said: str)
 def test_events_before_what_is_done_are_refused() -> None:
     stream = open_stream()
     stream.advance(5)
-    with pytest.raises(DataError, match="an event belongs to step 4, but 5 steps are done already"):
+    with pytest.raises(DataError, match="event 0 belongs to step 4, but done already are 5 steps"):
         stream.push(at((4, 0)))
 
 
@@ -209,7 +212,7 @@ def test_a_stream_of_frames_gives_what_a_run_gives() -> None:
 def test_a_frame_begins_with_a_window() -> None:
     stream = open_stream(words())
     stream.advance(1)
-    with pytest.raises(UsageError, match="a frame begins with a window of 4 steps, 1 steps are done"):
+    with pytest.raises(UsageError, match="a frame begins with a window of 4 steps, done are 1"):
         stream.push_frame(np.zeros((1, 4, 4), int))
 
 
@@ -273,22 +276,22 @@ def spoilt(**changes: Any) -> dict[str, Any]:
         (None, "a snapshot is a dict of arrays"),
         (spoilt(version=np.array([[]])), r"the snapshot has version \[\], this"),
         (spoilt(t=[[1], [2, 3]]), "a snapshot is a dict of arrays"),
-        ({}, "the snapshot has version None, this spikerun reads version 1"),
+        ({}, "the snapshot lacks 'network', 'pending', 'state/out/v', 'step_ns' and 2 more; give all that snapshot"),
         (spoilt(version=np.array(2)), "the snapshot has version 2, this spikerun reads version 1"),
-        (spoilt(extra=np.zeros(3)), "the snapshot is of another network"),
+        (spoilt(extra=np.zeros(3)), "the snapshot has 'extra', which no snapshot of this network has"),
         (spoilt(network=np.zeros(32, np.uint8)), "the snapshot is of another network: its weights"),
-        (spoilt(state__out__v=np.zeros(3, np.int32)), r"'state/out/v' of the snapshot must hold int32 of shape \(2, 3"),
-        (spoilt(state__out__v=np.zeros(SHAPE)), "must hold int32"),
-        (spoilt(state__out__v=np.full(SHAPE, 2**40)), "must hold int32"),
-        (spoilt(t=np.int64(2**62)), "'t' or 'pending' of the snapshot is malformed"),
-        (spoilt(t=np.int64(-1)), "'t' or 'pending' of the snapshot is malformed"),
-        (spoilt(t=np.float64(1)), "'t' or 'pending' of the snapshot is malformed"),
-        (spoilt(pending=np.zeros((3, 1), int)), "'t' or 'pending' of the snapshot is malformed"),
-        (spoilt(pending=np.zeros((2, 1))), "'t' or 'pending' of the snapshot is malformed"),
-        (spoilt(pending=np.array([[5], [24]])), "'t' or 'pending' of the snapshot is malformed"),
-        (spoilt(pending=np.array([[5], [-1]])), "'t' or 'pending' of the snapshot is malformed"),
-        (spoilt(pending=np.array([[5, 4], [1, 1]])), "'t' or 'pending' of the snapshot is malformed"),
-        (spoilt(t=np.int64(6), pending=np.array([[5], [1]])), "'t' or 'pending' of the snapshot is malformed"),
+        (spoilt(state__out__v=np.zeros(3, np.int32)), r"of shape \(2, 3, 4\), got int32 of shape \(3,\)"),
+        (spoilt(state__out__v=np.zeros(SHAPE)), r"must hold integers in -8388607\.\.8388607 of shape .*, got float64"),
+        (spoilt(state__out__v=np.full(SHAPE, 2**23)), "'state/out/v' .*, got values from 8388608 to 8388608"),
+        (spoilt(t=np.int64(2**62)), "'t' of the snapshot must be the number of steps done, from 0 on, got 46"),
+        (spoilt(t=np.int64(-1)), "'t' of the snapshot .*, got -1"),
+        (spoilt(t=np.float64(1)), "'t' of the snapshot .*, got 1.0"),
+        (spoilt(pending=np.zeros((3, 1), int)), "'pending' of the snapshot must hold"),
+        (spoilt(pending=np.zeros((2, 1))), "'pending' of the snapshot must hold"),
+        (spoilt(pending=np.array([[5], [24]])), "'pending' of the snapshot must hold"),
+        (spoilt(pending=np.array([[5], [-1]])), "'pending' of the snapshot must hold"),
+        (spoilt(pending=np.array([[5, 4], [1, 1]])), "'pending' of the snapshot must hold"),
+        (spoilt(t=np.int64(6), pending=np.array([[5], [1]])), "'pending' of the snapshot must hold"),
     ],
 )
 def test_a_snapshot_that_does_not_fit_is_refused_and_changes_nothing(saved: Any, said: str) -> None:
@@ -299,6 +302,54 @@ def test_a_snapshot_that_does_not_fit_is_refused_and_changes_nothing(saved: Any,
         stream.restore(saved)
     for name, array in stream.snapshot().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_events_before_those_held_back_are_named_by_their_own_place() -> None:
+    stream = open_stream()
+    stream.push(at((3, 0)))
+    with pytest.raises(DataError, match="event 0 belongs to step 2, the one before it to step 3"):
+        stream.push(at((2, 0), (4, 0)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_value_that_no_state_holds_is_refused(seed: int) -> None:
+    net = random_network(seed, "mixed")
+    stream = open_stream(net)
+    stream.advance(2 * net.window + 5)
+    saved = stream.snapshot()
+    stream.restore(saved)
+    for key, values in saved.items():
+        if key.startswith(("state", "past")) and values.size:
+            wrong = values.astype(np.int64)
+            wrong.flat[0] = 2**31
+            with pytest.raises(DataError, match=f"'{key}' of the snapshot must hold integers in .*, got values"):
+                stream.restore({**saved, key: wrong})
+
+
+@pytest.mark.parametrize(
+    ("neuron", "key", "low", "high"),
+    [
+        (LIF(np.int32(1), refractory=3), "wait", 0, 3),
+        (LIF(np.int32(1)), "pending", 0, 0),
+        (LIF(np.int32(1), reset="subtract_after_leak"), "pending", 0, 1),
+        (LIF(np.int32(1)), "u", -(2**23) + 1, 2**23),
+        (FewSpikes(4, np.int32(1), max_spikes=2), "left", 0, 2),
+        (MaxPool(), "alive", 0, 1),
+        (Readout(), "v", -(2**31), 2**31 - 1),
+    ],
+)
+def test_what_a_key_of_the_state_can_hold(neuron: Neuron, key: str, low: int, high: int) -> None:
+    assert neuron.state_range(key) == (low, high)
+
+
+def test_events_of_the_past_are_what_their_source_sends() -> None:
+    populations = {"in": Population((2,), Input(1, "spikes")), "out": Population((2,), IF(np.int32(1)))}
+    net = Network(populations, [Projection("in", "out", Diagonal(np.int32(1)), 2)], ["out"], 4)
+    saved = open_stream(net).snapshot()
+    with pytest.raises(
+        DataError, match=r"'past/0' of the snapshot must hold integers in 0\.\.1, got values from 0 to 2"
+    ):
+        open_stream(net).restore({**saved, "past/0": np.array([[0, 2], [0, 0]])})
 
 
 def test_a_snapshot_of_other_weights_is_refused() -> None:
@@ -413,11 +464,23 @@ def test_ctrl_c_during_a_frame_keeps_its_rest() -> None:
 
 def test_a_single_step_takes_an_array_where_there_is_one_input() -> None:
     stream = open_stream(answering())
-    assert stream.step(np.array([1, 0])) == []  # type: ignore[arg-type]
+    assert stream.step(np.array([1, 0])) == []
     with pytest.raises(DataError, match="input 'a' takes values of shape"):
-        stream.step([1])  # type: ignore[arg-type]
+        stream.step([1])
 
 
 def test_unknown_state_is_named() -> None:
-    with pytest.raises(UsageError, match="'ghost' is not in the state; known: in"):
-        open_stream().spikes("ghost")
+    with pytest.raises(UsageError, match=r"unknown population 'ou'\. Did you mean 'out'"):
+        open_stream().spikes("ou")
+
+
+def test_what_has_no_membrane_says_so() -> None:
+    with pytest.raises(UsageError, match=r"population 'in' \(input\) has no membrane; populations that have one: out"):
+        open_stream().membrane("in")
+
+
+def test_shapes_are_written_as_numpy_does() -> None:
+    with pytest.raises(DataError, match=r"takes values of shape \(2,\), got \(3,\)"):
+        open_stream(answering()).step([1, 0, 0])
+    with pytest.raises(DataError, match=r"takes values of shape \(B, 2\), got \(3,\)"):
+        Session(answering()).run([1, 0, 0])

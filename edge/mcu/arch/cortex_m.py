@@ -68,7 +68,9 @@ def _unicorn(executable: Path, board: Board, timeout: float) -> tuple[str, int]:
         where = machine.reg_read(arm_const.UC_ARM_REG_PC)
         raise TargetError(f"the self-test failed in unicorn at address {where:#x}: {error}") from error
     if not exit_code:
-        raise TargetError(f"the self-test did not end within {timeout:.0f} s in unicorn: give it fewer samples")
+        raise TargetError(
+            f"the self-test did not end within {timeout:g} s in unicorn: give it more time or fewer samples"
+        )
     return "".join(text), exit_code[0]
 
 

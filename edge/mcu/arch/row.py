@@ -116,7 +116,7 @@ def start(command: Sequence[str], where: str, timeout: float) -> tuple[str, int]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
         raise TargetError(
-            f"the self-test did not end within {timeout:.0f} s in {where}: give it more time or fewer samples"
+            f"the self-test did not end within {timeout:g} s in {where}: give it more time or fewer samples"
         ) from error
     if not done.stdout.startswith("begin"):
         raise TargetError(f"the self-test did not start in {where}: {(done.stderr or done.stdout).strip()[:2000]}")

@@ -121,7 +121,9 @@ class LIF(Neuron):
         return {**super().initial(shape), "v": wide(self.v_init, shape)}
 
     def state_range(self, key: str) -> tuple[int, int]:
-        ranges = {"v": (-V_LIMIT, V_LIMIT), "u": (-V_LIMIT, V_LIMIT + 1), "wait": (0, self.refractory)}
+        most = LIMITS[self.limits]
+        wrapped = int(self.limits == "chip")  # u reaches 2^23 there
+        ranges = {"v": (-most, most), "u": (-most, most + wrapped), "wait": (0, self.refractory)}
         return ranges.get(key, (0, int(self.reset == "subtract_after_leak")))
 
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:

@@ -92,9 +92,9 @@ class StepConverter:
 
     def _readable(self, membranes: frozenset[str]) -> None:
         for name, readout in self.step.readouts.items():
-            if name in membranes or readout.kind not in ("count", "mean"):
+            if name in membranes or readout.rule not in ("count", "mean"):
                 raise ConversionError(
-                    f"the result '{name}' is the readout '{readout.kind}' of "
+                    f"the result '{name}' is the readout '{readout.rule}' of "
                     f"{'a membrane' if name in membranes else 'spikes'}, which is not converted yet: count the spikes"
                 )
 
@@ -115,7 +115,7 @@ class StepConverter:
         network = build_spiking(self.parts, self.outputs, readouts, self.steps, peaks, said)
         first = next(iter(readouts.values()))
         report = SpikingReport(
-            self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()), first.kind,
+            self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()), first.rule,
             self._count(self.samples), min(VERIFIED, self._count(self.samples)), tuple(self._compared(network)),
             self.step.assumed,
         )  # fmt: skip

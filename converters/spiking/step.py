@@ -37,7 +37,7 @@ class Readout:
     larger. groups > 1: of so many classes each has an equal share of the neurons, whose results are added.
     """
 
-    kind: str
+    rule: str
     groups: int = 1
 
 
@@ -100,7 +100,7 @@ def simulate(
 def read_out(readout: Readout, values: Array) -> Array:
     """Return the result (batch, K) of an output's values (steps, batch, *shape)."""
     flat = values.reshape(*values.shape[:2], -1)
-    found = _OF_STEPS[readout.kind](flat)
+    found = _OF_STEPS[readout.rule](flat)
     if readout.groups > 1:
         found = found.reshape(len(found), readout.groups, -1).sum(axis=2)
     return found

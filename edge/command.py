@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spikerun import edge
+from spikerun.atomic import as_path
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -20,6 +21,7 @@ from spikerun.console import (
     table,
     talk,
 )
+from spikerun.edge.bundle import require_free
 from spikerun.edge.target import Frames, Options, Table, Tool, Verdict, parse
 from spikerun.errors import CheckFailed, UsageError
 from spikerun.file import load
@@ -76,6 +78,9 @@ def deploy(
         return
     if output is None:
         raise UsageError("name a folder for the bundle with -o, or ask with --check whether the network fits")
+    require_free(as_path(output), force)  # before data are read
+    if run:
+        chosen.require(options)
     frames = _samples(net, data, data_dir, samples)
     bundle = chosen.deploy(net, output, frames, options, run=run, force=force)
     report = {key: value for key, value in bundle.report.items() if key not in ("schema", "files")}

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spikerun import edge
+from spikerun.atomic import as_path
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -20,7 +21,7 @@ from spikerun.console import (
     table,
     talk,
 )
-from spikerun.edge.bundle import SCHEMA
+from spikerun.edge.bundle import SCHEMA, require_free
 from spikerun.edge.target import Bundle, Frames, Options, Tool, Verdict, parse
 from spikerun.errors import CheckFailed, UsageError
 from spikerun.file import load
@@ -75,6 +76,9 @@ def deploy(
         return
     if output is None:
         raise UsageError("name a folder for the bundle with -o, or ask with --check whether the network fits")
+    require_free(as_path(output), force)  # before data are read
+    if run:
+        chosen.require(options)
     frames = _samples(net, data, data_dir, samples)
     bundle = chosen.deploy(net, output, frames, options, run=run, force=force)
     shown = {**bundle.json(), "bundle": output, "report": output / "report.md"}

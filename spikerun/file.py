@@ -21,7 +21,7 @@ import numpy as np
 from spikerun import __version__, connections, neurons
 from spikerun.atomic import PathLike, as_path, require_writable, write_atomically
 from spikerun.errors import FileFormatError, UsageError
-from spikerun.hdf5 import Group, Reader, image, located, write_array, write_attributes
+from spikerun.hdf5 import Group, Reader, image, located, make_group, write_array, write_attributes
 from spikerun.network import Network, Population, Projection
 
 __all__ = ["CONTAINER", "CONTRACT", "load", "require_snn", "save"]
@@ -53,7 +53,7 @@ def save(net: Network, path: PathLike, force: bool = False) -> Path:
             raise UsageError(f"/meta: {name!r} must be a text, an integer or a finite number, got {value!r:.80}")
     target = require_writable(path, force)
     try:
-        raw = image(lambda file: _write(net, file))
+        raw = image(lambda root: _write(net, root))
     except UsageError:
         raise
     except (ValueError, TypeError, OSError, RuntimeError) as error:  # whatever HDF5 says of a value
@@ -69,18 +69,18 @@ def require_snn(path: PathLike) -> None:
         raise UsageError(f"a network is written to a name that ends in .snn, such as 'model.snn', got '{path}'")
 
 
-def _write(net: Network, file: Any) -> None:
+def _write(net: Network, root: Any) -> None:
     head = {"format": FORMAT, "container": CONTAINER, "contract": CONTRACT, "writer": WRITER}
-    write_attributes(file, {**head, "window": int(net.window), "outputs": json.dumps(list(net.outputs))})
-    write_attributes(file.create_group("meta"), net.meta)
-    file.create_group("populations", track_order=True)
+    write_attributes(root, {**head, "window": int(net.window), "outputs": json.dumps(list(net.outputs))})
+    write_attributes(make_group(root, "meta"), net.meta)
+    populations = make_group(root, "populations", ordered=True)
     for name, population in net.populations.items():
-        group = file.create_group(f"populations/{name}")
+        group = make_group(populations, name)
         write_attributes(group, {"shape": tuple(population.shape)})
         _write_fields(group, population.neuron)
-    file.create_group("projections")
+    projections = make_group(root, "projections")
     for k, p in enumerate(net.projections):
-        group = file.create_group(f"projections/{k:06d}")
+        group = make_group(projections, f"{k:06d}")
         delay = {"delay": int(p.delay)} if p.delay else {}
         channels = {} if p.target_channels is None else {"target_channels": tuple(p.target_channels)}
         write_attributes(group, {"source": p.source, "target": p.target, **delay, **channels})
@@ -89,7 +89,8 @@ def _write(net: Network, file: Any) -> None:
 
 def _write_fields(group: Any, item: Any) -> None:
     """Write of a neuron or a connection what differs from its defaults: arrays as data sets, the rest as attributes."""
-    given = ((field, getattr(item, field.name)) for field in _parameters(item))
+    kind: Any = type(item)
+    given = ((field, getattr(item, field.name)) for field in _parameters(kind))
     values = {field.name: value for field, value in given if not _is_default(field, value)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     write_attributes(group, {"kind": item.kind, **{name: v for name, v in values.items() if name not in arrays}})
@@ -97,8 +98,9 @@ def _write_fields(group: Any, item: Any) -> None:
         write_array(group, name, value)
 
 
-def _parameters(kind: Any) -> "list[dataclasses.Field[Any]]":
-    return [field for field in dataclasses.fields(kind) if field.init]
+@cache
+def _parameters(kind: type) -> "tuple[dataclasses.Field[Any], ...]":
+    return tuple(field for field in dataclasses.fields(kind) if field.init)
 
 
 def _is_default(field: "dataclasses.Field[Any]", value: Any) -> bool:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from spikerun.errors import FileFormatError, UsageError, printable
 
-__all__ = ["Group", "Reader", "image", "located", "write_array", "write_attributes"]
+__all__ = ["Group", "Reader", "image", "located", "make_group", "write_array", "write_attributes"]
 
 MAX_BYTES = 2**32  # of one array
 MAX_TEXT = 2**16
@@ -33,27 +34,58 @@ TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a te
 
 
 def image(write: Callable[[Any], None]) -> bytes:
-    """Return the bytes of the file that `write` fills. In memory: HDF5 crashes where a disk is full."""
+    """Return the bytes of the file that `write` fills, given its root. In memory: HDF5 crashes where a disk is full."""
     # The format of 1.10 has checksums, and half the size of the oldest. Closed before its bytes are taken: those of an
     # open file (`get_file_image`) come from many versions of HDF5 with a superblock that its checksum no longer fits.
     raw = io.BytesIO()
     with h5py.File(raw, "w", libver=("v110", "v110")) as file:
-        write(file)
+        write(file.id)
     return raw.getvalue()
+
+
+def make_group(parent: Any, name: str, ordered: bool = False) -> Any:
+    """Return a new group, named in ASCII. `ordered`: its members stay in the order in which they are made."""
+    return h5py.h5g.create(parent, name.encode("ascii"), gcpl=_how_group(ordered))
+
+
+@cache
+def _how_group(ordered: bool) -> Any:
+    how = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    how.set_obj_track_times(False)
+    if ordered:
+        how.set_link_creation_order(h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED)
+        how.set_attr_creation_order(h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED)
+    return how
 
 
 def write_array(group: Any, name: str, value: np.ndarray[Any, Any]) -> None:
     """Write a small array into the header of its data set, which has a checksum; others compressed, with their own."""
     if value.nbytes > MAX_COMPACT:
         filters = {"compression": "gzip", "shuffle": True, "fletcher32": True}
-        group.create_dataset(name, data=value, track_times=False, **filters)
+        h5py.Group(group).create_dataset(name, data=value, track_times=False, **filters)
         return
+    kind = _type(value.dtype)
+    made = h5py.h5d.create(group, name.encode(), kind, _space(value.shape), _how_compact())
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(value), kind)
+
+
+@cache
+def _how_compact() -> Any:
     how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     how.set_layout(h5py.h5d.COMPACT)
     how.set_obj_track_times(False)
-    space = h5py.h5s.create_simple(value.shape) if value.shape else h5py.h5s.create(h5py.h5s.SCALAR)
-    made = h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(value.dtype), space, how)
-    made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(value))
+    return how
+
+
+@lru_cache(1000)
+def _type(dtype: np.dtype[Any], text: str | None = None) -> Any:
+    """Return HDF5's type for a dtype, a bool as an enum. text: the encoding, which equal dtypes may differ in."""
+    return h5py.h5t.py_create(h5py.string_dtype(text, dtype.itemsize) if text else dtype, logical=True)
+
+
+@lru_cache(1000)
+def _space(shape: tuple[int, ...]) -> Any:
+    return h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
 
 
 def write_attributes(group: Any, values: Mapping[str, Any]) -> None:
@@ -62,21 +94,33 @@ def write_attributes(group: Any, values: Mapping[str, Any]) -> None:
     Raises UsageError for other values, and for names that HDF5 cannot hold.
     """
     if len(values) > MAX_ATTRIBUTES:
-        raise UsageError(f"{group.name}: has {len(values)} attributes, at most {MAX_ATTRIBUTES} are read")
+        raise UsageError(f"{_path(group)}: has {len(values)} attributes, at most {MAX_ATTRIBUTES} are read")
     for name, value in values.items():
         if not isinstance(name, str) or not name or "\0" in name or len(name) > MAX_TEXT:
-            raise UsageError(f"{group.name}: an attribute's name is a text, not empty and without zeros, got {name!r}")
-        if isinstance(value, str):
-            raw = value.encode()
-            if len(raw) > MAX_TEXT or b"\0" in raw:
-                raise UsageError(f"{group.name}: {name!r} must have at most {MAX_TEXT} bytes, none of them zero")
-            group.attrs.create(name, raw, dtype=h5py.string_dtype("utf-8", max(len(raw), 1)))
-        elif isinstance(value, int) and not -(2**63) <= value < 2**64:
-            raise UsageError(f"{group.name}: {name!r} is {value}, which 64 bits do not hold: write it as a text")
-        elif isinstance(value, (bool, int, tuple)) or (isinstance(value, float) and math.isfinite(value)):
-            group.attrs[name] = np.array(value, np.int64) if isinstance(value, tuple) else value
-        else:
-            raise UsageError(f"{group.name}: {name!r} must be a text, an integer or a finite number, got {value!r:.80}")
+            raise UsageError(f"{_path(group)}: an attribute's name is a text, not empty, without zeros, got {name!r}")
+        array = _stored(group, name, value)
+        kind = _type(array.dtype, "utf-8" if array.dtype.kind == "S" else None)
+        h5py.h5a.create(group, name.encode(), kind, _space(array.shape)).write(array, kind)
+
+
+def _stored(group: Any, name: str, value: Any) -> np.ndarray[Any, Any]:
+    """Return what is written of the value of an attribute."""
+    if isinstance(value, str):
+        raw = value.encode()
+        if len(raw) > MAX_TEXT or b"\0" in raw:
+            raise UsageError(f"{_path(group)}: {name!r} must have at most {MAX_TEXT} bytes, none of them zero")
+        return np.array(raw, f"S{max(len(raw), 1)}")
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise UsageError(f"{_path(group)}: {name!r} is {value}, which 64 bits do not hold: write it as a text")
+    if isinstance(value, tuple):
+        return np.array(value, np.int64)
+    if isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return np.array(value)
+    raise UsageError(f"{_path(group)}: {name!r} must be a text, an integer or a finite number, got {value!r:.80}")
+
+
+def _path(group: Any) -> str:
+    return str(h5py.h5i.get_name(group).decode())
 
 
 @contextmanager
@@ -108,15 +152,16 @@ class Group:
         if name not in self.attributes:
             raise ValueError(f"attribute '{name}' is missing")
         stored = self.attributes[name]
-        dtype, shape = stored.dtype, stored.shape
+        dtype, kind = _numpy(stored)
+        shape = stored.get_space().shape
         if stored.get_storage_size() > MAX_TEXT:
             raise ValueError(f"attribute '{name}' is longer than {MAX_TEXT} bytes")
-        if dtype.kind not in "biufS" or len(shape) > (0 if dtype.kind == "S" else 1):
+        if dtype.kind not in "biufS" or shape is None or len(shape) > (0 if dtype.kind == "S" else 1):
             raise ValueError(f"attribute '{name}' is no number, no text of fixed length, and no list of integers")
         if shape and shape[0] > MAX_AXES:
             raise ValueError(f"attribute '{name}' is a list of {shape[0]} numbers, at most {MAX_AXES} are read")
         read = np.zeros(shape, dtype)
-        stored.read(read)
+        stored.read(read, kind)
         value = read.tolist()
         if isinstance(value, list) and dtype.kind in "iu":
             value = tuple(value)
@@ -149,10 +194,7 @@ class Reader:
             opened = h5py.h5o.open(parent, name.encode())
             if not isinstance(opened, h5py.h5g.GroupID):
                 raise ValueError("is no group")
-            members = dict.fromkeys(map(_text, opened)) if len(opened) else {}
-            for member in members:
-                if opened.links.get_info(member.encode()).type != h5py.h5l.TYPE_HARD:
-                    raise ValueError(f"{member!r} is a link; everything must lie in this file")
+            members = _members(opened)
             count = h5py.h5a.get_num_attrs(opened)
             if count > MAX_ATTRIBUTES:
                 raise ValueError(f"has {count} attributes, at most {MAX_ATTRIBUTES} are read")
@@ -168,12 +210,13 @@ class Reader:
             how = stored.get_create_plist()
             if how.get_external_count() or how.get_layout() == h5py.h5d.VIRTUAL:
                 raise ValueError("lies in another file")
-            dtype, shape = stored.dtype, stored.shape
+            dtype, kind = _numpy(stored)
+            shape = stored.get_space().shape
             if dtype.kind not in "iuf" or dtype.itemsize > 8 or shape is None:
                 raise ValueError(f"must hold plain numbers, got dtype {dtype}")
             self._affordable(stored, how, shape, dtype)
             result = np.empty(shape, dtype)
-            stored.read(h5py.h5s.ALL, h5py.h5s.ALL, result)
+            stored.read(h5py.h5s.ALL, h5py.h5s.ALL, result, kind)
             if dtype.kind == "f" and not np.isfinite(result).all():
                 raise ValueError("has values that are not finite")
             return result
@@ -209,6 +252,32 @@ class Reader:
             raise ValueError(f"is damaged: {error}") from None
         if not stream.eof:
             raise ValueError("has a compressed chunk that is larger than it says, or damaged")
+
+
+def _numpy(stored: Any) -> tuple[np.dtype[Any], Any]:
+    """Return the dtype of an attribute or a data set, and HDF5's type of its values in memory."""
+    return _decoded(stored.get_type().encode())
+
+
+@lru_cache(1000)
+def _decoded(kind: bytes) -> tuple[np.dtype[Any], Any]:
+    dtype = h5py.h5t.decode(kind).dtype
+    return dtype, h5py.h5t.py_create(dtype)
+
+
+def _members(group: Any) -> dict[str, None]:
+    """Return the names in a group, in the order in which they were made if the file kept it; all lie in this file."""
+    if not len(group):
+        return {}
+    kept = len(group) > 1 and group.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED
+    found: dict[bytes, int] = {}
+    order = h5py.h5.INDEX_CRT_ORDER if kept else h5py.h5.INDEX_NAME
+    group.links.iterate(lambda name, info: found.update({name: info.type}), info=True, idx_type=order)
+    members = {_text(name): kind for name, kind in found.items()}
+    for member, kind in members.items():
+        if kind != h5py.h5l.TYPE_HARD:
+            raise ValueError(f"{member!r} is a link; everything must lie in this file")
+    return dict.fromkeys(members)
 
 
 def _text(name: bytes) -> str:

@@ -49,7 +49,7 @@ def int32_array(name: str, value: Any) -> npt.NDArray[np.int32]:
         raise NetworkError(f"{name} must hold integers, got dtype {array.dtype}: scale and round it first")
     if not array.size:
         raise NetworkError(f"{name} must not be empty, got shape {array.shape}")
-    if array.min() < -(2**31) or array.max() >= 2**31:
+    if not np.can_cast(array.dtype, np.int32) and (array.min() < -(2**31) or array.max() >= 2**31):
         raise NetworkError(f"{name} must fit int32, got values from {array.min()} to {array.max()}")
     return locked(array.astype(np.int32))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import edge, plugins
+from spikerun import datasets, edge, plugins
 from spikerun.cli import main
 from spikerun.edge.bundle import finish, require_free, scratch, write_all
 from spikerun.edge.mcu import McuOptions, McuTarget
@@ -138,6 +138,15 @@ def test_options_that_make_no_sense_are_refused(
     assert main(["deploy", str(saved), "--target", "host", "-o", str(saved.parent / "fw"), *words]) == 2
     assert said in " ".join(capsys.readouterr().err.split())
     assert not (saved.parent / "fw").exists()
+
+
+def test_a_folder_that_is_taken_is_refused_before_data_are_read(
+    saved: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "load_inputs", lambda *given, **options: pytest.fail("data are read"))
+    words = ["deploy", str(saved), "--target", "host", "-o", str(saved.parent), "--data", "digits"]
+    assert main(words) == 2
+    assert "is not empty; use --force" in capsys.readouterr().err
 
 
 @dataclass(frozen=True)

@@ -310,7 +310,7 @@ def test_fields_whose_annotations_are_texts_are_read(tmp_path: Path, monkeypatch
     monkeypatch.setattr(neurons, "KINDS", {**neurons.KINDS, "later": module.Later})
     with h5py.File(tmp_path / "a.snn", "w") as file:
         group = file.create_group("later")
-        _write_fields(group, module.Later(np.arange(200, dtype=np.int32), limit=7))
+        _write_fields(group.id, module.Later(np.arange(200, dtype=np.int32), limit=7))
         assert set(group.attrs) == {"kind", "limit"}
         file.flush()
         reader = _NetworkReader(tmp_path / "a.snn", file)

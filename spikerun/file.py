@@ -89,8 +89,7 @@ def _write(net: Network, root: Any) -> None:
 
 def _write_fields(group: Any, item: Any) -> None:
     """Write of a neuron or a connection what differs from its defaults: arrays as data sets, the rest as attributes."""
-    kind: Any = type(item)
-    given = ((field, getattr(item, field.name)) for field in _parameters(kind))
+    given = ((field, getattr(item, field.name)) for field in _parameters(item.__class__))
     values = {field.name: value for field, value in given if not _is_default(field, value)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     write_attributes(group, {"kind": item.kind, **{name: v for name, v in values.items() if name not in arrays}})

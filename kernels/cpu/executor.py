@@ -90,6 +90,11 @@ class CpuExecutor:
                 if register.initial is not None:
                     built.initial(self._ids[register.name], self._vector(register.initial, register.shape))
             for operation in self.program.operations:
+                if not hasattr(built, operation.name):
+                    raise UnsupportedError(
+                        f"no CPU kernel for the operation '{operation.name}': there is no row of it in "
+                        "SPIKERUN_OPERATIONS of kernels/cpu/bindings.cpp; spikerun.reference runs it"
+                    )
                 getattr(built, operation.name)(**self._arguments(operation))
         except ValueError as error:
             raise UnsupportedError(f"the network is too large for the CPU kernels: {error}") from None

@@ -6,7 +6,7 @@ from typing import Any
 
 from spikerun.kernels.operations import Apply, Fill, Fire, MaxPool, Operation, Program, Register
 from spikerun.network import Network
-from spikerun.plan.common import STATE_HOLDS, count, counted, geometry, mapping, of, words_register
+from spikerun.plan.common import STATE_HOLDS, count, counted, geometry, mapping, of, row, words_register
 
 __all__ = ["blockable", "lower_blocked"]
 
@@ -25,7 +25,7 @@ def lower_blocked(net: Network) -> Program:
     slots = {name: slot for slot, name in enumerate(counted(net))}
     operations: list[Operation] = []
     for name in net.order:
-        operations += _LOWER[net.populations[name].neuron.kind](net, name)
+        operations += row(_LOWER, net.populations[name].neuron.kind, net, name, "spikerun/plan/blocked.py")(net, name)
         word = net.sender_of(name)
         if word is not None:
             mode = "popcount" if word.code == "bits" else "nonzero"

@@ -2,16 +2,19 @@
 """What the schedules share: registers of populations, the maps of projections, and counting."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.errors import UnsupportedError
 from spikerun.kernels.operations import ALWAYS, Count, Geometry, Map, Operation, Register, When
 from spikerun.network import Link, Network, Population
 from spikerun.values import locked
 
-__all__ = ["STATE_HOLDS", "count", "counted", "geometry", "mapping", "of", "words_register"]
+__all__ = ["STATE_HOLDS", "count", "counted", "geometry", "mapping", "of", "row", "words_register"]
+
+T = TypeVar("T")
 
 STATE_HOLDS: Mapping[str, str] = {
     "v": "membranes",
@@ -21,6 +24,16 @@ STATE_HOLDS: Mapping[str, str] = {
     "pending": "spikes not yet subtracted",
     "alive": "candidates that have not lost yet",
 }
+
+
+def row(table: Mapping[str, T], key: str, net: Network, name: str, where: str) -> T:
+    """Return the row of a table that a population needs. Raises UnsupportedError that names it where there is none."""
+    if key not in table:
+        raise UnsupportedError(
+            f"population '{name}' ({net.populations[name].neuron.kind}): there is no row '{key}' in {where}; "
+            "spikerun.reference runs it"
+        )
+    return table[key]
 
 
 def of(name: str, key: str) -> str:

@@ -28,7 +28,7 @@ from spikerun.kernels.operations import (
     When,
 )
 from spikerun.network import Network
-from spikerun.plan.common import STATE_HOLDS, count, counted, dtype_of, geometry, mapping, of, words_register
+from spikerun.plan.common import STATE_HOLDS, count, counted, dtype_of, geometry, mapping, of, row, words_register
 from spikerun.plan.past import delayed, past, ring_steps
 from spikerun.values import locked
 
@@ -139,7 +139,9 @@ def _delays(net: Network) -> Iterator[Operation]:
 
 def _lowered(net: Network, name: str) -> Iterator[Operation]:
     neuron = net.populations[name].neuron
-    return _step_neuron(net, name) if neuron.integrates == "step" else _LOWER[neuron.kind](net, name)
+    if neuron.integrates == "step":
+        return _step_neuron(net, name)
+    return row(_LOWER, neuron.kind, net, name, "spikerun/plan/stepped.py")(net, name)
 
 
 def _result(net: Network, name: str, own: int) -> Operation:
@@ -207,8 +209,11 @@ def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
     yield Fill(i, _ZERO)
     yield from _integrate(net, name, i, weigh=False)
     registers = {"i": i, "s": name, **{key: of(name, key) for key in population.neuron.state}}
-    operation = _BY_NAME[population.neuron.instruction]
-    values = {f.name: registers.get(f.name) or getattr(population.neuron, f.name) for f in fields(operation)[:-1]}
+    operation = row(_BY_NAME, population.neuron.instruction, net, name, "OPERATIONS of kernels/operations.py")
+    names = [f.name for f in fields(operation)[:-1]]
+    known = {n: getattr(population.neuron, n) for n in names if hasattr(population.neuron, n)} | registers
+    where = f"the state or the parameters of the kind, which '{operation.name}' of kernels/operations.py needs"
+    values: dict[str, Any] = {n: row(known, n, net, name, where) for n in names}
     yield operation(**{**values, "when": when})
 
 

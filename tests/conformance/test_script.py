@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conformance.executors import Tally
+from conformance.executors import EXECUTORS, Tally
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +52,11 @@ def test_several_that_add_at_once_lose_nothing(script: ModuleType, tmp_path: Pat
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, range(4)))
     assert list(script.Record(tmp_path / "counts.csv", "").sums().values()) == [Tally(80, 800, 8000)]
+
+
+def test_a_difference_says_the_command_that_shows_it_again(script: ModuleType) -> None:
+    (case,) = script.cases(5, float("inf"), 1, 3)
+    said = script.replay(EXECUTORS[0], case)
+    assert f"--seed {case.seed} --samples 3 --networks 1 --rows '{EXECUTORS[0].name}'" in said
+    (again,) = script.cases(case.seed, float("inf"), 1, 3)
+    assert all((again.truth.samples[name] == given).all() for name, given in case.truth.samples.items())

@@ -248,27 +248,6 @@ def test_the_clock_never_overflows(mixed: Network, tmp_path: Path, needs: Needs)
     assert clock.tolist() == [2**31 - 1, 2, 0]
 
 
-@pytest.mark.slow
-def test_cmake_builds_the_bundle_wherever_it_is_copied(tiny: Network, tmp_path: Path, needs: Needs) -> None:
-    needs("cmake", "gcc")
-    deploy(tiny, tmp_path / "fw", BOARD, 2)
-    shutil.move(tmp_path / "fw", tmp_path / "elsewhere")
-    subprocess.run(["cmake", "-B", "build"], cwd=tmp_path / "elsewhere", check=True, capture_output=True)
-    subprocess.run(["cmake", "--build", "build"], cwd=tmp_path / "elsewhere", check=True, capture_output=True)
-    done = subprocess.run([tmp_path / "elsewhere" / "build" / "selftest"], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("end 0\n")
-
-
-@pytest.mark.slow
-def test_cmake_cross_compiles_the_bundle(tiny: Network, tmp_path: Path, needs: Needs) -> None:
-    needs("cmake", "arm-none-eabi-gcc")
-    deploy(tiny, tmp_path / "fw", BOARD, 2)
-    command = ["cmake", "-B", "build", "-DCMAKE_TOOLCHAIN_FILE=toolchain.cmake"]
-    subprocess.run(command, cwd=tmp_path / "fw", check=True, capture_output=True)
-    subprocess.run(["cmake", "--build", "build"], cwd=tmp_path / "fw", check=True, capture_output=True)
-    assert (tmp_path / "fw" / "build" / "selftest").read_bytes().startswith(b"\x7fELF")
-
-
 @pytest.mark.parametrize("module", ["emit", "kernels", "build", "deployment", "printer"])
 def test_the_examples_in_the_docstrings_are_true(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"spikerun.edge.mcu.{module}"))

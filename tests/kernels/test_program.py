@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import Bench, i32
 
+from spikerun import kernels
+from spikerun.errors import UnsupportedError
+from spikerun.kernels import operations
 from spikerun.kernels.cpu.native import Linear, Program
 
 quick = settings(max_examples=40, deadline=None)
@@ -28,6 +31,14 @@ def test_an_operation_executes_inside_its_window_only(
     totals = [0] + [int(bench.step(word=1).workspace.counters[0, 0]) for _ in range(20)]
     expected = [int(begin <= t < begin + length and first <= t % period <= last) for t in range(20)]
     assert np.diff(totals).tolist() == expected
+
+
+def test_an_operation_without_a_kernel_says_which_row_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations.Fill, "name", "toy")
+    register = operations.Register("v", "int32", (2,), "membranes")
+    program = operations.Program((register,), (operations.Fill("v", i32()),), 1, (), (("v", "v"),), (), ())
+    with pytest.raises(UnsupportedError, match="no CPU kernel for the operation 'toy': there is no row of it in"):
+        kernels.load("cpu", kernels="event", threads=1).compile(program, ["v"])
 
 
 def test_registers_that_are_not_alive_together_may_share_memory() -> None:

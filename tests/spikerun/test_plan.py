@@ -13,10 +13,11 @@ from networks import random_network, seeds
 
 from spikerun.connections import KINDS as CONNECTIONS
 from spikerun.connections import Dense
+from spikerun.errors import UnsupportedError
 from spikerun.kernels.liveness import lifetimes, place
 from spikerun.kernels.operations import OPERATIONS, Apply, Count, Fill, Fire, Program, Register, When
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, KINDS, FewSpikes, Input, Readout
+from spikerun.neurons import IF, KINDS, FewSpikes, Input, Neuron, Readout
 from spikerun.plan import SCHEDULES, Schedule, blockable, describe, lower
 from spikerun.plan.blocked import _LOWER as BLOCKED
 from spikerun.plan.stepped import _BY_NAME
@@ -170,3 +171,44 @@ def test_there_are_three_schedules() -> None:
             4,
         )
     )
+
+
+class Toy(IF):
+    """A kind whose author has forgotten something."""
+
+    kind = "toy"
+
+
+class Window(FewSpikes):
+    """A kind of windows that no schedule knows."""
+
+    kind = "toy"
+
+
+def alone(neuron: Neuron, given: Input) -> Network:
+    ones = Dense(np.ones((4, 4), np.int8))
+    populations = {"in": Population((4,), given), "h": Population((4,), neuron)}
+    return Network(populations, [Projection("in", "h", ones)], ["h"], 4)
+
+
+@pytest.mark.parametrize("instruction", ["", "toy_step"])
+def test_a_kind_without_an_operation_says_where_it_is_missing(
+    instruction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Toy, "instruction", instruction)
+    said = rf"population 'h' \(toy\): there is no row '{instruction}' in OPERATIONS of kernels/operations.py"
+    with pytest.raises(UnsupportedError, match=said):
+        lower(alone(Toy(np.int32(1)), Input(1, "spikes")), "frame")
+
+
+def test_an_operation_that_needs_what_the_kind_does_not_have_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "instruction", "lif_step")
+    with pytest.raises(UnsupportedError, match=r"population 'h' \(toy\): there is no row 'u' in the state or"):
+        lower(alone(Toy(np.int32(1)), Input(1, "spikes")), "frame")
+
+
+@pytest.mark.parametrize(("schedule", "file"), [("blocked", "blocked"), ("frame", "stepped")])
+def test_a_kind_that_a_schedule_does_not_know_says_which_file_lacks_it(schedule: Schedule, file: str) -> None:
+    said = rf"population 'h' \(toy\): there is no row 'toy' in spikerun/plan/{file}\.py"
+    with pytest.raises(UnsupportedError, match=said):
+        lower(alone(Window(4, np.int32(3)), Input(4)), schedule)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ways to send a number, one after another."""
+
+from conformance.awkward.make import awkward, chain, ints, weights
+
+from spikerun.connections import Dense
+from spikerun.network import Network
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Readout
+
+
+@awkward
+def signed_words() -> Network:
+    layers = [FewSpikes(bits, ints(th), ints(-bits), signed=True) for bits, th in ((8, 90), (2, 900), (5, 40))]
+    return chain((6, Input(8, signed=True)), *((6, neuron, Dense(weights(k, 6, 6))) for k, neuron in enumerate(layers)))
+
+
+@awkward
+def signed_words_of_few_spikes() -> Network:
+    layers = [FewSpikes(6, ints(60), signed=True, max_spikes=k) for k in (1, 2, 3)]
+    return chain(
+        (6, Input(7, "graded", signed=True)), *((6, neuron, Dense(weights(k, 6, 6))) for k, neuron in enumerate(layers))
+    )
+
+
+@awkward
+def one_spike_a_word() -> Network:
+    return chain(
+        (6, Input()),
+        (9, FewSpikes(8, ints(70), max_spikes=1), Dense(weights(1, 6, 9))),
+        (4, Readout(), Dense(weights(2, 9, 4))),
+    )
+
+
+@awkward
+def timed_spikes() -> Network:
+    layers = [FewSpikes(bits, ints(200), ints(99), code="ttfs") for bits in (4, 1, 3)]
+    return chain(
+        (5, Input(4, "ttfs")), *((5, neuron, Dense(weights(k, 5, 5))) for k, neuron in enumerate(layers)), window=15
+    )
+
+
+@awkward
+def every_code_after_every_other() -> Network:
+    codes = ("bits", "graded", "ttfs", "graded", "bits", "ttfs", "bits")
+    return chain(
+        (5, Input(3)),
+        *((5, FewSpikes(3, ints(70 + k), code=code), Dense(weights(k, 5, 5))) for k, code in enumerate(codes)),
+    )
+
+
+@awkward
+def graded_into_if() -> Network:
+    graded = FewSpikes(6, ints(90), signed=True, code="graded")
+    return chain(
+        (4, Input()),
+        (4, graded, Dense(weights(1, 4, 4))),
+        (5, IF(ints(700), v_min=ints(-99)), Dense(weights(2, 4, 5))),
+        (3, LIF.loihi(ints(20)), Dense(weights(3, 5, 3))),
+    )
+
+
+@awkward
+def current_into_lif() -> Network:
+    leaky = LIF.loihi(ints(700), ints(-300), ints(400), ints(100), "subtract_after_leak", refractory=1)
+    return chain(
+        (4, Input(8, "current", signed=True)),
+        (5, leaky, Dense(weights(1, 4, 5))),
+        (2, Readout(), Dense(weights(2, 5, 2))),
+        window=20,
+    )

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles, delays, and states that are cleared."""
+
+from typing import Any
+
+from conformance.awkward.make import awkward, chain, ints, network, weights
+
+from spikerun.connections import Dense, Diagonal
+from spikerun.network import Network
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Neuron, Readout
+
+
+@awkward
+def a_cycle_of_spiking_neurons() -> Network:
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": (3, Input(1, "spikes")),
+        "a": (5, IF(ints(90))),
+        "b": (4, LIF.loihi(ints(3), dv=ints(64))),
+    }
+    links = [
+        ("in", "a", Dense(weights(1, 3, 5))),
+        ("a", "b", Dense(weights(2, 5, 4))),
+        ("b", "a", Dense(weights(3, 4, 5)), 1),
+        ("b", "b", Dense(weights(4, 4, 4)), 5),
+    ]
+    return network(populations, links, ["b"], 7)
+
+
+@awkward
+def a_cycle_of_words() -> Network:
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": (3, Input(4)),
+        "a": (5, FewSpikes(4, ints(90), code="ttfs")),
+        "b": (4, FewSpikes(3, ints(90), signed=True)),
+    }
+    links = [
+        ("in", "a", Dense(weights(1, 3, 5))),
+        ("a", "b", Dense(weights(2, 5, 4))),
+        ("b", "a", Dense(weights(3, 4, 5)), 45),
+        ("b", "b", Dense(weights(4, 4, 4)), 60),
+    ]
+    return network(populations, links, ["b"], 15)
+
+
+@awkward
+def words_that_are_delayed() -> Network:
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": (3, Input(5)),
+        "a": (5, FewSpikes(4, ints(90))),
+        "out": (2, Readout()),
+    }
+    links = [
+        ("in", "a", Dense(weights(1, 3, 5)), 10),
+        ("in", "a", Dense(weights(2, 3, 5))),
+        ("a", "out", Dense(weights(3, 5, 2)), 15),
+    ]
+    return network(populations, links, ["out"], 5)
+
+
+@awkward
+def delays_longer_than_the_frame() -> Network:
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": (3, Input(1, "spikes")),
+        "a": (5, IF(ints(60))),
+        "out": (2, Readout()),
+    }
+    links = [
+        ("in", "a", Dense(weights(1, 3, 5)), 9),
+        ("in", "a", Dense(weights(2, 3, 5))),
+        ("a", "out", Dense(weights(3, 5, 2)), 40),
+    ]
+    return network(populations, links, ["out"], 4)
+
+
+@awkward
+def a_short_way_and_a_long_one() -> Network:
+    few = FewSpikes(4, ints(60))
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": (3, Input()),
+        "a": (4, few),
+        "b": (4, few),
+        "c": (4, few),
+        "out": (2, Readout()),
+    }
+    links = [
+        ("in", "a", Dense(weights(1, 3, 4))),
+        ("a", "b", Dense(weights(2, 4, 4))),
+        ("b", "c", Dense(weights(3, 4, 4))),
+        ("a", "c", Diagonal(ints(90))),
+        ("in", "out", Dense(weights(4, 3, 2))),
+        ("c", "out", Dense(weights(5, 4, 2))),
+    ]
+    return network(populations, links, ["out", "a"])
+
+
+@awkward
+def states_that_are_cleared() -> Network:
+    resets = [
+        LIF.loihi(ints(9), ints(700), ints(200), ints(30), reset, 2, 5, offset)
+        for reset, offset in (("zero", 0), ("subtract", 4), ("subtract_after_leak", 13))
+    ]
+    return chain(
+        (4, Input(1, "spikes")), *((4, neuron, Dense(weights(k, 4, 4))) for k, neuron in enumerate(resets)), window=23
+    )
+
+
+@awkward
+def states_that_are_cleared_in_every_step() -> Network:
+    return chain(
+        (4, Input(1, "spikes")),
+        (4, LIF.loihi(ints(1), reset_interval=1, reset="subtract_after_leak"), Dense(weights(1, 4, 4))),
+    )
+
+
+@awkward
+def long_refractory_periods() -> Network:
+    return chain(
+        (4, Input(1, "spikes")),
+        (6, LIF.loihi(ints(1), ints(64), refractory=2**15 - 1), Dense(weights(1, 4, 6))),
+        (3, LIF.loihi(ints(0), refractory=1), Dense(weights(2, 6, 3))),
+        window=12,
+    )

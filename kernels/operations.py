@@ -388,6 +388,7 @@ class LifStep(Operation):
     limits: str
     reset_interval: int
     reset_offset: int
+    inclusive: bool
     when: When = ALWAYS
 
 

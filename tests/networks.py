@@ -76,6 +76,7 @@ def leaky(rng: Rng, shape: Shape) -> LIF:
         str(rng.choice(["wide", "wide", "chip"])),
         interval,
         offset,
+        bool(rng.integers(2)),
     )
 
 

@@ -394,7 +394,7 @@ class LifStep(Operation):
 
 @dataclass(frozen=True, eq=False)
 class MaxPool(Operation):
-    """y = the largest word of each window; what lies outside the image never wins."""
+    """y = the largest word or event of each window; what lies outside the image never wins."""
 
     x: Reads
     y: Writes

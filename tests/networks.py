@@ -147,10 +147,18 @@ class Draft:
         sent = self.words[name]
         return sent is None or sent.code in ("graded", "current", "spikes") or (sent.bits, sent.signed) == (1, False)
 
+    def coded(self, name: str) -> bool:
+        """Return whether a population sends words."""
+        sent = self.words[name]
+        return sent is not None and sent.code not in ("current", "spikes")
+
     def images(self) -> list[str]:
         """Return the populations that a max_pool can take."""
-        coded = (n for n, sent in self.words.items() if sent is not None and sent.code not in ("current", "spikes"))
-        return [n for n in coded if len(self.populations[n].shape) == 3 and min(self.populations[n].shape[1:]) > 1]
+        return [
+            n
+            for n in self.populations
+            if len(self.populations[n].shape) == 3 and min(self.populations[n].shape[1:]) > 1
+        ]
 
     def any_to_any(self, source: str, shape: Shape) -> Dense | Sparse:
         """Return random weights from a population to neurons of this shape; two of each neuron where there are many."""
@@ -172,7 +180,7 @@ class Draft:
 
     def grow(self, name: str) -> None:
         """Add a population behind random ones: a max_pool, or neurons that one or two projections reach."""
-        if self.kind != "spikes" and self.images() and self.rng.integers(3) == 0:
+        if self.images() and self.rng.integers(3) == 0:
             self.pool(name, str(self.rng.choice(self.images())))
             return
         few = self.kind == "words" or (self.kind == "mixed" and self.rng.integers(2) == 0)
@@ -222,7 +230,8 @@ class Draft:
                 self.project(source, target, self.any_to_any(source, self.populations[target].shape))
         for k, p in enumerate(self.projections):
             if rng.integers(3) == 0 or p is self.projections[-1]:
-                whole = not self.plain(p.source) or isinstance(self.populations[p.target].neuron, MaxPool)
+                pooled = isinstance(self.populations[p.target].neuron, MaxPool)
+                whole = not self.plain(p.source) or (pooled and self.coded(p.source))
                 delay = int(rng.integers(1, 4)) * (self.steps if whole else 1) + latency[p.source] * self.steps
                 self.projections[k] = replace(p, delay=delay)
 

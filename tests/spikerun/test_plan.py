@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from networks import random_network, seeds
 
 from spikerun.connections import KINDS as CONNECTIONS
-from spikerun.connections import Dense
+from spikerun.connections import Dense, Window
 from spikerun.kernels.liveness import lifetimes, place
 from spikerun.kernels.operations import OPERATIONS, Apply, Count, Fill, Fire, Program, Register, When
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, KINDS, FewSpikes, Input, Readout
+from spikerun.neurons import IF, KINDS, FewSpikes, Input, MaxPool, Readout
 from spikerun.plan import SCHEDULES, Schedule, blockable, describe, lower
 from spikerun.plan.blocked import _LOWER as BLOCKED
 from spikerun.plan.stepped import _BY_NAME
 from spikerun.plan.stepped import _LOWER as STEPPED
+from spikerun.reference import blocked
 
 kinds = st.sampled_from(["words", "spikes", "mixed"])
 
@@ -70,6 +71,15 @@ def test_a_network_is_described_by_what_is_done() -> None:
     assert "h:v: int32 4, membranes" in text
     assert "fire(v=h:v, word=h, threshold=3, bits=4, signed=False, max_spikes=4)" in text
     assert "apply(x=in, acc=h:v, map=dense 4 -> 4)" in text
+
+
+def test_a_pool_of_spikes_is_the_or_of_each_window_and_keeps_no_state() -> None:
+    populations = {"in": Population((1, 4, 4), Input(1, "spikes")), "p": Population((1, 2, 2), MaxPool())}
+    net = Network(populations, [Projection("in", "p", Window(2, 2))], ["p"], 2)
+    events = np.random.default_rng(0).integers(0, 2, (2, 1, 4, 4)) * np.random.default_rng(1).integers(0, 2, (1, 4, 4))
+    either = events.reshape(2, 1, 2, 2, 2, 2).any(axis=(3, 5))
+    np.testing.assert_array_equal(blocked(net, {"in": events})["p"].events, either)
+    assert [r.name for r in lower(net, "stream").registers] == ["in", "p"]
 
 
 def test_parameters_stay_per_channel() -> None:

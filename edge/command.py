@@ -23,6 +23,7 @@ from spikerun.console import (
 from spikerun.edge.target import Frames, Options, Table, Tool, Verdict, parse
 from spikerun.errors import CheckFailed, DataError, UsageError
 from spikerun.file import load
+from spikerun.inputs import sample_shape
 from spikerun.network import Network
 
 __all__ = ["deploy", "targets"]
@@ -114,7 +115,7 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
 
     if len(net.inputs) != 1:
         raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one: leave --data out")
-    found: Frames = datasets.load(data, folder=folder, limit=count).fitted(net.populations[net.inputs[0]].shape)
+    found: Frames = datasets.load(data, folder=folder, limit=count).fitted(sample_shape(net, net.inputs[0]))
     if len(found) < count:
         talk(f"'{data}' has {len(found)} samples only")
     return found

@@ -141,8 +141,8 @@ class Stream:
     def step(self, events: Mapping[str, npt.ArrayLike] | None = None) -> list[Spike | Reading]:
         """Run one step with the events of each input population (its shape; absent: silent); return what was sent.
 
-        Events are 0 or 1, or the payloads of a `graded` or `current` input. Raises DataError where they are not, and
-        UsageError while `push` holds events back.
+        Events are 0 or 1, or the payloads of a `graded`, `current` or `frames` input. Raises DataError where they are
+        not, and UsageError while `push` holds events back.
         """
         self._refuse_pending()
         given = by_name(self._net, {} if events is None else events, all_of_them=False)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spikerun.codes import word_range, word_steps
 from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.inputs import sample_shape
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 from spikerun.neurons.leaky import WIDE_LIMIT
@@ -145,12 +146,12 @@ class Draft:
     def plain(self, name: str) -> bool:
         """Return whether every spike of a population is worth 1."""
         sent = self.words[name]
-        return sent is None or sent.code in ("graded", "current", "spikes") or (sent.bits, sent.signed) == (1, False)
+        return sent is None or sent.word.plain
 
     def coded(self, name: str) -> bool:
         """Return whether a population sends words."""
         sent = self.words[name]
-        return sent is not None and sent.code not in ("current", "spikes")
+        return sent is not None and sent.word.coded
 
     def images(self) -> list[str]:
         """Return the populations that a max_pool can take."""
@@ -171,7 +172,7 @@ class Draft:
     def input(self, name: str) -> None:
         """Add an input, in a code that the kind of network has."""
         rng = self.rng
-        words, plain = ["bits", "graded", "ttfs"], ["spikes", "current"]
+        words, plain = ["bits", "graded", "ttfs"], ["spikes", "current", "frames"]
         code = str(rng.choice({"words": words, "spikes": plain, "mixed": words + plain}[self.kind]))
         bits, signed = (1, False) if code == "spikes" else word(rng, code, self.steps)
         image = (int(rng.integers(1, 4)), int(rng.integers(2, 7)) * self.size, int(rng.integers(2, 7)) * self.size)
@@ -269,10 +270,9 @@ def random_inputs(net: Network, seed: int, batch: int, density: float) -> dict[s
     rng = np.random.default_rng(seed)
     samples = {}
     for name in net.inputs:
-        population = net.populations[name]
-        neuron = population.neuron
+        neuron = net.populations[name].neuron
         assert isinstance(neuron, Input)
-        shape = (batch, *((net.window,) if neuron.code == "spikes" else ()), *population.shape)
+        shape = (batch, *sample_shape(net, name))
         low, high = word_range(neuron.bits, neuron.signed)
         samples[name] = np.where(rng.random(shape) < density, rng.integers(low, high + 1, shape), 0)
     return samples

@@ -12,6 +12,7 @@ import typer
 from spikerun import real
 from spikerun.datasets import Dataset, load
 from spikerun.errors import DataError, UsageError
+from spikerun.inputs import sample_shape
 from spikerun.network import Network
 
 __all__ = ["DataOption", "SplitOption", "ThreadsOption", "fitted", "loaded"]
@@ -42,14 +43,9 @@ def fitted(net: Network, dataset: Dataset) -> npt.NDArray[Any]:
     if len(net.inputs) != 1:
         raise DataError(f"the network has {len(net.inputs)} inputs; data sets feed networks of one input")
     (name,) = net.inputs
-    word = net.sender_of(name)
-    if word is not None and word.code == "spikes":
-        raise DataError(
-            f"the input '{name}' takes events, and data sets hold frames: use Session.run or Session.stream in Python"
-        )
     scale = real.known(net.meta, name).get("scale")
     if isinstance(scale, int | float) and not math.isclose(scale, dataset.scale, rel_tol=1e-6):
         message = "an integer of '%s' stands for %.6g, and one of the network's input for %.6g: expect other results"
         log.warning(message, dataset.name, dataset.scale, scale)
-    samples: npt.NDArray[Any] = dataset.fitted(net.populations[name].shape)
+    samples: npt.NDArray[Any] = dataset.fitted(sample_shape(net, name))
     return samples

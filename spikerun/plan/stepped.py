@@ -61,7 +61,7 @@ def lower_frame(net: Network) -> Program:
     for name in net.inputs:
         word = net.sender_of(name)
         assert word is not None
-        if word.code != "spikes":  # events are given step by step; integers are encoded here
+        if not word.stepwise:  # events are given step by step; integers are encoded here
             frames[name] = of(name, "frame")
             extra.append(Register(frames[name], dtype_of(net, name), net.populations[name].shape, "a frame"))
             operations += [

@@ -8,6 +8,7 @@ import numpy as np
 
 from spikerun.codes import word_range
 from spikerun.connections import Connection, Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.inputs import sample_shape
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes, Input, MaxPool, Neuron, Readout
 
@@ -28,10 +29,10 @@ def samples(net: Network, seed: int = 0) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
     found = {}
     for name in net.inputs:
-        population, neuron = net.populations[name], net.populations[name].neuron
+        neuron = net.populations[name].neuron
         assert isinstance(neuron, Input)
         low, high = word_range(neuron.bits, neuron.signed)
-        shape = (*((net.window,) if neuron.code == "spikes" else ()), *population.shape)
+        shape = sample_shape(net, name)
         density = np.array([0.1, 0.5, 1, 1]).reshape(-1, *[1] * len(shape))
         random = np.where(rng.random((4, *shape)) < density, rng.integers(low, high + 1, (4, *shape)), 0)
         extremes = np.stack([np.zeros(shape, np.int64), np.full(shape, high), np.full(shape, low)])
@@ -263,6 +264,25 @@ def current_into_lif() -> Network:
         (2, Readout(), Dense(weights(2, 5, 2))),
         window=20,
     )
+
+
+@awkward
+def payloads_that_change_at_each_step() -> Network:
+    """They go to every kind that integrates, one of them a window later, and through a pool."""
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "sound": (4, Input(8, "frames", signed=True)), "counts": ((2, 4, 4), Input(3, "frames")),
+        "most": ((2, 2, 2), MaxPool()), "a": (5, LIF(ints(700), ints(60_000), reset="subtract")),
+        "words": (4, FewSpikes(4, ints(900))), "out": (3, Readout()),
+    }  # fmt: skip
+    links = [
+        ("sound", "a", Dense(weights(1, 4, 5))),
+        ("counts", "most", Window(2, 2)),
+        ("most", "a", Dense(weights(2, 8, 5)), 1),
+        ("counts", "words", Dense(weights(3, 32, 4))),
+        ("words", "out", Dense(weights(4, 4, 3))),
+        ("sound", "out", Dense(weights(5, 4, 3))),
+    ]
+    return network(populations, links, ["out", "a"], 6)
 
 
 # --- time ------------------------------------------------------------------------------------------------------------

@@ -141,8 +141,7 @@ typedef enum {
     SPIKERUN_CODE_BITS,    /* s = (q & |g|) != 0 */
     SPIKERUN_CODE_TTFS,    /* s = q == g and g > 0 */
     SPIKERUN_CODE_GRADED,  /* s = g q */
-    SPIKERUN_CODE_CURRENT, /* s = g q */
-    SPIKERUN_CODE_SPIKES   /* s = g q */
+    SPIKERUN_CODE_CURRENT  /* s = g q */
 } spikerun_code;
 typedef struct {
     spikerun_shape shape;

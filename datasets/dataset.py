@@ -20,7 +20,7 @@ __all__ = ["Dataset", "DatasetSpec", "Provider"]
 class Dataset:
     """Samples x in integer units; the real value is `scale * x`.
 
-    samples: uint8 or int8, images (N, C, H, W) or features (N, F)
+    samples: uint8 or int8, images (N, C, H, W) or features (N, F); or a film of each step (N, T, C, H, W)
     labels:  int64 (N,), indexes into `classes`; empty when the samples are not labelled
     classes: the name of each class
     scale:   real value of one integer unit (1/16 for digits, 1/255 for photos)
@@ -39,7 +39,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Refuse arrays that are not as the class says."""
-        self._check_array("samples", self.samples, (np.uint8, np.int8), (2, 4))
+        self._check_array("samples", self.samples, (np.uint8, np.int8), (2, 4, 5))
         self._check_array("labels", self.labels, (np.int64,), (1,))
         self._check_array("targets", self.targets, (np.float32,), (2,))
         if self.samples.size == 0:
@@ -62,7 +62,7 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Return the shape of one sample, (C, H, W) or (F,)."""
+        """Return the shape of one sample, (C, H, W), (F,) or (T, C, H, W)."""
         return self.samples.shape[1:]
 
     def require_labels(self) -> NDArray[np.int64]:
@@ -76,8 +76,11 @@ class Dataset:
         return self.samples.astype(np.float32) * np.float32(self.scale)
 
     def fitted(self, shape: tuple[int, ...]) -> NDArray[np.uint8 | np.int8]:
-        """Return the samples in the shape that an input takes. Raises DataError where they do not fit."""
-        if self.shape != shape and (math.prod(self.shape),) != shape:
+        """Return the samples in the shape that an input takes. Raises DataError where they do not fit.
+
+        An image of one channel may be the features of each step (T, F).
+        """
+        if shape not in (self.shape, (math.prod(self.shape),)) and self.shape != (1, *shape):
             raise DataError(
                 f"data set '{self.name}' has samples of shape {self.shape}, the input of the network takes {shape}"
             )

@@ -5,8 +5,9 @@
 `train_labels`, `test_samples`, `test_labels`, or, as Keras calls them, `x_train`, `y_train`, `x_test`, `y_test`; one
 split is enough where only that one is asked for. Case does not matter: `X_train` is `x_train`.
 
-samples: (N, C, H, W), (N, H, W) or (N, F). uint8 and int8 are taken as they are; other integers where all fit one of
-         these; real numbers where all are whole, or, in a file without a scale, within 0..1: as round(255 x), of 1/255
+samples: (N, C, H, W), (N, H, W), (N, F), or of each step (N, T, C, H, W), (N, T, F). uint8 and int8 are taken as they
+         are; other integers where all fit one of these; real numbers where all are whole, or, in a file without a
+         scale, within 0..1: as round(255 x), of 1/255
 labels:  optional, class numbers from 0, (N,) or (N, 1); or real numbers (N,) or (N, K), the targets of a regression
 scale:   optional, one number, the real value of one integer; 1/255 if missing
 
@@ -134,8 +135,9 @@ def _samples(
     """Return the samples as small integers, channels first, and the real value of one integer."""
     if not array.size:
         raise DataError(f"{where['samples']}: holds no values, its shape is {array.shape}; store at least one sample")
-    if array.ndim not in (2, 3, 4):
-        raise DataError(f"{where['samples']}: has the shape {array.shape}, expected (N, C, H, W), (N, H, W) or (N, F)")
+    if array.ndim not in (2, 3, 4, 5):
+        expected = "(N, C, H, W), (N, H, W), (N, F) or (N, T, C, H, W)"
+        raise DataError(f"{where['samples']}: has the shape {array.shape}, expected {expected}")
     if scale is not None and (scale.size != 1 or scale.dtype.kind not in "uif"):
         raise DataError(f"{where['scale']}: is {scale.dtype} {scale.shape}, expected one number")
     if array.dtype.kind == "f" and scale is None and array.min() >= 0 and array.max() <= 1:

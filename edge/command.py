@@ -25,6 +25,7 @@ from spikerun.edge.bundle import SCHEMA, require_free
 from spikerun.edge.target import Bundle, Frames, Options, Tool, Verdict, parse
 from spikerun.errors import CheckFailed, UsageError
 from spikerun.file import load
+from spikerun.inputs import sample_shape
 from spikerun.network import Network
 from spikerun.text import plural
 
@@ -119,7 +120,7 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
     given = len(next(iter(found.values())))
     if given < count:
         talk(f"'{data}' has {plural(given, 'sample')} only")
-    return {name: dataset.fitted(net.populations[name].shape) for name, dataset in found.items()}
+    return {name: dataset.fitted(sample_shape(net, name)) for name, dataset in found.items()}
 
 
 def _check(chosen: edge.Target, net: Network, json: bool) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from spikerun.codes import word_range
 from spikerun.edge.target import Frames
 from spikerun.errors import DataError
-from spikerun.inputs import by_name, checked, events
+from spikerun.inputs import by_name, checked, events, sample_shape
 from spikerun.network import Network
 from spikerun.reference import Stepper, Turn, blocked, stepped
 from spikerun.result import classes_of
@@ -64,8 +64,7 @@ def random_frames(net: Network, count: int, seed: int = 0) -> dict[str, IntArray
         sender = net.sender_of(name)
         assert sender is not None
         low, high = word_range(sender.bits, sender.signed)
-        window = (net.window,) if sender.code == "spikes" else ()
-        values = rng.integers(low, high + 1, (count, *window, *net.populations[name].shape))
+        values = rng.integers(low, high + 1, (count, *sample_shape(net, name)))
         keep = rng.random(values.shape) < np.where(np.arange(count) % 2, 0.2, 1.0).reshape(-1, *[1] * (values.ndim - 1))
         frames[name] = np.where(keep, values, 0)
     return frames

@@ -388,12 +388,13 @@ class LifStep(Operation):
     limits: str
     reset_interval: int
     reset_offset: int
+    inclusive: bool
     when: When = ALWAYS
 
 
 @dataclass(frozen=True, eq=False)
 class MaxPool(Operation):
-    """y = the largest word of each window; what lies outside the image never wins."""
+    """y = the largest word or event of each window; what lies outside the image never wins."""
 
     x: Reads
     y: Writes

@@ -160,10 +160,6 @@ def _slice_shape(p: Projection, shape: tuple[int, ...]) -> tuple[int, ...]:
 def _code(populations: Populations, link: Link, derived: Derived) -> None:
     """The target can make something of the code of its source."""
     target, word = populations[link.target].neuron, derived.senders[link.source]
-    if target.passes_on and (word is None or not word.coded):
-        raise NetworkError(
-            f"{link}: max_pool needs a source that sends words (few_spikes, or a coded input), '{link.source}' does not"
-        )
     if target.integrates == "step" and word is not None and not word.plain:
         raise NetworkError(
             f"{link}: a spike of '{link.source}' has a significance, which {target.kind} neurons do not know: "
@@ -208,7 +204,7 @@ def _words_fit(populations: Populations, window: int, derived: Derived) -> None:
 def _delay(populations: Populations, link: Link, window: int, derived: Derived) -> None:
     """What belongs to a frame can meet."""
     word, delay = derived.senders[link.source], link.projection.delay
-    whole = (word is not None and not word.plain) or populations[link.target].neuron.passes_on
+    whole = word is not None and (not word.plain or (word.coded and populations[link.target].neuron.passes_on))
     if whole and delay % window:
         raise NetworkError(
             f"{link}: '{link.source}' sends words, so delay must be a multiple of the window "

@@ -29,7 +29,7 @@ MAX_BITS = 8  # of a word
 
 @dataclass(frozen=True)
 class Word:
-    """How a population sends: in which code (one of CODES, `current` or `spikes`), how many bits, signed or not."""
+    """How a population sends: its code (CODES, `current`, `frames` or `spikes`), how many bits, signed or not."""
 
     code: str
     bits: int
@@ -39,6 +39,11 @@ class Word:
     def coded(self) -> bool:
         """Return whether the spikes of a window together stand for one integer."""
         return self.code in CODES
+
+    @property
+    def stepwise(self) -> bool:
+        """Return whether a run is given what is sent at each step of a window, not one integer."""
+        return self.code in ("frames", "spikes")
 
     @property
     def plain(self) -> bool:
@@ -84,7 +89,7 @@ def word_steps(code: str, bits: int) -> int:
 def significance(code: str, bits: int, signed: bool, window: int) -> IntArray:
     """Return g, int64 of shape (window,): what a spike sent at each step of the window is worth; 0 = none is sent."""
     left = window - np.arange(window, dtype=np.int64)  # steps to the end, this one included
-    if code in ("current", "spikes"):
+    if code in ("current", "frames", "spikes"):
         return np.ones(window, dtype=np.int64)
     if code == "graded":
         return np.where(left == 1, 1, 0)

@@ -11,7 +11,7 @@ from spikerun.codes import Word
 from spikerun.errors import DataError
 from spikerun.network import Network
 
-__all__ = ["by_name", "checked", "checked_step", "events"]
+__all__ = ["by_name", "checked", "checked_step", "events", "sample_shape"]
 
 _WHOLE = {np.dtype(np.uint8): (0, 255), np.dtype(np.int8): (-128, 127)}
 
@@ -45,11 +45,15 @@ def _word(net: Network, name: str) -> Word:
 def checked(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> npt.NDArray[Any]:
     """Return `values` if they are what input `name` takes: integers of its range and shape, (B, *shape) if a batch.
 
-    Where the input's code is `spikes`, events: (W, *shape), (B, W, *shape). Raises DataError if they are not.
+    Where its code is `spikes` or `frames`, events: (W, *shape), (B, W, *shape). Raises DataError if they are not.
     """
-    population, word = net.populations[name], _word(net, name)
-    shape = (net.window, *population.shape) if word.code == "spikes" else population.shape
-    return _fitting(name, values, shape, batch, *word.range)
+    return _fitting(name, values, sample_shape(net, name), batch, *_word(net, name).range)
+
+
+def sample_shape(net: Network, name: str) -> tuple[int, ...]:
+    """Return the shape of one sample of input `name`: (W, *shape) where it is given what is sent at each step."""
+    shape = net.populations[name].shape
+    return (net.window, *shape) if _word(net, name).stepwise else shape
 
 
 def checked_step(net: Network, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
@@ -85,7 +89,7 @@ def _within(values: npt.NDArray[Any], low: int, high: int) -> bool:
 def events(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> npt.NDArray[np.int64]:
     """Return checked values as the events of one window: int64 (W, *shape), or (B, W, *shape)."""
     word, values = _word(net, name), checked(net, name, values, batch)
-    if word.code == "spikes":
+    if word.stepwise:
         return values.astype(np.int64)
     encoded = word.encode(values, net.window)
     return np.moveaxis(encoded, 0, 1) if batch else encoded

@@ -109,8 +109,15 @@ class Network:
         return turn(self.populations[name], self._derived.latency[name])
 
     def taps(self, name: str) -> int:
-        """Return how many inputs of each window a population compares."""
+        """Return how many inputs of each window a population compares through their words; 0: it compares no words."""
+        word = self.sender_of(name)
+        if word is None or not word.coded:
+            return 0
         return sum(link.connection.taps(self.populations[link.source].shape) for link in self.into(name))
+
+    def kept(self, name: str) -> Mapping[str, str]:
+        """Return what a population keeps from step to step, and in which type of integer."""
+        return self.populations[name].neuron.kept(self.taps(name))
 
     @cached_property
     def feedforward(self) -> bool:

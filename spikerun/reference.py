@@ -53,10 +53,10 @@ def blocked(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn
         neuron = net.populations[name].neuron
         if neuron.is_input:
             turns[name] = _turn(net, name, events_of(net, name, given[name], batch=False), None)
-        elif neuron.integrates == "step":
-            turns[name] = _step_by_step(net, name, turns)
-        else:
+        elif neuron.integrates == "window" or net.taps(name):
             turns[name] = _at_once(net, name, turns)
+        else:
+            turns[name] = _step_by_step(net, name, turns)
     return turns
 
 
@@ -70,15 +70,15 @@ def _at_once(net: Network, name: str, turns: Mapping[str, Turn]) -> Turn:
 
 
 def _step_by_step(net: Network, name: str, turns: Mapping[str, Turn]) -> Turn:
-    """Run a population that integrates step by step through its window."""
+    """Run a population that takes its window step by step."""
     population = net.populations[name]
     state = population.neuron.initial(population.shape)
     events, membrane = np.zeros((2, net.window, *population.shape), dtype=np.int64)
     for t in range(net.window):
         i = _sum(net, name, [_currents(net, link, turns[link.source].events[t]) for link in net.into(name)])
         events[t] = population.neuron.step(population.shape, state, i, Now(t, t))
-        membrane[t] = state["v"]
-    return _turn(net, name, events, membrane)
+        membrane[t] = state.get("v", events[t])
+    return _turn(net, name, events, membrane if population.neuron.integrates else None)
 
 
 def _turn(net: Network, name: str, events: IntArray, membrane: IntArray | None) -> Turn:

@@ -79,8 +79,9 @@ class Session:
     def run(self, samples: Given, *, trace: bool = False, on_progress: Callable[[int], None] | None = None) -> Result:
         """Run a batch, every sample from rest, and return the outputs of each.
 
-        samples: integers (B, *shape of the input); events (B, W, *shape) where the input's code is `spikes`; a dict by
-        name where there are several inputs. on_progress is called with the number of samples done since the last call.
+        samples: integers (B, *shape of the input); events (B, W, *shape) where the input's code is `spikes` or
+        `frames`; a dict by name where there are several inputs. on_progress is called with the number of samples done
+        since the last call.
         trace: keep the word and membrane of every population (blocked schedule only).
 
         Raises DataError where the samples do not fit.

@@ -53,8 +53,8 @@ def _update(found: Any, arrays: Mapping[str, Array]) -> None:
 def read_state(net: Network, program: Program, work: Workspace) -> dict[str, Array]:
     """Return the contract's state of a workspace of the `stream` program."""
     saved = {key: work.read(register.name) for key, register in _state(net, program)}
-    for name, p in net.populations.items():
-        if p.neuron.passes_on:  # what kernels keep of taps outside the image means nothing
+    for name in net.populations:
+        if net.taps(name):  # what kernels keep of taps outside the image means nothing
             (link,) = net.into(name)
             seen = link.connection.apply(np.zeros(net.populations[link.source].shape, np.int64)) != OUTSIDE
             saved[f"state/{name}/alive"] = saved[f"state/{name}/alive"] * seen
@@ -99,8 +99,8 @@ def check_keys(net: Network, program: Program, saved: Mapping[str, Array]) -> No
 
 def _state(net: Network, program: Program) -> Iterator[tuple[str, Register]]:
     registers = {register.name: register for register in program.registers}
-    for name, p in net.populations.items():
-        for key in p.neuron.state:
+    for name in net.populations:
+        for key in net.kept(name):
             yield f"state/{name}/{key}", registers[of(name, key)]
 
 

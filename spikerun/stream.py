@@ -148,9 +148,9 @@ class Stream:
         """Run one step and return what the outputs sent.
 
         events: what each input sends in this one step, an array of its shape by its name, or for the only input the
-        array itself; inputs left out are silent. Values are 0 or 1, or the payloads of a `graded` or `current` input;
-        words are not encoded, as `push_frame` does. Raises DataError where they are not, and
-        UsageError while `push` holds events back.
+        array itself; inputs left out are silent. Values are 0 or 1, or the payloads of a `graded`, `current` or
+        `frames` input; words are not encoded, as `push_frame` does. Raises DataError where they are not, and UsageError
+        while `push` holds events back.
         """
         self._refuse_pending()
         given = by_name(self._net, {} if events is None else events, all_of_them=False)

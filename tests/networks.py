@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spikerun.codes import word_range, word_steps
 from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.inputs import sample_shape
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 from spikerun.neurons.leaky import WIDE_LIMIT
@@ -76,6 +77,7 @@ def leaky(rng: Rng, shape: Shape) -> LIF:
         str(rng.choice(["wide", "wide", "chip"])),
         interval,
         offset,
+        bool(rng.integers(2)),
     )
 
 
@@ -144,12 +146,20 @@ class Draft:
     def plain(self, name: str) -> bool:
         """Return whether every spike of a population is worth 1."""
         sent = self.words[name]
-        return sent is None or sent.code in ("graded", "current", "spikes") or (sent.bits, sent.signed) == (1, False)
+        return sent is None or sent.word.plain
+
+    def coded(self, name: str) -> bool:
+        """Return whether a population sends words."""
+        sent = self.words[name]
+        return sent is not None and sent.word.coded
 
     def images(self) -> list[str]:
         """Return the populations that a max_pool can take."""
-        coded = (n for n, sent in self.words.items() if sent is not None and sent.code not in ("current", "spikes"))
-        return [n for n in coded if len(self.populations[n].shape) == 3 and min(self.populations[n].shape[1:]) > 1]
+        return [
+            n
+            for n in self.populations
+            if len(self.populations[n].shape) == 3 and min(self.populations[n].shape[1:]) > 1
+        ]
 
     def any_to_any(self, source: str, shape: Shape) -> Dense | Sparse:
         """Return random weights from a population to neurons of this shape; two of each neuron where there are many."""
@@ -162,7 +172,7 @@ class Draft:
     def input(self, name: str) -> None:
         """Add an input, in a code that the kind of network has."""
         rng = self.rng
-        words, plain = ["bits", "graded", "ttfs"], ["spikes", "current"]
+        words, plain = ["bits", "graded", "ttfs"], ["spikes", "current", "frames"]
         code = str(rng.choice({"words": words, "spikes": plain, "mixed": words + plain}[self.kind]))
         bits, signed = (1, False) if code == "spikes" else word(rng, code, self.steps)
         image = (int(rng.integers(1, 4)), int(rng.integers(2, 7)) * self.size, int(rng.integers(2, 7)) * self.size)
@@ -171,7 +181,7 @@ class Draft:
 
     def grow(self, name: str) -> None:
         """Add a population behind random ones: a max_pool, or neurons that one or two projections reach."""
-        if self.kind != "spikes" and self.images() and self.rng.integers(3) == 0:
+        if self.images() and self.rng.integers(3) == 0:
             self.pool(name, str(self.rng.choice(self.images())))
             return
         few = self.kind == "words" or (self.kind == "mixed" and self.rng.integers(2) == 0)
@@ -221,7 +231,8 @@ class Draft:
                 self.project(source, target, self.any_to_any(source, self.populations[target].shape))
         for k, p in enumerate(self.projections):
             if rng.integers(3) == 0 or p is self.projections[-1]:
-                whole = not self.plain(p.source) or isinstance(self.populations[p.target].neuron, MaxPool)
+                pooled = isinstance(self.populations[p.target].neuron, MaxPool)
+                whole = not self.plain(p.source) or (pooled and self.coded(p.source))
                 delay = int(rng.integers(1, 4)) * (self.steps if whole else 1) + latency[p.source] * self.steps
                 self.projections[k] = replace(p, delay=delay)
 
@@ -259,10 +270,9 @@ def random_inputs(net: Network, seed: int, batch: int, density: float) -> dict[s
     rng = np.random.default_rng(seed)
     samples = {}
     for name in net.inputs:
-        population = net.populations[name]
-        neuron = population.neuron
+        neuron = net.populations[name].neuron
         assert isinstance(neuron, Input)
-        shape = (batch, *((net.window,) if neuron.code == "spikes" else ()), *population.shape)
+        shape = (batch, *sample_shape(net, name))
         low, high = word_range(neuron.bits, neuron.signed)
         samples[name] = np.where(rng.random(shape) < density, rng.integers(low, high + 1, shape), 0)
     return samples

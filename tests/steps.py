@@ -41,7 +41,7 @@ def linear(rng: np.random.Generator, out: int, inner: int) -> Linear:
 def two_layers(rng: np.random.Generator, sizes: tuple[int, int, int] = (30, 20, 5), **cell: Any) -> Step:
     """Return input -> linear -> cell -> linear -> cell -> output, whose spikes are counted."""
     n, hidden, classes = sizes
-    rule = {"reset": "subtract_after_leak", "keep_v": 0.9, "threshold": 1.0} | cell
+    rule: dict[str, Any] = {"reset": "subtract_after_leak", "keep_v": 0.9, "threshold": 1.0} | cell
     return Step(
         graph(
             Node("input", Input("input"), (), (n,)),

@@ -135,7 +135,7 @@ def compose(net: Network, name: str = "model", features: Collection[str] = ()) -
         if found.size > MAX_NEURONS:
             raise UnsupportedError(f"population '{population}' has {found.size} neurons, too many for any board here")
     inputs, words = net.inputs, blockable(net)
-    windowed = frozenset(n for n in inputs if (word := net.sender_of(n)) is not None and word.code == "spikes")
+    windowed = frozenset(n for n in inputs if (word := net.sender_of(n)) is not None and word.stepwise)
     sizes = {n: net.populations[n].size for n in inputs}
     programs = [lower(net, "blocked" if words else "frame"), *([] if words else [lower(net, "stream")])]
     owners = _owners(net, programs)

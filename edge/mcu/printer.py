@@ -229,7 +229,7 @@ def _ports(net: Network, ports: Mapping[str, Port], steps: bool = False) -> str:
 def _describe(net: Network, name: str, steps: bool = False) -> str:
     population, word = net.populations[name], net.sender_of(name)
     bits = f", {'signed ' if word.signed else ''}{word.bits} bits" if word else ""
-    given = steps and word is not None and word.code == "spikes"
+    given = steps and word is not None and word.stepwise
     return f"'{name}' {population.neuron.kind} {population.shape}{bits}{f', {net.window} steps' if given else ''}"
 
 

@@ -3,12 +3,13 @@
 //
 // u = lim(dec(u, keep_u) + (i << fraction_bits) + bias_u)
 // wait > 0: wait -= 1, s = 0, v as it was
-// else: v = max(lim(dec(v, keep_v) + u + bias - threshold * pending), v_min), s = (v > threshold),
-//       then the reset, and wait = refractory where s
+// else: v = max(lim(dec(v, keep_v) + u + bias - threshold * pending), v_min), s = (v > threshold; inclusive:
+//       v >= threshold), then the reset, and wait = refractory where s
 // lim: wide clamps to +-(2^29 - 1); chip wraps u to (-2^23, 2^23] and clamps v to +-(2^23 - 1).
 //
-// All in 32 bits, so that loops become vectors: four numbers of 2^29 add up in them, and the product of a keep
-// factor is put together from two. Beyond those limits results are defined (they wrap), but mean nothing.
+// All in 32 bits, so that loops become vectors: four numbers of 2^29 add up in them, and the product of a
+// keep factor is put together from two. Beyond those limits results are defined (they wrap), but mean
+// nothing.
 #include <algorithm>
 #include <limits>
 
@@ -26,7 +27,7 @@ constexpr int32_t chip_limit = (1 << 23) - 1;
 
 struct Parameters {
     Values threshold, keep_v, keep_u, bias, bias_u, v_reset, v_min;
-    int32_t fraction_bits, refractory;
+    int32_t fraction_bits, refractory, inclusive;
 };
 
 struct Registers {
@@ -34,7 +35,9 @@ struct Registers {
     Words pending, s;
 };
 
-SPIKERUN_INLINE uint32_t bits(int32_t x) { return static_cast<uint32_t>(x); }
+SPIKERUN_INLINE uint32_t bits(int32_t x) {
+    return static_cast<uint32_t>(x);
+}
 
 // x * k / 2^16, toward zero.
 SPIKERUN_INLINE uint32_t kept(int32_t x, int32_t k) {
@@ -68,7 +71,7 @@ struct LifStep {
         const int32_t* SPIKERUN_RESTRICT const bias_u = p.bias_u.at(first);
         const int32_t* SPIKERUN_RESTRICT const v_reset = p.v_reset.at(first);
         const int32_t* SPIKERUN_RESTRICT const v_min = p.v_min.at(first);
-        const int32_t fraction_bits = p.fraction_bits, refractory = p.refractory;
+        const int32_t fraction_bits = p.fraction_bits, refractory = p.refractory, inclusive = p.inclusive;
         for (size_t j = 0; j < n; ++j) {
             const uint32_t sum = kept(us[j], keep_u[j]) + (bits(i[j]) << fraction_bits) + bits(bias_u[j]);
             const int32_t u = chip ? wrap24(sum) : clamp(sum, limit);
@@ -76,7 +79,7 @@ struct LifStep {
             const int32_t late = reset == Reset::subtract_after_leak && pendings[j] != 0 ? threshold : 0;
             const uint32_t next = kept(before, keep_v[j]) + bits(u) + bits(bias[j]) - bits(late);
             const int32_t v = std::max(clamp(next, limit), v_min[j]);
-            const bool awake = wait <= 0, spike = awake && v > threshold;
+            const bool awake = wait <= 0, spike = awake && v > threshold - inclusive;
             const int32_t fired = reset == Reset::value      ? v_reset[j]
                                   : reset == Reset::subtract ? v - threshold
                                                              : v;
@@ -145,7 +148,7 @@ void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int6
               int64_t s, nb::object threshold, nb::object keep_v, nb::object keep_u, nb::object bias,
               nb::object bias_u, nb::object v_reset, nb::object v_min, int64_t fraction_bits,
               std::string reset, int64_t refractory, std::string limits, int64_t reset_interval,
-              int64_t reset_offset) {
+              int64_t reset_offset, bool inclusive) {
     constexpr int64_t most = std::numeric_limits<int32_t>::max();
     const Registers q = registers_of(program, i, u, v, wait, pending, s);
     const size_t n = q.i.size;
@@ -155,15 +158,11 @@ void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int6
     require_range("reset_offset", reset_offset, 0, most);
     require(limits == "wide" || limits == "chip", "limits",
             "expected 'wide' or 'chip', got '" + limits + "'");
-    Parameters p{values_of(threshold, "threshold", n),
-                 values_of(keep_v, "keep_v", n),
-                 values_of(keep_u, "keep_u", n),
-                 values_of(bias, "bias", n),
-                 values_of(bias_u, "bias_u", n),
-                 values_of(v_reset, "v_reset", n),
-                 values_of(v_min, "v_min", n),
-                 static_cast<int32_t>(fraction_bits),
-                 static_cast<int32_t>(refractory)};
+    Parameters p{values_of(threshold, "threshold", n), values_of(keep_v, "keep_v", n),
+                 values_of(keep_u, "keep_u", n),       values_of(bias, "bias", n),
+                 values_of(bias_u, "bias_u", n),       values_of(v_reset, "v_reset", n),
+                 values_of(v_min, "v_min", n),         static_cast<int32_t>(fraction_bits),
+                 static_cast<int32_t>(refractory),     static_cast<int32_t>(inclusive)};
     const bool chip = limits == "chip";
     const int32_t limit = chip ? chip_limit : wide_limit;
     p.threshold.require_within(0, limit);
@@ -180,7 +179,7 @@ void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int6
 void bind_lif_step(ProgramClass& cls) {
     operation(cls, "lif_step", &lif_step, "i"_a, "u"_a, "v"_a, "wait"_a, "pending"_a, "s"_a, "threshold"_a,
               "keep_v"_a, "keep_u"_a, "bias"_a, "bias_u"_a, "v_reset"_a, "v_min"_a, "fraction_bits"_a,
-              "reset"_a, "refractory"_a, "limits"_a, "reset_interval"_a, "reset_offset"_a);
+              "reset"_a, "refractory"_a, "limits"_a, "reset_interval"_a, "reset_offset"_a, "inclusive"_a);
 }
 
 }  // namespace spikerun

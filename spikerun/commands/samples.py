@@ -11,7 +11,8 @@ import typer
 
 from spikerun import real
 from spikerun.datasets import Dataset, load_inputs
-from spikerun.errors import DataError, UsageError
+from spikerun.errors import UsageError
+from spikerun.inputs import sample_shape
 from spikerun.network import Network
 
 __all__ = ["DataOption", "SplitOption", "ThreadsOption", "loaded"]
@@ -41,14 +42,9 @@ def loaded(
 
 
 def _fitted(net: Network, name: str, dataset: Dataset) -> npt.NDArray[Any]:
-    word = net.sender_of(name)
-    if word is not None and word.code == "spikes":
-        raise DataError(
-            f"the input '{name}' takes events, and data sets hold frames: use Session.run or Session.stream in Python"
-        )
     scale = real.known(net.meta, name).get("scale")
     if isinstance(scale, int | float) and not math.isclose(scale, dataset.scale, rel_tol=1e-6):
         message = "an integer of '%s' stands for %.6g, and one of the network's input for %.6g: expect other results"
         log.warning(message, dataset.name, dataset.scale, scale)
-    samples: npt.NDArray[Any] = dataset.fitted(net.populations[name].shape)
+    samples: npt.NDArray[Any] = dataset.fitted(sample_shape(net, name))
     return samples

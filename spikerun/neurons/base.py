@@ -45,9 +45,9 @@ class Neuron:
     is_input: spikes come from outside, not from projections. fires: it sends something. integrates: whether it adds
     up its currents over a whole `window`, updates at each `step`, or neither (it has no accumulator). answers_after:
     windows between the one in which it integrates a frame and the one in which it sends. passes_on: it compares the
-    words of its one projection, a `Window`, and sends in their code. state: what it keeps from step to step, and in
-    which type of integer (`v` is the membrane potential). instruction: the kernels' operation that updates it, where
-    it integrates step by step.
+    events of its one projection, a `Window`, and sends as its source does. state: what it may keep from step to step,
+    and in which type of integer (`v` is the membrane potential). instruction: the kernels' operation that updates it,
+    where it integrates step by step.
     """
 
     kind: ClassVar[str]
@@ -88,8 +88,12 @@ class Neuron:
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
+    def kept(self, taps: int = 0) -> Mapping[str, str]:
+        """Return what of `state` it keeps; `taps`: of the windows in which it compares words, 0 if it compares none."""
+        return self.state
+
     def initial(self, shape: Shape, taps: int = 0) -> State:
-        """Return the state of neurons before anything has reached them; `taps`: of the windows that they compare."""
+        """Return the state of neurons before anything has reached them."""
         return {key: np.zeros(shape, np.int64) for key in self.state}
 
     def state_range(self, key: str) -> tuple[int, int]:

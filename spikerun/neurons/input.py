@@ -16,7 +16,8 @@ class Input(Neuron):
     """Spikes that come from outside: frames of integers in a few-spikes code, or events.
 
     code: `bits`, `ttfs`, `graded`: the integer of a frame, as `FewSpikes` would send it; `current`: the integer as the
-    payload of one event in every step (direct current); `spikes`: events given step by step, payload 0 or 1.
+    payload of one event in every step (direct current); `frames`: a payload for each step, such as the events that a
+    camera counted in it; `spikes`: events given step by step, payload 0 or 1.
     bits: width of the integers (8 for pixels); signed: two's complement.
     """
 
@@ -29,7 +30,7 @@ class Input(Neuron):
     def __post_init__(self) -> None:
         object.__setattr__(self, "bits", integer("bits", self.bits, 1, MAX_BITS))
         object.__setattr__(self, "signed", truth("signed", self.signed))
-        choice("code", self.code, (*CODES, "current", "spikes"))
+        choice("code", self.code, (*CODES, "current", "frames", "spikes"))
         check_word(self.word)
         require(
             self.code != "spikes" or (self.bits == 1 and not self.signed),

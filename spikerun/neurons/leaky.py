@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from spikerun.neurons.base import INT32_MAX, V_LIMIT, Int32Array, IntArray, Neuron, Now, Shape, State, wide
-from spikerun.values import all_alike, choice, int32_array, integer, require
+from spikerun.values import all_alike, choice, int32_array, integer, require, truth
 
 __all__ = ["KEEP_ALL", "LIF", "WIDE_LIMIT"]
 
@@ -24,7 +24,8 @@ class LIF(Neuron):
     """Leaky integrate-and-fire with a synaptic current, both in fixed point with F = `fraction_bits`.
 
     `dec(x, k) = sign(x) ((|x| k) >> 16)`; `u <- lim(dec(u, keep_u) + (i << F) + bias_u)`;
-    `v <- max(lim(dec(v, keep_v) + u + bias), v_min)`; `s = v > threshold`; then the reset.
+    `v <- max(lim(dec(v, keep_v) + u + bias), v_min)`; `s = v > threshold`, `v >= threshold` if `inclusive`; then the
+    reset.
     keep_u, keep_v: the share of current and membrane that a step keeps, times 2^16 (0: no memory, 65536: no leak).
     threshold, bias, bias_u, v_reset, v_init, v_min are in units of v: integers of the weights, times 2^F.
     reset: to the `value` v_reset; `subtract` the threshold at once, or `subtract_after_leak`, at the next update, as
@@ -54,6 +55,7 @@ class LIF(Neuron):
     limits: str = "wide"
     reset_interval: int = 0
     reset_offset: int = 0
+    inclusive: bool = False
 
     def __post_init__(self) -> None:
         for name in ("threshold", "keep_v", "keep_u", "bias", "bias_u", "v_reset", "v_init", "v_min"):
@@ -70,6 +72,7 @@ class LIF(Neuron):
         object.__setattr__(self, "fraction_bits", integer("fraction_bits", self.fraction_bits, 0, MAX_FRACTION_BITS))
         for name in ("refractory", "reset_interval", "reset_offset"):
             object.__setattr__(self, name, integer(name, getattr(self, name), 0, 2**15 - 1))
+        object.__setattr__(self, "inclusive", truth("inclusive", self.inclusive))
         require(
             not self.reset_interval or not self.v_init.any(),
             "reset_interval clears the membrane to 0: it needs v_init = 0",
@@ -136,7 +139,7 @@ class LIF(Neuron):
         awake = state["wait"] == 0
         v = kept(state["v"], parameters["keep_v"]) + state["u"] + parameters["bias"] - threshold * state["pending"]
         v = np.maximum(np.clip(v, -most, most), parameters["v_min"])
-        s: IntArray = ((v > threshold) & awake).astype(np.int64)
+        s: IntArray = ((v > threshold - self.inclusive) & awake).astype(np.int64)
         if self.reset == "value":
             v = np.where(s, parameters["v_reset"], v)
         elif self.reset == "subtract":

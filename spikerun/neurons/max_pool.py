@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Max pooling of words."""
+"""Max pooling of words, or of events."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -18,25 +19,32 @@ class MaxPool(Neuron):
     """Passes on the largest word of the windows that its one projection (a `Window`) gathers.
 
     Its code is its source's. Step by step it is a comparator: words travel most significant first, so a candidate
-    that is silent where another one fires has lost.
+    that is silent where another one fires has lost. Where the source sends no words, it passes on the largest event of
+    each step: of spikes, whether there is one.
 
-    state: alive, (taps, *shape), the candidates that have not lost yet.
+    state (of words): alive, (taps, *shape), the candidates that have not lost yet.
     """
 
     kind: ClassVar[str] = "max_pool"
     passes_on = True
     state = MappingProxyType({"alive": "uint8"})
 
+    def kept(self, taps: int = 0) -> Mapping[str, str]:
+        return self.state if taps else {}
+
     def initial(self, shape: Shape, taps: int = 0) -> State:
-        return {"alive": np.zeros((taps, *shape), np.int64)}
+        return {key: np.zeros((taps, *shape), np.int64) for key in self.kept(taps)}
 
     def state_range(self, key: str) -> tuple[int, int]:
         return 0, 1
 
     def window(self, shape: Shape, i: IntArray) -> tuple[None, IntArray]:
-        return None, i.max(axis=0)
+        largest: IntArray = i.max(axis=0)
+        return None, largest
 
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
+        if not state:
+            return self.window(shape, i)[1]
         inside = i != OUTSIDE
         alive = inside if now.r == 0 else inside & (state["alive"] == 1)
         # in the sign step of signed words the candidates without a spike are the larger ones

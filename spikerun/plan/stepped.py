@@ -19,6 +19,7 @@ from spikerun.kernels.operations import (
     Fill,
     Fire,
     Latch,
+    MaxPool,
     MaxPoolStep,
     Operation,
     Program,
@@ -60,7 +61,7 @@ def lower_frame(net: Network) -> Program:
     for name in net.inputs:
         word = net.sender_of(name)
         assert word is not None
-        if word.code != "spikes":  # events are given step by step; integers are encoded here
+        if not word.stepwise:  # events are given step by step; integers are encoded here
             frames[name] = of(name, "frame")
             extra.append(Register(frames[name], dtype_of(net, name), net.populations[name].shape, "a frame"))
             operations += [
@@ -99,7 +100,7 @@ def _program(
         outputs=outputs,
         traces=tuple(
             [(n, "word", n) for n in counted(net)]
-            + [(n, key, of(n, key)) for n, p in net.populations.items() for key in p.neuron.state]
+            + [(n, key, of(n, key)) for n in net.populations for key in net.kept(n)]
         ),
         counters=counted(net),
         endless=endless,
@@ -116,7 +117,7 @@ def _registers(net: Network) -> Iterator[Register]:
         if p.neuron.integrates == "step":
             yield Register(of(name, "i"), "int32", p.shape, "currents")
         initial = p.neuron.initial(p.shape, net.taps(name))
-        for key, dtype in p.neuron.state.items():
+        for key, dtype in net.kept(name).items():
             start = initial[key].astype(np.int32) if initial[key].any() else None
             yield Register(of(name, key), _dtype(dtype), initial[key].shape, STATE_HOLDS.get(key, key), start)
     for link in net.links:
@@ -195,10 +196,12 @@ def _readout(net: Network, name: str) -> Iterator[Operation]:
 
 def _max_pool(net: Network, name: str) -> Iterator[Operation]:
     (link,) = net.into(name)
-    g = net.significance(name)
+    x, begin = delayed(link) if link.lag else link.source, net.turn(name) * net.window
+    if not net.taps(name):
+        yield MaxPool(x, name, geometry(net, link), When(begin=begin))
+        return
+    g, when = net.significance(name), When(net.window, begin)
     sign = int(np.argmin(g)) if (g < 0).any() else -1
-    x = delayed(link) if link.lag else link.source
-    when = When(net.window, net.turn(name) * net.window)
     yield MaxPoolStep(x, of(name, "alive"), name, geometry(net, link), 0, sign, when)
 
 

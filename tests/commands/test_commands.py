@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from spikerun import (
+    LIF,
     Conv,
     Dense,
     FewSpikes,
@@ -114,6 +115,39 @@ def test_run_refuses_samples_of_another_shape(
     np.savez(tmp_path / "own.npz", samples=np.zeros((3, 1, 9, 9), np.uint8), labels=np.zeros(3, np.int64))
     assert main(["run", str(network), "--data", str(tmp_path / "own.npz")]) == 3
     assert "samples of shape (1, 9, 9), the input of the network takes (1, 8, 8)" in capsys.readouterr().err
+
+
+def film(tmp_path: Path, code: str, *shape: int) -> tuple[Path, Path, Network]:
+    """Return the file of a network whose input is given anew at each of 6 steps, and that of 5 samples for it."""
+    size = int(np.prod(shape))
+    populations = {"in": Population(shape, Input(1, code)), "h": Population((3,), LIF(np.int32(9)))}
+    dense = Dense(np.arange(3 * size, dtype=np.int8).reshape(size, 3))
+    net = Network(populations, [Projection("in", "h", dense)], ["h"], 6)
+    samples = np.random.default_rng(0).integers(0, 2, (5, 6, *shape)).astype(np.uint8)
+    np.savez(tmp_path / "film.npz", samples=samples, labels=np.arange(5) % 3)
+    return save(net, tmp_path / "film.snn"), tmp_path / "film.npz", net
+
+
+@pytest.mark.parametrize("code", ["frames", "spikes"])
+@pytest.mark.parametrize("shape", [(4,), (1, 3, 2)])
+def test_run_feeds_what_changes_at_each_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, shape: tuple[int, ...]
+) -> None:
+    network, data, net = film(tmp_path, code, *shape)
+    with np.load(data) as file:
+        expected = Session(net).run(file["samples"])
+    found = result(capsys, "run", network, "--data", data)
+    assert found["accuracy"] == 100 * np.mean(expected.classes == np.arange(5) % 3)
+    assert found["populations"]["h"]["spikes"] == expected.counted["h"][0]
+
+
+def test_deploy_takes_samples_that_change_at_each_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network, data, net = film(tmp_path, "frames", 4)
+    words = ("deploy", network, "--target", "host", "-o", tmp_path / "fw", "--data", data, "--samples", 5)
+    assert result(capsys, *words)["samples"] == 5
+    with np.load(data) as file:
+        expected = Session(net).run(file["samples"]).outputs["h"]
+    assert json.loads((tmp_path / "fw" / "golden.json").read_text())["outputs"] == expected.tolist()
 
 
 def test_inspect_shows_populations_bounds_and_targets(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,7 +326,7 @@ def test_missing_scale_is_noted_once_and_not_with_quiet(
 
 def test_verbose_says_what_was_read(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(network), "--json", "--verbose"]) == 0
-    assert f"reading '{network}': container 2, contract 1" in capsys.readouterr().err
+    assert f"reading '{network}': container 2, contract 2" in capsys.readouterr().err
 
 
 def test_inspect_tells_bits_from_time_steps_and_shows_scales(

@@ -96,10 +96,8 @@ class Blocked(Executor):
 
     def takes(self, net: Network) -> bool:
         neurons = [population.neuron for population in net.populations.values()]
-        codes = {neuron.code for neuron in neurons if isinstance(neuron, Input)}
-        return (
-            net.feedforward and codes.isdisjoint({"current", "spikes"}) and all(n.integrates != "step" for n in neurons)
-        )
+        coded = all(neuron.word.coded for neuron in neurons if isinstance(neuron, Input))
+        return net.feedforward and coded and all(n.integrates != "step" for n in neurons)
 
     def show(self, truth: Truth) -> Iterator[Shown]:
         session = Session(truth.net, device=self.device, schedule="blocked", kernels=self.kernels, threads=self.threads)

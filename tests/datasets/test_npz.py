@@ -41,9 +41,9 @@ def zipped(path: Path, method: int = zipfile.ZIP_STORED, **members: bytes) -> Pa
 
 @pytest.mark.parametrize(
     ("shape", "expected"),
-    [((2, 3, 2, 2), (2, 3, 2, 2)), ((2, 3, 4), (2, 1, 3, 4)), ((2, 12), (2, 12))],
+    [(shape, shape) for shape in ((2, 3, 2, 2), (2, 12), (2, 3, 1, 2, 2))] + [((2, 3, 4), (2, 1, 3, 4))],
 )
-def test_images_get_a_channel_and_features_stay_features(
+def test_images_get_a_channel_and_all_others_stay_as_they_are(
     tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...]
 ) -> None:
     data = datasets.load(saved(tmp_path, samples=SAMPLES.reshape(shape), labels=np.array([0, 4])))
@@ -129,7 +129,7 @@ def test_flipped_bit_is_refused(tmp_path: Path) -> None:
         "(-1, 4)",
         "(0, 4)",
         f"({'1, ' * 70})",
-        "(1, 1, 1, 2, 4)",
+        "(1, 1, 1, 1, 2, 4)",
         "(2.0, 4.0)",
         f"(0, {1 << 62}, {1 << 62}, 1)",
     ],

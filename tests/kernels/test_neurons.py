@@ -41,7 +41,7 @@ def kept(x: int, keep: int) -> int:
 
 WIDE = 2**29 - 1
 LIF = {"threshold": 0, "keep_v": 0, "keep_u": 0, "bias": 0, "bias_u": 0, "v_reset": 0, "v_min": -WIDE}
-RULES = {"fraction_bits": 0, "reset": "value", "refractory": 0, "limits": "wide"}
+RULES = {"fraction_bits": 0, "reset": "value", "refractory": 0, "limits": "wide", "inclusive": False}
 STATE = ("u", "v", "wait", "pending")
 
 
@@ -68,7 +68,7 @@ class Lif:
             return 0
         v = kept(self.v, p["keep_v"]) + self.u + p["bias"] - p["threshold"] * self.pending
         self.v = max(min(max(v, -self.most), self.most), p["v_min"])
-        s = int(self.v > p["threshold"])
+        s = int(self.v > p["threshold"] or (p["inclusive"] and self.v == p["threshold"]))
         self.pending = s if p["reset"] == "subtract_after_leak" else 0
         if s and p["reset"] == "value":
             self.v = p["v_reset"]
@@ -94,6 +94,7 @@ def lif(n: int, **parameters: Any) -> Bench:
     st.sampled_from(["wide", "chip"]),
     st.integers(0, 12),
     st.integers(0, 3),
+    st.booleans(),
     st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 4)),
     st.integers(0, 29),
     st.sampled_from([(8, 1), (8, 4), (600, 3)]),
@@ -104,6 +105,7 @@ def test_lif_step_equals_its_equation(
     limits: str,
     fraction_bits: int,
     refractory: int,
+    inclusive: bool,
     phase: tuple[int, int, int],
     smaller: int,
     population: tuple[int, int],
@@ -116,6 +118,7 @@ def test_lif_step_equals_its_equation(
     drawn["v_min"] = extreme(rng, n, -WIDE, 0)
     forms = {name: in_a_form(rng, values.astype(np.int32), channels) for name, values in drawn.items()}
     rules: dict[str, Any] = {"fraction_bits": fraction_bits, "reset": reset, "refractory": refractory, "limits": limits}
+    rules["inclusive"] = inclusive
     given_ = {name: form for name, (form, _) in forms.items()}
     bench = lif(n, **given_, **rules, reset_interval=interval, reset_offset=offset, begin=begin).step(begin)
     shown = rng.choice(n, 8, replace=False)  # the other neurons are updated alike
@@ -131,6 +134,13 @@ def test_lif_step_equals_its_equation(
         assert bench["s"][shown].tolist() == s
         for name in STATE:
             assert bench[name][shown].tolist() == [getattr(neuron, name) for neuron in neurons], name
+
+
+@pytest.mark.parametrize(("inclusive", "fires"), [(False, [0, 0, 1]), (True, [0, 1, 1])])
+def test_a_membrane_at_the_threshold_fires_where_that_is_inclusive(inclusive: bool, fires: list[int]) -> None:
+    bench = lif(3, threshold=i32(5), reset="subtract", inclusive=inclusive).step(i=[4, 5, 6])
+    assert bench["s"].tolist() == fires
+    assert bench["v"].tolist() == [v - 5 * s for v, s in zip([4, 5, 6], fires, strict=True)]
 
 
 @pytest.mark.parametrize(

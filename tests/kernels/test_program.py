@@ -212,6 +212,7 @@ IF = {"i": N0, "v": N1, "s": W0, "threshold": ones(3), "bias": ones(1), "v_min":
 LIF = {"i": N0, "u": N1, "v": N2, "wait": N3, "pending": W0, "s": W1, "threshold": ones(1), "bias": ones(1)}
 LIF |= {"keep_v": ones(1), "keep_u": ones(1), "bias_u": ones(1), "v_reset": ones(1), "v_min": -ones(1)}
 LIF |= {"fraction_bits": 6, "reset": "value", "refractory": 0, "limits": "wide", "reset_interval": 0, "reset_offset": 0}
+LIF |= {"inclusive": False}
 FIRE = {"v": N0, "word": W0, "threshold": ones(3), "bits": 4, "signed": False, "max_spikes": 4}
 SEND = {"u": N0, "left": W0, "s": W1, "threshold": ones(1), "significance": [1]}
 APPLY = {"x": W0, "acc": N0, "map": dense(3, 3), "cut": 0}

@@ -136,10 +136,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda: image(SumPool(2, 2), words(), (2, 2, 1)),
         r"projection in -> p: its currents have shape \(1, 2, 2\), the target takes \(2, 2, 1\)",
     ),
-    "pool_of_plain_spikes": (
-        lambda: image(Window(2, 2), MaxPool(), (1, 2, 2), Input(1, "spikes")),
-        "projection in -> p: max_pool needs a source that sends words .*, 'in' does not",
-    ),
     "slice_outside": (
         lambda: chain(words(), more=[Projection("in", "p0", dense(4, 2), 0, (3, 5))]),
         r"projection in -> p0: target_channels \(3, 5\) must lie within the 4 of the target",

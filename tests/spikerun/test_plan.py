@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from networks import random_network, seeds
 
 from spikerun.connections import KINDS as CONNECTIONS
-from spikerun.connections import Dense
+from spikerun.connections import Dense, Window
 from spikerun.errors import UnsupportedError
 from spikerun.kernels.liveness import lifetimes, place
 from spikerun.kernels.operations import OPERATIONS, Apply, Count, Fill, Fire, Program, Register, When
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, KINDS, FewSpikes, Input, Neuron, Readout
+from spikerun.neurons import IF, KINDS, FewSpikes, Input, MaxPool, Neuron, Readout
 from spikerun.plan import SCHEDULES, Schedule, blockable, describe, lower
 from spikerun.plan.blocked import _LOWER as BLOCKED
 from spikerun.plan.stepped import _BY_NAME
 from spikerun.plan.stepped import _LOWER as STEPPED
+from spikerun.reference import blocked
 
 kinds = st.sampled_from(["words", "spikes", "mixed"])
 
@@ -71,6 +72,15 @@ def test_a_network_is_described_by_what_is_done() -> None:
     assert "h:v: int32 4, membranes" in text
     assert "fire(v=h:v, word=h, threshold=3, bits=4, signed=False, max_spikes=4)" in text
     assert "apply(x=in, acc=h:v, map=dense 4 -> 4)" in text
+
+
+def test_a_pool_of_spikes_is_the_or_of_each_window_and_keeps_no_state() -> None:
+    populations = {"in": Population((1, 4, 4), Input(1, "spikes")), "p": Population((1, 2, 2), MaxPool())}
+    net = Network(populations, [Projection("in", "p", Window(2, 2))], ["p"], 2)
+    events = np.random.default_rng(0).integers(0, 2, (2, 1, 4, 4)) * np.random.default_rng(1).integers(0, 2, (1, 4, 4))
+    either = events.reshape(2, 1, 2, 2, 2, 2).any(axis=(3, 5))
+    np.testing.assert_array_equal(blocked(net, {"in": events})["p"].events, either)
+    assert [r.name for r in lower(net, "stream").registers] == ["in", "p"]
 
 
 def test_parameters_stay_per_channel() -> None:
@@ -179,7 +189,7 @@ class Toy(IF):
     kind = "toy"
 
 
-class Window(FewSpikes):
+class Windowed(FewSpikes):
     """A kind of windows that no schedule knows."""
 
     kind = "toy"
@@ -211,4 +221,4 @@ def test_an_operation_that_needs_what_the_kind_does_not_have_names_it(monkeypatc
 def test_a_kind_that_a_schedule_does_not_know_says_which_file_lacks_it(schedule: Schedule, file: str) -> None:
     said = rf"population 'h' \(toy\): there is no row 'toy' in spikerun/plan/{file}\.py"
     with pytest.raises(UnsupportedError, match=said):
-        lower(alone(Window(4, np.int32(3)), Input(4)), schedule)
+        lower(alone(Windowed(4, np.int32(3)), Input(4)), schedule)

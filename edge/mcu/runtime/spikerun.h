@@ -141,8 +141,7 @@ typedef enum {
     SPIKERUN_CODE_BITS,    /* s = (q & |g|) != 0 */
     SPIKERUN_CODE_TTFS,    /* s = q == g and g > 0 */
     SPIKERUN_CODE_GRADED,  /* s = g q */
-    SPIKERUN_CODE_CURRENT, /* s = g q */
-    SPIKERUN_CODE_SPIKES   /* s = g q */
+    SPIKERUN_CODE_CURRENT  /* s = g q */
 } spikerun_code;
 typedef struct {
     spikerun_shape shape;
@@ -211,6 +210,7 @@ typedef struct {
     spikerun_shape shape;
     spikerun_parameter threshold, keep_v, keep_u, bias, bias_u, v_reset, v_min;
     int32_t fraction_bits, reset, refractory, limits, reset_interval, reset_offset;
+    int32_t inclusive; /* s = v >= threshold, else s = v > threshold */
 } spikerun_lif_step;
 void spikerun_lif_step_run(const spikerun_lif_step* self, int32_t phase, const int32_t* i, int32_t* u,
                            int32_t* v, int32_t* wait, uint8_t* pending, uint8_t* s);

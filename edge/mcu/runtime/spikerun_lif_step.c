@@ -16,7 +16,9 @@ static int32_t wrap24(uint32_t x) {
     return 0x800000 - (int32_t)below;
 }
 
-static int32_t clip(int32_t v, int32_t limit) { return v < -limit ? -limit : v > limit ? limit : v; }
+static int32_t clip(int32_t v, int32_t limit) {
+    return v < -limit ? -limit : v > limit ? limit : v;
+}
 
 static int32_t at(const spikerun_parameter* parameter, int32_t pixel, int32_t channel) {
     return parameter->values[pixel * parameter->pixel_step + channel * parameter->channel_step];
@@ -46,7 +48,7 @@ static int32_t step(const spikerun_lif_step* f, int32_t pixel, int32_t channel, 
     const int32_t left = kept(c->v, at(&f->keep_v, pixel, channel));
     const int32_t v = clip(left + c->u + at(&f->bias, pixel, channel) - (c->pending ? threshold : 0), limit);
     c->v = v < floor ? floor : v;
-    const int32_t spike = c->v > threshold;
+    const int32_t spike = c->v > threshold - f->inclusive;
     c->pending = f->reset == SPIKERUN_RESET_SUBTRACT_AFTER_LEAK && spike;
     if (spike) {
         c->wait = f->refractory;

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ways to send a number, one after another."""
 
-from conformance.awkward.make import awkward, chain, ints, weights
+from typing import Any
 
-from spikerun.connections import Dense
+from conformance.awkward.make import awkward, chain, ints, network, weights
+
+from spikerun.connections import Dense, Window
 from spikerun.network import Network
-from spikerun.neurons import IF, LIF, FewSpikes, Input, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 
 
 @awkward
@@ -68,3 +70,22 @@ def current_into_lif() -> Network:
         (2, Readout(), Dense(weights(2, 5, 2))),
         window=20,
     )
+
+
+@awkward
+def payloads_that_change_at_each_step() -> Network:
+    """They go to every kind that integrates, one of them a window later, and through a pool."""
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "sound": (4, Input(8, "frames", signed=True)), "counts": ((2, 4, 4), Input(3, "frames")),
+        "most": ((2, 2, 2), MaxPool()), "a": (5, LIF(ints(700), ints(60_000), reset="subtract")),
+        "words": (4, FewSpikes(4, ints(900))), "out": (3, Readout()),
+    }  # fmt: skip
+    links = [
+        ("sound", "a", Dense(weights(1, 4, 5))),
+        ("counts", "most", Window(2, 2)),
+        ("most", "a", Dense(weights(2, 8, 5)), 1),
+        ("counts", "words", Dense(weights(3, 32, 4))),
+        ("words", "out", Dense(weights(4, 4, 3))),
+        ("sound", "out", Dense(weights(5, 4, 3))),
+    ]
+    return network(populations, links, ["out", "a"], 6)

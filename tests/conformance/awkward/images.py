@@ -129,3 +129,32 @@ def pools_of_timed_and_graded_words() -> Network:
 def dilated_pools() -> Network:
     pool = Window((2, 3), (1, 2), dilation=(3, 2))
     return chain(((3, 7, 9), Input(5)), (pool.target_shape((3, 7, 9)), MaxPool(), pool))
+
+
+@awkward
+def pools_of_spikes() -> Network:
+    """Of events, of what neurons send, and of another pool; one is held back by less than a window."""
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": ((2, 6, 5), Input(1, "spikes")), "a": ((2, 3, 4), MaxPool()), "b": ((2, 3, 4), LIF(ints(150))),
+        "c": ((2, 2, 2), MaxPool()), "d": ((2, 1, 2), MaxPool()), "out": (3, IF(ints(90))),
+    }  # fmt: skip
+    links = [
+        ("in", "a", Window((2, 2), (2, 1))),
+        ("a", "b", Conv(weights(1, 2, 2, 3, 3), 1, 1)),
+        ("b", "c", Window(3, (2, 2), 1), 3),
+        ("c", "d", Window((2, 1), 1)),
+        ("d", "out", Dense(weights(2, 4, 3))),
+        ("c", "out", Dense(weights(3, 8, 3)), 1),
+    ]
+    return network(populations, links, ["out", "d"])
+
+
+@awkward
+def pools_of_payloads_in_every_step() -> Network:
+    """What lies outside the image never wins, not even against negative payloads only."""
+    pool = Window(3, 2, 1)
+    return chain(
+        ((2, 4, 4), Input(5, "current", signed=True)),
+        ((2, 2, 2), MaxPool(), pool),
+        (3, LIF(ints(600), reset="subtract"), Dense(weights(1, 8, 3))),
+    )

@@ -8,6 +8,7 @@ import numpy as np
 
 from spikerun.codes import word_range
 from spikerun.connections import Connection
+from spikerun.inputs import sample_shape
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import Input, Neuron
 
@@ -28,10 +29,10 @@ def samples(net: Network, seed: int = 0) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
     found = {}
     for name in net.inputs:
-        population, neuron = net.populations[name], net.populations[name].neuron
+        neuron = net.populations[name].neuron
         assert isinstance(neuron, Input)
         low, high = word_range(neuron.bits, neuron.signed)
-        shape = (*((net.window,) if neuron.code == "spikes" else ()), *population.shape)
+        shape = sample_shape(net, name)
         density = np.array([0.1, 0.5, 1, 1]).reshape(-1, *[1] * len(shape))
         random = np.where(rng.random((4, *shape)) < density, rng.integers(low, high + 1, (4, *shape)), 0)
         extremes = np.stack([np.zeros(shape, np.int64), np.full(shape, high), np.full(shape, low)])

@@ -120,3 +120,11 @@ def long_refractory_periods() -> Network:
         (3, LIF.loihi(ints(0), refractory=1), Dense(weights(2, 6, 3))),
         window=12,
     )
+
+
+@awkward
+def membranes_at_the_threshold() -> Network:
+    """Currents and thresholds of few values: most spikes of the second layer are those that only >= sees."""
+    at, above = (LIF(ints(0, 1, 2, 3), reset="subtract", inclusive=inclusive) for inclusive in (True, False))
+    one = Diagonal(ints(1))
+    return chain((4, Input(1, "spikes")), (4, at, one), (4, at, one), (4, above, one), window=9)

@@ -56,7 +56,9 @@ def test_all_spikes_are_those_of_the_model_where_every_number_is_representable(s
     step = two_layers(rng, (12, 20, 4), reset=str(rng.choice(["subtract", "value"])), keep_v=1.0, v_min=-3.0)
     nodes = dict(step.graph.nodes)
     for name in ("fc1", "fc2"):
-        weight = rng.integers(-126, 127, nodes[name].op.weight.shape) / 128  # type: ignore[attr-defined]
+        layer = nodes[name].op
+        assert isinstance(layer, Linear)
+        weight = rng.integers(-126, 127, layer.weight.shape) / np.full(1, 128)
         weight[:, 0] = 127 / 128  # so that the unit of each channel is 1/128
         nodes[name] = replace(nodes[name], op=Linear(weight, rng.integers(-9, 9, len(weight)) / 128))
     step = replace(step, graph=Graph(nodes))

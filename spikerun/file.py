@@ -18,7 +18,7 @@ import numpy as np
 
 from spikerun import __version__, connections, neurons
 from spikerun.atomic import PathLike, require_writable, write_atomically
-from spikerun.errors import FileFormatError, UsageError
+from spikerun.errors import UsageError
 from spikerun.hdf5 import Group, Reader, image, located, opened, write_array, write_attributes
 from spikerun.network import Network, Population, Projection
 

@@ -210,6 +210,20 @@ class Reader:
             result[:] = [_text(one) for one in raw]
             return result.reshape(shape)
 
+    def text(self, group: Group, name: str) -> str:
+        """Return a data set that is one text."""
+        found = self.texts(group, name, 1)
+        with located(self.source, f"{group.name}/{name}"):
+            if found.size != 1:
+                raise ValueError("must be one text, and is empty")
+            return str(found.reshape(-1)[0])
+
+    def form(self, group: Group, name: str) -> tuple[bool, tuple[int, ...]]:
+        """Return whether a data set claims to hold text, and its shape, without reading it."""
+        with located(self.source, f"{group.name}/{name}"):
+            stored, _ = self._stored(group, name)
+            return h5py.check_string_dtype(stored.dtype) is not None, tuple(stored.shape or ())
+
     def _stored(self, group: Group, name: str) -> tuple[Any, Any]:
         """Return a data set that lies in this file, and how it was made."""
         stored = h5py.h5o.open(group.id, name.encode())

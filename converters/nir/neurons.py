@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The neurons of NIR, which are differential equations, as cells that are updated once a step.
 
-`tau v' = v_leak - v + r I`, `tau_syn I' = -I + w_in x`, `v' = r I` (IF); a spike where v > v_threshold, and v = v_reset.
-A file tells neither the step nor how it is taken, and some writers leave out or add a factor; `Reading` says who is
-believed.
+`tau v' = v_leak - v + r I`, `tau_syn I' = -I + w_in x`, `v' = r I` (IF); a spike where v > v_threshold, then
+v = v_reset. A file tells neither the step nor how it is taken, and some writers leave out or add a factor; `Reading`
+says who is believed.
 """
 
 from collections.abc import Mapping
@@ -100,10 +100,10 @@ def _hidden(timed: list[Item]) -> float | None:
     """Return the time step for which every neuron has r = tau / dt (IF: 1 / dt) and w_in = tau_syn / dt, if any."""
     shares = []
     for item in timed:
-        if item.type == "Delay":
+        if item.type in ("Delay", "I"):
             continue
         given = item.values
-        pairs = [("tau", "r"), ("tau_mem", "r"), ("tau_syn", "w_in")] if item.type not in ("I", "IF") else [("", "r")]
+        pairs = [("tau", "r"), ("tau_mem", "r"), ("tau_syn", "w_in")] if item.type != "IF" else [("", "r")]
         for tau, gain in pairs:
             if (tau in given or not tau) and gain in given:
                 times = np.asarray(item.array(tau) if tau else 1, np.float64)

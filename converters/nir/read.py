@@ -190,7 +190,7 @@ class _Builder:
         if self.net.items[name].type == "Threshold" and isinstance(before, Cell) and not before.fires:
             # a threshold behind an integrator is that integrator, which fires and is not reset
             with self.net.raw.at(name):
-                op = replace(before, name=name, threshold=op.threshold - before.offset)
+                op = replace(before, name=name, threshold=np.asarray(op.threshold - before.offset))
             sources = self.net.sources[sources[0]]
         found, _ = self._sum(sources, 0, self.rank[name], ())
         self._put(name, op, (found,), self.net.shapes[name], name)

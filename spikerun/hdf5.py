@@ -17,9 +17,9 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 
-from spikerun import heap
 from spikerun.atomic import PathLike, as_path
 from spikerun.errors import FileFormatError, UsageError, printable
+from spikerun.heap import Heap
 
 __all__ = ["Group", "Reader", "image", "located", "opened", "write_array", "write_attributes"]
 
@@ -150,6 +150,7 @@ class Reader:
         self.source = source
         self.size = source.stat().st_size
         self.left = MAX_INFLATION * self.size
+        self.heap = Heap(source, file)
         self.root = self._group(file.id, "/", "/")
 
     def group(self, parent: Group, name: str, most: int | None = None) -> Group:
@@ -200,7 +201,7 @@ class Reader:
             if math.prod(shape) > most:
                 raise ValueError(f"claims shape {shape}, and at most {most} texts are read")
             if form.length is None:
-                raw = heap.texts(self.source, stored, math.prod(shape), MAX_TEXT)
+                raw = self.heap.texts(stored, math.prod(shape), MAX_TEXT)
             else:
                 self._affordable(stored, how, shape, stored.dtype)
                 fixed = np.empty(shape, stored.dtype)

@@ -32,7 +32,7 @@ _LEAKY = {**_NEURON, "tau": True, "v_leak": True}
 _CUBA = {**_NEURON, "tau_mem": True, "tau_syn": True, "v_leak": True, "w_in": False}
 _CONV = {"weight": True, "bias": False, "stride": False, "padding": False, "dilation": False, "groups": False}
 _POOL = {"kernel_size": True, "stride": False, "padding": False}
-# The values of each type of node, and whether they must be there.
+# The values of each type of node of NIR, and whether they must be there; all others are unknown to it.
 FIELDS: Mapping[str, Mapping[str, bool]] = {
     "Input": {"shape": True},
     "Output": {"shape": False},

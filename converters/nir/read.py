@@ -7,7 +7,7 @@ what the source had before, computed of the spikes that came then (`Previous`). 
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from spikerun.converters.spiking.step import Step
 __all__ = ["read_nir"]
 
 MAX_CHAIN = 200  # nodes in a row without a neuron
+MAX_MADE = 40_000  # operators of the graph
 MAX_DELAY = 2**15 - 1  # steps
 MAX_DELAYS = 64  # different ones of one node
 NEAR = 1e-3  # by what share of a step a delay may miss a whole number of them
@@ -43,11 +44,16 @@ def read_nir(path: PathLike, dt: float | None = None, writer: str | None = None,
     if raw.doubled:
         said.append(f"{raw.doubled} edges are there more than once, and count once")
     if net.left_out:
-        said.append(f"nodes that lead to no output are left out: {', '.join(net.left_out)}")
+        said.append(f"nodes that lead to no output are left out: {_some(net.left_out)}")
     if cycles:
-        said.append(f"spikes take one step where they go round in a cycle: {', '.join(cycles)}")
+        said.append(f"spikes take one step where they go round in a cycle: {_some(cycles)}")
     said += (sentence for item in net.items.values() for sentence in told(item, how))
     return Step(graph, timed=frozenset(graph.inputs), assumed=tuple(dict.fromkeys(said)))
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 # --- what each node is ------------------------------------------------------------------------------------------------
@@ -160,6 +166,7 @@ class _Builder:
     nodes: dict[str, Node] = field(default_factory=dict)
     made: dict[tuple[str, int, float], str] = field(default_factory=dict)
     rank: dict[str, int] = field(default_factory=dict)  # of cells, in the order of updates
+    again: dict[str, int] = field(default_factory=dict)  # how often a name was wanted that was taken
     cycles: list[str] = field(default_factory=list)
     target: str = ""  # the cell or output whose inputs are made
 
@@ -178,7 +185,12 @@ class _Builder:
 
     def _put(self, name: str, op: Op, inputs: tuple[str, ...], shape: Shape, item: str) -> str:
         """Add a node under a name like `name`, and return that."""
-        free = next(n for k in range(len(self.nodes) + 2) if (n := f"{name}.{k}" if k else name) not in self.nodes)
+        if len(self.nodes) == MAX_MADE:
+            raise self.net.raw.refused(f"node '{item}': makes more than {MAX_MADE} operators: too much goes in cycles")
+        free = name
+        while free in self.nodes:
+            self.again[name] = self.again.get(name, 0) + 1
+            free = f"{name}.{self.again[name]}"
         self.nodes[free] = Node(free, op, inputs, lifted(shape), Origin(self.net.items[item].type, item))
         return free
 

@@ -7,7 +7,6 @@ Files are untrusted: `spikerun.hdf5` reads them, what does not belong there is r
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from inspect import Parameter, signature
@@ -15,13 +14,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from spikerun import __version__, connections, neurons
 from spikerun.atomic import PathLike, as_path, require_writable, write_atomically
-from spikerun.errors import FileFormatError, UsageError
-from spikerun.hdf5 import Group, Reader, image, located, make_group, write_array, write_attributes
+from spikerun.errors import UsageError
+from spikerun.hdf5 import Group, Reader, image, located, make_group, opened, write_array, write_attributes
 from spikerun.network import Network, Population, Projection
 
 __all__ = ["CONTAINER", "CONTRACT", "load", "require_snn", "save"]
@@ -119,14 +117,7 @@ def load(path: PathLike) -> Network:
 
     Raises FileFormatError with the path of the offending part, for whatever is wrong with the file.
     """
-    source = as_path(path)
-    with located(source, "it cannot be read"):
-        if not source.is_file():
-            what = "is no regular file" if source.exists() else "there is no such file"
-            raise FileFormatError(f"'{source}': {what}; give the name of a .snn file")
-        if not os.access(source, os.R_OK):
-            raise FileFormatError(f"'{source}': you may not read it; change its permissions")
-    with located(source, "it is not an HDF5 file, or damaged"), h5py.File(source, "r") as file:
+    with opened(path, ".snn") as (source, file):
         return _NetworkReader(source, file).network()
 
 

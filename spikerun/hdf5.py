@@ -7,6 +7,7 @@ holds, and no link is followed.
 
 import io
 import math
+import os
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 
+from spikerun.atomic import PathLike, as_path
 from spikerun.errors import FileFormatError, UsageError, printable
+from spikerun.heap import Heap
 
-__all__ = ["Group", "Reader", "image", "located", "make_group", "write_array", "write_attributes"]
+__all__ = ["Group", "Reader", "image", "located", "make_group", "opened", "write_array", "write_attributes"]
 
 MAX_BYTES = 2**32  # of one array
 MAX_TEXT = 2**16
@@ -135,6 +138,20 @@ def located(source: Path, where: str) -> Iterator[None]:
         raise FileFormatError(printable(f"'{source}': {where}: {message}")) from error
 
 
+@contextmanager
+def opened(path: PathLike, suffix: str) -> Iterator[tuple[Path, Any]]:
+    """Open a file of others to be read; `suffix`: what its name should end in."""
+    source = as_path(path)
+    with located(source, "it cannot be read"):
+        if not source.is_file():
+            what = "is no regular file" if source.exists() else "there is no such file"
+            raise FileFormatError(f"'{source}': {what}; give the name of a {suffix} file")
+        if not os.access(source, os.R_OK):
+            raise FileFormatError(f"'{source}': you may not read it; change its permissions")
+    with located(source, "it is not an HDF5 file, or damaged"), h5py.File(source, "r") as file:
+        yield source, file
+
+
 @dataclass(frozen=True, eq=False)
 class Group:
     """A group of the file, its members all its own, and its attributes, not yet read.
@@ -180,20 +197,23 @@ class Reader:
         self.source = source
         self.size = source.stat().st_size
         self.left = MAX_INFLATION * self.size
+        self.heap = Heap(source, file)
         self.root = self._group(file.id, "/", "/")
 
-    def group(self, parent: Group, name: str) -> Group:
-        """Return a group that really lies in this file, and whose members do."""
+    def group(self, parent: Group, name: str, most: int | None = None) -> Group:
+        """Return a group that really lies in this file, and whose members do, of which there are at most so many."""
         path = f"{parent.name.rstrip('/')}/{name}"
         if name not in parent.members:
             raise FileFormatError(printable(f"'{self.source}': {path}: is missing"))
-        return self._group(parent.id, name, path)
+        return self._group(parent.id, name, path, most)
 
-    def _group(self, parent: Any, name: str, path: str) -> Group:
+    def _group(self, parent: Any, name: str, path: str, most: int | None = None) -> Group:
         with located(self.source, path):
             opened = h5py.h5o.open(parent, name.encode())
             if not isinstance(opened, h5py.h5g.GroupID):
                 raise ValueError("is no group")
+            if most is not None and len(opened) > most:
+                raise ValueError(f"has {len(opened)} members, at most {most} are read")
             members = _members(opened)
             count = h5py.h5a.get_num_attrs(opened)
             if count > MAX_ATTRIBUTES:
@@ -201,15 +221,10 @@ class Reader:
             attributes = (h5py.h5a.open(opened, index=k) for k in range(count))
             return Group(opened, path, members.keys(), {_text(stored.name): stored for stored in attributes})
 
-    def array(self, group: Group, name: str) -> np.ndarray[Any, Any]:
+    def array(self, group: Group, name: str, finite: bool = True) -> np.ndarray[Any, Any]:
         """Return a data set as an array, after checking that it lies in this file and is as large as it claims."""
         with located(self.source, f"{group.name}/{name}"):
-            stored = h5py.h5o.open(group.id, name.encode())
-            if not isinstance(stored, h5py.h5d.DatasetID):
-                raise ValueError("must be a data set")
-            how = stored.get_create_plist()
-            if how.get_external_count() or how.get_layout() == h5py.h5d.VIRTUAL:
-                raise ValueError("lies in another file")
+            stored, how = self._stored(group, name)
             dtype, kind = _numpy(stored)
             shape = stored.get_space().shape
             if dtype.kind not in "iuf" or dtype.itemsize > 8 or shape is None:
@@ -217,9 +232,53 @@ class Reader:
             self._affordable(stored, how, shape, dtype)
             result = np.empty(shape, dtype)
             stored.read(h5py.h5s.ALL, h5py.h5s.ALL, result, kind)
-            if dtype.kind == "f" and not np.isfinite(result).all():
+            if finite and dtype.kind == "f" and not np.isfinite(result).all():
                 raise ValueError("has values that are not finite")
             return result
+
+    def texts(self, group: Group, name: str, most: int) -> np.ndarray[Any, Any]:
+        """Return a data set of at most so many texts, of fixed or variable length, as an array of str."""
+        with located(self.source, f"{group.name}/{name}"):
+            stored, how = self._stored(group, name)
+            shape, form = stored.shape, h5py.check_string_dtype(stored.dtype)
+            if form is None or shape is None:
+                raise ValueError(f"must hold text, got dtype {stored.dtype}")
+            if math.prod(shape) > most:
+                raise ValueError(f"claims shape {shape}, and at most {most} texts are read")
+            if form.length is None:
+                raw = self.heap.texts(stored, math.prod(shape), MAX_TEXT)
+            else:
+                self._affordable(stored, how, shape, stored.dtype)
+                fixed = np.empty(shape, stored.dtype)
+                stored.read(h5py.h5s.ALL, h5py.h5s.ALL, fixed)
+                raw = fixed.ravel().tolist()
+            result = np.empty(len(raw), object)
+            result[:] = [_text(one) for one in raw]
+            return result.reshape(shape)
+
+    def text(self, group: Group, name: str) -> str:
+        """Return a data set that is one text."""
+        found = self.texts(group, name, 1)
+        with located(self.source, f"{group.name}/{name}"):
+            if found.size != 1:
+                raise ValueError("must be one text, and is empty")
+            return str(found.reshape(-1)[0])
+
+    def form(self, group: Group, name: str) -> tuple[bool, tuple[int, ...]]:
+        """Return whether a data set claims to hold text, and its shape, without reading it."""
+        with located(self.source, f"{group.name}/{name}"):
+            stored, _ = self._stored(group, name)
+            return h5py.check_string_dtype(stored.dtype) is not None, tuple(stored.shape or ())
+
+    def _stored(self, group: Group, name: str) -> tuple[Any, Any]:
+        """Return a data set that lies in this file, and how it was made."""
+        stored = h5py.h5o.open(group.id, name.encode())
+        if not isinstance(stored, h5py.h5d.DatasetID):
+            raise ValueError("must be a data set")
+        how = stored.get_create_plist()
+        if how.get_external_count() or how.get_layout() == h5py.h5d.VIRTUAL:
+            raise ValueError("lies in another file")
+        return stored, how
 
     def _affordable(self, dataset: Any, how: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Refuse a data set that needs more memory than the bytes behind it can fill."""

@@ -97,9 +97,10 @@ class Cell(Op):
 
 @dataclass(frozen=True)
 class Previous(Op):
-    """The spikes of the cell `cell` in the step before; none in the first. It has no inputs: it closes a cycle."""
+    """The spikes of the cell `cell` so many `steps` before; none before the first. Without inputs, it closes cycles."""
 
     cell: str
+    steps: int = 1
 
 
 @dataclass(frozen=True)

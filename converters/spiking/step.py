@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trained spiking network as one step of its time loop: what readers return, and what it computes in real numbers."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -73,7 +74,8 @@ def simulate(
     batch = len(next(iter(samples.values())))
     nodes = step.graph.nodes
     state = {} if states is None else states
-    before: dict[str, Array] = {}
+    longest = max((node.op.steps for node in nodes.values() if isinstance(node.op, Previous)), default=1)
+    past: deque[dict[str, Array]] = deque(maxlen=longest)  # the latest first
     shapes = {node.op.name: node.shape for node in nodes.values() if isinstance(node.op, Cell)}
     for t in range(steps):
         values: dict[str, Array] = {}
@@ -82,8 +84,8 @@ def simulate(
             match node.op:
                 case Input(name=name):
                     values[node.name] = samples[name][:, t] if name in step.timed else samples[name]
-                case Previous(cell=cell):
-                    values[node.name] = before.get(cell, np.zeros((batch, *shapes[cell])))
+                case Previous(cell=cell, steps=back):
+                    values[node.name] = past[back - 1][cell] if back <= len(past) else np.zeros((batch, *shapes[cell]))
                 case Cell() as op:
                     kept = state.setdefault(op.name, op.initial(batch, node.shape))
                     values[node.name] = op.step(kept, given[0]) * _spread(op.factor, node.shape)
@@ -93,7 +95,7 @@ def simulate(
                     values[node.name] = state[seen.name]["v"] + _spread(seen.offset, node.shape)
                 case op:
                     values[node.name] = op.apply(*given)
-        before = {node.op.name: values[node.name] for node in nodes.values() if isinstance(node.op, Cell)}
+        past.appendleft({node.op.name: values[node.name] for node in nodes.values() if isinstance(node.op, Cell)})
         yield values
 
 

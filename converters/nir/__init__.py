@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NIR, the Neuromorphic Intermediate Representation (https://neuroir.org): files of version 1, read and written."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
@@ -25,6 +26,8 @@ from spikerun.plugins import resolve, rows
 if TYPE_CHECKING:
     from spikerun.converters.evaluate import Metric
     from spikerun.converters.pipeline import Samples
+    from spikerun.converters.spiking.report import SpikingConversion
+    from spikerun.converters.spiking.step import Readout
 
 __all__ = [
     "IMPORTERS",
@@ -35,6 +38,7 @@ __all__ = [
     "Report",
     "Source",
     "convert",
+    "convert_spiking",
     "importers",
     "open_source",
 ]
@@ -50,6 +54,14 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
             "spikerun.converters.torch.source:open_source",
             "install spikerun with its extra [convert]",
         ),
+        ".nir": Importer(
+            ".nir",
+            "FILE.nir",
+            "a spiking network in the Neuromorphic Intermediate Representation",
+            "spikerun.converters.nir.source:open_source",
+            "install spikerun with its extra [convert]",
+            ("dt", "writer"),
+        ),
     }
 )
 
@@ -59,15 +71,21 @@ def importers() -> dict[str, Importer]:
     return rows(ENTRY_POINT_GROUP, Importer, IMPORTERS, key="suffix")
 
 
-def open_source(where: str, weights: Path | None = None) -> Source:
-    """Return the source that `where` names, such as `model.py:build`; its importer is imported only now."""
+def open_source(where: str, weights: Path | None = None, **options: Any) -> Source:
+    """Return the source that `where` names, such as `model.py:build`; its importer is imported only now.
+
+    options: what its importer takes besides, such as `dt` of a .nir file; None is not given.
+    """
     known = importers()
     importer = known.get(Path(where.partition(":")[0]).suffix)
     if importer is None:
         forms = ", ".join(f"{i.reads} ({i.summary})" for i in known.values())
         raise UsageError(f"nothing reads the model '{where}'; it must be given as {forms}")
+    given = {name: value for name, value in options.items() if value is not None}
+    if strange := sorted(given.keys() - set(importer.options)):
+        raise UsageError(f"{', '.join(strange)}: {importer.reads} takes no such option")
     opener: Opener = resolve(importer.opener, f"the importer of {importer.reads}", importer.hint)
-    return opener(where, weights)
+    return opener(where, weights, **given)
 
 
 def convert(
@@ -95,7 +113,7 @@ def convert(
     evaluation: (samples, labels) on which ANN and SNN are compared, by `metric`: (logits, labels) -> a score for each
     sample, by default whether the class is right. max_drop: points (100 times the mean score) that may be lost; the
     fewest bits that keep it on `validation`, labelled samples to choose by, are taken instead of `bits`. on_progress is
-    told (stage, done, total).
+    told (stage, done, total). Networks that spike already are for `convert_spiking`.
 
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
     where no number of bits keeps max_drop.
@@ -103,6 +121,7 @@ def convert(
     from spikerun.converters import budget
     from spikerun.converters.evaluate import top1
     from spikerun.converters.pipeline import Converter
+    from spikerun.converters.spiking.source import StepSource
 
     settings = Settings(BITS if bits is None else bits, code, {} if overrides is None else overrides)
     for name, function in (("metric", metric), ("on_progress", on_progress)):
@@ -117,6 +136,8 @@ def convert(
             raise UsageError(f"{name} is a pair of (samples, labels), got {type(pair).__name__}")
     source = _source(model)
     check_bits(source, bits, overrides, max_drop)
+    if isinstance(source, StepSource):
+        raise UsageError(f"this network ({source.name}) spikes already, in a time loop of its own: use convert_spiking")
     converter = Converter(source, data, encoding, on_progress)
     measured = None if evaluation is None else converter.evaluation(*evaluation, metric or top1)
     if max_drop is not None and validation is not None:
@@ -125,6 +146,41 @@ def convert(
     else:
         conversion = converter.convert(settings)
     return conversion if measured is None else converter.measured(conversion, measured)
+
+
+def convert_spiking(
+    model: Any,
+    data: Any,
+    *,
+    duration: int | None = None,
+    readout: "Readout | None" = None,
+    encoding: Encoding | Mapping[str, Encoding] | None = None,
+    evaluation: "tuple[Any, npt.ArrayLike] | None" = None,
+    metric: "Metric | None" = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> "SpikingConversion":
+    """Convert a trained spiking network, which keeps its time loop, to integers.
+
+    model: a `StepSource`, or what an importer opens, such as "net.nir". data: some dozen samples that calibrate and on
+    which spikes are compared, integers (N, *shape), in the code `frames` (N, steps, *shape); by name where it has
+    several inputs. duration: its time steps, readout: what its outputs say, where it does not tell itself. encoding: by
+    default Encoding(code="current"). evaluation, metric, on_progress: as `convert` has them.
+
+    Raises ConversionError for what cannot be converted, UsageError where something has to be said.
+    """
+    from spikerun.converters.evaluate import top1
+    from spikerun.converters.spiking.convert import StepConverter
+    from spikerun.converters.spiking.source import StepSource
+
+    source = open_source(model) if isinstance(model, str) else model
+    if not isinstance(source, StepSource):
+        raise UsageError(f"this is no network with a time loop of its own, but {type(source).__name__}: use convert")
+    samples = data if isinstance(data, Mapping) else np.asarray(data)
+    converter = StepConverter(source, samples, encoding or Encoding(code="current"), duration, readout, on_progress)
+    conversion = converter.convert({})
+    if evaluation is None:
+        return conversion
+    return converter.measured(conversion, converter.shaped(evaluation[0]), evaluation[1], metric or top1)
 
 
 def _source(model: Any) -> Source:

@@ -25,8 +25,11 @@ from spikerun.converters import Encoding, open_source
 from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
 from spikerun.converters.source import check_bits
+from spikerun.converters.spiking.command import INPUTS, check_drop, convert_steps, readout_of, time_step
+from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
+from spikerun.converters.spiking.source import StepSource
 from spikerun.datasets import Dataset
-from spikerun.errors import UsageError
+from spikerun.errors import UsageError, unknown_name
 from spikerun.file import require_snn
 
 if TYPE_CHECKING:
@@ -83,6 +86,28 @@ Numbers = Annotated[
     typer.Option(metavar="X[,X...]", help="What the model's input was normalised by: one, or one a channel."),
 ]
 Scale = Annotated[float | None, typer.Option(help="Real value of one integer of the input. Default: the data set's.")]
+Duration = Annotated[
+    int | None, typer.Option(min=1, help="Time steps of a network that has a time loop of its own, if it does not say.")
+]
+InputForm = Annotated[
+    str | None,
+    typer.Option(
+        "--input",
+        help="How samples enter such a network: current (the sample in every step) or frames (its first axis is time).",
+    ),
+]
+ReadoutRule = Annotated[
+    str | None,
+    typer.Option("--readout", help="What its outputs say: count (of spikes) or mean. Default: what it does."),
+]
+Groups = Annotated[int | None, typer.Option("--classes", min=1, help="Population code: outputs are so many groups.")]
+TimeStep = Annotated[
+    str | None, typer.Option("--dt", metavar="TIME", help="The time step of a .nir file, such as 1ms.")
+]
+Writer = Annotated[
+    str | None,
+    typer.Option("--nir-writer", help="Who wrote a .nir file: snntorch, norse, spikingjelly, sinabs, euler."),
+]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
 
 
@@ -102,15 +127,22 @@ def convert(
     std: Numbers = None,
     scale: Scale = None,
     sweep: Sweep = False,
+    duration: Duration = None,
+    input_form: InputForm = None,
+    readout: ReadoutRule = None,
+    classes: Groups = None,
+    dt: TimeStep = None,
+    nir_writer: Writer = None,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Convert a trained torch network to spikes, and write a report beside it.
+    """Convert a trained network to spikes, and write a report beside it.
 
     FILE.py is your own code: it is imported, that is, executed. Weights are read without executing anything. The model
-    sees (integer * scale - mean) / std.
+    sees (integer * scale - mean) / std. A network that spikes already (FILE.nir) keeps its time loop: its neurons
+    become integers, and the report says how many spikes stay the same.
     """
     if bits is not None and max_drop is not None:
         raise UsageError("--bits and --max-drop exclude each other: the budget chooses the bits")
@@ -130,24 +162,52 @@ def convert(
     encoding = Encoding(
         1.0 if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0), code=input_code
     )
-    source = open_source(model, weights)
-    check_bits(source, bits, max_drop, sweep or None)
+    source = open_source(model, weights, dt=time_step(dt), writer=nir_writer)
+    check_bits(source, bits, sweep or None)
+    steps = source if isinstance(source, StepSource) else None
+    if steps is None:
+        _without_time(duration=duration, input=input_form, readout=readout, classes=classes)
+    asked = readout_of(readout, classes)
     with stages(quiet or json) as tell:
         train, test = _data(calibration, data, data_dir, limit, tell)
         if not test.labelled and (max_drop is not None or sweep):
             raise UsageError("--max-drop and --sweep need labels to measure by, and the data set has none")
-        chosen, held_out = _split(len(train), samples, max_drop is not None or sweep)
+        chosen, held_out = _split(len(train), samples, steps is None and (max_drop is not None or sweep))
         encoding = replace(encoding, scale=train.scale if scale is None else scale)
         if weights is None:
             tell("no --weights: the model is taken as its function returns it", 0, 0)
-        converter = Converter(source, train.samples[chosen], encoding, tell)
-        conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
+        conversion: Conversion | SpikingConversion
+        if steps is not None:
+            encoding = replace(encoding, code=_form(input_form, train))
+            conversion = convert_steps(steps, train, chosen, test, encoding, duration, asked, tell)
+        else:
+            converter = Converter(source, train.samples[chosen], encoding, tell)
+            conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
+    report = conversion.report
     file.save(conversion.network, output, force)
-    write_atomically(paths[1], dumps(conversion.report.json(), indent=2) + "\n", force)
-    write_atomically(paths[2], conversion.report.text(), force)
-    emit(SCHEMA, _payload(conversion.report, paths), json, lambda: _summary(conversion.report, paths))
+    write_atomically(paths[1], dumps(report.json(), indent=2) + "\n", force)
+    write_atomically(paths[2], report.text(), force)
+    emit(SCHEMA, _payload(report, paths), json, lambda: _summary(report, paths))
+    if isinstance(report, SpikingReport):
+        check_drop(report, max_drop)
     if not json:
         suggest(f"spikerun run {output} --data {data or calibration}", quiet)
+
+
+def _without_time(**given: object) -> None:
+    """Refuse options of networks with a time loop."""
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"--{name} is for networks with a time loop of their own; this one has none: --bits chooses"
+            )
+
+
+def _form(asked: str | None, data: Dataset) -> str:
+    """Return how samples enter a network with a time loop: as they are asked to, or as they are."""
+    if asked is not None and asked not in INPUTS:
+        raise unknown_name("form of input", asked, INPUTS)
+    return asked or ("frames" if len(data.shape) == 4 else "current")
 
 
 def _files(model: str, weights: Path | None, *data: str | None) -> list[Path]:
@@ -205,7 +265,10 @@ def _numbers(option: str, text: str | None, default: float) -> list[float]:
         ) from None
 
 
-def _payload(report: Report, paths: tuple[Path, ...]) -> dict[str, object]:
+def _payload(report: Report | SpikingReport, paths: tuple[Path, ...]) -> dict[str, object]:
+    files = {"network": str(paths[0]), "report": str(paths[1])}
+    if isinstance(report, SpikingReport):
+        return {**report.json(), **files}
     accuracy = report.accuracy
     return {
         "bits": report.bits,
@@ -220,10 +283,9 @@ def _payload(report: Report, paths: tuple[Path, ...]) -> dict[str, object]:
         "synops_per_sample": report.synops_per_sample,
         "synops_per_mac": report.synops_per_mac,
         "macs": report.macs,
-        "network": str(paths[0]),
-        "report": str(paths[1]),
+        **files,
     }
 
 
-def _summary(report: Report, paths: tuple[Path, ...]) -> str:
+def _summary(report: Report | SpikingReport, paths: tuple[Path, ...]) -> str:
     return f"{report.summary()}\nwrote {paths[0]}, {paths[1]}, {paths[2]}"

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from spikerun.converters.graph import Array, Graph, Shape
 from spikerun.errors import UsageError
@@ -54,8 +54,11 @@ def check_bits(source: Source, *asked: object) -> None:
 class Opener(Protocol):
     """What an importer's module offers."""
 
-    def __call__(self, where: str, weights: Path | None) -> Source:
-        """Return the source that `where` names, with trained weights from another file where they are given."""
+    def __call__(self, where: str, weights: Path | None, **options: Any) -> Source:
+        """Return the source that `where` names, with trained weights from another file where they are given.
+
+        options: those of the importer's row that were given.
+        """
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class Importer:
     """A row of the table of importers.
 
     suffix: of the files that it reads; reads: the form in which a user names them; opener: dotted path, `module:name`,
-    of an `Opener`, imported when it is needed; hint: how to install what it needs.
+    of an `Opener`, imported when it is needed; hint: how to install what it needs; options: names of keyword arguments
+    that its opener takes besides.
     """
 
     suffix: str
@@ -71,3 +75,4 @@ class Importer:
     summary: str
     opener: str
     hint: str
+    options: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ if not (Path(__file__).resolve().parent / "kernels").is_dir() and (_checkout / "
 if TYPE_CHECKING:
     from spikerun.activity import Activity
     from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
-    from spikerun.converters import Encoding, convert
+    from spikerun.converters import Encoding, convert, convert_spiking
     from spikerun.errors import SpikerunError
     from spikerun.file import load, save
     from spikerun.network import Network, Population, Projection
@@ -59,6 +59,7 @@ __all__ = [
     "Window",
     "__version__",
     "convert",
+    "convert_spiking",
     "load",
     "save",
 ]
@@ -66,7 +67,7 @@ __all__ = [
 _HOMES = {
     "activity": ("Activity",),
     "connections": ("Conv", "Dense", "Diagonal", "Sparse", "SumPool", "Window"),
-    "converters": ("Encoding", "convert"),
+    "converters": ("Encoding", "convert", "convert_spiking"),
     "errors": ("SpikerunError",),
     "file": ("load", "save"),
     "network": ("Network", "Population", "Projection"),

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trained spiking network from end to end: read, lower, calibrate, build, verify, measure."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Metric, paired, top1
-from spikerun.converters.graph import Array
+from spikerun.converters.graph import Array, Shape
 from spikerun.converters.layers import InputLayer, Layer, PoolLayer
 from spikerun.converters.report import Accuracy
 from spikerun.converters.simplify import simplify
@@ -22,7 +23,7 @@ from spikerun.converters.spiking.report import CellReport, SpikingConversion, Sp
 from spikerun.converters.spiking.simulate import run_layers
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step
-from spikerun.errors import ConversionError, UsageError
+from spikerun.errors import ConversionError, DataError, UsageError
 from spikerun.network import Network
 from spikerun.neurons.leaky import WIDE_LIMIT
 
@@ -34,23 +35,31 @@ Samples = Mapping[str, Array]
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass
 class StepConverter:
-    """A source read once. samples: integers (batch, *shape) by input, timed ones (batch, steps, *shape)."""
+    """A source read once.
 
-    source: StepSource
-    samples: Samples
-    encodings: Mapping[str, Encoding]
-    duration: int | None
-    readout: Readout | None
-    tell: Progress
+    samples: integers (batch, *shape), or by input; in the code `frames` (batch, steps, *shape). Where the network does
+    not take images as they are, it is given them flattened.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        source: StepSource,
+        samples: Array | Samples,
+        encoding: Encoding | Mapping[str, Encoding],
+        duration: int | None = None,
+        readout: Readout | None = None,
+        tell: Progress | None = None,
+    ) -> None:
+        self.source, self.duration, self.readout = source, duration, readout
+        self.tell = tell or _say_nothing
         self.tell("read the model", 0, 0)
-        timed = {name for name, encoding in self.encodings.items() if encoding.code == "frames"}
-        shapes = {name: values.shape[1 + (name in timed) :] for name, values in self.samples.items()}
-        step = self.source.step(shapes, self.duration)
-        self.steps = self._steps(step, timed)
+        given = self._by_name(samples)
+        self.encodings = dict(encoding) if isinstance(encoding, Mapping) else dict.fromkeys(given, encoding)
+        self.timed = frozenset(name for name, one in self.encodings.items() if one.code == "frames")
+        step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})
+        self.samples = self.shaped(given)
+        self.steps = self._steps(step, set(self.timed))
         self.step = self._checked(replace(step, graph=simplify(step.graph)))
         wired = lower_step(self.step.graph, self.encodings)
         self.layers, self.outputs = wired.layers.every, wired.outputs
@@ -60,6 +69,34 @@ class StepConverter:
             layer.name: layer.activation.cell for layer in sums if isinstance(layer.activation, Spiking)
         }
         self.parts: list[Part] = [self._part(layer) for layer in self.layers]
+
+    def _by_name(self, samples: Array | Samples) -> Samples:
+        if isinstance(samples, Mapping):
+            return samples
+        if len(self.source.inputs) != 1:
+            raise UsageError(f"the network has the inputs {', '.join(self.source.inputs)}: give a dict by name")
+        return {self.source.inputs[0]: samples}
+
+    def _read(self, shapes: Mapping[str, Shape]) -> tuple[Step, bool]:
+        """Return the step, and whether it is the step for flattened samples."""
+        try:
+            return self.source.step(shapes, self.duration), False
+        except (ConversionError, DataError):
+            flat = {name: (math.prod(shape),) for name, shape in shapes.items()}
+            if flat == shapes:
+                raise
+            try:
+                return self.source.step(flat, self.duration), True
+            except (ConversionError, DataError):
+                pass  # the first reason is the one that tells
+            raise
+
+    def shaped(self, samples: Array | Samples) -> Samples:
+        """Return samples as the network takes them."""
+        given = self._by_name(samples)
+        if not self.flat:
+            return given
+        return {name: values.reshape(*values.shape[: 1 + (name in self.timed)], -1) for name, values in given.items()}
 
     def _steps(self, step: Step, timed: set[str]) -> int:
         lengths = {self.samples[name].shape[1] for name in timed}
@@ -76,19 +113,13 @@ class StepConverter:
 
     def _checked(self, step: Step) -> Step:
         """Return the step with a readout for each output."""
-        timed = {name for name, encoding in self.encodings.items() if encoding.code == "frames"}
-        if step.timed and step.timed != timed:
-            raise UsageError(
-                f"the network reads {', '.join(sorted(step.timed))} step by step: give samples with an axis of time, "
-                "(N, steps, ...), and --input frames"
-            )
         found = {}
         for name in step.graph.outputs:
             readout = self.readout or step.readouts.get(name)
             if readout is None:
                 raise UsageError(f"how is the result '{name}' made of its time steps? Say --readout count, last, ...")
             found[name] = readout
-        return replace(step, readouts=found, timed=frozenset(timed))
+        return replace(step, readouts=found, timed=self.timed)
 
     def _readable(self, membranes: frozenset[str]) -> None:
         for name, readout in self.step.readouts.items():
@@ -117,7 +148,7 @@ class StepConverter:
         report = SpikingReport(
             self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()), first.rule,
             self._count(self.samples), min(VERIFIED, self._count(self.samples)), tuple(self._compared(network)),
-            self.step.assumed,
+            (*self.step.assumed, *(["samples are given to the network flattened"] if self.flat else [])),
         )  # fmt: skip
         return SpikingConversion(network, report)
 
@@ -210,6 +241,10 @@ class StepConverter:
             return encoding.real(values)
         flat = encoding.real(values.reshape(-1, *values.shape[2:]))
         return flat.reshape(values.shape)
+
+
+def _say_nothing(stage: str, done: int, total: int) -> None:
+    """Take the place of a listener."""
 
 
 def _integer_spikes(network: Network, samples: Samples, names: list[str]) -> tuple[dict[str, Array], dict[str, int]]:

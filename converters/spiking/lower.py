@@ -57,11 +57,13 @@ def lower_step(graph: Graph, encodings: Mapping[str, Encoding]) -> Wired:
 
 @dataclass(frozen=True)
 class _Late(Coded):
-    """The spikes of the step before."""
+    """The spikes of some steps before."""
+
+    steps: int
 
     def form(self) -> Form:
         form = super().form()
-        return replace(form, terms=tuple(replace(term, delay=1) for term in form.terms))
+        return replace(form, terms=tuple(replace(term, delay=self.steps) for term in form.terms))
 
 
 @dataclass
@@ -97,7 +99,7 @@ class _StepLowering(Lowering):
     def previous(self, node: Node, op: Previous, inputs: list[Parts]) -> Parts:
         sender = next(n.op for n in self.graph.nodes.values() if isinstance(n.op, Cell) and n.op.name == op.cell)
         assert isinstance(sender, Cell)
-        return (_weighed(_Late(self.names[op.cell], node.shape, node.shape, False), sender.factor),)
+        return (_weighed(_Late(self.names[op.cell], node.shape, node.shape, False, op.steps), sender.factor),)
 
     def membrane(self, node: Node, op: Membrane, inputs: list[Parts]) -> Parts:
         return inputs[0]
@@ -124,7 +126,7 @@ class _StepLowering(Lowering):
 
     def _largest(self, part: Part, op: MaxPool, node: Node) -> Part:
         if any(term.delay for term in part.form().terms):
-            raise ConversionError(f"{node.origin}: a max pool of the spikes of the step before is not converted")
+            raise ConversionError(f"{node.origin}: a max pool of the spikes of steps before is not converted")
         return super()._largest(part, op, node)
 
     def _linear(self, node: Node, whole: Map, bias: Array, parts: Parts) -> Form:

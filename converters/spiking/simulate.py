@@ -29,6 +29,8 @@ def run_layers(
     batch = len(next(iter(samples.values())))
     states = {layer.name: cells[layer.name].initial(batch, layer.shape) for layer in layers if layer.name in cells}
     past: list[dict[str, Array]] = []
+    delays = [term.delay for layer in layers for term in getattr(layer, "terms", ())]
+    longest = max(delays, default=1)
     values: dict[str, Array] = {}
     for t in range(steps):
         values = {}
@@ -42,7 +44,7 @@ def run_layers(
                 x = _currents(layer, values, past, batch)
                 cell = cells.get(layer.name)
                 values[layer.name] = x if cell is None else cell.step(states[layer.name], x)
-        past = [values, *past[:1]]
+        past = [values, *past[: longest - 1]]
         yield values, states
 
 

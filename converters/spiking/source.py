@@ -18,6 +18,11 @@ class StepSource(Source, Protocol):
 
     time_loop: bool = True
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the names of its inputs."""
+        return ("input",)
+
     def step(self, shapes: Mapping[str, Shape], steps: int | None) -> Step:
         """Return one step, for samples of these shapes by input, without the batch.
 

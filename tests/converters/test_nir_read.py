@@ -214,6 +214,16 @@ def test_in_a_cycle_of_two_the_nearer_to_the_input_is_first(file: Path) -> None:
     assert past(step) == {"a": 1}
 
 
+def test_a_cycle_with_a_delay_takes_no_step_elsewhere(file: Path) -> None:
+    """The input leads to b; a, which follows b by a Delay, is updated before it."""
+    ends = {"input": node("Input", shape=[1]), "output": node("Output", shape=[1])}
+    nodes = {**ends, "a": RELAY, "b": RELAY, "d": node("Delay", delay=[0.01])}
+    edges = [("input", "b"), ("b", "d"), ("d", "a"), ("a", "b"), ("b", "output")]
+    step = read_nir(write(file, nodes, edges), dt=0.01)
+    assert past(step) == {"b": 1}
+    assert played(step, np.array([[1.0], [0], [0]]))[:, 0].tolist() == [1, 1, 1]
+
+
 def test_spikes_reach_a_population_of_the_same_step_and_one_of_the_next(file: Path) -> None:
     """The same Linear behind two neurons in a cycle: of each reader it is what that reader needs."""
     ends = {"input": node("Input", shape=[1]), "output": node("Output", shape=[1])}

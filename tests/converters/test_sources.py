@@ -83,11 +83,11 @@ def test_a_network_with_a_time_loop_is_converted_where_no_bits_are_asked_for() -
     assert convert(Spiking(), data(6)).report.bits == 5
 
 
-@pytest.mark.parametrize("words", [("--bits", "4"), ("--steps", "4"), ("--max-drop", "1"), ("--sweep",)])
+@pytest.mark.parametrize("words", [("--bits", "4"), ("--steps", "4"), ("--sweep",)])
 def test_the_command_refuses_steps_for_a_network_that_has_a_time_loop(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("spikerun.converters.command.open_source", lambda where, weights: Spiking())
+    monkeypatch.setattr("spikerun.converters.command.open_source", lambda where, weights, **options: Spiking())
     convert_digits = ["convert", "a.toy", "--calibration", "digits", "-o", str(tmp_path / "a.snn"), "--quiet"]
     assert main([*convert_digits, *words]) == 2
     assert "this network (toy) has a time loop of its own" in capsys.readouterr().err
@@ -116,7 +116,7 @@ def test_what_is_timed_gives_the_results_of_the_source(names: tuple[str, ...]) -
 
 
 def test_the_table_says_how_each_importer_is_addressed() -> None:
-    assert {i.reads for i in converters.IMPORTERS.values()} == {"FILE.py:FUNCTION"}
+    assert {i.reads for i in converters.IMPORTERS.values()} == {"FILE.py:FUNCTION", "FILE.nir"}
     with pytest.raises(UsageError, match=r"nothing reads the model 'net\.h5'.*FILE\.py:FUNCTION"):
         open_source("net.h5")
 

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A NIR file as a source of spiking networks: its step, and its results in floating point."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from spikerun.converters.graph import Array, Input, Output, Shape
+from spikerun.converters.nir.read import read_nir
+from spikerun.converters.spiking.cell import Cell
+from spikerun.converters.spiking.source import StepSource
+from spikerun.converters.spiking.step import Readout, Step, outputs
+from spikerun.errors import DataError, UsageError
+
+__all__ = ["NirSource", "open_source"]
+
+
+class NirSource(StepSource):
+    """The network of a file, with the time step and the writer that the user knows of."""
+
+    name = "nir"
+
+    def __init__(self, path: Path, dt: float | None = None, writer: str | None = None) -> None:
+        self.read = read_nir(path, dt, writer)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.read.graph.inputs
+
+    def step(self, shapes: Mapping[str, Shape], steps: int | None) -> Step:
+        """Return the step of the file, for samples of the shapes of its inputs."""
+        graph = self.read.graph
+        own = {node.op.name: node.shape for node in graph.nodes.values() if isinstance(node.op, Input)}
+        for name, shape in shapes.items():
+            if shape != own.get(name):
+                raise DataError(f"samples have the shape {shape}, the input '{name}' of the file {own.get(name)}")
+        spiking = [n.op.name for n in graph.nodes.values() if isinstance(n.op, Output) and _spikes(self.read, n.inputs)]
+        return replace(self.read, readouts=dict.fromkeys(spiking, Readout("count")), timed=frozenset())
+
+    def results(self, batch: Mapping[str, Array], steps: int) -> dict[str, Array]:
+        """Return what the step gives in floating point."""
+        timed = frozenset(name for name, values in batch.items() if values.ndim > 1 + self._axes(name))
+        step = replace(self.step({}, steps), timed=timed)
+        return outputs(step, batch, steps)
+
+    def _axes(self, name: str) -> int:
+        nodes = self.read.graph.nodes.values()
+        return next(len(node.shape) for node in nodes if isinstance(node.op, Input) and node.op.name == name)
+
+
+def _spikes(step: Step, inputs: tuple[str, ...]) -> bool:
+    return all(isinstance(step.graph.nodes[name].op, Cell) for name in inputs)
+
+
+def open_source(
+    where: str, weights: Path | None = None, dt: float | None = None, writer: str | None = None
+) -> NirSource:
+    """Return the source of a .nir file."""
+    if weights is not None:
+        raise UsageError("a .nir file has its weights in it: leave --weights out")
+    return NirSource(Path(where), dt, writer)

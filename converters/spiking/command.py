@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`spikerun convert` for trained networks with a time loop of their own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from spikerun.converters.encoding import Encoding
+from spikerun.converters.spiking.convert import StepConverter
+from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
+from spikerun.converters.spiking.source import StepSource
+from spikerun.converters.spiking.step import READOUTS, Readout
+from spikerun.datasets import Dataset
+from spikerun.errors import CheckFailed, UsageError, unknown_name
+
+__all__ = ["INPUTS", "check_drop", "convert_steps", "readout_of", "time_step"]
+
+INPUTS = ("current", "frames")  # how samples enter
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+
+def readout_of(rule: str | None, classes: int | None) -> Readout | None:
+    """Return the readout that was asked for, if one was."""
+    if rule is None and classes is None:
+        return None
+    if rule is not None and rule not in READOUTS:
+        raise unknown_name("readout", rule, READOUTS)
+    return Readout(rule or "count", classes or 1)
+
+
+def time_step(text: str | None) -> float | None:
+    """Return a duration such as 1ms, 100us or 0.001 in seconds."""
+    if text is None:
+        return None
+    number, factor = text.strip(), 1.0
+    for unit, seconds in sorted(UNITS.items(), key=lambda item: -len(item[0])):
+        if number.endswith(unit):
+            number, factor = number.removesuffix(unit), seconds
+            break
+    try:
+        found = float(number) * factor
+    except ValueError:
+        raise UsageError(f"--dt is a time, such as 1ms, 100us or 0.001 (seconds), got '{text}'") from None
+    if not 0 < found < float("inf"):
+        raise UsageError(f"--dt must be more than no time, such as 1ms, got '{text}'")
+    return found
+
+
+def convert_steps(
+    source: StepSource,
+    train: Dataset,
+    chosen: Any,
+    test: Dataset,
+    encoding: Encoding,
+    duration: int | None,
+    readout: Readout | None,
+    tell: Callable[[str, int, int], None],
+) -> SpikingConversion:
+    """Return the network of a source in integers, measured on the test samples where they have labels."""
+    converter = StepConverter(source, train.samples[chosen], encoding, duration, readout, tell)
+    conversion = converter.convert({"classes": _classes(test)} if test.labelled else {})
+    if not test.labelled:
+        return conversion
+    return converter.measured(conversion, converter.shaped(test.samples), test.require_labels())
+
+
+def check_drop(report: SpikingReport, most: float | None) -> None:
+    """Raise CheckFailed where a conversion loses more points than `most`."""
+    if most is not None and report.accuracy is not None and report.accuracy.drop > most:
+        raise CheckFailed(
+            f"the integers lose {report.accuracy.drop:.2f} points on {report.accuracy.samples} samples, and --max-drop "
+            f"allows {most:g}: see the report for the population whose spikes differ"
+        )
+
+
+def _classes(test: Dataset) -> int:
+    labels = np.asarray(test.require_labels())
+    return int(labels.max()) + 1 if labels.size else 0

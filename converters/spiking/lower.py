@@ -15,7 +15,7 @@ from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array, Flatten, Graph, MaxPool, Node, Output, Shape
 from spikerun.converters.layers import Layers
 from spikerun.converters.lower import LOWER, Coded, Form, Lowering, Part, Parts, merged
-from spikerun.converters.maps import DenseMap, Map, Term
+from spikerun.converters.maps import ConvMap, DenseMap, Map, PoolMap, Term
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.errors import ConversionError
 
@@ -132,11 +132,9 @@ class _StepLowering(Lowering):
     def _linear(self, node: Node, whole: Map, bias: Array, parts: Parts) -> Form:
         if all(part.light for part in parts):
             return super()._linear(node, whole, bias, parts)
-        if len(node.shape) != 1:
-            raise ConversionError(
-                f"{node.origin or node.name}: a convolution of averages is not converted: put a neuron between"
-            )
         form = merged(parts)
+        if len(node.shape) != 1:
+            return self._convolved(node, whole, bias, form)
         outer = _matrix(whole, form.shape, math.prod(node.shape), node)
         terms = []
         for term in form.terms:
@@ -145,6 +143,47 @@ class _StepLowering(Lowering):
         total = np.zeros(node.shape) + forward.spread(bias, node.shape)
         total += (outer @ form.bias.reshape(-1)).reshape(node.shape)
         return Form(node.shape, tuple(terms), total, False, (*form.origins, node.origin))
+
+    def _convolved(self, node: Node, whole: Map, bias: Array, form: Form) -> Form:
+        """Return a convolution of sums of windows as one with a larger kernel."""
+        term = form.terms[0]
+        if (
+            len(form.terms) == 1
+            and isinstance(term.map, PoolMap)
+            and isinstance(whole, ConvMap)
+            and not form.bias.any()
+        ):
+            conv = _through_pool(whole, term.map, term.shape)
+            places = conv.apply(np.zeros((1, *term.shape))).shape[1:] if conv else ()
+            if conv is not None and places == node.shape:
+                total = np.zeros(node.shape) + forward.spread(bias, node.shape)
+                return Form(
+                    node.shape, (replace(term, map=conv, first=0, end=node.shape[0]),), total, False, form.origins
+                )
+        raise ConversionError(
+            f"{node.origin or node.name}: this convolution of averages is not converted (only windows side by side, of "
+            "one layer, that cover its image): put a neuron between"
+        )
+
+
+def _through_pool(conv: ConvMap, pool: PoolMap, shape: Shape) -> ConvMap | None:
+    """Return the convolution of a sum pool's source that equals `conv` behind it; None if no one convolution does."""
+    if pool.padding != (0, 0) or any(k > s for k, s in zip(pool.kernel, pool.stride, strict=True)):
+        return None  # windows that overlap, or see outside
+    if any(n % s and p for n, s, p in zip(shape[1:], pool.stride, conv.padding, strict=True)):
+        return None  # what the pool leaves out at the end would be seen where the padding is
+    weight = conv.scaled_in(pool.weight).weight
+    (high, wide), (dy, dx) = pool.stride, conv.dilation
+    taps = weight.shape[2:]
+    sizes = tuple(s * d * (n - 1) + k for s, d, n, k in zip(pool.stride, conv.dilation, taps, pool.kernel, strict=True))
+    spread = np.zeros((*weight.shape[:2], *sizes))
+    for y in range(taps[0]):
+        for x in range(taps[1]):
+            top, left = high * dy * y, wide * dx * x
+            spread[:, :, top : top + pool.kernel[0], left : left + pool.kernel[1]] += weight[:, :, y : y + 1, x : x + 1]
+    stride = (conv.stride[0] * high, conv.stride[1] * wide)
+    padding = (conv.padding[0] * high, conv.padding[1] * wide)
+    return ConvMap(spread, stride, padding, (1, 1), conv.groups)
 
 
 def _weighed(coded: Coded, factor: Array) -> Part:

@@ -78,9 +78,7 @@ def make(net: Network, samples: Frames | int) -> Golden:
     for k in range(count):
         done = turns(net, {name: array[k] for name, array in frames.items()})
         for name in net.outputs:
-            value = done[name].word if net.populations[name].neuron.fires else done[name].membrane
-            assert value is not None
-            found[name].append(value)
+            found[name].append(done[name].answer)
     outputs = {name: np.stack(values) for name, values in found.items()}
     first = net.outputs[0]
     return Golden(frames, outputs, classes_of(net.populations[first], outputs[first]))

@@ -25,6 +25,7 @@ __all__ = [
     "Accumulate",
     "Apply",
     "Clear",
+    "Collect",
     "Copy",
     "Count",
     "Delay",
@@ -393,6 +394,17 @@ class LifStep(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class Collect(Operation):
+    """What the membranes of a window come to. mode `max`: answer = max(answer, v); `mean`: answer += v >> shift."""
+
+    v: Reads
+    answer: Updates
+    mode: str
+    shift: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
 class MaxPool(Operation):
     """y = the largest word or event of each window; what lies outside the image never wins."""
 
@@ -436,7 +448,7 @@ class Count(Operation):
 
 
 OPERATIONS: tuple[type[Operation], ...] = (
-    Fill, Clear, Copy, Encode, Apply, Fire, Latch, Send, Weigh, Accumulate, Delay, IfStep, LifStep, MaxPool,
+    Fill, Clear, Copy, Encode, Apply, Fire, Latch, Send, Weigh, Accumulate, Delay, IfStep, LifStep, Collect, MaxPool,
     MaxPoolStep, Count,
 )  # fmt: skip
 

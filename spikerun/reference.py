@@ -31,13 +31,15 @@ class Turn:
     """What one population did with one frame, in the windows that are its own.
 
     events: (W, *shape), 0/1 or payloads; word: the integers they carry (for kinds without a code, the spike count);
-    membrane: v at the end of the window (few_spikes, readout), or after each of its steps (if, lif): (W, *shape).
+    membrane: v at the end of the window (few_spikes, readout), or after each of its steps (if, lif): (W, *shape);
+    answer: what a run reports of it.
     """
 
     events: IntArray
     word: IntArray
     membrane: IntArray | None
     spikes: int
+    answer: IntArray
 
 
 def blocked(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn]:
@@ -52,7 +54,7 @@ def blocked(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn
     for name in net.order:
         neuron = net.populations[name].neuron
         if neuron.is_input:
-            turns[name] = _turn(net, name, events_of(net, name, given[name], batch=False), None)
+            turns[name] = _turn(net, name, events_of(net, name, given[name], batch=False))
         elif neuron.integrates == "window" or net.taps(name):
             turns[name] = _at_once(net, name, turns)
         else:
@@ -65,8 +67,8 @@ def _at_once(net: Network, name: str, turns: Mapping[str, Turn]) -> Turn:
     population, word = net.populations[name], net.sender_of(name)
     i = _sum(net, name, [_currents(net, link, turns[link.source].word) for link in net.into(name)])
     membrane, q = population.neuron.window(population.shape, i)
-    silent = np.zeros((net.window, *population.shape), dtype=np.int64)
-    return _turn(net, name, silent if word is None else word.encode(q, net.window), membrane)
+    events = np.zeros((net.window, *population.shape), np.int64) if word is None else word.encode(q, net.window)
+    return _turn(net, name, events, membrane, membrane if population.neuron.reported else None)
 
 
 def _step_by_step(net: Network, name: str, turns: Mapping[str, Turn]) -> Turn:
@@ -76,14 +78,21 @@ def _step_by_step(net: Network, name: str, turns: Mapping[str, Turn]) -> Turn:
     events, membrane = np.zeros((2, net.window, *population.shape), dtype=np.int64)
     for t in range(net.window):
         i = _sum(net, name, [_currents(net, link, turns[link.source].events[t]) for link in net.into(name)])
-        events[t] = population.neuron.step(population.shape, state, i, Now(t, t))
+        events[t] = population.neuron.step(population.shape, state, i, Now(t, t, 1, net.window))
         membrane[t] = state.get("v", events[t])
-    return _turn(net, name, events, membrane if population.neuron.integrates else None)
+    return _turn(net, name, events, membrane if population.neuron.integrates else None, _reported(net, name, state))
 
 
-def _turn(net: Network, name: str, events: IntArray, membrane: IntArray | None) -> Turn:
+def _reported(net: Network, name: str, state: State) -> IntArray | None:
+    """Return what a run reports of a population's state at the end of its window; None: what it sent."""
+    return state.get(net.populations[name].neuron.reported)
+
+
+def _turn(
+    net: Network, name: str, events: IntArray, membrane: IntArray | None = None, answer: IntArray | None = None
+) -> Turn:
     word = np.tensordot(net.significance(name), events, axes=1)  # the sum of significance times event
-    return Turn(events, word, membrane, int((events != 0).sum()))
+    return Turn(events, word, membrane, int((events != 0).sum()), word if answer is None else answer)
 
 
 def _currents(net: Network, link: Link, x: IntArray) -> IntArray:
@@ -144,7 +153,7 @@ class Stepper:
         begin, r = self.net.turn(name) * window, self.t % window
         if self.t < begin:
             return np.zeros(population.shape, dtype=np.int64)
-        now = Now(self.t - begin, r, int(self.net.significance(name)[r]))
+        now = Now(self.t - begin, r, int(self.net.significance(name)[r]), window)
         weighed = population.neuron.integrates == "window"
         currents = [
             (int(link.significance[r]) if weighed else 1) * _currents(self.net, link, self._arriving(link, sent))
@@ -163,15 +172,18 @@ def stepped(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn
     stepper, w, latency = Stepper(net), net.window, net.latency
     sent: dict[str, list[IntArray]] = {name: [] for name in net.populations}
     membranes: dict[str, list[IntArray]] = {name: [] for name in net.populations}
+    answers: dict[str, IntArray | None] = {}
     for t in range((max(latency.values()) + 1) * w):
         events = stepper.step({name: g[t] for name, g in given.items()} if t < w else {})
         for name in net.populations:
             sent[name].append(events[name])
             membranes[name].append(stepper.state[name].get("v", events[name]))
+            if t == (net.turn(name) + 1) * w - 1:
+                answers[name] = _reported(net, name, stepper.state[name])
     turns = {}
     for name, population in net.populations.items():
         own, begin = latency[name] * w, net.turn(name) * w
         v = np.stack(membranes[name][begin : begin + w]) if population.neuron.integrates else None
         membrane = v[-1] if v is not None and population.neuron.integrates == "window" else v
-        turns[name] = _turn(net, name, np.stack(sent[name][own : own + w]), membrane)
+        turns[name] = _turn(net, name, np.stack(sent[name][own : own + w]), membrane, answers[name])
     return turns

@@ -16,7 +16,7 @@ from spikerun.inputs import Given, by_name, checked_step
 from spikerun.inputs import events as events_of
 from spikerun.kernels.executor import Capture, Events, Executor, Sent
 from spikerun.network import Network
-from spikerun.plan.common import of
+from spikerun.plan.common import reported
 from spikerun.snapshot import VERSION, check_keys, digest, read_state, write_state
 from spikerun.text import plural
 
@@ -39,7 +39,7 @@ class Spike(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """The result of a readout at the end of a window: `logits`, float32 of the population's shape."""
+    """What an output's membranes say at the end of a window: `logits`, float32 of the population's shape."""
 
     step: int
     population: str
@@ -58,10 +58,10 @@ class Stream:
         self._step_ns = nanoseconds(step_us)
         self._net = net
         self._program = executor.program
-        spiking = [name for name in net.outputs if net.populations[name].neuron.fires]
+        spiking = [name for name in net.outputs if not net.populations[name].neuron.reported]
         readouts = [name for name in net.outputs if name not in spiking]
         window = net.window
-        captures = [Capture(of(name, "v"), window, net.turn(name) * window) for name in readouts]
+        captures = [Capture(reported(net, name), window, net.turn(name) * window) for name in readouts]
         self._work = executor.workspace(spiking, captures)
         self._spiking = [(net.outputs.index(name), name) for name in spiking]
         self._readouts = [(net.outputs.index(name), name) for name in readouts]

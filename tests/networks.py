@@ -238,7 +238,9 @@ class Draft:
 
 
 def _spiking(rng: Rng, shape: Shape) -> Neuron:
-    return integrate_and_fire(rng, shape) if rng.integers(2) else leaky(rng, shape)
+    neuron = integrate_and_fire(rng, shape) if rng.integers(2) else leaky(rng, shape)
+    answer = str(rng.choice(["count", "last", "max", "mean"]))
+    return replace(neuron, answer=answer, scale=np.float32(0.25) if rng.integers(2) else np.float32(1))
 
 
 def random_network(seed: int, kind: str, size: int = 1) -> Network:

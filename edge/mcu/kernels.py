@@ -284,6 +284,7 @@ ROWS = (
     Kernel("send", time=_significance),
     Kernel("if_step"),
     Kernel("lif_step", time=lambda op: (op.reset_interval or 1, op.when.begin)),
+    Kernel("collect"),
     Kernel("max_pool", _max_pool),
     Kernel("max_pool_step", _max_pool_step, lambda op: (op.when.period, 0)),
 )

@@ -94,8 +94,8 @@ def _stream(model: Model, found: Golden) -> tuple[npt.NDArray[np.uint8], npt.NDA
     results = 0
     for _, seen in steps:
         for name in model.outputs:
-            fires = model.net.populations[name].neuron.fires
-            results = zlib.crc32(seen[name, "sent" if fires else "v"].astype("<i4").tobytes(), results)
+            key = model.net.populations[name].neuron.reported or "sent"
+            results = zlib.crc32(seen[name, key].astype("<i4").tobytes(), results)
     sums = _checksums(model, (seen for _, seen in steps))
     return (np.stack(events) & 0xFF).astype(np.uint8), np.array([*sums, results], np.uint32)
 

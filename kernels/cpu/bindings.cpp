@@ -13,6 +13,7 @@
     _(send)                    \
     _(if_step)                 \
     _(lif_step)                \
+    _(collect)                 \
     _(max_pool)                \
     _(count)
 

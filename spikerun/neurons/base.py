@@ -31,11 +31,15 @@ INT32_MAX = 2**31 - 1
 
 @dataclass(frozen=True)
 class Now:
-    """A step of time: `t`, its number since the population began; `r`, its place in the window; `g` of what is sent."""
+    """A step of time: `t`, its number since the population began; `r`, its place in the window; `g` of what is sent.
+
+    window: W.
+    """
 
     t: int
     r: int
     g: int = 1
+    window: int = 1
 
 
 class Neuron:
@@ -75,9 +79,14 @@ class Neuron:
         return INT32_MAX
 
     @property
+    def reported(self) -> str:
+        """Return the key of the state that a run reports at the end of a window; empty: what was sent in it."""
+        return ""
+
+    @property
     def real_scale(self) -> npt.NDArray[np.float32]:
         """Return what the integers of a result are multiplied by to become real numbers."""
-        return np.ones((), np.float32)
+        return unscaled()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # through __init__, so that a copy is checked and locked as well
@@ -94,11 +103,11 @@ class Neuron:
 
     def initial(self, shape: Shape, taps: int = 0) -> State:
         """Return the state of neurons before anything has reached them."""
-        return {key: np.zeros(shape, np.int64) for key in self.state}
+        return {key: np.zeros(shape, np.int64) for key in self.kept(taps)}
 
     def state_range(self, key: str) -> tuple[int, int]:
         """Return the smallest and the largest value that a key of the state can have."""
-        limits = np.iinfo(self.state[key])
+        limits = np.iinfo(self.kept()[key])
         return int(limits.min), int(limits.max)
 
     def window(self, shape: Shape, i: IntArray) -> tuple[IntArray | None, IntArray]:
@@ -108,6 +117,11 @@ class Neuron:
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
         """Update `state` by one step of currents `i`, times their significance if windows matter; return the events."""
         raise NotImplementedError(f"{self.kind} neurons take no currents")
+
+
+def unscaled() -> npt.NDArray[np.float32]:
+    """Return the scale of integers that stand for themselves."""
+    return np.ones((), np.float32)
 
 
 def spread(values: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:

@@ -6,8 +6,10 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from spikerun.neurons.base import INT32_MAX, V_LIMIT, Int32Array, IntArray, Neuron, Now, Shape, State, wide
+from spikerun.neurons.answer import Answering
+from spikerun.neurons.base import INT32_MAX, V_LIMIT, Int32Array, IntArray, Now, Shape, State, unscaled, wide
 from spikerun.values import all_alike, choice, int32_array, integer, require, truth
 
 __all__ = ["KEEP_ALL", "LIF", "WIDE_LIMIT"]
@@ -20,7 +22,7 @@ LIMITS = {"wide": WIDE_LIMIT, "chip": V_LIMIT}
 
 
 @dataclass(frozen=True, eq=False)
-class LIF(Neuron):
+class LIF(Answering):
     """Leaky integrate-and-fire with a synaptic current, both in fixed point with F = `fraction_bits`.
 
     `dec(x, k) = sign(x) ((|x| k) >> 16)`; `u <- lim(dec(u, keep_u) + (i << F) + bias_u)`;
@@ -32,7 +34,8 @@ class LIF(Neuron):
     snnTorch does; or `none`. refractory: steps after a spike in which v neither changes nor fires (u goes on).
     limits: `wide` clamps u and v to +-(2^29-1); `chip` is Loihi, which wraps u to (-2^23, 2^23] and clamps v to
     +-(2^23-1): see `LIF.loihi`. reset_interval > 0: before step t with t = reset_offset (mod reset_interval), counted
-    from 0 (Lava: from 1), the whole state is cleared.
+    from 0 (Lava: from 1), the whole state is cleared. answer, scale: see `Answering`; with reset `none` and a threshold
+    that is never reached it is a leaky integrator.
 
     state: u the current; v the membrane; wait refractory steps left; pending a spike not yet subtracted.
     """
@@ -56,12 +59,15 @@ class LIF(Neuron):
     reset_interval: int = 0
     reset_offset: int = 0
     inclusive: bool = False
+    answer: str = "count"
+    scale: npt.NDArray[np.float32] = field(default_factory=unscaled)
 
     def __post_init__(self) -> None:
         for name in ("threshold", "keep_v", "keep_u", "bias", "bias_u", "v_reset", "v_init", "v_min"):
             object.__setattr__(self, name, int32_array(name, getattr(self, name)))
         choice("reset", self.reset, ("value", "subtract", "subtract_after_leak", "none"))
         choice("limits", self.limits, tuple(LIMITS))
+        self.check_answer()
         most = LIMITS[self.limits]
         for name in ("keep_v", "keep_u"):
             _within(name, getattr(self, name), 0, KEEP_ALL)
@@ -126,14 +132,20 @@ class LIF(Neuron):
     def state_range(self, key: str) -> tuple[int, int]:
         most = LIMITS[self.limits]
         wrapped = int(self.limits == "chip")  # u reaches 2^23 there
-        ranges = {"v": (-most, most), "u": (-most, most + wrapped), "wait": (0, self.refractory)}
-        return ranges.get(key, (0, int(self.reset == "subtract_after_leak")))
+        pending = int(self.reset == "subtract_after_leak")
+        ranges = {
+            "v": (-most, most),
+            "u": (-most, most + wrapped),
+            "wait": (0, self.refractory),
+            "pending": (0, pending),
+        }
+        return ranges[key] if key in ranges else super().state_range(key)
 
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
-        parameters = {name: wide(array, shape) for name, array in self.arrays().items()}
+        parameters = {name: wide(array, shape) for name, array in self.arrays().items() if array.dtype == np.int32}
         threshold, most = parameters["threshold"], LIMITS[self.limits]
         if self.reset_interval and now.t % self.reset_interval == self.reset_offset % self.reset_interval:
-            state |= self.initial(shape)
+            state |= {key: np.zeros(shape, np.int64) for key in self.state}
         u = kept(state["u"], parameters["keep_u"]) + i * 2**self.fraction_bits + parameters["bias_u"]
         state["u"] = wrap24(u) if self.limits == "chip" else np.clip(u, -most, most)
         awake = state["wait"] == 0
@@ -148,6 +160,7 @@ class LIF(Neuron):
             state["pending"] = np.where(awake, s, state["pending"])
         state["v"] = np.where(awake, v, state["v"])
         state["wait"] = np.where(s, self.refractory, np.maximum(state["wait"] - 1, 0))
+        self.collect(state, now)
         return s
 
 

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.neurons.base import Int32Array, IntArray, Neuron, Now, Shape, State, wide
-from spikerun.values import all_alike, float32_array, int32_array, require
+from spikerun.neurons.answer import scale_array
+from spikerun.neurons.base import Int32Array, IntArray, Neuron, Now, Shape, State, unscaled, wide
+from spikerun.values import all_alike, int32_array
 
 __all__ = ["Readout"]
 
@@ -25,18 +26,20 @@ class Readout(Neuron):
     fires = False
     integrates = "window"
     state = MappingProxyType({"v": "int32"})
-    scale: npt.NDArray[np.float32] = field(default_factory=lambda: np.array(1, np.float32))
+    scale: npt.NDArray[np.float32] = field(default_factory=unscaled)
     bias: Int32Array = field(default_factory=all_alike(0))
 
     def __post_init__(self) -> None:
-        scale = float32_array("scale", self.scale)
-        require(bool((scale > 0).all()), f"scale must be positive, got {scale.min()}")
-        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "scale", scale_array(self.scale))
         object.__setattr__(self, "bias", int32_array("bias", self.bias))
 
     @property
     def offset(self) -> Int32Array:
         return self.bias
+
+    @property
+    def reported(self) -> str:
+        return "v"
 
     @property
     def real_scale(self) -> npt.NDArray[np.float32]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from spikerun.kernels.operations import Apply, Fill, Fire, MaxPool, Operation, Program, Register
 from spikerun.network import Network
-from spikerun.plan.common import STATE_HOLDS, count, counted, geometry, mapping, of, row, words_register
+from spikerun.plan.common import STATE_HOLDS, count, counted, geometry, mapping, of, reported, row, words_register
 
 __all__ = ["blockable", "lower_blocked"]
 
@@ -35,7 +35,7 @@ def lower_blocked(net: Network) -> Program:
         tuple(operations),
         steps=1,
         inputs=tuple((name, name) for name in net.inputs),
-        outputs=tuple((n, n if net.populations[n].neuron.fires else of(n, "v")) for n in net.outputs),
+        outputs=tuple((n, reported(net, n)) for n in net.outputs),
         traces=tuple((n, "word", n) for n in slots) + tuple((n, "v", of(n, "v")) for n in integrating),
         counters=tuple(slots),
     )

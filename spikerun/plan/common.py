@@ -12,7 +12,7 @@ from spikerun.kernels.operations import ALWAYS, Count, Geometry, Map, Operation,
 from spikerun.network import Link, Network, Population
 from spikerun.values import locked
 
-__all__ = ["STATE_HOLDS", "count", "counted", "geometry", "mapping", "of", "row", "words_register"]
+__all__ = ["STATE_HOLDS", "count", "counted", "geometry", "mapping", "of", "reported", "row", "words_register"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ STATE_HOLDS: Mapping[str, str] = {
     "wait": "refractory steps left",
     "pending": "spikes not yet subtracted",
     "alive": "candidates that have not lost yet",
+    "answer": "what the membranes of this window have come to",
 }
 
 
@@ -52,6 +53,12 @@ def dtype_of(net: Network, name: str) -> Literal["uint8", "int8"]:
     """Return the type of what a population sends; words have at most 8 bits."""
     word = net.sender_of(name)
     return "int8" if word is not None and word.signed else "uint8"
+
+
+def reported(net: Network, name: str) -> str:
+    """Return the register that holds at the end of a window what a run reports of a population."""
+    key = net.populations[name].neuron.reported
+    return of(name, key) if key else name
 
 
 def mapping(net: Network, link: Link) -> Map:

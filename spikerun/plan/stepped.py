@@ -12,6 +12,7 @@ from spikerun.kernels.operations import (
     Accumulate,
     Apply,
     Clear,
+    Collect,
     Copy,
     Delay,
     Dtype,
@@ -29,13 +30,26 @@ from spikerun.kernels.operations import (
     When,
 )
 from spikerun.network import Network
-from spikerun.plan.common import STATE_HOLDS, count, counted, dtype_of, geometry, mapping, of, row, words_register
+from spikerun.neurons.answer import shift
+from spikerun.plan.common import (
+    STATE_HOLDS,
+    count,
+    counted,
+    dtype_of,
+    geometry,
+    mapping,
+    of,
+    reported,
+    row,
+    words_register,
+)
 from spikerun.plan.past import delayed, past, ring_steps
 from spikerun.values import locked
 
 __all__ = ["lower_frame", "lower_stream"]
 
 _ZERO = locked(np.zeros((), np.int32))
+_LOWEST = locked(np.array(-(2**31), np.int32))
 _BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 
@@ -47,7 +61,7 @@ def lower_stream(net: Network) -> Program:
         operations += _lowered(net, name)
         if name in slots:
             operations.append(count(net, name, slots[name], "nonzero", 1))
-    outputs = tuple((n, n if net.populations[n].neuron.fires else of(n, "v")) for n in net.outputs)
+    outputs = tuple((n, reported(net, n)) for n in net.outputs)
     return _program(net, [], operations, 1, {}, outputs, endless=True)
 
 
@@ -146,10 +160,10 @@ def _lowered(net: Network, name: str) -> Iterator[Operation]:
 
 
 def _result(net: Network, name: str, own: int) -> Operation:
-    """Return what fills `NAME:result`: the membrane of a readout, which later windows overwrite, or the words sent."""
+    """Return what fills `NAME:result`: a state that is reported, which later windows overwrite, or the words sent."""
     end = own + net.window
-    if not net.populations[name].neuron.fires:
-        return Copy(of(name, "v"), of(name, "result"), When(begin=end - 1, end=end))
+    if net.populations[name].neuron.reported:
+        return Copy(reported(net, name), of(name, "result"), When(begin=end - 1, end=end))
     g = _numbers(net.significance(name))
     return Accumulate(name, of(name, "result"), g, When(net.window, own, end))
 
@@ -218,6 +232,16 @@ def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
     where = f"the state or the parameters of the kind, which '{operation.name}' of kernels/operations.py needs"
     values: dict[str, Any] = {n: row(known, n, net, name, where) for n in names}
     yield operation(**{**values, "when": when})
+    if "answer" in net.kept(name):
+        yield from _collect(net, name)
+
+
+def _collect(net: Network, name: str) -> Iterator[Operation]:
+    """What the membranes of each window come to."""
+    neuron: Any = net.populations[name].neuron
+    answer, w, begin, largest = of(name, "answer"), net.window, net.turn(name) * net.window, neuron.answer == "max"
+    yield Fill(answer, _LOWEST if largest else _ZERO, When(w, begin, first=0, last=0))
+    yield Collect(of(name, "v"), answer, neuron.answer, 0 if largest else shift(w), When(begin=begin))
 
 
 def _dtype(name: str) -> Dtype:

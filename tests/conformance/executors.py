@@ -26,7 +26,7 @@ from spikerun.network import Network
 from spikerun.neurons import Input
 from spikerun.reference import stepped
 from spikerun.session import Session
-from spikerun.stream import Stream
+from spikerun.stream import Reading, Stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,10 @@ class Streamed(Executor):
         for t, step in enumerate(truth.steps):
             if self.restored and t % 3 == 2:
                 stream = _moved(stream, session.stream())
-            stream.step(step.given)
+            readings = {item.population: item.logits for item in stream.step(step.given) if isinstance(item, Reading)}
+            yield Shown(f"outputs read at step {t}", np.array(sorted(readings)), np.array(sorted(step.readings)))
+            for name, logits in step.readings.items():
+                yield Shown(f"reading of {name}, step {t}", readings.get(name, np.zeros(0)), logits)
             for name, sent in step.sent.items():
                 if truth.net.populations[name].neuron.fires:
                     yield Shown(f"spikes of {name}, step {t}", stream.spikes(name), sent, int(np.count_nonzero(sent)))
@@ -217,6 +220,7 @@ class ReferenceStepped(Executor):
         for k, turns in enumerate(truth.turns[:STREAMED]):
             for name, turn in stepped(truth.net, truth.sample(k)).items():
                 yield Shown(f"events of {name}, sample {k}", turn.events, turns[name].events, turn.spikes)
+                yield Shown(f"answer of {name}, sample {k}", turn.answer, turns[name].answer)
                 if turn.membrane is not None and (expected := turns[name].membrane) is not None:
                     yield Shown(f"membrane of {name}, sample {k}", turn.membrane, expected)
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from spikerun.inputs import events as events_of
 from spikerun.network import Network
+from spikerun.neurons import IF, LIF, Readout
 from spikerun.reference import Stepper, Turn, blocked, stepped
 
 Array = npt.NDArray[Any]
@@ -18,11 +19,15 @@ STREAMED = 2  # samples that are looked at step by step: that takes longest
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step of time: what each input was given, what each population sent, and its membrane where it has one."""
+    """One step of time: what each input was given, what each population sent, and its membrane where it has one.
+
+    readings: of each output whose state is reported and whose window ends here, as real numbers.
+    """
 
     given: dict[str, Array]
     sent: dict[str, Array]
     membranes: dict[str, Array]
+    readings: dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +70,16 @@ class Truth:
         for given in [*frames, *[dict[str, Array]()] * silence]:
             sent = stepper.step(given)
             membranes = {name: state["v"].copy() for name, state in stepper.state.items() if "v" in state}
-            done.append(Step(given, sent, membranes))
+            done.append(Step(given, sent, membranes, self._readings(stepper)))
         return done
+
+    def _readings(self, stepper: Stepper) -> dict[str, Array]:
+        net, found = self.net, {}
+        for name in net.outputs:
+            population, ends = net.populations[name], stepper.t % net.window == 0
+            if population.neuron.reported and ends and stepper.t > net.turn(name) * net.window:
+                found[name] = population.real(stepper.state[name][population.neuron.reported])
+        return found
 
     def _window(self, k: int) -> list[dict[str, Array]]:
         """Return what each input sends at each step of a window, for the k-th sample."""
@@ -79,10 +92,14 @@ class Truth:
 
 
 def outputs(net: Network, turns: Mapping[str, Turn]) -> dict[str, Array]:
-    """Return what a run reports for one sample: the membrane of a readout, or the word of a spiking output."""
+    """Return what a run reports for one sample, by the definition of each kind's answer."""
     found: dict[str, Array] = {}
     for name in net.outputs:
-        turn = turns[name]
-        membrane = turn.membrane
-        found[name] = turn.word if net.populations[name].neuron.fires or membrane is None else membrane
+        turn, neuron = turns[name], net.populations[name].neuron
+        found[name] = turn.word
+        if isinstance(neuron, Readout) and turn.membrane is not None:
+            found[name] = turn.membrane
+        elif isinstance(neuron, IF | LIF) and neuron.answer != "count" and turn.membrane is not None:
+            v, shift = turn.membrane, (net.window - 1).bit_length()
+            found[name] = {"last": v[-1], "max": v.max(axis=0), "mean": (v >> shift).sum(axis=0)}[neuron.answer]
     return found

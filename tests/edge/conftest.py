@@ -4,6 +4,7 @@
 import importlib.util
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,12 +76,13 @@ def spiking() -> Network:
         return rng.integers(-128, 128, shape).astype(np.int8)
 
     floor = IF(rng.integers(50, 400, 4), rng.integers(-20, 20, (4, 5, 5)), np.int32(-100), np.int32(7))
-    zero = IF(np.int32(90), v_init=np.arange(6, dtype=np.int32), reset="zero")
+    zero = IF(np.int32(90), v_init=np.arange(6, dtype=np.int32), reset="zero", answer="max")
     leaky = {
         "zero": LIF.loihi(np.int32(60), rng.integers(-900, 900, 8), np.int32(400), np.int32(100), refractory=2),
         "subtract": LIF.loihi(rng.integers(20, 90, 8), du=np.int32(4095), dv=np.int32(1), reset="subtract"),
         "late": LIF.loihi(np.int32(40), dv=np.int32(64), reset="subtract_after_leak", reset_interval=5, reset_offset=8),
     }
+    leaky["late"] = replace(leaky["late"], answer="mean", scale=np.float32(0.5))
     populations = {
         "events": Population((2, 5, 5), Input(1, "spikes")),
         "values": Population((3,), Input(3, "current", signed=True)),

@@ -152,6 +152,17 @@ def test_the_current_of_a_chip_wraps_to_more_than_its_lower_and_at_most_its_uppe
     assert lif(1, limits="chip", fraction_bits=6).step(i=current)["u"][0] == wrapped
 
 
+@pytest.mark.parametrize("mode", ["max", "mean"])
+def test_collect_keeps_the_largest_or_adds_what_a_shift_leaves(mode: str) -> None:
+    v = np.array([[-(2**31), 5, -1, 8], [2**31 - 1, 4, -9, 7], [0, 6, -8, -1]], np.int32)
+    bench = Bench(v=("int32", 4), answer=("int32", 4)).add("collect", v="v", answer="answer", mode=mode, shift=2)
+    bench.put(answer=np.full(4, -(2**31) if mode == "max" else 0, np.int32))
+    for row in v:
+        bench.step(v=row)
+    expected = v.max(axis=0) if mode == "max" else (v.astype(np.int64) >> 2).sum(axis=0)
+    assert bench["answer"].tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("limits", ["wide", "chip"])
 @pytest.mark.parametrize("content", [-(2**31), 2**31 - 1])
 def test_registers_may_hold_anything(content: int, limits: str) -> None:

@@ -138,10 +138,10 @@ void spikerun_accumulate_run(const spikerun_accumulate* self, int32_t phase, con
 
 /* s = the events that the integers q send at this step, g = significance[phase]. */
 typedef enum {
-    SPIKERUN_CODE_BITS,    /* s = (q & |g|) != 0 */
-    SPIKERUN_CODE_TTFS,    /* s = q == g and g > 0 */
-    SPIKERUN_CODE_GRADED,  /* s = g q */
-    SPIKERUN_CODE_CURRENT  /* s = g q */
+    SPIKERUN_CODE_BITS,   /* s = (q & |g|) != 0 */
+    SPIKERUN_CODE_TTFS,   /* s = q == g and g > 0 */
+    SPIKERUN_CODE_GRADED, /* s = g q */
+    SPIKERUN_CODE_CURRENT /* s = g q */
 } spikerun_code;
 typedef struct {
     spikerun_shape shape;
@@ -214,6 +214,17 @@ typedef struct {
 } spikerun_lif_step;
 void spikerun_lif_step_run(const spikerun_lif_step* self, int32_t phase, const int32_t* i, int32_t* u,
                            int32_t* v, int32_t* wait, uint8_t* pending, uint8_t* s);
+
+/* What the membranes of a window come to. */
+typedef enum {
+    SPIKERUN_MODE_MAX, /* answer = max(answer, v) */
+    SPIKERUN_MODE_MEAN /* answer += floor(v / 2^shift) */
+} spikerun_mode;
+typedef struct {
+    spikerun_shape shape;
+    int32_t mode, shift;
+} spikerun_collect;
+void spikerun_collect_run(const spikerun_collect* self, const int32_t* v, int32_t* answer);
 
 /* y = the largest word of each window; what lies in the padding does not take part. */
 typedef struct {

@@ -3,7 +3,8 @@
 
 from typing import Any
 
-from conformance.awkward.make import awkward, chain, ints, network, weights
+import numpy as np
+from conformance.awkward.make import Link, awkward, chain, ints, network, weights
 
 from spikerun.connections import Dense, Diagonal
 from spikerun.network import Network
@@ -128,3 +129,24 @@ def membranes_at_the_threshold() -> Network:
     at, above = (LIF(ints(0, 1, 2, 3), reset="subtract", inclusive=inclusive) for inclusive in (True, False))
     one = Diagonal(ints(1))
     return chain((4, Input(1, "spikes")), (4, at, one), (4, at, one), (4, above, one), window=9)
+
+
+@awkward
+def answers_of_membranes() -> Network:
+    """Of every kind, near the limits of what int32 holds, negative ones, cleared ones, and in a later window."""
+    most = (1 << 29) - 1
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": (4, Input(8, "frames", signed=True)),
+        "words": (4, FewSpikes(3, ints(200), signed=True, code="graded")),
+        "last": (4, LIF(ints(400), ints(60_000), ints(65_000), reset="none", answer="last", scale=np.float32(0.5))),
+        "max": (4, LIF(ints(most), bias=ints(-(1 << 26), 1 << 27, -9, 5), reset="none", answer="max", inclusive=True)),
+        "mean": (4, LIF(ints(most), bias=ints(-most, most, -9, 5), reset="none", answer="mean", inclusive=True)),
+        "cleared": (4, LIF(ints(90), reset="subtract", answer="mean", reset_interval=7, reset_offset=3)),
+        "late": (4, LIF(ints(90), answer="max")),
+        "spikes": (4, IF(ints(300), answer="mean", v_min=ints(-50))),
+    }  # fmt: skip
+    names = ["last", "max", "mean", "cleared", "spikes"]
+    links: list[Link] = [("in", name, Diagonal(ints(k - 2 or 7))) for k, name in enumerate(names)]
+    links += [("in", "words", Dense(weights(1, 4, 4))), ("words", "late", Dense(weights(2, 4, 4)))]
+    links += [("cleared", "late", Diagonal(ints(9)))]
+    return network(populations, links, [*names, "late"], 17)

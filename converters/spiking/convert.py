@@ -31,6 +31,11 @@ __all__ = ["StepConverter"]
 
 BATCH = 64
 VERIFIED = 64  # samples whose spikes are compared one by one
+# What a population answers, for a readout of its membrane (or of its spikes).
+ANSWERS = {
+    (False, "count"): "count", (False, "mean"): "count", (True, "last"): "last", (True, "max"): "max",
+    (True, "mean"): "mean",
+}  # fmt: skip
 Samples = Mapping[str, Array]
 Progress = Callable[[str, int, int], None]
 
@@ -63,7 +68,7 @@ class StepConverter:
         self.step = self._checked(replace(step, graph=simplify(step.graph)))
         wired = lower_step(self.step.graph, self.encodings)
         self.layers, self.outputs = wired.layers.every, wired.outputs
-        self._readable(wired.membranes)
+        self.answers = self._answers(wired.membranes)
         sums = [layer for layer in self.layers if isinstance(layer, Layer)]
         self.cells: dict[str, Cell] = {
             layer.name: layer.activation.cell for layer in sums if isinstance(layer.activation, Spiking)
@@ -121,20 +126,31 @@ class StepConverter:
             found[name] = readout
         return replace(step, readouts=found, timed=self.timed)
 
-    def _readable(self, membranes: frozenset[str]) -> None:
+    def _answers(self, membranes: frozenset[str]) -> dict[str, str]:
+        """Return what each population that is an output reports; raises ConversionError for what none can."""
+        found: dict[str, str] = {}
         for name, readout in self.step.readouts.items():
-            if name in membranes or readout.rule not in ("count", "mean"):
+            seen, rule = "a membrane" if name in membranes else "spikes", readout.rule
+            answer = ANSWERS.get((name in membranes, rule))
+            if answer is None or (answer != "count" and readout.groups > 1):
                 raise ConversionError(
-                    f"the result '{name}' is the readout '{readout.rule}' of "
-                    f"{'a membrane' if name in membranes else 'spikes'}, which is not converted yet: count the spikes"
+                    f"the result '{name}' is the readout '{rule}' of {seen}, which is not converted: say --readout "
+                    "count or mean of spikes, or last, max or mean of membranes, without --classes"
                 )
+            if found.setdefault(self.outputs[name], answer) != answer:
+                raise ConversionError(f"two results are read from '{self.outputs[name]}' in two ways: return one")
+        return found
 
     def _part(self, layer: Any) -> Part:
         if not isinstance(layer, Layer):
             assert isinstance(layer, (InputLayer, PoolLayer))
             return layer
         cell = self.cells.get(layer.name)
-        return summed(layer, self.steps) if cell is None else fixed(layer, cell)
+        return (
+            summed(layer, self.steps)
+            if cell is None
+            else fixed(layer, cell, self.answers.get(layer.name, "count"), self.steps)
+        )
 
     def convert(self, meta: Mapping[str, str | int | float]) -> SpikingConversion:
         """Return the network, and how many of its spikes are the trained network's."""

@@ -6,8 +6,8 @@ membrane before the F fractional bits: threshold = floor(th 2^F / unit), biases 
 largest at which neither the worst currents nor twice the largest states of the calibration leave the 30 bits.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from spikerun.converters.quantise import accumulator_scale
 from spikerun.converters.spiking.cell import Cell
 from spikerun.errors import ConversionError
 from spikerun.neurons import LIF, Readout
+from spikerun.neurons.answer import shift
 from spikerun.neurons.leaky import KEEP_ALL, MAX_FRACTION_BITS, WIDE_LIMIT
 
 __all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed"]
@@ -41,6 +42,8 @@ class Fixed:
     bias: Array  # real, of the currents, of `shape`
     cell: Cell
     unit: Array
+    answer: str = "count"  # what a run reports, and how many steps it does
+    steps: int = 1
 
     def neuron(self, f: int) -> LIF:
         """Return the neurons with F = `f`."""
@@ -57,7 +60,17 @@ class Fixed:
             name: _compact(np.clip(values, -WIDE_LIMIT, most.get(name, WIDE_LIMIT)).astype(np.int32), self.shape)
             for name, values in whole.items()
         }
-        return LIF(**given, fraction_bits=f, reset=cell.reset, refractory=cell.refractory, **_inclusive(cell))
+        return LIF(
+            **given, fraction_bits=f, reset=cell.reset, refractory=cell.refractory, inclusive=cell.inclusive,
+            answer=self.answer, scale=self._scale(unit),
+        )  # fmt: skip
+
+    def _scale(self, unit: Array) -> Array:
+        """Return what an integer of the answer is worth, float32."""
+        if self.answer == "count":
+            return np.ones((), np.float32)
+        shifted = 2 ** shift(self.steps) / self.steps if self.answer == "mean" else 1.0
+        return (unit * shifted).astype(np.float32)
 
     def needs(self) -> Array:
         """Return the largest real numbers that must fit a quarter of the range, in units at F = 0."""
@@ -96,8 +109,11 @@ def summed(layer: Layer, steps: int) -> Summed:
     return Summed(layer.name, layer.shape, terms, scale, layer.bias, steps)
 
 
-def fixed(layer: Layer, cell: Cell) -> Fixed:
-    """Return a layer of cells in integers; raises ConversionError for cells that no integers can stand for."""
+def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fixed:
+    """Return a layer of cells in integers, of which a run of `steps` steps reports the `answer`.
+
+    Raises ConversionError for cells that no integers can stand for.
+    """
     threshold = cell.threshold
     if (threshold < 0).any() or (cell.reset in ("subtract", "subtract_after_leak") and (threshold == 0).any()):
         raise ConversionError(
@@ -110,7 +126,7 @@ def fixed(layer: Layer, cell: Cell) -> Fixed:
     scale = accumulator_scale(layer, layer.terms, np.zeros(layer.shape[0]))
     terms = tuple(term.rounded(scale) for term in layer.terms)
     unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
-    return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain)
+    return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps)
 
 
 def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:
@@ -135,7 +151,3 @@ def _compact(values: Array, shape: Shape) -> Array:
         return values.flat[0]  # type: ignore[no-any-return]
     first = values.reshape(shape[0], -1)[:, 0]
     return first if (values == spread(first, shape)).all() else values
-
-
-def _inclusive(cell: Cell) -> Mapping[str, Any]:
-    return {"inclusive": cell.inclusive} if cell.inclusive and "inclusive" in {f.name for f in fields(LIF)} else {}

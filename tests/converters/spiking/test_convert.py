@@ -13,7 +13,7 @@ from spikerun.converters.graph import Add, AvgPool, Conv, Flatten, Graph, Input,
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.spiking.convert import StepConverter
 from spikerun.converters.spiking.report import SpikingConversion
-from spikerun.converters.spiking.step import Readout, Step
+from spikerun.converters.spiking.step import Readout, Step, outputs
 from spikerun.errors import ConversionError, UsageError
 from spikerun.neurons.leaky import WIDE_LIMIT
 from spikerun.session import Session
@@ -163,11 +163,27 @@ def test_the_number_of_steps_must_be_said_once() -> None:
     assert converter(replace(step, steps=25), (30,), duration=None).steps == 25
 
 
-def test_a_readout_that_is_not_converted_says_so() -> None:
-    step = two_layers(np.random.default_rng(0))
+def seen(step: Step, readout: Readout) -> Step:
+    """Return the step with the membranes of its output instead of the spikes, and without its reset."""
     nodes = dict(step.graph.nodes)
     out = nodes.pop("out")
     nodes["membrane"] = Node("membrane", Membrane(), ("lif2",), (5,))
     nodes["out"] = replace(out, inputs=("membrane",))
-    with pytest.raises(ConversionError, match="readout 'count' of a membrane, which is not converted yet"):
-        converter(replace(step, graph=Graph(nodes)), (30,))
+    return replace(step, graph=Graph(nodes), readouts={"output": readout})
+
+
+@pytest.mark.parametrize("rule", ["last", "max", "mean"])
+def test_membranes_are_read_as_real_numbers(rule: str) -> None:
+    step = seen(two_layers(np.random.default_rng(4), (30, 40, 5)), Readout(rule))
+    made = converter(step, (30,))
+    conversion = made.convert({})
+    result = Session(conversion.network).run(made.samples).logits
+    expected = outputs(step, {"input": made.samples["input"] / 255}, STEPS)["output"]
+    assert np.abs(result - expected).mean() < 0.1 * np.abs(expected).mean()
+
+
+def test_a_readout_that_is_not_converted_says_so() -> None:
+    step = two_layers(np.random.default_rng(0))
+    for wrong in (seen(step, Readout("count")), replace(step, readouts={"output": Readout("last")})):
+        with pytest.raises(ConversionError, match=r"'(count|last)' of (a membrane|spikes), which is not converted"):
+            converter(wrong, (30,))

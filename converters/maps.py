@@ -11,12 +11,24 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from spikerun.connections import Connection, Conv, Dense, Diagonal, Sparse, SumPool
+from spikerun.connections import Connection, Conv, Dense, Diagonal, PooledConv, Sparse, SumPool
 from spikerun.converters import forward
 from spikerun.converters.graph import Array, Pair, Shape
+from spikerun.errors import ConversionError
 from spikerun.population import Projection
 
-__all__ = ["ChannelMap", "ConvMap", "DenseMap", "Map", "PlaceMap", "PoolMap", "Term", "accumulate", "identity"]
+__all__ = [
+    "ChannelMap",
+    "ConvMap",
+    "DenseMap",
+    "Map",
+    "PlaceMap",
+    "PoolMap",
+    "PooledConvMap",
+    "Term",
+    "accumulate",
+    "identity",
+]
 
 WEIGHT_LIMIT = 127
 GAIN_LIMIT = 2**30
@@ -131,6 +143,39 @@ class ConvMap(Map):
             wide[rows, g * inner : (g + 1) * inner] = weight[rows]
         wide = np.ascontiguousarray(wide[:, first - low * inner : end - low * inner])
         return replace(self, weight=wide, groups=1), low * per_group, high * per_group
+
+
+@dataclass(frozen=True, eq=False)
+class PooledConvMap(ConvMap):
+    """A cross-correlation, of whose sums the largest of each window is taken; the only one into its target.
+
+    No linear map: a bias of the sums may be added behind it where it is the same at all places, and gains must be
+    positive.
+    """
+
+    pool_kernel: Pair
+    pool_stride: Pair
+    pool_padding: Pair
+    pool_dilation: Pair
+
+    def apply(self, x: Array) -> Array:
+        return forward.max_pool(
+            super().apply(x), self.pool_kernel, self.pool_stride, self.pool_padding, self.pool_dilation
+        )
+
+    def connection(self) -> Connection:
+        return PooledConv(
+            self.weight, self.pool_kernel, self.pool_stride, self.stride, self.padding, self.dilation, self.groups,
+            self.pool_padding, self.pool_dilation,
+        )  # fmt: skip
+
+    def scaled_out(self, gain: Array) -> Self:
+        if (gain < 0).any():
+            raise ConversionError(
+                "what follows a max pool of currents turns some channels round (a batch norm with a negative weight?): "
+                "put it before the pool"
+            )
+        return super().scaled_out(gain)
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,7 @@ __all__ = [
     "Map",
     "MaxPool",
     "MaxPoolStep",
+    "MaxPoolSums",
     "Operand",
     "Operation",
     "Program",
@@ -433,6 +434,16 @@ class MaxPoolStep(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class MaxPoolSums(Operation):
+    """acc = the largest sum of each window; what lies outside the image never wins."""
+
+    sums: Reads
+    acc: Writes
+    geometry: Geometry
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
 class Count(Operation):
     """counters[slot] += (spikes, sum of spikes * fan_out).
 
@@ -449,7 +460,7 @@ class Count(Operation):
 
 OPERATIONS: tuple[type[Operation], ...] = (
     Fill, Clear, Copy, Encode, Apply, Fire, Latch, Send, Weigh, Accumulate, Delay, IfStep, LifStep, Collect, MaxPool,
-    MaxPoolStep, Count,
+    MaxPoolStep, MaxPoolSums, Count,
 )  # fmt: skip
 
 

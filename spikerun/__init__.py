@@ -21,7 +21,7 @@ if not (Path(__file__).resolve().parent / "kernels").is_dir() and (_checkout / "
 
 if TYPE_CHECKING:
     from spikerun.activity import Activity
-    from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+    from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
     from spikerun.converters import Encoding, convert, convert_spiking
     from spikerun.errors import SpikerunError
     from spikerun.file import load, save
@@ -45,6 +45,7 @@ __all__ = [
     "Input",
     "MaxPool",
     "Network",
+    "PooledConv",
     "Population",
     "Projection",
     "Reading",
@@ -66,7 +67,7 @@ __all__ = [
 
 _HOMES = {
     "activity": ("Activity",),
-    "connections": ("Conv", "Dense", "Diagonal", "Sparse", "SumPool", "Window"),
+    "connections": ("Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "Window"),
     "converters": ("Encoding", "convert", "convert_spiking"),
     "errors": ("SpikerunError",),
     "file": ("load", "save"),

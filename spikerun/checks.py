@@ -130,6 +130,9 @@ def _projections(populations: Populations, projections: tuple[Projection, ...]) 
             raise complaint(populations, name, f"an input takes no projection, it has one from '{source}'")
         if population.neuron.passes_on and len(into[name]) != 1:
             raise complaint(populations, name, f"max_pool takes exactly one projection, it has {len(into[name])}")
+        if len(into[name]) > 1 and (found := next((p for p in into[name] if p.connection.alone), None)):
+            alone = f"the {found.connection.kind} from '{found.source}' must be its only projection"
+            raise complaint(populations, name, f"{alone}: what is largest does not add up; it has {len(into[name])}")
 
 
 def _ends(populations: Populations, p: Projection) -> None:
@@ -138,6 +141,11 @@ def _ends(populations: Populations, p: Projection) -> None:
         raise NetworkError("a readout never fires, so nothing can follow it")
     if target.neuron.passes_on == p.connection.linear:
         raise NetworkError("a Window leads to a max_pool population, and nothing else does")
+    if p.connection.alone and target.neuron.integrates != "step":
+        raise NetworkError(
+            f"the currents of a {p.connection.kind} are the largest of each step, which do not add up over a window: "
+            "its target must integrate step by step, as if and lif do"
+        )
     expected = _slice_shape(p, target.shape)
     shape, size = p.connection.target_shape(source.shape), p.connection.target_size(source.shape)
     if size != math.prod(expected) or (shape is not None and shape != expected):
@@ -152,8 +160,8 @@ def _slice_shape(p: Projection, shape: tuple[int, ...]) -> tuple[int, ...]:
     first, end = p.target_channels
     if not 0 <= first < end <= shape[0]:
         raise NetworkError(f"target_channels {p.target_channels} must lie within the {shape[0]} of the target")
-    if not p.connection.linear:
-        raise NetworkError("a Window fills its whole target: pool each part by itself")
+    if not p.connection.linear or p.connection.alone:
+        raise NetworkError(f"a {type(p.connection).__name__} fills its whole target: pool each part by itself")
     return (end - first, *shape[1:])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from spikerun.codes import word_range, word_steps
-from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
 from spikerun.inputs import sample_shape
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
@@ -112,6 +112,18 @@ def connect(rng: Rng, source: Shape, kinds: str = "dcvsgp", size: int = 1) -> tu
     return conv, conv.target_shape(source)
 
 
+def pooled(rng: Rng, conv: Conv, source: Shape) -> PooledConv:
+    """Return a convolution with a random max pool of its sums."""
+    sums = conv.target_shape(source)[1:]
+    kernel = tuple(int(rng.integers(1, min(n, 3) + 1)) for n in sums)
+    padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+    dilation = tuple(
+        int(rng.integers(1, 3)) if k > 1 and n > 2 * (k - 1) else 1 for k, n in zip(kernel, sums, strict=True)
+    )
+    window = (kernel, _two(rng, 1, 4), *(value for _, value in conv.parameters()[1:]), padding, dilation)
+    return PooledConv(conv.weight, *window)  # type: ignore[arg-type]
+
+
 def _two(rng: Rng, low: int, high: int) -> tuple[int, int]:
     return int(rng.integers(low, high)), int(rng.integers(low, high))
 
@@ -195,9 +207,21 @@ class Draft:
         self.add(name, window.target_shape(self.populations[source].shape), MaxPool(), source)
         self.project(source, name, window)
 
+    def pooled(self, name: str, source: str) -> None:
+        """Add neurons that a convolution with a max pool of its sums reaches, and nothing else."""
+        image = self.populations[source].shape
+        conv, _ = connect(self.rng, image, "c")
+        connection = pooled(self.rng, conv, image)
+        shape = connection.target_shape(image)
+        self.add(name, shape, _spiking(self.rng, shape))
+        self.project(source, name, connection)
+
     def neurons(self, name: str, few: bool, sources: list[str]) -> None:
         """Add neurons: one projection fills them or a slice of them, a second one adds to any slice."""
         rng, source = self.rng, str(self.rng.choice(sources))
+        if not few and len(self.populations[source].shape) == 3 and rng.integers(3) == 0:
+            self.pooled(name, source)
+            return
         connection, target = connect(rng, self.populations[source].shape, size=self.size)
         first, behind = rng.integers(0, 3, 2).tolist() if rng.integers(2) else (0, 0)
         shape = (first + target[0] + behind, *target[1:])
@@ -224,7 +248,8 @@ class Draft:
         rng, latency = self.rng, self.network(list(self.populations)).latency
         fixed = (Input, MaxPool, Readout)
         sources = [n for n, p in self.populations.items() if not isinstance(p.neuron, Readout)]
-        targets = [n for n, p in self.populations.items() if not isinstance(p.neuron, fixed)]
+        alone = {p.target for p in self.projections if p.connection.alone}
+        targets = [n for n, p in self.populations.items() if not isinstance(p.neuron, fixed) and n not in alone]
         if targets:
             source, target = str(rng.choice(sources)), str(rng.choice(targets))
             if self.plain(source) or isinstance(self.populations[target].neuron, FewSpikes):

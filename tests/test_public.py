@@ -6,7 +6,7 @@ import pytest
 import spikerun
 
 NEURONS = ["IF", "LIF", "FewSpikes", "Input", "MaxPool", "Readout"]
-CONNECTIONS = ["Conv", "Dense", "Diagonal", "Sparse", "SumPool", "Window"]
+CONNECTIONS = ["Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "Window"]
 NETWORK = ["Network", "Population", "Projection", "load", "save"]
 RUNNING = ["Activity", "Reading", "Result", "Session", "Spike", "Stream"]
 CONVERTING = ["Encoding", "convert"]

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array, Flatten, Graph, MaxPool, Node, Output, Shape
 from spikerun.converters.layers import Layers
 from spikerun.converters.lower import LOWER, Coded, Form, Lowering, Part, Parts, merged
-from spikerun.converters.maps import ConvMap, DenseMap, Map, PoolMap, Term
+from spikerun.converters.maps import ConvMap, DenseMap, Map, PooledConvMap, PoolMap, Term
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.errors import ConversionError
 
@@ -127,7 +128,25 @@ class _StepLowering(Lowering):
     def _largest(self, part: Part, op: MaxPool, node: Node) -> Part:
         if any(term.delay for term in part.form().terms):
             raise ConversionError(f"{node.origin}: a max pool of the spikes of steps before is not converted")
+        if isinstance(part, Form) and not part.keeps_order:
+            return self._pooled(part, op, node)
         return super()._largest(part, op, node)
+
+    def _pooled(self, form: Form, op: MaxPool, node: Node) -> Form:
+        """Return the largest sums of a convolution that no neuron has taken yet."""
+        term = form.terms[0]
+        even = bool((form.bias == form.bias[:, :1, :1]).all())
+        if len(form.terms) != 1 or type(term.map) is not ConvMap or not even or term.end - term.first != form.shape[0]:
+            raise ConversionError(
+                f"{node.origin or node.name}: a max pool takes the spikes of neurons, or the currents of one "
+                "convolution; this one takes other sums: put a neuron before it"
+            )
+        fields = {f.name: getattr(term.map, f.name) for f in dataclass_fields(term.map)}
+        pooled = PooledConvMap(
+            **fields, pool_kernel=op.kernel, pool_stride=op.stride, pool_padding=op.padding, pool_dilation=op.dilation
+        )
+        bias = np.broadcast_to(form.bias[:, :1, :1], node.shape)
+        return replace(form, shape=node.shape, terms=(replace(term, map=pooled),), bias=bias)
 
     def _linear(self, node: Node, whole: Map, bias: Array, parts: Parts) -> Form:
         if all(part.light for part in parts):
@@ -195,6 +214,8 @@ def _weighed(coded: Coded, factor: Array) -> Part:
 
 def _dense(term: Term, shape: Shape, node: Node) -> DenseMap:
     """Return the matrix of a term into a target of `shape`, the channels that it does not reach included."""
+    if isinstance(term.map, PooledConvMap):
+        raise ConversionError(f"{node.origin or node.name}: a max pool of currents must lead to spiking neurons")
     inner = _matrix(term.map, term.shape, (term.end - term.first) * math.prod(shape[1:]), node)
     whole = np.zeros((math.prod(shape), inner.shape[1]))
     place = math.prod(shape[1:])

@@ -145,6 +145,10 @@ def _max_pool(operation: Any, registers: Registers) -> Table:
     return Table("spikerun_max_pool", _windows(operation.geometry, sign_of(registers[operation.x])))
 
 
+def _max_pool_sums(operation: Any, registers: Registers) -> Table:
+    return Table("spikerun_max_pool_sums", _windows(operation.geometry, 0))
+
+
 def _max_pool_step(operation: Any, registers: Registers) -> Table:
     window = _windows(operation.geometry, sign_of(registers[operation.x]))
     numbers = {"restart_at": operation.restart_at, "sign_at": operation.sign_at}
@@ -286,6 +290,7 @@ ROWS = (
     Kernel("lif_step", time=lambda op: (op.reset_interval or 1, op.when.begin)),
     Kernel("collect"),
     Kernel("max_pool", _max_pool),
+    Kernel("max_pool_sums", _max_pool_sums),
     Kernel("max_pool_step", _max_pool_step, lambda op: (op.when.period, 0)),
 )
 SILENT = frozenset({"count"})  # activity is not counted on a board

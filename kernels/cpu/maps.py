@@ -68,7 +68,7 @@ def _columns(m: Map) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return positions(m.target)[m.channels[0] : m.channels[1]].ravel()
 
 
-# A window is no linear map: what compares is an operation of its own.
+# window and pooled_conv are no linear maps: what compares is an operation of its own.
 _MAKE: Mapping[str, Callable[[Map], Linear]] = {
     "dense": _dense,
     "sparse": _sparse,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Max pooling of words: max_pool takes whole words, max_pool_step one spike at a time.
+// Max pooling: max_pool takes whole words, max_pool_step one spike at a time, max_pool_sums currents.
 #include <algorithm>
 #include <limits>
 
@@ -17,14 +17,15 @@ struct Pool {
     Taps rows, columns;
 };
 
+template <class T>
 struct Largest {
-    SPIKERUN_INLINE static void run(const Pool& p, const int16_t* x, int16_t* SPIKERUN_RESTRICT y) {
+    SPIKERUN_INLINE static void run(const Pool& p, const T* x, T* SPIKERUN_RESTRICT y) {
         for (size_t oy = 0; oy < p.out_h; ++oy) {
             for (size_t ox = 0; ox < p.out_w; ++ox, y += p.channels) {
-                std::fill_n(y, p.channels, lowest);
+                std::fill_n(y, p.channels, std::numeric_limits<T>::min());
                 for_each_tap(p.rows, oy, p.columns, ox, p.in_w,
                              [&](size_t, size_t, size_t position) SPIKERUN_LAMBDA_INLINE {
-                                 const int16_t* const pixel = x + position * p.channels;
+                                 const T* const pixel = x + position * p.channels;
                                  for (size_t c = 0; c < p.channels; ++c) y[c] = std::max(pixel[c], y[c]);
                              });
             }
@@ -68,7 +69,8 @@ struct Compare {
     }
 };
 
-Pool checked_pool(const Geometry& g, Words x, Words y) {
+template <class T>
+Pool checked_pool(const Geometry& g, Register<T> x, Register<T> y) {
     check_geometry(g, Rounding::either);
     require(g.in.c == g.out.c, "out_hwc", "a pool keeps the number of channels");
     require_same(unsign(g.in.size()), x.size, "x");
@@ -89,15 +91,24 @@ Pool checked_pool(const Geometry& g, Words x, Words y) {
     return pool;
 }
 
-void max_pool(Program& program, When when, int64_t x_id, int64_t y_id, Dimensions3 in_hwc,
-              Dimensions3 out_hwc, Dimensions2 kernel, Dimensions2 stride, Dimensions2 padding,
-              Dimensions2 dilation) {
-    const Words x = program.words(x_id, "x");
-    const Words y = program.words(y_id, "y");
-    const Geometry g = geometry_of(in_hwc, out_hwc, kernel, stride, padding, dilation);
+template <class T>
+void append_largest(Program& program, When when, const Geometry& g, Register<T> x, Register<T> y) {
     program.append(when, [=, pool = checked_pool(g, x, y)](Workspace& ws, int64_t) {
-        run<Largest>(pool, x.in(ws), y.in(ws));
+        run<Largest<T>>(pool, x.in(ws), y.in(ws));
     });
+}
+
+void max_pool(Program& program, When when, int64_t x, int64_t y, Dimensions3 in_hwc, Dimensions3 out_hwc,
+              Dimensions2 kernel, Dimensions2 stride, Dimensions2 padding, Dimensions2 dilation) {
+    append_largest(program, when, geometry_of(in_hwc, out_hwc, kernel, stride, padding, dilation),
+                   program.words(x, "x"), program.words(y, "y"));
+}
+
+void max_pool_sums(Program& program, When when, int64_t sums, int64_t acc, Dimensions3 in_hwc,
+                   Dimensions3 out_hwc, Dimensions2 kernel, Dimensions2 stride, Dimensions2 padding,
+                   Dimensions2 dilation) {
+    append_largest(program, when, geometry_of(in_hwc, out_hwc, kernel, stride, padding, dilation),
+                   program.numbers(sums, "sums"), program.numbers(acc, "acc"));
 }
 
 void max_pool_step(Program& program, When when, int64_t x_id, int64_t alive_id, int64_t y_id,
@@ -125,6 +136,8 @@ void max_pool_step(Program& program, When when, int64_t x_id, int64_t alive_id, 
 void bind_max_pool(ProgramClass& cls) {
     operation(cls, "max_pool", &max_pool, "x"_a, "y"_a, "in_hwc"_a, "out_hwc"_a, "kernel"_a, "stride"_a,
               "padding"_a, "dilation"_a);
+    operation(cls, "max_pool_sums", &max_pool_sums, "sums"_a, "acc"_a, "in_hwc"_a, "out_hwc"_a, "kernel"_a,
+              "stride"_a, "padding"_a, "dilation"_a);
     operation(cls, "max_pool_step", &max_pool_step, "x"_a, "alive"_a, "y"_a, "in_hwc"_a, "out_hwc"_a,
               "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "restart_at"_a, "sign_at"_a);
 }

@@ -66,8 +66,8 @@ def _population(net: Network, name: str, p: Population) -> dict[str, Any]:
     arrays = neuron.arrays()
     if "threshold" in arrays:
         described["threshold"] = [int(arrays["threshold"].min()), int(arrays["threshold"].max())]
-    if "scale" in arrays:
-        described["scale"] = arrays["scale"].ravel().tolist()
+    if neuron.reported and name in net.outputs:
+        described["scale"] = neuron.real_scale.ravel().tolist()
     return described
 
 

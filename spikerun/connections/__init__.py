@@ -8,12 +8,25 @@ from spikerun.connections.base import Connection, Pair, Shape
 from spikerun.connections.conv import Conv
 from spikerun.connections.dense import Dense
 from spikerun.connections.diagonal import Diagonal
+from spikerun.connections.pooled_conv import PooledConv
 from spikerun.connections.sparse import Sparse
 from spikerun.connections.sum_pool import SumPool
 from spikerun.connections.window import Window
 
-__all__ = ["KINDS", "Connection", "Conv", "Dense", "Diagonal", "Pair", "Shape", "Sparse", "SumPool", "Window"]
+__all__ = [
+    "KINDS",
+    "Connection",
+    "Conv",
+    "Dense",
+    "Diagonal",
+    "Pair",
+    "PooledConv",
+    "Shape",
+    "Sparse",
+    "SumPool",
+    "Window",
+]
 
 KINDS: Mapping[str, type[Connection]] = MappingProxyType(
-    {cls.kind: cls for cls in (Dense, Sparse, Conv, Diagonal, SumPool, Window)}
+    {cls.kind: cls for cls in (Dense, Sparse, Conv, PooledConv, Diagonal, SumPool, Window)}
 )

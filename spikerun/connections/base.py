@@ -26,11 +26,14 @@ MAX_PAIR = 2**15 - 1
 class Connection:
     """Base of all kinds. `kind` is the name in files and messages; fields are the parameters.
 
-    Traits: linear: it is a map C(.) whose currents add up. Others lead only to populations that compare (`passes_on`).
+    Traits: linear: it makes currents, by a map C(.) of the events. Others lead only to populations that compare
+    (`passes_on`). alone: its currents are the largest of several, which do not add up: it is the only projection into
+    neurons that integrate step by step.
     """
 
     kind: ClassVar[str]
     linear: ClassVar[bool] = True
+    alone: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         # through __init__, so that a copy is checked and locked as well

@@ -61,7 +61,7 @@ def _few_spikes(net: Network, name: str) -> Iterator[Operation]:
 
 def _max_pool(net: Network, name: str) -> Iterator[Operation]:
     (link,) = net.into(name)
-    yield MaxPool(link.source, name, geometry(net, link))
+    yield MaxPool(link.source, name, geometry(link.connection, net.populations[link.source].shape))
 
 
 # All others integrate step by step, as if and lif do: networks that have them are not blockable.

@@ -67,12 +67,10 @@ def mapping(net: Network, link: Link) -> Map:
     return Map(link.connection.kind, source, target, link.channels, link.connection.parameters())
 
 
-def geometry(net: Network, link: Link) -> Geometry:
-    """Return the windows of a projection that compares, no larger than what they see of the image."""
-    window: Any = link.connection
-    source, target = net.populations[link.source].shape, net.populations[link.target].shape
+def geometry(window: Any, source: tuple[int, ...]) -> Geometry:
+    """Return windows over an image of this shape, no larger than what they see of it."""
     kernel, padding = window.touching(source)
-    return Geometry(source, target, kernel, window.stride, padding, window.dilation)
+    return Geometry(source, window.target_shape(source), kernel, window.stride, padding, window.dilation)
 
 
 def counted(net: Network) -> tuple[str, ...]:

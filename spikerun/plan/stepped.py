@@ -20,8 +20,10 @@ from spikerun.kernels.operations import (
     Fill,
     Fire,
     Latch,
+    Map,
     MaxPool,
     MaxPoolStep,
+    MaxPoolSums,
     Operation,
     Program,
     Register,
@@ -29,7 +31,7 @@ from spikerun.kernels.operations import (
     Weigh,
     When,
 )
-from spikerun.network import Network
+from spikerun.network import Link, Network
 from spikerun.neurons.answer import shift
 from spikerun.plan.common import (
     STATE_HOLDS,
@@ -142,6 +144,8 @@ def _registers(net: Network) -> Iterator[Register]:
         )
         yield Register(past(link), dtype, (ring_steps(net, link), *shape), "past events", largest=largest)
         yield Register(delayed(link), dtype, shape, "events that arrive now", largest=largest)
+        if link.connection.alone:
+            yield Register(of(link.target, "sums"), "int32", _sums_shape(net, link), "sums that are compared")
 
 
 def _delays(net: Network) -> Iterator[Operation]:
@@ -172,12 +176,17 @@ def _integrate(net: Network, name: str, acc: str, weigh: bool) -> Iterator[Opera
     """Yield the currents of all projections into a population, added to register `acc`."""
     begin = net.turn(name) * net.window
     for link in net.into(name):
-        x = delayed(link) if link.lag else link.source
+        x = _arriving(link)
         if weigh and (link.significance != 1).any():
             y = of(link.source, "weighed")
             yield Weigh(x, y, _numbers(link.significance), When(net.window, begin))
             x = y
         yield Apply(x, acc, mapping(net, link), When(begin=begin))
+
+
+def _arriving(link: Link) -> str:
+    """Return the register of the events that reach a projection in this step."""
+    return delayed(link) if link.lag else link.source
 
 
 def _input(net: Network, name: str) -> Iterator[Operation]:
@@ -210,21 +219,25 @@ def _readout(net: Network, name: str) -> Iterator[Operation]:
 
 def _max_pool(net: Network, name: str) -> Iterator[Operation]:
     (link,) = net.into(name)
-    x, begin = delayed(link) if link.lag else link.source, net.turn(name) * net.window
+    x, begin = _arriving(link), net.turn(name) * net.window
+    windows = geometry(link.connection, net.populations[link.source].shape)
     if not net.taps(name):
-        yield MaxPool(x, name, geometry(net, link), When(begin=begin))
+        yield MaxPool(x, name, windows, When(begin=begin))
         return
     g, when = net.significance(name), When(net.window, begin)
     sign = int(np.argmin(g)) if (g < 0).any() else -1
-    yield MaxPoolStep(x, of(name, "alive"), name, geometry(net, link), 0, sign, when)
+    yield MaxPoolStep(x, of(name, "alive"), name, windows, 0, sign, when)
 
 
 def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
     """A population that integrates step by step: its kind names the operation, whose fields are its parameters."""
     population = net.populations[name]
     i, when = of(name, "i"), When(begin=net.turn(name) * net.window)
-    yield Fill(i, _ZERO)
-    yield from _integrate(net, name, i, weigh=False)
+    if any(link.connection.alone for link in net.into(name)):
+        yield from _largest(net, name, i, when)
+    else:
+        yield Fill(i, _ZERO)
+        yield from _integrate(net, name, i, weigh=False)
     registers = {"i": i, "s": name, **{key: of(name, key) for key in population.neuron.state}}
     operation = row(_BY_NAME, population.neuron.instruction, net, name, "OPERATIONS of kernels/operations.py")
     names = [f.name for f in fields(operation)[:-1]]
@@ -234,6 +247,24 @@ def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
     yield operation(**{**values, "when": when})
     if "answer" in net.kept(name):
         yield from _collect(net, name)
+
+
+def _largest(net: Network, name: str, i: str, when: When) -> Iterator[Operation]:
+    """The currents of a projection that is alone: the largest of the sums in each window."""
+    (link,) = net.into(name)
+    connection: Any = link.connection
+    source = net.populations[link.source].shape
+    conv, shape, sums = connection.conv, _sums_shape(net, link), of(name, "sums")
+    yield Fill(sums, _ZERO, when)
+    yield Apply(_arriving(link), sums, Map(conv.kind, source, shape, (0, shape[0]), conv.parameters()), when)
+    yield MaxPoolSums(sums, i, geometry(connection.window, shape), when)
+
+
+def _sums_shape(net: Network, link: Link) -> tuple[int, ...]:
+    """Return the shape of the sums that a projection that is alone compares."""
+    connection: Any = link.connection
+    shape: tuple[int, ...] = connection.conv.target_shape(net.populations[link.source].shape)
+    return shape
 
 
 def _collect(net: Network, name: str) -> Iterator[Operation]:

@@ -150,6 +150,16 @@ def test_deploy_takes_samples_that_change_at_each_step(tmp_path: Path, capsys: p
     assert json.loads((tmp_path / "fw" / "golden.json").read_text())["outputs"] == expected.tolist()
 
 
+def test_inspect_shows_a_scale_where_membranes_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    neuron = LIF(np.int32(9), answer="max", scale=np.float32(0.5))
+    kinds = {"in": Input(1, "spikes"), "inner": neuron, "max": neuron, "count": LIF(np.int32(9))}
+    dense = Dense(np.ones((3, 3), np.int8))
+    links = [Projection(a, b, dense) for a, b in (("in", "inner"), ("inner", "max"), ("inner", "count"))]
+    net = Network({n: Population((3,), kind) for n, kind in kinds.items()}, links, ["max", "count"], 4)
+    found = result(capsys, "inspect", save(net, tmp_path / "net.snn"))
+    assert {p["name"]: p["scale"] for p in found["populations"] if "scale" in p} == {"max": [0.5]}
+
+
 def test_inspect_shows_populations_bounds_and_targets(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = result(capsys, "inspect", network)
     assert found["schema"] == "spikerun.inspect/1"

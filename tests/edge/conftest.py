@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
 
@@ -88,6 +88,7 @@ def spiking() -> Network:
         "values": Population((3,), Input(3, "current", signed=True)),
         "floor": Population((4, 5, 5), floor),
         "plain": Population((6,), zero),
+        "pooled": Population((3, 2, 2), LIF(np.int32(200), np.int32(60_000), inclusive=True)),
         **{name: Population((8,), neuron) for name, neuron in leaky.items()},
         "out": Population((3,), Readout(np.float32(1), np.array([5, 0, -5], np.int32))),
     }
@@ -95,6 +96,8 @@ def spiking() -> Network:
         Projection("events", "floor", Conv(weights(4, 2, 3, 3), padding=(1, 1))),
         Projection("events", "floor", Conv(weights(4, 2, 1, 1)), delay=3),
         Projection("values", "plain", Dense(weights(3, 6))),
+        Projection("events", "pooled", PooledConv(weights(3, 2, 2, 2), 3, 2, pool_padding=1), delay=2),
+        Projection("pooled", "zero", Dense(weights(12, 8))),
         Projection("floor", "zero", Dense(weights(100, 8))),
         Projection("plain", "subtract", Dense(weights(6, 8))),
         Projection("zero", "subtract", Dense(weights(8, 8)), delay=2),

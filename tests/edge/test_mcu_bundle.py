@@ -259,7 +259,7 @@ def test_a_kernel_is_taken_only_where_the_core_has_what_it_needs(
 
 def test_every_operation_and_every_map_has_a_kernel_or_is_silent() -> None:
     named = {row.kind for row in kernels.ROWS} | kernels.SILENT
-    maps = {kind for kind, connection in CONNECTIONS.items() if connection.linear}
+    maps = {kind for kind, connection in CONNECTIONS.items() if connection.linear and not connection.alone}
     assert {operation.name for operation in OPERATIONS} - {"apply"} | maps == named
 
 

@@ -47,7 +47,7 @@ def inside(g: Geometry, oy: int, ox: int) -> list[tuple[int, int]]:
 
 def largest(g: Geometry, x: Any) -> Any:
     image = x.reshape(g["in_hwc"])
-    out = np.zeros(g["out_hwc"], np.int16)
+    out = np.zeros(g["out_hwc"], x.dtype)
     for oy, ox in np.ndindex(*g["out_hwc"][:2]):
         out[oy, ox] = np.max([image[at] for at in inside(g, oy, ox)], axis=0)
     return out.reshape(-1)
@@ -64,6 +64,15 @@ def test_max_pool_takes_the_largest_word_inside_the_image(seed: int, geometry: G
     x = np.random.default_rng(seed).integers(-(2**15), 2**15, n_in).astype(np.int16)
     bench = Bench(x=("int16", n_in), y=("int16", n_out)).add("max_pool", x="x", y="y", **geometry).step(x=x)
     np.testing.assert_array_equal(bench["y"], largest(geometry, x))
+
+
+@quick
+@given(seeds, pools())
+def test_max_pool_sums_takes_the_largest_number_inside_the_image(seed: int, geometry: Geometry) -> None:
+    n_in, n_out = sizes(geometry)
+    sums = np.random.default_rng(seed).integers(-(2**31), 2**31, n_in).astype(np.int32)
+    bench = Bench(sums=("int32", n_in), acc=("int32", n_out)).add("max_pool_sums", sums="sums", acc="acc", **geometry)
+    np.testing.assert_array_equal(bench.step(sums=sums)["acc"], largest(geometry, sums))
 
 
 def comparator(geometry: Geometry, **keywords: int) -> Bench:

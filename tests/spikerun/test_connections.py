@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from networks import connect, seeds
+from networks import connect, pooled, seeds
 
 from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
 from spikerun.connections.sliding import windows
@@ -100,6 +100,25 @@ def all_ones(c: Any) -> Any:
         case SumPool():
             return SumPool(c.kernel, c.stride, c.padding)
     return Conv(np.ones_like(c.weight), c.stride, c.padding, c.dilation, c.groups)
+
+
+@settings(max_examples=150)
+@given(seeds)
+def test_a_pooled_convolution_is_the_largest_sum_in_each_window(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    source = tuple(int(n) for n in rng.integers(1, 7, 3))
+    conv, _ = connect(rng, source, "c")
+    both, x = pooled(rng, conv, source), rng.integers(-9, 10, source)
+    sums, got = slow(conv, x), both.apply(x)
+    assert got.shape == both.target_shape(source)
+    for (c, *place), largest in np.ndenumerate(got):
+        first = [n * s - p for n, s, p in zip(place, both.pool_stride, both.pool_padding, strict=True)]
+        taps = [range(f, f + d * k, d) for f, d, k in zip(first, both.pool_dilation, both.pool_kernel, strict=True)]
+        rows, columns = ([n for n in tap if 0 <= n < size] for tap, size in zip(taps, sums.shape[1:], strict=True))
+        assert largest == max(sums[c, row, column] for row in rows for column in columns)
+    assert np.abs(got).reshape(len(got), -1).max(axis=1).max() <= 9 * both.largest_sum(source, len(got)).max()
+    assert (both.macs(source), both.weights) == (conv.macs(source), conv.weights)
+    np.testing.assert_array_equal(both.fan_out(source), conv.fan_out(source))
 
 
 @settings(max_examples=150)

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_inputs, random_network, seeds
 
-from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
 from spikerun.errors import NetworkError
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 from spikerun.reference import stepped
 
 ONE = np.int32(1)
+POOLED = PooledConv(np.ones((1, 1, 1, 1), np.int8), 2, 2)
 
 
 def dense(n: int, m: int, value: int = 1) -> Dense:
@@ -136,6 +137,18 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda: image(SumPool(2, 2), words(), (2, 2, 1)),
         r"projection in -> p: its currents have shape \(1, 2, 2\), the target takes \(2, 2, 1\)",
     ),
+    "pooled_with_another": (
+        lambda: image(POOLED, IF(ONE), (1, 2, 2), more=[Projection("p", "p", dense(4, 4), 1)]),
+        "population 'p' .*: the pooled_conv from 'in' must be its only projection: .* it has 2",
+    ),
+    "pooled_to_readout": (
+        lambda: image(POOLED, Readout(), (1, 2, 2)),
+        "projection in -> p: the currents of a pooled_conv are the largest of each step.*must integrate step by step",
+    ),
+    "pooled_slice": (
+        lambda: image(POOLED, IF(ONE), (2, 2, 2), channels=(0, 1)),
+        "projection in -> p: a PooledConv fills its whole target",
+    ),
     "slice_outside": (
         lambda: chain(words(), more=[Projection("in", "p0", dense(4, 2), 0, (3, 5))]),
         r"projection in -> p0: target_channels \(3, 5\) must lie within the 4 of the target",
@@ -147,9 +160,15 @@ REFUSED: dict[str, tuple[Any, str]] = {
 }
 
 
-def image(connection: Any, neuron: Neuron, shape: tuple[int, ...], given: Input | None = None) -> Network:
-    populations = {"in": Population((1, 4, 4), given or Input()), "p": Population(shape, neuron)}
-    return Network(populations, [Projection("in", "p", connection)], ["p"], 8)
+def image(
+    connection: Any,
+    neuron: Neuron,
+    shape: tuple[int, ...],
+    more: tuple[Projection, ...] | list[Projection] = (),
+    channels: tuple[int, int] | None = None,
+) -> Network:
+    populations = {"in": Population((1, 4, 4), Input(1)), "p": Population(shape, neuron)}
+    return Network(populations, [Projection("in", "p", connection, 0, channels), *more], ["p"], 8)
 
 
 ONE_INPUT = {"a": Population((1,), Input())}

@@ -234,9 +234,13 @@ typedef struct {
 } spikerun_max_pool;
 void spikerun_max_pool_run(const spikerun_max_pool* self, const uint8_t* x, uint8_t* y);
 
-/* The same, spike by spike, most significant first. alive: a byte for each tap of each window, 1 for those
- * that are still candidates; all inside the image are from the phase restart_at on. y = the largest x of the
- * candidates, at the phase sign_at the smallest; those that differ from it are dropped. */
+/* acc = the largest sum of each window. */
+typedef spikerun_max_pool spikerun_max_pool_sums;
+void spikerun_max_pool_sums_run(const spikerun_max_pool_sums* self, const int32_t* sums, int32_t* acc);
+
+/* The largest word, spike by spike, most significant first. alive: a byte for each tap of each window, 1 for
+ * those that are still candidates; all inside the image are from the phase restart_at on. y = the largest x
+ * of the candidates, at the phase sign_at the smallest; those that differ from it are dropped. */
 typedef struct {
     spikerun_max_pool window;
     int32_t restart_at, sign_at;

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from conformance.awkward.make import awkward, chain, ints, network, weights
 
-from spikerun.connections import Conv, Dense, Diagonal, SumPool, Window
+from spikerun.connections import Conv, Dense, Diagonal, PooledConv, SumPool, Window
 from spikerun.network import Network
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 
@@ -158,3 +158,19 @@ def pools_of_payloads_in_every_step() -> Network:
         ((2, 2, 2), MaxPool(), pool),
         (3, LIF(ints(600), reset="subtract"), Dense(weights(1, 8, 3))),
     )
+
+
+@awkward
+def pools_of_currents() -> Network:
+    """Windows that overlap, lie half outside, are dilated; sums that are all negative; a delay; groups."""
+    down = -np.abs(weights(1, 3, 2, 3, 3).astype(np.int16)).clip(1, 128).astype(np.int8)
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": ((2, 7, 6), Input(4, "frames")), "a": ((3, 4, 3), IF(ints(40), ints(400), answer="max")),
+        "b": ((6, 2, 1), LIF(ints(120), ints(50_000))), "c": ((2, 1, 1), LIF(ints(60), answer="last")),
+    }  # fmt: skip
+    links = [
+        ("in", "a", PooledConv(down, 2, 2, padding=1, pool_padding=1, pool_dilation=2)),
+        ("a", "b", PooledConv(weights(2, 6, 1, 2, 2), (1, 2), 1, groups=3, stride=(2, 1)), 5),
+        ("b", "c", PooledConv(weights(3, 2, 6, 1, 1), (2, 1), 1)),
+    ]
+    return network(populations, links, ["a", "c"], 7)

@@ -9,10 +9,11 @@ import pytest
 from steps import Given, graph, linear, two_layers
 
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.graph import Add, AvgPool, Conv, Flatten, Graph, Input, Linear, Node, Output
+from spikerun.converters.graph import Add, Affine, AvgPool, Conv, Flatten, Graph, Input, Linear, MaxPool, Node, Output
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.spiking.convert import StepConverter
 from spikerun.converters.spiking.report import SpikingConversion
+from spikerun.converters.spiking.simulate import run_layers
 from spikerun.converters.spiking.step import Readout, Step, outputs
 from spikerun.errors import ConversionError, UsageError
 from spikerun.neurons.leaky import WIDE_LIMIT
@@ -110,6 +111,67 @@ def test_images_are_averaged_and_flattened_into_one_map() -> None:
     assert list(conversion.network.populations) == ["input", "features.1", "lif2"]
     assert [p.connection.kind for p in conversion.network.projections] == ["conv", "dense"]
     assert min(cell.same_as_float_state for cell in conversion.report.cells) >= 99
+
+
+def pooled(rng: np.random.Generator, *behind: Node, last: str = "pool") -> Step:
+    """Return conv -> max pool of its currents -> ... -> cell."""
+    conv = Conv(rng.normal(0, 0.5, (4, 1, 3, 3)), rng.normal(0, 0.3, 4), padding=(1, 1))
+    return Step(
+        graph(
+            Node("input", Input("input"), (), (1, 8, 8)),
+            Node("conv", conv, ("input",), (4, 8, 8)),
+            Node("pool", MaxPool((2, 2), (2, 2), (0, 0), (1, 1)), ("conv",), (4, 4, 4)),
+            *behind,
+            Node("lif", Cell.of("lif", reset="subtract", keep_v=0.9, threshold=1.0), (last,), (4, 4, 4)),
+            Node("out", Output("output"), ("lif",), (4, 4, 4)),
+        ),
+        {"output": Readout("count")},
+    )
+
+
+def test_currents_of_a_convolution_are_pooled() -> None:
+    conversion = converted(pooled(np.random.default_rng(2)), (1, 8, 8))
+    assert [p.connection.kind for p in conversion.network.projections] == ["pooled_conv"]
+    (cell,) = conversion.report.cells
+    assert cell.same_as_float_state >= 99
+    assert cell.same_as_model >= 60
+    assert cell.spikes > 0
+
+
+def test_a_channel_turned_round_behind_a_pool_of_currents_is_refused() -> None:
+    turned = Node("bn", Affine(np.array([1.0, -1.0, 1.0, 1.0]), np.zeros(4)), ("pool",), (4, 4, 4))
+    with pytest.raises(ConversionError, match="turns some channels round"):
+        converter(pooled(np.random.default_rng(2), turned, last="bn"), (1, 8, 8))
+
+
+@pytest.mark.parametrize(("size", "padding", "taken"), [(8, 1, True), (9, 0, True), (9, 1, False)])
+def test_a_convolution_of_sums_of_spikes_is_one_convolution(size: int, padding: int, taken: bool) -> None:
+    rng, half = np.random.default_rng(3), size // 2
+    cell: dict[str, Any] = {"reset": "subtract", "keep_v": 0.9, "threshold": 1.0}
+    first, second = (
+        Conv(rng.normal(0, 0.4, (4, n, 3, 3)), np.zeros(4), padding=(p, p)) for n, p in ((1, 1), (4, padding))
+    )
+    out = half - 2 + 2 * padding
+    step = Step(
+        graph(
+            Node("input", Input("input"), (), (1, size, size)),
+            Node("conv1", first, ("input",), (4, size, size)),
+            Node("lif1", Cell.of("lif1", **cell), ("conv1",), (4, size, size)),
+            Node("pool", AvgPool((2, 2), (2, 2), (0, 0), 1.0), ("lif1",), (4, half, half)),
+            Node("conv2", second, ("pool",), (4, out, out)),
+            Node("lif2", Cell.of("lif2", **cell), ("conv2",), (4, out, out)),
+            Node("out", Output("output"), ("lif2",), (4, out, out)),
+        ),
+        {"output": Readout("count")},
+    )
+    if not taken:
+        with pytest.raises(ConversionError, match="this convolution of averages is not converted"):
+            converter(step, (1, size, size))
+        return
+    made = converter(step, (1, size, size))
+    real = outputs(step, {"input": made.samples["input"] / 255}, STEPS)["output"]
+    layered = [values["lif2"] for values, _ in run_layers(made.layers, made.cells, made.samples, STEPS)]
+    np.testing.assert_array_equal(np.sum(layered, axis=0).reshape(real.shape), real)
 
 
 def test_groups_of_neurons_are_classes() -> None:

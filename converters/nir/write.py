@@ -265,7 +265,7 @@ _NEURONS: Mapping[str, Callable[[_Writer, str, Population], None]] = {
     "lif": _Writer.leaky,
     "readout": _Writer.readout,
 }
-# A Window compares spikes, and is refused.
+# A Window compares spikes, a PooledConv sums: both are refused.
 _CONNECTIONS: Mapping[str, Callable[[_Writer, Projection, Connection], list[tuple[str, NIR]]]] = {
     "dense": _dense,
     "sparse": _sparse,

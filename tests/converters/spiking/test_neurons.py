@@ -163,3 +163,116 @@ def test_leaky_parallel() -> None:
         spikes = module(t(X)[:, None])[:, 0].numpy().astype(np.float64)
         currents = X @ rnn.weight_ih_l0.numpy().T + rnn.bias_ih_l0.numpy() + rnn.bias_hh_l0.numpy()
     same(ran(cell_of(module), currents), (spikes, spikes), membranes=False)
+
+
+def norse_parameters(kind: str, **more: Any) -> Any:
+    import norse.torch as norse
+
+    rng = np.random.default_rng(1)
+    given = {
+        "tau_mem_inv": rng.uniform(50, 300, NEURONS),
+        "v_leak": rng.uniform(-0.1, 0.2, NEURONS),
+        "v_th": THRESHOLD,
+        "v_reset": rng.uniform(-0.3, 0.1, NEURONS),
+        "tau_syn_inv": rng.uniform(50, 400, NEURONS),
+        **more,
+    }
+    fields = getattr(norse, kind)._fields
+    return getattr(norse, kind)(**{k: v if callable(v) else t(v) for k, v in given.items() if k in fields})
+
+
+def with_state(module: Any, x: Array, state: Any = None) -> tuple[Array, Array]:
+    """Return what a cell of Norse sends, and its membranes."""
+    spikes, membranes = [], []
+    with torch.no_grad():
+        for current in t(x)[:, None]:
+            out, state = module(current, state)
+            inner = getattr(state, "lif", state)
+            spikes.append(out.numpy().copy())
+            membranes.append(inner.v.numpy() + 0 * spikes[-1])
+    return np.concatenate(spikes), np.concatenate(membranes)
+
+
+def norse_cases() -> Iterator[Any]:
+    import norse.torch as norse
+    from norse.torch.functional.reset import reset_subtract
+
+    yield "LIFCell", lambda: norse.LIFCell(norse_parameters("LIFParameters"))
+    yield "LIFCell dt", lambda: norse.LIFCell(norse_parameters("LIFParameters"), dt=0.002)
+    yield "LIFBoxCell", lambda: norse.LIFBoxCell(norse_parameters("LIFBoxParameters"))
+    yield (
+        "LIFBoxCell subtract",
+        lambda: norse.LIFBoxCell(norse_parameters("LIFBoxParameters", v_leak=0.0, reset_method=reset_subtract)),
+    )
+    yield "IAFCell", lambda: norse.IAFCell(norse_parameters("IAFParameters"))
+    for rho in (3.0, 2.5):
+        # Norse fills the initial membrane with one number.
+        p = norse_parameters("LIFParameters", v_leak=0.1)
+        yield f"LIFRefracCell {rho}", lambda p=p, rho=rho: norse.LIFRefracCell(norse.LIFRefracParameters(p, t(rho)))
+
+
+@pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in norse_cases()])
+def test_neurons_of_norse(make: Callable[[], Any]) -> None:
+    module = make()
+    same(ran(cell_of(module), X * 4), with_state(module, X * 4))
+
+
+@pytest.mark.parametrize("refractory", [False, True])
+def test_recurrent_neurons_of_norse(refractory: bool) -> None:
+    import norse.torch as norse
+
+    p = norse_parameters("LIFParameters", v_leak=0.1)
+    make = norse.LIFRefracRecurrentCell if refractory else norse.LIFRecurrentCell
+    module = make(NEURONS, NEURONS, norse.LIFRefracParameters(p, t(4.0)) if refractory else p, autapses=True)
+    module.input_weights.data, module.recurrent_weights.data = t(np.eye(NEURONS)), t(WEIGHT)
+    module.dt = 0.001
+    state = module.state_fallback(t(X[0])[None])
+    inner = state.lif if refractory else state
+    inner = inner._replace(v=t(np.full((1, NEURONS), 0.1)), i=ZERO)  # Norse makes them float32
+    state = state._replace(lif=inner) if refractory else inner
+    same(ran(cell_of(module), X * 4, WEIGHT), with_state(module, X * 4, state))
+
+
+@pytest.mark.parametrize("kind", ["LICell", "LIBoxCell", "LILinearCell"])
+def test_leaky_integrators_of_norse_show_their_membrane(kind: str) -> None:
+    import norse.torch as norse
+
+    p = norse_parameters("LIBoxParameters" if "Box" in kind else "LIParameters")
+    size = (NEURONS, NEURONS) if "Linear" in kind else ()
+    module = getattr(norse, kind)(*size, p)
+    if size:
+        module.input_weights.data = t(np.eye(NEURONS))
+    spikes, membranes = ran(cell_of(module), X)
+    assert not spikes.any()
+    np.testing.assert_allclose(membranes, with_state(module, X)[0], atol=1e-8)
+
+
+def spikingjelly_cases() -> Iterator[Any]:
+    from spikingjelly.activation_based import neuron
+
+    for reset in (0.0, 0.2, None):
+        yield f"IFNode {reset}", lambda r=reset: neuron.IFNode(v_reset=r)
+        for decays in (True, False):
+            common: dict[str, Any] = {"decay_input": decays, "v_reset": reset, "v_threshold": 0.5}
+            yield f"LIFNode {reset} {decays}", lambda k=common: neuron.LIFNode(tau=2.5, **k)
+            yield f"ParametricLIFNode {reset} {decays}", lambda k=common: neuron.ParametricLIFNode(3.0, **k).double()
+
+
+@pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in spikingjelly_cases()])
+def test_neurons_of_spikingjelly(make: Callable[[], Any]) -> None:
+    module, cell = make(), cell_of(make())
+    spikes, membranes = [], []
+    with torch.no_grad():
+        for current in t(X)[:, None]:
+            spikes.append(module(current).numpy().copy())
+            membranes.append(module.v.numpy().copy())
+    same(ran(cell, X), (np.concatenate(spikes), np.concatenate(membranes)))
+
+
+def test_a_spike_at_the_threshold_is_one_of_spikingjelly_alone() -> None:
+    import snntorch as snn
+    from spikingjelly.activation_based import neuron
+
+    x = np.ones((1, NEURONS))
+    assert ran(cell_of(neuron.IFNode()), x)[0].all()
+    assert not ran(cell_of(snn.Leaky(beta=0.9)), x)[0].any()

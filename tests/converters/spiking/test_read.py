@@ -2,13 +2,17 @@
 """Networks of three frameworks become one step: its spikes and results are those of the module itself."""
 
 import re
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from spiking_networks import CASES, REFUSED, STEPS, Case
+from spiking_networks import CASES, REFUSED, STEPS, Case, Loop, dense, leaky, recorded
 from torch import nn
 
 from spikerun.converters.spiking.step import Readout, Step, cells, outputs, simulate
@@ -17,10 +21,9 @@ from spikerun.converters.torch.spiking import read_step
 from spikerun.converters.torch.spiking.neurons import find
 from spikerun.errors import ConversionError
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-
 Array = npt.NDArray[Any]
 BATCH = 5
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def read(model: nn.Module, shape: tuple[int, ...], steps: int | None = None) -> Step:
@@ -103,3 +106,127 @@ def test_what_is_no_step_is_refused(name: str) -> None:
     build, message = REFUSED[name]
     with pytest.raises(ConversionError, match=re.escape(message)):
         read(build().eval(), (8,))
+
+
+def test_a_module_stays_what_it_was() -> None:
+    import snntorch as snn
+
+    other, model = leaky(init_hidden=True), CASES["snntorch: hidden states"].build().train()
+    model(torch.ones(2, 8))
+    other(torch.ones(2, 12))
+    before = {name: dict(vars(module)) for name, module in model.named_modules()}
+    states = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    instances, kept = list(snn.SpikingNeuron.instances), other.mem
+    read(model, (8,))
+    assert {name: dict(vars(module)) for name, module in model.named_modules()} == before
+    assert all(torch.equal(buffer, states[name]) for name, buffer in model.named_buffers())
+    assert list(map(id, snn.SpikingNeuron.instances)) == list(map(id, instances))
+    assert other.mem is kept
+
+
+def test_a_module_stays_what_it_was_when_it_is_refused() -> None:
+    model = REFUSED["a branch on data"][0]()
+    before = dict(vars(model.lif1))
+    with pytest.raises(ConversionError):
+        read(model, (8,))
+    assert dict(vars(model.lif1)) == before
+    assert model.training
+
+
+def test_states_of_earlier_samples_are_forgotten() -> None:
+    from spikingjelly.activation_based import functional
+
+    case = CASES["spikingjelly: sequential"]
+    model = case.build().eval()
+    first = read(model, case.shape)
+    model(torch.ones(7, 8))
+    functional.reset_net(model)
+    model(torch.ones(7, 8))
+    again = read(model, case.shape)
+    assert [cell.v_init.tolist() for cell in cells(again.graph).values()] == [
+        cell.v_init.tolist() for cell in cells(first.graph).values()
+    ]
+
+
+def test_the_length_of_the_samples_may_be_told() -> None:
+    model = CASES["snntorch: steps of its own, time first"].build()
+    assert read(model, (8,), STEPS + 3).steps == STEPS
+
+
+def test_inputs_with_and_without_time_are_told_apart() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.still, self.moving, self.lif = nn.Linear(4, 6), nn.Linear(3, 6), leaky()
+
+        def forward(self, image: torch.Tensor, events: torch.Tensor) -> torch.Tensor:
+            mem, out = self.lif.reset_mem(), []
+            for x in events.unbind(1):
+                spk, mem = self.lif(self.still(image) + self.moving(x), mem)
+                out.append(spk)
+            return torch.stack(out).sum(0)
+
+    model = Two().eval()
+    step = read_step(model, {"image": (4,), "events": (3,)}, None, {})
+    assert step.timed == {"events"}
+    samples = {"image": np.full((2, 4), 2.0), "events": np.full((2, 9, 3), 1.5)}
+    with torch.no_grad():
+        expected = model(*(torch.from_numpy(x).float() for x in samples.values())).numpy()
+    np.testing.assert_array_equal(outputs(step, samples, 9)["output"], expected)
+
+
+def test_what_is_taken_for_granted_is_said() -> None:
+    late = Loop(recorded(lambda s, m: (s, m)), **dense(lambda: leaky(reset_mechanism="zero")))
+    assert read(late, (8,)).assumed == (
+        "'lif2': its membrane is read after the reset to zero; snnTorch's is, in the step of a spike, the one before",
+    )
+    at_once = Loop(recorded(lambda s, m: s), **dense(lambda: leaky(reset_delay=False)))
+    assert [sentence.partition(":")[0] for sentence in read(at_once, (8,)).assumed] == ["'lif1'", "'lif2'"]
+
+
+def test_a_class_that_only_sets_parameters_is_its_base() -> None:
+    import snntorch as snn
+
+    class Slow(snn.Leaky):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(beta=0.99)
+
+    assert read(Loop(recorded(lambda s, m: s), **dense(Slow)), (8,)).graph.outputs == ("output",)
+
+
+def test_a_class_that_changes_the_equation_is_refused() -> None:
+    import snntorch as snn
+
+    class Other(snn.Leaky):  # type: ignore[misc]
+        def mem_reset(self, mem: torch.Tensor) -> torch.Tensor:
+            return mem * 0
+
+    message = "'lif1' (Other): a class of your own that changes mem_reset of snntorch._neurons.leaky.Leaky"
+    with pytest.raises(ConversionError, match=re.escape(message)):
+        read(Loop(recorded(lambda s, m: s), **dense(lambda: Other(beta=0.9))), (8,))
+
+
+def test_all_neurons_that_are_refused_are_told_at_once() -> None:
+    import snntorch as snn
+
+    model = nn.Sequential(nn.Linear(8, 12), snn.SLSTM(12, 12), leaky(threshold=-1.0))
+    with pytest.raises(ConversionError) as caught:
+        read(model, (8,))
+    assert "'1' (SLSTM)" in str(caught.value) and "'2' (Leaky)" in str(caught.value)
+
+
+def test_frameworks_that_a_model_does_not_use_are_not_loaded() -> None:
+    code = (
+        "import sys, snntorch; from torch import nn; from spikerun.converters.torch.spiking.neurons import find;"
+        "find(nn.Sequential(snntorch.Leaky(beta=0.9))); print({'norse', 'spikingjelly', 'sinabs'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ran.stdout.strip() == "set()"
+
+
+def test_reading_four_steps_takes_seconds() -> None:
+    model = CASES["snntorch: batch first"].build()
+    read(model, (8,), 4)  # torch loads its tracer
+    begin = time.process_time()
+    read(model, (8,), 4)
+    assert time.process_time() - begin < 5

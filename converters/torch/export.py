@@ -22,7 +22,20 @@ from spikerun.converters.rules import Call, Refusal, Value
 from spikerun.converters.torch.aten import ATEN
 from spikerun.errors import ConversionError
 
-__all__ = ["named", "read"]
+__all__ = [
+    "BATCH",
+    "TORCH_FOLDER",
+    "arguments_of",
+    "computed",
+    "constants_of",
+    "failure",
+    "is_random",
+    "named",
+    "not_converted",
+    "origin_of",
+    "quiet",
+    "read",
+]
 
 T = TypeVar("T")
 
@@ -67,15 +80,15 @@ def _arguments(samples: Mapping[str, torch.Tensor]) -> tuple[tuple[torch.Tensor,
 def _export(model: nn.Module, samples: Mapping[str, torch.Tensor]) -> Any:
     args, kwargs = _arguments(samples)
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet():
             # no decomposition, but in-place operators become ordinary ones
             return torch.export.export(model, args, kwargs).run_decompositions({})
     except Exception as error:  # torch raises whatever the user's forward and its own tracers raise
-        raise ConversionError(_failure(model, samples, error)) from error
+        raise ConversionError(failure(model, samples, error)) from error
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what torch's tracer prints about its own workings; errors are raised, not printed."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -87,7 +100,8 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _failure(model: nn.Module, samples: Mapping[str, torch.Tensor], error: Exception) -> str:
+def failure(model: nn.Module, samples: Mapping[str, torch.Tensor], error: Exception) -> str:
+    """Return what to say about an error of torch.export."""
     name = type(model).__name__
     if refused := _refused(model, samples):
         shapes = ", ".join(f"{tuple(values.shape[1:])}" for values in samples.values())
@@ -130,17 +144,11 @@ class _Reader:
         self.program = program
         self.inputs = dict(zip(program.graph_signature.user_inputs, inputs, strict=True))
         self.nodes: dict[str, Node] = {}
-        self.constants: dict[str, torch.Tensor] = {}
+        self.constants = constants_of(program)
         self.aliases: dict[str, str] = {}  # getitem(batch_norm, 0) is batch_norm
         self.complaints: list[str] = []
 
     def graph(self) -> Graph:
-        signature = self.program.graph_signature
-        names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-        held = {**dict(self.program.state_dict), **dict(self.program.constants)}
-        lifted = getattr(signature, "inputs_to_lifted_tensor_constants", {})
-        for placeholder, target in {**names, **lifted}.items():
-            self.constants[placeholder] = held[target].detach()
         wanted = self._live()
         for node in self.program.graph.nodes:
             if node.op == "placeholder" and node.name in self.inputs:
@@ -150,12 +158,8 @@ class _Reader:
             elif node.op == "call_function" and node.name in wanted:
                 self._call(node)
         if self.complaints:
-            count = len(self.complaints)
-            what = "an operator that is" if count == 1 else f"{count} operators that are"
-            raise ConversionError(
-                f"the model has {what} not converted:\n" + "\n".join(f"  - {c}" for c in self.complaints)
-            )
-        return self._finished(signature)
+            raise not_converted(self.complaints)
+        return self._finished(self.program.graph_signature)
 
     def _finished(self, signature: Any) -> Graph:
         spec = self.program.call_spec.out_spec
@@ -183,14 +187,14 @@ class _Reader:
 
     def _call(self, node: Any) -> None:
         sources = [n.name for n in node.all_input_nodes]
-        if all(name in self.constants for name in sources) and not _is_random(node):
-            self.constants[node.name] = _computed(node, self.constants)
+        if all(name in self.constants for name in sources) and not is_random(node):
+            self.constants[node.name] = computed(node, self.constants)
             return
         if node.target is getitem and node.args[1] == 0:
             self.aliases[node.name] = self.aliases.get(sources[0], sources[0])
             return
         operator = str(node.target)
-        origin = _origin(node, operator)
+        origin = origin_of(node, operator)
         found = ATEN.find(operator)
         # What follows an operator that was refused is still read, so that all complaints come at once.
         shape = _shape(node)
@@ -207,9 +211,9 @@ class _Reader:
         self.complaints.append(f"{origin}\n    {advice}")
 
     def _arguments(self, node: Any) -> Mapping[str, Any]:
-        schema = node.target._schema.arguments
-        given = {**dict(zip((a.name for a in schema), node.args, strict=False)), **node.kwargs}
-        return {a.name: self._argument(given.get(a.name, a.default_value)) for a in schema}
+        return {
+            name: self._argument(value) for name, value in arguments_of(node.target, node.args, node.kwargs).items()
+        }
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, torch.fx.Node):
@@ -221,11 +225,34 @@ class _Reader:
         return value
 
 
-def _is_random(node: Any) -> bool:
+def not_converted(complaints: list[str]) -> ConversionError:
+    """Return the error that tells which operators have no rule."""
+    what = "an operator that is" if len(complaints) == 1 else f"{len(complaints)} operators that are"
+    return ConversionError(f"the model has {what} not converted:\n" + "\n".join(f"  - {c}" for c in complaints))
+
+
+def arguments_of(target: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call by the names of the operator's schema, defaults filled in."""
+    schema = target._schema.arguments
+    given = {**dict(zip((a.name for a in schema), args, strict=False)), **kwargs}
+    return {a.name: given.get(a.name, a.default_value) for a in schema}
+
+
+def constants_of(program: Any) -> dict[str, torch.Tensor]:
+    """Return the parameters, buffers and constants of an exported program by the names of their nodes."""
+    signature = program.graph_signature
+    lifted = getattr(signature, "inputs_to_lifted_tensor_constants", {})
+    names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **lifted}
+    held = {**dict(program.state_dict), **dict(program.constants)}
+    return {placeholder: held[target].detach() for placeholder, target in names.items()}
+
+
+def is_random(node: Any) -> bool:
+    """Return whether an operator may draw random numbers."""
     return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
-def _computed(node: Any, constants: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def computed(node: Any, constants: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Return what an operator of constants gives: weights that the model derives from its parameters."""
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: constants[n.name])
     with torch.no_grad():
@@ -239,7 +266,7 @@ def _shape(node: Any) -> Shape:
     return tuple(int(n) for n in value.shape[1:]) if hasattr(value, "shape") else ()
 
 
-def _origin(node: Any, operator: str) -> Origin:
+def origin_of(node: Any, operator: str) -> Origin:
     """Return the place in the user's code: the innermost frame that is not torch's own, where there is one."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     module = stack[-1][0] if stack else ""

@@ -172,7 +172,7 @@ def convert_spiking(
     from spikerun.converters.spiking.convert import StepConverter
     from spikerun.converters.spiking.source import StepSource
 
-    source = open_source(model) if isinstance(model, str) else model
+    source = _source(model)
     if not isinstance(source, StepSource):
         raise UsageError(f"this is no network with a time loop of its own, but {type(source).__name__}: use convert")
     samples = data if isinstance(data, Mapping) else np.asarray(data)
@@ -190,6 +190,6 @@ def _source(model: Any) -> Source:
 
     if not isinstance(model, nn.Module) and isinstance(model, Source):
         return model
-    from spikerun.converters.torch.source import TorchSource
+    from spikerun.converters.torch.source import TorchSource, source_of
 
-    return TorchSource(model)
+    return source_of(model) if isinstance(model, nn.Module) else TorchSource(model)

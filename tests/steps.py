@@ -26,8 +26,8 @@ class Given(StepSource):
     def step(self, shapes: Mapping[str, Shape], steps: int | None) -> Step:
         return self.given
 
-    def results(self, batch: Mapping[str, Array], steps: int) -> dict[str, Array] | None:
-        return outputs(self.given, batch, steps)
+    def results(self, batch: Mapping[str, Array], steps: int, asked: Step) -> dict[str, Array] | None:
+        return outputs(asked, batch, steps)
 
 
 def graph(*nodes: Node) -> Graph:

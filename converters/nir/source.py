@@ -37,15 +37,9 @@ class NirSource(StepSource):
         spiking = [n.op.name for n in graph.nodes.values() if isinstance(n.op, Output) and _spikes(self.read, n.inputs)]
         return replace(self.read, readouts=dict.fromkeys(spiking, Readout("count")), timed=frozenset())
 
-    def results(self, batch: Mapping[str, Array], steps: int) -> dict[str, Array]:
+    def results(self, batch: Mapping[str, Array], steps: int, asked: Step) -> dict[str, Array]:
         """Return what the step gives in floating point."""
-        timed = frozenset(name for name, values in batch.items() if values.ndim > 1 + self._axes(name))
-        step = replace(self.step({}, steps), timed=timed)
-        return outputs(step, batch, steps)
-
-    def _axes(self, name: str) -> int:
-        nodes = self.read.graph.nodes.values()
-        return next(len(node.shape) for node in nodes if isinstance(node.op, Input) and node.op.name == name)
+        return outputs(replace(self.read, readouts=asked.readouts, timed=asked.timed), batch, steps)
 
 
 def _spikes(step: Step, inputs: tuple[str, ...]) -> bool:

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Metric, paired, top1
-from spikerun.converters.graph import Array, Shape
+from spikerun.converters.graph import Array, Flatten, Graph, Output, Shape
 from spikerun.converters.layers import InputLayer, Layer, PoolLayer
 from spikerun.converters.report import Accuracy
 from spikerun.converters.simplify import simplify
-from spikerun.converters.spiking.cell import Cell
+from spikerun.converters.spiking.cell import Cell, Membrane
 from spikerun.converters.spiking.fixed_point import Fixed, fixed, summed
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking
@@ -118,13 +118,24 @@ class StepConverter:
 
     def _checked(self, step: Step) -> Step:
         """Return the step with a readout for each output."""
-        found = {}
+        membranes, found = _membranes(step.graph), {}
         for name in step.graph.outputs:
-            readout = self.readout or step.readouts.get(name)
-            if readout is None:
-                raise UsageError(f"how is the result '{name}' made of its time steps? Say --readout count, last, ...")
-            found[name] = readout
-        return replace(step, readouts=found, timed=self.timed)
+            usual = None if name in membranes else Readout("count")
+            readout = step.readouts.get(name) or self.readout or usual
+            if readout is not None and (name in membranes, readout.rule) in ANSWERS:
+                found[name] = readout
+        if not all(name in membranes for name in found):  # spikes, and membranes beside them: the spikes decide
+            found = {name: readout for name, readout in found.items() if name not in membranes}
+        if not found:
+            names = ", ".join(step.graph.outputs)
+            raise UsageError(
+                f"how is the result made of the time steps of {names}? Say --readout count or mean (of spikes), or "
+                "last, max or mean (of membranes)"
+            )
+        said = [f"the result '{n}' is not looked at" for n in step.graph.outputs if n not in found]
+        said += [f"the result '{n}' is the {r.rule} of all steps" for n, r in found.items() if n not in step.readouts]
+        nodes = {k: n for k, n in step.graph.nodes.items() if not isinstance(n.op, Output) or n.op.name in found}
+        return replace(step, graph=Graph(nodes), readouts=found, timed=self.timed, assumed=(*step.assumed, *said))
 
     def _answers(self, membranes: frozenset[str]) -> dict[str, str]:
         """Return what each population that is an output reports; raises ConversionError for what none can."""
@@ -246,7 +257,7 @@ class StepConverter:
     def _results(self, batch: Samples) -> dict[str, Array]:
         """Return what the trained network itself gives for integer samples."""
         real = {name: self._real(name, values) for name, values in batch.items()}
-        results = self.source.results(real, self.steps)
+        results = self.source.results(real, self.steps, self.step)
         if results is None:
             raise ConversionError(f"this network ({self.source.name}) cannot be run to compare with")
         return results
@@ -257,6 +268,19 @@ class StepConverter:
             return encoding.real(values)
         flat = encoding.real(values.reshape(-1, *values.shape[2:]))
         return flat.reshape(values.shape)
+
+
+def _membranes(graph: Graph) -> set[str]:
+    """Return the results that are membranes."""
+    found = set()
+    for node in graph.nodes.values():
+        if isinstance(node.op, Output):
+            read = graph.nodes[node.inputs[0]]
+            while isinstance(read.op, Flatten):
+                read = graph.nodes[read.inputs[0]]
+            if isinstance(read.op, Membrane):
+                found.add(node.op.name)
+    return found
 
 
 def _say_nothing(stage: str, done: int, total: int) -> None:

@@ -29,10 +29,11 @@ class StepSource(Source, Protocol):
         steps: as many as the caller wants; None leaves it to the network's own loop.
         """
 
-    def results(self, batch: Mapping[str, Array], steps: int) -> dict[str, Array] | None:
+    def results(self, batch: Mapping[str, Array], steps: int, asked: Step) -> dict[str, Array] | None:
         """Return its own results (batch, K) float64 by output after so many steps; None where there is nothing to run.
 
-        batch: real samples (batch, *shape) by input, timed ones (batch, steps, *shape).
+        batch: real samples (batch, *shape) by input, timed ones (batch, steps, *shape). asked: its step, with the
+        readouts by which results are wanted.
         """
 
     def graph(self, shapes: Mapping[str, Shape]) -> Graph:

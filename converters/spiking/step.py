@@ -48,7 +48,8 @@ class Step:
 
     readouts: by output; those that the module's own code does not tell are missing. steps: of the module's own loop;
     None where its caller loops, or where the length comes from the sample. timed: the inputs whose samples have a time
-    axis, in front; the others are the same in every step. assumed: what was taken for granted, a sentence each.
+    axis, in front; the others are the same in every step. assumed: what was taken for granted, a sentence each. axes:
+    which axis of the network's own samples is that of time, by timed input, where it is a program that can be run.
     """
 
     graph: Graph
@@ -56,6 +57,7 @@ class Step:
     steps: int | None = None
     timed: frozenset[str] = frozenset()
     assumed: tuple[str, ...] = ()
+    axes: Mapping[str, int] = field(default_factory=dict)
 
 
 def cells(graph: Graph) -> dict[str, Cell]:

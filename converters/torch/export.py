@@ -130,7 +130,7 @@ def _refused(model: nn.Module, samples: Mapping[str, torch.Tensor]) -> str:
     """Return what the forward itself, untraced, raises for a batch; nothing where it takes it."""
     args, kwargs = _arguments(samples)
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet():
             model(*args, **kwargs)
     except Exception as error:  # whatever the user's own code raises
         return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].rstrip('.')}"

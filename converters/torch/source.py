@@ -13,10 +13,11 @@ from torch import nn
 from spikerun.converters.graph import Array, Graph, Shape
 from spikerun.converters.source import Source
 from spikerun.converters.torch.export import named, read
+from spikerun.converters.torch.spiking.source import TorchStepSource, framework
 from spikerun.converters.torch.user_model import load_model
 from spikerun.errors import ConversionError
 
-__all__ = ["TorchSource", "open_source"]
+__all__ = ["TorchSource", "open_source", "source_of"]
 
 
 class TorchSource(Source):
@@ -72,9 +73,14 @@ class TorchSource(Source):
         return self.model(*tensors.values()) if len(tensors) == 1 else self.model(**tensors)
 
 
-def open_source(where: str, weights: Path | None = None) -> TorchSource:
+def open_source(where: str, weights: Path | None = None) -> Source:
     """Return the module that a Python file's function builds, as a source: the opener of `FILE.py:FUNCTION`."""
-    return TorchSource(load_model(where, weights))
+    return source_of(load_model(where, weights))
+
+
+def source_of(model: nn.Module) -> Source:
+    """Return a module as a source: of a spiking network, where it holds neurons of a framework of these."""
+    return TorchStepSource(model) if framework(model) else TorchSource(model)
 
 
 @contextmanager

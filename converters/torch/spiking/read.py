@@ -20,7 +20,7 @@ from spikerun.converters.torch.spiking.rollup import Rolled, roll
 from spikerun.converters.torch.spiking.unroll import Program, Refused, TooShort, patched, repeated, unroll
 from spikerun.errors import ConversionError
 
-__all__ = ["read_step"]
+__all__ = ["read_step", "states_of", "without_states"]
 
 # Steps of an example: the first is like no other, and two others are compared. Not BATCH, for axes to be told apart.
 STEPS = 3
@@ -82,14 +82,14 @@ class _Reader:
         if rolled.steps == 1:
             return self._of_one_step(program)
         length = None if self.timed and rolled.steps == steps else rolled.steps
-        results = named(_without_states(program.results), object)
+        results = named(without_states(program.results), object)
         return self._built(rolled, self._readings(rolled, program, results), length)
 
     def _of_one_step(self, program: Program) -> Step:
         """Return the step of a module that computes one: it is called several times, and returns all of them."""
         if self.timed:
             raise WrongLayout("forward computes one step only, of samples without a time axis")
-        states = _states(self.model, len(self.shapes))
+        states = states_of(self.model, len(self.shapes))
         program, rolled = self._rolled(repeated(self.model, STEPS, states), STEPS)
         if rolled.steps == 1:
             starts = ", ".join(
@@ -103,7 +103,7 @@ class _Reader:
 
     def _of_calls(self, rolled: Rolled, program: Program, states: int) -> dict[str, Reading]:
         nodes = {node.name: node for node in program.nodes}
-        calls = [named(_without_states(call, states), object) for call in program.results]
+        calls = [named(without_states(call, states), object) for call in program.results]
         found = {}
         for name in calls[0]:
             numbers = [rolled.expressions.of(nodes[call[name]], k) for k, call in enumerate(calls)]
@@ -147,19 +147,20 @@ class _Reader:
         if not graph.outputs:
             raise ConversionError("forward returns synaptic states only; return spikes or membranes")
         readouts = {name: found.readout for name, found in readings.items() if found.readout and name in graph.outputs}
-        return Step(graph, readouts, length, self.timed, tuple(assumed))
+        axes = {name: axis for name, axis in self.layout.axes.items() if axis is not None}
+        return Step(graph, readouts, length, self.timed, tuple(assumed), axes)
 
 
-def _states(model: nn.Module, inputs: int) -> tuple[str, ...]:
+def states_of(model: nn.Module, inputs: int) -> tuple[str, ...]:
     """Return the arguments of forward behind its inputs: the states of the step before."""
     parameters = list(inspect.signature(model.forward).parameters.values())[inputs:]
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
 
 
-def _without_states(results: Any, states: int = 0) -> Any:
+def without_states(results: Any, states: int = 0) -> Any:
     """Return the results without the states that come with them: (result, states) as Norse has it, or one by one."""
     if not isinstance(results, (tuple, list)):
         return results
-    if len(results) == 2 and not isinstance(results[1], str):
+    if len(results) == 2 and not isinstance(results[1], str | torch.Tensor):
         return results[0]
     return results[:-states] if 0 < states < len(results) else results

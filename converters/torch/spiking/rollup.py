@@ -155,7 +155,7 @@ def _wire(expressions: Expressions, population: Population) -> None:
         one, other = _difference(expressions, wired[1], wired[0])
         raise ConversionError(
             f"'{population.name}' is wired otherwise in step 0 than later: {other}, then {one}. The first step must "
-            "compute what later steps do, with zeros for the spikes of the step before"
+            "compute what later steps do, with zeros for the spikes of the step before: a bias of the feedback too"
         )
     population.current = wired[1]
 

@@ -40,8 +40,8 @@ def _sequence(module: Any, fire: Fire) -> Callable[..., torch.Tensor]:
         states: list[torch.Tensor] = []
         found, before = [], None
         for x in input_data.unbind(1):
-            if hasattr(module, "rec_connect"):
-                x = x + module.rec_connect(torch.zeros_like(x) if before is None else before).reshape(x.shape)
+            if hasattr(module, "rec_connect") and before is not None:  # not even its bias, in the first step
+                x = x + module.rec_connect(before).reshape(x.shape)
             before, *states = fire(x, states)
             found.append(before if module.spike_fn else states[0])
         return torch.stack(found, 1)

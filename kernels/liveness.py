@@ -2,9 +2,10 @@
 """Where registers lie: those whose contents are never needed at the same time share memory."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from spikerun.kernels.operations import Program, Register, When
+from spikerun.kernels.operations import When
+from spikerun.kernels.program import Program, Register
 
 __all__ = ["lifetimes", "place"]
 
@@ -13,14 +14,13 @@ STRETCH = 32  # operations
 
 
 def place(
-    program: Program, size: Callable[[Register], int], alignment: int = 1, keep: Collection[str] = ()
+    program: Program, spans: Mapping[str, Span], size: Callable[[Register], int], alignment: int = 1
 ) -> tuple[dict[str, int], int]:
     """Return the offset of each register of which `size` is not 0, and the size of the memory that holds them all.
 
-    size: in units of the memory; offsets are multiples of `alignment`. Call it once for each kind of memory. keep:
-    registers that an observer reads after the last operation. The largest are placed first, each as low as possible.
+    spans: the `lifetimes` of the program. size: in units of the memory; offsets are multiples of `alignment`. Call it
+    once for each kind of memory. The largest are placed first, each as low as possible.
     """
-    spans = lifetimes(program, keep)
     sizes = {r.name: size(r) for r in program.registers if size(r)}
     places: dict[str, int] = {}
     end = 0
@@ -63,31 +63,44 @@ def _lowest_gap(taken: Iterable[Span], size: int, alignment: int, base: int) -> 
 def lifetimes(program: Program, keep: Collection[str] = ()) -> dict[str, Span]:
     """Return for each register the first and the last operation, by number, between which its content matters.
 
-    -1 is before the first operation, their number behind the last. What is kept between passes matters always.
+    -1 is before the first operation, their number behind the last. What is kept between passes matters always. keep:
+    registers that an observer reads after the last operation.
     """
     end = len(program.operations)
-    uses: dict[str, list[tuple[int, str, When]]] = {register.name: [] for register in program.registers}
-    for k, operation in enumerate(program.operations):
-        for operand in operation.operands():
-            uses[operand.register].append((k, operand.role, operation.time))
     given = {name for _, name in program.inputs}
     kept = {name for _, name in program.outputs} | set(keep)
     seen = kept | {name for _, _, name in program.traces}  # after any pass, not only after those that write it
+    first, last, anew = _uses(program, seen)
     once = program.steps == 1 and not program.endless
     spans = {}
     for register in program.registers:
-        name, used = register.name, uses[register.name]
-        if once and name in given and used:
-            first, last = -1, used[-1][0]
-        elif used and register.initial is None and name not in given and _made_anew(used, always=name in seen):
-            first, last = used[0][0], used[-1][0]
+        name = register.name
+        if once and name in given and name in last:
+            span = -1, last[name]
+        elif name in anew and register.initial is None and name not in given:
+            span = first[name], last[name]
         else:
-            first, last = -1, end
-        spans[name] = (first, end if name in kept else last)
+            span = -1, end
+        spans[name] = (span[0], end if name in kept else span[1])
     return spans
 
 
-def _made_anew(used: Iterable[tuple[int, str, When]], always: bool) -> bool:
-    """Return whether each pass that uses a register, with `always` each pass, overwrites it first."""
-    (_, role, when), *others = used
-    return role == "write" and all(when.covers(other) for _, _, other in others) and (when.always or not always)
+def _uses(program: Program, seen: Collection[str]) -> tuple[dict[str, int], dict[str, int], set[str]]:
+    """Return the first and the last operation that use each register, and those that are made anew.
+
+    These are overwritten first by each pass that uses them; those `seen` after every pass, by every pass.
+    """
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    written: dict[str, When] = {}  # by the first operation that uses it
+    for k, operation in enumerate(program.operations):
+        for operand in operation.operands():
+            name = operand.register
+            if name not in first:
+                first[name] = k
+                if operand.role == "write" and (operation.time.always or name not in seen):
+                    written[name] = operation.time
+            elif name in written and not written[name].covers(operation.time):
+                del written[name]
+            last[name] = k
+    return first, last, set(written)

@@ -14,7 +14,8 @@ from networks import random_network, seeds
 from spikerun.connections import KINDS as CONNECTIONS
 from spikerun.connections import Dense
 from spikerun.kernels.liveness import lifetimes, place
-from spikerun.kernels.operations import OPERATIONS, Apply, Count, Fill, Fire, Program, Register, When
+from spikerun.kernels.operations import OPERATIONS, Apply, Count, Fill, Fire, When
+from spikerun.kernels.program import Program, Register
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, KINDS, FewSpikes, Input, Readout
 from spikerun.plan import SCHEDULES, Schedule, blockable, describe, lower
@@ -116,8 +117,9 @@ def overlaps(a: tuple[int, int], b: tuple[int, int]) -> bool:
 def test_registers_that_live_at_the_same_time_do_not_touch(seed: int, kind: str, alignment: int, keep: bool) -> None:
     for program in programs(random_network(seed, kind)):
         kept = [register for _, _, register in program.traces] if keep else []
-        places, total = place(program, lambda r: r.size, alignment, kept)
-        spans, sizes = lifetimes(program, kept), {r.name: r.size for r in program.registers}
+        spans = lifetimes(program, kept)
+        places, total = place(program, spans, lambda r: r.size, alignment)
+        sizes = {r.name: r.size for r in program.registers}
         names = list(places)
         for k, a in enumerate(names):
             assert places[a] % alignment == 0 and places[a] + sizes[a] <= total
@@ -146,8 +148,9 @@ def test_words_of_a_long_chain_share_memory() -> None:
     names = list(populations)
     projections = [Projection(a, b, ones) for a, b in pairwise(names)]
     program = lower(Network(populations, projections, ["out"], 4), "blocked")
-    _, words = place(program, lambda r: r.size if r.dtype == "uint8" else 0)
-    _, membranes = place(program, lambda r: 4 * r.size if r.dtype == "int32" else 0)
+    spans = lifetimes(program)
+    _, words = place(program, spans, lambda r: r.size if r.dtype == "uint8" else 0)
+    _, membranes = place(program, spans, lambda r: 4 * r.size if r.dtype == "int32" else 0)
     assert (words, membranes) == (64, 4 * 64)
 
 

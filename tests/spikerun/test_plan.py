@@ -2,7 +2,8 @@
 """The plan: a network lowered to a program that can be printed, pickled and compared, and where its registers lie."""
 
 import pickle
-from itertools import pairwise
+import time
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from networks import random_network, seeds
 from spikerun.connections import KINDS as CONNECTIONS
 from spikerun.connections import Dense
 from spikerun.kernels.liveness import lifetimes, place
-from spikerun.kernels.operations import OPERATIONS, Apply, Count, Fill, Fire, When
+from spikerun.kernels.operations import OPERATIONS, Apply, Clear, Count, Fill, Fire, When
 from spikerun.kernels.program import Program, Register
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, KINDS, FewSpikes, Input, Readout
@@ -126,6 +127,29 @@ def test_registers_that_live_at_the_same_time_do_not_touch(seed: int, kind: str,
             for b in names[:k]:
                 apart = places[a] + sizes[a] <= places[b] or places[b] + sizes[b] <= places[a]
                 assert apart or not overlaps(spans[a], spans[b]), (a, b)
+
+
+def bytes_at(spans: dict[str, tuple[int, int]], operations: int) -> Program:
+    registers = tuple(Register(name, "uint8", (1 + k % 5,), "words") for k, name in enumerate(spans))
+    return Program(registers, (Clear("r0"),) * operations, 1, (), ())
+
+
+@given(st.lists(st.tuples(st.integers(-1, 40), st.integers(-1, 40)), min_size=1, max_size=40), st.sampled_from([1, 4]))
+def test_registers_of_any_lifetimes_do_not_touch(ends: list[tuple[int, int]], alignment: int) -> None:
+    spans = {f"r{k}": (min(pair), max(pair)) for k, pair in enumerate(ends)}
+    program = bytes_at(spans, 40)
+    places, _ = place(program, spans, lambda r: r.size, alignment)
+    for a, b in combinations(program.registers, 2):
+        apart = places[a.name] + a.size <= places[b.name] or places[b.name] + b.size <= places[a.name]
+        assert apart or not overlaps(spans[a.name], spans[b.name])
+
+
+def test_thousands_of_registers_that_live_at_once_are_placed_in_seconds() -> None:
+    spans = {f"r{k}": (k, 8000) for k in range(8000)}
+    program = bytes_at(spans, 8000)
+    begin = time.process_time()
+    place(program, spans, lambda r: r.size, 64)
+    assert time.process_time() - begin < 5
 
 
 def test_what_is_looked_at_after_every_pass_lives_always_unless_every_pass_writes_it() -> None:

@@ -21,12 +21,11 @@ from spikerun.kernels.operations import (
     Latch,
     MaxPoolStep,
     Operation,
-    Program,
-    Register,
     Send,
     Weigh,
     When,
 )
+from spikerun.kernels.program import Program, Register
 from spikerun.network import Network
 from spikerun.plan.common import STATE_HOLDS, count, counted, dtype_of, geometry, mapping, of, row, words_register
 from spikerun.plan.past import delayed, past, ring_steps

@@ -4,6 +4,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 path = save(net, Path(folder) / "chain.snn")
                 record(NAME, f"{what}: load", seconds(lambda path=path: load(path)), "s")  # type: ignore[misc]
+                record(NAME, f"{what}: save", seconds(partial(save, net, path, force=True)), "s")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.kernels.operations import Program
+from spikerun.kernels.program import Program
 
 __all__ = ["Capture", "Choice", "Device", "Events", "Executor", "Sent", "Workspace"]
 

@@ -10,11 +10,10 @@ Below, arrays of `Values` are int32 of shape (), (C,) or the register's: one num
 for each neuron. `g` is `significance[t % period]`.
 """
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -43,11 +42,11 @@ __all__ = [
     "MaxPoolSums",
     "Operand",
     "Operation",
-    "Program",
-    "Register",
     "Send",
     "Weigh",
     "When",
+    "same",
+    "shape_text",
 ]
 
 FOREVER = 2**62  # later than any pass
@@ -108,30 +107,6 @@ ALWAYS = When()
 
 
 @dataclass(frozen=True, eq=False)
-class Register:
-    """Memory of a program.
-
-    holds: what, in words; initial: int32 (), (C,) or `shape`, the content before pass 0; largest: of the magnitudes
-    that it can hold.
-    """
-
-    name: str
-    dtype: Dtype
-    shape: Shape
-    holds: str
-    initial: npt.NDArray[np.int32] | None = None  # None is zero
-    largest: int = 2**31
-
-    @property
-    def size(self) -> int:
-        """Return the number of elements."""
-        return math.prod(self.shape)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Register) and _same(self, other)
-
-
-@dataclass(frozen=True, eq=False)
 class Map:
     """A linear map C: `kind` names it, `parameters` are its arrays and numbers, as connections of that kind have them.
 
@@ -148,11 +123,11 @@ class Map:
         return dict(self.parameters)[name]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Map) and _same(self, other)
+        return isinstance(other, Map) and same(self, other)
 
     def __str__(self) -> str:
         part = "" if self.channels == (0, self.target[0]) else f" channels {self.channels[0]}:{self.channels[1]}"
-        return f"{self.kind} {_shape(self.source)} -> {_shape(self.target)}{part}"
+        return f"{self.kind} {shape_text(self.source)} -> {shape_text(self.target)}{part}"
 
 
 @dataclass(frozen=True)
@@ -167,8 +142,7 @@ class Geometry:
     dilation: Pair
 
 
-@dataclass(frozen=True)
-class Operand:
+class Operand(NamedTuple):
     """A register that an operation uses: the field that names it, its name, and how it is used."""
 
     field: str
@@ -210,7 +184,7 @@ class Operation:
                 yield name, getattr(self, name)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and _same(self, other)
+        return type(self) is type(other) and same(self, other)
 
     def __str__(self) -> str:
         said = [f"{o.field}={o.register}" for o in self.operands()]
@@ -464,42 +438,6 @@ OPERATIONS: tuple[type[Operation], ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Program:
-    """Registers, and the operations of one pass.
-
-    steps: passes of one run; endless: there is no run, passes go on. inputs, outputs: (label, register) pairs, what is
-    put in before a run (before a pass, if endless) and what is read after it. traces: (label, key, register), what an
-    observer may read after the last operation; counters: a label for each slot.
-    Raises ValueError where names are unknown or used twice.
-    """
-
-    registers: tuple[Register, ...]
-    operations: tuple[Operation, ...]
-    steps: int
-    inputs: tuple[tuple[str, str], ...]
-    outputs: tuple[tuple[str, str], ...]
-    traces: tuple[tuple[str, str, str], ...] = ()
-    counters: tuple[str, ...] = ()
-    endless: bool = False
-
-    def __post_init__(self) -> None:
-        known = {register.name for register in self.registers}
-        if len(known) != len(self.registers):
-            raise ValueError("two registers of a program have the same name")
-        used = {o.register for operation in self.operations for o in operation.operands()}
-        used |= {name for _, name in (*self.inputs, *self.outputs)} | {name for _, _, name in self.traces}
-        if used - known:
-            raise ValueError(f"no register has the name '{min(used - known)}'")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Program) and _same(self, other)
-
-    def __str__(self) -> str:
-        lines = [f"{r.name}: {r.dtype} {_shape(r.shape)}, {r.holds}" for r in self.registers]
-        return "\n".join([*lines, "", *map(str, self.operations)])
-
-
 def _marks(operation: Operation) -> tuple[tuple[str, Any], ...]:
     """Return the fields of an operation, each with what its type is marked with, or None; looked up once a class."""
     if operation.name not in _MARKS:
@@ -512,7 +450,8 @@ def _marks(operation: Operation) -> tuple[tuple[str, Any], ...]:
 _MARKS: dict[str, tuple[tuple[str, Any], ...]] = {}
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
+    """Return whether two parts of a program, of one class, have equal fields, arrays element by element."""
     return all(_equal(getattr(a, field.name), getattr(b, field.name)) for field in fields(a))
 
 
@@ -526,11 +465,16 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _text(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        return str(int(value)) if not value.ndim else f"{_shape(value.shape)} in {value.min()}..{value.max()}"
+        return str(int(value)) if not value.ndim else f"{shape_text(value.shape)} in {value.min()}..{value.max()}"
     if isinstance(value, Geometry):
         return f"{value.kernel[0]}x{value.kernel[1]} windows"
     return str(value)
 
 
-def _shape(shape: Shape) -> str:
+def shape_text(shape: Shape) -> str:
+    """Return a shape as it is printed.
+
+    >>> shape_text((8, 4, 4))
+    '8x4x4'
+    """
     return "x".join(map(str, shape))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from spikerun.connections.window import OUTSIDE
 from spikerun.errors import DataError
 from spikerun.kernels.executor import Workspace
-from spikerun.kernels.operations import Program, Register
+from spikerun.kernels.program import Program, Register
 from spikerun.network import Link, Network
 from spikerun.plan.common import of
 from spikerun.plan.past import read_past, write_past

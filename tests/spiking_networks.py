@@ -320,7 +320,8 @@ def loop_of_jelly(self: Any, x: torch.Tensor) -> torch.Tensor:
     total = self.net(x)
     for _ in range(1, STEPS):
         total += self.net(x)
-    return total / STEPS
+    mean: torch.Tensor = total / STEPS
+    return mean
 
 
 def conv_jelly() -> nn.Module:

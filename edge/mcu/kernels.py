@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import UnsupportedError
-from spikerun.kernels.operations import Geometry, Map, Operand, Operation, Program, Register
+from spikerun.kernels.operations import Geometry, Map, Operand, Operation
+from spikerun.kernels.program import Program, Register
 
 __all__ = [
     "ROWS",

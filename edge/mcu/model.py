@@ -15,8 +15,8 @@ import numpy.typing as npt
 from spikerun.edge.mcu import kernels
 from spikerun.edge.mcu.kernels import Call
 from spikerun.errors import UnsupportedError, UsageError
-from spikerun.kernels.liveness import place
-from spikerun.kernels.operations import Program, Register
+from spikerun.kernels.liveness import lifetimes, place
+from spikerun.kernels.program import Program, Register
 from spikerun.network import Network
 from spikerun.plan import blockable, lower
 from spikerun.plan.past import delayed, past
@@ -183,7 +183,7 @@ def _printed(
         width = 4 if register.dtype == "int32" else 1
         return 0 if register.name in in_place else register.size * width
 
-    places, end = place(program, size, ALIGNMENT)
+    places, end = place(program, lifetimes(program), size, ALIGNMENT)
     return Printed(program, calls, registers, places, end, at_once, windowed, in_place)
 
 

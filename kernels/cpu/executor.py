@@ -14,8 +14,9 @@ from spikerun.kernels.cpu.maps import linear
 from spikerun.kernels.cpu.order import from_kernel, hwc, positions, to_kernel
 from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads
 from spikerun.kernels.executor import Capture, Choice, Events, Sent
-from spikerun.kernels.liveness import place
-from spikerun.kernels.operations import Geometry, Map, MaxPoolStep, Operation, Program, Register
+from spikerun.kernels.liveness import lifetimes, place
+from spikerun.kernels.operations import Geometry, Map, MaxPoolStep, Operation
+from spikerun.kernels.program import Program, Register
 
 __all__ = ["Cpu", "CpuExecutor", "CpuWorkspace"]
 
@@ -82,8 +83,9 @@ class CpuExecutor:
 
     def _built(self, keep: Collection[str]) -> native.Program:
         offsets: dict[str, int] = {}
+        spans = lifetimes(self.program, keep)
         for width in ("int16", "int32"):
-            offsets |= place(self.program, _size_in(width), ALIGNMENT, keep)[0]
+            offsets |= place(self.program, spans, _size_in(width), ALIGNMENT)[0]
         try:
             built = native.Program([(WIDTH[r.dtype], r.size, offsets[r.name]) for r in self.program.registers])
             for register in self.program.registers:

@@ -10,7 +10,7 @@ spikes live in a register of its name, its state in registers `NAME:v`, `NAME:u`
 
 from typing import Literal
 
-from spikerun.kernels.operations import Program
+from spikerun.kernels.program import Program
 from spikerun.network import Network
 from spikerun.plan.blocked import blockable, lower_blocked
 from spikerun.plan.stepped import lower_frame, lower_stream

@@ -4,7 +4,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from spikerun.kernels.operations import Apply, Fill, Fire, MaxPool, Operation, Program, Register
+from spikerun.kernels.operations import Apply, Fill, Fire, MaxPool, Operation
+from spikerun.kernels.program import Program, Register
 from spikerun.network import Network
 from spikerun.plan.common import STATE_HOLDS, count, counted, geometry, mapping, of, reported, row, words_register
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import UnsupportedError
-from spikerun.kernels.operations import ALWAYS, Count, Geometry, Map, Operation, Register, When
+from spikerun.kernels.operations import ALWAYS, Count, Geometry, Map, Operation, When
+from spikerun.kernels.program import Register
 from spikerun.network import Link, Network, Population
 from spikerun.values import locked
 

@@ -25,12 +25,11 @@ from spikerun.kernels.operations import (
     MaxPoolStep,
     MaxPoolSums,
     Operation,
-    Program,
-    Register,
     Send,
     Weigh,
     When,
 )
+from spikerun.kernels.program import Program, Register
 from spikerun.network import Link, Network
 from spikerun.neurons.answer import shift
 from spikerun.plan.common import (

@@ -15,6 +15,8 @@ from spikerun import kernels
 from spikerun.errors import UnsupportedError
 from spikerun.kernels import operations
 from spikerun.kernels.cpu.native import Linear, Program
+from spikerun.kernels.program import Program as Described
+from spikerun.kernels.program import Register
 
 quick = settings(max_examples=40, deadline=None)
 
@@ -35,8 +37,8 @@ def test_an_operation_executes_inside_its_window_only(
 
 def test_an_operation_without_a_kernel_says_which_row_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations.Fill, "name", "toy")
-    register = operations.Register("v", "int32", (2,), "membranes")
-    program = operations.Program((register,), (operations.Fill("v", i32()),), 1, (), (("v", "v"),), (), ())
+    register = Register("v", "int32", (2,), "membranes")
+    program = Described((register,), (operations.Fill("v", i32()),), 1, (), (("v", "v"),), (), ())
     with pytest.raises(UnsupportedError, match="no CPU kernel for the operation 'toy': there is no row of it in"):
         kernels.load("cpu", kernels="event", threads=1).compile(program, ["v"])
 

@@ -2,7 +2,8 @@
 """The plan: a network lowered to a program that can be printed, pickled and compared, and where its registers lie."""
 
 import pickle
-from itertools import pairwise
+import time
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from spikerun.connections import KINDS as CONNECTIONS
 from spikerun.connections import Dense, Window
 from spikerun.errors import UnsupportedError
 from spikerun.kernels.liveness import lifetimes, place
-from spikerun.kernels.operations import OPERATIONS, Apply, Count, Fill, Fire, Program, Register, When
+from spikerun.kernels.operations import OPERATIONS, Apply, Clear, Count, Fill, Fire, When
+from spikerun.kernels.program import Program, Register
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, KINDS, FewSpikes, Input, MaxPool, Neuron, Readout
 from spikerun.plan import SCHEDULES, Schedule, blockable, describe, lower
@@ -127,14 +129,38 @@ def overlaps(a: tuple[int, int], b: tuple[int, int]) -> bool:
 def test_registers_that_live_at_the_same_time_do_not_touch(seed: int, kind: str, alignment: int, keep: bool) -> None:
     for program in programs(random_network(seed, kind)):
         kept = [register for _, _, register in program.traces] if keep else []
-        places, total = place(program, lambda r: r.size, alignment, kept)
-        spans, sizes = lifetimes(program, kept), {r.name: r.size for r in program.registers}
+        spans = lifetimes(program, kept)
+        places, total = place(program, spans, lambda r: r.size, alignment)
+        sizes = {r.name: r.size for r in program.registers}
         names = list(places)
         for k, a in enumerate(names):
             assert places[a] % alignment == 0 and places[a] + sizes[a] <= total
             for b in names[:k]:
                 apart = places[a] + sizes[a] <= places[b] or places[b] + sizes[b] <= places[a]
                 assert apart or not overlaps(spans[a], spans[b]), (a, b)
+
+
+def bytes_at(spans: dict[str, tuple[int, int]], operations: int) -> Program:
+    registers = tuple(Register(name, "uint8", (1 + k % 5,), "words") for k, name in enumerate(spans))
+    return Program(registers, (Clear("r0"),) * operations, 1, (), ())
+
+
+@given(st.lists(st.tuples(st.integers(-1, 40), st.integers(-1, 40)), min_size=1, max_size=40), st.sampled_from([1, 4]))
+def test_registers_of_any_lifetimes_do_not_touch(ends: list[tuple[int, int]], alignment: int) -> None:
+    spans = {f"r{k}": (min(pair), max(pair)) for k, pair in enumerate(ends)}
+    program = bytes_at(spans, 40)
+    places, _ = place(program, spans, lambda r: r.size, alignment)
+    for a, b in combinations(program.registers, 2):
+        apart = places[a.name] + a.size <= places[b.name] or places[b.name] + b.size <= places[a.name]
+        assert apart or not overlaps(spans[a.name], spans[b.name])
+
+
+def test_thousands_of_registers_that_live_at_once_are_placed_in_seconds() -> None:
+    spans = {f"r{k}": (k, 8000) for k in range(8000)}
+    program = bytes_at(spans, 8000)
+    begin = time.process_time()
+    place(program, spans, lambda r: r.size, 64)
+    assert time.process_time() - begin < 5
 
 
 def test_what_is_looked_at_after_every_pass_lives_always_unless_every_pass_writes_it() -> None:
@@ -157,8 +183,9 @@ def test_words_of_a_long_chain_share_memory() -> None:
     names = list(populations)
     projections = [Projection(a, b, ones) for a, b in pairwise(names)]
     program = lower(Network(populations, projections, ["out"], 4), "blocked")
-    _, words = place(program, lambda r: r.size if r.dtype == "uint8" else 0)
-    _, membranes = place(program, lambda r: 4 * r.size if r.dtype == "int32" else 0)
+    spans = lifetimes(program)
+    _, words = place(program, spans, lambda r: r.size if r.dtype == "uint8" else 0)
+    _, membranes = place(program, spans, lambda r: 4 * r.size if r.dtype == "int32" else 0)
     assert (words, membranes) == (64, 4 * 64)
 
 

@@ -97,7 +97,7 @@ def _compare_spikes(step: Step, values: list[dict[str, Array]], ran: Ran, case: 
         sent = ran.sent[path]
         expected = sent[0] if len(sent) == 1 else np.stack(sent[int(second or 1) - 1 :: len(sent) // STEPS])
         np.testing.assert_array_equal(np.stack([one[name] for one in values]), expected, err_msg=name)
-        spikes += np.count_nonzero(expected)
+        spikes += int(np.count_nonzero(expected))
     assert spikes > 20
 
 

@@ -95,7 +95,10 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(block: Block, folder: Path, given: str = "") -> None:
-    """Run a block in a folder; it fails with what was printed."""
+    """Run a block in a folder; it fails with what was printed. One that begins with a file's name is that file."""
+    if named := re.match(r"# (\w+\.py)\n", block.text):
+        (folder / named[1]).write_text(block.text)
+        return
     python = f"{given}\n{block.text}"
     command = ["bash", "-euc", block.text] if block.language == "sh" else [sys.executable, "-c", python]
     path = f"{folder / 'bin'}:{os.environ['PATH']}"

@@ -135,7 +135,7 @@ class _Reader:
         assumed = []
         for name, found in readings.items():
             one = rolled.expressions[found.number]
-            if one.kind == "state" and one.which:
+            if one.role == "state" and one.which:
                 assumed.append(f"the result '{name}', the synaptic state of '{one.name}', is not wanted")
             else:
                 builder.output(name, found.number)

@@ -230,7 +230,8 @@ class Lowering:
         return self._each(inputs[0], rectified)
 
     def affine(self, node: Node, op: Affine, inputs: list[Parts]) -> Parts:
-        return self._each(inputs[0], lambda p, a, b: p.form().affine(op.scale[a:b], op.shift[a:b]))
+        scale, shift = (np.broadcast_to(values, node.shape[:1]) for values in (op.scale, op.shift))
+        return self._each(inputs[0], lambda p, a, b: p.form().affine(scale[a:b], shift[a:b]))
 
     def add(self, node: Node, op: Add, inputs: list[Parts]) -> Parts:
         return (_sum([merged(parts) for parts in inputs]),)

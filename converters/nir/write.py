@@ -41,7 +41,7 @@ def write_nir(net: Network, path: PathLike, dt: float, force: bool = False) -> t
         raise UsageError(f"the time step must be positive and finite, got {dt}: --dt 1ms")
     target = require_writable(path, force)
     made = _Writer(net, float(dt)).graph()
-    write_atomically(Path(target), image(lambda file: _fill(file, made)), force)
+    write_atomically(Path(target), image(lambda file: _fill(h5py.File(file), made)), force)
     return ROUNDED, HALVES
 
 

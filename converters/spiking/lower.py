@@ -13,7 +13,7 @@ import numpy as np
 from spikerun.converters import forward
 from spikerun.converters.activations import Activation, Readout
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.graph import Array, Flatten, Graph, MaxPool, Node, Output, Shape
+from spikerun.converters.graph import Array, Flatten, Graph, MaxPool, Node, Output, Relu, Shape
 from spikerun.converters.layers import Layers
 from spikerun.converters.lower import LOWER, Coded, Form, Lowering, Part, Parts, merged
 from spikerun.converters.maps import ConvMap, DenseMap, Map, PooledConvMap, PoolMap, Term
@@ -91,6 +91,14 @@ class _StepLowering(Lowering):
         raise ConversionError(
             f"{node.origin or node.name} reads what no neuron has computed yet ({part.name or 'a sum'}), which a "
             "spiking network cannot hold: put a spiking neuron between them"
+        )
+
+    def relu(self, node: Node, op: Relu, inputs: list[Parts]) -> Parts:
+        if op.bound == math.inf and all(part.form().positive for part in inputs[0]):
+            return inputs[0]  # spikes are never negative
+        raise ConversionError(
+            f"{node.origin or node.name}: currents go through a ReLU before they reach a neuron, which a projection cannot "
+            "do: leave it out and train again (the neuron's threshold is non-linear enough)"
         )
 
     def cell(self, node: Node, op: Cell, inputs: list[Parts]) -> Parts:
@@ -236,6 +244,7 @@ def _matrix(map_: Map, shape: Shape, size: int, node: Node) -> Array:
 _StepLowering.table = {
     **LOWER,
     Cell: _StepLowering.cell,
+    Relu: _StepLowering.relu,
     Previous: _StepLowering.previous,
     Membrane: _StepLowering.membrane,
     Output: _StepLowering.output,

@@ -109,27 +109,27 @@ class Builder:
 
     def _made(self, number: int, found: Expression) -> str:
         shape = found.shape[1:]
-        if found.kind == "input":
+        if found.role == "input":
             if found.offset:
                 raise ConversionError(
                     f"the input '{found.name}' of {-found.offset} steps before is read; only that of the step itself is"
                 )
             return self._add(found.name, Input(found.name), (), shape, Origin("input"))
-        if found.kind == "constant":
+        if found.role == "constant":
             raise ConversionError("a neuron's current does not depend on the input; such a neuron tells nothing")
-        if found.kind == "op":
+        if found.role == "op":
             return self._operator(found)
         return self._state(found, self.rolled.populations[found.name])
 
     def _state(self, found: Expression, population: Population) -> str:
-        if found.kind == "spikes" and found.offset == -1:
+        if found.role == "spikes" and found.offset == -1:
             return self._add(f"{found.name}.before", Previous(found.name), (), population.shape)
         if found.offset:
-            what = f"{'spikes' if found.kind == 'spikes' else 'state'} of '{found.name}'"
+            what = f"{'spikes' if found.role == 'spikes' else 'state'} of '{found.name}'"
             raise ConversionError(
                 f"the {what} of {-found.offset} steps before is read; only spikes of one step before are"
             )
-        if found.kind == "spikes":
+        if found.role == "spikes":
             return self.cell(found.name)
         if found.which:
             raise ConversionError(f"the synaptic state of '{found.name}' is read; only membranes and spikes are")

@@ -64,10 +64,10 @@ class Layout:
 class Expression:
     """A value of one step, batch first.
 
-    kind: `input`, `spikes` or `state` (of a population, `offset` steps later; `which` state), `constant`, or `op`.
+    role: `input`, `spikes` or `state` (of a population, `offset` steps later; `which` state), `constant`, or `op`.
     """
 
-    kind: str
+    role: str
     shape: tuple[int, ...]
     name: str = ""
     offset: int = 0
@@ -80,7 +80,7 @@ class Expression:
     @property
     def origin(self) -> Origin:
         """Return where it stands in the user's model."""
-        return origin_of(self.node, str(self.target)) if self.node is not None else Origin(self.kind)
+        return origin_of(self.node, str(self.target)) if self.node is not None else Origin(self.role)
 
 
 class Expressions:
@@ -148,8 +148,8 @@ class Expressions:
             return self.of(source, step)
         if node.target is getitem and node.args[0] in self.populations:
             name, at = self.populations[node.args[0]]
-            kind, which = ("spikes", 0) if node.args[1] == 0 else ("state", node.args[1] - 1)
-            return self._put(Expression(kind, _shape(node), name, at - step, which))
+            role, which = ("spikes", 0) if node.args[1] == 0 else ("state", node.args[1] - 1)
+            return self._put(Expression(role, _shape(node), name, at - step, which))
         picked = self._picked(node)
         if picked is not None:
             found = self.at(*picked, step)
@@ -291,7 +291,7 @@ class Expressions:
         return self._put(found, ("op", str(target), _hashable(args), kwargs, shape))
 
     def _put(self, found: Expression, key: Any = None) -> int:
-        key = key or (found.kind, found.name, found.offset, found.which)
+        key = key or (found.role, found.name, found.offset, found.which)
         if key not in self._numbers:
             self._numbers[key] = len(self.pool)
             self.pool.append(found)

@@ -89,7 +89,7 @@ class _Reader:
         """Return the step of a module that computes one: it is called several times, and returns all of them."""
         if self.timed:
             raise WrongLayout("forward computes one step only, of samples without a time axis")
-        states = states_of(self.model, len(self.shapes))
+        states = states_of(self.model, len(self.shapes), program.results)
         program, rolled = self._rolled(repeated(self.model, STEPS, states), STEPS)
         if rolled.steps == 1:
             starts = ", ".join(
@@ -135,7 +135,7 @@ class _Reader:
         assumed = []
         for name, found in readings.items():
             one = rolled.expressions[found.number]
-            if one.kind == "state" and one.which:
+            if one.role == "state" and one.which:
                 assumed.append(f"the result '{name}', the synaptic state of '{one.name}', is not wanted")
             else:
                 builder.output(name, found.number)
@@ -151,10 +151,11 @@ class _Reader:
         return Step(graph, readouts, length, self.timed, tuple(assumed), axes)
 
 
-def states_of(model: nn.Module, inputs: int) -> tuple[str, ...]:
-    """Return the arguments of forward behind its inputs: the states of the step before."""
+def states_of(model: nn.Module, inputs: int, results: Any) -> tuple[str, ...]:
+    """Return the arguments of forward behind its inputs, if it returns as many results and more: its states."""
     parameters = list(inspect.signature(model.forward).parameters.values())[inputs:]
-    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+    names = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+    return names if isinstance(results, (tuple, list)) and len(results) > len(names) else ()
 
 
 def without_states(results: Any, states: int = 0) -> Any:

@@ -19,16 +19,16 @@ VIEWS = ("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default
 
 @dataclass(frozen=True)
 class Reading:
-    """The expression of one step, and the kind of the readout; None where all steps are returned."""
+    """The expression of one step, and how its steps are reduced to a result; None where all steps are returned."""
 
     number: int
-    kind: str | None = None
+    reduced: str | None = None
     groups: int = 1
 
     @property
     def readout(self) -> Readout | None:
         """Return it as steps have it."""
-        return None if self.kind is None else Readout(self.kind, self.groups)
+        return None if self.reduced is None else Readout(self.reduced, self.groups)
 
 
 def reading(expressions: Expressions, node: Any, steps: int, name: str) -> Reading:
@@ -57,7 +57,7 @@ class _Reading:
             return self._over(node, SUMS[target]) or self._grouped(node) or self._other(node)
         if target in VIEWS:
             inner = self.of(node.args[0])
-            if inner is not None and inner.kind is not None and _flattens(node):
+            if inner is not None and inner.reduced is not None and _flattens(node):
                 return inner
         scaled = self._scaled(node)
         return scaled or self._accumulated(node) or self._other(node)
@@ -72,7 +72,7 @@ class _Reading:
         if len(axes) != 1 or (len(node.args) > 2 and node.args[2]):
             return None
         inner = self._sequence(node.args[0], axes[0])
-        return replace(inner, kind=kind) if inner else None
+        return replace(inner, reduced=kind) if inner else None
 
     def _sequence(self, node: Any, axis: int | None = None) -> Reading | None:
         """Return the value of which a node holds all steps, along an axis."""
@@ -125,9 +125,9 @@ class _Reading:
             return None
         inner = self.of(given[0])
         by = float(factor) if "div" in target else 1 / float(factor) if float(factor) else 0.0
-        if inner is None or inner.kind != "count" or abs(by - self.steps) > 1e-4:
+        if inner is None or inner.reduced != "count" or abs(by - self.steps) > 1e-4:
             return None
-        return replace(inner, kind="mean")
+        return replace(inner, reduced="mean")
 
     def _grouped(self, node: Any) -> Reading | None:
         """Return a population code: of so many groups of neighbours the sum each."""
@@ -135,7 +135,7 @@ class _Reading:
         if groups is None or str(node.args[0].target) not in VIEWS:
             return None
         inner = self.of(node.args[0].args[0])
-        return replace(inner, groups=groups) if inner and inner.kind in ("count", "mean", "last") else None
+        return replace(inner, groups=groups) if inner and inner.reduced in ("count", "mean", "last") else None
 
 
 def _groups(given: Any, shape: Any) -> int | None:
@@ -151,21 +151,21 @@ def _flattens(node: Any) -> bool:
 def _offsets(expressions: Expressions, number: int) -> set[int]:
     """Return from which steps an expression takes what it computes."""
     found = expressions[number]
-    if found.kind in ("spikes", "state"):
+    if found.role in ("spikes", "state"):
         return {found.offset}
-    return set().union(*(_offsets(expressions, n) for n in expressions.args(number))) if found.kind == "op" else set()
+    return set().union(*(_offsets(expressions, n) for n in expressions.args(number))) if found.role == "op" else set()
 
 
 def _peeled(expressions: Expressions, found: Reading) -> Reading:
     """Return a reading of the neurons themselves: readouts flatten, and add up groups, by themselves."""
     one = expressions[found.number]
     inner = expressions.args(found.number)
-    if one.kind == "op" and str(one.target) in VIEWS and len(one.shape) == 2:
+    if one.role == "op" and str(one.target) in VIEWS and len(one.shape) == 2:
         return _peeled(expressions, replace(found, number=inner[0]))
     if str(one.target) == "aten.sum.dim_IntList" and found.groups == 1:
         view = expressions[inner[0]]
         groups = _groups(one.args[0], view.shape)
-        if groups and str(view.target) in VIEWS and found.kind in ("count", "mean", "last"):
+        if groups and str(view.target) in VIEWS and found.reduced in ("count", "mean", "last"):
             (first,) = (a for a in view.args[0] if isinstance(a, Arg))
-            return _peeled(expressions, Reading(first.number, found.kind, groups))
+            return _peeled(expressions, Reading(first.number, found.reduced, groups))
     return found

@@ -164,9 +164,9 @@ def _difference(expressions: Expressions, one: int, other: int) -> tuple[str, st
     """Return the places at which two expressions begin to differ."""
     a, b = expressions[one], expressions[other]
     inner = expressions.args(one), expressions.args(other)
-    if str(a.target) == str(b.target) and a.kind == b.kind == "op" and len(inner[0]) == len(inner[1]):
+    if str(a.target) == str(b.target) and a.role == b.role == "op" and len(inner[0]) == len(inner[1]):
         apart = [(x, y) for x, y in zip(*inner, strict=True) if x != y]
-        if apart and "constant" not in (expressions[apart[0][0]].kind, expressions[apart[0][1]].kind):
+        if apart and "constant" not in (expressions[apart[0][0]].role, expressions[apart[0][1]].role):
             return _difference(expressions, *apart[0])
     return _told(expressions, one), _told(expressions, other)
 
@@ -174,10 +174,10 @@ def _difference(expressions: Expressions, one: int, other: int) -> tuple[str, st
 def _told(expressions: Expressions, number: int) -> str:
     found = expressions[number]
     when = {0: "of the step", -1: "of the step before"}.get(found.offset, f"of {-found.offset} steps before")
-    if found.kind == "op":
+    if found.role == "op":
         return str(found.origin)
     return {"spikes": f"spikes of '{found.name}' {when}", "input": f"the input '{found.name}' {when}"}.get(
-        found.kind, f"the state of '{found.name}' {when}" if found.kind == "state" else "a constant"
+        found.role, f"the state of '{found.name}' {when}" if found.role == "state" else "a constant"
     )
 
 
@@ -196,13 +196,13 @@ def _value(expressions: Expressions, number: int, leaves: dict[int, torch.Tensor
     if found.value is not None:
         value = found.value.cpu()
         return value.double() if value.is_floating_point() else value
-    if found.kind == "op":
+    if found.role == "op":
         (args, kwargs) = torch.utils._pytree.tree_map_only(
             Arg, lambda a: _value(expressions, a.number, leaves, generator), found.args
         )
         value = found.target(*args, **dict(kwargs))
         return value[0] if isinstance(value, tuple) else value  # type: ignore[no-any-return]
     if number not in leaves:
-        before = found.kind != "input" and found.offset < 0
+        before = found.role != "input" and found.offset < 0
         leaves[number] = torch.rand(found.shape, generator=generator, dtype=torch.float64) * (0.0 if before else 1.0)
     return leaves[number]

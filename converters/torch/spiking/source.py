@@ -74,12 +74,12 @@ class TorchStepSource(StepSource):
             for name, value in named(without_states(self._call(tensors, {})), torch.Tensor).items():
                 yield name, value.double().cpu().numpy()
             return
-        names = states_of(self.model, len(tensors))
         states: dict[str, Any] = {}
         record: dict[str, list[Array]] = {}
         for t in range(steps):
             given = {name: x[:, t] if batch[name].ndim > self._axes(own, name) else x for name, x in tensors.items()}
             out = self._call(given, states)
+            names = states_of(self.model, len(tensors), out)
             if names:
                 states = dict(zip(names, out[-len(names) :], strict=True))
             for name, value in named(without_states(out, len(names)), torch.Tensor).items():

@@ -175,6 +175,57 @@ def test_inputs_with_and_without_time_are_told_apart() -> None:
     np.testing.assert_array_equal(outputs(step, samples, 9)["output"], expected)
 
 
+class OneStep(nn.Module):
+    """One step whose states are arguments and results, one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.lif1, self.fc2, self.lif2 = nn.Linear(8, 12), leaky(), nn.Linear(12, 6), leaky()
+
+    def forward(self, x: torch.Tensor, mem1: Any = None, mem2: Any = None) -> Any:
+        spk1, mem1 = self.lif1(self.fc1(x), mem1)
+        spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+        return spk2, mem1, mem2
+
+
+def test_states_of_one_step_may_be_passed_one_by_one() -> None:
+    torch.manual_seed(0)
+    model, x = OneStep().eval(), np.full((2, 8), 1.5)
+    step = read(model, (8,))
+    assert step.graph.outputs == ("output",) and step.steps is None and not step.readouts
+    given: tuple[Any, ...] = ()
+    for values in simulate(step, {"input": x}, STEPS):
+        with torch.no_grad():
+            out, *given = model(torch.from_numpy(x).float(), *given)  # type: ignore[assignment]
+        np.testing.assert_array_equal(values["lif2"], out.numpy())
+
+
+def test_an_option_of_forward_is_no_state() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(8, 6), leaky(init_hidden=True)
+
+        def forward(self, x: torch.Tensor, loud: bool = False) -> torch.Tensor:
+            result: torch.Tensor = self.lif(self.fc(x) * (2 if loud else 1))
+            return result
+
+    assert read(Net(), (8,)).graph.outputs == ("output",)
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 1), (6,), (6, 6), (1, 4, 1, 6)])
+def test_parameters_spread_over_images_as_torch_spreads_them(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), leaky(beta=torch.rand(shape), init_hidden=True)).eval()
+    x = np.random.default_rng(0).uniform(0, 4, (2, 1, 8, 8)).astype(np.float32).astype(np.float64)
+    step = read(model, (1, 8, 8))
+    found = [values["1"] for values in simulate(step, {"input": x}, STEPS)]
+    with torch.no_grad():
+        expected = [model(torch.from_numpy(x).float()).numpy() for _ in range(STEPS)]
+    assert np.any(expected)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_what_is_taken_for_granted_is_said() -> None:
     late = Loop(recorded(lambda s, m: (s, m)), **dense(lambda: leaky(reset_mechanism="zero")))
     assert read(late, (8,)).assumed == (

@@ -11,8 +11,11 @@ from spiking_networks import CASES, STEPS, Case
 
 from spikerun.converters import convert_spiking
 from spikerun.converters.encoding import Encoding
+from spikerun.converters.spiking.cell import Membrane
+from spikerun.converters.spiking.report import SpikingConversion
 from spikerun.converters.spiking.step import Readout, outputs
 from spikerun.converters.torch.spiking.source import TorchStepSource
+from spikerun.errors import ConversionError
 
 BATCH = 6
 
@@ -40,12 +43,30 @@ def test_a_module_run_as_it_is_gives_the_results_of_its_step(name: str) -> None:
         np.testing.assert_allclose(found[one], values, atol=1e-4, err_msg=one)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
-def test_integers_keep_nearly_all_spikes_of_a_float_state(name: str) -> None:
+REFUSED = {"snntorch: all steps ahead": "currents go through a ReLU before they reach a neuron"}
+
+
+def converted(name: str) -> SpikingConversion:
     case, source = built(name)
+    step = source.step({"input": case.shape}, None)
     encoding = Encoding(scale=case.gain / 40, code="current" if case.time is None else "frames")
-    conversion = convert_spiking(source, samples(case, 16), duration=STEPS, encoding=encoding)
+    membranes = any(isinstance(node.op, Membrane) for node in step.graph.nodes.values())
+    readout = Readout("max") if membranes and not step.readouts and len(step.graph.outputs) == 1 else None
+    return convert_spiking(source, samples(case, 16), duration=STEPS, encoding=encoding, readout=readout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(CASES.keys() - REFUSED.keys()))
+def test_integers_keep_nearly_all_spikes_of_a_float_state(name: str) -> None:
+    conversion = converted(name)
     assert conversion.report.cells
     for cell in conversion.report.cells:
-        assert cell.same_as_float_state >= 97, cell
+        spikes = cell.spikes * 16
+        assert spikes * (1 - cell.same_as_float_state / 100) <= max(2, 0.03 * spikes), cell
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_no_projection_does_is_refused(name: str) -> None:
+    with pytest.raises(ConversionError, match=REFUSED[name]):
+        converted(name)

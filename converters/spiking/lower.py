@@ -97,8 +97,8 @@ class _StepLowering(Lowering):
         if op.bound == math.inf and all(part.form().positive for part in inputs[0]):
             return inputs[0]  # spikes are never negative
         raise ConversionError(
-            f"{node.origin or node.name}: currents go through a ReLU before they reach a neuron, which a projection cannot "
-            "do: leave it out and train again (the neuron's threshold is non-linear enough)"
+            f"{node.origin or node.name}: currents go through a ReLU before they reach a neuron, which a projection "
+            "cannot do: leave it out and train again (the neuron's threshold is non-linear enough)"
         )
 
     def cell(self, node: Node, op: Cell, inputs: list[Parts]) -> Parts:

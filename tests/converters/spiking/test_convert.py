@@ -247,5 +247,7 @@ def test_membranes_are_read_as_real_numbers(rule: str) -> None:
 def test_a_readout_that_is_not_converted_says_so() -> None:
     step = two_layers(np.random.default_rng(0))
     for wrong in (seen(step, Readout("count")), replace(step, readouts={"output": Readout("last")})):
-        with pytest.raises(ConversionError, match=r"'(count|last)' of (a membrane|spikes), which is not converted"):
+        with pytest.raises(UsageError, match=r"how is the result made of the time steps of output\? Say --readout"):
             converter(wrong, (30,))
+    with pytest.raises(ConversionError, match="'last' of a membrane, which is not converted: .* without --classes"):
+        converter(seen(step, Readout("last", groups=5)), (30,))

@@ -162,6 +162,7 @@ def convert(
     encoding = Encoding(
         1.0 if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0), code=input_code
     )
+    encoding.require_word()
     source = open_source(model, weights, dt=time_step(dt), writer=nir_writer)
     check_bits(source, bits, sweep or None)
     steps = source if isinstance(source, StepSource) else None

@@ -57,6 +57,14 @@ class Encoding:
             )
         self.neuron()  # refuses what no input can be, such as signed values in code ttfs
 
+    def require_word(self) -> None:
+        """Refuse codes that send a number in every step: a network without time takes one word of each sample."""
+        if self.code not in CODES:
+            raise UsageError(
+                f"the code of the input must be one of {', '.join(CODES)}: '{self.code}' is for networks with a time "
+                "loop of their own"
+            )
+
     @classmethod
     def of(cls, meta: Mapping[str, Any], name: str) -> "Encoding":
         """Return what a converted network says of its input `name`; the default where it says nothing."""

@@ -172,6 +172,7 @@ def _encodings(given: Encoding | Mapping[str, Encoding] | None, samples: Mapping
     for encoding in found.values():
         if not isinstance(encoding, Encoding):
             raise UsageError(f"an encoding is an Encoding, such as Encoding(scale=1 / 16), got {encoding!r:.80}")
+        encoding.require_word()
     return found
 
 

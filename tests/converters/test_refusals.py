@@ -237,12 +237,17 @@ def test_real_samples_that_were_normalised_are_to_be_given_raw() -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"bits": 9}, "1..8"), ({"bits": 0}, "1..8"), ({"code": "current"}, "bits, ttfs, graded")],
+    [({"bits": 9}, "1..8"), ({"bits": 0}, "1..8"), ({"code": "spikes"}, "bits, ttfs, graded, current, frames")],
 )
 def test_an_encoding_that_no_input_has_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         Encoding(**options)
     assert words in str(caught.value)
+
+
+def test_a_code_of_every_step_is_refused_for_a_network_without_time() -> None:
+    message = refused(nn.Linear(8, 3), 8, error=UsageError, encoding=Encoding(code="current"))
+    assert "one of bits, ttfs, graded: 'current' is for networks with a time loop of their own" in message
 
 
 def test_an_accumulator_that_could_overflow_is_named_with_advice() -> None:

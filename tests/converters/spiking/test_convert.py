@@ -249,5 +249,5 @@ def test_a_readout_that_is_not_converted_says_so() -> None:
     for wrong in (seen(step, Readout("count")), replace(step, readouts={"output": Readout("last")})):
         with pytest.raises(UsageError, match=r"how is the result made of the time steps of output\? Say --readout"):
             converter(wrong, (30,))
-    with pytest.raises(ConversionError, match="'last' of a membrane, which is not converted: .* without --classes"):
+    with pytest.raises(ConversionError, match=r"'last' of a membrane, which is not converted: .* without --classes"):
         converter(seen(step, Readout("last", groups=5)), (30,))

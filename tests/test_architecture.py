@@ -243,7 +243,7 @@ def test_every_source_begins_with_its_licence() -> None:
 
 @pytest.fixture(scope="module")
 def wheel_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Return the names in a wheel of the checkout: where everything is required, the one that scripts/test has just made."""
+    """Return the names in a wheel of the checkout: in CI, of the one that scripts/test has just made."""
     made = list(Path(sys.prefix).glob("wheel/spikerun-*.whl")) if os.environ.get("SPIKERUN_REQUIRE_ALL") == "1" else []
     if made:
         with zipfile.ZipFile(made[0]) as archive:

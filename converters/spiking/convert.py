@@ -109,11 +109,10 @@ class StepConverter:
         if not lengths:
             raise UsageError("how many time steps does the network run? Say --duration, such as --duration 25")
         if len(lengths) > 1:
-            samples = ", ".join(str(self.samples[name].shape[1]) for name in timed) or "nothing"
-            raise UsageError(
-                f"the number of time steps is not one: --duration says {self.duration}, the network's own loop "
-                f"{step.steps}, the samples {samples}"
-            )
+            said = [f"--duration says {self.duration}"] if self.duration is not None else []
+            said += [f"the network's own loop {step.steps}"] if step.steps is not None else []
+            said += [f"the samples of '{name}' {self.samples[name].shape[1]}" for name in sorted(timed)]
+            raise UsageError(f"the number of time steps is not one: {', '.join(said)}")
         return int(lengths.pop())
 
     def _checked(self, step: Step) -> Step:

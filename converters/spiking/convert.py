@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Metric, paired, top1
+from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Flatten, Graph, Output, Shape
 from spikerun.converters.layers import InputLayer, Layer, PoolLayer
 from spikerun.converters.report import Accuracy
@@ -190,12 +191,14 @@ class StepConverter:
         self.tell(stage, count, count)
 
     def _peaks(self) -> dict[str, float]:
-        """Return the largest real current or membrane of each cell on the calibration samples."""
+        """Return the largest current or membrane of each cell on the calibration samples, in units of its weights."""
         peaks = dict.fromkeys(self.cells, 0.0)
+        units = {part.name: spread(part.unit, part.shape) for part in self.parts if isinstance(part, Fixed)}
         for batch in self._batches(self.samples, "calibrate"):
             for _, states in run_layers(self.layers, self.cells, batch, self.steps, self.step.timed):
                 for name, state in states.items():
-                    peaks[name] = max(peaks[name], *(float(np.abs(state[key]).max()) for key in ("u", "v")))
+                    largest = (float((np.abs(state[key]).max(axis=0) / units[name]).max()) for key in ("u", "v"))
+                    peaks[name] = max(peaks[name], *largest)
         if not all(np.isfinite(list(peaks.values()))):
             raise ConversionError("the trained network itself reaches infinity on these samples: check its weights")
         return peaks

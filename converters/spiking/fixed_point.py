@@ -130,9 +130,8 @@ def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fi
 
 
 def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:
-    """Return F: worst is the largest |i|, in units of S; peak the largest real |u| or |v| that was seen."""
-    largest = max(float(layer.needs().max()) * 4, worst, 1.0)
-    largest = max(largest, 2 * peak / float(np.min(layer.unit)))
+    """Return F: worst is the largest |i|, peak the largest |u| or |v| that was seen, both in units of the weights."""
+    largest = max(float(layer.needs().max()) * 4, worst, 2 * peak, 1.0)
     room = int(np.floor(np.log2(WIDE_LIMIT / largest)))
     return min(max(room, 0), MAX_FRACTION_BITS)
 

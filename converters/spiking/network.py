@@ -28,7 +28,8 @@ def build_spiking(
     peaks: Mapping[str, float],
     meta: Mapping[str, str | int | float],
 ) -> Network:
-    """Return the network of the layers; outputs: the population of each; peaks: the largest real states, by layer.
+    """Return the network of the layers; outputs: the population of each; peaks: the largest states that were
+    seen, by layer, in units of the weights.
 
     Raises ConversionError where currents leave no room.
     """

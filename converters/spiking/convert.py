@@ -12,18 +12,18 @@ import numpy.typing as npt
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Metric, paired, top1
 from spikerun.converters.forward import spread
-from spikerun.converters.graph import Array, Flatten, Graph, Output, Shape
+from spikerun.converters.graph import Array, Graph, Output, Shape
 from spikerun.converters.layers import InputLayer, Layer, PoolLayer
 from spikerun.converters.report import Accuracy
 from spikerun.converters.simplify import simplify
-from spikerun.converters.spiking.cell import Cell, Membrane
+from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.fixed_point import Fixed, fixed, summed
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking
 from spikerun.converters.spiking.report import CellReport, SpikingConversion, SpikingReport
 from spikerun.converters.spiking.simulate import run_layers
 from spikerun.converters.spiking.source import StepSource
-from spikerun.converters.spiking.step import Readout, Step
+from spikerun.converters.spiking.step import Readout, Step, membranes
 from spikerun.errors import ConversionError, DataError, UsageError
 from spikerun.network import Network
 from spikerun.neurons.leaky import WIDE_LIMIT
@@ -65,11 +65,11 @@ class StepConverter:
         self.timed = frozenset(name for name, one in self.encodings.items() if one.code == "frames")
         step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})
         self.samples = self.shaped(given)
-        self.steps = self._steps(step, set(self.timed))
+        self.steps = self._steps(step)
         self.step = self._checked(replace(step, graph=simplify(step.graph)))
         wired = lower_step(self.step.graph, self.encodings)
         self.layers, self.outputs = wired.layers.every, wired.outputs
-        self.answers = self._answers(wired.membranes)
+        self.answers = self._answers()
         sums = [layer for layer in self.layers if isinstance(layer, Layer)]
         self.cells: dict[str, Cell] = {
             layer.name: layer.activation.cell for layer in sums if isinstance(layer.activation, Spiking)
@@ -104,28 +104,28 @@ class StepConverter:
             return given
         return {name: values.reshape(*values.shape[: 1 + (name in self.timed)], -1) for name, values in given.items()}
 
-    def _steps(self, step: Step, timed: set[str]) -> int:
-        lengths = {self.samples[name].shape[1] for name in timed}
+    def _steps(self, step: Step) -> int:
+        lengths = {self.samples[name].shape[1] for name in self.timed}
         lengths |= {n for n in (self.duration, step.steps) if n is not None}
         if not lengths:
             raise UsageError("how many time steps does the network run? Say --duration, such as --duration 25")
         if len(lengths) > 1:
             said = [f"--duration says {self.duration}"] if self.duration is not None else []
             said += [f"the network's own loop {step.steps}"] if step.steps is not None else []
-            said += [f"the samples of '{name}' {self.samples[name].shape[1]}" for name in sorted(timed)]
+            said += [f"the samples of '{name}' {self.samples[name].shape[1]}" for name in sorted(self.timed)]
             raise UsageError(f"the number of time steps is not one: {', '.join(said)}")
         return int(lengths.pop())
 
     def _checked(self, step: Step) -> Step:
         """Return the step with a readout for each output."""
-        membranes, found = _membranes(step.graph), {}
+        seen, found = membranes(step.graph), {}
         for name in step.graph.outputs:
-            usual = None if name in membranes else Readout("count")
+            usual = None if name in seen else Readout("count")
             readout = step.readouts.get(name) or self.readout or usual
-            if readout is not None and (name in membranes, readout.rule) in ANSWERS:
+            if readout is not None and (name in seen, readout.rule) in ANSWERS:
                 found[name] = readout
-        if not all(name in membranes for name in found):  # spikes, and membranes beside them: the spikes decide
-            found = {name: readout for name, readout in found.items() if name not in membranes}
+        if not all(name in seen for name in found):  # spikes, and membranes beside them: the spikes decide
+            found = {name: readout for name, readout in found.items() if name not in seen}
         if not found:
             names = ", ".join(step.graph.outputs)
             raise UsageError(
@@ -137,12 +137,13 @@ class StepConverter:
         nodes = {k: n for k, n in step.graph.nodes.items() if not isinstance(n.op, Output) or n.op.name in found}
         return replace(step, graph=Graph(nodes), readouts=found, timed=self.timed, assumed=(*step.assumed, *said))
 
-    def _answers(self, membranes: frozenset[str]) -> dict[str, str]:
+    def _answers(self) -> dict[str, str]:
         """Return what each population that is an output reports; raises ConversionError for what none can."""
         found: dict[str, str] = {}
+        potentials = membranes(self.step.graph)
         for name, readout in self.step.readouts.items():
-            seen, rule = "a membrane" if name in membranes else "spikes", readout.rule
-            answer = ANSWERS.get((name in membranes, rule))
+            seen, rule = "a membrane" if name in potentials else "spikes", readout.rule
+            answer = ANSWERS.get((name in potentials, rule))
             if answer is None or (answer != "count" and readout.groups > 1):
                 raise ConversionError(
                     f"the result '{name}' is the readout '{rule}' of {seen}, which is not converted: say --readout "
@@ -270,19 +271,6 @@ class StepConverter:
             return encoding.real(values)
         flat = encoding.real(values.reshape(-1, *values.shape[2:]))
         return flat.reshape(values.shape)
-
-
-def _membranes(graph: Graph) -> set[str]:
-    """Return the results that are membranes."""
-    found = set()
-    for node in graph.nodes.values():
-        if isinstance(node.op, Output):
-            read = graph.nodes[node.inputs[0]]
-            while isinstance(read.op, Flatten):
-                read = graph.nodes[read.inputs[0]]
-            if isinstance(read.op, Membrane):
-                found.add(node.op.name)
-    return found
 
 
 def _say_nothing(stage: str, done: int, total: int) -> None:

@@ -102,11 +102,15 @@ class Summed:
         return Readout(self.scale.astype(np.float32), bias.astype(np.int32))
 
 
+def _rounded(layer: Layer) -> tuple[tuple[Term, ...], Array]:
+    """Return the terms of a layer in integers, and S (C,)."""
+    scale = accumulator_scale(layer, layer.terms, np.zeros(layer.shape[0]))
+    return tuple(term.rounded(scale) for term in layer.terms), scale
+
+
 def summed(layer: Layer, steps: int) -> Summed:
     """Return an output without neurons in integers."""
-    scale = accumulator_scale(layer, layer.terms, np.zeros(layer.shape[0]))
-    terms = tuple(term.rounded(scale) for term in layer.terms)
-    return Summed(layer.name, layer.shape, terms, scale, layer.bias, steps)
+    return Summed(layer.name, layer.shape, *_rounded(layer), layer.bias, steps)
 
 
 def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fixed:
@@ -123,8 +127,7 @@ def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fi
     gain = spread(cell.gain, layer.shape)
     if (gain <= 0).any():
         raise ConversionError(f"'{cell.name}' multiplies its currents by {gain.min():.4g}; that must be positive")
-    scale = accumulator_scale(layer, layer.terms, np.zeros(layer.shape[0]))
-    terms = tuple(term.rounded(scale) for term in layer.terms)
+    terms, scale = _rounded(layer)
     unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
     return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps)
 

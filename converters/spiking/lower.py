@@ -13,11 +13,12 @@ import numpy as np
 from spikerun.converters import forward
 from spikerun.converters.activations import Activation, Readout
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.graph import Array, Flatten, Graph, MaxPool, Node, Output, Relu, Shape
+from spikerun.converters.graph import Array, Graph, MaxPool, Node, Output, Relu, Shape
 from spikerun.converters.layers import Layers
 from spikerun.converters.lower import LOWER, Coded, Form, Lowering, Part, Parts, merged
 from spikerun.converters.maps import ConvMap, DenseMap, Map, PooledConvMap, PoolMap, Term
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
+from spikerun.converters.spiking.step import result
 from spikerun.errors import ConversionError
 
 __all__ = ["Spiking", "Wired", "lower_step"]
@@ -39,11 +40,10 @@ class Spiking(Activation):
 
 @dataclass(frozen=True, eq=False)
 class Wired:
-    """The layers of a step, and which population an output reads: its spikes, or its membrane."""
+    """The layers of a step, and which population an output reads."""
 
     layers: Layers
     outputs: Mapping[str, str]
-    membranes: frozenset[str]
 
 
 def lower_step(graph: Graph, encodings: Mapping[str, Encoding]) -> Wired:
@@ -53,7 +53,7 @@ def lower_step(graph: Graph, encodings: Mapping[str, Encoding]) -> Wired:
     """
     lowering = _StepLowering(graph, encodings)
     layers = lowering.run()
-    return Wired(layers, lowering.outputs, frozenset(lowering.membranes))
+    return Wired(layers, lowering.outputs)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,6 @@ class _StepLowering(Lowering):
     graph: Graph
     encodings: Mapping[str, Encoding]
     outputs: dict[str, str] = field(default_factory=dict)
-    membranes: set[str] = field(default_factory=set)
     table: ClassVar[Mapping[type, Callable[[Any, Node, Any, list[Parts]], Parts]]]
 
     def __post_init__(self) -> None:
@@ -114,11 +113,8 @@ class _StepLowering(Lowering):
         return inputs[0]
 
     def output(self, node: Node, op: Output, inputs: list[Parts]) -> Parts:
-        read = self.graph.nodes[node.inputs[0]]
-        while isinstance(read.op, Flatten):
-            read = self.graph.nodes[read.inputs[0]]
+        read = result(self.graph, node)
         if isinstance(read.op, Membrane):
-            self.membranes.add(op.name)
             read = self.graph.nodes[read.inputs[0]]
         if isinstance(read.op, Cell):
             self.outputs[op.name] = self.names[read.op.name]

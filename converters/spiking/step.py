@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikerun.converters.forward import spread as _spread
-from spikerun.converters.graph import Array, Graph, Input, Output
+from spikerun.converters.graph import Array, Flatten, Graph, Input, Node, Output
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous, State
 
-__all__ = ["READOUTS", "Readout", "Step", "cells", "outputs", "read_out", "simulate"]
+__all__ = ["READOUTS", "Readout", "Step", "cells", "membranes", "outputs", "read_out", "result", "simulate"]
 
 
 def _earliness(values: Array) -> Array:
@@ -65,17 +65,30 @@ def cells(graph: Graph) -> dict[str, Cell]:
     return {node.name: node.op for node in graph.nodes.values() if isinstance(node.op, Cell)}
 
 
-def simulate(
-    step: Step, samples: Mapping[str, Array], steps: int, states: dict[str, State] | None = None
-) -> Iterator[dict[str, Array]]:
+def result(graph: Graph, node: Node) -> Node:
+    """Return the node whose value an `Output` node takes, flattened or not."""
+    read = graph.nodes[node.inputs[0]]
+    while isinstance(read.op, Flatten):
+        read = graph.nodes[read.inputs[0]]
+    return read
+
+
+def membranes(graph: Graph) -> frozenset[str]:
+    """Return the names of the results that are membranes."""
+    ends = ((node, node.op) for node in graph.nodes.values())
+    return frozenset(
+        op.name for node, op in ends if isinstance(op, Output) and isinstance(result(graph, node).op, Membrane)
+    )
+
+
+def simulate(step: Step, samples: Mapping[str, Array], steps: int) -> Iterator[dict[str, Array]]:
     """Yield, after each step, the values (batch, *shape) of all nodes; of a cell its spikes times `factor`.
 
-    samples: by input (batch, *shape), of a timed one (batch, steps, *shape). states: an empty dict, which is given the
-    cells' states by name, as they are after the step.
+    samples: by input (batch, *shape), of a timed one (batch, steps, *shape).
     """
     batch = len(next(iter(samples.values())))
     nodes = step.graph.nodes
-    state = {} if states is None else states
+    state: dict[str, State] = {}
     longest = max((node.op.steps for node in nodes.values() if isinstance(node.op, Previous)), default=1)
     past: deque[dict[str, Array]] = deque(maxlen=longest)  # the latest first
     shapes = {node.op.name: node.shape for node in nodes.values() if isinstance(node.op, Cell)}

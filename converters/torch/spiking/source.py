@@ -12,7 +12,7 @@ from spikerun.converters.graph import Array, Shape
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Step, read_out
 from spikerun.converters.torch.export import named
-from spikerun.converters.torch.spiking.neurons import FRAMEWORKS
+from spikerun.converters.torch.spiking.neurons import FRAMEWORKS, bases
 from spikerun.converters.torch.spiking.read import read_step, states_of, without_states
 from spikerun.errors import ConversionError
 
@@ -23,7 +23,7 @@ RESETS = ("reset_mem", "reset_states", "reset")  # how the neurons of the framew
 
 def framework(model: nn.Module) -> str:
     """Return the package whose spiking neurons are in a model, empty if there are none."""
-    found = {base.__module__.partition(".")[0] for module in model.modules() for base in type(module).__mro__}
+    found = {package for module in model.modules() for _, package in bases(module)}
     return next((name for name in FRAMEWORKS if name in found), "")
 
 

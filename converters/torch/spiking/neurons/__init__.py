@@ -13,7 +13,7 @@ from spikerun.converters.rules import Refusal
 from spikerun.converters.torch.spiking.neurons.row import Framework, Row
 from spikerun.errors import ConversionError
 
-__all__ = ["FRAMEWORKS", "Neuron", "find"]
+__all__ = ["FRAMEWORKS", "Neuron", "bases", "find"]
 
 FRAMEWORKS = ("snntorch", "norse", "spikingjelly", "sinabs")
 # What a subclass may define, and still compute what its base does.
@@ -67,7 +67,7 @@ def find(model: nn.Module) -> dict[str, Neuron]:
 
 def _row(module: nn.Module) -> Row | None:
     """Return the row of a module; None for one that is no neuron of a framework."""
-    base, package = next(_bases(module), (None, ""))
+    base, package = next(bases(module), (None, ""))
     if base is None:
         return None
     framework = _framework(package)
@@ -85,7 +85,7 @@ def _row(module: nn.Module) -> Row | None:
     return row
 
 
-def _bases(module: nn.Module) -> Iterator[tuple[type, str]]:
+def bases(module: nn.Module) -> Iterator[tuple[type, str]]:
     """Yield the classes of a module that a framework defines, and the framework."""
     for kind in type(module).__mro__:
         package = kind.__module__.partition(".")[0]

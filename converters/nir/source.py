@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from spikerun.converters.graph import Array, Input, Output, Shape
+from spikerun.converters.graph import Array, Input, Shape
 from spikerun.converters.nir.read import read_nir
-from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.source import StepSource
-from spikerun.converters.spiking.step import Readout, Step, outputs
+from spikerun.converters.spiking.step import Step, outputs
 from spikerun.errors import DataError, UsageError
 
 __all__ = ["NirSource", "open_source"]
@@ -34,16 +33,11 @@ class NirSource(StepSource):
         for name, shape in shapes.items():
             if shape != own.get(name):
                 raise DataError(f"samples have the shape {shape}, the input '{name}' of the file {own.get(name)}")
-        spiking = [n.op.name for n in graph.nodes.values() if isinstance(n.op, Output) and _spikes(self.read, n.inputs)]
-        return replace(self.read, readouts=dict.fromkeys(spiking, Readout("count")), timed=frozenset())
+        return replace(self.read, timed=frozenset())
 
     def results(self, batch: Mapping[str, Array], steps: int, asked: Step) -> dict[str, Array]:
         """Return what the step gives in floating point."""
         return outputs(replace(self.read, readouts=asked.readouts, timed=asked.timed), batch, steps)
-
-
-def _spikes(step: Step, inputs: tuple[str, ...]) -> bool:
-    return all(isinstance(step.graph.nodes[name].op, Cell) for name in inputs)
 
 
 def open_source(

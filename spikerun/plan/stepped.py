@@ -73,8 +73,10 @@ def lower_frame(net: Network) -> Program:
     """
     w, slots, reported = net.window, {name: slot for slot, name in enumerate(counted(net))}, set(net.outputs)
     extra, operations, frames = [], [], {}
-    for name in net.inputs:
-        word = net.sender_of(name)
+    senders = {name: net.sender_of(name) for name in net.inputs}
+    constant = frozenset(name for name, word in senders.items() if word is not None and word.code == "current")
+    for name in senders:
+        word = senders[name]
         assert word is not None
         if not word.stepwise:  # events are given step by step; integers are encoded here
             frames[name] = of(name, "frame")
@@ -86,7 +88,7 @@ def lower_frame(net: Network) -> Program:
     operations += _delays(net)
     for name in net.order:
         own = net.latency[name] * w
-        operations += _lowered(net, name)
+        operations += _lowered(net, name, constant)
         if name in slots:
             operations.append(count(net, name, slots[name], "nonzero", 1, When(begin=own, end=own + w)))
         if name in reported:
@@ -131,6 +133,7 @@ def _registers(net: Network) -> Iterator[Register]:
             yield Register(of(name, "weighed"), dtype_of(net, name), p.shape, holds, largest=largest)
         if p.neuron.integrates == "step":
             yield Register(of(name, "i"), "int32", p.shape, "currents")
+            yield Register(of(name, "constant"), "int32", p.shape, "currents that stay the same in a window")
         initial = p.neuron.initial(p.shape, net.taps(name))
         for key, dtype in net.kept(name).items():
             start = initial[key].astype(np.int32) if initial[key].any() else None
@@ -155,10 +158,11 @@ def _delays(net: Network) -> Iterator[Operation]:
             yield Copy(link.source, delayed(link))
 
 
-def _lowered(net: Network, name: str) -> Iterator[Operation]:
+def _lowered(net: Network, name: str, constant: frozenset[str] = frozenset()) -> Iterator[Operation]:
+    """Return the operations of a population; constant: the inputs that send the same in each step of a window."""
     neuron = net.populations[name].neuron
     if neuron.integrates == "step":
-        return _step_neuron(net, name)
+        return _step_neuron(net, name, constant)
     return row(_LOWER, neuron.kind, net, name, "spikerun/plan/stepped.py")(net, name)
 
 
@@ -171,12 +175,12 @@ def _result(net: Network, name: str, own: int) -> Operation:
     return Accumulate(name, of(name, "result"), g, When(net.window, own, end))
 
 
-def _integrate(net: Network, name: str, acc: str, weigh: bool) -> Iterator[Operation]:
-    """Yield the currents of all projections into a population, added to register `acc`."""
+def _integrate(net: Network, name: str, acc: str) -> Iterator[Operation]:
+    """Yield the words of all projections into a population, each spike by its significance, added to register `acc`."""
     begin = net.turn(name) * net.window
     for link in net.into(name):
         x = _arriving(link)
-        if weigh and (link.significance != 1).any():
+        if (link.significance != 1).any():
             y = of(link.source, "weighed")
             yield Weigh(x, y, _numbers(link.significance), When(net.window, begin))
             x = y
@@ -207,13 +211,13 @@ def _few_spikes(net: Network, name: str) -> Iterator[Operation]:
         yield Fire(u, name, *rule, When(w, sends, first=w - 1, last=w - 1))
     else:
         yield Send(u, left, name, neuron.threshold, _numbers(net.significance(name)), When(w, sends))
-    yield from _integrate(net, name, v, weigh=True)
+    yield from _integrate(net, name, v)
 
 
 def _readout(net: Network, name: str) -> Iterator[Operation]:
     begin = When(net.window, net.turn(name) * net.window, first=0, last=0)
     yield Fill(of(name, "v"), net.populations[name].neuron.offset, begin)
-    yield from _integrate(net, name, of(name, "v"), weigh=True)
+    yield from _integrate(net, name, of(name, "v"))
 
 
 def _max_pool(net: Network, name: str) -> Iterator[Operation]:
@@ -228,15 +232,11 @@ def _max_pool(net: Network, name: str) -> Iterator[Operation]:
     yield MaxPoolStep(x, of(name, "alive"), name, windows, 0, sign, when)
 
 
-def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
+def _step_neuron(net: Network, name: str, constant: frozenset[str]) -> Iterator[Operation]:
     """A population that integrates step by step: its kind names the operation, whose fields are its parameters."""
     population = net.populations[name]
     i, when = of(name, "i"), When(begin=net.turn(name) * net.window)
-    if any(link.connection.alone for link in net.into(name)):
-        yield from _largest(net, name, i, when)
-    else:
-        yield Fill(i, _ZERO)
-        yield from _integrate(net, name, i, weigh=False)
+    yield from _currents(net, name, i, constant)
     registers = {"i": i, "s": name, **{key: of(name, key) for key in population.neuron.state}}
     operation = row(_BY_NAME, population.neuron.instruction, net, name, "OPERATIONS of kernels/operations.py")
     names = [f.name for f in fields(operation)[:-1]]
@@ -246,6 +246,31 @@ def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
     yield operation(**{**values, "when": when})
     if "answer" in net.kept(name):
         yield from _collect(net, name)
+
+
+def _currents(net: Network, name: str, i: str, constant: frozenset[str]) -> Iterator[Operation]:
+    """Yield the currents of all projections into a population; what is the same throughout a window is summed once."""
+    begin = net.turn(name) * net.window
+    always, once = When(begin=begin), When(net.window, begin, first=0, last=0)
+    same = [link for link in net.into(name) if link.source in constant and not link.lag]
+    others = [link for link in net.into(name) if link not in same]
+    if any(link.connection.alone for link in net.into(name)):
+        yield from _largest(net, name, i, once if same else always)
+    elif same and not others:
+        yield from _summed(net, same, i, once)
+    elif same:
+        yield from _summed(net, same, of(name, "constant"), once)
+        yield Copy(of(name, "constant"), i, always)
+        for link in others:
+            yield Apply(_arriving(link), i, mapping(net, link), always)
+    else:
+        yield from _summed(net, others, i, always)
+
+
+def _summed(net: Network, links: list[Link], acc: str, when: When) -> Iterator[Operation]:
+    yield Fill(acc, _ZERO, when)
+    for link in links:
+        yield Apply(_arriving(link), acc, mapping(net, link), when)
 
 
 def _largest(net: Network, name: str, i: str, when: When) -> Iterator[Operation]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from conformance.awkward.make import awkward, chain, ints, network, weights
 
-from spikerun.connections import Dense, Window
+from spikerun.connections import Dense, PooledConv, Window
 from spikerun.network import Network
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 
@@ -70,6 +70,28 @@ def current_into_lif() -> Network:
         (2, Readout(), Dense(weights(2, 5, 2))),
         window=20,
     )
+
+
+@awkward
+def currents_that_stay_beside_others() -> Network:
+    """What is the same in every step meets recurrent spikes, a delay, payloads that change, and a pool of sums."""
+    leaky = LIF(ints(900), ints(50_000), reset="subtract")
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "image": ((1, 4, 4), Input(8, "current")), "sound": (3, Input(4, "frames", signed=True)),
+        "a": (5, leaky), "b": ((2, 1, 1), leaky), "c": (4, leaky), "out": (3, IF(ints(200))),
+    }  # fmt: skip
+    links = [
+        ("image", "a", Dense(weights(1, 16, 5))),
+        ("a", "a", Dense(weights(2, 5, 5)), 1),
+        ("sound", "a", Dense(weights(3, 3, 5))),
+        ("image", "b", PooledConv(weights(4, 2, 1, 3, 3), 2, 2)),
+        ("image", "c", Dense(weights(5, 16, 4)), 3),
+        ("image", "c", Dense(weights(6, 16, 4))),
+        ("a", "out", Dense(weights(7, 5, 3))),
+        ("b", "out", Dense(weights(8, 2, 3))),
+        ("c", "out", Dense(weights(9, 4, 3))),
+    ]
+    return network(populations, links, ["out", "c"], 6)
 
 
 @awkward

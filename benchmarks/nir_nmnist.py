@@ -3,8 +3,8 @@
 
     python benchmarks/nir_nmnist.py cnn_sinabs.nir recordings.npz [number of recordings]
 
-In floating point, and in integers; 64 recordings calibrate, others where there are enough. The file is in the repository
-neuromorphs/NIR, paper/02_cnn. The recordings: arrays t (microseconds), x, y, p of all events, offset
+In floating point, and in integers; 64 recordings calibrate, others where there are enough. The file is in
+the repository neuromorphs/NIR, paper/02_cnn. The recordings: arrays t (microseconds), x, y, p of all events, offset
 (recordings + 1,), label. Simulators of the paper have 97.1 % (Spyx) to 98.5 % (sinabs) of all test recordings.
 """
 

@@ -15,7 +15,7 @@ import numpy as np
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Shape
 from spikerun.converters.layers import Layer
-from spikerun.converters.maps import Term
+from spikerun.converters.maps import Term, evened
 from spikerun.converters.quantise import accumulator_scale
 from spikerun.converters.spiking.cell import Cell
 from spikerun.errors import ConversionError
@@ -26,6 +26,7 @@ from spikerun.neurons.leaky import KEEP_ALL, MAX_FRACTION_BITS, WIDE_LIMIT
 __all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed"]
 
 ROUNDING = 1e-12
+ROOM = 2**26  # of the 30 bits, for the currents of a term
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,15 +103,16 @@ class Summed:
         return Readout(self.scale.astype(np.float32), bias.astype(np.int32))
 
 
-def _rounded(layer: Layer) -> tuple[tuple[Term, ...], Array]:
-    """Return the terms of a layer in integers, and S (C,)."""
-    scale = accumulator_scale(layer, layer.terms, np.zeros(layer.shape[0]))
-    return tuple(term.rounded(scale) for term in layer.terms), scale
+def _rounded(layer: Layer, steps: int = 1) -> tuple[tuple[Term, ...], Array]:
+    """Return the terms of a layer in integers, and S (C,); steps: how many times their sums are added up."""
+    terms = evened(layer.terms, ROOM // steps)
+    scale = accumulator_scale(layer, terms, np.zeros(layer.shape[0]))
+    return tuple(term.rounded(scale) for term in terms), scale
 
 
 def summed(layer: Layer, steps: int) -> Summed:
     """Return an output without neurons in integers."""
-    return Summed(layer.name, layer.shape, *_rounded(layer), layer.bias, steps)
+    return Summed(layer.name, layer.shape, *_rounded(layer, steps), layer.bias, steps)
 
 
 def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fixed:

@@ -34,12 +34,14 @@ from spikerun.network import Link, Network
 from spikerun.neurons.answer import shift
 from spikerun.plan.common import (
     STATE_HOLDS,
+    ZERO,
+    apply,
     count,
     counted,
     dtype_of,
     geometry,
-    mapping,
     of,
+    part_register,
     reported,
     row,
     words_register,
@@ -49,7 +51,6 @@ from spikerun.values import locked
 
 __all__ = ["lower_frame", "lower_stream"]
 
-_ZERO = locked(np.zeros((), np.int32))
 _LOWEST = locked(np.array(-(2**31), np.int32))
 _BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
@@ -134,6 +135,7 @@ def _registers(net: Network) -> Iterator[Register]:
         if p.neuron.integrates == "step":
             yield Register(of(name, "i"), "int32", p.shape, "currents")
             yield Register(of(name, "constant"), "int32", p.shape, "currents that stay the same in a window")
+        yield part_register(net, name)
         initial = p.neuron.initial(p.shape, net.taps(name))
         for key, dtype in net.kept(name).items():
             start = initial[key].astype(np.int32) if initial[key].any() else None
@@ -184,7 +186,7 @@ def _integrate(net: Network, name: str, acc: str) -> Iterator[Operation]:
             y = of(link.source, "weighed")
             yield Weigh(x, y, _numbers(link.significance), When(net.window, begin))
             x = y
-        yield Apply(x, acc, mapping(net, link), When(begin=begin))
+        yield from apply(net, link, x, acc, When(begin=begin))
 
 
 def _arriving(link: Link) -> str:
@@ -262,15 +264,15 @@ def _currents(net: Network, name: str, i: str, constant: frozenset[str]) -> Iter
         yield from _summed(net, same, of(name, "constant"), once)
         yield Copy(of(name, "constant"), i, always)
         for link in others:
-            yield Apply(_arriving(link), i, mapping(net, link), always)
+            yield from apply(net, link, _arriving(link), i, always)
     else:
         yield from _summed(net, others, i, always)
 
 
 def _summed(net: Network, links: list[Link], acc: str, when: When) -> Iterator[Operation]:
-    yield Fill(acc, _ZERO, when)
+    yield Fill(acc, ZERO, when)
     for link in links:
-        yield Apply(_arriving(link), acc, mapping(net, link), when)
+        yield from apply(net, link, _arriving(link), acc, when)
 
 
 def _largest(net: Network, name: str, i: str, when: When) -> Iterator[Operation]:
@@ -279,7 +281,7 @@ def _largest(net: Network, name: str, i: str, when: When) -> Iterator[Operation]
     connection: Any = link.connection
     source = net.populations[link.source].shape
     conv, shape, sums = connection.conv, _sums_shape(net, link), of(name, "sums")
-    yield Fill(sums, _ZERO, when)
+    yield Fill(sums, ZERO, when)
     yield Apply(_arriving(link), sums, Map(conv.kind, source, shape, (0, shape[0]), conv.parameters()), when)
     yield MaxPoolSums(sums, i, geometry(connection.window, shape), when)
 
@@ -295,7 +297,7 @@ def _collect(net: Network, name: str) -> Iterator[Operation]:
     """What the membranes of each window come to."""
     neuron: Any = net.populations[name].neuron
     answer, w, begin, largest = of(name, "answer"), net.window, net.turn(name) * net.window, neuron.answer == "max"
-    yield Fill(answer, _LOWEST if largest else _ZERO, When(w, begin, first=0, last=0))
+    yield Fill(answer, _LOWEST if largest else ZERO, When(w, begin, first=0, last=0))
     yield Collect(of(name, "v"), answer, neuron.answer, 0 if largest else shift(w), When(begin=begin))
 
 

@@ -73,6 +73,40 @@ def current_into_lif() -> Network:
 
 
 @awkward
+def weights_of_very_different_sizes() -> Network:
+    """Exponents of recurrent spikes beside pixels, of words into words and into a readout, of slices of channels."""
+    few, link = FewSpikes(4, ints(9000)), Dense(weights(3, 6, 6))
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "image": (6, Input(8, "current")), "a": (6, LIF(ints(90_000), ints(50_000), reset="subtract")),
+        "words": (6, few), "more": (9, few), "out": (4, Readout()), "out2": (6, IF(ints(300))),
+    }  # fmt: skip
+    links: list[Any] = [
+        ("image", "a", Dense(weights(1, 6, 6))),
+        ("a", "a", Dense(weights(2, 6, 6)), 1, None, 9),
+        ("a", "words", link, 0, None, 5),
+        ("image", "words", Dense(weights(4, 6, 6))),
+        ("words", "more", Dense(weights(5, 6, 4)), 0, (5, 9), 3),
+        ("image", "more", Dense(weights(6, 6, 9)), 0, None, 1),
+        ("more", "out", Dense(weights(7, 9, 4)), 0, None, 6),
+        ("a", "out2", Dense(weights(8, 6, 6)), 0, None, 20),
+    ]
+    return network(populations, links, ["out", "out2"], 8)
+
+
+@awkward
+def exponents_of_whole_words() -> Network:
+    links: list[Any] = [
+        ("in", "a", Dense(weights(1, 5, 7)), 0, None, 3),
+        ("a", "out", Dense(weights(2, 7, 3)), 0, None, 7),
+        ("in", "out", Dense(weights(3, 5, 3))),
+    ]
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": (5, Input(4)), "a": (7, FewSpikes(4, ints(2000))), "out": (3, Readout()),
+    }  # fmt: skip
+    return network(populations, links, ["out"], 4)
+
+
+@awkward
 def currents_that_stay_beside_others() -> Network:
     """What is the same in every step meets recurrent spikes, a delay, payloads that change, and a pool of sums."""
     leaky = LIF(ints(900), ints(50_000), reset="subtract")

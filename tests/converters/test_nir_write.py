@@ -110,12 +110,13 @@ def test_pools_matrices_and_gains_are_the_same(file: Path) -> None:
 
 
 def test_exponents_are_multiplied_into_what_nir_has(file: Path) -> None:
-    neuron, shape = IF(2500, reset="zero"), (4, 3, 3)
-    more = {"p": Population(shape, neuron), "d": Population(shape, neuron), "e": Population((5,), IF(1200, reset="zero"))}
+    neuron, image = IF(2500, reset="zero"), Population((4, 3, 3), IF(2500, reset="zero"))
+    more = {"p": image, "d": image, "e": Population((5,), IF(1200, reset="zero"))}
     after = [
-        Projection("c", "p", SumPool(2, 2, gain=np.int32(400)), exponent=2), Projection("p", "d", Diagonal(np.int32(1400)), exponent=1),
+        Projection("c", "p", SumPool(2, 2, gain=np.int32(400)), exponent=2),
+        Projection("p", "d", Diagonal(np.int32(1400)), exponent=1),
         Projection("d", "e", dense(36, 5), exponent=3),
-    ]  # fmt: skip
+    ]
     net = images(neuron, *after, **more)
     assert_same(Network(net.populations, [replace(net.projections[0], exponent=4), *after], ["e"], STEPS), file)
 

@@ -94,6 +94,15 @@ def forgets_hidden(self: Any, x: torch.Tensor) -> Any:
     return self.lif1(self.fc1(x))
 
 
+def charged(self: Any, x: torch.Tensor) -> torch.Tensor:
+    """A membrane that starts as if a spike had been."""
+    mem, out = torch.full((x.size(0), 12), 1.5), []
+    for _ in range(4):
+        spk, mem = self.lif1(self.fc1(x), mem)
+        out.append(spk)
+    return torch.stack(out)
+
+
 def altered(self: Any, x: torch.Tensor) -> torch.Tensor:
     """A membrane that is halved between steps."""
     mem, out = self.lif1.reset_mem(), []
@@ -177,6 +186,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "crossed states": (one(crossed), "states are crossed: 'lif2' is given the state of 'lif1'"),
     "states that start anew": (one(forgets), "starts anew in each call ('lif1')"),
     "hidden states that start anew": (one(forgets_hidden, init_hidden=True), "starts anew in each call ('lif1')"),
+    "a membrane above its threshold": (one(charged), "its membrane starts above its threshold"),
     "a state that is altered": (one(altered), "'lif1' is not given the state that it had in the step before"),
     "a state in an attribute": (one(remembers), "in an attribute of its own"),
     "a result that is no readout": (one(odd), "how the result 'output' comes from the steps"),

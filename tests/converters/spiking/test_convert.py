@@ -203,6 +203,14 @@ def test_fractional_bits_leave_room_for_the_worst_currents() -> None:
         assert net.bounds[name] << neuron.fraction_bits <= WIDE_LIMIT
 
 
+def test_fractional_bits_leave_room_for_membranes_that_grow() -> None:
+    step = seen(two_layers(np.random.default_rng(4), reset="none", keep_v=1.0, threshold=1.0), Readout("last"))
+    conversion = converter(step, (30,), duration=1000).convert({})
+    assert all(cell.peak <= 51 for cell in conversion.report.cells)
+    assert conversion.report.cells[1].peak > 20
+    assert conversion.report.cells[1].fraction_bits < 12
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

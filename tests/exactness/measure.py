@@ -72,14 +72,13 @@ def measured(case: Case, dyadic: bool, fraction_bits: int | None = None) -> Row:
     assert isinstance(neuron, LIF)
     unit = spread(part.unit, part.shape) / 2**neuron.fraction_bits
     turn = stepped(network, {"x": x[0]})[name]
-    steps = list(_steps(converter, name))
+    steps = list(_steps(converter, part))
     if case.shows:
         assert turn.membrane is not None
         real = np.stack([state["v"] for _, state in steps])
         ours, bound = turn.membrane * unit, np.array([errors for _, errors in _compared(part, neuron, unit, steps)])
-        offset = spread(part.cell.offset, part.shape)
         off = np.abs(ours - real) / unit
-        exact = 100 * float(np.isclose(real + offset, sent, rtol=0, atol=1e-8).mean())
+        exact = 100 * float(np.isclose(real, sent, rtol=0, atol=1e-8).mean())
         near = bool((off <= bound).all())
         return Row(case, 0, neuron.fraction_bits, exact, exact, float(off.max()), float(bound.max()), near)
     floats = np.stack([spikes for spikes, _ in steps])
@@ -93,10 +92,13 @@ def _same(ours: Array, theirs: Array) -> float:
     return 100 * float(np.count_nonzero((ours != 0) & (theirs != 0)) / either)
 
 
-def _steps(converter: StepConverter, name: str) -> Iterator[tuple[Array, State]]:
-    """Yield the spikes and the state after each step in real numbers."""
+def _steps(converter: StepConverter, part: Fixed) -> Iterator[tuple[Array, State]]:
+    """Yield the spikes and the state after each step in real numbers, of the membrane that the integers are of."""
+    name = part.name
+    offset = spread(converter.cells[name].offset - part.cell.offset, part.shape)
     for values, states in run_layers(converter.layers, converter.cells, converter.samples, STEPS, frozenset({"x"})):
-        yield values[name][0].copy(), {key: value[0].copy() for key, value in states[name].items()}
+        state = {key: value[0].copy() for key, value in states[name].items()}
+        yield values[name][0].copy(), {**state, "v": state["v"] + offset}
 
 
 def _compared(part: Fixed, neuron: LIF, unit: Array, steps: list[tuple[Array, State]]) -> Iterator[tuple[Array, Array]]:

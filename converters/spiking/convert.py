@@ -198,6 +198,12 @@ class StepConverter:
         for batch in self._batches(self.samples, "calibrate"):
             for _, states in run_layers(self.layers, self.cells, batch, self.steps, self.step.timed):
                 for name, state in states.items():
+                    if self.cells[name].above(state["v"]).any():
+                        raise ConversionError(
+                            f"'{self.cells[name].name}' passes twice its threshold in one step on these samples, and "
+                            "compares with twice then, which integers do not: leave its reset_delay=True, or raise its "
+                            "threshold, and train again"
+                        )
                     largest = (float((np.abs(state[key]).max(axis=0) / units[name]).max()) for key in ("u", "v"))
                     peaks[name] = max(peaks[name], *largest)
         if not all(np.isfinite(list(peaks.values()))):

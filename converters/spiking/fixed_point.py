@@ -7,7 +7,7 @@ largest at which neither the worst currents nor twice the largest states of the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,7 @@ def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fi
 
     Raises ConversionError for cells that no integers can stand for.
     """
+    cell = cell if answer == "count" else _shown(cell, layer.shape)
     threshold = cell.threshold
     if (threshold < 0).any() or (cell.reset in ("subtract", "subtract_after_leak") and (threshold == 0).any()):
         raise ConversionError(
@@ -132,6 +133,23 @@ def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fi
     terms, scale = _rounded(layer)
     unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
     return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps)
+
+
+def _shown(cell: Cell, shape: Shape) -> Cell:
+    """Return the same cell, whose membrane is the one that its framework shows."""
+    offset = spread(cell.offset, shape)
+    if not offset.any():
+        return cell
+    if cell.reset.startswith("subtract"):
+        raise ConversionError(
+            f"the membrane of '{cell.name}' is a result, leaks to {offset.min():.4g}..{offset.max():.4g} and is reset "
+            "by subtraction, which is not converted: let it leak to 0"
+        )
+    moved: dict[str, Any] = {
+        name: spread(getattr(cell, name), shape) + offset for name in ("threshold", "v_reset", "v_init", "v_min")
+    }
+    bias = spread(cell.bias, shape) + (1 - spread(cell.keep_v, shape)) * offset
+    return replace(cell, **moved, bias=bias, offset=np.zeros(()))
 
 
 def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:

@@ -223,6 +223,14 @@ def test_fractional_bits_leave_room_for_the_worst_currents() -> None:
         assert net.bounds[name] << neuron.fraction_bits <= WIDE_LIMIT
 
 
+def test_fractional_bits_leave_room_for_membranes_that_grow() -> None:
+    step = seen(two_layers(np.random.default_rng(4), reset="none", keep_v=1.0, threshold=1.0), Readout("last"))
+    conversion = converter(step, (30,), duration=200).convert({})
+    assert all(cell.peak <= 51 for cell in conversion.report.cells)
+    assert conversion.report.cells[1].peak > 20
+    assert conversion.report.cells[1].fraction_bits < 12
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -262,6 +270,26 @@ def test_membranes_are_read_as_real_numbers(rule: str) -> None:
     result = Session(conversion.network).run(made.samples).logits
     expected = outputs(step, {"input": made.samples["input"] / 255}, STEPS)["output"]
     assert np.abs(result - expected).mean() < 0.1 * np.abs(expected).mean()
+
+
+@pytest.mark.parametrize("reset", ["none", "value"])
+def test_membranes_that_leak_to_other_values_than_0_are_read_with_them(reset: str) -> None:
+    leak = np.array([0.5, -2.0, 0.0, 3.0, 1.0])
+    layers = two_layers(np.random.default_rng(4), (30, 40, 5))
+    nodes = dict(layers.graph.nodes)
+    cell = Cell.of("lif2", reset=reset, keep_v=0.9, threshold=4.0, v_reset=-0.5, offset=leak, v_init=-leak / 2)
+    nodes["lif2"] = replace(nodes["lif2"], op=cell)
+    step = seen(replace(layers, graph=Graph(nodes)), Readout("mean"))
+    made = converter(step, (30,))
+    result = Session(made.convert({}).network).run(made.samples).logits
+    expected = outputs(step, {"input": made.samples["input"] / 255}, STEPS)["output"]
+    assert np.abs(result - expected).mean() < 0.1
+
+
+def test_a_membrane_that_leaks_to_other_values_than_0_and_subtracts_is_refused() -> None:
+    step = seen(two_layers(np.random.default_rng(4), offset=0.5), Readout("mean"))
+    with pytest.raises(ConversionError, match=r"leaks to 0.5..0.5 and is reset by subtraction"):
+        converter(step, (30,))
 
 
 def test_a_readout_that_is_not_converted_says_so() -> None:

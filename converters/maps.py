@@ -5,7 +5,7 @@ Their numbers are real before quantisation and integers after it; what they comp
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -281,18 +281,20 @@ class Term:
         return replace(self, map=self.map.rounded(scale[self.first : self.end]))
 
 
-def evened(terms: Sequence[Term], room: int) -> list[Term]:
-    """Return terms whose numbers are about as large as each other, by powers of two that count beside them.
+def evened(terms: Sequence[Term], room: int) -> Iterator[list[Term]]:
+    """Yield terms as they are, then with ever more of them divided by powers of two, until all are of about one size.
 
-    Otherwise what is small beside the rest would be rounded to nothing, which weights of pixels (0..255) are beside
-    those of spikes (0, 1). room: what the sum of a term's integers may come to.
+    What is small beside the rest would else be rounded to nothing, which weights of pixels (0..255) are beside those of
+    spikes (0, 1). room: what the sum of a term's integers may come to.
     """
     sizes = [float(np.median(found[found > 0])) if (found := term.map.largest()).any() else 0.0 for term in terms]
     least, small = min((size for size in sizes if size), default=1.0), any(term.map.small for term in terms)
-    return [
-        term if not size or term.map.small != small else _lifted(term, int(np.rint(np.log2(size / least))), room)
+    exponents = [
+        int(np.rint(np.log2(size / least))) if size and term.map.small == small else 0
         for term, size in zip(terms, sizes, strict=True)
     ]
+    for less in range(max(exponents, default=0), -1, -1):
+        yield [_lifted(term, max(e - less, 0), room) for term, e in zip(terms, exponents, strict=True)]
 
 
 def _lifted(term: Term, exponent: int, room: int) -> Term:

@@ -104,10 +104,24 @@ class Summed:
 
 
 def _rounded(layer: Layer, steps: int = 1) -> tuple[tuple[Term, ...], Array]:
-    """Return the terms of a layer in integers, and S (C,); steps: how many times their sums are added up."""
-    terms = evened(layer.terms, ROOM // steps)
-    scale = accumulator_scale(layer, terms, np.zeros(layer.shape[0]))
-    return tuple(term.rounded(scale) for term in terms), scale
+    """Return the terms of a layer in integers, and S (C,); steps: how many times their sums are added up.
+
+    Of the exponents that even them out, the smallest that round no term more than others would.
+    """
+    tried = []
+    for terms in evened(layer.terms, ROOM // steps):
+        scale = accumulator_scale(layer, terms, np.zeros(layer.shape[0]))
+        whole = tuple(term.rounded(scale) for term in terms)
+        errors = [_rounding(term, found, scale) for term, found in zip(terms, whole, strict=True)]
+        tried.append((max(errors, default=0.0), whole, scale))
+    _, whole, scale = min(tried, key=lambda found: found[0])
+    return whole, scale
+
+
+def _rounding(term: Term, whole: Term, scale: Array) -> float:
+    """Return the error of a term's integers, relative to its numbers."""
+    real, found = term.map.weight, whole.scaled_out(scale).map.weight
+    return float(np.linalg.norm(found - real) / max(np.linalg.norm(real), np.finfo(float).tiny))
 
 
 def summed(layer: Layer, steps: int) -> Summed:

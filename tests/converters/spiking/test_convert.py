@@ -96,7 +96,7 @@ def test_terms_of_very_different_sizes_keep_the_bits_of_each() -> None:
     rng = np.random.default_rng(7)
     sizes = {"pixels": 1 / 255, "spikes": 1.0, "payloads": 30.0, "silent": 0.0}
     terms = [Term(k, (9,), (9,), DenseMap(size * rng.normal(0, 1, (6, 9))), 0, 6) for k, size in sizes.items()]
-    even = evened(terms, 2**26)
+    *_, even = evened(terms, 2**26)
     largest = np.stack([term.map.largest() for term in even[:3]])
     assert largest.max() / largest.min() < 8
     exponents = {term.source: term.exponent for term in even}
@@ -107,7 +107,7 @@ def test_terms_of_very_different_sizes_keep_the_bits_of_each() -> None:
 
 def test_exponents_leave_room_for_the_sum_of_a_term() -> None:
     terms = [Term(k, (9,), (9,), DenseMap(np.full((2, 9), size)), 0, 2) for k, size in (("a", 1e-9), ("b", 1.0))]
-    assert evened(terms, 127 * 9 * 2**5)[1].exponent == 5
+    assert [few[1].exponent for few in evened(terms, 127 * 9 * 2**5)][-1] == 5
 
 
 def test_images_are_averaged_and_flattened_into_one_map() -> None:

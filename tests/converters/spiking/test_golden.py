@@ -118,7 +118,7 @@ def lines(net: Network) -> Iterator[str]:
         yield f"\n{name}: {population.neuron.kind} {population.shape}"
         yield from described(population.neuron)
     for p in net.projections:
-        yield f"\n{p.source} -> {p.target}: {p.connection.kind}, delay {p.delay}"
+        yield f"\n{p.source} -> {p.target}: {p.connection.kind}, delay {p.delay}, exponent {p.exponent}"
         yield from described(p.connection)
     (shape,) = (net.populations[name].shape for name in net.inputs)
     given = (np.arange(3 * int(np.prod(shape))) * 7 % 19).reshape(3, *shape)

@@ -60,7 +60,7 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
             "a spiking network in the Neuromorphic Intermediate Representation",
             "spikerun.converters.nir.source:open_source",
             "install spikerun with its extra [convert]",
-            ("dt", "writer"),
+            ("dt", "writer", "reset"),
         ),
     }
 )
@@ -83,7 +83,7 @@ def open_source(where: str, weights: Path | None = None, **options: Any) -> Sour
         raise UsageError(f"nothing reads the model '{where}'; it must be given as {forms}")
     given = {name: value for name, value in options.items() if value is not None}
     if strange := sorted(given.keys() - set(importer.options)):
-        names = {"dt": "--dt", "writer": "--nir-writer"}
+        names = {"dt": "--dt", "writer": "--nir-writer", "reset": "--nir-reset"}
         raise UsageError(f"{', '.join(names.get(n, n) for n in strange)}: {importer.reads} takes no such option")
     opener: Opener = resolve(importer.opener, f"the importer of {importer.reads}", importer.hint)
     return opener(where, weights, **given)

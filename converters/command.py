@@ -108,6 +108,10 @@ Writer = Annotated[
     str | None,
     typer.Option("--nir-writer", help="Who wrote a .nir file: snntorch, norse, spikingjelly, sinabs, euler."),
 ]
+Reset = Annotated[
+    str | None,
+    typer.Option("--nir-reset", help="The reset of its neurons: value, subtract, subtract_after_leak, none."),
+]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
 
 
@@ -133,6 +137,7 @@ def convert(
     classes: Groups = None,
     dt: TimeStep = None,
     nir_writer: Writer = None,
+    nir_reset: Reset = None,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -163,7 +168,7 @@ def convert(
         1.0 if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0), code=input_code
     )
     encoding.require_word()
-    source = open_source(model, weights, dt=time_step(dt), writer=nir_writer)
+    source = open_source(model, weights, dt=time_step(dt), writer=nir_writer, reset=nir_reset)
     check_bits(source, bits, sweep or None)
     steps = source if isinstance(source, StepSource) else None
     if steps is None:

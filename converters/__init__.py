@@ -20,7 +20,7 @@ from spikerun.converters.encoding import Encoding
 from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
 from spikerun.converters.source import Importer, Opener, Source, check_bits
-from spikerun.errors import UsageError
+from spikerun.errors import UsageError, unknown_name
 from spikerun.plugins import resolve, rows
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
             "a Python file, which is executed, and its function that returns a torch.nn.Module",
             "spikerun.converters.torch.source:open_source",
             "install spikerun with its extra [convert]",
+            sources=("torch", "snntorch", "norse", "spikingjelly", "sinabs"),
         ),
         ".nir": Importer(
             ".nir",
@@ -61,6 +62,7 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
             "spikerun.converters.nir.source:open_source",
             "install spikerun with its extra [convert]",
             ("dt", "writer", "reset"),
+            ("nir",),
         ),
     }
 )
@@ -71,22 +73,38 @@ def importers() -> dict[str, Importer]:
     return rows(ENTRY_POINT_GROUP, Importer, IMPORTERS, key="suffix")
 
 
-def open_source(where: str, weights: Path | None = None, **options: Any) -> Source:
+def open_source(where: str, weights: Path | None = None, origin: str | None = None, **options: Any) -> Source:
     """Return the source that `where` names, such as `model.py:build`; its importer is imported only now.
 
-    options: what its importer takes besides, such as `dt` of a .nir file; None is not given.
+    origin: the name that the source must have, such as `norse`; None: any. options: what its importer takes besides,
+    such as `dt` of a .nir file; None is not given.
     """
     known = importers()
     importer = known.get(Path(where.partition(":")[0]).suffix)
     if importer is None:
         forms = ", ".join(f"{i.reads} ({i.summary})" for i in known.values())
         raise UsageError(f"nothing reads the model '{where}'; it must be given as {forms}")
+    _check_origin(where, origin, importer.sources)
     given = {name: value for name, value in options.items() if value is not None}
     if strange := sorted(given.keys() - set(importer.options)):
         names = {"dt": "--dt", "writer": "--nir-writer", "reset": "--nir-reset"}
         raise UsageError(f"{', '.join(names.get(n, n) for n in strange)}: {importer.reads} takes no such option")
     opener: Opener = resolve(importer.opener, f"the importer of {importer.reads}", importer.hint)
-    return opener(where, weights, **given)
+    source = opener(where, weights, **given)
+    _check_origin(where, origin, tuple(source.name.split(", ")))
+    return source
+
+
+def _check_origin(where: str, origin: str | None, names: tuple[str, ...]) -> None:
+    """Refuse a source that has other names than is said."""
+    known = [name for row in importers().values() for name in row.sources]
+    if origin is None or origin in names or not names:
+        return
+    if origin not in known:
+        raise unknown_name("framework", origin, known)
+    raise UsageError(
+        f"--from says {origin}, but '{where}' is of {' or '.join(names)}: leave --from out, or name what it is of"
+    )
 
 
 def convert(

@@ -86,6 +86,14 @@ Numbers = Annotated[
     typer.Option(metavar="X[,X...]", help="What the model's input was normalised by: one, or one a channel."),
 ]
 Scale = Annotated[float | None, typer.Option(help="Real value of one integer of the input. Default: the data set's.")]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="NAME",
+        help="What MODEL is of: torch, snntorch, norse, spikingjelly, sinabs or nir. Default: what is found in it.",
+    ),
+]
 Duration = Annotated[
     int | None, typer.Option(min=1, help="Time steps of a network that has a time loop of its own, if it does not say.")
 ]
@@ -131,6 +139,7 @@ def convert(
     std: Numbers = None,
     scale: Scale = None,
     sweep: Sweep = False,
+    origin: From = None,
     duration: Duration = None,
     input_form: InputForm = None,
     readout: ReadoutRule = None,
@@ -168,7 +177,7 @@ def convert(
         1.0 if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0), code=input_code
     )
     encoding.require_word()
-    source = open_source(model, weights, dt=time_step(dt), writer=nir_writer, reset=nir_reset)
+    source = open_source(model, weights, origin=origin, dt=time_step(dt), writer=nir_writer, reset=nir_reset)
     check_bits(source, bits, sweep or None)
     steps = source if isinstance(source, StepSource) else None
     if steps is None:

@@ -137,9 +137,12 @@ class StepConverter:
         nodes = {k: n for k, n in step.graph.nodes.items() if not isinstance(n.op, Output) or n.op.name in found}
         return replace(step, graph=Graph(nodes), readouts=found, timed=self.timed, assumed=(*step.assumed, *said))
 
-    def _answers(self) -> dict[str, str]:
-        """Return what each population that is an output reports; raises ConversionError for what none can."""
-        found: dict[str, str] = {}
+    def _answers(self) -> dict[str, tuple[str, float]]:
+        """Return what each population that is an output reports, and what share of it a result is.
+
+        Raises ConversionError for what none can report.
+        """
+        found: dict[str, tuple[str, float]] = {}
         potentials = membranes(self.step.graph)
         for name, readout in self.step.readouts.items():
             seen, rule = "a membrane" if name in potentials else "spikes", readout.rule
@@ -149,7 +152,8 @@ class StepConverter:
                     f"the result '{name}' is the readout '{rule}' of {seen}, which is not converted: say --readout "
                     "count or mean of spikes, or last, max or mean of membranes, without --classes"
                 )
-            if found.setdefault(self.outputs[name], answer) != answer:
+            share = 1 / self.steps if (answer, rule) == ("count", "mean") else 1.0
+            if found.setdefault(self.outputs[name], (answer, share)) != (answer, share):
                 raise ConversionError(f"two results are read from '{self.outputs[name]}' in two ways: return one")
         return found
 
@@ -158,11 +162,8 @@ class StepConverter:
             assert isinstance(layer, (InputLayer, PoolLayer))
             return layer
         cell = self.cells.get(layer.name)
-        return (
-            summed(layer, self.steps)
-            if cell is None
-            else fixed(layer, cell, self.answers.get(layer.name, "count"), self.steps)
-        )
+        answer, share = self.answers.get(layer.name, ("count", 1.0))
+        return summed(layer, self.steps, share) if cell is None else fixed(layer, cell, answer, self.steps, share)
 
     def convert(self, meta: Mapping[str, str | int | float]) -> SpikingConversion:
         """Return the network, and how many of its spikes are the trained network's."""

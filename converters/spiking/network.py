@@ -67,7 +67,10 @@ def _network(
             if size % groups:
                 raise ConversionError(f"'{source}' has {size} neurons, which do not make {groups} groups of one size")
             members: Any = np.repeat(np.eye(groups, dtype=np.int8), size // groups, axis=0)
-            populations[ends[-1]] = Population((groups,), ReadoutNeuron())
+            scale = populations[source].neuron.real_scale
+            if (scale != scale.flat[0]).any():
+                raise ConversionError(f"the spikes of '{source}' differ in what they count, so groups cannot add them")
+            populations[ends[-1]] = Population((groups,), ReadoutNeuron(np.asarray(scale.flat[0])))
             projections.append(Projection(source, ends[-1], Dense(members)))
     try:
         return Network(populations, projections, tuple(dict.fromkeys(ends)), steps, dict(meta))

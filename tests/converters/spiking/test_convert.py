@@ -14,7 +14,7 @@ from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.spiking.convert import StepConverter
 from spikerun.converters.spiking.report import SpikingConversion
 from spikerun.converters.spiking.simulate import run_layers
-from spikerun.converters.spiking.step import Readout, Step, outputs
+from spikerun.converters.spiking.step import Readout, Step, outputs, read_out
 from spikerun.errors import ConversionError, UsageError
 from spikerun.neurons.leaky import WIDE_LIMIT
 from spikerun.session import Session
@@ -234,6 +234,12 @@ def seen(step: Step, readout: Readout) -> Step:
     return replace(step, graph=Graph(nodes), readouts={"output": readout})
 
 
+def with_output(step: Step, cell: Cell) -> Step:
+    """Return the step with other neurons at its end."""
+    nodes = dict(step.graph.nodes)
+    return replace(step, graph=Graph(nodes | {"lif2": replace(nodes["lif2"], op=cell)}))
+
+
 @pytest.mark.parametrize("rule", ["last", "max", "mean"])
 def test_membranes_are_read_as_real_numbers(rule: str) -> None:
     step = seen(two_layers(np.random.default_rng(4), (30, 40, 5)), Readout(rule))
@@ -242,6 +248,60 @@ def test_membranes_are_read_as_real_numbers(rule: str) -> None:
     result = Session(conversion.network).run(made.samples).logits
     expected = outputs(step, {"input": made.samples["input"] / 255}, STEPS)["output"]
     assert np.abs(result - expected).mean() < 0.1 * np.abs(expected).mean()
+
+
+OFFSETS = {"one": np.array(-0.7), "of each neuron": np.array([0.4, -3.0, 0.0, 2.5, 0.05])}
+RESTING: list[dict[str, Any]] = [
+    {"threshold": np.inf, "reset": "none", "keep_v": 0.9, "keep_u": 0.8, "gain": 0.1},
+    {"threshold": np.inf, "reset": "none", "keep_v": 0.999, "gain": 0.01, "v_init": 0.3},
+    {"threshold": 3.0, "reset": "value", "v_reset": -0.2, "bias": 0.02, "refractory": 2},
+]
+
+
+@pytest.mark.parametrize("rule", ["last", "max", "mean"])
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("cell", RESTING, ids=str)
+def test_what_is_read_of_membranes_has_the_offset_of_its_framework(cell: Any, offset: str, rule: str) -> None:
+    step = two_layers(np.random.default_rng(4), (30, 40, 5))
+    step = with_output(step, Cell.of("lif2", **cell, offset=OFFSETS[offset]))
+    made = converter(seen(step, Readout(rule)), (30,))
+    result = Session(made.convert({}).network).run(made.samples).logits
+    ran = run_layers(made.parts, made.cells, made.samples, STEPS)  # the same weights with a float state
+    membranes = np.stack([states["lif2"]["v"] + OFFSETS[offset] for _, states in ran])
+    assert np.abs(result - read_out(Readout(rule), membranes)).max() < 0.01
+
+
+def test_a_membrane_that_rests_elsewhere_needs_a_reset_to_a_value() -> None:
+    for cell in ({"reset": "subtract"}, {"reset": "value", "v_min": -0.5}):
+        with pytest.raises(ConversionError, match=r"'lif2', which rests at 0\.7, is read, and has a floor or"):
+            converter(seen(two_layers(np.random.default_rng(0), **cell, offset=0.7), Readout("last")), (30,))
+
+
+def test_a_membrane_that_other_neurons_take_is_refused() -> None:
+    step = two_layers(np.random.default_rng(0))
+    nodes = {name: node for name, node in step.graph.nodes.items() if name not in ("fc2", "lif2", "out")}
+    nodes["membrane"] = Node("membrane", Membrane(), ("lif1",), (20,))
+    for name in ("fc2", "lif2", "out"):
+        nodes[name] = step.graph.nodes[name]
+    nodes["fc2"] = replace(nodes["fc2"], inputs=("membrane",))
+    with pytest.raises(ConversionError, match="fc2 takes the membrane of 'lif1', and projections carry spikes"):
+        converter(replace(step, graph=Graph(nodes)), (30,))
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.5, np.array([0.5, 1.0, 4.0, 2.0, 0.1])], ids=str)
+@pytest.mark.parametrize("readout", [Readout("count"), Readout("mean"), Readout("mean", 5)], ids=str)
+def test_results_of_spikes_are_those_of_the_model(factor: Any, readout: Readout) -> None:
+    step = two_layers(np.random.default_rng(4), (30, 20, 5))
+    step = with_output(step, Cell.of("lif2", reset="subtract", threshold=1.0, factor=factor))
+    if readout.groups > 1 and np.ndim(factor):
+        with pytest.raises(ConversionError, match="'lif2' differ in what they count, so groups cannot add them"):
+            converter(replace(step, readouts={"output": readout}), (30,)).convert({})
+        return
+    made = converter(replace(step, readouts={"output": readout}), (30,))
+    result = Session(made.convert({}).network).run(made.samples).logits
+    ran = run_layers(made.parts, made.cells, made.samples, STEPS)
+    spikes = np.stack([values["lif2"] * factor for values, _ in ran])
+    np.testing.assert_allclose(result, read_out(readout, spikes), atol=1e-5)
 
 
 def test_a_readout_that_is_not_converted_says_so() -> None:

@@ -106,7 +106,11 @@ InputForm = Annotated[
 ]
 ReadoutRule = Annotated[
     str | None,
-    typer.Option("--readout", help="What its outputs say: count (of spikes) or mean. Default: what it does."),
+    typer.Option(
+        "--readout",
+        help="What its outputs say: count, mean or first-spike (of spikes), last, max or mean (of membranes). "
+        "Default: what it does.",
+    ),
 ]
 Groups = Annotated[int | None, typer.Option("--classes", min=1, help="Population code: outputs are so many groups.")]
 TimeStep = Annotated[

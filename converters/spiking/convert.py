@@ -34,8 +34,8 @@ BATCH = 64
 VERIFIED = 64  # samples whose spikes are compared one by one
 # What a population answers, for a readout of its membrane (or of its spikes).
 ANSWERS = {
-    (False, "count"): "count", (False, "mean"): "count", (True, "last"): "last", (True, "max"): "max",
-    (True, "mean"): "mean",
+    (False, "count"): "count", (False, "mean"): "count", (False, "first-spike"): "first_spike",
+    (True, "last"): "last", (True, "max"): "max", (True, "mean"): "mean",
 }  # fmt: skip
 Samples = Mapping[str, Array]
 Progress = Callable[[str, int, int], None]
@@ -129,8 +129,8 @@ class StepConverter:
         if not found:
             names = ", ".join(step.graph.outputs)
             raise UsageError(
-                f"how is the result made of the time steps of {names}? Say --readout count or mean (of spikes), or "
-                "last, max or mean (of membranes)"
+                f"how is the result made of the time steps of {names}? Say --readout count, mean or "
+                "first-spike (of spikes), or last, max or mean (of membranes)"
             )
         said = [f"the result '{n}' is not looked at" for n in step.graph.outputs if n not in found]
         said += [f"the result '{n}' is the {r.rule} of all steps" for n, r in found.items() if n not in step.readouts]
@@ -148,9 +148,11 @@ class StepConverter:
             seen, rule = "a membrane" if name in potentials else "spikes", readout.rule
             answer = ANSWERS.get((name in potentials, rule))
             if answer is None or (answer != "count" and readout.groups > 1):
+                groups = f" in {readout.groups} groups" if readout.groups > 1 else ""
                 raise ConversionError(
-                    f"the result '{name}' is the readout '{rule}' of {seen}, which is not converted: say --readout "
-                    "count or mean of spikes, or last, max or mean of membranes, without --classes"
+                    f"the result '{name}' is the readout '{rule}' of {seen}{groups}, which is not converted: say "
+                    "--readout count, mean or first-spike of spikes, or last, max or mean of membranes; --classes goes "
+                    "with count and mean of spikes"
                 )
             share = 1 / self.steps if (answer, rule) == ("count", "mean") else 1.0
             if found.setdefault(self.outputs[name], (answer, share)) != (answer, share):

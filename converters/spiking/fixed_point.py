@@ -26,7 +26,7 @@ from spikerun.neurons.leaky import KEEP_ALL, MAX_FRACTION_BITS, WIDE_LIMIT
 __all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed"]
 
 ROUNDING = 1e-12
-OF_SPIKES = ("count",)  # answers that tell of spikes, the others of membranes
+OF_SPIKES = ("count", "first_spike")  # answers that tell of spikes, the others of membranes
 POTENTIALS = ("threshold", "v_reset", "v_init", "v_min")
 
 
@@ -73,6 +73,8 @@ class Fixed:
         """Return what an integer of the answer is worth, float32."""
         if self.answer == "count":
             return (self.cell.factor * self.share).astype(np.float32)
+        if self.answer == "first_spike":
+            return np.ones((), np.float32)
         shifted = 2 ** shift(self.steps) / self.steps if self.answer == "mean" else 1.0
         return (unit * shifted).astype(np.float32)
 

@@ -304,10 +304,23 @@ def test_results_of_spikes_are_those_of_the_model(factor: Any, readout: Readout)
     np.testing.assert_allclose(result, read_out(readout, spikes), atol=1e-5)
 
 
+def test_the_first_spike_is_that_of_the_model() -> None:
+    step = replace(two_layers(np.random.default_rng(4)), readouts={"output": Readout("first-spike")})
+    made = converter(step, (30,))
+    conversion = made.measured(made.convert({}), made.samples, np.zeros(24, np.int64))
+    result = Session(conversion.network).run(made.samples).logits
+    ran = run_layers(made.parts, made.cells, made.samples, STEPS)  # the same weights with a float state
+    wanted = read_out(Readout("first-spike"), np.stack([values["lif2"].copy() for values, _ in ran]))
+    assert len(np.unique(wanted)) > 3
+    assert (result == wanted).mean() > 0.97
+    assert conversion.report.accuracy is not None
+    assert conversion.report.accuracy.agreement > 80
+
+
 def test_a_readout_that_is_not_converted_says_so() -> None:
     step = two_layers(np.random.default_rng(0))
     for wrong in (seen(step, Readout("count")), replace(step, readouts={"output": Readout("last")})):
         with pytest.raises(UsageError, match=r"how is the result made of the time steps of output\? Say --readout"):
             converter(wrong, (30,))
-    with pytest.raises(ConversionError, match=r"'last' of a membrane, which is not converted: .* without --classes"):
+    with pytest.raises(ConversionError, match=r"'last' of a membrane in 5 groups, which is not converted: "):
         converter(seen(step, Readout("last", groups=5)), (30,))

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
@@ -25,7 +24,7 @@ from spikerun.plugins import resolve, rows
 
 if TYPE_CHECKING:
     from spikerun.converters.evaluate import Metric
-    from spikerun.converters.pipeline import Samples
+    from spikerun.converters.samples import Samples
     from spikerun.converters.spiking.report import SpikingConversion
     from spikerun.converters.spiking.step import Readout
 
@@ -181,9 +180,10 @@ def convert_spiking(
     """Convert a trained spiking network, which keeps its time loop, to integers.
 
     model: a `StepSource`, or what an importer opens, such as "net.nir". data: some dozen samples that calibrate and on
-    which spikes are compared, integers (N, *shape), in the code `frames` (N, steps, *shape); by name where it has
-    several inputs. duration: its time steps, readout: what its outputs say, where it does not tell itself. encoding: by
-    default Encoding(code="current"). evaluation, metric, on_progress: as `convert` has them.
+    which spikes are compared, integers (N, *shape), in the code `frames` (N, steps, *shape), or real ones, or a loader,
+    as `convert` takes them; by name where it has several inputs. duration: its time steps, readout: what its outputs
+    say, where it does not tell itself. encoding: by default Encoding(code="current"). evaluation, metric, on_progress:
+    as `convert` has them; without a metric it is the first of several results whose class counts.
 
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """
@@ -194,12 +194,11 @@ def convert_spiking(
     source = _source(model)
     if not isinstance(source, StepSource):
         raise UsageError(f"this is no network with a time loop of its own, but {type(source).__name__}: use convert")
-    samples = data if isinstance(data, Mapping) else np.asarray(data)
-    converter = StepConverter(source, samples, encoding or Encoding(code="current"), duration, readout, on_progress)
-    conversion = converter.convert({})
+    converter = StepConverter(source, data, encoding, duration, readout, on_progress)
     if evaluation is None:
-        return conversion
-    return converter.measured(conversion, converter.shaped(evaluation[0]), evaluation[1], metric or top1)
+        return converter.convert({})
+    measured = converter.evaluation(*evaluation, metric or top1)
+    return converter.measured(converter.convert({}), measured)
 
 
 def _source(model: Any) -> Source:

@@ -15,7 +15,7 @@ from spikerun.converters.spiking.convert import StepConverter
 from spikerun.converters.spiking.report import SpikingConversion
 from spikerun.converters.spiking.simulate import run_layers
 from spikerun.converters.spiking.step import Readout, Step, outputs, read_out
-from spikerun.errors import ConversionError, UsageError
+from spikerun.errors import ConversionError, DataError, UsageError
 from spikerun.neurons.leaky import WIDE_LIMIT
 from spikerun.session import Session
 
@@ -189,7 +189,7 @@ def test_a_result_without_neurons_is_the_sum_over_all_steps() -> None:
     nodes = {name: node for name, node in step.graph.nodes.items() if name != "lif2"}
     nodes["out"] = replace(nodes["out"], inputs=("fc2",))
     made = converter(replace(step, graph=Graph(nodes)), (30,))
-    conversion = made.measured(made.convert({}), made.samples, np.zeros(24, np.int64))
+    conversion = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24, np.int64)))
     assert conversion.network.populations["output"].neuron.kind == "readout"
     assert conversion.report.accuracy is not None
     assert conversion.report.accuracy.agreement >= 85
@@ -304,10 +304,82 @@ def test_results_of_spikes_are_those_of_the_model(factor: Any, readout: Readout)
     np.testing.assert_allclose(result, read_out(readout, spikes), atol=1e-5)
 
 
+@pytest.mark.parametrize("asked", [Readout("mean"), Readout("count", 5), Readout("last")])
+def test_a_readout_beside_that_of_the_network_itself_is_refused(asked: Readout) -> None:
+    step, samples = two_layers(np.random.default_rng(0)), np.zeros((4, 30), np.int64)
+    with pytest.raises(
+        UsageError, match=f"{asked} is asked for, and the network itself reads 'output' as count: leave"
+    ):
+        StepConverter(Given(step), samples, CURRENT, STEPS, asked)
+    assert StepConverter(Given(step), samples, CURRENT, STEPS, Readout("count")).step.readouts == step.readouts
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x + 300, "calibration data hold values from 300 to .* inputs are 8-bit integers"),
+        (lambda x: x / 255 + 0.001, "calibration data have dtype float64 and are not"),
+        (lambda x: x[:, None], r"have the shape \(4, 1, 30\)"),
+    ],
+)
+def test_samples_are_checked_as_those_of_other_networks(change: Any, message: str) -> None:
+    step, samples = two_layers(np.random.default_rng(0)), np.random.default_rng(1).integers(0, 9, (4, 30))
+    with pytest.raises(DataError, match=message):
+        StepConverter(Given(step), change(samples), CURRENT, STEPS)
+    real = StepConverter(Given(step), samples / 255, CURRENT, STEPS)
+    np.testing.assert_array_equal(real.samples["input"], samples)
+    with pytest.raises(DataError, match="evaluation data have samples of shape"):
+        real.evaluation(np.zeros((2, 31), np.int64), [0, 1])
+    with pytest.raises(DataError, match="labels for 4 samples"):
+        real.evaluation(samples, [0, 1])
+
+
+def test_frames_are_checked_step_by_step() -> None:
+    frames = np.random.default_rng(1).integers(0, 9, (4, STEPS, 30))
+    step, encoding = two_layers(np.random.default_rng(0)), Encoding(mean=0.1, code="frames")
+    made = StepConverter(Given(step), encoding.real(frames), encoding)
+    np.testing.assert_array_equal(made.samples["input"], frames)
+    with pytest.raises(DataError, match=r"frames are \(N, T, C, H, W\) or \(N, T, F\)"):
+        StepConverter(Given(step), frames[0], encoding)
+
+
+def two_results(first: Readout, second: Readout) -> StepConverter:
+    """Return the converter of a step that returns the spikes of each of its layers."""
+    step = two_layers(np.random.default_rng(0), (30, 20, 20))
+    also = Node("also", Output("also"), ("lif1",), (20,))
+    step = replace(step, graph=Graph({**step.graph.nodes, "also": also}), readouts={"output": first, "also": second})
+    return converter(step, (30,))
+
+
+def test_of_several_results_the_report_says_whose_accuracy_it_tells() -> None:
+    made = two_results(Readout("count"), Readout("mean"))
+    report = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24, np.int64))).report
+    assert "note: the accuracy is that of 'output' alone" in report.text()
+
+    def both(logits: Any, labels: Any) -> Any:
+        return (logits["output"] >= 0).all(axis=1) & (logits["also"] <= 1).all(axis=1)
+
+    report = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24), both)).report
+    assert report.accuracy is not None
+    assert (report.accuracy.ann, report.accuracy.snn) == (100, 100)
+    assert not report.notes
+
+
+@pytest.mark.parametrize("groups", [1, 5])
+def test_two_results_may_be_of_one_population(groups: int) -> None:
+    step = two_layers(np.random.default_rng(0))
+    again = Node("again", Output("again"), ("lif2",), (5,))
+    readouts = {"output": Readout("count"), "again": Readout("count", groups)}
+    made = converter(replace(step, graph=Graph({**step.graph.nodes, "again": again}), readouts=readouts), (30,))
+    report = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24, np.int64))).report
+    assert made.ends == {"output": "lif2", "again": "lif2" if groups == 1 else "lif2_classes"}
+    assert report.accuracy is not None
+
+
 def test_the_first_spike_is_that_of_the_model() -> None:
     step = replace(two_layers(np.random.default_rng(4)), readouts={"output": Readout("first-spike")})
     made = converter(step, (30,))
-    conversion = made.measured(made.convert({}), made.samples, np.zeros(24, np.int64))
+    conversion = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24, np.int64)))
     result = Session(conversion.network).run(made.samples).logits
     ran = run_layers(made.parts, made.cells, made.samples, STEPS)  # the same weights with a float state
     wanted = read_out(Readout("first-spike"), np.stack([values["lif2"].copy() for values, _ in ran]))

@@ -5,7 +5,7 @@ Their numbers are real before quantisation and integers after it; what they comp
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -27,6 +27,7 @@ __all__ = [
     "PooledConvMap",
     "Term",
     "accumulate",
+    "evened",
     "identity",
 ]
 
@@ -237,7 +238,7 @@ class PoolMap(Map):
 class Term:
     """A map of the population `source`, read as `shape`, into the channels `first` to `end` of the target.
 
-    delay: steps by which its events come later than they are sent.
+    delay: steps by which its events come later than they are sent. exponent: its numbers count 2^exponent times.
     """
 
     source: str
@@ -247,6 +248,7 @@ class Term:
     first: int
     end: int
     delay: int = 0
+    exponent: int = 0
 
     @property
     def image(self) -> bool:
@@ -272,11 +274,34 @@ class Term:
     def projection(self, target: str, shape: Shape) -> Projection:
         """Return the projection into the population `target` of this shape that computes the term, in integers."""
         channels = None if (self.first, self.end) == (0, shape[0]) else (self.first, self.end)
-        return Projection(self.source, target, self.map.connection(), self.delay, channels)
+        return Projection(self.source, target, self.map.connection(), self.delay, channels, self.exponent)
 
     def rounded(self, scale: Array) -> "Term":
         """Return the term (steps absorbed) in integers of the accumulator's scale, one for each target channel."""
         return replace(self, map=self.map.rounded(scale[self.first : self.end]))
+
+
+def evened(terms: Sequence[Term], room: int) -> Iterator[list[Term]]:
+    """Yield terms as they are, then with ever more of them divided by powers of two, until all are of about one size.
+
+    What is small beside the rest would else be rounded to nothing, which weights of pixels (0..255) are beside those of
+    spikes (0, 1). room: what the sum of a term's integers may come to.
+    """
+    sizes = [float(np.median(found[found > 0])) if (found := term.map.largest()).any() else 0.0 for term in terms]
+    least, small = min((size for size in sizes if size), default=1.0), any(term.map.small for term in terms)
+    exponents = [
+        int(np.rint(np.log2(size / least))) if size and term.map.small == small else 0
+        for term, size in zip(terms, sizes, strict=True)
+    ]
+    for less in range(max(exponents, default=0), -1, -1):
+        yield [_lifted(term, max(e - less, 0), room) for term, e in zip(terms, exponents, strict=True)]
+
+
+def _lifted(term: Term, exponent: int, room: int) -> Term:
+    most = room // (WEIGHT_LIMIT * term.map.weight[0].size)
+    exponent = min(exponent, max(most.bit_length() - 1, 0))
+    gain = np.full(term.end - term.first, 2.0**-exponent)
+    return replace(term, map=term.map.scaled_out(gain), exponent=exponent) if exponent else term
 
 
 def identity(source: str, own: Shape, shape: Shape) -> Term:
@@ -293,6 +318,7 @@ def accumulate(terms: Iterable[Term], values: Mapping[str, Array], shape: Shape)
         if total is None:
             total = np.zeros((len(x), *shape), dtype=x.dtype)
         part = term.map.apply(x.reshape(len(x), *term.shape))
-        total[:, term.first : term.end] += part.reshape(len(x), term.end - term.first, *shape[1:])
+        part = part.reshape(len(x), term.end - term.first, *shape[1:])
+        total[:, term.first : term.end] += part * 2**term.exponent if term.exponent else part
     assert total is not None, "a layer has terms"
     return total

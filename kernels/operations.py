@@ -22,6 +22,7 @@ __all__ = [
     "FOREVER",
     "OPERATIONS",
     "Accumulate",
+    "AddShifted",
     "Apply",
     "Clear",
     "Collect",
@@ -307,6 +308,16 @@ class Accumulate(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class AddShifted(Operation):
+    """total += x << bits, modulo 2^32; both are int32."""
+
+    x: Reads
+    total: Updates
+    bits: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
 class Delay(Operation):
     """y = x of `steps` passes ago, zeros at first; `ring` has `steps` times the elements of x.
 
@@ -433,8 +444,8 @@ class Count(Operation):
 
 
 OPERATIONS: tuple[type[Operation], ...] = (
-    Fill, Clear, Copy, Encode, Apply, Fire, Latch, Send, Weigh, Accumulate, Delay, IfStep, LifStep, Collect, MaxPool,
-    MaxPoolStep, MaxPoolSums, Count,
+    Fill, Clear, Copy, Encode, Apply, Fire, Latch, Send, Weigh, Accumulate, AddShifted, Delay, IfStep, LifStep,
+    Collect, MaxPool, MaxPoolStep, MaxPoolSums, Count,
 )  # fmt: skip
 
 

@@ -146,6 +146,10 @@ def _ends(populations: Populations, p: Projection) -> None:
             f"the currents of a {p.connection.kind} are the largest of each step, which do not add up over a window: "
             "its target must integrate step by step, as if and lif do"
         )
+    if p.exponent and (not p.connection.linear or p.connection.alone):
+        raise NetworkError(
+            f"exponent must be 0: what a {type(p.connection).__name__} lets through has nothing beside it"
+        )
     expected = _slice_shape(p, target.shape)
     shape, size = p.connection.target_shape(source.shape), p.connection.target_size(source.shape)
     if size != math.prod(expected) or (shape is not None and shape != expected):

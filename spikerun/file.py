@@ -79,9 +79,9 @@ def _write(net: Network, root: Any) -> None:
     projections = make_group(root, "projections")
     for k, p in enumerate(net.projections):
         group = make_group(projections, f"{k:06d}")
-        delay = {"delay": int(p.delay)} if p.delay else {}
+        numbers = {key: int(value) for key, value in (("delay", p.delay), ("exponent", p.exponent)) if value}
         channels = {} if p.target_channels is None else {"target_channels": tuple(p.target_channels)}
-        write_attributes(group, {"source": p.source, "target": p.target, **delay, **channels})
+        write_attributes(group, {"source": p.source, "target": p.target, **numbers, **channels})
         _write_fields(group, p.connection)
 
 
@@ -199,12 +199,15 @@ class _NetworkReader(Reader):
             for end in ends:
                 if end not in populations:
                     raise ValueError(f"there is no population {end!r}")
-            connection = self._fields(group, connections.KINDS, {"source", "target", "delay", "target_channels"})
-            delay = group.attribute("delay", int) if "delay" in group.attributes else 0
+            own = {"source", "target", "delay", "target_channels", "exponent"}
+            connection = self._fields(group, connections.KINDS, own)
+            delay, exponent = (
+                group.attribute(key, int) if key in group.attributes else 0 for key in ("delay", "exponent")
+            )
             channels = group.attribute("target_channels", tuple) if "target_channels" in group.attributes else None
             if channels is not None and len(channels) != 2:
                 raise ValueError(f"target_channels must be two integers, got {channels}")
-            return Projection(ends[0], ends[1], connection, delay, channels)
+            return Projection(ends[0], ends[1], connection, delay, channels, exponent)
 
     def _fields(self, group: Group, kinds: Mapping[str, Any], others: set[str]) -> Any:
         """Build a neuron or a connection from a group; what neither its kind nor `others` knows is refused."""

@@ -17,6 +17,7 @@ __all__ = ["MAX_NEURONS", "Population", "Projection"]
 
 MAX_NEURONS = 2**26
 MAX_DELAY = 2**15 - 1
+MAX_EXPONENT = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,8 @@ class Projection:
     """Spikes of population `source` become currents of population `target` through `connection`.
 
     delay: steps; a whole number of windows where the source sends words. target_channels: (first, end) of the target's
-    first axis that the currents go to (channel concatenation); None is all.
+    first axis that the currents go to (channel concatenation); None is all. exponent: the currents are multiplied by
+    2^exponent, so that weights of very different sizes meet in one population.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Projection:
     connection: Connection
     delay: int = 0
     target_channels: tuple[int, int] | None = None
+    exponent: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.connection, Connection):
@@ -71,6 +74,7 @@ class Projection:
         try:
             object.__setattr__(self, "delay", integer("delay", self.delay, 0, MAX_DELAY))
             object.__setattr__(self, "target_channels", _channels(self.target_channels))
+            object.__setattr__(self, "exponent", integer("exponent", self.exponent, 0, MAX_EXPONENT))
         except NetworkError as error:
             raise NetworkError(f"{self}: {error}") from None
 

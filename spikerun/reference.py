@@ -105,7 +105,7 @@ def _currents(net: Network, link: Link, x: IntArray) -> IntArray:
     shape, (first, end) = net.populations[link.target].shape, link.channels
     current = np.zeros(shape, dtype=np.int64)
     current[first:end] = link.connection.apply(x).reshape((end - first, *shape[1:]))
-    return current
+    return current << link.projection.exponent
 
 
 def _sum(net: Network, name: str, currents: list[IntArray]) -> IntArray:

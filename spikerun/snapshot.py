@@ -38,7 +38,8 @@ def digest(net: Network) -> npt.NDArray[np.uint8]:
     for link in net.links:
         named = dict(link.connection.parameters())
         values = {key: value for key, value in named.items() if not isinstance(value, np.ndarray)}
-        ends = (link.source, link.target, link.lag, link.channels, link.connection.kind)
+        ends: tuple[Any, ...] = (link.source, link.target, link.lag, link.channels, link.connection.kind)
+        ends += (link.projection.exponent,) if link.projection.exponent else ()
         found.update(repr((ends, sorted(values.items()))).encode())
         _update(found, {key: value for key, value in named.items() if isinstance(value, np.ndarray)})
     return np.frombuffer(found.digest(), np.uint8)

@@ -176,7 +176,7 @@ def _bound(
         word = senders[link.source]
         several = word is None or not word.coded  # events of significance 1 in every step
         times = window if several and population.neuron.integrates == "window" else 1
-        worst = reach * largest_event(word) * times
+        worst = reach * largest_event(word) * times * 2**link.projection.exponent
         total[first if fine else 0 : end if fine else 1] += worst if fine else worst.max()
     return float((total + _worst(population.neuron.offset, fine)).max())
 

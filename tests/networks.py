@@ -152,8 +152,10 @@ class Draft:
         self.words[name] = neuron if isinstance(neuron, (FewSpikes, Input)) else self.words.get(source)
 
     def project(self, source: str, target: str, connection: Any, channels: tuple[int, int] | None = None) -> None:
-        """Add a projection without delay."""
-        self.projections.append(Projection(source, target, connection, 0, channels))
+        """Add a projection without delay, a few of them with an exponent."""
+        exponent = int(self.rng.integers(1, 4)) if self.rng.integers(4) == 0 else 0
+        exponent *= connection.linear and not connection.alone
+        self.projections.append(Projection(source, target, connection, 0, channels, exponent))
 
     def plain(self, name: str) -> bool:
         """Return whether every spike of a population is worth 1."""

@@ -218,13 +218,17 @@ class _Writer:
             )
         flat = {"start_dim": 0, "end_dim": -1, "input_type": np.array(shape)}
         first = [("Flatten", flat)] if len(shape) > 1 else []
-        values, bias = {"weight": weight.T.astype(np.float32)}, self.bias(p.target, channels=False)
+        values, bias = {"weight": weight.T.astype(np.float32) * _factor(p)}, self.bias(p.target, channels=False)
         return [*first, ("Affine", {**values, "bias": bias}) if bias.any() else ("Linear", values)]
 
     def scaled(self, gain: Array, shape: tuple[int, ...]) -> list[tuple[str, NIR]]:
         """Return the nodes that multiply each channel."""
         whole = gain.reshape((-1,) + (1,) * (len(shape) - 1)) * np.ones(shape, np.float32)
         return [("Scale", {"scale": whole.astype(np.float32)})]
+
+
+def _factor(p: Projection) -> np.float32:
+    return np.float32(2**p.exponent)
 
 
 def _dense(writer: _Writer, p: Projection, connection: Any) -> list[tuple[str, NIR]]:
@@ -241,7 +245,7 @@ def _sparse(writer: _Writer, p: Projection, connection: Any) -> list[tuple[str, 
 
 
 def _conv(writer: _Writer, p: Projection, connection: Any) -> list[tuple[str, NIR]]:
-    values = {"weight": connection.weight.astype(np.float32), "groups": connection.groups}
+    values = {"weight": connection.weight.astype(np.float32) * _factor(p), "groups": connection.groups}
     values |= {key: np.array(getattr(connection, key)) for key in ("stride", "padding", "dilation")}
     values["bias"] = writer.bias(p.target, channels=True)
     return [("Conv2d", {**values, "input_shape": np.array(writer.net.populations[p.source].shape[1:])})]
@@ -250,12 +254,12 @@ def _conv(writer: _Writer, p: Projection, connection: Any) -> list[tuple[str, NI
 def _sum_pool(writer: _Writer, p: Projection, connection: Any) -> list[tuple[str, NIR]]:
     keys = {"kernel_size": "kernel", "stride": "stride", "padding": "padding"}
     pool = ("SumPool2d", {key: np.array(getattr(connection, ours)) for key, ours in keys.items()})
-    scale = writer.scaled(connection.gain, writer.net.populations[p.target].shape)
-    return [pool, *(scale if (connection.gain != 1).any() else [])]
+    gain = connection.gain * _factor(p)
+    return [pool, *(writer.scaled(gain, writer.net.populations[p.target].shape) if (gain != 1).any() else [])]
 
 
 def _diagonal(writer: _Writer, p: Projection, connection: Any) -> list[tuple[str, NIR]]:
-    return writer.scaled(connection.gain, writer.net.populations[p.source].shape)
+    return writer.scaled(connection.gain * _factor(p), writer.net.populations[p.source].shape)
 
 
 # FewSpikes and MaxPool send words, which are refused before.

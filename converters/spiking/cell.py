@@ -22,7 +22,8 @@ class Cell(Op):
     `u <- keep_u u + gain x + bias_u`; where it does not wait:
     `v <- max(keep_v v + u + bias - threshold pending, v_min)`, `s = v > threshold` (`>=` if inclusive), then the reset,
     as `spikerun.LIF` has it. Parameters are float64 of shape (), (C,) or the population's. offset: the framework's
-    membrane is v + offset. factor: what its readers take a spike for.
+    membrane is v + offset. factor: what its readers take a spike for. looks_back: the membrane before the step tells
+    whether a reset is due, so that one left above the threshold by `subtract` is compared with twice the threshold.
     """
 
     name: str
@@ -40,9 +41,19 @@ class Cell(Op):
     reset: str = "value"
     refractory: int = 0
     inclusive: bool = False
+    looks_back: bool = False
 
     @classmethod
-    def of(cls, name: str, *, reset: str, refractory: int = 0, inclusive: bool = False, **given: Any) -> "Cell":
+    def of(
+        cls,
+        name: str,
+        *,
+        reset: str,
+        refractory: int = 0,
+        inclusive: bool = False,
+        looks_back: bool = False,
+        **given: Any,
+    ) -> "Cell":
         """Return a cell with what is given, and otherwise no leak, no synaptic state, and nothing added.
 
         Raises ValueError where a number is not finite (v_min may be minus infinity), or has no meaning.
@@ -61,7 +72,7 @@ class Cell(Op):
                 raise ValueError(f"{key}, the share of the state that a step keeps, must be in 0..1, got {low}..{high}")
         if reset not in RESETS:
             raise ValueError(f"reset must be one of {', '.join(RESETS)}, got '{reset}'")
-        return cls(name, **values, reset=reset, refractory=refractory, inclusive=inclusive)
+        return cls(name, **values, reset=reset, refractory=refractory, inclusive=inclusive, looks_back=looks_back)
 
     @property
     def fires(self) -> bool:
@@ -74,6 +85,12 @@ class Cell(Op):
         state["v"] += spread(self.v_init, shape)
         return state
 
+    def above(self, v: Array) -> Array:
+        """Return whether membranes (batch, *shape) after a step were left above the threshold, where that tells."""
+        if not self.looks_back or self.reset != "subtract":
+            return np.zeros(v.shape, bool)
+        return v > spread(self.threshold, v.shape[1:])
+
     def step(self, state: State, x: Array) -> Array:
         """Update `state` by the currents `x` (batch, *shape) of one step; return the spikes, 0 or 1."""
         shape = x.shape[1:]
@@ -82,7 +99,8 @@ class Cell(Op):
         awake = state["wait"] <= 0
         v = at["keep_v"] * state["v"] + state["u"] + at["bias"]
         v = np.maximum(v - np.where(state["pending"] > 0, at["threshold"], 0), at["v_min"])
-        reached = v >= at["threshold"] if self.inclusive else v > at["threshold"]
+        threshold = at["threshold"] * (1 + self.above(state["v"]))
+        reached = v >= threshold if self.inclusive else v > threshold
         s: Array = (reached & awake).astype(np.float64)
         if self.reset == "value":
             v = np.where(s > 0, at["v_reset"], v)

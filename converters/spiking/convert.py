@@ -74,7 +74,7 @@ class StepConverter:
         self.given = given = checked(named, self.encodings, "the calibration data")
         self.timed = frozenset(name for name, one in self.encodings.items() if one.code == "frames")
         step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})
-        self.samples = self._shaped(given)
+        self.samples = self._flattened(given)
         self.steps = self._steps(step)
         self.step = self._checked(replace(step, graph=simplify(step.graph)))
         wired = lower_step(self.step.graph, self.encodings)
@@ -101,8 +101,11 @@ class StepConverter:
                 pass  # the first reason is the one that tells
             raise
 
-    def _shaped(self, samples: Mapping[str, Array]) -> dict[str, Array]:
-        """Return samples as the network takes them."""
+    def shaped(self, samples: Samples, what: str = "the samples") -> dict[str, Array]:
+        """Return further samples as the network takes them."""
+        return self._flattened(checked(by_name(samples, self.source.inputs), self.encodings, what, self.given))
+
+    def _flattened(self, samples: Mapping[str, Array]) -> dict[str, Array]:
         if not self.flat:
             return dict(samples)
         return {name: values.reshape(*values.shape[: 1 + (name in self.timed)], -1) for name, values in samples.items()}
@@ -206,6 +209,12 @@ class StepConverter:
         for batch in self._batches(self.samples, "calibrate"):
             for _, states in run_layers(self.layers, self.cells, batch, self.steps, self.step.timed):
                 for name, state in states.items():
+                    if self.cells[name].above(state["v"]).any():
+                        raise ConversionError(
+                            f"'{self.cells[name].name}' passes twice its threshold in one step on these samples, and "
+                            "compares with twice then, which integers do not: leave its reset_delay=True, or raise its "
+                            "threshold, and train again"
+                        )
                     largest = (float((np.abs(state[key]).max(axis=0) / units[name]).max()) for key in ("u", "v"))
                     peaks[name] = max(peaks[name], *largest)
         if not all(np.isfinite(list(peaks.values()))):
@@ -243,11 +252,11 @@ class StepConverter:
 
     def evaluation(self, samples: Samples, labels: npt.ArrayLike, metric: Metric = top1) -> Evaluation:
         """Return labelled samples with the trained network's own results; of several, `top1` takes the first."""
-        given = checked(by_name(samples, self.source.inputs), self.encodings, "the evaluation data", self.given)
-        shaped, labels = self._shaped(given), checked_labels(labels, count_of(given))
-        batches = [self._results(batch) for batch in self._batches(shaped, "evaluate the trained network")]
+        given = self.shaped(samples, "the evaluation data")
+        labels = checked_labels(labels, count_of(given))
+        batches = [self._results(batch) for batch in self._batches(given, "evaluate the trained network")]
         results = {name: np.concatenate([batch[name] for batch in batches]) for name in self._measured_by(metric)}
-        evaluation = Evaluation(shaped, labels, results, metric)
+        evaluation = Evaluation(given, labels, results, metric)
         evaluation.accuracy(results)  # labels that the metric cannot take are refused before the work
         return evaluation
 

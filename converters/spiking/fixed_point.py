@@ -15,7 +15,7 @@ import numpy as np
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Shape
 from spikerun.converters.layers import Layer
-from spikerun.converters.maps import Term
+from spikerun.converters.maps import Term, evened
 from spikerun.converters.quantise import accumulator_scale
 from spikerun.converters.spiking.cell import Cell
 from spikerun.errors import ConversionError
@@ -28,6 +28,7 @@ __all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed"]
 ROUNDING = 1e-12
 OF_SPIKES = ("count", "first_spike")  # answers that tell of spikes, the others of membranes
 POTENTIALS = ("threshold", "v_reset", "v_init", "v_min")
+ROOM = 2**26  # of the 30 bits, for the currents of a term
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ class Fixed:
         cell = self.cell
         finite = np.where(np.isfinite(cell.threshold), cell.threshold, 0.0)
         bias = np.abs(self.bias * spread(cell.gain, self.shape) + spread(cell.bias_u, self.shape))
-        sizes = [finite, cell.bias, cell.v_reset, cell.v_init, cell.offset]
+        sizes = [finite, cell.bias, cell.v_reset, cell.v_init]
         every = [self._in_units(np.abs(value), self.unit) for value in sizes] + [bias / spread(self.unit, self.shape)]
         return np.array([float(np.max(values)) for values in every])
 
@@ -109,15 +110,30 @@ class Summed:
         return Readout((self.scale * self.share).astype(np.float32), bias.astype(np.int32))
 
 
-def _rounded(layer: Layer) -> tuple[tuple[Term, ...], Array]:
-    """Return the terms of a layer in integers, and S (C,)."""
-    scale = accumulator_scale(layer, layer.terms, np.zeros(layer.shape[0]))
-    return tuple(term.rounded(scale) for term in layer.terms), scale
+def _rounded(layer: Layer, steps: int = 1) -> tuple[tuple[Term, ...], Array]:
+    """Return the terms of a layer in integers, and S (C,); steps: how many times their sums are added up.
+
+    Of the exponents that even them out, the smallest that round no term more than others would.
+    """
+    tried = []
+    for terms in evened(layer.terms, ROOM // steps):
+        scale = accumulator_scale(layer, terms, np.zeros(layer.shape[0]))
+        whole = tuple(term.rounded(scale) for term in terms)
+        errors = [_rounding(term, found, scale) for term, found in zip(terms, whole, strict=True)]
+        tried.append((max(errors, default=0.0), whole, scale))
+    _, whole, scale = min(tried, key=lambda found: found[0])
+    return whole, scale
+
+
+def _rounding(term: Term, whole: Term, scale: Array) -> float:
+    """Return the error of a term's integers, relative to its numbers."""
+    real, found = term.map.weight, whole.scaled_out(scale).map.weight
+    return float(np.linalg.norm(found - real) / max(np.linalg.norm(real), np.finfo(float).tiny))
 
 
 def summed(layer: Layer, steps: int, share: float = 1.0) -> Summed:
     """Return an output without neurons in integers."""
-    return Summed(layer.name, layer.shape, *_rounded(layer), layer.bias, steps, share)
+    return Summed(layer.name, layer.shape, *_rounded(layer, steps), layer.bias, steps, share)
 
 
 def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1, share: float = 1.0) -> Fixed:
@@ -125,7 +141,7 @@ def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1, share
 
     Raises ConversionError for cells that no integers can stand for.
     """
-    cell = replace(cell, offset=np.zeros(())) if answer in OF_SPIKES else _shown(cell, layer.shape)
+    cell = cell if answer in OF_SPIKES else _shown(cell, layer.shape)
     if answer in OF_SPIKES and (cell.factor <= 0).any():
         raise ConversionError(f"'{cell.name}' sends spikes of {cell.factor.min():.4g}; those of a result are positive")
     threshold = cell.threshold
@@ -154,7 +170,7 @@ def _shown(cell: Cell, shape: Shape) -> Cell:
             "or a reset by subtraction: let it rest at 0 (v_leak), or read its spikes"
         )
     leak = 1 - np.rint(at["keep_v"] * KEEP_ALL) / KEEP_ALL  # that of the integers, so that it rests at the offset
-    return replace(cell, **moved, bias=at["bias"] + leak * at["offset"])
+    return replace(cell, **moved, bias=at["bias"] + leak * at["offset"], offset=np.zeros(()))
 
 
 def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:

@@ -284,6 +284,7 @@ ROWS = (
     Kernel("encode", time=_significance),
     Kernel("weigh", time=_significance),
     Kernel("accumulate", time=_significance),
+    Kernel("add_shifted"),
     Kernel("fire"),
     Kernel("latch"),
     Kernel("send", time=_significance),

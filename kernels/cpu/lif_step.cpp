@@ -56,6 +56,16 @@ SPIKERUN_INLINE int32_t wrap24(uint32_t x) {
     return 0x800000 - static_cast<int32_t>((0x800000U - x) & 0xFFFFFFU);
 }
 
+// All ones where something holds. Choices are made with masks: given branches, compilers take them, and make
+// no vectors.
+SPIKERUN_INLINE int32_t mask(bool holds) {
+    return -static_cast<int32_t>(holds);
+}
+
+SPIKERUN_INLINE int32_t chosen(int32_t where, int32_t a, int32_t b) {
+    return b ^ ((a ^ b) & where);
+}
+
 // The neurons first .. first + n of a tile. Defined for every content of every register.
 template <Reset reset, bool chip>
 struct LifStep {
@@ -76,20 +86,20 @@ struct LifStep {
             const uint32_t sum = kept(us[j], keep_u[j]) + (bits(i[j]) << fraction_bits) + bits(bias_u[j]);
             const int32_t u = chip ? wrap24(sum) : clamp(sum, limit);
             const int32_t threshold = thresholds[j], before = vs[j], wait = waits[j];
-            const int32_t late = reset == Reset::subtract_after_leak && pendings[j] != 0 ? threshold : 0;
+            const int32_t late = reset == Reset::subtract_after_leak ? threshold & mask(pendings[j] != 0) : 0;
             const uint32_t next = kept(before, keep_v[j]) + bits(u) + bits(bias[j]) - bits(late);
             const int32_t v = std::max(clamp(next, limit), v_min[j]);
-            const bool awake = wait <= 0, spike = awake && v > threshold - inclusive;
+            const int32_t awake = mask(wait <= 0), spike = awake & mask(v > threshold - inclusive);
             const int32_t fired = reset == Reset::value      ? v_reset[j]
                                   : reset == Reset::subtract ? v - threshold
                                                              : v;
             us[j] = u;
-            vs[j] = awake ? (spike ? fired : v) : before;
-            waits[j] = spike ? refractory : wait - (awake ? 0 : 1);
+            vs[j] = chosen(awake, chosen(spike, fired, v), before);
+            waits[j] = chosen(spike, refractory, wait - (1 & ~awake));
             if constexpr (reset == Reset::subtract_after_leak) {
-                pendings[j] = awake ? static_cast<int16_t>(spike) : pendings[j];
+                pendings[j] = static_cast<int16_t>(chosen(awake, spike & 1, pendings[j]));
             }
-            s[j] = static_cast<int16_t>(spike);
+            s[j] = static_cast<int16_t>(spike & 1);
         }
     }
 };

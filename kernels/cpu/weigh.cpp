@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Words times the significance g of the step. weigh: y = g x. accumulate: total += g x. encode: the events of
-// integers.
+// integers. And numbers times a power of two, add_shifted: total += x << bits.
 #include "bindings.hpp"
 #include "isa.hpp"
 
@@ -21,6 +21,13 @@ struct Sum {
     SPIKERUN_INLINE static void run(const int16_t* SPIKERUN_RESTRICT x, int32_t* SPIKERUN_RESTRICT total,
                                     size_t n, int32_t g) {
         for (size_t j = 0; j < n; ++j) total[j] = wrapping_multiply_add(total[j], x[j], g);
+    }
+};
+
+struct ShiftedSum {
+    SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT x, int32_t* SPIKERUN_RESTRICT total,
+                                    size_t n, int32_t factor) {
+        for (size_t j = 0; j < n; ++j) total[j] = wrapping_multiply_add(total[j], x[j], factor);
     }
 };
 
@@ -67,6 +74,17 @@ void accumulate(Program& program, When when, int64_t x_id, int64_t total_id,
         });
 }
 
+void add_shifted(Program& program, When when, int64_t x_id, int64_t total_id, int64_t bits) {
+    const Numbers x = program.numbers(x_id, "x");
+    const Numbers total = program.numbers(total_id, "total");
+    require_same(x.size, total.size, "total");
+    require_apart("total", {x, total});
+    require_range("bits", bits, 0, 30);
+    program.append(when, [=, factor = int32_t{1} << bits](Workspace& ws, int64_t) {
+        run<ShiftedSum>(x.in(ws), total.in(ws), x.size, factor);
+    });
+}
+
 void encode(Program& program, When when, int64_t q_id, int64_t s_id, std::string code,
             std::vector<int64_t> significance) {
     const Words q = program.words(q_id, "q");
@@ -89,6 +107,7 @@ void encode(Program& program, When when, int64_t q_id, int64_t s_id, std::string
 void bind_weigh(ProgramClass& cls) {
     operation(cls, "weigh", &weigh, "x"_a, "y"_a, "significance"_a);
     operation(cls, "accumulate", &accumulate, "x"_a, "total"_a, "significance"_a);
+    operation(cls, "add_shifted", &add_shifted, "x"_a, "total"_a, "bits"_a);
     operation(cls, "encode", &encode, "q"_a, "s"_a, "code"_a, "significance"_a);
 }
 

@@ -88,6 +88,7 @@ def _projection(net: Network, link: Link) -> dict[str, Any]:
         "fan_out_max": int(np.max(fans)),
         "delay": link.projection.delay,
         "lag": link.lag,
+        "exponent": link.projection.exponent,
     }
 
 

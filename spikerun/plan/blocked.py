@@ -4,10 +4,21 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from spikerun.kernels.operations import Apply, Fill, Fire, MaxPool, Operation
+from spikerun.kernels.operations import Fill, Fire, MaxPool, Operation
 from spikerun.kernels.program import Program, Register
 from spikerun.network import Network
-from spikerun.plan.common import STATE_HOLDS, count, counted, geometry, mapping, of, reported, row, words_register
+from spikerun.plan.common import (
+    STATE_HOLDS,
+    apply,
+    count,
+    counted,
+    geometry,
+    of,
+    part_register,
+    reported,
+    row,
+    words_register,
+)
 
 __all__ = ["blockable", "lower_blocked"]
 
@@ -23,6 +34,7 @@ def lower_blocked(net: Network) -> Program:
     integrating = [name for name, p in net.populations.items() if p.neuron.integrates]
     registers = [words_register(net, name) for name in counted(net)]
     registers += [Register(of(n, "v"), "int32", net.populations[n].shape, STATE_HOLDS["v"]) for n in integrating]
+    registers += [part_register(net, n) for n in integrating if any(k.projection.exponent for k in net.into(n))]
     slots = {name: slot for slot, name in enumerate(counted(net))}
     operations: list[Operation] = []
     for name in net.order:
@@ -51,7 +63,7 @@ def _integrate(net: Network, name: str) -> Iterator[Operation]:
     v = of(name, "v")
     yield Fill(v, net.populations[name].neuron.offset)
     for link in net.into(name):
-        yield Apply(link.source, v, mapping(net, link))
+        yield from apply(net, link, link.source, v)
 
 
 def _few_spikes(net: Network, name: str) -> Iterator[Operation]:

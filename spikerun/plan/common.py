@@ -1,21 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the schedules share: registers of populations, the maps of projections, and counting."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import UnsupportedError
-from spikerun.kernels.operations import ALWAYS, Count, Geometry, Map, Operation, When
+from spikerun.kernels.operations import ALWAYS, AddShifted, Apply, Count, Fill, Geometry, Map, Operation, When
 from spikerun.kernels.program import Register
 from spikerun.network import Link, Network, Population
 from spikerun.values import locked
 
-__all__ = ["STATE_HOLDS", "count", "counted", "geometry", "mapping", "of", "reported", "row", "words_register"]
+__all__ = [
+    "STATE_HOLDS",
+    "ZERO",
+    "apply",
+    "count",
+    "counted",
+    "geometry",
+    "mapping",
+    "of",
+    "part_register",
+    "reported",
+    "row",
+    "words_register",
+]
 
 T = TypeVar("T")
+ZERO = locked(np.zeros((), np.int32))
 
 STATE_HOLDS: Mapping[str, str] = {
     "v": "membranes",
@@ -63,9 +77,30 @@ def reported(net: Network, name: str) -> str:
 
 
 def mapping(net: Network, link: Link) -> Map:
-    """Return the linear map of a projection."""
+    """Return the linear map of a projection, without its exponent."""
     source, target = net.populations[link.source].shape, net.populations[link.target].shape
     return Map(link.connection.kind, source, target, link.channels, link.connection.parameters())
+
+
+def part(name: str) -> str:
+    """Return the register of what a projection with an exponent adds to a population's currents or membranes."""
+    return of(name, "part")
+
+
+def part_register(net: Network, name: str) -> Register:
+    """Return that register."""
+    return Register(part(name), "int32", net.populations[name].shape, "currents of one projection")
+
+
+def apply(net: Network, link: Link, x: str, acc: str, when: When = ALWAYS) -> Iterator[Operation]:
+    """Yield what adds the currents of a projection, which its source's events `x` cause, to register `acc`."""
+    exponent = link.projection.exponent
+    if not exponent:
+        yield Apply(x, acc, mapping(net, link), when)
+        return
+    yield Fill(part(link.target), ZERO, when)
+    yield Apply(x, part(link.target), mapping(net, link), when)
+    yield AddShifted(part(link.target), acc, exponent, when)
 
 
 def geometry(window: Any, source: tuple[int, ...]) -> Geometry:

@@ -34,12 +34,14 @@ from spikerun.network import Link, Network
 from spikerun.neurons.answer import shift
 from spikerun.plan.common import (
     STATE_HOLDS,
+    ZERO,
+    apply,
     count,
     counted,
     dtype_of,
     geometry,
-    mapping,
     of,
+    part_register,
     reported,
     row,
     words_register,
@@ -49,7 +51,6 @@ from spikerun.values import locked
 
 __all__ = ["lower_frame", "lower_stream"]
 
-_ZERO = locked(np.zeros((), np.int32))
 _LOWEST = locked(np.array(-(2**31), np.int32))
 _BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
@@ -73,8 +74,10 @@ def lower_frame(net: Network) -> Program:
     """
     w, slots, reported = net.window, {name: slot for slot, name in enumerate(counted(net))}, set(net.outputs)
     extra, operations, frames = [], [], {}
-    for name in net.inputs:
-        word = net.sender_of(name)
+    senders = {name: net.sender_of(name) for name in net.inputs}
+    constant = frozenset(name for name, word in senders.items() if word is not None and word.code == "current")
+    for name in senders:
+        word = senders[name]
         assert word is not None
         if not word.stepwise:  # events are given step by step; integers are encoded here
             frames[name] = of(name, "frame")
@@ -86,7 +89,7 @@ def lower_frame(net: Network) -> Program:
     operations += _delays(net)
     for name in net.order:
         own = net.latency[name] * w
-        operations += _lowered(net, name)
+        operations += _lowered(net, name, constant)
         if name in slots:
             operations.append(count(net, name, slots[name], "nonzero", 1, When(begin=own, end=own + w)))
         if name in reported:
@@ -132,6 +135,8 @@ def _registers(net: Network) -> Iterator[Register]:
         if p.neuron.integrates == "step":
             yield Register(of(name, "i"), "int32", p.shape, "currents")
             yield Register(of(name, "early"), "int32", p.shape, "steps that are left at a spike")
+            yield Register(of(name, "constant"), "int32", p.shape, "currents that stay the same in a window")
+        yield part_register(net, name)
         initial = p.neuron.initial(p.shape, net.taps(name))
         for key, dtype in net.kept(name).items():
             start = initial[key].astype(np.int32) if initial[key].any() else None
@@ -156,10 +161,11 @@ def _delays(net: Network) -> Iterator[Operation]:
             yield Copy(link.source, delayed(link))
 
 
-def _lowered(net: Network, name: str) -> Iterator[Operation]:
+def _lowered(net: Network, name: str, constant: frozenset[str] = frozenset()) -> Iterator[Operation]:
+    """Return the operations of a population; constant: the inputs that send the same in each step of a window."""
     neuron = net.populations[name].neuron
     if neuron.integrates == "step":
-        return _step_neuron(net, name)
+        return _step_neuron(net, name, constant)
     return row(_LOWER, neuron.kind, net, name, "spikerun/plan/stepped.py")(net, name)
 
 
@@ -172,16 +178,16 @@ def _result(net: Network, name: str, own: int) -> Operation:
     return Accumulate(name, of(name, "result"), g, When(net.window, own, end))
 
 
-def _integrate(net: Network, name: str, acc: str, weigh: bool) -> Iterator[Operation]:
-    """Yield the currents of all projections into a population, added to register `acc`."""
+def _integrate(net: Network, name: str, acc: str) -> Iterator[Operation]:
+    """Yield the words of all projections into a population, each spike by its significance, added to register `acc`."""
     begin = net.turn(name) * net.window
     for link in net.into(name):
         x = _arriving(link)
-        if weigh and (link.significance != 1).any():
+        if (link.significance != 1).any():
             y = of(link.source, "weighed")
             yield Weigh(x, y, _numbers(link.significance), When(net.window, begin))
             x = y
-        yield Apply(x, acc, mapping(net, link), When(begin=begin))
+        yield from apply(net, link, x, acc, When(begin=begin))
 
 
 def _arriving(link: Link) -> str:
@@ -208,13 +214,13 @@ def _few_spikes(net: Network, name: str) -> Iterator[Operation]:
         yield Fire(u, name, *rule, When(w, sends, first=w - 1, last=w - 1))
     else:
         yield Send(u, left, name, neuron.threshold, _numbers(net.significance(name)), When(w, sends))
-    yield from _integrate(net, name, v, weigh=True)
+    yield from _integrate(net, name, v)
 
 
 def _readout(net: Network, name: str) -> Iterator[Operation]:
     begin = When(net.window, net.turn(name) * net.window, first=0, last=0)
     yield Fill(of(name, "v"), net.populations[name].neuron.offset, begin)
-    yield from _integrate(net, name, of(name, "v"), weigh=True)
+    yield from _integrate(net, name, of(name, "v"))
 
 
 def _max_pool(net: Network, name: str) -> Iterator[Operation]:
@@ -229,15 +235,11 @@ def _max_pool(net: Network, name: str) -> Iterator[Operation]:
     yield MaxPoolStep(x, of(name, "alive"), name, windows, 0, sign, when)
 
 
-def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
+def _step_neuron(net: Network, name: str, constant: frozenset[str]) -> Iterator[Operation]:
     """A population that integrates step by step: its kind names the operation, whose fields are its parameters."""
     population = net.populations[name]
     i, when = of(name, "i"), When(begin=net.turn(name) * net.window)
-    if any(link.connection.alone for link in net.into(name)):
-        yield from _largest(net, name, i, when)
-    else:
-        yield Fill(i, _ZERO)
-        yield from _integrate(net, name, i, weigh=False)
+    yield from _currents(net, name, i, constant)
     registers = {"i": i, "s": name, **{key: of(name, key) for key in population.neuron.state}}
     operation = row(_BY_NAME, population.neuron.instruction, net, name, "OPERATIONS of kernels/operations.py")
     names = [f.name for f in fields(operation)[:-1]]
@@ -249,13 +251,38 @@ def _step_neuron(net: Network, name: str) -> Iterator[Operation]:
         yield from _collect(net, name)
 
 
+def _currents(net: Network, name: str, i: str, constant: frozenset[str]) -> Iterator[Operation]:
+    """Yield the currents of all projections into a population; what is the same throughout a window is summed once."""
+    begin = net.turn(name) * net.window
+    always, once = When(begin=begin), When(net.window, begin, first=0, last=0)
+    same = [link for link in net.into(name) if link.source in constant and not link.lag]
+    others = [link for link in net.into(name) if link not in same]
+    if any(link.connection.alone for link in net.into(name)):
+        yield from _largest(net, name, i, once if same else always)
+    elif same and not others:
+        yield from _summed(net, same, i, once)
+    elif same:
+        yield from _summed(net, same, of(name, "constant"), once)
+        yield Copy(of(name, "constant"), i, always)
+        for link in others:
+            yield from apply(net, link, _arriving(link), i, always)
+    else:
+        yield from _summed(net, others, i, always)
+
+
+def _summed(net: Network, links: list[Link], acc: str, when: When) -> Iterator[Operation]:
+    yield Fill(acc, ZERO, when)
+    for link in links:
+        yield from apply(net, link, _arriving(link), acc, when)
+
+
 def _largest(net: Network, name: str, i: str, when: When) -> Iterator[Operation]:
     """The currents of a projection that is alone: the largest of the sums in each window."""
     (link,) = net.into(name)
     connection: Any = link.connection
     source = net.populations[link.source].shape
     conv, shape, sums = connection.conv, _sums_shape(net, link), of(name, "sums")
-    yield Fill(sums, _ZERO, when)
+    yield Fill(sums, ZERO, when)
     yield Apply(_arriving(link), sums, Map(conv.kind, source, shape, (0, shape[0]), conv.parameters()), when)
     yield MaxPoolSums(sums, i, geometry(connection.window, shape), when)
 
@@ -271,10 +298,10 @@ def _collect(net: Network, name: str) -> Iterator[Operation]:
     """What the membranes of each window come to, or its spikes: each is the steps that are left, the first the most."""
     neuron: Any = net.populations[name].neuron
     answer, w, begin = of(name, "answer"), net.window, net.turn(name) * net.window
-    yield Fill(answer, _LOWEST if neuron.answer == "max" else _ZERO, When(w, begin, first=0, last=0))
+    yield Fill(answer, _LOWEST if neuron.answer == "max" else ZERO, When(w, begin, first=0, last=0))
     if neuron.answer == "first_spike":
         early = of(name, "early")
-        yield Fill(early, _ZERO, When(begin=begin))
+        yield Fill(early, ZERO, When(begin=begin))
         yield Accumulate(name, early, tuple(range(w, 0, -1)), When(w, begin))
         yield Collect(early, answer, "max", 0, When(begin=begin))
     else:

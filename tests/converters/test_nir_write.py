@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks as NIR files: read back they spike as before; what NIR cannot say is refused with the reason."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nir
@@ -106,6 +107,18 @@ def test_pools_matrices_and_gains_are_the_same(file: Path) -> None:
     ]
     populations = {"p": Population((4, 3, 3), relay), "q": Population((4, 3, 3), relay), "o": Population((3,), sums)}
     assert_same(images(IF(200, reset="zero"), *after, **populations), file)
+
+
+def test_exponents_are_multiplied_into_what_nir_has(file: Path) -> None:
+    neuron, image = IF(2500, reset="zero"), Population((4, 3, 3), IF(2500, reset="zero"))
+    more = {"p": image, "d": image, "e": Population((5,), IF(1200, reset="zero"))}
+    after = [
+        Projection("c", "p", SumPool(2, 2, gain=np.int32(400)), exponent=2),
+        Projection("p", "d", Diagonal(np.int32(1400)), exponent=1),
+        Projection("d", "e", dense(36, 5), exponent=3),
+    ]
+    net = images(neuron, *after, **more)
+    assert_same(Network(net.populations, [replace(net.projections[0], exponent=4), *after], ["e"], STEPS), file)
 
 
 def test_a_readout_integrates_in_units_of_its_scale(file: Path) -> None:

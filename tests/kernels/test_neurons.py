@@ -163,6 +163,14 @@ def test_collect_keeps_the_largest_or_adds_what_a_shift_leaves(mode: str) -> Non
     assert bench["answer"].tolist() == expected.tolist()
 
 
+def test_shifted_numbers_are_added_and_wrap() -> None:
+    bench = Bench(x=("int32", 5), total=("int32", 5)).add("add_shifted", x="x", total="total", bits=24)
+    bench.put(total=np.array([0, 1, -1, 5, 2**31 - 1], np.int32))
+    bench.step(x=np.array([3, -2, 0, 128, 1], np.int32))
+    wrapped = [3 << 24, 1 - (2 << 24), -1, 5 - 2**31, 2**24 - 1 - 2**31]
+    assert bench["total"].tolist() == wrapped
+
+
 @pytest.mark.parametrize("limits", ["wide", "chip"])
 @pytest.mark.parametrize("content", [-(2**31), 2**31 - 1])
 def test_registers_may_hold_anything(content: int, limits: str) -> None:

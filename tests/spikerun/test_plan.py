@@ -111,6 +111,23 @@ def test_times_of_operations() -> None:
         When(4, first=3, last=2)
 
 
+def test_currents_that_stay_the_same_are_summed_once_a_window() -> None:
+    leak = {"a": Population((3,), IF(np.int32(9))), "b": Population((3,), IF(np.int32(9)))}
+    net = Network(
+        {"in": Population((4,), Input(8, "current")), **leak},
+        [
+            Projection("in", "a", Dense(np.ones((4, 3), np.int8))),
+            Projection("a", "b", Dense(np.ones((3, 3), np.int8))),
+        ],
+        ["b"],
+        10,
+    )
+    sums = {o.acc: o.when for o in lower(net, "frame").operations if isinstance(o, Apply)}
+    assert sums == {"a:i": When(10, first=0, last=0), "b:i": When(begin=net.turn("b") * 10)}
+    sums = {o.acc: o.when for o in lower(net, "stream").operations if isinstance(o, Apply)}
+    assert sums["a:i"].always  # there, another sample may come at any step
+
+
 def test_a_program_with_unknown_or_double_names_is_refused() -> None:
     register = Register("v", "int32", (1,), "membranes")
     fill = Fill("w", np.array(0, np.int32))

@@ -54,7 +54,10 @@ class Population:
                 raise Refusal("its synaptic state starts at other values than 0; let it start at 0")
             if (first != first[:1]).any():
                 raise Refusal("its membrane starts otherwise in each sample; let it start at 0")
-            return replace(cell, v_init=fit(first[0] - spread(cell.offset, self.shape), self.shape))
+            v_init = fit(first[0] - spread(cell.offset, self.shape), self.shape)
+            if cell.looks_back and np.any(spread(v_init, self.shape) > spread(cell.threshold, self.shape)):
+                raise Refusal("its membrane starts above its threshold, as if a spike had been; let it start at 0")
+            return replace(cell, v_init=v_init)
         except Refusal as refusal:
             raise ConversionError(f"{where}: {refusal}") from None
 

@@ -136,6 +136,13 @@ typedef spikerun_weigh spikerun_accumulate;
 void spikerun_accumulate_run(const spikerun_accumulate* self, int32_t phase, const uint8_t* x,
                              int32_t* total);
 
+/* total += x << bits, modulo 2^32. */
+typedef struct {
+    spikerun_shape shape;
+    int32_t bits;
+} spikerun_add_shifted;
+void spikerun_add_shifted_run(const spikerun_add_shifted* self, const int32_t* x, int32_t* total);
+
 /* s = the events that the integers q send at this step, g = significance[phase]. */
 typedef enum {
     SPIKERUN_CODE_BITS,   /* s = (q & |g|) != 0 */

@@ -5,7 +5,7 @@ from typing import Any
 
 from conformance.awkward.make import awkward, chain, ints, network, weights
 
-from spikerun.connections import Dense, Window
+from spikerun.connections import Dense, PooledConv, Window
 from spikerun.network import Network
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 
@@ -70,6 +70,62 @@ def current_into_lif() -> Network:
         (2, Readout(), Dense(weights(2, 5, 2))),
         window=20,
     )
+
+
+@awkward
+def weights_of_very_different_sizes() -> Network:
+    """Exponents of recurrent spikes beside pixels, of words into words and into a readout, of slices of channels."""
+    few, link = FewSpikes(4, ints(9000)), Dense(weights(3, 6, 6))
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "image": (6, Input(8, "current")), "a": (6, LIF(ints(90_000), ints(50_000), reset="subtract")),
+        "words": (6, few), "more": (9, few), "out": (4, Readout()), "out2": (6, IF(ints(300))),
+    }  # fmt: skip
+    links: list[Any] = [
+        ("image", "a", Dense(weights(1, 6, 6))),
+        ("a", "a", Dense(weights(2, 6, 6)), 1, None, 9),
+        ("a", "words", link, 0, None, 5),
+        ("image", "words", Dense(weights(4, 6, 6))),
+        ("words", "more", Dense(weights(5, 6, 4)), 0, (5, 9), 3),
+        ("image", "more", Dense(weights(6, 6, 9)), 0, None, 1),
+        ("more", "out", Dense(weights(7, 9, 4)), 0, None, 6),
+        ("a", "out2", Dense(weights(8, 6, 6)), 0, None, 20),
+    ]
+    return network(populations, links, ["out", "out2"], 8)
+
+
+@awkward
+def exponents_of_whole_words() -> Network:
+    links: list[Any] = [
+        ("in", "a", Dense(weights(1, 5, 7)), 0, None, 3),
+        ("a", "out", Dense(weights(2, 7, 3)), 0, None, 7),
+        ("in", "out", Dense(weights(3, 5, 3))),
+    ]
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": (5, Input(4)), "a": (7, FewSpikes(4, ints(2000))), "out": (3, Readout()),
+    }  # fmt: skip
+    return network(populations, links, ["out"], 4)
+
+
+@awkward
+def currents_that_stay_beside_others() -> Network:
+    """What is the same in every step meets recurrent spikes, a delay, payloads that change, and a pool of sums."""
+    leaky = LIF(ints(900), ints(50_000), reset="subtract")
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "image": ((1, 4, 4), Input(8, "current")), "sound": (3, Input(4, "frames", signed=True)),
+        "a": (5, leaky), "b": ((2, 1, 1), leaky), "c": (4, leaky), "out": (3, IF(ints(200))),
+    }  # fmt: skip
+    links = [
+        ("image", "a", Dense(weights(1, 16, 5))),
+        ("a", "a", Dense(weights(2, 5, 5)), 1),
+        ("sound", "a", Dense(weights(3, 3, 5))),
+        ("image", "b", PooledConv(weights(4, 2, 1, 3, 3), 2, 2)),
+        ("image", "c", Dense(weights(5, 16, 4)), 3),
+        ("image", "c", Dense(weights(6, 16, 4))),
+        ("a", "out", Dense(weights(7, 5, 3))),
+        ("b", "out", Dense(weights(8, 2, 3))),
+        ("c", "out", Dense(weights(9, 4, 3))),
+    ]
+    return network(populations, links, ["out", "c"], 6)
 
 
 @awkward

@@ -10,6 +10,7 @@ from steps import Given, graph, linear, two_layers
 
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Add, Affine, AvgPool, Conv, Flatten, Graph, Input, Linear, MaxPool, Node, Output
+from spikerun.converters.maps import DenseMap, Term, accumulate, evened
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.spiking.convert import StepConverter
 from spikerun.converters.spiking.report import SpikingConversion
@@ -88,6 +89,25 @@ def test_recurrent_cells_see_their_spikes_one_step_later() -> None:
     delays = {p.source: p.delay for p in conversion.network.projections}
     assert delays == {"input": 0, "lif": 1}
     assert conversion.report.cells[0].same_as_float_state >= 99
+    assert conversion.report.cells[0].same_as_model >= 75  # rounded weights of pixels and of spikes alike
+
+
+def test_terms_of_very_different_sizes_keep_the_bits_of_each() -> None:
+    rng = np.random.default_rng(7)
+    sizes = {"pixels": 1 / 255, "spikes": 1.0, "payloads": 30.0, "silent": 0.0}
+    terms = [Term(k, (9,), (9,), DenseMap(size * rng.normal(0, 1, (6, 9))), 0, 6) for k, size in sizes.items()]
+    *_, even = evened(terms, 2**26)
+    largest = np.stack([term.map.largest() for term in even[:3]])
+    assert largest.max() / largest.min() < 8
+    exponents = {term.source: term.exponent for term in even}
+    assert exponents == {"pixels": 0, "spikes": 8, "payloads": 13, "silent": 0}
+    x = {name: rng.normal(0, 1, (5, 9)) for name in sizes}
+    np.testing.assert_allclose(accumulate(even, x, (6,)), accumulate(terms, x, (6,)))
+
+
+def test_exponents_leave_room_for_the_sum_of_a_term() -> None:
+    terms = [Term(k, (9,), (9,), DenseMap(np.full((2, 9), size)), 0, 2) for k, size in (("a", 1e-9), ("b", 1.0))]
+    assert [few[1].exponent for few in evened(terms, 127 * 9 * 2**5)][-1] == 5
 
 
 def test_images_are_averaged_and_flattened_into_one_map() -> None:
@@ -201,6 +221,14 @@ def test_fractional_bits_leave_room_for_the_worst_currents() -> None:
         neuron: Any = net.populations[name].neuron
         assert 0 <= neuron.fraction_bits <= 12
         assert net.bounds[name] << neuron.fraction_bits <= WIDE_LIMIT
+
+
+def test_fractional_bits_leave_room_for_membranes_that_grow() -> None:
+    step = seen(two_layers(np.random.default_rng(4), reset="none", keep_v=1.0, threshold=1.0), Readout("last"))
+    conversion = converter(step, (30,), duration=200).convert({})
+    assert all(cell.peak <= 51 for cell in conversion.report.cells)
+    assert conversion.report.cells[1].peak > 20
+    assert conversion.report.cells[1].fraction_bits < 12
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,8 @@ def _cell(module: Any, name: str, loses: bool = True, late: bool | None = None, 
     kind = {"none": "none", "zero": "value", "subtract": "subtract_after_leak" if late else "subtract"}[reset]
     refractory = int(late and loses and reset == "zero")
     factor = real(module.graded_spikes_factor)
-    return Cell.of(name, reset=kind, refractory=refractory, threshold=threshold, factor=factor, **more)
+    back = kind != "none"
+    return Cell.of(name, reset=kind, refractory=refractory, looks_back=back, threshold=threshold, factor=factor, **more)
 
 
 def _check(module: Any) -> None:

@@ -24,7 +24,7 @@ from spikerun.console import (
 from spikerun.converters import Encoding, open_source
 from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
-from spikerun.converters.source import check_bits
+from spikerun.converters.source import Source, check_bits
 from spikerun.converters.spiking.command import INPUTS, check_drop, convert_steps, readout_of, time_step
 from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
 from spikerun.converters.spiking.source import StepSource
@@ -86,6 +86,14 @@ Numbers = Annotated[
     typer.Option(metavar="X[,X...]", help="What the model's input was normalised by: one, or one a channel."),
 ]
 Scale = Annotated[float | None, typer.Option(help="Real value of one integer of the input. Default: the data set's.")]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="NAME",
+        help="What MODEL is of: torch, snntorch, norse, spikingjelly, sinabs or nir. Default: what is found in it.",
+    ),
+]
 Duration = Annotated[
     int | None, typer.Option(min=1, help="Time steps of a network that has a time loop of its own, if it does not say.")
 ]
@@ -98,7 +106,11 @@ InputForm = Annotated[
 ]
 ReadoutRule = Annotated[
     str | None,
-    typer.Option("--readout", help="What its outputs say: count (of spikes) or mean. Default: what it does."),
+    typer.Option(
+        "--readout",
+        help="What its outputs say: count, mean or first-spike (of spikes), last, max or mean (of membranes). "
+        "Default: what it does.",
+    ),
 ]
 Groups = Annotated[int | None, typer.Option("--classes", min=1, help="Population code: outputs are so many groups.")]
 TimeStep = Annotated[
@@ -107,6 +119,10 @@ TimeStep = Annotated[
 Writer = Annotated[
     str | None,
     typer.Option("--nir-writer", help="Who wrote a .nir file: snntorch, norse, spikingjelly, sinabs, euler."),
+]
+Reset = Annotated[
+    str | None,
+    typer.Option("--nir-reset", help="The reset of its neurons: value, subtract, subtract_after_leak, none."),
 ]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
 
@@ -127,12 +143,14 @@ def convert(
     std: Numbers = None,
     scale: Scale = None,
     sweep: Sweep = False,
+    origin: From = None,
     duration: Duration = None,
     input_form: InputForm = None,
     readout: ReadoutRule = None,
     classes: Groups = None,
     dt: TimeStep = None,
     nir_writer: Writer = None,
+    nir_reset: Reset = None,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -163,7 +181,7 @@ def convert(
         1.0 if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0), code=input_code
     )
     encoding.require_word()
-    source = open_source(model, weights, dt=time_step(dt), writer=nir_writer)
+    source = open_source(model, weights, origin=origin, dt=time_step(dt), writer=nir_writer, reset=nir_reset)
     check_bits(source, bits, sweep or None)
     steps = source if isinstance(source, StepSource) else None
     if steps is None:
@@ -182,6 +200,7 @@ def convert(
             encoding = replace(encoding, code=_form(input_form, train))
             conversion = convert_steps(steps, train, chosen, test, encoding, duration, asked, tell)
         else:
+            assert isinstance(source, Source)  # there are no others
             converter = Converter(source, train.samples[chosen], encoding, tell)
             conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
     report = conversion.report

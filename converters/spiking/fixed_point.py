@@ -26,6 +26,8 @@ from spikerun.neurons.leaky import KEEP_ALL, MAX_FRACTION_BITS, WIDE_LIMIT
 __all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed"]
 
 ROUNDING = 1e-12
+OF_SPIKES = ("count", "first_spike")  # answers that tell of spikes, the others of membranes
+POTENTIALS = ("threshold", "v_reset", "v_init", "v_min")
 ROOM = 2**26  # of the 30 bits, for the currents of a term
 
 
@@ -33,7 +35,8 @@ ROOM = 2**26  # of the 30 bits, for the currents of a term
 class Fixed:
     """A cell's layer in integers, its fractional bits still to be chosen.
 
-    terms: in units of `scale`, which is S (C,); unit: the real value of one in the membrane at F = 0, (C,) or `shape`.
+    terms: in units of `scale`, which is S (C,); unit: the real value of one in the membrane at F = 0, (C,) or `shape`;
+    share: of its spikes, what a result is.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Fixed:
     unit: Array
     answer: str = "count"  # what a run reports, and how many steps it does
     steps: int = 1
+    share: float = 1.0
 
     def neuron(self, f: int) -> LIF:
         """Return the neurons with F = `f`."""
@@ -69,6 +73,8 @@ class Fixed:
     def _scale(self, unit: Array) -> Array:
         """Return what an integer of the answer is worth, float32."""
         if self.answer == "count":
+            return (self.cell.factor * self.share).astype(np.float32)
+        if self.answer == "first_spike":
             return np.ones((), np.float32)
         shifted = 2 ** shift(self.steps) / self.steps if self.answer == "mean" else 1.0
         return (unit * shifted).astype(np.float32)
@@ -96,11 +102,12 @@ class Summed:
     scale: Array
     bias: Array  # real, of one step
     steps: int
+    share: float = 1.0  # of the sum, what a result is
 
     def neuron(self) -> Readout:
         """Return the kind of its population."""
         bias = np.rint(self.bias * self.steps / spread(self.scale, self.shape))
-        return Readout(self.scale.astype(np.float32), bias.astype(np.int32))
+        return Readout((self.scale * self.share).astype(np.float32), bias.astype(np.int32))
 
 
 def _rounded(layer: Layer, steps: int = 1) -> tuple[tuple[Term, ...], Array]:
@@ -124,17 +131,19 @@ def _rounding(term: Term, whole: Term, scale: Array) -> float:
     return float(np.linalg.norm(found - real) / max(np.linalg.norm(real), np.finfo(float).tiny))
 
 
-def summed(layer: Layer, steps: int) -> Summed:
+def summed(layer: Layer, steps: int, share: float = 1.0) -> Summed:
     """Return an output without neurons in integers."""
-    return Summed(layer.name, layer.shape, *_rounded(layer, steps), layer.bias, steps)
+    return Summed(layer.name, layer.shape, *_rounded(layer, steps), layer.bias, steps, share)
 
 
-def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fixed:
+def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1, share: float = 1.0) -> Fixed:
     """Return a layer of cells in integers, of which a run of `steps` steps reports the `answer`.
 
     Raises ConversionError for cells that no integers can stand for.
     """
-    cell = cell if answer == "count" else _shown(cell, layer.shape)
+    cell = cell if answer in OF_SPIKES else _shown(cell, layer.shape)
+    if answer in OF_SPIKES and (cell.factor <= 0).any():
+        raise ConversionError(f"'{cell.name}' sends spikes of {cell.factor.min():.4g}; those of a result are positive")
     threshold = cell.threshold
     if (threshold < 0).any() or (cell.reset in ("subtract", "subtract_after_leak") and (threshold == 0).any()):
         raise ConversionError(
@@ -146,24 +155,22 @@ def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fi
         raise ConversionError(f"'{cell.name}' multiplies its currents by {gain.min():.4g}; that must be positive")
     terms, scale = _rounded(layer)
     unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
-    return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps)
+    return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps, share)
 
 
 def _shown(cell: Cell, shape: Shape) -> Cell:
-    """Return the same cell, whose membrane is the one that its framework shows."""
-    offset = spread(cell.offset, shape)
-    if not offset.any():
+    """Return the cell with its framework's membrane, v + offset, in place of v: the same spikes."""
+    if not cell.offset.any():
         return cell
-    if cell.reset.startswith("subtract"):
+    at = {name: spread(getattr(cell, name), shape) for name in (*POTENTIALS, "offset", "bias", "keep_v")}
+    moved: dict[str, Any] = {name: at[name] + at["offset"] for name in POTENTIALS}
+    if (cell.fires and cell.reset in ("subtract", "subtract_after_leak")) or (moved["v_min"] > 0).any():
         raise ConversionError(
-            f"the membrane of '{cell.name}' is a result, leaks to {offset.min():.4g}..{offset.max():.4g} and is reset "
-            "by subtraction, which is not converted: let it leak to 0"
+            f"the membrane of '{cell.name}', which rests at {float(np.max(cell.offset)):.4g}, is read, and has a floor "
+            "or a reset by subtraction: let it rest at 0 (v_leak), or read its spikes"
         )
-    moved: dict[str, Any] = {
-        name: spread(getattr(cell, name), shape) + offset for name in ("threshold", "v_reset", "v_init", "v_min")
-    }
-    bias = spread(cell.bias, shape) + (1 - spread(cell.keep_v, shape)) * offset
-    return replace(cell, **moved, bias=bias, offset=np.zeros(()))
+    leak = 1 - np.rint(at["keep_v"] * KEEP_ALL) / KEEP_ALL  # that of the integers, so that it rests at the offset
+    return replace(cell, **moved, bias=at["bias"] + leak * at["offset"], offset=np.zeros(()))
 
 
 def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:

@@ -66,9 +66,12 @@ def bench(
         )
     source = None
     if against is not None:
-        from spikerun.converters import open_source
+        from spikerun.converters import Source, open_source
 
-        source = open_source(against, weights)  # what is wrong with it is said before data are read
+        opened = open_source(against, weights)  # what is wrong with it is said before data are read
+        if not isinstance(opened, Source):
+            raise UsageError(f"--against {against} has a time loop of its own: bench times networks without one")
+        source = opened
     samples = loaded(net, data, data_dir, split, max(batch, min(repeat, 1000)))[1][net.inputs[0]]
     session = Session(net, threads=threads)
     runners: dict[str, Runner] = {SNN: lambda first, end: session.run(samples[first:end])}

@@ -72,11 +72,13 @@ def measured(case: Case, dyadic: bool, fraction_bits: int | None = None) -> Row:
     assert isinstance(neuron, LIF)
     unit = spread(part.unit, part.shape) / 2**neuron.fraction_bits
     turn = stepped(network, {"x": x[0]})[name]
-    steps = list(_steps(converter, part))
+    rest = spread(converter.cells[name].offset - part.cell.offset, part.shape)  # of the membrane that is shown
+    steps = list(_steps(converter, part, rest))
+    compared = list(_compared(part, neuron, unit, steps, rest))
     if case.shows:
         assert turn.membrane is not None
         real = np.stack([state["v"] for _, state in steps])
-        ours, bound = turn.membrane * unit, np.array([errors for _, errors in _compared(part, neuron, unit, steps)])
+        ours, bound = turn.membrane * unit, np.array([errors for _, errors in compared])
         off = np.abs(ours - real) / unit
         exact = 100 * float(np.isclose(real, sent, rtol=0, atol=1e-8).mean())
         near = bool((off <= bound).all())
@@ -84,7 +86,7 @@ def measured(case: Case, dyadic: bool, fraction_bits: int | None = None) -> Row:
     floats = np.stack([spikes for spikes, _ in steps])
     ours = turn.events != 0
     row = Row(case, int(np.count_nonzero(sent)), neuron.fraction_bits, _same(floats, sent), _same(ours, sent))
-    return _explained(row, ours != floats, part, list(_compared(part, neuron, unit, steps)))
+    return _explained(row, ours != floats, part, compared)
 
 
 def _same(ours: Array, theirs: Array) -> float:
@@ -92,21 +94,22 @@ def _same(ours: Array, theirs: Array) -> float:
     return 100 * float(np.count_nonzero((ours != 0) & (theirs != 0)) / either)
 
 
-def _steps(converter: StepConverter, part: Fixed) -> Iterator[tuple[Array, State]]:
+def _steps(converter: StepConverter, part: Fixed, rest: Array) -> Iterator[tuple[Array, State]]:
     """Yield the spikes and the state after each step in real numbers, of the membrane that the integers are of."""
     name = part.name
-    offset = spread(converter.cells[name].offset - part.cell.offset, part.shape)
     for values, states in run_layers(converter.layers, converter.cells, converter.samples, STEPS, frozenset({"x"})):
         state = {key: value[0].copy() for key, value in states[name].items()}
-        yield values[name][0].copy(), {**state, "v": state["v"] + offset}
+        yield values[name][0].copy(), {**state, "v": state["v"] + rest}
 
 
-def _compared(part: Fixed, neuron: LIF, unit: Array, steps: list[tuple[Array, State]]) -> Iterator[tuple[Array, Array]]:
+def _compared(
+    part: Fixed, neuron: LIF, unit: Array, steps: list[tuple[Array, State]], rest: Array
+) -> Iterator[tuple[Array, Array]]:
     """Yield, of each step, how far the membrane is from the threshold, and how far the integers may be from it.
 
     Both in units of the last fraction bit. A product with a share that a step keeps is truncated by less than one; a
     share, a bias and what a reset takes off or writes are rounded. Thresholds are rounded such that the comparison of
-    integers stays the same.
+    integers stays the same. rest: the part of the membrane that does not leak.
     """
     cell = part.cell
 
@@ -125,7 +128,12 @@ def _compared(part: Fixed, neuron: LIF, unit: Array, steps: list[tuple[Array, St
     e_u, e_v = np.zeros(part.shape), off(neuron.v_init, cell.v_init) + FLOAT64
     for spikes, state in steps:
         e_u = _kept(e_u, before["u"] / unit, kept["keep_u"], at["keep_u"]) + off(neuron.bias_u, bias_u)
-        e = _kept(e_v, before["v"] / unit, kept["keep_v"], at["keep_v"]) + e_u + off(neuron.bias, cell.bias) + FLOAT64
+        e = (
+            _kept(e_v, (before["v"] - rest) / unit, kept["keep_v"], at["keep_v"])
+            + e_u
+            + off(neuron.bias, cell.bias)
+            + FLOAT64
+        )
         e += threshold * (before["pending"] > 0)
         v = at["keep_v"] * before["v"] + state["u"] + at["bias"] - np.where(before["pending"] > 0, at["threshold"], 0)
         v = np.maximum(v, at["v_min"])

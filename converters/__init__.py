@@ -41,6 +41,7 @@ __all__ = [
     "convert_spiking",
     "importers",
     "open_source",
+    "takes",
 ]
 
 ENTRY_POINT_GROUP = "spikerun.importers"
@@ -87,6 +88,12 @@ def open_source(where: str, weights: Path | None = None, **options: Any) -> Sour
         raise UsageError(f"{', '.join(names.get(n, n) for n in strange)}: {importer.reads} takes no such option")
     opener: Opener = resolve(importer.opener, f"the importer of {importer.reads}", importer.hint)
     return opener(where, weights, **given)
+
+
+def takes(where: str, option: str) -> bool:
+    """Tell whether the importer of what `where` names takes an option."""
+    importer = importers().get(Path(where.partition(":")[0]).suffix)
+    return importer is not None and option in importer.options
 
 
 def convert(
@@ -163,21 +170,30 @@ def convert_spiking(
     """Convert a trained spiking network, which keeps its time loop, to integers.
 
     model: a `StepSource`, or what an importer opens, such as "net.nir". data: some dozen samples that calibrate and on
-    which spikes are compared, integers (N, *shape), in the code `frames` (N, steps, *shape); by name where it has
-    several inputs. duration: its time steps, readout: what its outputs say, where it does not tell itself. encoding: by
-    default Encoding(code="current"). evaluation, metric, on_progress: as `convert` has them.
+    which spikes are compared, integers (N, *shape), in the codes `frames` and `spikes` (N, steps, *shape); by name
+    where it has several inputs. Samples of an encoded data set (`spikerun.datasets.encode`) stay encoded, and the
+    network says how. duration: its time steps, readout: what its outputs say, where it does not tell itself. encoding:
+    by default Encoding(code="current"), or that of the encoder. evaluation, metric, on_progress: as `convert` has them.
 
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """
     from spikerun.converters.evaluate import top1
     from spikerun.converters.spiking.convert import StepConverter
+    from spikerun.converters.spiking.inputs import encoding_of
     from spikerun.converters.spiking.source import StepSource
+    from spikerun.datasets import Encoded
 
     source = _source(model)
     if not isinstance(source, StepSource):
         raise UsageError(f"this is no network with a time loop of its own, but {type(source).__name__}: use convert")
-    samples = data if isinstance(data, Mapping) else np.asarray(data)
-    converter = StepConverter(source, samples, encoding or Encoding(code="current"), duration, readout, on_progress)
+    given: Any = data if isinstance(data, Mapping | Encoded) else np.asarray(data)
+    if encoding is None:
+        named = given if isinstance(given, Mapping) else dict.fromkeys(source.inputs, given)
+        encoding = {
+            name: encoding_of(values.encoder) if isinstance(values, Encoded) else Encoding(code="current")
+            for name, values in named.items()
+        }
+    converter = StepConverter(source, given, encoding, duration, readout, on_progress)
     conversion = converter.convert({})
     if evaluation is None:
         return conversion

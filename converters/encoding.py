@@ -16,7 +16,7 @@ from spikerun.neurons import Input
 
 __all__ = ["Encoding", "as_array"]
 
-STEPWISE = ("current", "frames")  # codes of networks with a time loop of their own
+STEPWISE = ("current", "frames", "spikes")  # codes of networks with a time loop of their own
 NEAR = 1e-3  # of an integer: real samples that are so near to integers stand for them
 
 

@@ -24,6 +24,8 @@ from spikerun.converters.spiking.report import CellReport, SpikingConversion, Sp
 from spikerun.converters.spiking.simulate import run_layers
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, membranes
+from spikerun.datasets.encode import Encoded, encoder_meta
+from spikerun.datasets.lazy import Lazy
 from spikerun.errors import ConversionError, DataError, UsageError
 from spikerun.network import Network
 from spikerun.neurons.leaky import WIDE_LIMIT
@@ -31,13 +33,15 @@ from spikerun.neurons.leaky import WIDE_LIMIT
 __all__ = ["StepConverter"]
 
 BATCH = 64
+BATCH_VALUES = 1 << 26  # of the samples of a batch
 VERIFIED = 64  # samples whose spikes are compared one by one
 # What a population answers, for a readout of its membrane (or of its spikes).
 ANSWERS = {
     (False, "count"): "count", (False, "mean"): "count", (True, "last"): "last", (True, "max"): "max",
     (True, "mean"): "mean",
 }  # fmt: skip
-Samples = Mapping[str, Array]
+Samples = Mapping[str, Array | Lazy]
+Batch = Mapping[str, Array]
 Progress = Callable[[str, int, int], None]
 
 
@@ -51,7 +55,7 @@ class StepConverter:
     def __init__(
         self,
         source: StepSource,
-        samples: Array | Samples,
+        samples: Array | Lazy | Samples,
         encoding: Encoding | Mapping[str, Encoding],
         duration: int | None = None,
         readout: Readout | None = None,
@@ -62,7 +66,7 @@ class StepConverter:
         self.tell("read the model", 0, 0)
         given = self._by_name(samples)
         self.encodings = dict(encoding) if isinstance(encoding, Mapping) else dict.fromkeys(given, encoding)
-        self.timed = frozenset(name for name, one in self.encodings.items() if one.code == "frames")
+        self.timed = frozenset(name for name, one in self.encodings.items() if one.neuron().word.stepwise)
         step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})
         self.samples = self.shaped(given)
         self.steps = self._steps(step)
@@ -76,7 +80,7 @@ class StepConverter:
         }
         self.parts: list[Part] = [self._part(layer) for layer in self.layers]
 
-    def _by_name(self, samples: Array | Samples) -> Samples:
+    def _by_name(self, samples: Array | Lazy | Samples) -> Samples:
         if isinstance(samples, Mapping):
             return samples
         if len(self.source.inputs) != 1:
@@ -97,7 +101,7 @@ class StepConverter:
                 pass  # the first reason is the one that tells
             raise
 
-    def shaped(self, samples: Array | Samples) -> Samples:
+    def shaped(self, samples: Array | Lazy | Samples) -> Samples:
         """Return samples as the network takes them."""
         given = self._by_name(samples)
         if not self.flat:
@@ -170,13 +174,17 @@ class StepConverter:
         said: dict[str, str | int | float] = {"converted_from": self.source.name, **meta}
         for name, encoding in self.encodings.items():
             said |= encoding.meta(name)
+        encoders = {name: one.encoder for name, one in self.samples.items() if isinstance(one, Encoded)}
+        for name, encoder in encoders.items():
+            said |= encoder_meta(encoder, name)
         readouts = self.step.readouts
         network = build_spiking(self.parts, self.outputs, readouts, self.steps, peaks, said)
         first = next(iter(readouts.values()))
         report = SpikingReport(
             self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()), first.rule,
-            self._count(self.samples), min(VERIFIED, self._count(self.samples)), tuple(self._compared(network)),
-            (*self.step.assumed, *(["samples are given to the network flattened"] if self.flat else [])),
+            self._count(self.samples), self._verified, tuple(self._compared(network)),
+            (*self.step.assumed, *(one.said for one in encoders.values()),
+             *(["samples are given to the network flattened"] if self.flat else [])),
         )  # fmt: skip
         return SpikingConversion(network, report)
 
@@ -184,11 +192,17 @@ class StepConverter:
     def _count(samples: Samples) -> int:
         return len(next(iter(samples.values())))
 
-    def _batches(self, samples: Samples, stage: str) -> Iterator[Samples]:
+    @property
+    def _verified(self) -> int:
+        """Return how many samples are those whose spikes are compared."""
+        return min(_at_once(self.samples, VERIFIED), self._count(self.samples))
+
+    def _batches(self, samples: Samples, stage: str) -> Iterator[Batch]:
         count = self._count(samples)
-        for first in range(0, count, BATCH):
+        batch = _at_once(samples, BATCH)
+        for first in range(0, count, batch):
             self.tell(stage, first, count)
-            yield {name: values[first : first + BATCH] for name, values in samples.items()}
+            yield {name: values[first : first + batch] for name, values in samples.items()}
         self.tell(stage, count, count)
 
     def _peaks(self) -> dict[str, float]:
@@ -206,7 +220,7 @@ class StepConverter:
 
     def _compared(self, network: Network) -> Iterator[CellReport]:
         """Yield what became of each cell: its spikes beside those of the float network, and of a float state."""
-        few = {name: values[:VERIFIED] for name, values in self.samples.items()}
+        few = {name: values[: self._verified] for name, values in self.samples.items()}
         self.tell("compare the spikes", 0, 0)
         model = self._spikes(self.layers, few)
         state = self._spikes(self.parts, few)
@@ -225,7 +239,7 @@ class StepConverter:
                     100 * float((rate == 0).mean()), 100 * float((rate == 1).mean()),
                 )  # fmt: skip
 
-    def _spikes(self, layers: Any, samples: Samples) -> dict[str, Array]:
+    def _spikes(self, layers: Any, samples: Batch) -> dict[str, Array]:
         """Return the spikes (steps, batch, *shape) of all cells."""
         found: dict[str, list[Array]] = {name: [] for name in self.cells}
         for values, _ in run_layers(layers, self.cells, samples, self.steps, self.step.timed):
@@ -257,7 +271,7 @@ class StepConverter:
         accuracy: Accuracy = paired(scores[0], scores[1], same)
         return replace(conversion, report=replace(conversion.report, accuracy=accuracy))
 
-    def _results(self, batch: Samples) -> dict[str, Array]:
+    def _results(self, batch: Batch) -> dict[str, Array]:
         """Return what the trained network itself gives for integer samples."""
         real = {name: self._real(name, values) for name, values in batch.items()}
         results = self.source.results(real, self.steps, self.step)
@@ -273,11 +287,16 @@ class StepConverter:
         return flat.reshape(values.shape)
 
 
+def _at_once(samples: Samples, most: int) -> int:
+    """Return how many samples, of all inputs together, fit a batch."""
+    return max(1, min(most, BATCH_VALUES // sum(math.prod(values.shape[1:]) for values in samples.values())))
+
+
 def _say_nothing(stage: str, done: int, total: int) -> None:
     """Take the place of a listener."""
 
 
-def _integer_spikes(network: Network, samples: Samples, names: list[str]) -> tuple[dict[str, Array], dict[str, int]]:
+def _integer_spikes(network: Network, samples: Batch, names: list[str]) -> tuple[dict[str, Array], dict[str, int]]:
     """Return the spikes (steps, batch, *shape) of populations, and the largest magnitude of their membranes."""
     from spikerun.session import Session
 
@@ -291,7 +310,7 @@ def _integer_spikes(network: Network, samples: Samples, names: list[str]) -> tup
             given = {}
             for name, values in samples.items():
                 word = network.sender_of(name)
-                given[name] = values[k, t] if word is not None and word.code == "frames" else values[k]
+                given[name] = values[k, t] if word is not None and word.stepwise else values[k]
             stream.step(given)
             for name in names:
                 sent[name].append(stream.spikes(name) != 0)

@@ -69,7 +69,8 @@ def bench(
         from spikerun.converters import open_source
 
         source = open_source(against, weights)  # what is wrong with it is said before data are read
-    samples = loaded(net, data, data_dir, split, max(batch, min(repeat, 1000)))[1][net.inputs[0]]
+    count = max(batch, min(repeat, 1000))
+    samples = np.asarray(loaded(net, data, data_dir, split, count)[1][net.inputs[0]])  # encoding them is not timed
     session = Session(net, threads=threads)
     runners: dict[str, Runner] = {SNN: lambda first, end: session.run(samples[first:end])}
     if source is not None:

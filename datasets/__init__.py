@@ -68,6 +68,23 @@ TABLE: Mapping[str, DatasetSpec] = MappingProxyType(
             shape=(1, 28, 28),
             hint="apt-get install dataset-fashion-mnist, or spikerun datasets fetch fashion-mnist",
         ),
+        "fsdd": DatasetSpec(
+            name="fsdd",
+            summary="spoken digits of six speakers, as spectrograms of 50 frames",
+            module="spikerun.datasets.fsdd",
+            splits=MappingProxyType({"train": 2700, "test": 300}),
+            shape=(50, 32),
+            hint="get the folder 'recordings' of github.com/Jakobovski/free-spoken-digit-dataset, and name the folder "
+            "around it with --data-dir",
+        ),
+        "mnist": DatasetSpec(
+            name="mnist",
+            summary="handwritten digits",
+            module="spikerun.datasets.mnist",
+            splits=MappingProxyType({"train": 60000, "test": 10000}),
+            shape=(1, 28, 28),
+            hint="spikerun datasets fetch mnist",
+        ),
         "n-mnist": DatasetSpec(
             name="n-mnist",
             summary="MNIST's digits as recordings of an event camera",

@@ -49,7 +49,7 @@ def main(network: Path, recordings: Path, count: int = 250) -> None:
     converter = StepConverter(source, calibration, Encoding(scale=1, code="frames"), STEPS)
     conversion = converter.convert({})
     samples = np.stack([binned(events, k) for k in chosen])
-    report = converter.measured(conversion, converter.shaped(samples), events["label"][chosen]).report
+    report = converter.measured(conversion, converter.evaluation(samples, events["label"][chosen])).report
     print(report.text())
     accuracy = report.accuracy
     assert accuracy is not None

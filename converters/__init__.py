@@ -13,19 +13,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
 from spikerun.converters.source import Importer, Opener, Source, check_bits
-from spikerun.errors import UsageError
+from spikerun.errors import UsageError, unknown_name
 from spikerun.plugins import resolve, rows
 
 if TYPE_CHECKING:
     from spikerun.converters.evaluate import Metric
-    from spikerun.converters.pipeline import Samples
+    from spikerun.converters.samples import Samples
     from spikerun.converters.spiking.report import SpikingConversion
     from spikerun.converters.spiking.step import Readout
 
@@ -54,6 +53,7 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
             "a Python file, which is executed, and its function that returns a torch.nn.Module",
             "spikerun.converters.torch.source:open_source",
             "install spikerun with its extra [convert]",
+            sources=("torch", "snntorch", "norse", "spikingjelly", "sinabs"),
         ),
         ".nir": Importer(
             ".nir",
@@ -61,7 +61,8 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
             "a spiking network in the Neuromorphic Intermediate Representation",
             "spikerun.converters.nir.source:open_source",
             "install spikerun with its extra [convert]",
-            ("dt", "writer"),
+            ("dt", "writer", "reset"),
+            ("nir",),
         ),
     }
 )
@@ -72,22 +73,38 @@ def importers() -> dict[str, Importer]:
     return rows(ENTRY_POINT_GROUP, Importer, IMPORTERS, key="suffix")
 
 
-def open_source(where: str, weights: Path | None = None, **options: Any) -> Source:
+def open_source(where: str, weights: Path | None = None, origin: str | None = None, **options: Any) -> Source:
     """Return the source that `where` names, such as `model.py:build`; its importer is imported only now.
 
-    options: what its importer takes besides, such as `dt` of a .nir file; None is not given.
+    origin: the name that the source must have, such as `norse`; None: any. options: what its importer takes besides,
+    such as `dt` of a .nir file; None is not given.
     """
     known = importers()
     importer = known.get(Path(where.partition(":")[0]).suffix)
     if importer is None:
         forms = ", ".join(f"{i.reads} ({i.summary})" for i in known.values())
         raise UsageError(f"nothing reads the model '{where}'; it must be given as {forms}")
+    _check_origin(where, origin, importer.sources)
     given = {name: value for name, value in options.items() if value is not None}
     if strange := sorted(given.keys() - set(importer.options)):
-        names = {"dt": "--dt", "writer": "--nir-writer"}
+        names = {"dt": "--dt", "writer": "--nir-writer", "reset": "--nir-reset"}
         raise UsageError(f"{', '.join(names.get(n, n) for n in strange)}: {importer.reads} takes no such option")
     opener: Opener = resolve(importer.opener, f"the importer of {importer.reads}", importer.hint)
-    return opener(where, weights, **given)
+    source = opener(where, weights, **given)
+    _check_origin(where, origin, tuple(source.name.split(", ")))
+    return source
+
+
+def _check_origin(where: str, origin: str | None, names: tuple[str, ...]) -> None:
+    """Refuse a source that has other names than is said."""
+    known = [name for row in importers().values() for name in row.sources]
+    if origin is None or origin in names or not names:
+        return
+    if origin not in known:
+        raise unknown_name("framework", origin, known)
+    raise UsageError(
+        f"--from says {origin}, but '{where}' is of {' or '.join(names)}: leave --from out, or name what it is of"
+    )
 
 
 def takes(where: str, option: str) -> bool:
@@ -170,34 +187,27 @@ def convert_spiking(
     """Convert a trained spiking network, which keeps its time loop, to integers.
 
     model: a `StepSource`, or what an importer opens, such as "net.nir". data: some dozen samples that calibrate and on
-    which spikes are compared, integers (N, *shape), in the codes `frames` and `spikes` (N, steps, *shape); by name
-    where it has several inputs. Samples of an encoded data set (`spikerun.datasets.encode`) stay encoded, and the
-    network says how. duration: its time steps, readout: what its outputs say, where it does not tell itself. encoding:
-    by default Encoding(code="current"), or that of the encoder. evaluation, metric, on_progress: as `convert` has them.
+    which spikes are compared, integers (N, *shape), in the codes `frames` and `spikes` (N, steps, *shape), or real
+    ones, or a loader, as `convert` takes them; by name where it has several inputs. Those of an encoded data set
+    (`spikerun.datasets.encode`) stay encoded, and the network says how. duration: its time steps, readout: what its
+    outputs say, where it does not tell itself. encoding: by default Encoding(code="current"), or that of the encoder.
+    evaluation, metric, on_progress: as `convert` has them; without a metric it is the first of several results whose
+    class counts.
 
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """
     from spikerun.converters.evaluate import top1
     from spikerun.converters.spiking.convert import StepConverter
-    from spikerun.converters.spiking.inputs import encoding_of
     from spikerun.converters.spiking.source import StepSource
-    from spikerun.datasets import Encoded
 
     source = _source(model)
     if not isinstance(source, StepSource):
         raise UsageError(f"this is no network with a time loop of its own, but {type(source).__name__}: use convert")
-    given: Any = data if isinstance(data, Mapping | Encoded) else np.asarray(data)
-    if encoding is None:
-        named = given if isinstance(given, Mapping) else dict.fromkeys(source.inputs, given)
-        encoding = {
-            name: encoding_of(values.encoder) if isinstance(values, Encoded) else Encoding(code="current")
-            for name, values in named.items()
-        }
-    converter = StepConverter(source, given, encoding, duration, readout, on_progress)
-    conversion = converter.convert({})
+    converter = StepConverter(source, data, encoding, duration, readout, on_progress)
     if evaluation is None:
-        return conversion
-    return converter.measured(conversion, converter.shaped(evaluation[0]), evaluation[1], metric or top1)
+        return converter.convert({})
+    measured = converter.evaluation(*evaluation, metric or top1)
+    return converter.measured(converter.convert({}), measured)
 
 
 def _source(model: Any) -> Source:

@@ -87,6 +87,14 @@ Numbers = Annotated[
     typer.Option(metavar="X[,X...]", help="What the model's input was normalised by: one, or one a channel."),
 ]
 Scale = Annotated[float | None, typer.Option(help="Real value of one integer of the input. Default: the data set's.")]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="NAME",
+        help="What MODEL is of: torch, snntorch, norse, spikingjelly, sinabs or nir. Default: what is found in it.",
+    ),
+]
 Duration = Annotated[
     int | None, typer.Option(min=1, help="Time steps of a network that has a time loop of its own, if it does not say.")
 ]
@@ -100,7 +108,11 @@ InputForm = Annotated[
 ]
 ReadoutRule = Annotated[
     str | None,
-    typer.Option("--readout", help="What its outputs say: count (of spikes) or mean. Default: what it does."),
+    typer.Option(
+        "--readout",
+        help="What its outputs say: count, mean or first-spike (of spikes), last, max or mean (of membranes). "
+        "Default: what it does.",
+    ),
 ]
 Groups = Annotated[int | None, typer.Option("--classes", min=1, help="Population code: outputs are so many groups.")]
 TimeStep = Annotated[
@@ -115,6 +127,10 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the spikes o
 Writer = Annotated[
     str | None,
     typer.Option("--nir-writer", help="Who wrote a .nir file: snntorch, norse, spikingjelly, sinabs, euler."),
+]
+Reset = Annotated[
+    str | None,
+    typer.Option("--nir-reset", help="The reset of its neurons: value, subtract, subtract_after_leak, none."),
 ]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
 
@@ -135,6 +151,7 @@ def convert(
     std: Numbers = None,
     scale: Scale = None,
     sweep: Sweep = False,
+    origin: From = None,
     duration: Duration = None,
     input_form: InputForm = None,
     readout: ReadoutRule = None,
@@ -143,6 +160,7 @@ def convert(
     bins: BinsOption = None,
     seed: Seed = None,
     nir_writer: Writer = None,
+    nir_reset: Reset = None,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -174,7 +192,9 @@ def convert(
     )
     encoding.require_word()
     entering = Entering(input_form, duration, time_step(dt), bins, seed, takes(model, "dt"))
-    source = entering.opened(lambda step: open_source(model, weights, dt=step, writer=nir_writer))
+    source = entering.opened(
+        lambda step: open_source(model, weights, origin=origin, dt=step, writer=nir_writer, reset=nir_reset)
+    )
     check_bits(source, bits, sweep or None)
     steps = source if isinstance(source, StepSource) else None
     if steps is None:

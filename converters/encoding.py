@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How real values enter a network: as integers of some bits in some code, by a scale, a mean and a deviation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from spikerun import real
 from spikerun.codes import CODES, MAX_BITS, word_range, word_steps
 from spikerun.converters.graph import Array
+from spikerun.datasets.encode import Encoded
 from spikerun.errors import DataError, UsageError
 from spikerun.neurons import Input
 
@@ -75,6 +76,11 @@ class Encoding:
             raise DataError(f"the network's meta on its input '{name}': {error}") from None
 
     @property
+    def stepwise(self) -> bool:
+        """Return whether samples have an integer for each step."""
+        return self.neuron().word.stepwise
+
+    @property
     def steps(self) -> int:
         """Return the time steps that one integer takes."""
         return word_steps(self.code, self.bits)
@@ -88,7 +94,16 @@ class Encoding:
         return -self._channels("mean", channels) / self._channels("std", channels)
 
     def real(self, samples: Array) -> Array:
-        """Return what the model sees of integers (batch, C, ...), float64."""
+        """Return what the model sees of integers (batch, C, ...), of `frames` (batch, steps, C, ...), float64."""
+        return self._at_each_step(samples, self._real)
+
+    def _at_each_step(self, samples: Array, function: Callable[[Array], Array]) -> Array:
+        """Apply a function of integers (batch, C, ...), to each step of `frames`."""
+        if not self.stepwise or samples.ndim < 3:
+            return function(samples)
+        return function(samples.reshape(-1, *samples.shape[2:])).reshape(samples.shape)
+
+    def _real(self, samples: Array) -> Array:
         gain, shift = (f(samples.shape[1]).reshape(-1, *(1,) * (samples.ndim - 2)) for f in (self.gain, self.shift))
         real: Array = samples * gain + shift
         return real
@@ -106,20 +121,31 @@ class Encoding:
         return real.named(name, said)
 
     def integers(self, samples: npt.ArrayLike, what: str) -> Array:
-        """Return samples as integers (batch, C, H, W) or (batch, F); raises DataError for what they cannot be.
+        """Return samples as integers (batch, C, H, W) or (batch, F), of `frames` (batch, steps, ...).
 
-        Real samples are taken as what the model sees, and must be integers so encoded.
+        Real samples are taken as what the model sees, and must be integers so encoded. Raises DataError for what they
+        cannot be.
         """
+        if isinstance(samples, Encoded) and self.stepwise and not self.signed and samples.encoder.bits <= self.bits:
+            return cast(Array, samples)  # looks like an array, and is in range
         array = as_array(samples, what)
+        if not array.shape:
+            raise DataError(f"{what} are a {type(samples).__name__}; give an array of (N, C, H, W) or (N, F)")
+        if self.stepwise and array.ndim not in (3, 5):
+            raise DataError(
+                f"{what} have the shape {array.shape}; frames are (N, T, C, H, W) or (N, T, F), T the steps"
+            )
+        return self._at_each_step(array, lambda one: self._integers(one, what))
+
+    def _integers(self, array: Array, what: str) -> Array:
         if array.ndim not in (2, 4) or not array.size:
-            given = f"have the shape {array.shape}" if array.shape else f"are a {type(samples).__name__}"
             advice = "give an array of (N, C, H, W) or (N, F)"
             if array.ndim == 3:
                 advice = (
                     "images need their channel axis: samples[:, None]; signals (N, C, L) are taken as images of height "
                     "1, samples[:, :, None], by a model of Conv2d with kernels (1, k)"
                 )
-            raise DataError(f"{what} {given}; {advice}")
+            raise DataError(f"{what} have the shape {array.shape}; {advice}")
         for name in ("mean", "std"):
             self._channels(name, array.shape[1])
         if array.dtype.kind == "f":
@@ -135,7 +161,7 @@ class Encoding:
         return array
 
     def _whole(self, array: Array, what: str) -> Array:
-        zero, one = self.real(np.zeros((1, array.shape[1], 1, 1))), self.real(np.ones((1, array.shape[1], 1, 1)))
+        zero, one = (self._real(f((1, array.shape[1], 1, 1))) for f in (np.zeros, np.ones))
         shape = (-1, *(1,) * (array.ndim - 2))
         exact = (array.astype(np.float64) - zero.reshape(shape)) / (one - zero).reshape(shape)
         whole = np.rint(exact)

@@ -51,6 +51,9 @@ class Origin:
     line: str = ""  # file:line
     code: str = ""  # the source line
 
+    def __bool__(self) -> bool:
+        return bool(self.operator)
+
     def __str__(self) -> str:
         at = f" at {self.line}" if self.line else ""
         inside = f" in module '{self.module}'" if self.module else ""

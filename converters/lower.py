@@ -213,7 +213,7 @@ class Lowering:
         self.layers.append(InputLayer(op.name, shape, encoding))
         self.signed[op.name] = encoding.signed
         gain, shift = encoding.gain(shape[0]), encoding.shift(shape[0])
-        bias = np.broadcast_to(forward.spread(shift, shape), shape)
+        bias = np.zeros(shape) + forward.spread(shift, shape)
         term = Term(op.name, shape, shape, ChannelMap(gain), 0, shape[0])
         return (Form(shape, (term,), bias, bool((bias >= 0).all()) and not encoding.signed),)
 

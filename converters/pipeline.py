@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The conversion from end to end: read, check, lower, check, calibrate, build, measure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,25 +12,32 @@ from spikerun.activity import Activity
 from spikerun.converters import verify
 from spikerun.converters.build import build
 from spikerun.converters.calibrate import Calibration, LayerFit
-from spikerun.converters.encoding import Encoding, as_array
+from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
-from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, PoolLayer
 from spikerun.converters.lower import lower
 from spikerun.converters.quantise import QLayer, Quantised, Settings
 from spikerun.converters.report import Accuracy, Conversion, LayerReport, OperatorReport, Report
+from spikerun.converters.samples import (
+    Progress,
+    Samples,
+    by_name,
+    checked,
+    checked_labels,
+    count_of,
+    counter,
+    encodings_of,
+    gathered,
+    quiet,
+)
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source
-from spikerun.errors import DataError, UsageError
 from spikerun.network import Network
 
-__all__ = ["INPUT", "Converter", "Samples"]
+__all__ = ["INPUT", "Converter"]
 
 INPUT = "input"  # the name of the only input
 CHECKED_SAMPLES = 8
-LOADED_SAMPLES = 512  # of a loader
-Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much (0: unknown)
-Samples = npt.ArrayLike | Mapping[str, npt.ArrayLike]  # of the only input, or by name
 
 
 class Converter:
@@ -49,10 +55,12 @@ class Converter:
         on_progress: Progress | None = None,
     ) -> None:
         self.source = source
-        self.tell = on_progress or _say_nothing
-        given = _by_name(_gathered(samples))
-        self.encodings = _encodings(encodings, given)
-        self.samples = self._checked(given, "the calibration data")
+        self.tell = on_progress or quiet
+        given = by_name(gathered(samples), (INPUT,))
+        self.encodings = encodings_of(encodings, given, Encoding())
+        for encoding in self.encodings.values():
+            encoding.require_word()
+        self.samples = checked(given, self.encodings, "the calibration data")
         self.tell("read the model", 0, 0)
         graph = source.graph({name: values.shape[1:] for name, values in self.samples.items()})
         few = {name: values[:CHECKED_SAMPLES] for name, values in self.samples.items()}
@@ -66,7 +74,7 @@ class Converter:
     @property
     def count(self) -> int:
         """Return the number of calibration samples."""
-        return len(next(iter(self.samples.values())))
+        return count_of(self.samples)
 
     def convert(self, settings: Settings) -> Conversion:
         """Return the spiking network with the bits and the code of `settings`."""
@@ -87,55 +95,22 @@ class Converter:
     def measured(self, conversion: Conversion, evaluation: Evaluation) -> Conversion:
         """Return the conversion with what its network is like on labelled samples."""
         network, report = conversion.network, conversion.report
-        done = self._counter(f"evaluate, {report.bits}-bit activations", len(evaluation.labels))
+        done = counter(self.tell, f"evaluate, {report.bits}-bit activations", len(evaluation.labels))
         logits, activity = snn_logits(network, evaluation.samples, done)
         return replace(conversion, report=_measured(report, evaluation.accuracy(logits), activity))
 
     def evaluation(self, samples: Samples, labels: npt.ArrayLike, metric: Metric = top1) -> Evaluation:
         """Return labelled samples with the ANN's results."""
-        checked = self._checked(_by_name(samples), "the evaluation data")
-        for name, values in checked.items():
-            if values.shape[1:] != self.samples[name].shape[1:]:
-                raise DataError(
-                    f"the evaluation data have samples of shape {values.shape[1:]}, "
-                    f"the calibration data {self.samples[name].shape[1:]}"
-                )
-        count = len(next(iter(checked.values())))
-        labels = as_array(labels, "labels")
-        if labels.shape[:1] != (count,):
-            raise DataError(f"there must be labels for {count} samples, got {labels.dtype} of shape {labels.shape}")
-        logits = ann_logits(self.source, checked, self.encodings, self._counter("evaluate the ANN", count))
-        evaluation = Evaluation(checked, labels, logits, metric)
+        given = checked(by_name(samples, (INPUT,)), self.encodings, "the evaluation data", self.samples)
+        labels = checked_labels(labels, count_of(given))
+        logits = ann_logits(self.source, given, self.encodings, counter(self.tell, "evaluate the ANN", len(labels)))
+        evaluation = Evaluation(given, labels, logits, metric)
         evaluation.accuracy(logits)  # labels that the metric cannot take are refused before the work
         return evaluation
 
-    def _checked(self, samples: Mapping[str, npt.ArrayLike], what: str) -> dict[str, Array]:
-        if not samples:
-            raise DataError(f"{what} are for no input: give samples, or a dict of them by the names of the inputs")
-        if samples.keys() != self.encodings.keys():
-            raise DataError(f"{what} are for {', '.join(samples)}; the inputs are {', '.join(self.encodings)}")
-        checked = {name: self.encodings[name].integers(values, what) for name, values in samples.items()}
-        if len({len(values) for values in checked.values()}) > 1:
-            raise DataError(
-                f"{what} have { {name: len(v) for name, v in checked.items()} } samples; give as many of each"
-            )
-        return checked
-
-    def _counter(self, stage: str, total: int) -> Callable[[int], None]:
-        """Return what adds up the samples of a stage that are done, and tells."""
-        done = 0
-
-        def advance(n: int) -> None:
-            nonlocal done
-            done += n
-            self.tell(stage, done, total)
-
-        advance(0)
-        return advance
-
     def _report(self, network: Network, quantised: Quantised, fits: list[LayerFit], settings: Settings) -> Report:
-        by_name = {fit.name: fit for fit in fits}
-        layers = tuple(_layer_report(layer, network, by_name.get(layer.name)) for layer in quantised.layers)
+        fitted = {fit.name: fit for fit in fits}
+        layers = tuple(_layer_report(layer, network, fitted.get(layer.name)) for layer in quantised.layers)
         origins = dict.fromkeys(n.origin for n in self.graph.nodes.values() if n.origin.operator not in ("", "input"))
         operators = tuple(OperatorReport(o.operator, o.module, o.line, o.code) for o in origins)
         codes = ", ".join(dict.fromkeys(encoding.code for encoding in self.encodings.values()))
@@ -147,33 +122,6 @@ class Converter:
         if all(values.min() == values.max() for values in self.samples.values()):
             report = report.with_notes("all calibration samples hold one and the same value; give real ones.")
         return report
-
-
-def _gathered(samples: Any) -> Any:
-    """Return the first samples of a loader, which gives batches of them or of (samples, labels); others as they are."""
-    if not (hasattr(samples, "dataset") and hasattr(samples, "__iter__")):
-        return samples
-    batches: list[Array] = []
-    for batch in samples:
-        batches.append(np.asarray(batch[0] if isinstance(batch, tuple | list) else batch))
-        if sum(map(len, batches)) >= LOADED_SAMPLES:
-            break
-    return np.concatenate(batches)[:LOADED_SAMPLES] if batches else np.zeros(0)
-
-
-def _by_name(samples: Samples) -> Mapping[str, npt.ArrayLike]:
-    return samples if isinstance(samples, Mapping) else {INPUT: samples}
-
-
-def _encodings(given: Encoding | Mapping[str, Encoding] | None, samples: Mapping[str, Any]) -> dict[str, Encoding]:
-    found = (
-        dict(given) if isinstance(given, Mapping) else dict.fromkeys(samples, Encoding() if given is None else given)
-    )
-    for encoding in found.values():
-        if not isinstance(encoding, Encoding):
-            raise UsageError(f"an encoding is an Encoding, such as Encoding(scale=1 / 16), got {encoding!r:.80}")
-        encoding.require_word()
-    return found
 
 
 def _layer_report(layer: InputLayer | PoolLayer | QLayer, network: Network, fit: LayerFit | None) -> LayerReport:
@@ -221,7 +169,3 @@ def _version() -> str:
         return version("spikerun")
     except PackageNotFoundError:
         return "checkout"
-
-
-def _say_nothing(stage: str, done: int, total: int) -> None:
-    """Take the place of a listener."""

@@ -23,7 +23,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """Return what it was read from, such as `torch`."""
+        """Return what it was read from, such as `torch`; several with commas between."""
 
     def graph(self, shapes: Mapping[str, Shape]) -> Graph:
         """Return the float graph for samples of these shapes, without the batch, by the names of the inputs."""
@@ -67,7 +67,7 @@ class Importer:
 
     suffix: of the files that it reads; reads: the form in which a user names them; opener: dotted path, `module:name`,
     of an `Opener`, imported when it is needed; hint: how to install what it needs; options: names of keyword arguments
-    that its opener takes besides.
+    that its opener takes besides; sources: the names that its sources may have.
     """
 
     suffix: str
@@ -76,3 +76,4 @@ class Importer:
     opener: str
     hint: str
     options: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()

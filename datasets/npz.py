@@ -9,7 +9,8 @@ samples: (N, C, H, W), (N, H, W), (N, F), or of each step (N, T, C, H, W), (N, T
          are; other integers where all fit one of these; real numbers where all are whole, or, in a file without a
          scale, within 0..1: as round(255 x), of 1/255
 labels:  optional, class numbers from 0, (N,) or (N, 1); or real numbers (N,) or (N, K), the targets of a regression
-scale:   optional, one number, the real value of one integer; 1/255 if missing
+scale:   optional, one number, the real value of one integer; 1/255 if missing. Of several inputs each may have its
+         own, `scale_NAME`
 
 What had to be guessed is said by the logger `spikerun`.
 """
@@ -48,7 +49,8 @@ def read_npz(path: Path, split: str = "test", largest: int | None = None, sample
     def choose(found: Names) -> dict[str, str]:
         labels_as = "labels" if "labels" in found else "y"
         schemes.append((samples_of, labels_as) if samples_of else _scheme(found, path))
-        roles = zip(("samples", "labels", "scale"), (*schemes[0], "scale"), strict=True)
+        scale_as = f"scale_{samples_of}" if f"scale_{samples_of}".lower() in found else "scale"
+        roles = zip(("samples", "labels", "scale"), (*schemes[0], scale_as), strict=True)
         names = {role: name.format(split=split) for role, name in roles}
         if samples_of and samples_of.lower() not in found:
             raise DataError(

@@ -39,7 +39,7 @@ class Spike(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What an output's membranes say at the end of a window: `logits`, float32 of the population's shape."""
+    """What an output says at the end of a window: `logits`, float32 of the population's shape."""
 
     step: int
     population: str

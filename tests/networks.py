@@ -264,7 +264,7 @@ class Draft:
 
 def _spiking(rng: Rng, shape: Shape) -> Neuron:
     neuron = integrate_and_fire(rng, shape) if rng.integers(2) else leaky(rng, shape)
-    answer = str(rng.choice(["count", "last", "max", "mean"]))
+    answer = str(rng.choice(["count", "first_spike", "last", "max", "mean"]))
     return replace(neuron, answer=answer, scale=np.float32(0.25) if rng.integers(2) else np.float32(1))
 
 

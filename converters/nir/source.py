@@ -15,12 +15,14 @@ __all__ = ["NirSource", "open_source"]
 
 
 class NirSource(StepSource):
-    """The network of a file, with the time step and the writer that the user knows of."""
+    """The network of a file, with the time step, the writer and the reset that the user knows of."""
 
     name = "nir"
 
-    def __init__(self, path: Path, dt: float | None = None, writer: str | None = None) -> None:
-        self.read = read_nir(path, dt, writer)
+    def __init__(
+        self, path: Path, dt: float | None = None, writer: str | None = None, reset: str | None = None
+    ) -> None:
+        self.read = read_nir(path, dt, writer, reset)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -41,9 +43,10 @@ class NirSource(StepSource):
 
 
 def open_source(
-    where: str, weights: Path | None = None, dt: float | None = None, writer: str | None = None
-) -> NirSource:
+    where: str, weights: Path | None = None, dt: float | None = None, writer: str | None = None,
+    reset: str | None = None,
+) -> NirSource:  # fmt: skip
     """Return the source of a .nir file."""
     if weights is not None:
         raise UsageError("a .nir file has its weights in it: leave --weights out")
-    return NirSource(Path(where), dt, writer)
+    return NirSource(Path(where), dt, writer, reset)

@@ -58,10 +58,10 @@ def convert_steps(
 ) -> SpikingConversion:
     """Return the network of a source in integers, measured on the test samples where they have labels."""
     converter = StepConverter(source, train.samples.take(chosen, axis=0), encoding, duration, readout, tell)
-    conversion = converter.convert({"classes": _classes(test)} if test.labelled else {})
     if not test.labelled:
-        return conversion
-    return converter.measured(conversion, converter.shaped(test.samples), test.require_labels())
+        return converter.convert({})
+    evaluation = converter.evaluation(test.samples, test.require_labels())
+    return converter.measured(converter.convert({"classes": _classes(test)}), evaluation)
 
 
 def check_drop(report: SpikingReport, most: float | None) -> None:

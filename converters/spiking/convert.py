@@ -2,7 +2,7 @@
 """A trained spiking network from end to end: read, lower, calibrate, build, verify, measure."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,22 +10,33 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.evaluate import Metric, paired, top1
+from spikerun.converters.evaluate import Evaluation, Metric, snn_logits, top1
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Graph, Output, Shape
 from spikerun.converters.layers import InputLayer, Layer, PoolLayer
-from spikerun.converters.report import Accuracy
+from spikerun.converters.samples import (
+    Progress,
+    Samples,
+    by_name,
+    checked,
+    checked_labels,
+    count_of,
+    counter,
+    encodings_of,
+    gathered,
+    quiet,
+)
 from spikerun.converters.simplify import simplify
 from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.fixed_point import Fixed, fixed, summed
+from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
 from spikerun.converters.spiking.lower import Spiking, lower_step
-from spikerun.converters.spiking.network import Part, build_spiking
+from spikerun.converters.spiking.network import Part, build_spiking, ends
 from spikerun.converters.spiking.report import CellReport, SpikingConversion, SpikingReport
 from spikerun.converters.spiking.simulate import run_layers
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, membranes
-from spikerun.datasets.encode import Encoded, encoder_meta
-from spikerun.datasets.lazy import Lazy
+from spikerun.datasets.encode import encoder_meta
 from spikerun.errors import ConversionError, DataError, UsageError
 from spikerun.network import Network
 from spikerun.neurons.leaky import WIDE_LIMIT
@@ -37,12 +48,9 @@ BATCH_VALUES = 1 << 26  # of the samples of a batch
 VERIFIED = 64  # samples whose spikes are compared one by one
 # What a population answers, for a readout of its membrane (or of its spikes).
 ANSWERS = {
-    (False, "count"): "count", (False, "mean"): "count", (True, "last"): "last", (True, "max"): "max",
-    (True, "mean"): "mean",
+    (False, "count"): "count", (False, "mean"): "count", (False, "first-spike"): "first_spike",
+    (True, "last"): "last", (True, "max"): "max", (True, "mean"): "mean",
 }  # fmt: skip
-Samples = Mapping[str, Array | Lazy]
-Batch = Mapping[str, Array]
-Progress = Callable[[str, int, int], None]
 
 
 class StepConverter:
@@ -55,20 +63,21 @@ class StepConverter:
     def __init__(
         self,
         source: StepSource,
-        samples: Array | Lazy | Samples,
-        encoding: Encoding | Mapping[str, Encoding],
+        samples: Samples,
+        encoding: Encoding | Mapping[str, Encoding] | None = None,
         duration: int | None = None,
         readout: Readout | None = None,
         tell: Progress | None = None,
     ) -> None:
         self.source, self.duration, self.readout = source, duration, readout
-        self.tell = tell or _say_nothing
+        self.tell = tell or quiet
         self.tell("read the model", 0, 0)
-        given = self._by_name(samples)
-        self.encodings = dict(encoding) if isinstance(encoding, Mapping) else dict.fromkeys(given, encoding)
-        self.timed = frozenset(name for name, one in self.encodings.items() if one.neuron().word.stepwise)
+        named = by_name(gathered(samples), source.inputs)
+        self.encodings = encodings_of(usual(named) if encoding is None else encoding, named, CURRENT)
+        self.given = given = checked(named, self.encodings, "the calibration data")
+        self.timed = frozenset(name for name, one in self.encodings.items() if one.stepwise)
         step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})
-        self.samples = self.shaped(given)
+        self.samples = self._shaped(given)
         self.steps = self._steps(step)
         self.step = self._checked(replace(step, graph=simplify(step.graph)))
         wired = lower_step(self.step.graph, self.encodings)
@@ -79,13 +88,7 @@ class StepConverter:
             layer.name: layer.activation.cell for layer in sums if isinstance(layer.activation, Spiking)
         }
         self.parts: list[Part] = [self._part(layer) for layer in self.layers]
-
-    def _by_name(self, samples: Array | Lazy | Samples) -> Samples:
-        if isinstance(samples, Mapping):
-            return samples
-        if len(self.source.inputs) != 1:
-            raise UsageError(f"the network has the inputs {', '.join(self.source.inputs)}: give a dict by name")
-        return {self.source.inputs[0]: samples}
+        self.ends = ends(self.parts, self.outputs, self.step.readouts)
 
     def _read(self, shapes: Mapping[str, Shape]) -> tuple[Step, bool]:
         """Return the step, and whether it is the step for flattened samples."""
@@ -101,12 +104,11 @@ class StepConverter:
                 pass  # the first reason is the one that tells
             raise
 
-    def shaped(self, samples: Array | Lazy | Samples) -> Samples:
+    def _shaped(self, samples: Mapping[str, Array]) -> dict[str, Array]:
         """Return samples as the network takes them."""
-        given = self._by_name(samples)
         if not self.flat:
-            return given
-        return {name: values.reshape(*values.shape[: 1 + (name in self.timed)], -1) for name, values in given.items()}
+            return dict(samples)
+        return {name: values.reshape(*values.shape[: 1 + (name in self.timed)], -1) for name, values in samples.items()}
 
     def _steps(self, step: Step) -> int:
         lengths = {self.samples[name].shape[1] for name in self.timed}
@@ -133,27 +135,39 @@ class StepConverter:
         if not found:
             names = ", ".join(step.graph.outputs)
             raise UsageError(
-                f"how is the result made of the time steps of {names}? Say --readout count or mean (of spikes), or "
-                "last, max or mean (of membranes)"
+                f"how is the result made of the time steps of {names}? Say --readout count, mean or "
+                "first-spike (of spikes), or last, max or mean (of membranes)"
+            )
+        if self.readout is not None and self.readout not in found.values():
+            own = ", ".join(f"'{name}' as {readout}" for name, readout in found.items())
+            raise UsageError(
+                f"{self.readout} is asked for, and the network itself reads {own}: leave --readout and --classes out, "
+                "or change its code"
             )
         said = [f"the result '{n}' is not looked at" for n in step.graph.outputs if n not in found]
         said += [f"the result '{n}' is the {r.rule} of all steps" for n, r in found.items() if n not in step.readouts]
         nodes = {k: n for k, n in step.graph.nodes.items() if not isinstance(n.op, Output) or n.op.name in found}
         return replace(step, graph=Graph(nodes), readouts=found, timed=self.timed, assumed=(*step.assumed, *said))
 
-    def _answers(self) -> dict[str, str]:
-        """Return what each population that is an output reports; raises ConversionError for what none can."""
-        found: dict[str, str] = {}
+    def _answers(self) -> dict[str, tuple[str, float]]:
+        """Return what each population that is an output reports, and what share of it a result is.
+
+        Raises ConversionError for what none can report.
+        """
+        found: dict[str, tuple[str, float]] = {}
         potentials = membranes(self.step.graph)
         for name, readout in self.step.readouts.items():
             seen, rule = "a membrane" if name in potentials else "spikes", readout.rule
             answer = ANSWERS.get((name in potentials, rule))
             if answer is None or (answer != "count" and readout.groups > 1):
+                groups = f" in {readout.groups} groups" if readout.groups > 1 else ""
                 raise ConversionError(
-                    f"the result '{name}' is the readout '{rule}' of {seen}, which is not converted: say --readout "
-                    "count or mean of spikes, or last, max or mean of membranes, without --classes"
+                    f"the result '{name}' is the readout '{rule}' of {seen}{groups}, which is not converted: say "
+                    "--readout count, mean or first-spike of spikes, or last, max or mean of membranes; --classes goes "
+                    "with count and mean of spikes"
                 )
-            if found.setdefault(self.outputs[name], answer) != answer:
+            share = 1 / self.steps if (answer, rule) == ("count", "mean") else 1.0
+            if found.setdefault(self.outputs[name], (answer, share)) != (answer, share):
                 raise ConversionError(f"two results are read from '{self.outputs[name]}' in two ways: return one")
         return found
 
@@ -162,11 +176,8 @@ class StepConverter:
             assert isinstance(layer, (InputLayer, PoolLayer))
             return layer
         cell = self.cells.get(layer.name)
-        return (
-            summed(layer, self.steps)
-            if cell is None
-            else fixed(layer, cell, self.answers.get(layer.name, "count"), self.steps)
-        )
+        answer, share = self.answers.get(layer.name, ("count", 1.0))
+        return summed(layer, self.steps, share) if cell is None else fixed(layer, cell, answer, self.steps, share)
 
     def convert(self, meta: Mapping[str, str | int | float]) -> SpikingConversion:
         """Return the network, and how many of its spikes are the trained network's."""
@@ -174,7 +185,7 @@ class StepConverter:
         said: dict[str, str | int | float] = {"converted_from": self.source.name, **meta}
         for name, encoding in self.encodings.items():
             said |= encoding.meta(name)
-        encoders = {name: one.encoder for name, one in self.samples.items() if isinstance(one, Encoded)}
+        encoders = encoders_of(self.samples)
         for name, encoder in encoders.items():
             said |= encoder_meta(encoder, name)
         readouts = self.step.readouts
@@ -182,28 +193,23 @@ class StepConverter:
         first = next(iter(readouts.values()))
         report = SpikingReport(
             self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()), first.rule,
-            self._count(self.samples), self._verified, tuple(self._compared(network)),
+            count_of(self.samples), self._verified, tuple(self._compared(network)),
             (*self.step.assumed, *(one.said for one in encoders.values()),
              *(["samples are given to the network flattened"] if self.flat else [])),
         )  # fmt: skip
         return SpikingConversion(network, report)
 
-    @staticmethod
-    def _count(samples: Samples) -> int:
-        return len(next(iter(samples.values())))
-
     @property
     def _verified(self) -> int:
         """Return how many samples are those whose spikes are compared."""
-        return min(_at_once(self.samples, VERIFIED), self._count(self.samples))
+        return min(_at_once(self.samples, VERIFIED), count_of(self.samples))
 
-    def _batches(self, samples: Samples, stage: str) -> Iterator[Batch]:
-        count = self._count(samples)
-        batch = _at_once(samples, BATCH)
-        for first in range(0, count, batch):
-            self.tell(stage, first, count)
-            yield {name: values[first : first + batch] for name, values in samples.items()}
-        self.tell(stage, count, count)
+    def _batches(self, samples: Mapping[str, Array], stage: str) -> Iterator[dict[str, Array]]:
+        done, size = counter(self.tell, stage, count_of(samples)), _at_once(samples, BATCH)
+        for first in range(0, count_of(samples), size):
+            batch = {name: values[first : first + size] for name, values in samples.items()}
+            yield batch
+            done(count_of(batch))
 
     def _peaks(self) -> dict[str, float]:
         """Return the largest current or membrane of each cell on the calibration samples, in units of its weights."""
@@ -239,7 +245,7 @@ class StepConverter:
                     100 * float((rate == 0).mean()), 100 * float((rate == 1).mean()),
                 )  # fmt: skip
 
-    def _spikes(self, layers: Any, samples: Batch) -> dict[str, Array]:
+    def _spikes(self, layers: Any, samples: Mapping[str, Array]) -> dict[str, Array]:
         """Return the spikes (steps, batch, *shape) of all cells."""
         found: dict[str, list[Array]] = {name: [] for name in self.cells}
         for values, _ in run_layers(layers, self.cells, samples, self.steps, self.step.timed):
@@ -247,56 +253,48 @@ class StepConverter:
                 found[name].append(values[name] != 0)
         return {name: np.stack(spikes) for name, spikes in found.items()}
 
-    def measured(
-        self, conversion: SpikingConversion, samples: Samples, labels: npt.ArrayLike, metric: Metric = top1
-    ) -> SpikingConversion:
+    def evaluation(self, samples: Samples, labels: npt.ArrayLike, metric: Metric = top1) -> Evaluation:
+        """Return labelled samples with the trained network's own results; of several, `top1` takes the first."""
+        given = checked(by_name(samples, self.source.inputs), self.encodings, "the evaluation data", self.given)
+        shaped, labels = self._shaped(given), checked_labels(labels, count_of(given))
+        batches = [self._results(batch) for batch in self._batches(shaped, "evaluate the trained network")]
+        results = {name: np.concatenate([batch[name] for batch in batches]) for name in self._measured_by(metric)}
+        evaluation = Evaluation(shaped, labels, results, metric)
+        evaluation.accuracy(results)  # labels that the metric cannot take are refused before the work
+        return evaluation
+
+    def _measured_by(self, metric: Metric) -> tuple[str, ...]:
+        """Return the results that a metric takes."""
+        names = tuple(self.outputs)
+        return names[:1] if metric is top1 else names
+
+    def measured(self, conversion: SpikingConversion, evaluation: Evaluation) -> SpikingConversion:
         """Return the conversion with its accuracy beside the trained network's own."""
-        labels = np.asarray(labels)
-        model: dict[str, list[Array]] = {name: [] for name in self.outputs}
-        own: dict[str, list[Array]] = {name: [] for name in self.outputs}
-        from spikerun.session import Session
+        done = counter(self.tell, "evaluate", len(evaluation.labels))
+        logits, _ = snn_logits(conversion.network, evaluation.samples, done)
+        own = {name: logits[self.ends[name]] for name in evaluation.ann}
+        report = replace(conversion.report, accuracy=evaluation.accuracy(own))
+        if len(own) < len(self.ends):
+            report = replace(report, notes=(*report.notes, f"the accuracy is that of '{next(iter(own))}' alone"))
+        return replace(conversion, report=report)
 
-        session = Session(conversion.network)
-        for batch in self._batches(samples, "evaluate"):
-            for name, values in self._results(batch).items():
-                model[name].append(values)
-            result = session.run(dict(batch))
-            for name, population in zip(self.outputs, conversion.network.outputs, strict=True):
-                real = conversion.network.populations[population].real(result.outputs[population])
-                own[name].append(real.reshape(len(real), -1))
-        name = next(iter(self.outputs))
-        ann, snn = np.concatenate(model[name]), np.concatenate(own[name])
-        same = ann.argmax(axis=1) == snn.argmax(axis=1)
-        scores = [np.asarray(metric(logits, labels), np.float64) for logits in (ann, snn)]
-        accuracy: Accuracy = paired(scores[0], scores[1], same)
-        return replace(conversion, report=replace(conversion.report, accuracy=accuracy))
-
-    def _results(self, batch: Batch) -> dict[str, Array]:
+    def _results(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         """Return what the trained network itself gives for integer samples."""
-        real = {name: self._real(name, values) for name, values in batch.items()}
+        real = {name: self.encodings[name].real(values) for name, values in batch.items()}
         results = self.source.results(real, self.steps, self.step)
         if results is None:
             raise ConversionError(f"this network ({self.source.name}) cannot be run to compare with")
         return results
 
-    def _real(self, name: str, values: Array) -> Array:
-        encoding = self.encodings[name]
-        if name not in self.step.timed:
-            return encoding.real(values)
-        flat = encoding.real(values.reshape(-1, *values.shape[2:]))
-        return flat.reshape(values.shape)
 
-
-def _at_once(samples: Samples, most: int) -> int:
+def _at_once(samples: Mapping[str, Array], most: int) -> int:
     """Return how many samples, of all inputs together, fit a batch."""
     return max(1, min(most, BATCH_VALUES // sum(math.prod(values.shape[1:]) for values in samples.values())))
 
 
-def _say_nothing(stage: str, done: int, total: int) -> None:
-    """Take the place of a listener."""
-
-
-def _integer_spikes(network: Network, samples: Batch, names: list[str]) -> tuple[dict[str, Array], dict[str, int]]:
+def _integer_spikes(
+    network: Network, samples: Mapping[str, Array], names: list[str]
+) -> tuple[dict[str, Array], dict[str, int]]:
     """Return the spikes (steps, batch, *shape) of populations, and the largest magnitude of their membranes."""
     from spikerun.session import Session
 

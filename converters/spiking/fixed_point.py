@@ -7,7 +7,7 @@ largest at which neither the worst currents nor twice the largest states of the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,16 @@ from spikerun.neurons.leaky import KEEP_ALL, MAX_FRACTION_BITS, WIDE_LIMIT
 __all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed"]
 
 ROUNDING = 1e-12
+OF_SPIKES = ("count", "first_spike")  # answers that tell of spikes, the others of membranes
+POTENTIALS = ("threshold", "v_reset", "v_init", "v_min")
 
 
 @dataclass(frozen=True, eq=False)
 class Fixed:
     """A cell's layer in integers, its fractional bits still to be chosen.
 
-    terms: in units of `scale`, which is S (C,); unit: the real value of one in the membrane at F = 0, (C,) or `shape`.
+    terms: in units of `scale`, which is S (C,); unit: the real value of one in the membrane at F = 0, (C,) or `shape`;
+    share: of its spikes, what a result is.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Fixed:
     unit: Array
     answer: str = "count"  # what a run reports, and how many steps it does
     steps: int = 1
+    share: float = 1.0
 
     def neuron(self, f: int) -> LIF:
         """Return the neurons with F = `f`."""
@@ -68,6 +72,8 @@ class Fixed:
     def _scale(self, unit: Array) -> Array:
         """Return what an integer of the answer is worth, float32."""
         if self.answer == "count":
+            return (self.cell.factor * self.share).astype(np.float32)
+        if self.answer == "first_spike":
             return np.ones((), np.float32)
         shifted = 2 ** shift(self.steps) / self.steps if self.answer == "mean" else 1.0
         return (unit * shifted).astype(np.float32)
@@ -77,7 +83,7 @@ class Fixed:
         cell = self.cell
         finite = np.where(np.isfinite(cell.threshold), cell.threshold, 0.0)
         bias = np.abs(self.bias * spread(cell.gain, self.shape) + spread(cell.bias_u, self.shape))
-        sizes = [finite, cell.bias, cell.v_reset, cell.v_init]
+        sizes = [finite, cell.bias, cell.v_reset, cell.v_init, cell.offset]
         every = [self._in_units(np.abs(value), self.unit) for value in sizes] + [bias / spread(self.unit, self.shape)]
         return np.array([float(np.max(values)) for values in every])
 
@@ -95,11 +101,12 @@ class Summed:
     scale: Array
     bias: Array  # real, of one step
     steps: int
+    share: float = 1.0  # of the sum, what a result is
 
     def neuron(self) -> Readout:
         """Return the kind of its population."""
         bias = np.rint(self.bias * self.steps / spread(self.scale, self.shape))
-        return Readout(self.scale.astype(np.float32), bias.astype(np.int32))
+        return Readout((self.scale * self.share).astype(np.float32), bias.astype(np.int32))
 
 
 def _rounded(layer: Layer) -> tuple[tuple[Term, ...], Array]:
@@ -108,16 +115,19 @@ def _rounded(layer: Layer) -> tuple[tuple[Term, ...], Array]:
     return tuple(term.rounded(scale) for term in layer.terms), scale
 
 
-def summed(layer: Layer, steps: int) -> Summed:
+def summed(layer: Layer, steps: int, share: float = 1.0) -> Summed:
     """Return an output without neurons in integers."""
-    return Summed(layer.name, layer.shape, *_rounded(layer), layer.bias, steps)
+    return Summed(layer.name, layer.shape, *_rounded(layer), layer.bias, steps, share)
 
 
-def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fixed:
+def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1, share: float = 1.0) -> Fixed:
     """Return a layer of cells in integers, of which a run of `steps` steps reports the `answer`.
 
     Raises ConversionError for cells that no integers can stand for.
     """
+    cell = replace(cell, offset=np.zeros(())) if answer in OF_SPIKES else _shown(cell, layer.shape)
+    if answer in OF_SPIKES and (cell.factor <= 0).any():
+        raise ConversionError(f"'{cell.name}' sends spikes of {cell.factor.min():.4g}; those of a result are positive")
     threshold = cell.threshold
     if (threshold < 0).any() or (cell.reset in ("subtract", "subtract_after_leak") and (threshold == 0).any()):
         raise ConversionError(
@@ -129,7 +139,22 @@ def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1) -> Fi
         raise ConversionError(f"'{cell.name}' multiplies its currents by {gain.min():.4g}; that must be positive")
     terms, scale = _rounded(layer)
     unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
-    return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps)
+    return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps, share)
+
+
+def _shown(cell: Cell, shape: Shape) -> Cell:
+    """Return the cell with its framework's membrane, v + offset, in place of v: the same spikes."""
+    if not cell.offset.any():
+        return cell
+    at = {name: spread(getattr(cell, name), shape) for name in (*POTENTIALS, "offset", "bias", "keep_v")}
+    moved: dict[str, Any] = {name: at[name] + at["offset"] for name in POTENTIALS}
+    if (cell.fires and cell.reset in ("subtract", "subtract_after_leak")) or (moved["v_min"] > 0).any():
+        raise ConversionError(
+            f"the membrane of '{cell.name}', which rests at {float(np.max(cell.offset)):.4g}, is read, and has a floor "
+            "or a reset by subtraction: let it rest at 0 (v_leak), or read its spikes"
+        )
+    leak = 1 - np.rint(at["keep_v"] * KEEP_ALL) / KEEP_ALL  # that of the integers, so that it rests at the offset
+    return replace(cell, **moved, bias=at["bias"] + leak * at["offset"])
 
 
 def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:

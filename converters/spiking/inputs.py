@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the samples of a data set enter a network with a time loop, by what `spikerun convert` is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.source import Source
-from spikerun.datasets import ENCODERS, Bins, Dataset, Encoder, Latency, Rate
+from spikerun.datasets import ENCODERS, Bins, Dataset, Encoded, Encoder, Latency, Rate
 from spikerun.errors import UsageError, unknown_name
 
-__all__ = ["INPUTS", "Entering", "encoding_of"]
+__all__ = ["CURRENT", "INPUTS", "Entering", "encoders_of", "encoding_of", "usual"]
+
+CURRENT = Encoding(code="current")
 
 INPUTS = ("current", *ENCODERS, "frames")
 MICROSECONDS = 1e6
@@ -93,6 +95,17 @@ def encoding_of(encoder: Encoder, given: Encoding | None = None) -> Encoding:
     if isinstance(encoder, Bins) and given is not None:
         scaled = {"scale": given.scale, "mean": given.mean, "std": given.std}
     return Encoding(**({"scale": 1.0} | scaled), bits=encoder.bits, code=code)
+
+
+def usual(samples: Mapping[str, Any]) -> dict[str, Encoding]:
+    """Return the encoding of each input that nobody says: that of its encoder, if it has one."""
+    encoders = encoders_of(samples)
+    return {name: encoding_of(encoders[name]) if name in encoders else CURRENT for name in samples}
+
+
+def encoders_of(samples: Mapping[str, Any]) -> dict[str, Encoder]:
+    """Return what encodes the samples of the inputs that are encoded."""
+    return {name: one.encoder for name, one in samples.items() if isinstance(one, Encoded)}
 
 
 def _usual(data: Dataset) -> str:

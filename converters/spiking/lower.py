@@ -13,7 +13,7 @@ import numpy as np
 from spikerun.converters import forward
 from spikerun.converters.activations import Activation, Readout
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.graph import Array, Graph, MaxPool, Node, Output, Relu, Shape
+from spikerun.converters.graph import Array, Flatten, Graph, MaxPool, Node, Output, Relu, Shape
 from spikerun.converters.layers import Layers
 from spikerun.converters.lower import LOWER, Coded, Form, Lowering, Part, Parts, merged
 from spikerun.converters.maps import ConvMap, DenseMap, Map, PooledConvMap, PoolMap, Term
@@ -110,6 +110,15 @@ class _StepLowering(Lowering):
         return (_weighed(_Late(self.names[op.cell], node.shape, node.shape, False, op.steps), sender.factor),)
 
     def membrane(self, node: Node, op: Membrane, inputs: list[Parts]) -> Parts:
+        readers = list(self.graph.consumers()[node.name])
+        for reader in (self.graph.nodes[name] for name in readers):
+            if isinstance(reader.op, Flatten):
+                readers += self.graph.consumers()[reader.name]
+            elif not isinstance(reader.op, Output):
+                raise ConversionError(
+                    f"{reader.origin or reader.name} takes the membrane of '{node.inputs[0]}', and projections carry "
+                    "spikes: let those neurons fire, or make their membrane the result"
+                )
         return inputs[0]
 
     def output(self, node: Node, op: Output, inputs: list[Parts]) -> Parts:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layers of a step become a network: fractional bits are chosen, outputs are read as they were trained to be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from spikerun.network import Network
 from spikerun.neurons import Readout as ReadoutNeuron
 from spikerun.population import Population, Projection
 
-__all__ = ["Part", "build_spiking"]
+__all__ = ["Part", "build_spiking", "ends"]
 
 Part = InputLayer | PoolLayer | Fixed | Summed
 
@@ -58,24 +58,39 @@ def _network(
             projections += [term.projection(part.name, part.shape) for term in part.terms]
         else:
             projections += part.projections()
-    ends = []
+    results = ends(parts, outputs, readouts)
     for name, source in outputs.items():
-        groups = readouts[name].groups
-        ends.append(source if groups == 1 else _unique(f"{source}_classes", populations))
-        if groups > 1:
-            size = populations[source].size
-            if size % groups:
-                raise ConversionError(f"'{source}' has {size} neurons, which do not make {groups} groups of one size")
-            members: Any = np.repeat(np.eye(groups, dtype=np.int8), size // groups, axis=0)
-            populations[ends[-1]] = Population((groups,), ReadoutNeuron())
-            projections.append(Projection(source, ends[-1], Dense(members)))
+        groups, end = readouts[name].groups, results[name]
+        if end in populations:
+            continue
+        size = populations[source].size
+        if size % groups:
+            raise ConversionError(f"'{source}' has {size} neurons, which do not make {groups} groups of one size")
+        scale = populations[source].neuron.real_scale
+        if (scale != scale.flat[0]).any():
+            raise ConversionError(f"the spikes of '{source}' differ in what they count, so groups cannot add them")
+        members: Any = np.repeat(np.eye(groups, dtype=np.int8), size // groups, axis=0)
+        populations[end] = Population((groups,), ReadoutNeuron(np.asarray(scale.flat[0])))
+        projections.append(Projection(source, end, Dense(members)))
     try:
-        return Network(populations, projections, tuple(dict.fromkeys(ends)), steps, dict(meta))
+        return Network(populations, projections, tuple(dict.fromkeys(results.values())), steps, dict(meta))
     except NetworkError as error:
         raise ConversionError(f"the converted network breaks the arithmetic contract: {error}") from error
 
 
-def _unique(name: str, taken: Mapping[str, Any]) -> str:
+def ends(parts: Sequence[Part], outputs: Mapping[str, str], readouts: Mapping[str, Readout]) -> dict[str, str]:
+    """Return the population that reports each result: that of its neurons, or one of their groups."""
+    made: dict[tuple[str, int], str] = {}
+    taken = {part.name for part in parts}
+    for name, source in outputs.items():
+        groups = readouts[name].groups
+        if (source, groups) not in made:
+            made[source, groups] = source if groups == 1 else _unique(f"{source}_classes", taken)
+            taken.add(made[source, groups])
+    return {name: made[source, readouts[name].groups] for name, source in outputs.items()}
+
+
+def _unique(name: str, taken: Container[str]) -> str:
     while name in taken:
         name += "_"
     return name

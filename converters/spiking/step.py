@@ -41,6 +41,9 @@ class Readout:
     rule: str
     groups: int = 1
 
+    def __str__(self) -> str:
+        return self.rule if self.groups == 1 else f"{self.rule} in {self.groups} groups"
+
 
 @dataclass(frozen=True, eq=False)
 class Step:

@@ -13,7 +13,7 @@ from torch import nn
 from spikerun.converters.graph import Array, Graph, Shape
 from spikerun.converters.source import Source
 from spikerun.converters.torch.export import named, read
-from spikerun.converters.torch.spiking.source import TorchStepSource, framework
+from spikerun.converters.torch.spiking.source import TorchStepSource, frameworks
 from spikerun.converters.torch.user_model import load_model
 from spikerun.errors import ConversionError
 
@@ -80,7 +80,7 @@ def open_source(where: str, weights: Path | None = None) -> Source:
 
 def source_of(model: nn.Module) -> Source:
     """Return a module as a source: of a spiking network, where it holds neurons of a framework of these."""
-    return TorchStepSource(model) if framework(model) else TorchSource(model)
+    return TorchStepSource(model) if frameworks(model) else TorchSource(model)
 
 
 @contextmanager

@@ -21,6 +21,8 @@ __all__ = ["load_model", "load_weights"]
 
 # Where training scripts put the state dict of a checkpoint.
 CHECKPOINT = ("state_dict", "model_state_dict", "model")
+# What wrappers put before the names of all weights, and which.
+WRAPPERS = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
 FOREIGN = re.compile(r"GLOBAL ([\w.]+)")  # what torch's reader names where it finds an object
 
 log = logging.getLogger(__name__)
@@ -72,8 +74,8 @@ def _execute(path: Path) -> ModuleType:
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load a state dict into `model`; every name and shape must fit."""
-    state = _read(path)
     own = model.state_dict()
+    state = _unwrapped(path, _read(path), own)
     optional = {name for name in own if name.endswith("num_batches_tracked")}
     missing, strange = own.keys() - state.keys() - optional, state.keys() - own.keys()
     if missing or strange:
@@ -85,6 +87,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
     for name, value in state.items():
         _check_tensor(path, name, value, own[name])
     model.load_state_dict(dict(state), strict=False)
+
+
+def _unwrapped(path: Path, state: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return weights without what a wrapper has put before all of their names, where the model has no such names."""
+    for prefix, wrapper in WRAPPERS.items():
+        if state and all(name.startswith(prefix) for name in state) and not any(n.startswith(prefix) for n in own):
+            log.warning("'%s': all names begin with '%s', as %s saves them; that is left out", path, prefix, wrapper)
+            return _unwrapped(path, {name.removeprefix(prefix): value for name, value in state.items()}, own)
+    return state
 
 
 def _check_tensor(path: Path, name: str, value: torch.Tensor, own: torch.Tensor) -> None:

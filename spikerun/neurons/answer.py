@@ -6,22 +6,24 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.neurons.base import Neuron, Now, State
+from spikerun.neurons.base import IntArray, Neuron, Now, State
 from spikerun.values import choice, float32_array, require
 
 __all__ = ["Answering", "scale_array"]
 
-MODES = {"count": "", "last": "v", "max": "answer", "mean": "answer"}  # and what of the state each reports
+# And what of the state each reports.
+MODES = {"count": "", "first_spike": "answer", "last": "v", "max": "answer", "mean": "answer"}
 
 
 class Answering(Neuron):
     """Base of the kinds with a membrane `v` and spikes. answer: what is reported of a window, if it is an output.
 
-    `count`: its spikes; `last`: the membrane after the last step; `max`: the largest after any step; `mean`: the sum
-    over all steps of `v >> k`, k the bits of W - 1, for which int32 has room: times 2^k / W it is the mean. scale:
-    float32, shape () or (C,): what an integer of the answer is worth.
+    `count`: its spikes; `first_spike`: how many steps are left at the first, that step included, 0 without one;
+    `last`: the membrane after the last step; `max`: the largest after any step; `mean`: the sum over all steps of
+    `v >> k`, k the bits of W - 1, for which int32 has room: times 2^k / W it is the mean. scale: float32, shape () or
+    (C,): what an integer of the answer is worth.
 
-    state: answer, what `max` and `mean` have made of the window so far.
+    state: answer, what has been made of the window so far.
     """
 
     answer: str
@@ -43,15 +45,16 @@ class Answering(Neuron):
     def kept(self, taps: int = 0) -> Mapping[str, str]:
         return {**self.state, "answer": "int32"} if self.reported == "answer" else self.state
 
-    def collect(self, state: State, now: Now) -> None:
-        """Take the membranes after a step into the answer."""
+    def collect(self, state: State, s: IntArray, now: Now) -> None:
+        """Take the spikes of a step, or the membranes after it, into the answer."""
         if self.reported != "answer":
             return
-        v = state["v"] >> (shift(now.window) if self.answer == "mean" else 0)
+        one = {"first_spike": s * (now.window - now.r), "max": state["v"], "mean": state["v"] >> shift(now.window)}
+        x, before = one[self.answer], state["answer"]
         if now.r == 0:
-            state["answer"] = v
-        else:
-            state["answer"] = np.maximum(state["answer"], v) if self.answer == "max" else state["answer"] + v
+            state["answer"] = x
+        else:  # the first spike is the largest
+            state["answer"] = before + x if self.answer == "mean" else np.maximum(before, x)
 
 
 def shift(window: int) -> int:

@@ -69,5 +69,5 @@ class IF(Answering):
         v = np.clip(state["v"] + i + bias, np.maximum(v_min, -V_LIMIT), V_LIMIT)
         s: IntArray = (v >= threshold).astype(np.int64)
         state["v"] = v - threshold * s if self.reset == "subtract" else np.where(s, 0, v)
-        self.collect(state, now)
+        self.collect(state, s, now)
         return s

@@ -160,7 +160,7 @@ class LIF(Answering):
             state["pending"] = np.where(awake, s, state["pending"])
         state["v"] = np.where(awake, v, state["v"])
         state["wait"] = np.where(s, self.refractory, np.maximum(state["wait"] - 1, 0))
-        self.collect(state, now)
+        self.collect(state, s, now)
         return s
 
 

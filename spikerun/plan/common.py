@@ -24,7 +24,7 @@ STATE_HOLDS: Mapping[str, str] = {
     "wait": "refractory steps left",
     "pending": "spikes not yet subtracted",
     "alive": "candidates that have not lost yet",
-    "answer": "what the membranes of this window have come to",
+    "answer": "what this window has come to",
 }
 
 

@@ -131,6 +131,7 @@ def _registers(net: Network) -> Iterator[Register]:
             yield Register(of(name, "weighed"), dtype_of(net, name), p.shape, holds, largest=largest)
         if p.neuron.integrates == "step":
             yield Register(of(name, "i"), "int32", p.shape, "currents")
+            yield Register(of(name, "early"), "int32", p.shape, "steps that are left at a spike")
         initial = p.neuron.initial(p.shape, net.taps(name))
         for key, dtype in net.kept(name).items():
             start = initial[key].astype(np.int32) if initial[key].any() else None
@@ -267,11 +268,19 @@ def _sums_shape(net: Network, link: Link) -> tuple[int, ...]:
 
 
 def _collect(net: Network, name: str) -> Iterator[Operation]:
-    """What the membranes of each window come to."""
+    """What the membranes of each window come to, or its spikes: each is the steps that are left, the first the most."""
     neuron: Any = net.populations[name].neuron
-    answer, w, begin, largest = of(name, "answer"), net.window, net.turn(name) * net.window, neuron.answer == "max"
-    yield Fill(answer, _LOWEST if largest else _ZERO, When(w, begin, first=0, last=0))
-    yield Collect(of(name, "v"), answer, neuron.answer, 0 if largest else shift(w), When(begin=begin))
+    answer, w, begin = of(name, "answer"), net.window, net.turn(name) * net.window
+    yield Fill(answer, _LOWEST if neuron.answer == "max" else _ZERO, When(w, begin, first=0, last=0))
+    if neuron.answer == "first_spike":
+        early = of(name, "early")
+        yield Fill(early, _ZERO, When(begin=begin))
+        yield Accumulate(name, early, tuple(range(w, 0, -1)), When(w, begin))
+        yield Collect(early, answer, "max", 0, When(begin=begin))
+    else:
+        yield Collect(
+            of(name, "v"), answer, neuron.answer, shift(w) if neuron.answer == "mean" else 0, When(begin=begin)
+        )
 
 
 def _dtype(name: str) -> Dtype:

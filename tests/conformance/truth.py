@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from spikerun.inputs import events as events_of
@@ -100,6 +101,11 @@ def outputs(net: Network, turns: Mapping[str, Turn]) -> dict[str, Array]:
         if isinstance(neuron, Readout) and turn.membrane is not None:
             found[name] = turn.membrane
         elif isinstance(neuron, IF | LIF) and neuron.answer != "count" and turn.membrane is not None:
-            v, shift = turn.membrane, (net.window - 1).bit_length()
-            found[name] = {"last": v[-1], "max": v.max(axis=0), "mean": (v >> shift).sum(axis=0)}[neuron.answer]
+            v, shift, fired = turn.membrane, (net.window - 1).bit_length(), turn.events != 0
+            found[name] = {
+                "first_spike": np.where(fired.any(axis=0), net.window - fired.argmax(axis=0), 0),
+                "last": v[-1],
+                "max": v.max(axis=0),
+                "mean": (v >> shift).sum(axis=0),
+            }[neuron.answer]
     return found

@@ -281,6 +281,26 @@ def test_weights_that_do_not_fit_are_refused(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_what_wrappers_put_before_all_names_is_left_out(
+    prefix: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = torch.load(folder / "w.pt", weights_only=True)
+    torch.save({prefix + name: value for name, value in state.items()}, folder / "wrapped.pt")
+    assert run(folder, "--force", "--samples", "8", "--limit", "5", weights="wrapped.pt") == 0
+    said = capsys.readouterr().err
+    for part in prefix.split(".")[:-1]:
+        assert f"all names begin with '{part}.', as" in said
+
+
+def test_names_that_only_some_weights_have_stay(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = torch.load(folder / "w.pt", weights_only=True)
+    state["module.8.bias"] = state.pop("8.bias")
+    torch.save(state, folder / "mixed.pt")
+    assert run(folder, "--force", weights="mixed.pt") == 3
+    assert "has 'module.8.bias', which the model has not" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("made", "words"),
     [

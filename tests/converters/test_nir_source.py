@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import LIF, Dense, Encoding, Input, Network, Population, Projection, convert_spiking
+from spikerun import LIF, Dense, Encoding, Input, Network, Population, Projection, convert_spiking, load
+from spikerun.cli import main
 from spikerun.converters.nir.source import NirSource
 from spikerun.converters.nir.write import write_nir
 from spikerun.converters.spiking.step import Readout
@@ -29,3 +30,17 @@ def test_the_readout_that_is_asked_for_is_taken(source: NirSource, readout: Read
     encoding = Encoding(scale=1, code="current")
     net = convert_spiking(source, samples, duration=9, readout=readout, encoding=encoding).network
     assert net.populations[net.outputs[0]].shape == (size,)
+
+
+def test_the_command_takes_time_step_writer_and_reset(
+    source: NirSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(1)
+    np.savez(tmp_path / "x.npz", samples=rng.integers(0, 9, (8, 16), np.uint8), labels=np.arange(8), scale=1.0)
+    words = ["convert", f"{tmp_path}/a.nir", "--calibration", f"{tmp_path}/x.npz", "-o", f"{tmp_path}/a.snn"]
+    how = ["--dt", "1ms", "--nir-writer", "euler", "--duration", "9"]
+    assert main([*words, *how, "--nir-reset", "subtract", "--quiet"]) == 0
+    lif: Any = load(tmp_path / "a.snn").populations["lif"].neuron
+    assert lif.reset == "subtract"
+    assert main([*words, *how, "--nir-reset", "substract", "-f"]) == 2
+    assert "Did you mean 'subtract'" in capsys.readouterr().err

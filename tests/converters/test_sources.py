@@ -121,6 +121,48 @@ def test_the_table_says_how_each_importer_is_addressed() -> None:
         open_source("net.h5")
 
 
+SPIKING = """
+from torch import nn
+
+
+def leaky():
+    import snntorch
+
+    return nn.Sequential(nn.Linear(6, 3), snntorch.Leaky(beta=0.9))
+
+
+def both():
+    import norse.torch
+
+    return nn.Sequential(leaky(), norse.torch.LIFCell())
+
+
+def plain():
+    return nn.Linear(6, 3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "origins"), [("leaky", ["snntorch"]), ("both", ["norse", "snntorch"]), ("plain", ["torch"])]
+)
+def test_a_source_must_be_of_what_is_said(function: str, origins: list[str], tmp_path: Path) -> None:
+    (tmp_path / "spikes.py").write_text(SPIKING)
+    where = f"{tmp_path}/spikes.py:{function}"
+    for origin in ("torch", "snntorch", "norse", "sinabs"):
+        if origin in origins:
+            assert origin in open_source(where, origin=origin).name
+        else:
+            with pytest.raises(UsageError, match=f"--from says {origin}, but '.*:{function}' is of {origins[-1]}"):
+                open_source(where, origin=origin)
+
+
+def test_what_a_file_cannot_be_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--from says snntorch, but 'none\.nir' is of nir"):
+        open_source("none.nir", origin="snntorch")
+    with pytest.raises(UsageError, match=r"unknown framework 'nrose'\. Did you mean 'norse'"):
+        open_source("none.py:build", origin="nrose")
+
+
 def test_what_an_importer_lacks_is_said_with_its_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     row = Importer(".toy", "FILE.toy", "a toy", "toys_that_nobody_has:open", "buy toys")
     monkeypatch.setattr(converters, "IMPORTERS", {".toy": row})

@@ -330,6 +330,13 @@ def test_several_inputs_are_read_by_their_names(tmp_path: Path) -> None:
     assert all(data.labels.tolist() == [0, 1, 2] and data.split == "all" for data in found.values())
 
 
+def test_each_of_several_inputs_may_have_a_scale_of_its_own(tmp_path: Path) -> None:
+    samples = {"left": SAMPLES.reshape(4, 6), "Right": SAMPLES.reshape(4, 6), "up": SAMPLES.reshape(4, 6)}
+    path = saved(tmp_path, **samples, scale=0.5, scale_left=0.25, scale_Right=2.0)
+    found = datasets.load_inputs(path, list(samples))
+    assert {name: data.scale for name, data in found.items()} == {"left": 0.25, "Right": 2.0, "up": 0.5}
+
+
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [

@@ -17,6 +17,7 @@ from spikerun.errors import NetworkError
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 from spikerun.reference import stepped
+from spikerun.session import Session
 
 ONE = np.int32(1)
 POOLED = PooledConv(np.ones((1, 1, 1, 1), np.int8), 2, 2)
@@ -369,3 +370,14 @@ def test_a_network_does_not_change_with_what_it_was_made_from() -> None:
     populations.clear()
     projections.clear()
     assert list(net.populations) == ["in", "out"] and len(net.projections) == 1
+
+
+def test_the_first_spike_answers_with_the_steps_that_are_left() -> None:
+    """The law: 0 without a spike; the step of the spike counts, and later spikes do not."""
+    neuron = IF(np.int32(1), reset="zero", answer="first_spike")
+    populations = {"in": Population((4,), Input(1, "spikes")), "out": Population((4,), neuron)}
+    net = Network(populations, [Projection("in", "out", Diagonal(1))], ["out"], 5)
+    spikes = np.zeros((5, 4), np.int64)
+    spikes[0, 0] = spikes[2, 1] = spikes[3, 1] = spikes[4, 2] = 1
+    assert stepped(net, {"in": spikes})["out"].answer.tolist() == [5, 3, 1, 0]
+    assert Session(net).run(spikes[None]).outputs["out"].tolist() == [[5, 3, 1, 0]]

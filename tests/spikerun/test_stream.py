@@ -485,3 +485,12 @@ def test_shapes_are_written_as_numpy_does() -> None:
         open_stream(answering()).step([1, 0, 0])
     with pytest.raises(DataError, match=r"takes values of shape \(B, 2\), got \(3,\)"):
         Session(answering()).run([1, 0, 0])
+
+
+def test_each_window_has_a_first_spike_of_its_own() -> None:
+    neuron = IF(np.int32(1), reset="zero", answer="first_spike")
+    populations = {"in": Population((2,), Input(1, "spikes")), "out": Population((2,), neuron)}
+    stream = open_stream(Network(populations, [Projection("in", "out", Diagonal(1))], ["out"], 3))
+    sent = [[0, 0], [1, 0], [0, 0], [0, 0], [0, 0], [1, 1]]
+    found: list[Any] = [stream.step(np.array(spikes)) for spikes in sent]
+    assert [one[0].logits.tolist() for one in found if one] == [[2, 0], [1, 1]]

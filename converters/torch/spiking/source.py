@@ -16,15 +16,15 @@ from spikerun.converters.torch.spiking.neurons import FRAMEWORKS, bases
 from spikerun.converters.torch.spiking.read import read_step, states_of, without_states
 from spikerun.errors import ConversionError
 
-__all__ = ["TorchStepSource", "framework"]
+__all__ = ["TorchStepSource", "frameworks"]
 
 RESETS = ("reset_mem", "reset_states", "reset")  # how the neurons of the frameworks forget
 
 
-def framework(model: nn.Module) -> str:
-    """Return the package whose spiking neurons are in a model, empty if there are none."""
+def frameworks(model: nn.Module) -> tuple[str, ...]:
+    """Return the packages whose spiking neurons are in a model."""
     found = {package for module in model.modules() for _, package in bases(module)}
-    return next((name for name in FRAMEWORKS if name in found), "")
+    return tuple(name for name in FRAMEWORKS if name in found)
 
 
 class TorchStepSource(StepSource):
@@ -32,14 +32,14 @@ class TorchStepSource(StepSource):
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model.eval()
-        self.package = framework(model)
+        self.packages = frameworks(model)
         parameter = next(model.parameters(), torch.zeros(()))
         self.like: dict[str, Any] = {"device": parameter.device, "dtype": parameter.dtype}
         self._step: Step | None = None
 
     @property
     def name(self) -> str:
-        return self.package
+        return ", ".join(self.packages)
 
     def step(self, shapes: Mapping[str, Shape], steps: int | None) -> Step:
         """Return one step of the module; raises ConversionError with the place of what cannot be converted."""
@@ -110,7 +110,7 @@ class TorchStepSource(StepSource):
 
     def _forget(self) -> None:
         for module in self.model.modules():
-            if type(module).__module__.partition(".")[0] == self.package:
+            if type(module).__module__.partition(".")[0] in self.packages:
                 reset = next((getattr(module, name) for name in RESETS if hasattr(module, name)), None)
                 if reset is not None:
                     reset()

@@ -150,3 +150,18 @@ def answers_of_membranes() -> Network:
     links += [("in", "words", Dense(weights(1, 4, 4))), ("words", "late", Dense(weights(2, 4, 4)))]
     links += [("cleared", "late", Diagonal(ints(9)))]
     return network(populations, links, [*names, "late"], 17)
+
+
+@awkward
+def answers_of_the_first_spike() -> Network:
+    """Early and late ones, in a later window, of neurons that fire again or stay silent."""
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": (4, Input(8, "frames", signed=True)),
+        "words": (4, FewSpikes(3, ints(200), signed=True, code="graded")),
+        "leaky": (4, LIF(ints(200, 0, 3000, (1 << 29) - 1), ints(60_000), answer="first_spike", refractory=2)),
+        "plain": (4, IF(ints(300), answer="first_spike", scale=np.float32(0.25))),
+        "late": (4, LIF(ints(90), reset="subtract_after_leak", answer="first_spike")),
+    }
+    links: list[Link] = [("in", name, Diagonal(ints(2))) for name in ("leaky", "plain")]
+    links += [("in", "words", Dense(weights(1, 4, 4))), ("words", "late", Dense(weights(2, 4, 4)))]
+    return network(populations, links, ["leaky", "plain", "late"], 17)

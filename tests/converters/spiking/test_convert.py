@@ -14,8 +14,8 @@ from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.spiking.convert import StepConverter
 from spikerun.converters.spiking.report import SpikingConversion
 from spikerun.converters.spiking.simulate import run_layers
-from spikerun.converters.spiking.step import Readout, Step, outputs
-from spikerun.errors import ConversionError, UsageError
+from spikerun.converters.spiking.step import Readout, Step, outputs, read_out
+from spikerun.errors import ConversionError, DataError, UsageError
 from spikerun.neurons.leaky import WIDE_LIMIT
 from spikerun.session import Session
 
@@ -189,7 +189,7 @@ def test_a_result_without_neurons_is_the_sum_over_all_steps() -> None:
     nodes = {name: node for name, node in step.graph.nodes.items() if name != "lif2"}
     nodes["out"] = replace(nodes["out"], inputs=("fc2",))
     made = converter(replace(step, graph=Graph(nodes)), (30,))
-    conversion = made.measured(made.convert({}), made.samples, np.zeros(24, np.int64))
+    conversion = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24, np.int64)))
     assert conversion.network.populations["output"].neuron.kind == "readout"
     assert conversion.report.accuracy is not None
     assert conversion.report.accuracy.agreement >= 85
@@ -234,6 +234,12 @@ def seen(step: Step, readout: Readout) -> Step:
     return replace(step, graph=Graph(nodes), readouts={"output": readout})
 
 
+def with_output(step: Step, cell: Cell) -> Step:
+    """Return the step with other neurons at its end."""
+    nodes = dict(step.graph.nodes)
+    return replace(step, graph=Graph(nodes | {"lif2": replace(nodes["lif2"], op=cell)}))
+
+
 @pytest.mark.parametrize("rule", ["last", "max", "mean"])
 def test_membranes_are_read_as_real_numbers(rule: str) -> None:
     step = seen(two_layers(np.random.default_rng(4), (30, 40, 5)), Readout(rule))
@@ -244,10 +250,149 @@ def test_membranes_are_read_as_real_numbers(rule: str) -> None:
     assert np.abs(result - expected).mean() < 0.1 * np.abs(expected).mean()
 
 
+OFFSETS = {"one": np.array(-0.7), "of each neuron": np.array([0.4, -3.0, 0.0, 2.5, 0.05])}
+RESTING: list[dict[str, Any]] = [
+    {"threshold": np.inf, "reset": "none", "keep_v": 0.9, "keep_u": 0.8, "gain": 0.1},
+    {"threshold": np.inf, "reset": "none", "keep_v": 0.999, "gain": 0.01, "v_init": 0.3},
+    {"threshold": 3.0, "reset": "value", "v_reset": -0.2, "bias": 0.02, "refractory": 2},
+]
+
+
+@pytest.mark.parametrize("rule", ["last", "max", "mean"])
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("cell", RESTING, ids=str)
+def test_what_is_read_of_membranes_has_the_offset_of_its_framework(cell: Any, offset: str, rule: str) -> None:
+    step = two_layers(np.random.default_rng(4), (30, 40, 5))
+    step = with_output(step, Cell.of("lif2", **cell, offset=OFFSETS[offset]))
+    made = converter(seen(step, Readout(rule)), (30,))
+    result = Session(made.convert({}).network).run(made.samples).logits
+    ran = run_layers(made.parts, made.cells, made.samples, STEPS)  # the same weights with a float state
+    membranes = np.stack([states["lif2"]["v"] + OFFSETS[offset] for _, states in ran])
+    assert np.abs(result - read_out(Readout(rule), membranes)).max() < 0.01
+
+
+def test_a_membrane_that_rests_elsewhere_needs_a_reset_to_a_value() -> None:
+    for cell in ({"reset": "subtract"}, {"reset": "value", "v_min": -0.5}):
+        with pytest.raises(ConversionError, match=r"'lif2', which rests at 0\.7, is read, and has a floor or"):
+            converter(seen(two_layers(np.random.default_rng(0), **cell, offset=0.7), Readout("last")), (30,))
+
+
+def test_a_membrane_that_other_neurons_take_is_refused() -> None:
+    step = two_layers(np.random.default_rng(0))
+    nodes = {name: node for name, node in step.graph.nodes.items() if name not in ("fc2", "lif2", "out")}
+    nodes["membrane"] = Node("membrane", Membrane(), ("lif1",), (20,))
+    for name in ("fc2", "lif2", "out"):
+        nodes[name] = step.graph.nodes[name]
+    nodes["fc2"] = replace(nodes["fc2"], inputs=("membrane",))
+    with pytest.raises(ConversionError, match="fc2 takes the membrane of 'lif1', and projections carry spikes"):
+        converter(replace(step, graph=Graph(nodes)), (30,))
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.5, np.array([0.5, 1.0, 4.0, 2.0, 0.1])], ids=str)
+@pytest.mark.parametrize("readout", [Readout("count"), Readout("mean"), Readout("mean", 5)], ids=str)
+def test_results_of_spikes_are_those_of_the_model(factor: Any, readout: Readout) -> None:
+    step = two_layers(np.random.default_rng(4), (30, 20, 5))
+    step = with_output(step, Cell.of("lif2", reset="subtract", threshold=1.0, factor=factor))
+    if readout.groups > 1 and np.ndim(factor):
+        with pytest.raises(ConversionError, match="'lif2' differ in what they count, so groups cannot add them"):
+            converter(replace(step, readouts={"output": readout}), (30,)).convert({})
+        return
+    made = converter(replace(step, readouts={"output": readout}), (30,))
+    result = Session(made.convert({}).network).run(made.samples).logits
+    ran = run_layers(made.parts, made.cells, made.samples, STEPS)
+    spikes = np.stack([values["lif2"] * factor for values, _ in ran])
+    np.testing.assert_allclose(result, read_out(readout, spikes), atol=1e-5)
+
+
+@pytest.mark.parametrize("asked", [Readout("mean"), Readout("count", 5), Readout("last")])
+def test_a_readout_beside_that_of_the_network_itself_is_refused(asked: Readout) -> None:
+    step, samples = two_layers(np.random.default_rng(0)), np.zeros((4, 30), np.int64)
+    with pytest.raises(
+        UsageError, match=f"{asked} is asked for, and the network itself reads 'output' as count: leave"
+    ):
+        StepConverter(Given(step), samples, CURRENT, STEPS, asked)
+    assert StepConverter(Given(step), samples, CURRENT, STEPS, Readout("count")).step.readouts == step.readouts
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x + 300, "calibration data hold values from 300 to .* inputs are 8-bit integers"),
+        (lambda x: x / 255 + 0.001, "calibration data have dtype float64 and are not"),
+        (lambda x: x[:, None], r"have the shape \(4, 1, 30\)"),
+    ],
+)
+def test_samples_are_checked_as_those_of_other_networks(change: Any, message: str) -> None:
+    step, samples = two_layers(np.random.default_rng(0)), np.random.default_rng(1).integers(0, 9, (4, 30))
+    with pytest.raises(DataError, match=message):
+        StepConverter(Given(step), change(samples), CURRENT, STEPS)
+    real = StepConverter(Given(step), samples / 255, CURRENT, STEPS)
+    np.testing.assert_array_equal(real.samples["input"], samples)
+    with pytest.raises(DataError, match="evaluation data have samples of shape"):
+        real.evaluation(np.zeros((2, 31), np.int64), [0, 1])
+    with pytest.raises(DataError, match="labels for 4 samples"):
+        real.evaluation(samples, [0, 1])
+
+
+def test_frames_are_checked_step_by_step() -> None:
+    frames = np.random.default_rng(1).integers(0, 9, (4, STEPS, 30))
+    step, encoding = two_layers(np.random.default_rng(0)), Encoding(mean=0.1, code="frames")
+    made = StepConverter(Given(step), encoding.real(frames), encoding)
+    np.testing.assert_array_equal(made.samples["input"], frames)
+    with pytest.raises(DataError, match=r"frames are \(N, T, C, H, W\) or \(N, T, F\)"):
+        StepConverter(Given(step), frames[0], encoding)
+
+
+def two_results(first: Readout, second: Readout) -> StepConverter:
+    """Return the converter of a step that returns the spikes of each of its layers."""
+    step = two_layers(np.random.default_rng(0), (30, 20, 20))
+    also = Node("also", Output("also"), ("lif1",), (20,))
+    step = replace(step, graph=Graph({**step.graph.nodes, "also": also}), readouts={"output": first, "also": second})
+    return converter(step, (30,))
+
+
+def test_of_several_results_the_report_says_whose_accuracy_it_tells() -> None:
+    made = two_results(Readout("count"), Readout("mean"))
+    report = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24, np.int64))).report
+    assert "note: the accuracy is that of 'output' alone" in report.text()
+
+    def both(logits: Any, labels: Any) -> Any:
+        return (logits["output"] >= 0).all(axis=1) & (logits["also"] <= 1).all(axis=1)
+
+    report = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24), both)).report
+    assert report.accuracy is not None
+    assert (report.accuracy.ann, report.accuracy.snn) == (100, 100)
+    assert not report.notes
+
+
+@pytest.mark.parametrize("groups", [1, 5])
+def test_two_results_may_be_of_one_population(groups: int) -> None:
+    step = two_layers(np.random.default_rng(0))
+    again = Node("again", Output("again"), ("lif2",), (5,))
+    readouts = {"output": Readout("count"), "again": Readout("count", groups)}
+    made = converter(replace(step, graph=Graph({**step.graph.nodes, "again": again}), readouts=readouts), (30,))
+    report = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24, np.int64))).report
+    assert made.ends == {"output": "lif2", "again": "lif2" if groups == 1 else "lif2_classes"}
+    assert report.accuracy is not None
+
+
+def test_the_first_spike_is_that_of_the_model() -> None:
+    step = replace(two_layers(np.random.default_rng(4)), readouts={"output": Readout("first-spike")})
+    made = converter(step, (30,))
+    conversion = made.measured(made.convert({}), made.evaluation(made.samples, np.zeros(24, np.int64)))
+    result = Session(conversion.network).run(made.samples).logits
+    ran = run_layers(made.parts, made.cells, made.samples, STEPS)  # the same weights with a float state
+    wanted = read_out(Readout("first-spike"), np.stack([values["lif2"].copy() for values, _ in ran]))
+    assert len(np.unique(wanted)) > 3
+    assert (result == wanted).mean() > 0.97
+    assert conversion.report.accuracy is not None
+    assert conversion.report.accuracy.agreement > 80
+
+
 def test_a_readout_that_is_not_converted_says_so() -> None:
     step = two_layers(np.random.default_rng(0))
     for wrong in (seen(step, Readout("count")), replace(step, readouts={"output": Readout("last")})):
         with pytest.raises(UsageError, match=r"how is the result made of the time steps of output\? Say --readout"):
             converter(wrong, (30,))
-    with pytest.raises(ConversionError, match=r"'last' of a membrane, which is not converted: .* without --classes"):
+    with pytest.raises(ConversionError, match=r"'last' of a membrane in 5 groups, which is not converted: "):
         converter(seen(step, Readout("last", groups=5)), (30,))

@@ -16,6 +16,7 @@ from spikerun.converters.spiking.report import SpikingConversion
 from spikerun.converters.spiking.step import Readout, outputs
 from spikerun.converters.torch.spiking.source import TorchStepSource
 from spikerun.errors import ConversionError
+from spikerun.session import Session
 
 BATCH = 6
 
@@ -70,3 +71,21 @@ def test_integers_keep_nearly_all_spikes_of_a_float_state(name: str) -> None:
 def test_what_no_projection_does_is_refused(name: str) -> None:
     with pytest.raises(ConversionError, match=REFUSED[name]):
         converted(name)
+
+
+def test_membranes_of_norse_are_read_with_the_potential_that_they_leak_to() -> None:
+    import norse.torch as norse
+
+    torch.manual_seed(0)
+    rest = torch.tensor([0.5, -2.0, 0.0])
+    li = norse.LICell(norse.LIParameters(v_leak=rest))
+    model = norse.SequentialState(torch.nn.Linear(6, 20), norse.LIFCell(), torch.nn.Linear(20, 3), li)
+    samples = np.random.default_rng(1).integers(0, 99, (16, 6))
+    encoding = Encoding(scale=0.05, code="current")
+    network = convert_spiking(model, samples, duration=40, readout=Readout("last"), encoding=encoding).network
+    found = Session(network).run(samples).logits
+    state: Any = None
+    with torch.no_grad():
+        for _ in range(40):
+            wanted, state = model(torch.from_numpy(samples * 0.05).float(), state)
+    assert np.abs(found - wanted.numpy()).mean() < 0.02

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every option that a message or a page names is an option of a command."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spikerun.cli import COMMANDS, load_command
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("converters", "spikerun", "datasets", "edge", "kernels")
+EVERYWHERE = {"--help", "--version", "--verbose", "--debug", "--install-completion"}
+FOREIGN = {"--gc-sections", "--build"}  # of the linker and of CMake
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
+
+
+@pytest.fixture(scope="module")
+def options() -> set[str]:
+    """Return the options of all commands."""
+    found = {option for name in COMMANDS for one in load_command(name).params for option in one.opts}
+    return found | EVERYWHERE | FOREIGN
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield where a text stands, and the text: those of the product's code, and the pages."""
+    for path in sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        yield str(path.relative_to(ROOT)), path.read_text()
+
+
+def test_every_option_that_is_named_is_there(options: set[str]) -> None:
+    named = [(where, option) for where, text in texts() for option in OPTION.findall(text)]
+    assert {"--nir-reset", "--readout", "--dt"} <= {option for _, option in named}
+    assert not [f"{where} names {option}" for where, option in named if option not in options]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
-from spikerun.converters.source import Importer, Opener, Source, check_bits
+from spikerun.converters.source import Importer, Opener, Source, Trained, check_bits
 from spikerun.errors import UsageError, unknown_name
 from spikerun.plugins import resolve, rows
 
@@ -73,7 +73,7 @@ def importers() -> dict[str, Importer]:
     return rows(ENTRY_POINT_GROUP, Importer, IMPORTERS, key="suffix")
 
 
-def open_source(where: str, weights: Path | None = None, origin: str | None = None, **options: Any) -> Source:
+def open_source(where: str, weights: Path | None = None, origin: str | None = None, **options: Any) -> Trained:
     """Return the source that `where` names, such as `model.py:build`; its importer is imported only now.
 
     origin: the name that the source must have, such as `norse`; None: any. options: what its importer takes besides,
@@ -146,7 +146,6 @@ def convert(
     from spikerun.converters import budget
     from spikerun.converters.evaluate import top1
     from spikerun.converters.pipeline import Converter
-    from spikerun.converters.spiking.source import StepSource
 
     settings = Settings(BITS if bits is None else bits, code, {} if overrides is None else overrides)
     for name, function in (("metric", metric), ("on_progress", on_progress)):
@@ -161,7 +160,7 @@ def convert(
             raise UsageError(f"{name} is a pair of (samples, labels), got {type(pair).__name__}")
     source = _source(model)
     check_bits(source, bits, overrides, max_drop)
-    if isinstance(source, StepSource):
+    if not isinstance(source, Source):
         raise UsageError(f"this network ({source.name}) spikes already, in a time loop of its own: use convert_spiking")
     converter = Converter(source, data, encoding, on_progress)
     measured = None if evaluation is None else converter.evaluation(*evaluation, metric or top1)
@@ -210,12 +209,12 @@ def convert_spiking(
     return converter.measured(converter.convert({}), measured)
 
 
-def _source(model: Any) -> Source:
+def _source(model: Any) -> Trained:
     if isinstance(model, str):
         return open_source(model)
     from torch import nn
 
-    if not isinstance(model, nn.Module) and isinstance(model, Source):
+    if not isinstance(model, nn.Module) and isinstance(model, Trained):
         return model
     from spikerun.converters.torch.source import TorchSource, source_of
 

@@ -24,7 +24,7 @@ from spikerun.console import (
 from spikerun.converters import Encoding, open_source, takes
 from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
-from spikerun.converters.source import check_bits
+from spikerun.converters.source import Source, check_bits
 from spikerun.converters.spiking.command import check_drop, convert_steps, readout_of, time_step
 from spikerun.converters.spiking.inputs import Entering
 from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
@@ -215,6 +215,7 @@ def convert(
             encoding, (train, test) = entering.samples(encoding, train, test)
             conversion = convert_steps(steps, train, chosen, test, encoding, duration, asked, tell)
         else:
+            assert isinstance(source, Source)  # there are no others
             converter = Converter(source, train.samples[chosen], encoding, tell)
             conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
     report = conversion.report

@@ -9,12 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 from spikerun.converters.graph import Array, Graph, Shape
 from spikerun.errors import UsageError
 
-__all__ = ["Importer", "Opener", "Source", "check_bits"]
+__all__ = ["Importer", "Opener", "Source", "Trained", "check_bits"]
 
 
 @runtime_checkable
-class Source(Protocol):
-    """A trained network, whatever framework it is of: sources derive from this. `name` says where it is from.
+class Trained(Protocol):
+    """A trained network, whatever framework it is of: a `Source`, or a `StepSource` of `spiking/source.py`.
 
     time_loop: whether it runs over time steps of its own, as trained spiking networks do: then no bits are chosen.
     """
@@ -24,6 +24,11 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """Return what it was read from, such as `torch`; several with commas between."""
+
+
+@runtime_checkable
+class Source(Trained, Protocol):
+    """A network that computes its results of a sample at once; sources of this kind derive from it."""
 
     def graph(self, shapes: Mapping[str, Shape]) -> Graph:
         """Return the float graph for samples of these shapes, without the batch, by the names of the inputs."""
@@ -42,7 +47,7 @@ class Source(Protocol):
         return lambda first, end: self.logits({name: values[first:end] for name, values in batch.items()})
 
 
-def check_bits(source: Source, *asked: object) -> None:
+def check_bits(source: Trained, *asked: object) -> None:
     """Refuse whatever is asked for that chooses bits, where the network has a time loop of its own."""
     if source.time_loop and any(one is not None for one in asked):
         raise UsageError(
@@ -54,7 +59,7 @@ def check_bits(source: Source, *asked: object) -> None:
 class Opener(Protocol):
     """What an importer's module offers."""
 
-    def __call__(self, where: str, weights: Path | None, **options: Any) -> Source:
+    def __call__(self, where: str, weights: Path | None, **options: Any) -> Trained:
         """Return the source that `where` names, with trained weights from another file where they are given.
 
         options: those of the importer's row that were given.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.source import Source
+from spikerun.converters.source import Trained
 from spikerun.datasets import ENCODERS, Bins, Dataset, Encoded, Encoder, Latency, Rate
 from spikerun.errors import UsageError, unknown_name
 
@@ -37,7 +37,7 @@ class Entering:
         if self.form is not None and self.form not in INPUTS:
             raise unknown_name("form of input", self.form, INPUTS)
 
-    def opened(self, opener: Callable[[float | None], Source]) -> Source:
+    def opened(self, opener: Callable[[float | None], Trained]) -> Trained:
         """Return what is opened with a time step: --dt, where it is that of a file, and not of bins alone.
 
         A file that says its time step itself keeps it where events are binned.

@@ -4,16 +4,15 @@
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from spikerun.converters.graph import Array, Graph, Shape
-from spikerun.converters.source import Source
+from spikerun.converters.graph import Array, Shape
+from spikerun.converters.source import Trained
 from spikerun.converters.spiking.step import Step
-from spikerun.errors import UsageError
 
 __all__ = ["StepSource"]
 
 
 @runtime_checkable
-class StepSource(Source, Protocol):
+class StepSource(Trained, Protocol):
     """A trained network with a time loop of its own; sources of this kind derive from it."""
 
     time_loop: bool = True
@@ -35,11 +34,3 @@ class StepSource(Source, Protocol):
         batch: real samples (batch, *shape) by input, timed ones (batch, steps, *shape). asked: its step, with the
         readouts by which results are wanted.
         """
-
-    def graph(self, shapes: Mapping[str, Shape]) -> Graph:
-        """Refuse: there is no graph without time."""
-        raise UsageError(f"this network ({self.name}) has a time loop of its own: it has a step, and no graph")
-
-    def logits(self, batch: Mapping[str, Array]) -> dict[str, Array]:
-        """Refuse: results depend on the number of steps."""
-        raise UsageError(f"this network ({self.name}) has a time loop of its own: ask for its results after some steps")

@@ -73,12 +73,12 @@ class TorchSource(Source):
         return self.model(*tensors.values()) if len(tensors) == 1 else self.model(**tensors)
 
 
-def open_source(where: str, weights: Path | None = None) -> Source:
+def open_source(where: str, weights: Path | None = None) -> TorchSource | TorchStepSource:
     """Return the module that a Python file's function builds, as a source: the opener of `FILE.py:FUNCTION`."""
     return source_of(load_model(where, weights))
 
 
-def source_of(model: nn.Module) -> Source:
+def source_of(model: nn.Module) -> TorchSource | TorchStepSource:
     """Return a module as a source: of a spiking network, where it holds neurons of a framework of these."""
     return TorchStepSource(model) if frameworks(model) else TorchSource(model)
 

@@ -66,9 +66,12 @@ def bench(
         )
     source = None
     if against is not None:
-        from spikerun.converters import open_source
+        from spikerun.converters import Source, open_source
 
-        source = open_source(against, weights)  # what is wrong with it is said before data are read
+        opened = open_source(against, weights)  # what is wrong with it is said before data are read
+        if not isinstance(opened, Source):
+            raise UsageError(f"--against {against} has a time loop of its own: bench times networks without one")
+        source = opened
     count = max(batch, min(repeat, 1000))
     samples = np.asarray(loaded(net, data, data_dir, split, count)[1][net.inputs[0]])  # encoding them is not timed
     session = Session(net, threads=threads)

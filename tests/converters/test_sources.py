@@ -104,6 +104,16 @@ def test_bench_runs_beside_a_source_of_any_framework(
     assert [row["name"] for row in json.loads(capsys.readouterr().out)["results"]] == ["spikerun", "toy"]
 
 
+def test_bench_beside_a_network_with_a_time_loop_of_its_own_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "spikes.py").write_text(SPIKING)
+    file.save(convert(Toy(), data(6)).network, tmp_path / "toy.snn")
+    words = [f"{tmp_path}/toy.snn", "--data", "none.npz", "--against", f"{tmp_path}/spikes.py:leaky"]
+    assert main(["bench", *words]) == 2
+    assert "spikes.py:leaky has a time loop of its own: bench times networks without one" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("names", [("input",), ("left", "right")])
 def test_what_is_timed_gives_the_results_of_the_source(names: tuple[str, ...]) -> None:
     model = nn.Linear(6, 3) if len(names) == 1 else TwoInputs()

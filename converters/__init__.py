@@ -40,6 +40,7 @@ __all__ = [
     "convert_spiking",
     "importers",
     "open_source",
+    "takes",
 ]
 
 ENTRY_POINT_GROUP = "spikerun.importers"
@@ -104,6 +105,12 @@ def _check_origin(where: str, origin: str | None, names: tuple[str, ...]) -> Non
     raise UsageError(
         f"--from says {origin}, but '{where}' is of {' or '.join(names)}: leave --from out, or name what it is of"
     )
+
+
+def takes(where: str, option: str) -> bool:
+    """Tell whether the importer of what `where` names takes an option."""
+    importer = importers().get(Path(where.partition(":")[0]).suffix)
+    return importer is not None and option in importer.options
 
 
 def convert(
@@ -179,10 +186,12 @@ def convert_spiking(
     """Convert a trained spiking network, which keeps its time loop, to integers.
 
     model: a `StepSource`, or what an importer opens, such as "net.nir". data: some dozen samples that calibrate and on
-    which spikes are compared, integers (N, *shape), in the code `frames` (N, steps, *shape), or real ones, or a loader,
-    as `convert` takes them; by name where it has several inputs. duration: its time steps, readout: what its outputs
-    say, where it does not tell itself. encoding: by default Encoding(code="current"). evaluation, metric, on_progress:
-    as `convert` has them; without a metric it is the first of several results whose class counts.
+    which spikes are compared, integers (N, *shape), in the codes `frames` and `spikes` (N, steps, *shape), or real
+    ones, or a loader, as `convert` takes them; by name where it has several inputs. Those of an encoded data set
+    (`spikerun.datasets.encode`) stay encoded, and the network says how. duration: its time steps, readout: what its
+    outputs say, where it does not tell itself. encoding: by default Encoding(code="current"), or that of the encoder.
+    evaluation, metric, on_progress: as `convert` has them; without a metric it is the first of several results whose
+    class counts.
 
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """

@@ -21,15 +21,16 @@ from spikerun.console import (
     stages,
     suggest,
 )
-from spikerun.converters import Encoding, open_source
+from spikerun.converters import Encoding, open_source, takes
 from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
 from spikerun.converters.source import Source, check_bits
-from spikerun.converters.spiking.command import INPUTS, check_drop, convert_steps, readout_of, time_step
+from spikerun.converters.spiking.command import check_drop, convert_steps, readout_of, time_step
+from spikerun.converters.spiking.inputs import Entering
 from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
 from spikerun.converters.spiking.source import StepSource
 from spikerun.datasets import Dataset
-from spikerun.errors import UsageError, unknown_name
+from spikerun.errors import UsageError
 from spikerun.file import require_snn
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ InputForm = Annotated[
     str | None,
     typer.Option(
         "--input",
-        help="How samples enter such a network: current (the sample in every step) or frames (its first axis is time).",
+        help="How samples enter such a network: current (the sample in every step), rate or latency (spikes), events "
+        "(recordings, binned) or frames (the first axis of a sample is time).",
     ),
 ]
 ReadoutRule = Annotated[
@@ -114,8 +116,14 @@ ReadoutRule = Annotated[
 ]
 Groups = Annotated[int | None, typer.Option("--classes", min=1, help="Population code: outputs are so many groups.")]
 TimeStep = Annotated[
-    str | None, typer.Option("--dt", metavar="TIME", help="The time step of a .nir file, such as 1ms.")
+    str | None,
+    typer.Option("--dt", metavar="TIME", help="The time step of --input events, and of a .nir file, such as 1ms."),
 ]
+BinsOption = Annotated[
+    str | None,
+    typer.Option("--bins", help="What of --input events counts: count (how many) or binary. Default: count."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the spikes of --input rate. Default: 0.")]
 Writer = Annotated[
     str | None,
     typer.Option("--nir-writer", help="Who wrote a .nir file: snntorch, norse, spikingjelly, sinabs, euler."),
@@ -149,6 +157,8 @@ def convert(
     readout: ReadoutRule = None,
     classes: Groups = None,
     dt: TimeStep = None,
+    bins: BinsOption = None,
+    seed: Seed = None,
     nir_writer: Writer = None,
     nir_reset: Reset = None,
     data_dir: DataDirOption = None,
@@ -181,11 +191,16 @@ def convert(
         1.0 if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0), code=input_code
     )
     encoding.require_word()
-    source = open_source(model, weights, origin=origin, dt=time_step(dt), writer=nir_writer, reset=nir_reset)
+    entering = Entering(input_form, duration, time_step(dt), bins, seed, takes(model, "dt"))
+    source = entering.opened(
+        lambda step: open_source(model, weights, origin=origin, dt=step, writer=nir_writer, reset=nir_reset)
+    )
     check_bits(source, bits, sweep or None)
     steps = source if isinstance(source, StepSource) else None
     if steps is None:
-        _without_time(duration=duration, input=input_form, readout=readout, classes=classes)
+        _without_time(
+            duration=duration, input=input_form, readout=readout, classes=classes, dt=dt, bins=bins, seed=seed
+        )
     asked = readout_of(readout, classes)
     with stages(quiet or json) as tell:
         train, test = _data(calibration, data, data_dir, limit, tell)
@@ -197,7 +212,7 @@ def convert(
             tell("no --weights: the model is taken as its function returns it", 0, 0)
         conversion: Conversion | SpikingConversion
         if steps is not None:
-            encoding = replace(encoding, code=_form(input_form, train))
+            encoding, (train, test) = entering.samples(encoding, train, test)
             conversion = convert_steps(steps, train, chosen, test, encoding, duration, asked, tell)
         else:
             assert isinstance(source, Source)  # there are no others
@@ -221,13 +236,6 @@ def _without_time(**given: object) -> None:
             raise UsageError(
                 f"--{name} is for networks with a time loop of their own; this one has none: --bits chooses"
             )
-
-
-def _form(asked: str | None, data: Dataset) -> str:
-    """Return how samples enter a network with a time loop: as they are asked to, or as they are."""
-    if asked is not None and asked not in INPUTS:
-        raise unknown_name("form of input", asked, INPUTS)
-    return asked or ("frames" if len(data.shape) == 4 else "current")
 
 
 def _files(model: str, weights: Path | None, *data: str | None) -> list[Path]:

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +11,13 @@ import numpy.typing as npt
 from spikerun import real
 from spikerun.codes import CODES, MAX_BITS, word_range, word_steps
 from spikerun.converters.graph import Array
+from spikerun.datasets.encode import Encoded
 from spikerun.errors import DataError, UsageError
 from spikerun.neurons import Input
 
 __all__ = ["Encoding", "as_array"]
 
-STEPWISE = ("current", "frames")  # codes of networks with a time loop of their own
+STEPWISE = ("current", "frames", "spikes")  # codes of networks with a time loop of their own
 NEAR = 1e-3  # of an integer: real samples that are so near to integers stand for them
 
 
@@ -75,6 +76,11 @@ class Encoding:
             raise DataError(f"the network's meta on its input '{name}': {error}") from None
 
     @property
+    def stepwise(self) -> bool:
+        """Return whether samples have an integer for each step."""
+        return self.neuron().word.stepwise
+
+    @property
     def steps(self) -> int:
         """Return the time steps that one integer takes."""
         return word_steps(self.code, self.bits)
@@ -93,7 +99,7 @@ class Encoding:
 
     def _at_each_step(self, samples: Array, function: Callable[[Array], Array]) -> Array:
         """Apply a function of integers (batch, C, ...), to each step of `frames`."""
-        if self.code != "frames" or samples.ndim < 3:
+        if not self.stepwise or samples.ndim < 3:
             return function(samples)
         return function(samples.reshape(-1, *samples.shape[2:])).reshape(samples.shape)
 
@@ -120,10 +126,12 @@ class Encoding:
         Real samples are taken as what the model sees, and must be integers so encoded. Raises DataError for what they
         cannot be.
         """
+        if isinstance(samples, Encoded) and self.stepwise and not self.signed and samples.encoder.bits <= self.bits:
+            return cast(Array, samples)  # looks like an array, and is in range
         array = as_array(samples, what)
         if not array.shape:
             raise DataError(f"{what} are a {type(samples).__name__}; give an array of (N, C, H, W) or (N, F)")
-        if self.code == "frames" and array.ndim not in (3, 5):
+        if self.stepwise and array.ndim not in (3, 5):
             raise DataError(
                 f"{what} have the shape {array.shape}; frames are (N, T, C, H, W) or (N, T, F), T the steps"
             )

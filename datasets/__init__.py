@@ -15,15 +15,36 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 from spikerun.atomic import as_path
+from spikerun.datasets.archive import names_of
 from spikerun.datasets.dataset import Dataset, DatasetSpec, Provider
+from spikerun.datasets.encode import ENCODERS, Bins, Encoded, Encoder, Latency, Rate, encoder_meta, encoder_of
 from spikerun.datasets.npz import ADVICE, read_npz
+from spikerun.datasets.packed import is_packed, read_packed
 from spikerun.errors import DataError, UsageError, unknown_name
 from spikerun.plugins import entries, row
 
-__all__ = ["TABLE", "Dataset", "DatasetSpec", "Provider", "load", "load_inputs", "names", "provider", "spec"]
+__all__ = [
+    "ENCODERS",
+    "TABLE",
+    "Bins",
+    "Dataset",
+    "DatasetSpec",
+    "Encoded",
+    "Encoder",
+    "Latency",
+    "Provider",
+    "Rate",
+    "encoder_meta",
+    "encoder_of",
+    "load",
+    "load_inputs",
+    "names",
+    "provider",
+    "spec",
+]
 
 ENTRY_POINT_GROUP = "spikerun.datasets"
 
@@ -46,6 +67,32 @@ TABLE: Mapping[str, DatasetSpec] = MappingProxyType(
             splits=MappingProxyType({"train": 60000, "test": 10000}),
             shape=(1, 28, 28),
             hint="apt-get install dataset-fashion-mnist, or spikerun datasets fetch fashion-mnist",
+        ),
+        "fsdd": DatasetSpec(
+            name="fsdd",
+            summary="spoken digits of six speakers, as spectrograms of 50 frames",
+            module="spikerun.datasets.fsdd",
+            splits=MappingProxyType({"train": 2700, "test": 300}),
+            shape=(50, 32),
+            hint="get the folder 'recordings' of github.com/Jakobovski/free-spoken-digit-dataset, and name the folder "
+            "around it with --data-dir",
+        ),
+        "mnist": DatasetSpec(
+            name="mnist",
+            summary="handwritten digits",
+            module="spikerun.datasets.mnist",
+            splits=MappingProxyType({"train": 60000, "test": 10000}),
+            shape=(1, 28, 28),
+            hint="spikerun datasets fetch mnist",
+        ),
+        "n-mnist": DatasetSpec(
+            name="n-mnist",
+            summary="MNIST's digits as recordings of an event camera",
+            module="spikerun.datasets.n_mnist",
+            splits=MappingProxyType({"train": 60000, "test": 10000}),
+            shape=(2, 34, 34),
+            hint="get Train.zip and Test.zip of www.garrickorchard.com/datasets/n-mnist, unpack them, and name their "
+            "folder with --data-dir",
         ),
     }
 )
@@ -78,16 +125,29 @@ def load(
     split: str = "test",
     limit: int | None = None,
     download: bool = False,
+    encoder: Encoder | None = None,
 ) -> Dataset:
     """Return the data set `name`, or the user's own from the path of an `.npz` file.
 
     name:     a name of the table (case, `-` and `_` do not matter), or a path that ends in `.npz`: see
-              `spikerun.datasets.npz`
+              `spikerun.datasets.npz`, and for event recordings `spikerun.datasets.packed`
     folder:   look for the files here and nowhere else
     split:    "test" or "train"
     limit:    at most this many samples, the first ones
     download: fetch the files first when they are not on this machine
+    encoder:  what makes steps of samples (`spikerun.datasets.encode`): for the network `net`, encoder_of(net.meta)
     """
+    found = _read(name, folder, split, limit, download)
+    return found if encoder is None else found.encoded(encoder)
+
+
+def _read(
+    name: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None,
+    split: str,
+    limit: int | None,
+    download: bool = False,
+) -> Dataset:
     if not isinstance(name, str | os.PathLike):
         raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r:.80}")
     if split not in ("train", "test"):
@@ -96,7 +156,8 @@ def load(
         raise UsageError(f"the limit of samples is {limit!r}; give an integer of at least 1")
     given = os.fsdecode(name)
     if given.endswith(".npz"):
-        return _told(read_npz(Path(given), split)).first(limit)
+        read = read_packed if is_packed(names_of(Path(given))) else read_npz
+        return _told(read(Path(given), split)).first(limit)
     if _key(given) not in map(_key, names()) and _is_path(given):
         raise UsageError(f"'{given}' is not the name of a data set, and of files only .npz is read; {ADVICE}")
     known = spec(given)
@@ -113,11 +174,25 @@ def load_inputs(
     folder: str | os.PathLike[str] | None = None,
     split: str = "test",
     limit: int | None = None,
+    meta: Mapping[str, Any] | None = None,
 ) -> dict[str, Dataset]:
     """Return samples for each of the named inputs; for several, from an `.npz` file that has an array for each.
 
-    All have the same labels. Raises UsageError where a data set has samples for one input only.
+    All have the same labels. meta: of the network, which says how samples are encoded. Raises UsageError where a data
+    set has samples for one input only.
     """
+    found = _for_inputs(name, inputs, folder, split, limit)
+    encoders = {one: encoder_of(meta or {}, one) for one in inputs}
+    return {one: data if (encoder := encoders[one]) is None else data.encoded(encoder) for one, data in found.items()}
+
+
+def _for_inputs(
+    name: str | os.PathLike[str],
+    inputs: Sequence[str],
+    folder: str | os.PathLike[str] | None,
+    split: str,
+    limit: int | None,
+) -> dict[str, Dataset]:
     if len(inputs) == 1:
         return {inputs[0]: load(name, folder, split, limit)}
     given = os.fsdecode(name)
@@ -134,7 +209,8 @@ def load_inputs(
 
 
 def _told(found: Dataset) -> Dataset:
-    what = f"{len(found)} samples {found.shape} of {found.samples.dtype}, scale {found.scale:.6g}"
+    kind = "recordings" if found.recorded else f"samples of {found.samples.dtype}"
+    what = f"{len(found)} {kind} {found.shape}, scale {found.scale:.6g}"
     log.info("data set '%s', split %s: %s, from '%s'", found.name, found.split, what, found.source)
     return found
 

@@ -2,6 +2,7 @@
 """What a data set is: samples of small integers with their labels, and the row that the table has for it."""
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,16 +12,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spikerun.errors import DataError
+from spikerun.datasets.encode import Bins, Encoded, Encoder
+from spikerun.datasets.events import Recordings
+from spikerun.datasets.lazy import Lazy, Small
+from spikerun.errors import DataError, UsageError
 
 __all__ = ["Dataset", "DatasetSpec", "Provider"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Samples x in integer units; the real value is `scale * x`.
 
-    samples: uint8 or int8, images (N, C, H, W) or features (N, F); or a film of each step (N, T, C, H, W)
+    samples: uint8 or int8, images (N, C, H, W) or features (N, F); or a film of each step (N, T, C, H, W) or (N, T, F);
+             or what makes such when it is asked for: event recordings as soon as they are binned, encoded samples
     labels:  int64 (N,), indexes into `classes`; empty when the samples are not labelled
     classes: the name of each class
     scale:   real value of one integer unit (1/16 for digits, 1/255 for photos)
@@ -30,7 +37,7 @@ class Dataset:
 
     name: str
     split: str
-    samples: NDArray[np.uint8 | np.int8]
+    samples: Small | Lazy
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     scale: float
@@ -39,7 +46,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Refuse arrays that are not as the class says."""
-        self._check_array("samples", self.samples, (np.uint8, np.int8), (2, 4, 5))
+        if not isinstance(self.samples, Lazy):
+            self._check_array("samples", self.samples, (np.uint8, np.int8), (2, 3, 4, 5))
         self._check_array("labels", self.labels, (np.int64,), (1,))
         self._check_array("targets", self.targets, (np.float32,), (2,))
         if self.samples.size == 0:
@@ -73,14 +81,53 @@ class Dataset:
 
     def real(self) -> NDArray[np.float32]:
         """Return the samples as the floating-point numbers that a network is trained on."""
-        return self.samples.astype(np.float32) * np.float32(self.scale)
+        return np.asarray(self.samples).astype(np.float32) * np.float32(self.scale)
 
-    def fitted(self, shape: tuple[int, ...]) -> NDArray[np.uint8 | np.int8]:
+    @property
+    def recorded(self) -> bool:
+        """Tell whether these are event recordings, not yet binned."""
+        return isinstance(self.samples, Recordings)
+
+    def encoded(self, encoder: Encoder) -> "Dataset":
+        """Return the samples as an encoder makes them, (N, T, *frame), when they are asked for.
+
+        Raises UsageError where it takes other samples.
+        """
+        samples, name = self.samples, f"data set '{self.name}'"
+        if isinstance(samples, Encoded):
+            raise UsageError(f"{name} is encoded already: {samples.encoder.said}")
+        if isinstance(encoder, Bins):
+            if not isinstance(samples, Recordings):
+                raise UsageError(f"{name} has samples {self.shape} and no events: --input events bins event recordings")
+            encoder.remark(samples)
+            return self._encoded(Encoded(samples, encoder, samples.places))
+        if isinstance(samples, Recordings):
+            raise UsageError(f"{name} holds event recordings: --input events --dt 1ms bins them, not '{encoder.kind}'")
+        assert not isinstance(samples, Lazy)
+        if len(self.shape) not in (1, 3):
+            raise UsageError(
+                f"{name} has samples {self.shape}, which have time already: --input frames gives them step by step, "
+                f"'{encoder.kind}' is for samples without time"
+            )
+        if not math.isclose(encoder.unit, self.scale, rel_tol=1e-6):
+            message = "an integer of '%s' stands for %.6g, and by the network's encoder for %.6g: expect other results"
+            log.warning(message, self.name, self.scale, encoder.unit)
+        return self._encoded(Encoded(samples, encoder, np.arange(len(self))))
+
+    def _encoded(self, samples: Encoded) -> "Dataset":
+        return dataclasses.replace(self, samples=samples, scale=1.0)
+
+    def film(self) -> "Dataset":
+        """Return images of one channel as films of features: (N, 1, T, F) as (N, T, F)."""
+        return dataclasses.replace(self, samples=self.samples.reshape(len(self), *self.shape[1:]))
+
+    def fitted(self, shape: tuple[int, ...]) -> Small | Lazy:
         """Return the samples in the shape that an input takes. Raises DataError where they do not fit.
 
-        An image of one channel may be the features of each step (T, F).
+        An image of one channel may be the features of each step (T, F), a film (T, C, H, W) may be flattened at each.
         """
-        if shape not in (self.shape, (math.prod(self.shape),)) and self.shape != (1, *shape):
+        steps = (self.shape[0], math.prod(self.shape[1:])) if len(self.shape) == 4 else None
+        if shape not in (self.shape, (math.prod(self.shape),), steps) and self.shape != (1, *shape):
             raise DataError(
                 f"data set '{self.name}' has samples of shape {self.shape}, the input of the network takes {shape}"
             )
@@ -90,8 +137,10 @@ class Dataset:
         """Return the first `limit` samples, or all when there are fewer or `limit` is None."""
         if limit is None or limit >= len(self):
             return self
-        kept = {name: getattr(self, name)[:limit] for name in ("samples", "labels", "targets")}
-        return dataclasses.replace(self, **kept)
+        samples = (
+            self.samples.take(np.arange(limit), axis=0) if isinstance(self.samples, Lazy) else self.samples[:limit]
+        )
+        return dataclasses.replace(self, samples=samples, labels=self.labels[:limit], targets=self.targets[:limit])
 
     def _check_array(self, what: str, array: object, dtypes: tuple[type, ...], ranks: tuple[int, ...]) -> None:
         if not isinstance(array, np.ndarray) or array.dtype not in dtypes or array.ndim not in ranks:

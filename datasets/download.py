@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import http.client
 import io
+import os
 import urllib.error
 import urllib.request
 import zlib
@@ -16,7 +17,7 @@ from typing import BinaryIO
 from spikerun.atomic import write_atomically
 from spikerun.errors import DataError
 
-__all__ = ["Remote", "content_is_intact", "download"]
+__all__ = ["Remote", "cache", "content_is_intact", "download"]
 
 CHUNK = 1 << 16
 TIMEOUT = 30  # seconds without any answer
@@ -30,6 +31,12 @@ class Remote:
     size: int
     md5: str
     sha256: str
+
+
+def cache(name: str) -> Path:
+    """Return the folder of the user's cache for a data set."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "spikerun" / name
 
 
 def download(remote: Remote, address: str, folder: Path, advance: Callable[[int], None]) -> Path:

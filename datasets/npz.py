@@ -16,77 +16,59 @@ What had to be guessed is said by the logger `spikerun`.
 """
 
 import logging
-import os
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikerun.datasets.archive import Names, listed, read_arrays
 from spikerun.datasets.dataset import Dataset
+from spikerun.datasets.lazy import Small
 from spikerun.errors import DataError
 
-__all__ = ["ADVICE", "read_npz"]
+__all__ = ["ADVICE", "class_labels", "read_npz"]
 
 ADVICE = "write it with numpy.savez(path, samples=..., labels=...)"
 
 SPLITS = ("train", "test")
 KERAS = ("x_{split}", "y_{split}")
 SCHEMES = (("samples", "labels"), ("{split}_samples", "{split}_labels"), KERAS)
-LARGEST_FILE = 1 << 30  # bytes of all arrays of a split together
 MOST_CLASSES = 1 << 20
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others inflate without limit
-
-Small = NDArray[np.uint8 | np.int8]
 
 log = logging.getLogger(__name__)
 
 
-def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE, samples_of: str = "") -> Dataset:
+def read_npz(path: Path, split: str = "test", largest: int | None = None, samples_of: str = "") -> Dataset:
     """Return the `train` or `test` split of an `.npz` file; arrays of more than `largest` bytes are refused.
 
     samples_of: the input of several whose samples are asked for, under its name; labels are `labels` or `y`.
     """
-    if not os.path.isfile(path):  # Path.is_file raises for long names
-        raise DataError(f"there is no file '{path}'")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = {_name(info).lower(): info for info in archive.infolist()}
-            if len(infos) < len(archive.infolist()):
-                raise DataError(f"'{path}' has two arrays of one name (case does not matter); leave one of them out")
-        labels_as = "labels" if "labels" in infos else "y"
-        scheme = (samples_of, labels_as) if samples_of else _scheme(infos, path)
-        scale_as = f"scale_{samples_of}" if f"scale_{samples_of}".lower() in infos else "scale"
-        roles = zip(("samples", "labels", "scale"), (*scheme, scale_as), strict=True)
+    schemes: list[tuple[str, str]] = []
+
+    def choose(found: Names) -> dict[str, str]:
+        labels_as = "labels" if "labels" in found else "y"
+        schemes.append((samples_of, labels_as) if samples_of else _scheme(found, path))
+        scale_as = f"scale_{samples_of}" if f"scale_{samples_of}".lower() in found else "scale"
+        roles = zip(("samples", "labels", "scale"), (*schemes[0], scale_as), strict=True)
         names = {role: name.format(split=split) for role, name in roles}
-        if samples_of and samples_of.lower() not in infos:
+        if samples_of and samples_of.lower() not in found:
             raise DataError(
-                f"'{path}' has no array '{samples_of}', only: {_listed(infos)}; give samples for each input by its name"
+                f"'{path}' has no array '{samples_of}', only: {listed(found)}; give samples for each input by its name"
             )
-        if names["samples"].lower() not in infos:
+        if names["samples"].lower() not in found:
             (other,) = set(SPLITS) - {split}
             raise DataError(
-                f"'{path}' has no array '{names['samples']}', only: {_listed(infos)}; add it, or take the split "
+                f"'{path}' has no array '{names['samples']}', only: {listed(found)}; add it, or take the split "
                 f"'{other}' (--split {other} of a command that has it), or measure on other data (--data of convert)"
             )
-        _check_sizes([infos[name.lower()] for name in names.values() if name.lower() in infos], path, largest)
-        names = {role: _name(infos[name.lower()]) if name.lower() in infos else name for role, name in names.items()}
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {role: file[name] for role, name in names.items() if name.lower() in infos}
-        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-            raise ValueError("a member is no array")
-    except DataError:
-        raise
-    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for files that are damaged
-        what = str(error).partition("\n")[0][:200] or type(error).__name__
-        raise DataError(
-            f"'{path}' is damaged or no .npz file of numbers (nothing is unpickled): {what}; {ADVICE}"
-        ) from error
+        return names
+
+    arrays, names = read_arrays(path, choose, ADVICE, largest)
+    (scheme,) = schemes
     where = {role: f"'{path}', array '{name}'" for role, name in names.items()}
     samples, scale = _samples(arrays["samples"], arrays.get("scale"), where, scheme == KERAS)
-    labels, targets = _labels(arrays.get("labels"), where["labels"])
+    labels, targets = class_labels(arrays.get("labels"), where["labels"])
     return Dataset(
         name=path.name,
         split="all" if samples_of or scheme == SCHEMES[0] else split,
@@ -99,36 +81,18 @@ def read_npz(path: Path, split: str = "test", largest: int = LARGEST_FILE, sampl
     )
 
 
-def _name(info: zipfile.ZipInfo) -> str:
-    return info.filename.removesuffix(".npy")
-
-
-def _listed(infos: Mapping[str, zipfile.ZipInfo]) -> str:
-    return ", ".join(sorted(map(_name, infos.values()))) or "none"
-
-
-def _scheme(found: Mapping[str, zipfile.ZipInfo], path: Path) -> tuple[str, str]:
+def _scheme(found: Names, path: Path) -> tuple[str, str]:
     """Return how the arrays of samples and labels are named, of which only one way may be used."""
     ways = [{name.format(split=split) for name in scheme for split in SPLITS} & set(found) for scheme in SCHEMES]
     used = [scheme for scheme, names in zip(SCHEMES, ways, strict=True) if names]
     if not used:
-        raise DataError(f"'{path}' has no array 'samples', only: {_listed(found)}; {ADVICE}")
+        raise DataError(f"'{path}' has no array 'samples', only: {listed(found)}; {ADVICE}")
     if len(used) > 1:
         raise DataError(
             f"'{path}' has the arrays {', '.join(sorted(set().union(*ways)))}; have either samples and labels, or "
             "train_samples, train_labels, test_samples and test_labels, or x_train, y_train, x_test and y_test"
         )
     return used[0]
-
-
-def _check_sizes(infos: list[zipfile.ZipInfo], path: Path, largest: int) -> None:
-    """Refuse, by what the directory of the archive says, what would take too much memory."""
-    size = sum(info.file_size for info in infos)
-    if size > largest:
-        raise DataError(f"'{path}': its arrays take {size} bytes, the limit is {largest}; use fewer samples")
-    for info in infos:
-        if info.compress_type not in METHODS:
-            raise DataError(f"'{path}': is compressed by method {info.compress_type}, only deflate is read; {ADVICE}")
 
 
 def _samples(
@@ -186,7 +150,7 @@ def _integers(array: NDArray[Any], where: str, scaled: bool) -> Small:
     )
 
 
-def _labels(array: NDArray[Any] | None, where: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def class_labels(array: NDArray[Any] | None, where: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return classes and targets, of which at least one is empty."""
     classes, targets = np.empty(0, np.int64), np.empty((0, 0), np.float32)
     if array is None:

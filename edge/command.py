@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from spikerun import edge
@@ -116,11 +117,11 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
         return count
     from spikerun import datasets
 
-    found = datasets.load_inputs(data, net.inputs, folder, limit=count)
+    found = datasets.load_inputs(data, net.inputs, folder, limit=count, meta=net.meta)
     given = len(next(iter(found.values())))
     if given < count:
         talk(f"'{data}' has {plural(given, 'sample')} only")
-    return {name: dataset.fitted(sample_shape(net, name)) for name, dataset in found.items()}
+    return {name: np.asarray(dataset.fitted(sample_shape(net, name))) for name, dataset in found.items()}
 
 
 def _check(chosen: edge.Target, net: Network, json: bool) -> None:

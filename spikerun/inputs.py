@@ -2,7 +2,7 @@
 """What is given to a network's inputs: checked, and encoded as events."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,26 @@ from spikerun.codes import Word
 from spikerun.errors import DataError
 from spikerun.network import Network
 
-__all__ = ["by_name", "checked", "checked_step", "events", "sample_shape"]
+__all__ = ["Given", "Lazy", "by_name", "checked", "checked_step", "events", "in_parts", "part", "sample_shape"]
 
 _WHOLE = {np.dtype(np.uint8): (0, 255), np.dtype(np.int8): (-128, 127)}
 
 Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+
+
+@runtime_checkable
+class Lazy(Protocol):
+    """Samples (N, *shape) that are made when they are asked for, some at a time; numpy.asarray makes them all."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of them all."""
+
+    def part(self, first: int, end: int) -> npt.NDArray[Any]:
+        """Return the samples first..end."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return all of them."""
 
 
 def by_name(net: Network, given: Given, all_of_them: bool = True) -> dict[str, npt.NDArray[Any]]:
@@ -23,6 +38,32 @@ def by_name(net: Network, given: Given, all_of_them: bool = True) -> dict[str, n
 
     Raises DataError where names are unknown, or missing unless some are enough.
     """
+    return {name: _array(values) for name, values in _named(net, given, all_of_them).items()}
+
+
+def in_parts(net: Network, given: Given) -> dict[str, npt.NDArray[Any] | Lazy]:
+    """Return a batch for each input by name, as `by_name` does, checked where it is an array.
+
+    What makes its samples when asked stays as it is; only their shape is checked.
+    """
+    found: dict[str, npt.NDArray[Any] | Lazy] = {}
+    for name, values in _named(net, given, True).items():
+        if isinstance(values, Lazy):
+            _check_shape(name, values.shape, sample_shape(net, name), batch=True)
+            found[name] = values
+        else:
+            found[name] = checked(net, name, _array(values), batch=True)
+    return found
+
+
+def part(net: Network, name: str, values: npt.NDArray[Any] | Lazy, first: int, end: int) -> npt.NDArray[Any]:
+    """Return the samples first..end of what `in_parts` found, checked."""
+    if isinstance(values, np.ndarray):
+        return values[first:end]
+    return checked(net, name, values.part(first, end), batch=True)
+
+
+def _named(net: Network, given: Given, all_of_them: bool) -> Mapping[str, npt.ArrayLike]:
     if not isinstance(given, Mapping):
         if len(net.inputs) != 1:
             raise DataError(f"the network has the inputs {', '.join(net.inputs)}: give a dict by name")
@@ -30,8 +71,12 @@ def by_name(net: Network, given: Given, all_of_them: bool = True) -> dict[str, n
     if not given.keys() <= set(net.inputs) or (all_of_them and len(given) != len(net.inputs)):
         names = ", ".join(map(str, given)) or "none"
         raise DataError(f"values are given for {names}; the inputs are {', '.join(net.inputs)}")
+    return given
+
+
+def _array(values: npt.ArrayLike) -> npt.NDArray[Any]:
     try:
-        return {name: np.asarray(values) for name, values in given.items()}
+        return np.asarray(values)
     except ValueError as error:
         raise DataError(f"values must be arrays with rows of equal length: {error}") from None
 
@@ -65,9 +110,7 @@ def checked_step(net: Network, name: str, values: npt.NDArray[Any]) -> npt.NDArr
 def _fitting(
     name: str, values: npt.NDArray[Any], shape: tuple[int, ...], batch: bool, low: int, high: int
 ) -> npt.NDArray[Any]:
-    if values.shape[batch:] != shape or values.ndim != len(shape) + batch:
-        expected = str((*["B"] * batch, *shape)).replace("'", "")
-        raise DataError(f"input '{name}' takes values of shape {expected}, got {values.shape}")
+    _check_shape(name, values.shape, shape, batch)
     if values.dtype.kind not in "biu":
         raise DataError(
             f"input '{name}' takes integers of {low}..{high}, got {values.dtype}: give raw values, unscaled"
@@ -77,6 +120,12 @@ def _fitting(
     if values.size and not _within(values, low, high):
         raise DataError(f"input '{name}' takes values in {low}..{high}, got {values.min()}..{values.max()}")
     return values
+
+
+def _check_shape(name: str, given: tuple[int, ...], shape: tuple[int, ...], batch: bool) -> None:
+    if given[batch:] != shape or len(given) != len(shape) + batch:
+        expected = str((*["B"] * batch, *shape)).replace("'", "")
+        raise DataError(f"input '{name}' takes values of shape {expected}, got {given}")
 
 
 def _within(values: npt.NDArray[Any], low: int, high: int) -> bool:

@@ -2,6 +2,7 @@
 """Running a network on a device: batches of samples, or streams of events."""
 
 import logging
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from spikerun import kernels as devices
 from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_name
-from spikerun.inputs import Given, by_name, checked
+from spikerun.inputs import Given, Lazy, in_parts, part
 from spikerun.kernels.executor import Choice, Device, Executor
 from spikerun.network import Network
 from spikerun.plan import Schedule, blockable, lower
@@ -80,8 +81,9 @@ class Session:
         """Run a batch, every sample from rest, and return the outputs of each.
 
         samples: integers (B, *shape of the input); events (B, W, *shape) where the input's code is `spikes` or
-        `frames`; a dict by name where there are several inputs. on_progress is called with the number of samples done
-        since the last call.
+        `frames`; a dict by name where there are several inputs. What makes its samples when it is asked for some
+        (`spikerun.inputs.Lazy`), as encoded data sets do, is never whole in memory. on_progress is called with the
+        number of samples done since the last call.
         trace: keep the word and membrane of every population (blocked schedule only).
 
         Raises DataError where the samples do not fit.
@@ -91,14 +93,15 @@ class Session:
                 "a trace needs the blocked schedule: step through a stream instead, and read its state"
             )
         given = self._given(samples)
-        count = len(next(iter(given.values())))
+        count = next(iter(given.values())).shape[0]
         executor = self._traced if trace else self._executor
         registers = [register for _, _, register in executor.program.traces] if trace else list(self._outputs.values())
         chunk = self._chunk(given)
         parts = []
         for first in range(0, count, chunk) or (0,):
-            part = {register: values[first : first + chunk] for register, values in given.items()}
-            parts.append(executor.run(part, registers))
+            end = min(first + chunk, count)
+            taken = {self._inputs[name]: part(self.net, name, values, first, end) for name, values in given.items()}
+            parts.append(executor.run(taken, registers))
             if on_progress is not None:
                 on_progress(min(chunk, count - first))
         found = parts[0][0] if len(parts) == 1 else _joined([arrays for arrays, _ in parts])
@@ -109,18 +112,17 @@ class Session:
         """Open a stream: the network at rest, to be fed events or frames. step_us: the duration of a step."""
         return Stream(self.net, self._endless, step_us)
 
-    def _given(self, samples: Given) -> dict[str, npt.NDArray[Any]]:
-        """Return the samples of each input, checked, by register."""
-        named = by_name(self.net, samples)
-        given = {self._inputs[name]: checked(self.net, name, values, batch=True) for name, values in named.items()}
-        if len(given) > 1 and len({len(values) for values in given.values()}) != 1:
-            raise DataError(f"inputs differ in length: { ({name: len(v) for name, v in named.items()}) }")
+    def _given(self, samples: Given) -> dict[str, npt.NDArray[Any] | Lazy]:
+        """Return the samples of each input, checked."""
+        given = in_parts(self.net, samples)
+        if len(given) > 1 and len({values.shape[0] for values in given.values()}) != 1:
+            raise DataError(f"inputs differ in length: { ({name: v.shape[0] for name, v in given.items()}) }")
         return given
 
-    def _chunk(self, given: dict[str, npt.NDArray[Any]]) -> int:
-        if len(next(iter(given.values()))) <= 1:
+    def _chunk(self, given: dict[str, npt.NDArray[Any] | Lazy]) -> int:
+        if next(iter(given.values())).shape[0] <= 1:
             return 1
-        per_sample = sum(2 * int(values[0].size) for values in given.values())
+        per_sample = sum(2 * math.prod(values.shape[1:]) for values in given.values())
         return max(1, min(CHUNK_SAMPLES, CHUNK_BYTES // per_sample))
 
     def _result(self, count: int, found: dict[str, Any], counters: npt.NDArray[np.int64], trace: bool) -> Result:

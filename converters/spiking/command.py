@@ -14,9 +14,8 @@ from spikerun.converters.spiking.step import READOUTS, Readout
 from spikerun.datasets import Dataset
 from spikerun.errors import CheckFailed, UsageError, unknown_name
 
-__all__ = ["INPUTS", "check_drop", "convert_steps", "readout_of", "time_step"]
+__all__ = ["check_drop", "convert_steps", "readout_of", "time_step"]
 
-INPUTS = ("current", "frames")  # how samples enter
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
@@ -58,7 +57,7 @@ def convert_steps(
     tell: Callable[[str, int, int], None],
 ) -> SpikingConversion:
     """Return the network of a source in integers, measured on the test samples where they have labels."""
-    converter = StepConverter(source, train.samples[chosen], encoding, duration, readout, tell)
+    converter = StepConverter(source, train.samples.take(chosen, axis=0), encoding, duration, readout, tell)
     if not test.labelled:
         return converter.convert({})
     evaluation = converter.evaluation(test.samples, test.require_labels())

@@ -29,12 +29,14 @@ from spikerun.converters.samples import (
 from spikerun.converters.simplify import simplify
 from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.fixed_point import Fixed, fixed, summed
+from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking, ends
 from spikerun.converters.spiking.report import CellReport, SpikingConversion, SpikingReport
 from spikerun.converters.spiking.simulate import run_layers
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, membranes
+from spikerun.datasets.encode import encoder_meta
 from spikerun.errors import ConversionError, DataError, UsageError
 from spikerun.network import Network
 from spikerun.neurons.leaky import WIDE_LIMIT
@@ -42,6 +44,7 @@ from spikerun.neurons.leaky import WIDE_LIMIT
 __all__ = ["StepConverter"]
 
 BATCH = 64
+BATCH_VALUES = 1 << 26  # of the samples of a batch
 VERIFIED = 64  # samples whose spikes are compared one by one
 # What a population answers, for a readout of its membrane (or of its spikes).
 ANSWERS = {
@@ -70,9 +73,9 @@ class StepConverter:
         self.tell = tell or quiet
         self.tell("read the model", 0, 0)
         named = by_name(gathered(samples), source.inputs)
-        self.encodings = encodings_of(encoding, named, Encoding(code="current"))
+        self.encodings = encodings_of(usual(named) if encoding is None else encoding, named, CURRENT)
         self.given = given = checked(named, self.encodings, "the calibration data")
-        self.timed = frozenset(name for name, one in self.encodings.items() if one.code == "frames")
+        self.timed = frozenset(name for name, one in self.encodings.items() if one.stepwise)
         step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})
         self.samples = self._flattened(given)
         self.steps = self._steps(step)
@@ -185,20 +188,29 @@ class StepConverter:
         said: dict[str, str | int | float] = {"converted_from": self.source.name, **meta}
         for name, encoding in self.encodings.items():
             said |= encoding.meta(name)
+        encoders = encoders_of(self.samples)
+        for name, encoder in encoders.items():
+            said |= encoder_meta(encoder, name)
         readouts = self.step.readouts
         network = build_spiking(self.parts, self.outputs, readouts, self.steps, peaks, said)
         first = next(iter(readouts.values()))
         report = SpikingReport(
             self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()), first.rule,
-            count_of(self.samples), min(VERIFIED, count_of(self.samples)), tuple(self._compared(network)),
-            (*self.step.assumed, *(["samples are given to the network flattened"] if self.flat else [])),
+            count_of(self.samples), self._verified, tuple(self._compared(network)),
+            (*self.step.assumed, *(one.said for one in encoders.values()),
+             *(["samples are given to the network flattened"] if self.flat else [])),
         )  # fmt: skip
         return SpikingConversion(network, report)
 
+    @property
+    def _verified(self) -> int:
+        """Return how many samples are those whose spikes are compared."""
+        return min(_at_once(self.samples, VERIFIED), count_of(self.samples))
+
     def _batches(self, samples: Mapping[str, Array], stage: str) -> Iterator[dict[str, Array]]:
-        done = counter(self.tell, stage, count_of(samples))
-        for first in range(0, count_of(samples), BATCH):
-            batch = {name: values[first : first + BATCH] for name, values in samples.items()}
+        done, size = counter(self.tell, stage, count_of(samples)), _at_once(samples, BATCH)
+        for first in range(0, count_of(samples), size):
+            batch = {name: values[first : first + size] for name, values in samples.items()}
             yield batch
             done(count_of(batch))
 
@@ -223,7 +235,7 @@ class StepConverter:
 
     def _compared(self, network: Network) -> Iterator[CellReport]:
         """Yield what became of each cell: its spikes beside those of the float network, and of a float state."""
-        few = {name: values[:VERIFIED] for name, values in self.samples.items()}
+        few = {name: values[: self._verified] for name, values in self.samples.items()}
         self.tell("compare the spikes", 0, 0)
         model = self._spikes(self.layers, few)
         state = self._spikes(self.parts, few)
@@ -284,6 +296,11 @@ class StepConverter:
         return results
 
 
+def _at_once(samples: Mapping[str, Array], most: int) -> int:
+    """Return how many samples, of all inputs together, fit a batch."""
+    return max(1, min(most, BATCH_VALUES // sum(math.prod(values.shape[1:]) for values in samples.values())))
+
+
 def _integer_spikes(
     network: Network, samples: Mapping[str, Array], names: list[str]
 ) -> tuple[dict[str, Array], dict[str, int]]:
@@ -300,7 +317,7 @@ def _integer_spikes(
             given = {}
             for name, values in samples.items():
                 word = network.sender_of(name)
-                given[name] = values[k, t] if word is not None and word.code == "frames" else values[k]
+                given[name] = values[k, t] if word is not None and word.stepwise else values[k]
             stream.step(given)
             for name in names:
                 sent[name].append(stream.spikes(name) != 0)

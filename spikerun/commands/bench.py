@@ -72,7 +72,8 @@ def bench(
         if not isinstance(opened, Source):
             raise UsageError(f"--against {against} has a time loop of its own: bench times networks without one")
         source = opened
-    samples = loaded(net, data, data_dir, split, max(batch, min(repeat, 1000)))[1][net.inputs[0]]
+    count = max(batch, min(repeat, 1000))
+    samples = np.asarray(loaded(net, data, data_dir, split, count)[1][net.inputs[0]])  # encoding them is not timed
     session = Session(net, threads=threads)
     runners: dict[str, Runner] = {SNN: lambda first, end: session.run(samples[first:end])}
     if source is not None:

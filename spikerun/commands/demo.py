@@ -81,7 +81,7 @@ def _demo(
 
     say = quiet or json
     train, test = load("digits", split="train"), load("digits", split="test")
-    model = _trained(train.samples, train.labels, train.scale, seed, quiet, json)
+    model = _trained(np.asarray(train.samples), train.labels, train.scale, seed, quiet, json)
     talk(f"convert to few-spikes neurons with {bits}-bit activations", say)
     evaluation = (test.samples, test.labels)
     conversion = convert(model, train.samples, bits=bits, encoding=Encoding(train.scale), evaluation=evaluation)

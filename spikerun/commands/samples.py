@@ -4,13 +4,13 @@
 import logging
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy.typing as npt
 import typer
 
 from spikerun import real
 from spikerun.datasets import Dataset, load_inputs
+from spikerun.datasets.lazy import Lazy, Small
 from spikerun.errors import UsageError
 from spikerun.inputs import sample_shape
 from spikerun.network import Network
@@ -30,21 +30,21 @@ ThreadsOption = Annotated[
 
 def loaded(
     net: Network, data: str, folder: Path | None, split: str, limit: int | None
-) -> tuple[Dataset, dict[str, npt.NDArray[Any]]]:
+) -> tuple[Dataset, dict[str, Small | Lazy]]:
     """Return a data set by name or path, and its samples for each input of the network, in the shape that it takes.
 
-    The data set is that of the first input, its labels are those of all. Raises DataError where samples do not fit.
+    Samples are encoded as the network's meta says. The data set is that of the first input, its labels are those of
+    all. Raises DataError where samples do not fit.
     """
     if split not in ("test", "train"):
         raise UsageError(f"--split must be test or train, got '{split}'")
-    found = load_inputs(data, net.inputs, folder, split, limit)
+    found = load_inputs(data, net.inputs, folder, split, limit, net.meta)
     return found[net.inputs[0]], {name: _fitted(net, name, dataset) for name, dataset in found.items()}
 
 
-def _fitted(net: Network, name: str, dataset: Dataset) -> npt.NDArray[Any]:
+def _fitted(net: Network, name: str, dataset: Dataset) -> Small | Lazy:
     scale = real.known(net.meta, name).get("scale")
     if isinstance(scale, int | float) and not math.isclose(scale, dataset.scale, rel_tol=1e-6):
         message = "an integer of '%s' stands for %.6g, and one of the network's input for %.6g: expect other results"
         log.warning(message, dataset.name, dataset.scale, scale)
-    samples: npt.NDArray[Any] = dataset.fitted(sample_shape(net, name))
-    return samples
+    return dataset.fitted(sample_shape(net, name))

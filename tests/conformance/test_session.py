@@ -2,6 +2,7 @@
 """What does not change a result: the schedule, the number of threads, a snapshot, and where a batch is cut."""
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import densities, random_inputs, random_network, seeds
 
-from spikerun.errors import UsageError
+from spikerun.errors import DataError, UsageError
 from spikerun.inputs import events as events_of
 from spikerun.network import Network
 from spikerun.session import Session
@@ -46,6 +47,44 @@ def test_number_of_threads_changes_nothing(seed: int, density: float) -> None:
     one, many = (Session(net, kernels="event", threads=n).run(x) for n in (1, 5))
     np.testing.assert_array_equal(one.logits, many.logits)
     assert one.activity == many.activity
+
+
+class Made:
+    """Samples that are made when they are asked for; it keeps how many at a time."""
+
+    def __init__(self, values: Any) -> None:
+        self.values, self.shape, self.asked = values, values.shape, list[int]()
+
+    def part(self, first: int, end: int) -> Any:
+        self.asked.append(end - first)
+        return self.values[first:end]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise AssertionError("all samples are asked for at once")
+
+
+@settings(max_examples=20)
+@given(seeds, kinds, densities)
+def test_samples_that_are_made_when_asked_give_the_same_bits(seed: int, kind: str, density: float) -> None:
+    net = random_network(seed, kind)
+    x = random_inputs(net, seed, 9, density)
+    made = {name: Made(values) for name, values in x.items()}
+    with mock.patch("spikerun.session.CHUNK_SAMPLES", 4):
+        session = Session(net, kernels="event", threads=1)
+        whole, lazy = session.run(x), session.run(made)
+    np.testing.assert_array_equal(whole.logits, lazy.logits)
+    assert whole.activity == lazy.activity
+    assert all(max(one.asked) <= 4 for one in made.values())
+
+
+def test_samples_made_when_asked_are_checked() -> None:
+    net = random_network(3, "words")
+    x = random_inputs(net, 3, 2, 1.0)
+    name, high = net.inputs[0], net.sender_of(net.inputs[0])
+    assert high is not None
+    for wrong, message in ((x[name][:, None], "takes values of shape"), (x[name] * 0 + high.range[1] + 1, "in ")):
+        with pytest.raises(DataError, match=message):
+            Session(net, threads=1).run(x | {name: Made(wrong)})
 
 
 @settings(max_examples=30)

@@ -237,7 +237,7 @@ def test_real_samples_that_were_normalised_are_to_be_given_raw() -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"bits": 9}, "1..8"), ({"bits": 0}, "1..8"), ({"code": "spikes"}, "bits, ttfs, graded, current, frames")],
+    [({"bits": 9}, "1..8"), ({"bits": 0}, "1..8"), ({"code": "words"}, "bits, ttfs, graded, current, frames, spikes")],
 )
 def test_an_encoding_that_no_input_has_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:

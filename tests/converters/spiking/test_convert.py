@@ -189,7 +189,7 @@ def test_a_convolution_of_sums_of_spikes_is_one_convolution(size: int, padding: 
             converter(step, (1, size, size))
         return
     made = converter(step, (1, size, size))
-    real = outputs(step, {"input": made.samples["input"] / 255}, STEPS)["output"]
+    real = outputs(step, {"input": np.asarray(made.samples["input"]) / 255}, STEPS)["output"]
     layered = [values["lif2"] for values, _ in run_layers(made.layers, made.cells, made.samples, STEPS)]
     np.testing.assert_array_equal(np.sum(layered, axis=0).reshape(real.shape), real)
 
@@ -274,7 +274,7 @@ def test_membranes_are_read_as_real_numbers(rule: str) -> None:
     made = converter(step, (30,))
     conversion = made.convert({})
     result = Session(conversion.network).run(made.samples).logits
-    expected = outputs(step, {"input": made.samples["input"] / 255}, STEPS)["output"]
+    expected = outputs(step, {"input": np.asarray(made.samples["input"]) / 255}, STEPS)["output"]
     assert np.abs(result - expected).mean() < 0.1 * np.abs(expected).mean()
 
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings of event cameras: when which place saw more (p = 1) or less (p = 0) light."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikerun.datasets.lazy import Lazy, Small
+from spikerun.errors import DataError
+
+__all__ = ["BYTES", "LATEST", "Events", "Files", "Packed", "Recordings", "read_bin", "strangers"]
+
+BYTES = 5  # of an event in a .bin file
+LATEST = 2**53  # microseconds
+OVERFLOW, INCREMENT = 240, 2**13  # the row of an event that is none: the clock went round, which adds so many us
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """The events of one recording, int64 each (events,): t in microseconds, columns x, rows y, channels p."""
+
+    t: IntArray
+    x: IntArray
+    y: IntArray
+    p: IntArray
+
+
+class Recordings(Lazy):
+    """Recordings whose events lie in a frame (C, H, W); they become samples when they are binned.
+
+    name: of the data set, for messages.
+    """
+
+    def __init__(self, name: str, places: IntArray, frame: tuple[int, ...]) -> None:
+        super().__init__(places, frame)
+        self.name, self.frame = name, frame
+
+    @abstractmethod
+    def events(self, place: int) -> Events:
+        """Return the events of the recording at a place of the split, all in the frame."""
+
+    def made(self, places: IntArray) -> Small:
+        """Refuse: events are no array."""
+        raise DataError(
+            f"data set '{self.name}' holds event recordings, which are no samples until they are binned: convert with "
+            "--input events --dt 1ms --duration STEPS, for a network with a time loop of its own; in Python load it "
+            "with encoder=Bins(steps, dt_us)"
+        )
+
+
+class Packed(Recordings):
+    """Recordings one behind the other: arrays t, x, y, p of all events; the k-th has those of offset[k]..offset[k+1].
+
+    Raises DataError where events lie outside of the frame, or offsets outside of the arrays.
+    """
+
+    def __init__(
+        self, name: str, arrays: dict[str, NDArray[Any]], offset: IntArray, places: IntArray, frame: tuple[int, ...]
+    ) -> None:
+        super().__init__(name, places, frame)
+        self.arrays, self.offset = arrays, offset
+
+    def _like(self, places: IntArray, shape: tuple[int, ...]) -> Self:
+        return type(self)(self.name, self.arrays, self.offset, places, self.frame)
+
+    def events(self, place: int) -> Events:
+        """Return the events of a recording."""
+        part = slice(self.offset[place], self.offset[place + 1])
+        return Events(**{key: self.arrays[key][part].astype(np.int64) for key in ("t", "x", "y", "p")})
+
+
+class Files(Recordings):
+    """Recordings of which each is a .bin file; a file is read when its samples are made."""
+
+    def __init__(self, name: str, paths: tuple[Path, ...], places: IntArray, frame: tuple[int, ...]) -> None:
+        super().__init__(name, places, frame)
+        self.paths = paths
+
+    def _like(self, places: IntArray, shape: tuple[int, ...]) -> Self:
+        return type(self)(self.name, self.paths, places, self.frame)
+
+    def events(self, place: int) -> Events:
+        """Return the events of a file."""
+        path = self.paths[place]
+        found = read_bin(path)
+        outside = strangers(found.x, found.y, found.p, self.frame)
+        if outside is not None:
+            raise DataError(f"'{path}': {outside}")
+        return found
+
+
+def read_bin(path: Path) -> Events:
+    """Return the events of a file of N-MNIST: x, y, and 24 bits of which the first is p and the others t, big-endian.
+
+    An event of row 240 is none: the clock went round, and all times from there on are 8192 us later.
+    """
+    content = path.read_bytes()
+    if not content or len(content) % BYTES:
+        raise DataError(
+            f"'{path}' has {len(content)} bytes, and events of {BYTES} each: it is cut off or no event file"
+        )
+    raw = np.frombuffer(content, np.uint8).reshape(-1, BYTES).astype(np.int64)
+    turned = raw[:, 1] == OVERFLOW
+    t = ((raw[:, 2] & 127) << 16 | raw[:, 3] << 8 | raw[:, 4]) + INCREMENT * np.cumsum(turned)
+    real = ~turned
+    return Events(t[real], raw[real, 0], raw[real, 1], raw[real, 2] >> 7)
+
+
+def strangers(x: NDArray[Any], y: NDArray[Any], p: NDArray[Any], frame: tuple[int, ...]) -> str | None:
+    """Return a sentence on the first event that lies outside of a frame (C, H, W), if any does."""
+    outside = np.zeros(len(x), np.bool_)
+    for values, most in zip((p, y, x), frame, strict=True):
+        outside |= (values < 0) | (values >= most)
+    if not outside.any():
+        return None
+    k = int(np.argmax(outside))
+    hint = ": polarities are channels, 0 or 1" if p[k] < 0 else ""
+    return f"event {k} (x = {x[k]}, y = {y[k]}, p = {p[k]}) lies outside of the frame {frame}{hint}"

@@ -143,6 +143,14 @@ def of_sums(found: Any, labels: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(found[0].sum(0), labels)
 
 
+def of_both(found: Any, labels: torch.Tensor) -> torch.Tensor:
+    """Return that and the cross entropy of the membranes in every step, as in tutorial 5.
+
+    Without membranes, an output that falls silent may stay so: it has hardly a gradient.
+    """
+    return of_sums(found, labels) + F.cross_entropy(found[1].flatten(0, 1), labels.repeat(len(found[1])))
+
+
 def of_counts(found: Any, labels: torch.Tensor) -> torch.Tensor:
     """Return how far rates are from 0.8 spikes a step for the right class and 0.2 for others, as in tutorial 7."""
     wanted = 0.2 + 0.6 * F.one_hot(labels, 10)
@@ -170,13 +178,13 @@ class Trained:
 
 NETWORKS: Mapping[str, Trained] = MappingProxyType(
     {
-        "tutorial_5": Trained(tutorial_5, of_sums, 10, 1e-3, 500, 3),
+        "tutorial_5": Trained(tutorial_5, of_both, 10, 1e-3, 500, 3),
         "tutorial_6": Trained(tutorial_6, of_sums, 12, 5e-3, 500, 1, flat=False, duration=50),
-        "recurrent": Trained(recurrent, of_sums, 10, 1e-3, 500, 3),
+        "recurrent": Trained(recurrent, of_both, 10, 1e-3, 500, 3),
         "tutorial_7": Trained(tutorial_7, of_counts, 40, 4e-3, 50, 3, data="events", flat=False, duration=30),
         "norse_lif": Trained(norse_lif, F.cross_entropy, 10, 2e-3, 500, 3),
         "norse_recurrent": Trained(norse_recurrent, F.cross_entropy, 10, 2e-3, 500, 3),
-        "small": Trained(small, of_sums, 10, 2e-3, 500, 3),
+        "small": Trained(small, of_both, 10, 2e-3, 500, 3),
     }
 )
 

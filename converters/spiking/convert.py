@@ -28,24 +28,24 @@ from spikerun.converters.samples import (
 )
 from spikerun.converters.simplify import simplify
 from spikerun.converters.spiking.cell import Cell
+from spikerun.converters.spiking.compare import compared, float_results
 from spikerun.converters.spiking.fixed_point import Fixed, fixed, summed
 from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking, ends
-from spikerun.converters.spiking.report import CellReport, SpikingConversion, SpikingReport
+from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
 from spikerun.converters.spiking.simulate import run_layers
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, membranes
 from spikerun.datasets.encode import encoder_meta
 from spikerun.errors import ConversionError, DataError, UsageError
-from spikerun.network import Network
-from spikerun.neurons.leaky import WIDE_LIMIT
 
 __all__ = ["StepConverter"]
 
 BATCH = 64
 BATCH_VALUES = 1 << 26  # of the samples of a batch
 VERIFIED = 64  # samples whose spikes are compared one by one
+TRUSTED = 95.0  # percent of results, below which a report remarks on what was read
 # What a population answers, for a readout of its membrane (or of its spikes).
 ANSWERS = {
     (False, "count"): "count", (False, "mean"): "count", (False, "first-spike"): "first_spike",
@@ -193,12 +193,16 @@ class StepConverter:
             said |= encoder_meta(encoder, name)
         readouts = self.step.readouts
         network = build_spiking(self.parts, self.outputs, readouts, self.steps, peaks, said)
-        first = next(iter(readouts.values()))
+        few = {name: values[: self._verified] for name, values in self.samples.items()}
+        self.tell("compare the spikes", 0, 0)
+        cells = tuple(compared(network, self.layers, self.parts, self.cells, few, self.step.timed))
+        share, notes = self._same_as_read(few)
         report = SpikingReport(
-            self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()), first.rule,
-            count_of(self.samples), self._verified, tuple(self._compared(network)),
+            self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()),
+            next(iter(readouts.values())).rule, count_of(self.samples), self._verified, cells, share,
             (*self.step.assumed, *(one.said for one in encoders.values()),
              *(["samples are given to the network flattened"] if self.flat else [])),
+            notes=notes,
         )  # fmt: skip
         return SpikingConversion(network, report)
 
@@ -233,34 +237,18 @@ class StepConverter:
             raise ConversionError("the trained network itself reaches infinity on these samples: check its weights")
         return peaks
 
-    def _compared(self, network: Network) -> Iterator[CellReport]:
-        """Yield what became of each cell: its spikes beside those of the float network, and of a float state."""
-        few = {name: values[: self._verified] for name, values in self.samples.items()}
-        self.tell("compare the spikes", 0, 0)
-        model = self._spikes(self.layers, few)
-        state = self._spikes(self.parts, few)
-        own, peaks = _integer_spikes(network, few, list(self.cells))
-        for part in self.parts:
-            if isinstance(part, Fixed):
-                neuron: Any = network.populations[part.name].neuron
-                spikes = own[part.name]
-                rate = spikes.mean(axis=(0, 1))
-                yield CellReport(
-                    part.name, part.shape, neuron.fraction_bits,
-                    (int(neuron.threshold.min()), int(neuron.threshold.max())),
-                    (float(np.min(part.cell.keep_v)), float(np.max(part.cell.keep_v))), part.cell.reset,
-                    float(spikes.sum() / spikes.shape[1]), _same(spikes, model[part.name]),
-                    _same(spikes, state[part.name]), 100 * peaks[part.name] / WIDE_LIMIT,
-                    100 * float((rate == 0).mean()), 100 * float((rate == 1).mean()),
-                )  # fmt: skip
-
-    def _spikes(self, layers: Any, samples: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the spikes (steps, batch, *shape) of all cells."""
-        found: dict[str, list[Array]] = {name: [] for name in self.cells}
-        for values, _ in run_layers(layers, self.cells, samples, self.steps, self.step.timed):
-            for name in self.cells:
-                found[name].append(values[name] != 0)
-        return {name: np.stack(spikes) for name, spikes in found.items()}
+    def _same_as_read(self, few: Mapping[str, Array]) -> tuple[float, tuple[str, ...]]:
+        """Return the percentage of the network's own results that what was read of it has too, and what to say."""
+        own = self.source.results(self._real(few), self.steps, self.step)
+        if own is None:
+            return 100.0, ()
+        found = float_results(self.layers, self.cells, few, self.steps, self.step, self.outputs)
+        same = np.concatenate([_close(found[name], own[name]).ravel() for name in found])
+        share = 100 * float(same.mean())
+        said = (
+            f"only {share:.2f} % of the network's own results on {count_of(few)} samples are those of what was read: "
+        )
+        return share, (said + "does its forward do something else beside its neurons?",) if share < TRUSTED else ()
 
     def evaluation(self, samples: Samples, labels: npt.ArrayLike, metric: Metric = top1) -> Evaluation:
         """Return labelled samples with the trained network's own results; of several, `top1` takes the first."""
@@ -287,10 +275,12 @@ class StepConverter:
             report = replace(report, notes=(*report.notes, f"the accuracy is that of '{next(iter(own))}' alone"))
         return replace(conversion, report=report)
 
+    def _real(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: self.encodings[name].real(values) for name, values in batch.items()}
+
     def _results(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         """Return what the trained network itself gives for integer samples."""
-        real = {name: self.encodings[name].real(values) for name, values in batch.items()}
-        results = self.source.results(real, self.steps, self.step)
+        results = self.source.results(self._real(batch), self.steps, self.step)
         if results is None:
             raise ConversionError(f"this network ({self.source.name}) cannot be run to compare with")
         return results
@@ -301,33 +291,6 @@ def _at_once(samples: Mapping[str, Array], most: int) -> int:
     return max(1, min(most, BATCH_VALUES // sum(math.prod(values.shape[1:]) for values in samples.values())))
 
 
-def _integer_spikes(
-    network: Network, samples: Mapping[str, Array], names: list[str]
-) -> tuple[dict[str, Array], dict[str, int]]:
-    """Return the spikes (steps, batch, *shape) of populations, and the largest magnitude of their membranes."""
-    from spikerun.session import Session
-
-    session = Session(network, threads=1)
-    spikes: dict[str, list[Array]] = {name: [] for name in names}
-    peaks = dict.fromkeys(names, 0)
-    for k in range(len(next(iter(samples.values())))):
-        stream = session.stream()
-        sent: dict[str, list[Array]] = {name: [] for name in names}
-        for t in range(network.window):
-            given = {}
-            for name, values in samples.items():
-                word = network.sender_of(name)
-                given[name] = values[k, t] if word is not None and word.stepwise else values[k]
-            stream.step(given)
-            for name in names:
-                sent[name].append(stream.spikes(name) != 0)
-                peaks[name] = max(peaks[name], int(np.abs(stream.membrane(name).astype(np.int64)).max()))
-        for name in names:
-            spikes[name].append(np.stack(sent[name]))
-    return {name: np.stack(found, axis=1) for name, found in spikes.items()}, peaks
-
-
-def _same(ours: Array, theirs: Array) -> float:
-    """Return the percentage of the spikes of either that both have."""
-    either = int((ours | theirs).sum())
-    return 100.0 if either == 0 else 100 * int((ours & theirs).sum()) / either
+def _close(found: Array, own: Array) -> npt.NDArray[np.bool_]:
+    """Return where two results (batch, K) are equal but for the rounding of float32."""
+    return np.isclose(found, own.reshape(found.shape), rtol=1e-3, atol=1e-3 * float(np.abs(own).max(initial=0.0)))

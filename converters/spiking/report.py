@@ -37,7 +37,10 @@ class CellReport:
 
 @dataclass(frozen=True)
 class SpikingReport:
-    """All that is known of a conversion; percentages are percent."""
+    """All that is known of a conversion; percentages are percent.
+
+    same_as_read: the share of the network's own results that what was read of it gives too, in real numbers.
+    """
 
     source: str
     duration: int
@@ -46,6 +49,7 @@ class SpikingReport:
     calibration_samples: int
     verified_samples: int
     cells: tuple[CellReport, ...]
+    same_as_read: float
     assumed: tuple[str, ...] = ()
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
@@ -64,6 +68,7 @@ class SpikingReport:
             f"readout '{self.readout}'",
             f"calibrated on {self.calibration_samples} samples, spikes compared on {self.verified_samples}",
         ]
+        lines.append(f"what was read of the network gives {self.same_as_read:.2f} % of its own results on these")
         lines += [f"assumed: {sentence}" for sentence in self.assumed]
         if self.accuracy:
             a = self.accuracy

@@ -1,15 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps in real numbers become integers: which spikes stay the same, what is chosen, what is refused."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from steps import Given, graph, linear, two_layers
+from steps import Array, Given, graph, linear, two_layers
 
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.graph import Add, Affine, AvgPool, Conv, Flatten, Graph, Input, Linear, MaxPool, Node, Output
+from spikerun.converters.graph import (
+    Add,
+    Affine,
+    AvgPool,
+    Conv,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool,
+    Node,
+    Output,
+)
 from spikerun.converters.maps import DenseMap, Term, accumulate, evened
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.spiking.convert import StepConverter
@@ -90,6 +103,23 @@ def test_recurrent_cells_see_their_spikes_one_step_later() -> None:
     assert delays == {"input": 0, "lif": 1}
     assert conversion.report.cells[0].same_as_float_state >= 99
     assert conversion.report.cells[0].same_as_model >= 75  # rounded weights of pixels and of spikes alike
+
+
+class Otherwise(Given):
+    """A source that was misread: its own results are those of other samples."""
+
+    def results(self, batch: Mapping[str, Array], steps: int, asked: Step) -> dict[str, Array] | None:
+        return super().results({name: 0.5 * values for name, values in batch.items()}, steps, asked)
+
+
+def test_what_was_read_is_compared_with_the_results_of_the_network_itself() -> None:
+    step = two_layers(np.random.default_rng(2), (40, 60, 5))
+    report = converted(step, (40,)).report
+    assert (report.same_as_read, report.notes) == (100, ())
+    samples = {"input": np.random.default_rng(1).integers(0, 256, (24, 40))}
+    misread = StepConverter(Otherwise(step), samples, {"input": CURRENT}, STEPS).convert({}).report
+    assert misread.same_as_read < 60
+    assert "% of the network's own results on 24 samples are those of what was read" in misread.notes[0]
 
 
 def test_terms_of_very_different_sizes_keep_the_bits_of_each() -> None:

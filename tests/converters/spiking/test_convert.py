@@ -118,7 +118,7 @@ def test_what_was_read_is_compared_with_the_results_of_the_network_itself() -> N
     assert (report.same_as_read, report.notes) == (100, ())
     samples = {"input": np.random.default_rng(1).integers(0, 256, (24, 40))}
     misread = StepConverter(Otherwise(step), samples, {"input": CURRENT}, STEPS).convert({}).report
-    assert misread.same_as_read < 60
+    assert misread.same_as_read < 95
     assert "% of the network's own results on 24 samples are those of what was read" in misread.notes[0]
 
 

@@ -53,6 +53,10 @@ class Map:
         """Return the map of a batch `x` (batch, *source shape as it is read)."""
         raise NotImplementedError
 
+    def sums(self, x: Array) -> Array:
+        """Return the sums that it makes of a batch, before a pool of them."""
+        return self.apply(x)
+
     def connection(self) -> Connection:
         """Return the connection that computes this map of integers."""
         raise NotImplementedError
@@ -159,10 +163,11 @@ class PooledConvMap(ConvMap):
     pool_padding: Pair
     pool_dilation: Pair
 
+    def sums(self, x: Array) -> Array:
+        return super().apply(x)
+
     def apply(self, x: Array) -> Array:
-        return forward.max_pool(
-            super().apply(x), self.pool_kernel, self.pool_stride, self.pool_padding, self.pool_dilation
-        )
+        return forward.max_pool(self.sums(x), self.pool_kernel, self.pool_stride, self.pool_padding, self.pool_dilation)
 
     def connection(self) -> Connection:
         return PooledConv(

@@ -4,6 +4,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from spikerun.converters.samples import (
 from spikerun.converters.simplify import simplify
 from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.compare import compared, float_results
-from spikerun.converters.spiking.fixed_point import Fixed, fixed, summed
+from spikerun.converters.spiking.fixed_point import Fixed, Summed, fixed, summed, unbiased
 from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking, ends
@@ -87,8 +88,8 @@ class StepConverter:
         self.cells: dict[str, Cell] = {
             layer.name: layer.activation.cell for layer in sums if isinstance(layer.activation, Spiking)
         }
-        self.parts: list[Part] = [self._part(layer) for layer in self.layers]
-        self.ends = ends(self.parts, self.outputs, self.step.readouts)
+        self.rounded: list[Part] = [self._part(layer) for layer in self.layers]
+        self.ends = ends(self.rounded, self.outputs, self.step.readouts)
 
     def _read(self, shapes: Mapping[str, Shape]) -> tuple[Step, bool]:
         """Return the step, and whether it is the step for flattened samples."""
@@ -184,7 +185,7 @@ class StepConverter:
 
     def convert(self, meta: Mapping[str, str | int | float]) -> SpikingConversion:
         """Return the network, and how many of its spikes are the trained network's."""
-        peaks = self._peaks()
+        peaks, parts = self._observed[0], self.parts
         said: dict[str, str | int | float] = {"converted_from": self.source.name, **meta}
         for name, encoding in self.encodings.items():
             said |= encoding.meta(name)
@@ -192,10 +193,10 @@ class StepConverter:
         for name, encoder in encoders.items():
             said |= encoder_meta(encoder, name)
         readouts = self.step.readouts
-        network = build_spiking(self.parts, self.outputs, readouts, self.steps, peaks, said)
+        network = build_spiking(parts, self.outputs, readouts, self.steps, peaks, said)
         few = {name: values[: self._verified] for name, values in self.samples.items()}
         self.tell("compare the spikes", 0, 0)
-        cells = tuple(compared(network, self.layers, self.parts, self.cells, few, self.step.timed))
+        cells = tuple(compared(network, self.layers, parts, self.cells, few, self.step.timed))
         share, notes = self._same_as_read(few)
         report = SpikingReport(
             self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()),
@@ -218,12 +219,29 @@ class StepConverter:
             yield batch
             done(count_of(batch))
 
-    def _peaks(self) -> dict[str, float]:
-        """Return the largest current or membrane of each cell on the calibration samples, in units of its weights."""
+    @cached_property
+    def parts(self) -> list[Part]:
+        """Return the layers in integers, fractional bits not chosen yet."""
+        events = self._observed[1]
+        return [
+            unbiased(part, layer, events) if isinstance(part, (Fixed, Summed)) and isinstance(layer, Layer) else part
+            for part, layer in zip(self.rounded, self.layers, strict=True)
+        ]
+
+    @cached_property
+    def _observed(self) -> tuple[dict[str, float], dict[str, Array]]:
+        """Return what the float network does on the calibration samples.
+
+        The largest current or membrane of each cell, in units of its weights; the mean of what each layer sends in a
+        step, of its shape.
+        """
         peaks = dict.fromkeys(self.cells, 0.0)
-        units = {part.name: spread(part.unit, part.shape) for part in self.parts if isinstance(part, Fixed)}
+        events: dict[str, Array] = {layer.name: np.zeros(layer.shape) for layer in self.layers}
+        units = {part.name: spread(part.unit, part.shape) for part in self.rounded if isinstance(part, Fixed)}
         for batch in self._batches(self.samples, "calibrate"):
-            for _, states in run_layers(self.layers, self.cells, batch, self.steps, self.step.timed):
+            for values, states in run_layers(self.layers, self.cells, batch, self.steps, self.step.timed):
+                for name, sent in values.items():
+                    events[name] += sent.sum(axis=0) / (count_of(self.samples) * self.steps)
                 for name, state in states.items():
                     if self.cells[name].above(state["v"]).any():
                         raise ConversionError(
@@ -235,7 +253,7 @@ class StepConverter:
                     peaks[name] = max(peaks[name], *largest)
         if not all(np.isfinite(list(peaks.values()))):
             raise ConversionError("the trained network itself reaches infinity on these samples: check its weights")
-        return peaks
+        return peaks, events
 
     def _same_as_read(self, few: Mapping[str, Array]) -> tuple[float, tuple[str, ...]]:
         """Return the percentage of the network's own results that what was read of it has too, and what to say."""

@@ -6,9 +6,9 @@ membrane before the F fractional bits: threshold = floor(th 2^F / unit), biases 
 largest at which neither the worst currents nor twice the largest states of the calibration leave the 30 bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from spikerun.neurons import LIF, Readout
 from spikerun.neurons.answer import shift
 from spikerun.neurons.leaky import KEEP_ALL, MAX_FRACTION_BITS, WIDE_LIMIT
 
-__all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed"]
+__all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed", "unbiased"]
 
 ROUNDING = 1e-12
 OF_SPIKES = ("count", "first_spike")  # answers that tell of spikes, the others of membranes
@@ -110,6 +110,9 @@ class Summed:
         return Readout((self.scale * self.share).astype(np.float32), bias.astype(np.int32))
 
 
+P = TypeVar("P", bound="Fixed | Summed")
+
+
 def _rounded(layer: Layer, steps: int = 1) -> tuple[tuple[Term, ...], Array]:
     """Return the terms of a layer in integers, and S (C,); steps: how many times their sums are added up.
 
@@ -156,6 +159,28 @@ def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1, share
     terms, scale = _rounded(layer)
     unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
     return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps, share)
+
+
+def unbiased(part: P, layer: Layer, events: Mapping[str, Array]) -> P:
+    """Return a layer in integers whose currents are on average those of the float layer.
+
+    events: the mean of what each source sends in a step, of its shape. What rounded weights add up to is taken off the
+    bias, one number for each channel.
+    """
+    error = _mean_currents(part.terms, events, part.shape[0]) * part.scale - _mean_currents(
+        layer.terms, events, part.shape[0]
+    )
+    return replace(part, bias=part.bias - spread(error, part.shape))
+
+
+def _mean_currents(terms: Iterable[Term], events: Mapping[str, Array], channels: int) -> Array:
+    """Return the mean sum of each channel, (channels,), before any pool of sums."""
+    total = np.zeros(channels)
+    for term in terms:
+        x = events[term.source].reshape(1, *term.shape)
+        sums = term.map.sums(x).reshape(term.end - term.first, -1)
+        total[term.first : term.end] += sums.mean(axis=1) * 2**term.exponent
+    return total
 
 
 def _shown(cell: Cell, shape: Shape) -> Cell:

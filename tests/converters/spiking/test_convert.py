@@ -305,7 +305,7 @@ def test_membranes_are_read_as_real_numbers(rule: str) -> None:
     conversion = made.convert({})
     result = Session(conversion.network).run(made.samples).logits
     expected = outputs(step, {"input": np.asarray(made.samples["input"]) / 255}, STEPS)["output"]
-    assert np.abs(result - expected).mean() < 0.1 * np.abs(expected).mean()
+    assert np.abs(result - expected).mean() < 0.15 * np.abs(expected).mean()
 
 
 OFFSETS = {"one": np.array(-0.7), "of each neuron": np.array([0.4, -3.0, 0.0, 2.5, 0.05])}

@@ -21,7 +21,7 @@ def record(benchmark: str, metric: str, value: float | str, unit: str) -> None:
     print(f"{metric:<58} {shown:>12} {unit}", flush=True)
     new = not RESULTS.exists()
     with RESULTS.open("a", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         if new:
             writer.writerow(COLUMNS)
         row = (datetime.date.today().isoformat(), benchmark, metric, shown, unit, machine(), versions())

@@ -12,7 +12,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["conv", "linear", "max_pool", "spread", "sum_pool"]
+__all__ = ["conv", "linear", "max_pool", "spread", "sum_pool", "unfold"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -37,6 +37,13 @@ def conv(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, g
     import torch.nn.functional as F
 
     return F.conv2d(_tensor(x), _tensor(weight, x), None, stride, padding, dilation, groups).numpy()
+
+
+def unfold(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+    """Return what each window of images sees, (batch, C kh kw, windows), zeros outside."""
+    import torch.nn.functional as F
+
+    return F.unfold(_tensor(x), kernel, dilation, padding, stride).numpy()
 
 
 def sum_pool(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:

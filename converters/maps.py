@@ -57,6 +57,15 @@ class Map:
         """Return the sums that it makes of a batch, before a pool of them."""
         return self.apply(x)
 
+    @property
+    def inputs(self) -> int:
+        """Return how many inputs a sum has."""
+        return int(self.weight[0].size)
+
+    def patches(self, x: Array) -> Array | None:
+        """Return what the sums of a batch are made of, (groups, sums, inputs); None where that is not looked at."""
+        return None
+
     def connection(self) -> Connection:
         """Return the connection that computes this map of integers."""
         raise NotImplementedError
@@ -103,6 +112,9 @@ class DenseMap(Map):
     def apply(self, x: Array) -> Array:
         return forward.linear(x, self.weight)
 
+    def patches(self, x: Array) -> Array | None:
+        return x.reshape(1, len(x), -1)
+
     def connection(self) -> Connection:
         return Dense(np.ascontiguousarray(self.weight.T))
 
@@ -125,6 +137,15 @@ class ConvMap(Map):
 
     def apply(self, x: Array) -> Array:
         return forward.conv(x, self.weight, self.stride, self.padding, self.dilation, self.groups)
+
+    def patches(self, x: Array) -> Array | None:
+        kernel = self.weight.shape[2], self.weight.shape[3]
+        found = forward.unfold(x, kernel, self.stride, self.padding, self.dilation)
+        return (
+            found.reshape(len(found), self.groups, self.inputs, -1)
+            .transpose(1, 0, 3, 2)
+            .reshape(self.groups, -1, self.inputs)
+        )
 
     def connection(self) -> Connection:
         return Conv(self.weight, self.stride, self.padding, self.dilation, self.groups)
@@ -303,7 +324,7 @@ def evened(terms: Sequence[Term], room: int) -> Iterator[list[Term]]:
 
 
 def _lifted(term: Term, exponent: int, room: int) -> Term:
-    most = room // (WEIGHT_LIMIT * term.map.weight[0].size)
+    most = room // (WEIGHT_LIMIT * term.map.inputs)
     exponent = min(exponent, max(most.bit_length() - 1, 0))
     gain = np.full(term.end - term.first, 2.0**-exponent)
     return replace(term, map=term.map.scaled_out(gain), exponent=exponent) if exponent else term

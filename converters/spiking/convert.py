@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, snn_logits, top1
-from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Graph, Output, Shape
 from spikerun.converters.layers import InputLayer, Layer, PoolLayer
 from spikerun.converters.samples import (
@@ -34,8 +33,9 @@ from spikerun.converters.spiking.fixed_point import Fixed, Summed, fixed, summed
 from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking, ends
+from spikerun.converters.spiking.observe import Observed, observe
 from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
-from spikerun.converters.spiking.simulate import run_layers
+from spikerun.converters.spiking.rounding import fitted
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, membranes
 from spikerun.datasets.encode import encoder_meta
@@ -185,7 +185,7 @@ class StepConverter:
 
     def convert(self, meta: Mapping[str, str | int | float]) -> SpikingConversion:
         """Return the network, and how many of its spikes are the trained network's."""
-        peaks, parts = self._observed[0], self.parts
+        peaks, parts = self._observed.peaks, self.parts
         said: dict[str, str | int | float] = {"converted_from": self.source.name, **meta}
         for name, encoding in self.encodings.items():
             said |= encoding.meta(name)
@@ -222,38 +222,18 @@ class StepConverter:
     @cached_property
     def parts(self) -> list[Part]:
         """Return the layers in integers, fractional bits not chosen yet."""
-        events = self._observed[1]
+        seen = self._observed
         return [
-            unbiased(part, layer, events) if isinstance(part, (Fixed, Summed)) and isinstance(layer, Layer) else part
+            unbiased(fitted(part, layer, seen.moments), layer, seen.events)
+            if isinstance(part, (Fixed, Summed)) and isinstance(layer, Layer)
+            else part
             for part, layer in zip(self.rounded, self.layers, strict=True)
         ]
 
     @cached_property
-    def _observed(self) -> tuple[dict[str, float], dict[str, Array]]:
-        """Return what the float network does on the calibration samples.
-
-        The largest current or membrane of each cell, in units of its weights; the mean of what each layer sends in a
-        step, of its shape.
-        """
-        peaks = dict.fromkeys(self.cells, 0.0)
-        events: dict[str, Array] = {layer.name: np.zeros(layer.shape) for layer in self.layers}
-        units = {part.name: spread(part.unit, part.shape) for part in self.rounded if isinstance(part, Fixed)}
-        for batch in self._batches(self.samples, "calibrate"):
-            for values, states in run_layers(self.layers, self.cells, batch, self.steps, self.step.timed):
-                for name, sent in values.items():
-                    events[name] += sent.sum(axis=0) / (count_of(self.samples) * self.steps)
-                for name, state in states.items():
-                    if self.cells[name].above(state["v"]).any():
-                        raise ConversionError(
-                            f"'{self.cells[name].name}' passes twice its threshold in one step on these samples, and "
-                            "compares with twice then, which integers do not: leave its reset_delay=True, or raise its "
-                            "threshold, and train again"
-                        )
-                    largest = (float((np.abs(state[key]).max(axis=0) / units[name]).max()) for key in ("u", "v"))
-                    peaks[name] = max(peaks[name], *largest)
-        if not all(np.isfinite(list(peaks.values()))):
-            raise ConversionError("the trained network itself reaches infinity on these samples: check its weights")
-        return peaks, events
+    def _observed(self) -> Observed:
+        batches = self._batches(self.samples, "calibrate")
+        return observe(self.layers, self.rounded, self.cells, batches, self.steps, self.step.timed)
 
     def _same_as_read(self, few: Mapping[str, Array]) -> tuple[float, tuple[str, ...]]:
         """Return the percentage of the network's own results that what was read of it has too, and what to say."""

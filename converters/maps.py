@@ -15,7 +15,7 @@ from spikerun.connections import Connection, Conv, Dense, Diagonal, PooledConv, 
 from spikerun.converters import forward
 from spikerun.converters.graph import Array, Pair, Shape
 from spikerun.errors import ConversionError
-from spikerun.population import Projection
+from spikerun.population import MAX_EXPONENT, Projection
 
 __all__ = [
     "ChannelMap",
@@ -307,11 +307,11 @@ class Term:
         return replace(self, map=self.map.rounded(scale[self.first : self.end]))
 
 
-def evened(terms: Sequence[Term], room: int) -> Iterator[list[Term]]:
+def evened(terms: Sequence[Term]) -> Iterator[list[Term]]:
     """Yield terms as they are, then with ever more of them divided by powers of two, until all are of about one size.
 
     What is small beside the rest would else be rounded to nothing, which weights of pixels (0..255) are beside those of
-    spikes (0, 1). room: what the sum of a term's integers may come to.
+    spikes (0, 1).
     """
     sizes = [float(np.median(found[found > 0])) if (found := term.map.largest()).any() else 0.0 for term in terms]
     least, small = min((size for size in sizes if size), default=1.0), any(term.map.small for term in terms)
@@ -320,12 +320,11 @@ def evened(terms: Sequence[Term], room: int) -> Iterator[list[Term]]:
         for term, size in zip(terms, sizes, strict=True)
     ]
     for less in range(max(exponents, default=0), -1, -1):
-        yield [_lifted(term, max(e - less, 0), room) for term, e in zip(terms, exponents, strict=True)]
+        yield [_lifted(term, max(e - less, 0)) for term, e in zip(terms, exponents, strict=True)]
 
 
-def _lifted(term: Term, exponent: int, room: int) -> Term:
-    most = room // (WEIGHT_LIMIT * term.map.inputs)
-    exponent = min(exponent, max(most.bit_length() - 1, 0))
+def _lifted(term: Term, exponent: int) -> Term:
+    exponent = min(exponent, MAX_EXPONENT)
     gain = np.full(term.end - term.first, 2.0**-exponent)
     return replace(term, map=term.map.scaled_out(gain), exponent=exponent) if exponent else term
 

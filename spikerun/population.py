@@ -13,7 +13,7 @@ from spikerun.errors import NetworkError
 from spikerun.neurons import Neuron, spread
 from spikerun.values import integer
 
-__all__ = ["MAX_NEURONS", "Population", "Projection"]
+__all__ = ["MAX_EXPONENT", "MAX_NEURONS", "Population", "Projection"]
 
 MAX_NEURONS = 2**26
 MAX_DELAY = 2**15 - 1

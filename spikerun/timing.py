@@ -18,7 +18,7 @@ from spikerun.errors import NetworkError
 from spikerun.population import Population, Projection
 from spikerun.values import locked
 
-__all__ = ["Derived", "Link", "derive"]
+__all__ = ["Derived", "Link", "derive", "largest_event", "significance", "turn"]
 
 MAX_CHANNELS = 2**20  # beyond it, bounds are computed for all channels at once
 

@@ -2,7 +2,7 @@
 """A trained spiking network from end to end: read, lower, calibrate, build, verify, measure."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -40,6 +40,7 @@ from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, membranes
 from spikerun.datasets.encode import encoder_meta
 from spikerun.errors import ConversionError, DataError, UsageError
+from spikerun.timing import largest_event
 
 __all__ = ["StepConverter"]
 
@@ -88,6 +89,7 @@ class StepConverter:
         self.cells: dict[str, Cell] = {
             layer.name: layer.activation.cell for layer in sums if isinstance(layer.activation, Spiking)
         }
+        self.largest = _largest_events(self.layers)
         self.rounded: list[Part] = [self._part(layer) for layer in self.layers]
         self.ends = ends(self.rounded, self.outputs, self.step.readouts)
 
@@ -181,7 +183,9 @@ class StepConverter:
             return layer
         cell = self.cells.get(layer.name)
         answer, share = self.answers.get(layer.name, ("count", 1.0))
-        return summed(layer, self.steps, share) if cell is None else fixed(layer, cell, answer, self.steps, share)
+        if cell is None:
+            return summed(layer, self.largest, self.steps, share)
+        return fixed(layer, cell, self.largest, answer, self.steps, share)
 
     def convert(self, meta: Mapping[str, str | int | float]) -> SpikingConversion:
         """Return the network, and how many of its spikes are the trained network's."""
@@ -287,6 +291,17 @@ class StepConverter:
 def _at_once(samples: Mapping[str, Array], most: int) -> int:
     """Return how many samples, of all inputs together, fit a batch."""
     return max(1, min(most, BATCH_VALUES // sum(math.prod(values.shape[1:]) for values in samples.values())))
+
+
+def _largest_events(layers: Sequence[InputLayer | PoolLayer | Layer]) -> dict[str, int]:
+    """Return the largest magnitude of an event of each layer: a payload of an input, or a spike."""
+    found: dict[str, int] = {}
+    for layer in layers:
+        if isinstance(layer, InputLayer):
+            found[layer.name] = largest_event(layer.neuron().word)
+        else:
+            found[layer.name] = found[layer.source] if isinstance(layer, PoolLayer) else 1
+    return found
 
 
 def _close(found: Array, own: Array) -> npt.NDArray[np.bool_]:

@@ -15,9 +15,9 @@ import numpy as np
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Shape
 from spikerun.converters.layers import Layer
-from spikerun.converters.maps import Term, evened
-from spikerun.converters.quantise import accumulator_scale
+from spikerun.converters.maps import Term
 from spikerun.converters.spiking.cell import Cell
+from spikerun.converters.spiking.scales import rounded
 from spikerun.errors import ConversionError
 from spikerun.neurons import LIF, Readout
 from spikerun.neurons.answer import shift
@@ -28,7 +28,7 @@ __all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed", "unbiased"]
 ROUNDING = 1e-12
 OF_SPIKES = ("count", "first_spike")  # answers that tell of spikes, the others of membranes
 POTENTIALS = ("threshold", "v_reset", "v_init", "v_min")
-ROOM = 2**26  # of the 30 bits, for the currents of a term
+HELD = 2.0**22  # of the 30 bits, for thresholds and other constants: at least 5 fractional bits are left beside them
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,36 +113,23 @@ class Summed:
 P = TypeVar("P", bound="Fixed | Summed")
 
 
-def _rounded(layer: Layer, steps: int = 1) -> tuple[tuple[Term, ...], Array]:
-    """Return the terms of a layer in integers, and S (C,); steps: how many times their sums are added up.
-
-    Of the exponents that even them out, the smallest that round no term more than others would.
-    """
-    tried = []
-    for terms in evened(layer.terms, ROOM // steps):
-        scale = accumulator_scale(layer, terms, np.zeros(layer.shape[0]))
-        whole = tuple(term.rounded(scale) for term in terms)
-        errors = [_rounding(term, found, scale) for term, found in zip(terms, whole, strict=True)]
-        tried.append((max(errors, default=0.0), whole, scale))
-    _, whole, scale = min(tried, key=lambda found: found[0])
-    return whole, scale
+def summed(layer: Layer, events: Mapping[str, int], steps: int, share: float = 1.0) -> Summed:
+    """Return an output without neurons in integers; events: the largest event of each source."""
+    terms, scale = rounded(layer, _of_channels(layer.bias, layer.shape) * steps, 2.0**29, events)
+    return Summed(layer.name, layer.shape, terms, scale, layer.bias, steps, share)
 
 
-def _rounding(term: Term, whole: Term, scale: Array) -> float:
-    """Return the error of a term's integers, relative to its numbers."""
-    real, found = term.map.weight, whole.scaled_out(scale).map.weight
-    return float(np.linalg.norm(found - real) / max(np.linalg.norm(real), np.finfo(float).tiny))
-
-
-def summed(layer: Layer, steps: int, share: float = 1.0) -> Summed:
-    """Return an output without neurons in integers."""
-    return Summed(layer.name, layer.shape, *_rounded(layer, steps), layer.bias, steps, share)
-
-
-def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1, share: float = 1.0) -> Fixed:
+def fixed(
+    layer: Layer,
+    cell: Cell,
+    events: Mapping[str, int],
+    answer: str = "count",
+    steps: int = 1,
+    share: float = 1.0,
+) -> Fixed:
     """Return a layer of cells in integers, of which a run of `steps` steps reports the `answer`.
 
-    Raises ConversionError for cells that no integers can stand for.
+    events: the largest event of each source. Raises ConversionError for cells that no integers can stand for.
     """
     cell = cell if answer in OF_SPIKES else _shown(cell, layer.shape)
     if answer in OF_SPIKES and (cell.factor <= 0).any():
@@ -156,9 +143,18 @@ def fixed(layer: Layer, cell: Cell, answer: str = "count", steps: int = 1, share
     gain = spread(cell.gain, layer.shape)
     if (gain <= 0).any():
         raise ConversionError(f"'{cell.name}' multiplies its currents by {gain.min():.4g}; that must be positive")
-    terms, scale = _rounded(layer)
+    held = [cell.threshold, cell.bias, cell.v_reset, cell.v_init, layer.bias * gain + spread(cell.bias_u, layer.shape)]
+    top = np.max([_of_channels(values / gain, layer.shape) for values in held], axis=0)
+    terms, scale = rounded(layer, top, HELD, events)
     unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
     return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps, share)
+
+
+def _of_channels(values: Array, shape: Shape) -> Array:
+    """Return the largest finite magnitude of each channel, (C,)."""
+    whole = np.broadcast_to(spread(np.where(np.isfinite(values), np.abs(values), 0.0), shape), shape)
+    largest: Array = whole.reshape(shape[0], -1).max(axis=1)
+    return largest
 
 
 def unbiased(part: P, layer: Layer, events: Mapping[str, Array]) -> P:

@@ -84,21 +84,25 @@ def test_all_spikes_are_those_of_the_model_where_every_number_is_representable(s
     assert all(cell.spikes > 0 for cell in report.cells)
 
 
-def test_recurrent_cells_see_their_spikes_one_step_later() -> None:
-    rng, n = np.random.default_rng(5), 16
-    step = Step(
+def recurrent(rng: np.random.Generator, n: int, inputs: int, size: float = 1.0) -> Step:
+    """Return input -> cell -> output, whose cells hear each other, through weights of `size` times the usual."""
+    back = linear(rng, n, n)
+    return Step(
         graph(
-            Node("input", Input("input"), (), (n,)),
-            Node("fc", linear(rng, n, n), ("input",), (n,)),
+            Node("input", Input("input"), (), (inputs,)),
+            Node("fc", linear(rng, n, inputs), ("input",), (n,)),
             Node("before", Previous("lif"), (), (n,)),
-            Node("rec", linear(rng, n, n), ("before",), (n,)),
+            Node("rec", Linear(size * back.weight, back.bias), ("before",), (n,)),
             Node("sum", Add(), ("fc", "rec"), (n,)),
             Node("lif", Cell.of("lif", reset="subtract", keep_v=0.8, threshold=1.0), ("sum",), (n,)),
             Node("out", Output("output"), ("lif",), (n,)),
         ),
         {"output": Readout("count")},
     )
-    conversion = converted(step, (n,))
+
+
+def test_recurrent_cells_see_their_spikes_one_step_later() -> None:
+    conversion = converted(recurrent(np.random.default_rng(5), 16, 16), (16,))
     delays = {p.source: p.delay for p in conversion.network.projections}
     assert delays == {"input": 0, "lif": 1}
     assert conversion.report.cells[0].same_as_float_state >= 99
@@ -126,7 +130,7 @@ def test_terms_of_very_different_sizes_keep_the_bits_of_each() -> None:
     rng = np.random.default_rng(7)
     sizes = {"pixels": 1 / 255, "spikes": 1.0, "payloads": 30.0, "silent": 0.0}
     terms = [Term(k, (9,), (9,), DenseMap(size * rng.normal(0, 1, (6, 9))), 0, 6) for k, size in sizes.items()]
-    *_, even = evened(terms, 2**26)
+    *_, even = evened(terms)
     largest = np.stack([term.map.largest() for term in even[:3]])
     assert largest.max() / largest.min() < 8
     exponents = {term.source: term.exponent for term in even}
@@ -135,9 +139,36 @@ def test_terms_of_very_different_sizes_keep_the_bits_of_each() -> None:
     np.testing.assert_allclose(accumulate(even, x, (6,)), accumulate(terms, x, (6,)))
 
 
-def test_exponents_leave_room_for_the_sum_of_a_term() -> None:
-    terms = [Term(k, (9,), (9,), DenseMap(np.full((2, 9), size)), 0, 2) for k, size in (("a", 1e-9), ("b", 1.0))]
-    assert [few[1].exponent for few in evened(terms, 127 * 9 * 2**5)][-1] == 5
+@pytest.mark.parametrize("size", [1e-5, 1e-3, 1.0])
+def test_exponents_leave_room_for_payloads_of_many_inputs(size: float) -> None:
+    report = converted(recurrent(np.random.default_rng(7), 5, 2312, size), (2312,)).report
+    assert report.cells[0].fraction_bits >= 2
+    assert report.cells[0].same_as_float_state >= 95
+
+
+@pytest.mark.parametrize("tiny", [0.0, 1e-9])
+def test_a_dead_channel_costs_the_others_no_bits(tiny: float) -> None:
+    step = two_layers(np.random.default_rng(3), (40, 60, 5))
+    layer: Any = step.graph.nodes["fc1"].op
+    weight, bias = layer.weight.copy(), layer.bias.copy()
+    weight[7], bias[7] = tiny * weight[7], 0.0
+    nodes = {**step.graph.nodes, "fc1": replace(step.graph.nodes["fc1"], op=Linear(weight, bias))}
+    alive, dead = (converted(each, (40,)).report.cells for each in (step, replace(step, graph=Graph(nodes))))
+    assert dead[0].fraction_bits >= alive[0].fraction_bits - 4
+    assert min(cell.same_as_float_state for cell in dead) >= 99
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_neurons_that_only_a_bias_drives_fire_as_they_did(inclusive: bool) -> None:
+    step = two_layers(np.random.default_rng(3), (6, 4, 3), reset="subtract", keep_v=1.0, inclusive=inclusive)
+    nodes = dict(step.graph.nodes)
+    for name, inner, bias in (("fc1", 6, 0.0101), ("fc2", 4, 1e-5)):
+        out = nodes[name].shape[0]
+        nodes[name] = replace(nodes[name], op=Linear(np.zeros((out, inner)), np.full(out, bias)))
+    made = converter(replace(step, graph=Graph(nodes)), (6,), duration=320)
+    own = converter(replace(step, graph=Graph(nodes)), (6,), duration=320).convert({}).report
+    assert [cell.spikes for cell in own.cells] == [4 * 3, 0]
+    assert made.steps == 320
 
 
 def test_images_are_averaged_and_flattened_into_one_map() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.checks import MAX_WINDOW
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, snn_logits, top1
 from spikerun.converters.graph import Array, Graph, Output, Shape
@@ -70,17 +71,20 @@ class StepConverter:
         readout: Readout | None = None,
         tell: Progress | None = None,
     ) -> None:
-        self.source, self.duration, self.readout = source, duration, readout
+        self.source, self.readout = source, readout
+        self.duration = None if duration is None else _checked_steps(duration, "--duration")
         self.tell = tell or quiet
         self.tell("read the model", 0, 0)
         named = by_name(gathered(samples), source.inputs)
+        for name, encoder in encoders_of(named).items():
+            _checked_steps(encoder.steps, f"the number of time steps into which '{name}' is encoded")
         self.encodings = encodings_of(usual(named) if encoding is None else encoding, named, CURRENT)
         self.given = given = checked(named, self.encodings, "the calibration data")
         self.timed = frozenset(name for name, one in self.encodings.items() if one.stepwise)
         step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})
         self.samples = self._flattened(given)
         self.steps = self._steps(step)
-        self.step = self._checked(replace(step, graph=simplify(step.graph)))
+        self.step = self._with_readouts(replace(step, graph=simplify(step.graph)))
         wired = lower_step(self.step.graph, self.encodings)
         self.layers, self.outputs = wired.layers.every, wired.outputs
         self.answers = self._answers()
@@ -124,9 +128,9 @@ class StepConverter:
             said += [f"the network's own loop {step.steps}"] if step.steps is not None else []
             said += [f"the samples of '{name}' {self.samples[name].shape[1]}" for name in sorted(self.timed)]
             raise UsageError(f"the number of time steps is not one: {', '.join(said)}")
-        return int(lengths.pop())
+        return _checked_steps(lengths.pop(), "the number of time steps")
 
-    def _checked(self, step: Step) -> Step:
+    def _with_readouts(self, step: Step) -> Step:
         """Return the step with a readout for each output."""
         seen, found = membranes(step.graph), {}
         for name in step.graph.outputs:
@@ -282,6 +286,12 @@ class StepConverter:
         if results is None:
             raise ConversionError(f"this network ({self.source.name}) cannot be run to compare with")
         return results
+
+
+def _checked_steps(steps: Any, what: str) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MAX_WINDOW:
+        raise UsageError(f"{what} is an integer in 1..{MAX_WINDOW}, got {steps!r:.80}")
+    return int(steps)
 
 
 def _at_once(samples: Mapping[str, Array], most: int) -> int:

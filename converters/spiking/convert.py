@@ -190,7 +190,7 @@ class StepConverter:
     def convert(self, meta: Mapping[str, str | int | float]) -> SpikingConversion:
         """Return the network, and how many of its spikes are the trained network's."""
         peaks, parts = self._observed.peaks, self.parts
-        said: dict[str, str | int | float] = {"converted_from": self.source.name, **meta}
+        said: dict[str, str | int | float] = {"converted_from": self.source.name, "classes": self._width, **meta}
         for name, encoding in self.encodings.items():
             said |= encoding.meta(name)
         encoders = encoders_of(self.samples)
@@ -204,12 +204,19 @@ class StepConverter:
         share, notes = self._same_as_read(few)
         report = SpikingReport(
             self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()),
-            next(iter(readouts.values())).rule, count_of(self.samples), self._verified, cells, share,
+            ", ".join(dict.fromkeys(map(str, readouts.values()))), count_of(self.samples), self._verified, cells, share,
             (*self.step.assumed, *(one.said for one in encoders.values()),
              *(["samples are given to the network flattened"] if self.flat else [])),
             notes=notes,
         )  # fmt: skip
         return SpikingConversion(network, report)
+
+    @property
+    def _width(self) -> int:
+        """Return how many numbers the first result is of."""
+        name, population = next(iter(self.outputs.items()))
+        groups = self.step.readouts[name].groups
+        return groups if groups > 1 else math.prod(next(part.shape for part in self.rounded if part.name == population))
 
     @property
     def _verified(self) -> int:

@@ -454,3 +454,16 @@ def test_a_readout_that_is_not_converted_says_so() -> None:
             converter(wrong, (30,))
     with pytest.raises(ConversionError, match=r"'last' of a membrane in 5 groups, which is not converted: "):
         converter(seen(step, Readout("last", groups=5)), (30,))
+
+
+@pytest.mark.parametrize(("groups", "classes"), [(1, 12), (3, 3)])
+def test_a_network_says_how_many_classes_its_first_result_has(groups: int, classes: int) -> None:
+    step = two_layers(np.random.default_rng(7), (30, 20, 12))
+    made = converter(replace(step, readouts={"output": Readout("count", groups)}), (30,))
+    assert made.convert({}).network.meta["classes"] == classes
+
+
+def test_the_report_says_all_readouts() -> None:
+    made = two_results(Readout("count", 5), Readout("mean"))
+    assert "readout 'count in 5 groups, mean'" in made.convert({}).report.text()
+    assert two_results(Readout("count"), Readout("count")).convert({}).report.readout == "count"

@@ -98,13 +98,13 @@ class StepConverter:
     def _read(self, shapes: Mapping[str, Shape]) -> tuple[Step, bool]:
         """Return the step, and whether it is the step for flattened samples."""
         try:
-            return self.source.step(shapes, self.duration), False
+            return _finite(self.source.step(shapes, self.duration)), False
         except (ConversionError, DataError):
             flat = {name: (math.prod(shape),) for name, shape in shapes.items()}
             if flat == shapes:
                 raise
             try:
-                return self.source.step(flat, self.duration), True
+                return _finite(self.source.step(flat, self.duration)), True
             except (ConversionError, DataError):
                 pass  # the first reason is the one that tells
             raise
@@ -293,6 +293,18 @@ class StepConverter:
         if results is None:
             raise ConversionError(f"this network ({self.source.name}) cannot be run to compare with")
         return results
+
+
+def _finite(step: Step) -> Step:
+    """Return the step; refuse it where a number of its maps is none. Cells check theirs themselves."""
+    for node in step.graph.nodes.values():
+        for name, value in {} if isinstance(node.op, Cell) else vars(node.op).items():
+            if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+                raise ConversionError(
+                    f"'{node.name}': its {name} holds NaN or infinity: the training diverged, or the weights file is "
+                    "broken"
+                )
+    return step
 
 
 def _checked_steps(steps: Any, what: str) -> int:

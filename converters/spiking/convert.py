@@ -140,6 +140,13 @@ class StepConverter:
                 found[name] = readout
         if not all(name in seen for name in found):  # spikes, and membranes beside them: the spikes decide
             found = {name: readout for name, readout in found.items() if name not in seen}
+        if not found and step.readouts:
+            of = {name: "membranes" if name in seen else "spikes" for name in step.readouts}
+            own = ", ".join(f"'{name}' as {readout} of {of[name]}" for name, readout in step.readouts.items())
+            raise ConversionError(
+                f"the network itself makes its result {own}, which is not converted, and no --readout changes it: let "
+                "it return the sum or mean of spikes, or the last, largest or mean of membranes, or those of all steps"
+            )
         if not found:
             names = ", ".join(step.graph.outputs)
             raise UsageError(

@@ -166,9 +166,9 @@ def functional() -> nn.Module:
 
 def broken() -> nn.Module:
     """Return a recurrent network whose training diverged."""
-    model = nn.Sequential(nn.Linear(8, 12), snn().RLeaky(beta=0.9, linear_features=12, init_hidden=True))
-    nn.init.constant_(model[1].recurrent.weight, float("nan"))
-    return model
+    neuron = snn().RLeaky(beta=0.9, linear_features=12, init_hidden=True)
+    nn.init.constant_(neuron.recurrent.weight, float("nan"))
+    return nn.Sequential(nn.Linear(8, 12), neuron)
 
 
 def one(forward: Callable[..., Any], **options: Any) -> Callable[[], nn.Module]:

@@ -148,16 +148,11 @@ def convert(
     from spikerun.converters.pipeline import Converter
 
     settings = Settings(BITS if bits is None else bits, code, {} if overrides is None else overrides)
-    for name, function in (("metric", metric), ("on_progress", on_progress)):
-        if function is not None and not callable(function):
-            raise UsageError(f"{name} is a function, got {function!r:.80}")
+    _check({"metric": metric, "on_progress": on_progress}, {"evaluation": evaluation, "validation": validation})
     if max_drop is not None:
         budget.checked_budget(max_drop)
         if validation is None:
             raise UsageError("max_drop needs labelled samples to choose by: give validation=(samples, labels)")
-    for name, pair in (("evaluation", evaluation), ("validation", validation)):
-        if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2):
-            raise UsageError(f"{name} is a pair of (samples, labels), got {type(pair).__name__}")
     source = _source(model)
     check_bits(source, bits, overrides, max_drop)
     if not isinstance(source, Source):
@@ -177,7 +172,7 @@ def convert_spiking(
     data: Any,
     *,
     duration: int | None = None,
-    readout: "Readout | None" = None,
+    readout: "Readout | str | None" = None,
     encoding: Encoding | Mapping[str, Encoding] | None = None,
     evaluation: "tuple[Any, npt.ArrayLike] | None" = None,
     metric: "Metric | None" = None,
@@ -189,7 +184,8 @@ def convert_spiking(
     which spikes are compared, integers (N, *shape), in the codes `frames` and `spikes` (N, steps, *shape), or real
     ones, or a loader, as `convert` takes them; by name where it has several inputs. Those of an encoded data set
     (`spikerun.datasets.encode`) stay encoded, and the network says how. duration: its time steps, readout: what its
-    outputs say, where it does not tell itself. encoding: by default Encoding(code="current"), or that of the encoder.
+    outputs say, such as "count" or Readout("count", 10), where it does not tell itself. encoding: by default
+    Encoding(code="current"), or that of the encoder.
     evaluation, metric, on_progress: as `convert` has them; without a metric it is the first of several results whose
     class counts.
 
@@ -198,7 +194,13 @@ def convert_spiking(
     from spikerun.converters.evaluate import top1
     from spikerun.converters.spiking.convert import StepConverter
     from spikerun.converters.spiking.source import StepSource
+    from spikerun.converters.spiking.step import Readout
 
+    _check({"metric": metric, "on_progress": on_progress}, {"evaluation": evaluation})
+    if isinstance(readout, str):
+        readout = Readout(readout)
+    elif readout is not None and not isinstance(readout, Readout):
+        raise UsageError(f"a readout is a name, such as 'count', or a Readout(name, groups), got {readout!r:.80}")
     source = _source(model)
     if not isinstance(source, StepSource):
         raise UsageError(f"this is no network with a time loop of its own, but {type(source).__name__}: use convert")
@@ -207,6 +209,16 @@ def convert_spiking(
         return converter.convert({})
     measured = converter.evaluation(*evaluation, metric or top1)
     return converter.measured(converter.convert({}), measured)
+
+
+def _check(functions: Mapping[str, Any], pairs: Mapping[str, Any]) -> None:
+    """Refuse what are no functions, and no pairs of samples and labels, by the names of the arguments."""
+    for name, function in functions.items():
+        if function is not None and not callable(function):
+            raise UsageError(f"{name} is a function, got {function!r:.80}")
+    for name, pair in pairs.items():
+        if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2):
+            raise UsageError(f"{name} is a pair of (samples, labels), got {type(pair).__name__}")
 
 
 def _source(model: Any) -> Trained:

@@ -4,15 +4,13 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.spiking.convert import StepConverter
 from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
 from spikerun.converters.spiking.source import StepSource
-from spikerun.converters.spiking.step import READOUTS, Readout
+from spikerun.converters.spiking.step import Readout
 from spikerun.datasets import Dataset
-from spikerun.errors import CheckFailed, UsageError, unknown_name
+from spikerun.errors import CheckFailed, UsageError
 
 __all__ = ["check_drop", "convert_steps", "readout_of", "time_step"]
 
@@ -23,9 +21,7 @@ def readout_of(rule: str | None, classes: int | None) -> Readout | None:
     """Return the readout that was asked for, if one was."""
     if rule is None and classes is None:
         return None
-    if rule is not None and rule not in READOUTS:
-        raise unknown_name("readout", rule, READOUTS)
-    return Readout(rule or "count", classes or 1)
+    return Readout("count" if rule is None else rule, 1 if classes is None else classes)
 
 
 def time_step(text: str | None) -> float | None:
@@ -61,7 +57,7 @@ def convert_steps(
     if not test.labelled:
         return converter.convert({})
     evaluation = converter.evaluation(test.samples, test.require_labels())
-    return converter.measured(converter.convert({"classes": _classes(test)}), evaluation)
+    return converter.measured(converter.convert({}), evaluation)
 
 
 def check_drop(report: SpikingReport, most: float | None) -> None:
@@ -71,8 +67,3 @@ def check_drop(report: SpikingReport, most: float | None) -> None:
             f"the integers lose {report.accuracy.drop:.2f} points on {report.accuracy.samples} samples, and --max-drop "
             f"allows {most:g}: see the report for the population whose spikes differ"
         )
-
-
-def _classes(test: Dataset) -> int:
-    labels = np.asarray(test.require_labels())
-    return int(labels.max()) + 1 if labels.size else 0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.checks import MAX_WINDOW
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, snn_logits, top1
 from spikerun.converters.graph import Array, Graph, Output, Shape
@@ -71,17 +72,20 @@ class StepConverter:
         readout: Readout | None = None,
         tell: Progress | None = None,
     ) -> None:
-        self.source, self.duration, self.readout = source, duration, readout
+        self.source, self.readout = source, readout
+        self.duration = None if duration is None else _checked_steps(duration, "--duration")
         self.tell = tell or quiet
         self.tell("read the model", 0, 0)
         named = by_name(gathered(samples), source.inputs)
+        for name, encoder in encoders_of(named).items():
+            _checked_steps(encoder.steps, f"the number of time steps into which '{name}' is encoded")
         self.encodings = encodings_of(usual(named) if encoding is None else encoding, named, CURRENT)
         self.given = given = checked(named, self.encodings, "the calibration data")
         self.timed = frozenset(name for name, one in self.encodings.items() if one.stepwise)
         step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})
         self.samples = self._flattened(given)
         self.steps = self._steps(step)
-        self.step = self._checked(replace(step, graph=simplify(step.graph)))
+        self.step = self._with_readouts(replace(step, graph=simplify(step.graph)))
         wired = lower_step(self.step.graph, self.encodings)
         self.layers, self.outputs = wired.layers.every, wired.outputs
         self.answers = self._answers()
@@ -96,13 +100,13 @@ class StepConverter:
     def _read(self, shapes: Mapping[str, Shape]) -> tuple[Step, bool]:
         """Return the step, and whether it is the step for flattened samples."""
         try:
-            return self.source.step(shapes, self.duration), False
+            return _finite(self.source.step(shapes, self.duration)), False
         except (ConversionError, DataError):
             flat = {name: (math.prod(shape),) for name, shape in shapes.items()}
             if flat == shapes:
                 raise
             try:
-                return self.source.step(flat, self.duration), True
+                return _finite(self.source.step(flat, self.duration)), True
             except (ConversionError, DataError):
                 pass  # the first reason is the one that tells
             raise
@@ -126,9 +130,9 @@ class StepConverter:
             said += [f"the network's own loop {step.steps}"] if step.steps is not None else []
             said += [f"the samples of '{name}' {self.samples[name].shape[1]}" for name in sorted(self.timed)]
             raise UsageError(f"the number of time steps is not one: {', '.join(said)}")
-        return int(lengths.pop())
+        return _checked_steps(lengths.pop(), "the number of time steps")
 
-    def _checked(self, step: Step) -> Step:
+    def _with_readouts(self, step: Step) -> Step:
         """Return the step with a readout for each output."""
         seen, found = membranes(step.graph), {}
         for name in step.graph.outputs:
@@ -138,6 +142,13 @@ class StepConverter:
                 found[name] = readout
         if not all(name in seen for name in found):  # spikes, and membranes beside them: the spikes decide
             found = {name: readout for name, readout in found.items() if name not in seen}
+        if not found and step.readouts:
+            of = {name: "membranes" if name in seen else "spikes" for name in step.readouts}
+            own = ", ".join(f"'{name}' as {readout} of {of[name]}" for name, readout in step.readouts.items())
+            raise ConversionError(
+                f"the network itself makes its result {own}, which is not converted, and no --readout changes it: let "
+                "it return the sum or mean of spikes, or the last, largest or mean of membranes, or those of all steps"
+            )
         if not found:
             names = ", ".join(step.graph.outputs)
             raise UsageError(
@@ -190,7 +201,7 @@ class StepConverter:
     def convert(self, meta: Mapping[str, str | int | float]) -> SpikingConversion:
         """Return the network, and how many of its spikes are the trained network's."""
         peaks, parts = self._observed.peaks, self.parts
-        said: dict[str, str | int | float] = {"converted_from": self.source.name, **meta}
+        said: dict[str, str | int | float] = {"converted_from": self.source.name, "classes": self._width, **meta}
         for name, encoding in self.encodings.items():
             said |= encoding.meta(name)
         encoders = encoders_of(self.samples)
@@ -204,12 +215,19 @@ class StepConverter:
         share, notes = self._same_as_read(few)
         report = SpikingReport(
             self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()),
-            next(iter(readouts.values())).rule, count_of(self.samples), self._verified, cells, share,
+            ", ".join(dict.fromkeys(map(str, readouts.values()))), count_of(self.samples), self._verified, cells, share,
             (*self.step.assumed, *(one.said for one in encoders.values()),
              *(["samples are given to the network flattened"] if self.flat else [])),
             notes=notes,
         )  # fmt: skip
         return SpikingConversion(network, report)
+
+    @property
+    def _width(self) -> int:
+        """Return how many numbers the first result is of."""
+        name, population = next(iter(self.outputs.items()))
+        groups = self.step.readouts[name].groups
+        return groups if groups > 1 else math.prod(next(part.shape for part in self.rounded if part.name == population))
 
     @property
     def _verified(self) -> int:
@@ -286,6 +304,24 @@ class StepConverter:
         if results is None:
             raise ConversionError(f"this network ({self.source.name}) cannot be run to compare with")
         return results
+
+
+def _finite(step: Step) -> Step:
+    """Return the step; refuse it where a number of its maps is none. Cells check theirs themselves."""
+    for node in step.graph.nodes.values():
+        for name, value in {} if isinstance(node.op, Cell) else vars(node.op).items():
+            if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+                raise ConversionError(
+                    f"'{node.name}': its {name} holds NaN or infinity: the training diverged, or the weights file is "
+                    "broken"
+                )
+    return step
+
+
+def _checked_steps(steps: Any, what: str) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MAX_WINDOW:
+        raise UsageError(f"{what} is an integer in 1..{MAX_WINDOW}, got {steps!r:.80}")
+    return int(steps)
 
 
 def _at_once(samples: Mapping[str, Array], most: int) -> int:

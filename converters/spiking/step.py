@@ -10,6 +10,7 @@ import numpy as np
 from spikerun.converters.forward import spread as _spread
 from spikerun.converters.graph import Array, Flatten, Graph, Input, Node, Output
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous, State
+from spikerun.errors import UsageError, unknown_name
 
 __all__ = ["READOUTS", "Readout", "Step", "cells", "membranes", "outputs", "read_out", "result", "simulate"]
 
@@ -40,6 +41,12 @@ class Readout:
 
     rule: str
     groups: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rule not in READOUTS:
+            raise unknown_name("readout", self.rule, READOUTS)
+        if isinstance(self.groups, bool) or not isinstance(self.groups, int) or self.groups < 1:
+            raise UsageError(f"the groups (--classes) of a readout are an integer from 1 on, got {self.groups!r:.80}")
 
     def __str__(self) -> str:
         return self.rule if self.groups == 1 else f"{self.rule} in {self.groups} groups"

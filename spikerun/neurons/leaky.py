@@ -146,10 +146,10 @@ class LIF(Answering):
         threshold, most = parameters["threshold"], LIMITS[self.limits]
         if self.reset_interval and now.t % self.reset_interval == self.reset_offset % self.reset_interval:
             state |= {key: np.zeros(shape, np.int64) for key in self.state}
-        u = kept(state["u"], parameters["keep_u"]) + i * 2**self.fraction_bits + parameters["bias_u"]
+        u = decayed(state["u"], parameters["keep_u"]) + i * 2**self.fraction_bits + parameters["bias_u"]
         state["u"] = wrap24(u) if self.limits == "chip" else np.clip(u, -most, most)
         awake = state["wait"] == 0
-        v = kept(state["v"], parameters["keep_v"]) + state["u"] + parameters["bias"] - threshold * state["pending"]
+        v = decayed(state["v"], parameters["keep_v"]) + state["u"] + parameters["bias"] - threshold * state["pending"]
         v = np.maximum(np.clip(v, -most, most), parameters["v_min"])
         s: IntArray = ((v > threshold - self.inclusive) & awake).astype(np.int64)
         if self.reset == "value":
@@ -164,7 +164,7 @@ class LIF(Answering):
         return s
 
 
-def kept(x: IntArray, keep: IntArray) -> IntArray:
+def decayed(x: IntArray, keep: IntArray) -> IntArray:
     """Return x keep / 2^16, truncated toward zero."""
     shrunk: IntArray = np.sign(x) * ((np.abs(x) * keep) >> 16)
     return shrunk

@@ -164,6 +164,13 @@ def functional() -> nn.Module:
     return Loop(forward, fc1=nn.Linear(8, 12))
 
 
+def broken() -> nn.Module:
+    """Return a recurrent network whose training diverged."""
+    neuron = snn().RLeaky(beta=0.9, linear_features=12, init_hidden=True)
+    nn.init.constant_(neuron.recurrent.weight, float("nan"))
+    return nn.Sequential(nn.Linear(8, 12), neuron)
+
+
 def one(forward: Callable[..., Any], **options: Any) -> Callable[[], nn.Module]:
     """Return the builder of a network of one layer, or two."""
     return lambda: Loop(
@@ -197,6 +204,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: Loop(late_feedback, **dense(leaky, back=nn.Linear(6, 12))),
         "'lif1' is wired otherwise in step 0 than later",
     ),
+    "feedback of NaN": (broken, "takes NaN or infinity: the training diverged, or the weights file is broken"),
     "Alpha": (alone(lambda: snn().Alpha(alpha=0.9, beta=0.8)), "'1' (Alpha): its two currents"),
     "SLSTM": (alone(lambda: snn().SLSTM(12, 12)), "'1' (SLSTM): it is an LSTM"),
     "SConv2dLSTM": (alone(lambda: snn().SConv2dLSTM(1, 1, 3)), "'1' (SConv2dLSTM): it is an LSTM"),

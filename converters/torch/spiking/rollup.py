@@ -155,12 +155,25 @@ def _wire(expressions: Expressions, population: Population) -> None:
                 "is the same in every step becomes a network: no layers, constants or inputs of single steps"
             )
     if not _same_at_start(expressions, wired[0], wired[1]):
+        _check_finite(expressions, wired[1], population.name)
         one, other = _difference(expressions, wired[1], wired[0])
         raise ConversionError(
             f"'{population.name}' is wired otherwise in step 0 than later: {other}, then {one}. The first step must "
             "compute what later steps do, with zeros for the spikes of the step before: a bias of the feedback too"
         )
     population.current = wired[1]
+
+
+def _check_finite(expressions: Expressions, number: int, population: str) -> None:
+    """Refuse a current of which a constant is no number: it equals none, not even itself."""
+    for inner in expressions.args(number):
+        value = expressions[inner].value
+        if value is not None and not bool(torch.isfinite(value).all()):
+            raise ConversionError(
+                f"the current of '{population}': {expressions[number].origin} takes NaN or infinity: the training "
+                "diverged, or the weights file is broken"
+            )
+        _check_finite(expressions, inner, population)
 
 
 def _difference(expressions: Expressions, one: int, other: int) -> tuple[str, str]:

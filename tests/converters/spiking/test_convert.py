@@ -480,8 +480,27 @@ def test_the_first_spike_is_that_of_the_model() -> None:
 
 def test_a_readout_that_is_not_converted_says_so() -> None:
     step = two_layers(np.random.default_rng(0))
-    for wrong in (seen(step, Readout("count")), replace(step, readouts={"output": Readout("last")})):
-        with pytest.raises(UsageError, match=r"how is the result made of the time steps of output\? Say --readout"):
+    for wrong, what in (
+        (seen(step, Readout("count")), "count of membranes"),
+        (replace(step, readouts={"output": Readout("last")}), "last of spikes"),
+    ):
+        with pytest.raises(ConversionError, match=f"makes its result 'output' as {what}, which .* no --readout"):
             converter(wrong, (30,))
+    unsaid = replace(seen(step, Readout("last")), readouts={})
+    with pytest.raises(UsageError, match=r"how is the result made of the time steps of output\? Say --readout"):
+        converter(unsaid, (30,))
     with pytest.raises(ConversionError, match=r"'last' of a membrane in 5 groups, which is not converted: "):
         converter(seen(step, Readout("last", groups=5)), (30,))
+
+
+@pytest.mark.parametrize(("groups", "classes"), [(1, 12), (3, 3)])
+def test_a_network_says_how_many_classes_its_first_result_has(groups: int, classes: int) -> None:
+    step = two_layers(np.random.default_rng(7), (30, 20, 12))
+    made = converter(replace(step, readouts={"output": Readout("count", groups)}), (30,))
+    assert made.convert({}).network.meta["classes"] == classes
+
+
+def test_the_report_says_all_readouts() -> None:
+    made = two_results(Readout("count", 5), Readout("mean"))
+    assert "readout 'count in 5 groups, mean'" in made.convert({}).report.text()
+    assert two_results(Readout("count"), Readout("count")).convert({}).report.readout == "count"

@@ -29,7 +29,7 @@ from spikerun.converters.samples import (
 )
 from spikerun.converters.simplify import simplify
 from spikerun.converters.spiking.cell import Cell
-from spikerun.converters.spiking.compare import compared, float_results
+from spikerun.converters.spiking.compare import compared
 from spikerun.converters.spiking.fixed_point import Fixed, Summed, fixed, summed, unbiased
 from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
 from spikerun.converters.spiking.lower import Spiking, lower_step
@@ -211,8 +211,8 @@ class StepConverter:
         network = build_spiking(parts, self.outputs, readouts, self.steps, peaks, said)
         few = {name: values[: self._verified] for name, values in self.samples.items()}
         self.tell("compare the spikes", 0, 0)
-        cells = tuple(compared(network, self.layers, parts, self.cells, few, self.step.timed))
-        share, notes = self._same_as_read(few)
+        cells, found = compared(network, self.layers, parts, self.cells, few, self.step, self.outputs)
+        share, notes = self._same_as_read(few, found)
         report = SpikingReport(
             self.source.name, self.steps, ", ".join(e.code for e in self.encodings.values()),
             ", ".join(dict.fromkeys(map(str, readouts.values()))), count_of(self.samples), self._verified, cells, share,
@@ -257,12 +257,11 @@ class StepConverter:
         batches = self._batches(self.samples, "calibrate")
         return observe(self.layers, self.rounded, self.cells, batches, self.steps, self.step.timed)
 
-    def _same_as_read(self, few: Mapping[str, Array]) -> tuple[float, tuple[str, ...]]:
+    def _same_as_read(self, few: Mapping[str, Array], found: Mapping[str, Array]) -> tuple[float, tuple[str, ...]]:
         """Return the percentage of the network's own results that what was read of it has too, and what to say."""
         own = self.source.results(self._real(few), self.steps, self.step)
         if own is None:
             return 100.0, ()
-        found = float_results(self.layers, self.cells, few, self.steps, self.step, self.outputs)
         same = np.concatenate([_close(found[name], own[name]).ravel() for name in found])
         share = 100 * float(same.mean())
         said = (

@@ -58,7 +58,7 @@ def observe(
             for name, sent in values.items():
                 events[name] += sent.sum(axis=0)
             for name, state in states.items():
-                peaks[name] = max(peaks[name], _largest(cells[name], state, units[name]))
+                peaks[name] = float(np.maximum(peaks[name], _largest(cells[name], state, units[name])))
             _add_moments(moments, layers, values, constant if t else set(), rng)
     if not all(np.isfinite(list(peaks.values()))):
         raise ConversionError("the trained network itself reaches infinity on these samples: check its weights")
@@ -71,7 +71,7 @@ def _largest(cell: Cell, state: Mapping[str, Array], unit: Array) -> float:
             f"'{cell.name}' passes twice its threshold in one step on these samples, and compares with twice then, "
             "which integers do not: leave its reset_delay=True, or raise its threshold, and train again"
         )
-    return max(float((np.abs(state[key]).max(axis=0) / unit).max()) for key in ("u", "v"))
+    return float(np.max([(np.abs(state[key]).max(axis=0) / unit).max() for key in ("u", "v")]))  # NaN stays NaN
 
 
 def _add_moments(

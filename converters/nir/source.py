@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from spikerun.atomic import PathLike
 from spikerun.converters.graph import Array, Input, Shape
 from spikerun.converters.nir.read import read_nir
 from spikerun.converters.spiking.source import StepSource
@@ -20,7 +21,7 @@ class NirSource(StepSource):
     name = "nir"
 
     def __init__(
-        self, path: Path, dt: float | None = None, writer: str | None = None, reset: str | None = None
+        self, path: PathLike, dt: float | None = None, writer: str | None = None, reset: str | None = None
     ) -> None:
         self.read = read_nir(path, dt, writer, reset)
 
@@ -49,4 +50,4 @@ def open_source(
     """Return the source of a .nir file."""
     if weights is not None:
         raise UsageError("a .nir file has its weights in it: leave --weights out")
-    return NirSource(Path(where), dt, writer, reset)
+    return NirSource(where, dt, writer, reset)

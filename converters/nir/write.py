@@ -21,13 +21,15 @@ from spikerun.errors import UnsupportedError, UsageError
 from spikerun.hdf5 import image
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import V_LIMIT
+from spikerun.neurons.answer import shift
 from spikerun.neurons.leaky import KEEP_ALL, WIDE_LIMIT
 
 __all__ = ["write_nir"]
 
 VERSION = "1.0.8"  # of the NIR package whose files these are like
 MAX_DENSE = 2**26  # weights of a sparse connection written as a matrix
-ROUNDED = "states are real numbers: they are neither rounded toward zero nor clamped"
+MEMBRANES = ("last", "max", "mean")  # answers that tell of membranes
+ROUNDED = "states are real numbers: they are neither rounded toward zero, nor clamped, nor wrapped"
 HALVES = "thresholds lie half a unit between the integers that decide, so that no rounding does"
 NIR = dict[str, Any]  # values of a node by name, `type` among them
 
@@ -40,9 +42,10 @@ def write_nir(net: Network, path: PathLike, dt: float, force: bool = False) -> t
     if not (math.isfinite(dt) and dt > 0):
         raise UsageError(f"the time step must be positive and finite, got {dt}: --dt 1ms")
     target = require_writable(path, force)
-    made = _Writer(net, float(dt)).graph()
+    writer = _Writer(net, float(dt))
+    made = writer.graph()
     write_atomically(Path(target), image(lambda file: _fill(h5py.File(file), made)), force)
-    return ROUNDED, HALVES
+    return ROUNDED, HALVES, writer.unsaid()
 
 
 def _fill(file: Any, graph: NIR) -> None:
@@ -75,6 +78,7 @@ class _Writer:
     edges: list[tuple[str, str]] = field(default_factory=list)
     biases: dict[str, Array] = field(default_factory=dict)  # still to be added by a projection into the population
     entries: dict[str, str] = field(default_factory=dict)  # where edges into a population go, if not to its own node
+    answers: dict[str, str] = field(default_factory=dict)  # of populations, by name
 
     def graph(self) -> NIR:
         """Return the graph."""
@@ -96,6 +100,16 @@ class _Writer:
             self._to(name, self._add("output", {"type": "Output", "shape": shape}))
         return {"type": "NIRGraph", "nodes": self.nodes, "edges": self.edges}
 
+    def unsaid(self) -> str:
+        """Return what the graph does not say of the results."""
+        listed = ", ".join(f"'{name}' {self.answers[name].replace('_', '-')}" for name in self.net.outputs)
+        membranes = any(self._shows(name) for name in self.net.outputs)
+        kept = "those of membranes are in their gains" if membranes else "they are left out"
+        return (
+            f"NIR says neither answers, which --readout chooses ({listed}), nor their scales ({kept}), nor the time "
+            f"step ({self.dt:g} s, by --nir-writer euler)"
+        )
+
     def _refused(self, name: str, why: str) -> UnsupportedError:
         return UnsupportedError(f"population '{name}' cannot be written as NIR: it {why}")
 
@@ -114,6 +128,7 @@ class _Writer:
     def input(self, name: str, population: Population) -> None:
         """Write an input."""
         self.nodes[name] = {"type": "Input", "shape": np.array(population.shape)}
+        self.answers[name] = "count"
 
     def readout(self, name: str, population: Population) -> None:
         """Write a readout: an integrator, in units of its scale."""
@@ -122,6 +137,7 @@ class _Writer:
             raise self._refused(name, "is a readout with a bias, which NIR's integrators do not have")
         r = population.spread(np.asarray(neuron.scale, np.float64)) / self.dt
         self.nodes[name] = {"type": "I", "r": r}
+        self.answers[name] = "last"
 
     def integrate_and_fire(self, name: str, population: Population) -> None:
         """Write an IF, which fires where v >= threshold; NIR's where v > threshold."""
@@ -139,6 +155,7 @@ class _Writer:
         if neuron.refractory or neuron.reset_interval:
             raise self._refused(name, "has a refractory time or a reset by the clock, which NIR's neurons do not have")
         unit = 1 / 2**neuron.fraction_bits
+        worth = self._worth(name, population) if self._shows(name) else 1.0
         keep_v, keep_u = neuron.keep_v, neuron.keep_u
         leaks, synaptic = bool((keep_v < KEEP_ALL).all()), bool(keep_u.any())
         if not leaks and ((keep_v < KEEP_ALL).any() or synaptic):
@@ -147,16 +164,19 @@ class _Writer:
             raise self._refused(name, "has a synaptic current that does not decay, which takes an infinite tau in NIR")
         bias, bias_u = (population.spread(values) * unit for values in (neuron.bias, neuron.bias_u))
         self._later(name, bias_u if synaptic else bias + bias_u)
-        values = {"r": np.full(population.shape, 1 / self.dt)}
+        values = {"r": np.full(population.shape, worth / self.dt)}
         if leaks:
             share = population.spread(1 - keep_v / KEEP_ALL)
-            values = {"tau_mem" if synaptic else "tau": self.dt / share, "r": 1 / share}
-            values["v_leak"] = bias / share if synaptic else np.zeros(population.shape)
+            values = {"tau_mem" if synaptic else "tau": self.dt / share, "r": worth / share}
+            values["v_leak"] = bias * worth / share if synaptic else np.zeros(population.shape)
         if synaptic:
             share = population.spread(1 - keep_u / KEEP_ALL)
             values |= {"tau_syn": self.dt / share, "w_in": 1 / share}
         kind = "CubaLI" if synaptic else "LI" if leaks else "I"
-        threshold = (population.spread(neuron.threshold) + 0.5) * unit
+        if self._shows(name):
+            self.nodes[name] = {"type": kind, **values}
+            return
+        threshold = (population.spread(neuron.threshold) + 0.5 - neuron.inclusive) * unit
         if neuron.reset == "none":
             membrane = self._add(f"{name}.membrane", {"type": kind, **values})
             self.nodes[name] = {"type": "Threshold", "threshold": threshold}
@@ -166,10 +186,28 @@ class _Writer:
         fires = {"v_threshold": threshold, "v_reset": population.spread(neuron.v_reset) * unit}
         self.nodes[name] = {"type": f"{kind}F", **values, **fires}
 
+    def _shows(self, name: str) -> bool:
+        """Return whether a population shows its membranes as a result."""
+        return name in self.net.outputs and self.answers[name] in MEMBRANES
+
+    def _worth(self, name: str, population: Population) -> Array:
+        """Return what a membrane of one unit of the weights adds to the result, for each neuron."""
+        neuron: Any = population.neuron
+        if any(p.source == name for p in self.net.projections):
+            raise self._refused(name, f"shows its membranes (answer '{neuron.answer}'), and its spikes are taken too")
+        steps = self.net.window
+        summed = steps / 2 ** shift(steps) if neuron.answer == "mean" else 1.0
+        worth: Array = population.spread(neuron.scale) * np.float64(summed * 2**neuron.fraction_bits)
+        return worth
+
     def _plain(self, name: str, neuron: Any, floor: int) -> None:
-        """Refuse resets by subtraction, floors of the membrane and membranes that do not start at 0."""
+        """Keep the answer; refuse resets by subtraction or of shown membranes, floors, and starts other than 0."""
         if neuron.reset.startswith("subtract"):
             raise self._refused(name, f"has the reset '{neuron.reset}': NIR's neurons are set to a value at once")
+        self.answers[name] = neuron.answer
+        if self._shows(name) and neuron.reset != "none":
+            why = "in NIR only neurons that never fire do: those of a LIF with the reset 'none'"
+            raise self._refused(name, f"shows membranes with a reset (answer '{neuron.answer}'); {why}")
         if (neuron.v_min > floor).any():
             raise self._refused(name, "has a floor (v_min) of its membrane, which NIR's neurons do not have")
         if neuron.v_init.any():

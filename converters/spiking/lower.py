@@ -229,7 +229,7 @@ def _dense(term: Term, shape: Shape, node: Node) -> DenseMap:
     """Return the matrix of a term into a target of `shape`, the channels that it does not reach included."""
     if isinstance(term.map, PooledConvMap):
         raise ConversionError(f"{node.origin or node.name}: a max pool of currents must lead to spiking neurons")
-    inner = _matrix(term.map, term.shape, (term.end - term.first) * math.prod(shape[1:]), node)
+    inner = _matrix(term.map, term.shape, math.prod(shape), node)
     whole = np.zeros((math.prod(shape), inner.shape[1]))
     place = math.prod(shape[1:])
     whole[term.first * place : term.end * place] = inner
@@ -237,6 +237,7 @@ def _dense(term: Term, shape: Shape, node: Node) -> DenseMap:
 
 
 def _matrix(map_: Map, shape: Shape, size: int, node: Node) -> Array:
+    """Return the matrix of a map of `shape`; refuse to make one that leads to `size` neurons if it is too large."""
     if size * math.prod(shape) > MAX_SYNAPSES:
         raise ConversionError(
             f"{node.origin or node.name}: two linear operators follow each other without a neuron between them, and "

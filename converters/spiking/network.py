@@ -50,14 +50,11 @@ def _network(
     bits: Mapping[str, int],
     meta: Mapping[str, str | int | float],
 ) -> Network:
-    populations, projections = {}, []
+    populations: dict[str, Population] = {}
+    projections: list[Projection] = []
     for part in parts:
-        neuron = part.neuron(bits[part.name]) if isinstance(part, Fixed) else part.neuron()
-        populations[part.name] = Population(part.shape, neuron)
-        if isinstance(part, (Fixed, Summed)):
-            projections += [term.projection(part.name, part.shape) for term in part.terms]
-        else:
-            projections += part.projections()
+        populations[part.name], into = _population(part, bits)
+        projections += into
     results = ends(parts, outputs, readouts)
     for name, source in outputs.items():
         groups, end = readouts[name].groups, results[name]
@@ -76,6 +73,19 @@ def _network(
         return Network(populations, projections, tuple(dict.fromkeys(results.values())), steps, dict(meta))
     except NetworkError as error:
         raise ConversionError(f"the converted network breaks the arithmetic contract: {error}") from error
+
+
+def _population(part: Part, bits: Mapping[str, int]) -> tuple[Population, Sequence[Projection]]:
+    """Return the population of a layer, and the projections into it. Raises ConversionError where it can be none."""
+    try:
+        neuron = part.neuron(bits[part.name]) if isinstance(part, Fixed) else part.neuron()
+        if isinstance(part, (Fixed, Summed)):
+            into = [term.projection(part.name, part.shape) for term in part.terms]
+        else:
+            into = part.projections()
+        return Population(part.shape, neuron), into
+    except NetworkError as error:
+        raise ConversionError(f"'{part.name}' breaks the arithmetic contract: {error}") from error
 
 
 def ends(parts: Sequence[Part], outputs: Mapping[str, str], readouts: Mapping[str, Readout]) -> dict[str, str]:

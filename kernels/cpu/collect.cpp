@@ -16,7 +16,7 @@ struct Larger {
     }
 };
 
-struct AddShifted {
+struct AddShiftedDown {
     SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT v, int32_t* SPIKERUN_RESTRICT answer,
                                     size_t n, int32_t shift) {
         for (size_t j = 0; j < n; ++j) answer[j] = wrapping_add(answer[j], v[j] >> shift);
@@ -34,7 +34,7 @@ void collect(Program& program, When when, int64_t v_id, int64_t answer_id, std::
         if (largest)
             run<Larger>(v.in(ws), answer.in(ws), v.size);
         else
-            run<AddShifted>(v.in(ws), answer.in(ws), v.size, static_cast<int32_t>(shift));
+            run<AddShiftedDown>(v.in(ws), answer.in(ws), v.size, static_cast<int32_t>(shift));
     });
 }
 

@@ -12,7 +12,7 @@ from spikerun.neurons.answer import Answering
 from spikerun.neurons.base import INT32_MAX, V_LIMIT, Int32Array, IntArray, Now, Shape, State, unscaled, wide
 from spikerun.values import all_alike, choice, int32_array, integer, require, truth
 
-__all__ = ["KEEP_ALL", "LIF", "WIDE_LIMIT"]
+__all__ = ["KEEP_ALL", "LIF", "MAX_FRACTION_BITS", "WIDE_LIMIT"]
 
 KEEP_ALL = 2**16  # the keep factor of a state that does not leak
 WIDE_LIMIT = 2**29 - 1  # four such numbers add up in int32

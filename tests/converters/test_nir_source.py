@@ -32,6 +32,10 @@ def test_the_readout_that_is_asked_for_is_taken(source: NirSource, readout: Read
     assert net.populations[net.outputs[0]].shape == (size,)
 
 
+def test_a_file_is_named_by_a_text_or_a_path(source: NirSource, tmp_path: Path) -> None:
+    assert NirSource(f"{tmp_path}/a.nir", dt=1e-3).inputs == source.inputs
+
+
 def test_the_command_takes_time_step_writer_and_reset(
     source: NirSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks as NIR files: read back they spike as before; what NIR cannot say is refused with the reason."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +133,61 @@ def test_a_readout_integrates_in_units_of_its_scale(file: Path) -> None:
     np.testing.assert_allclose(played(read_nir(file, dt=DT), given)[-1], membrane.reshape(-1, 3)[-1] * scale, rtol=1e-6)
 
 
+@pytest.mark.parametrize("answer", ["last", "max", "mean"])
+@pytest.mark.parametrize("leak", [{"keep_v": 60_000}, {"keep_v": 60_000, "keep_u": 2**15, "bias": 900}, {}])
+def test_a_membrane_output_shows_membranes_in_units_of_its_scale(answer: str, leak: dict[str, int], file: Path) -> None:
+    """Whether or not they reach the threshold, at which nothing happens to them."""
+    scale = np.array([0.5, 0.25, 2, 1, 3], np.float32) / 2**8
+    net = network(LIF(9 << 8, **leak, bias_u=-300, fraction_bits=8, reset="none", answer=answer, scale=scale))
+    write_nir(net, file, DT)
+    nir.read(str(file))
+    given = (np.random.default_rng(3).random((STEPS, 6)) < 0.4).astype(np.int64)
+    made = {"last": lambda shown: shown[-1], "max": lambda shown: shown.max(0), "mean": lambda shown: shown.mean(0)}
+    expected = net.populations["a"].real(stepped(net, {"in": given})["a"].answer)
+    found = made[answer](played(read_nir(file, DT, "euler"), given))
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=0.2)
+
+
+def test_membranes_and_spikes_of_one_output_are_not_written(file: Path) -> None:
+    net = network(LIF(300, reset="none", answer="last"), Projection("a", "a", dense(5, 5, 1), 1))
+    with pytest.raises(UnsupportedError, match=r"population 'a' .* shows its membranes .* its spikes are taken too"):
+        write_nir(net, file, DT)
+
+
+def test_a_population_that_is_no_output_sends_spikes_whatever_it_answers(file: Path) -> None:
+    populations = {"in": Population((6,), SPIKES), "b": Population((5,), LIF(200, reset="none", answer="max"))}
+    projections = [Projection("in", "b", dense(6, 5)), Projection("b", "a", dense(5, 5, 1))]
+    assert_same(Network({**populations, "a": Population((5,), LIF(200))}, projections, ["a"], STEPS), file)
+
+
+FIRING = [IF(100, reset="zero"), LIF(100), LIF(100, inclusive=True)]
+
+
+@pytest.mark.parametrize(("neuron", "spikes"), list(zip(FIRING, [5, 4, 5], strict=True)))
+def test_a_membrane_at_the_threshold_fires_as_before(neuron: Neuron, spikes: int, file: Path) -> None:
+    populations = {"in": Population((1,), SPIKES), "a": Population((1,), neuron)}
+    net = Network(populations, [Projection("in", "a", Dense(np.full((1, 1), 25, np.int8)))], ["a"], 20)
+    write_nir(net, file, DT)
+    given = np.ones((20, 1), np.int64)
+    expected = stepped(net, {"in": given})["a"].events
+    assert expected.sum() == spikes
+    np.testing.assert_array_equal(played(read_nir(file), given), expected)
+
+
+@pytest.mark.parametrize(("neuron", "threshold"), list(zip(FIRING, [99.5, 100.5, 99.5], strict=True)))
+def test_thresholds_lie_half_a_unit_between_the_integers_that_decide(
+    neuron: Neuron, threshold: float, file: Path
+) -> None:
+    write_nir(network(neuron), file, DT)
+    np.testing.assert_array_equal(nir.read(str(file)).nodes["a"].v_threshold, threshold)
+
+
+def test_an_input_can_be_an_output_too(file: Path) -> None:
+    net = network(IF(300, reset="zero"))
+    write_nir(Network(net.populations, net.projections, ["in", "a"], STEPS), file, DT)
+    assert len(read_nir(file).graph.outputs) == 2
+
+
 def test_the_nir_package_reads_what_is_written(file: Path) -> None:
     write_nir(network(LIF(5 << 4, 60_000, fraction_bits=4)), file, DT)
     graph = nir.read(str(file))
@@ -142,7 +198,21 @@ def test_the_nir_package_reads_what_is_written(file: Path) -> None:
 
 def test_what_the_file_says_otherwise_is_told(file: Path) -> None:
     told = write_nir(network(IF(300, reset="zero")), file, DT)
-    assert "states are real numbers: they are neither rounded toward zero nor clamped" in told
+    assert "states are real numbers: they are neither rounded toward zero, nor clamped, nor wrapped" in told
+
+
+@pytest.mark.parametrize(
+    ("neuron", "said"),
+    [
+        (IF(300, reset="zero"), r"\('a' count\), nor their scales \(they are left out\)"),
+        (LIF(300, answer="first_spike"), r"\('a' first-spike\), nor their scales \(they are left out\)"),
+        (LIF(300, reset="none", answer="max"), r"\('a' max\), nor their scales \(those of membranes are in"),
+        (Readout(), r"\('a' last\), nor their scales \(those of membranes are in"),
+    ],
+)
+def test_answers_and_scales_are_told_because_the_file_does_not_say_them(neuron: Neuron, said: str, file: Path) -> None:
+    told = write_nir(network(neuron), file, DT)
+    assert any(re.search(f"NIR says neither answers, which --readout chooses {said}", one) for one in told)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +224,8 @@ def test_what_the_file_says_otherwise_is_told(file: Path) -> None:
         (LIF(300, reset_interval=8), "a reset by the clock"),
         (LIF(300, v_min=-5), "has a floor"),
         (IF(300, reset="zero", v_init=3), "starts at v_init"),
+        (IF(300, reset="zero", answer="max"), "shows membranes with a reset"),
+        (LIF(300, answer="last"), "only neurons that never fire do"),
         (LIF(300, keep_v=[65536, 65536, 65536, 6, 6]), "a membrane without leak beside others"),
         (LIF(300, keep_u=9), "or behind a synaptic current"),
         (LIF(300, keep_v=9, keep_u=65536), "has a synaptic current that does not decay"),

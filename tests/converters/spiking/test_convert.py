@@ -14,6 +14,7 @@ from spikerun.converters.graph import (
     Add,
     Affine,
     AvgPool,
+    Concat,
     Conv,
     Flatten,
     Graph,
@@ -24,6 +25,7 @@ from spikerun.converters.graph import (
     Output,
 )
 from spikerun.converters.maps import DenseMap, Term, accumulate, evened
+from spikerun.converters.spiking import lower
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.spiking.convert import StepConverter
 from spikerun.converters.spiking.report import SpikingConversion
@@ -298,11 +300,36 @@ def test_fractional_bits_leave_room_for_membranes_that_grow() -> None:
         ({"threshold": -0.1}, "'lif1' has thresholds down to -0.1: below zero"),
         ({"threshold": 0.0}, "'lif1' has thresholds down to 0: below zero, or at zero with a reset by subtraction"),
         ({"gain": -1.0}, "'lif1' multiplies its currents by -1; that must be positive"),
+        (
+            {"refractory": 40_000},
+            r"'lif1' breaks the arithmetic contract: refractory must be an integer in 0\.\.32767, got 40000",
+        ),
     ],
 )
 def test_cells_that_no_integers_stand_for_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConversionError, match=message):
-        converter(two_layers(np.random.default_rng(0), **change), (30,))
+        converter(two_layers(np.random.default_rng(0), **change), (30,)).convert({})
+
+
+def test_layers_side_by_side_become_no_matrix_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them fits; the rows in which it has only zeros count too."""
+    rng = np.random.default_rng(0)
+    step = Step(
+        graph(
+            Node("input", Input("input"), (), (30,)),
+            *(Node(name, linear(rng, 20, 30), ("input",), (20,)) for name in "ab"),
+            Node("both", Concat(), ("a", "b"), (40,)),
+            Node("fc", linear(rng, 5, 40), ("both",), (5,)),
+            Node("lif", Cell.of("lif", reset="value", threshold=1.0), ("fc",), (5,)),
+            Node("out", Output("output"), ("lif",), (5,)),
+        ),
+        {"output": Readout("count")},
+    )
+    monkeypatch.setattr(lower, "MAX_SYNAPSES", 40 * 30)
+    converter(step, (30,))
+    monkeypatch.setattr(lower, "MAX_SYNAPSES", 40 * 30 - 1)
+    with pytest.raises(ConversionError, match="together they have 1,200 synapses, more than 1,199"):
+        converter(step, (30,))
 
 
 def test_the_number_of_steps_must_be_said_once() -> None:

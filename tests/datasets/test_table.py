@@ -92,7 +92,7 @@ def test_unknown_split_is_refused() -> None:
         datasets.load("digits", split="tset")
 
 
-@pytest.mark.parametrize("limit", [0, "3", 2.5])
+@pytest.mark.parametrize("limit", [0, "3", 2.5, True])
 def test_limit_that_is_no_number_of_samples_is_refused(limit: Any) -> None:
     with pytest.raises(UsageError, match=f"limit of samples is {limit!r}; give an integer"):
         datasets.load("digits", limit=limit)

@@ -15,7 +15,7 @@ import numpy as np
 
 from spikerun.datasets.dataset import Dataset
 from spikerun.datasets.download import cache
-from spikerun.datasets.events import BYTES, Files
+from spikerun.datasets.events import Files, check_size
 from spikerun.datasets.packed import read_packed
 from spikerun.errors import DataError, UnsupportedError
 
@@ -78,11 +78,7 @@ def _files(folder: Path, split: str) -> Dataset:
             with os.scandir(folder / str(digit)) as entries:
                 for entry in entries:
                     if entry.name.endswith(".bin"):
-                        size = entry.stat().st_size
-                        if not size or size % BYTES:
-                            raise DataError(
-                                f"'{entry.path}' has {size} bytes, and events of {BYTES} each: it is cut off"
-                            )
+                        check_size(entry.path, entry.stat().st_size)
                         found.append((entry.name, digit, Path(entry.path)))
     if not found:
         raise DataError(f"data set '{NAME}': no recordings such as 5/00001.bin in '{folder}': {HINT} with --data-dir")

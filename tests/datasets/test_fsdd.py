@@ -114,8 +114,12 @@ def test_files_that_are_no_recordings_are_refused(tmp_path: Path, name: str, con
     [
         ({"speaker": None}, "has no array 'speaker', only: index, label, offset, pcm; write it with"),
         ({"pcm": np.zeros(16000)}, r"array 'pcm': is float64 \(16000,\), expected int16"),
-        ({"offset": np.array([0, 5, 4, 6, 16000])}, "must ascend from 0 to 16000, the length of 'pcm'"),
-        ({"offset": np.array([0, 1, 2, 3, 4])}, "it begins with 0 and ends with 4"),
+        ({"offset": np.array([0, 5, 4, 6, 16000])}, "must ascend from 0 to 16000, the number of samples"),
+        ({"offset": np.array([0, 1, 2, 3, 4])}, "it begins with 0, ends with 4"),
+        (
+            {"offset": np.array([0, 5, 6, 7, 2**63 + 5], np.uint64)},
+            "array 'offset': reaches .*, there are 16000 samples",
+        ),
         ({"offset": np.zeros(5)}, r"array 'offset': is float64 \(5,\)"),
         ({"label": np.array([0, 1])}, r"array 'label': is int64 \(2,\), expected one of each of 4 recordings"),
         ({"label": np.array([0, 1, 2, 11])}, "other numbers than the digits"),

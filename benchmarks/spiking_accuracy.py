@@ -3,8 +3,8 @@
 
     python benchmarks/spiking_accuracy.py [--network NAME]... [--keep FOLDER | --weights FOLDER] [--json FILE]
 
-Networks: `spiking_networks.py`; Fashion-MNIST, and recordings of N-MNIST (--nmnist FILE: arrays t in microseconds, x,
-y, p of all events, offset (recordings + 1,), label). Constants of the training are to be chosen with --held-out, which
+Networks: `spiking_networks.py`; Fashion-MNIST, and recordings of N-MNIST (--nmnist FILE, packed as docs/datasets.md
+says). Constants of the training are to be chosen with --held-out, which
 keeps away from the test samples. Where there is a GPU, it trains and gives the package's own results; integers run on
 the CPU.
 """

@@ -12,7 +12,6 @@ import importlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -21,6 +20,7 @@ from spikerun.atomic import as_path
 from spikerun.datasets.archive import names_of
 from spikerun.datasets.dataset import Dataset, DatasetSpec, Provider
 from spikerun.datasets.encode import ENCODERS, Bins, Encoded, Encoder, Latency, Rate, encoder_meta, encoder_of
+from spikerun.datasets.lazy import is_integer
 from spikerun.datasets.npz import ADVICE, read_npz
 from spikerun.datasets.packed import is_packed, read_packed
 from spikerun.errors import DataError, UsageError, unknown_name
@@ -152,7 +152,7 @@ def _read(
         raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r:.80}")
     if split not in ("train", "test"):
         raise unknown_name("split", split, ("train", "test"))
-    if limit is not None and not (isinstance(limit, Integral) and limit >= 1):
+    if limit is not None and not (is_integer(limit) and limit >= 1):
         raise UsageError(f"the limit of samples is {limit!r}; give an integer of at least 1")
     given = os.fsdecode(name)
     if given.endswith(".npz"):

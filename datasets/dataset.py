@@ -91,9 +91,13 @@ class Dataset:
     def encoded(self, encoder: Encoder) -> "Dataset":
         """Return the samples as an encoder makes them, (N, T, *frame), when they are asked for.
 
-        Raises UsageError where it takes other samples.
+        Raises UsageError where it is no encoder, or takes other samples.
         """
         samples, name = self.samples, f"data set '{self.name}'"
+        if not isinstance(encoder, Encoder):
+            raise UsageError(
+                f"{name} is encoded by a Rate, Latency or Bins, such as Rate(steps=25); got {encoder!r:.80}"
+            )
         if isinstance(samples, Encoded):
             raise UsageError(f"{name} is encoded already: {samples.encoder.said}")
         if isinstance(encoder, Bins):

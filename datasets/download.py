@@ -17,7 +17,7 @@ from typing import BinaryIO
 from spikerun.atomic import write_atomically
 from spikerun.errors import DataError
 
-__all__ = ["Remote", "cache", "content_is_intact", "download"]
+__all__ = ["Remote", "cache", "content_is_intact", "download", "places"]
 
 CHUNK = 1 << 16
 TIMEOUT = 30  # seconds without any answer
@@ -37,6 +37,19 @@ def cache(name: str) -> Path:
     """Return the folder of the user's cache for a data set."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "spikerun" / name
+
+
+def places(
+    name: str, folder: Path | None, inside: tuple[str, ...] = (), installed: tuple[Path, ...] = ()
+) -> tuple[Path, ...]:
+    """Return the folders where a data set is looked for, in order.
+
+    inside: where its files may lie inside a folder that is given. installed: the folders of packages.
+    """
+    if folder is not None:
+        return (folder, *(folder / one for one in (name, *inside)))
+    data = os.environ.get("SPIKERUN_DATA")
+    return (*([Path(data) / name] if data else []), *installed, cache(name))
 
 
 def download(remote: Remote, address: str, folder: Path, advance: Callable[[int], None]) -> Path:

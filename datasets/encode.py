@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, cast
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikerun.datasets.events import Recordings
-from spikerun.datasets.lazy import Lazy, Small
+from spikerun.datasets.lazy import Lazy, Small, is_integer
 from spikerun.errors import DataError, UsageError, unknown_name
 
 __all__ = ["ENCODERS", "Bins", "Encoded", "Encoder", "Latency", "Rate", "encoder_meta", "encoder_of"]
@@ -46,10 +47,9 @@ class Rate:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_steps(self.steps)
-        _check_unit(self.unit)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+        if not (is_integer(self.seed) and 0 <= self.seed < 2**63):
             raise UsageError(f"the seed is an integer from 0 on, got {self.seed!r:.80}")
+        _take(self, steps=_steps(self.steps), unit=_unit(self.unit), seed=int(self.seed))
 
     @property
     def said(self) -> str:
@@ -87,8 +87,7 @@ class Latency:
     THRESHOLD: ClassVar[float] = 0.01
 
     def __post_init__(self) -> None:
-        _check_steps(self.steps)
-        _check_unit(self.unit)
+        _take(self, steps=_steps(self.steps), unit=_unit(self.unit))
 
     @property
     def said(self) -> str:
@@ -120,14 +119,15 @@ class Bins:
     bins: str = "count"
 
     def __post_init__(self) -> None:
-        _check_steps(self.steps)
-        if self.bins not in BINS:
-            raise unknown_name("way to bin events", str(self.bins), BINS)
-        number = isinstance(self.dt_us, int | float) and not isinstance(self.dt_us, bool)
-        if not number or not 0 < self.dt_us * 1000 <= MOST_NS or abs(self.dt_us * 1000 - self.dt_ns) > 1e-6:
+        if not isinstance(self.bins, str) or self.bins not in BINS:
+            raise unknown_name("way to bin events", f"{self.bins!s:.80}", BINS)
+        dt_us = _real(self.dt_us)
+        if not 0 < dt_us * 1000 <= MOST_NS or abs(dt_us * 1000 - round(dt_us * 1000)) > 1e-6:
             raise UsageError(
-                f"a bin takes a time above 0, at most 1000 s, in whole nanoseconds, such as 1 ms; got {self.dt_us!r} us"
+                "a bin takes a time above 0, at most 1000 s, in whole nanoseconds, such as 1 ms; got "
+                f"{self.dt_us!r:.80} us"
             )
+        _take(self, steps=_steps(self.steps), dt_us=dt_us)
 
     @property
     def bits(self) -> int:
@@ -229,7 +229,7 @@ def encoder_of(meta: Mapping[str, Any], name: str = "input") -> Encoder | None:
     if kind is None:
         return None
     where = f"the network's meta on its input '{name}'"
-    if kind not in ENCODERS:
+    if not isinstance(kind, str) or kind not in ENCODERS:
         raise DataError(f"{where}: its encoder is {str(kind)!r:.80}, known are {', '.join(ENCODERS)}")
     encoder = ENCODERS[kind]
     given = {f.name: meta[f"{name}_{f.name}"] for f in fields(encoder) if f"{name}_{f.name}" in meta}
@@ -239,11 +239,28 @@ def encoder_of(meta: Mapping[str, Any], name: str = "input") -> Encoder | None:
         raise DataError(f"{where}: {error}") from None
 
 
-def _check_steps(steps: Any) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
+def _take(encoder: Encoder, **numbers: int | float) -> None:
+    """Let an encoder that is being made keep Python's numbers instead of those it was given, such as NumPy's."""
+    for name, value in numbers.items():
+        object.__setattr__(encoder, name, value)
+
+
+def _steps(steps: Any) -> int:
+    if not (is_integer(steps) and 1 <= steps <= MOST_STEPS):
         raise UsageError(f"the time steps of a sample are an integer in 1..{MOST_STEPS}, got {steps!r:.80}")
+    return int(steps)
 
 
-def _check_unit(unit: Any) -> None:
-    if not isinstance(unit, int | float) or not (math.isfinite(unit) and unit > 0):
+def _unit(unit: Any) -> float:
+    found = _real(unit)
+    if not (math.isfinite(found) and found > 0):
         raise UsageError(f"the real value of one integer is a finite number above 0, got {unit!r:.80}")
+    return found
+
+
+def _real(value: Any) -> float:
+    """Return a real number; what is none, as truth values are, is not a number."""
+    try:
+        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.inf

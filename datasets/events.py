@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from spikerun.datasets.lazy import Lazy, Small
 from spikerun.errors import DataError
 
-__all__ = ["BYTES", "LATEST", "Events", "Files", "Packed", "Recordings", "read_bin", "strangers"]
+__all__ = ["LATEST", "Events", "Files", "Packed", "Recordings", "check_size", "read_bin", "strangers"]
 
 BYTES = 5  # of an event in a .bin file
+LARGEST_FILE = 1 << 24  # bytes of one, 3.4 million events; reading takes 20 times as many
 LATEST = 2**53  # microseconds
 OVERFLOW, INCREMENT = 240, 2**13  # the row of an event that is none: the clock went round, which adds so many us
 
@@ -99,17 +100,23 @@ def read_bin(path: Path) -> Events:
     """Return the events of a file of N-MNIST: x, y, and 24 bits of which the first is p and the others t, big-endian.
 
     An event of row 240 is none: the clock went round, and all times from there on are 8192 us later.
+    Raises DataError where the file has no whole number of events, or more than LARGEST_FILE bytes.
     """
+    check_size(path, path.stat().st_size)
     content = path.read_bytes()
-    if not content or len(content) % BYTES:
-        raise DataError(
-            f"'{path}' has {len(content)} bytes, and events of {BYTES} each: it is cut off or no event file"
-        )
     raw = np.frombuffer(content, np.uint8).reshape(-1, BYTES).astype(np.int64)
     turned = raw[:, 1] == OVERFLOW
     t = ((raw[:, 2] & 127) << 16 | raw[:, 3] << 8 | raw[:, 4]) + INCREMENT * np.cumsum(turned)
     real = ~turned
     return Events(t[real], raw[real, 0], raw[real, 1], raw[real, 2] >> 7)
+
+
+def check_size(path: str | Path, size: int) -> None:
+    """Refuse a file of events that has no, too many or half events in its `size` bytes."""
+    if size > LARGEST_FILE:
+        raise DataError(f"'{path}' has {size} bytes, the limit is {LARGEST_FILE}: split it into shorter recordings")
+    if not size or size % BYTES:
+        raise DataError(f"'{path}' has {size} bytes, and events of {BYTES} each: it is cut off or no event file")
 
 
 def strangers(x: NDArray[Any], y: NDArray[Any], p: NDArray[Any], frame: tuple[int, ...]) -> str | None:

@@ -33,8 +33,9 @@ from numpy.typing import NDArray
 
 from spikerun.datasets.archive import Names, listed, read_arrays
 from spikerun.datasets.dataset import Dataset
-from spikerun.datasets.download import cache
-from spikerun.errors import DataError, UnsupportedError
+from spikerun.datasets.found import Found
+from spikerun.datasets.packed import offset_of
+from spikerun.errors import DataError
 
 __all__ = ["BANDS", "FRAMES", "fetch", "fetch_size", "locate", "read", "spectrogram"]
 
@@ -49,25 +50,18 @@ RANGE = 60.0  # decibels
 QUIET = 1e-3  # added to powers, whose unit is the square of one step of the samples
 TEST_INDICES = 5
 LONGEST = 60 * RATE  # samples of a recording
-MOST = 1 << 20  # recordings
-HINT = "get the folder 'recordings' of github.com/Jakobovski/free-spoken-digit-dataset, and name the folder around it"
 ADVICE = "write it with numpy.savez(path, pcm=..., offset=..., label=..., speaker=..., index=...)"
 KEYS = ("pcm", "offset", "label", "speaker", "index")
 
 log = logging.getLogger(__name__)
 
-
-def places(folder: Path | None) -> tuple[Path, ...]:
-    """Return the folders that are looked at, in order."""
-    if folder is not None:
-        return (folder, folder / NAME)
-    data = os.environ.get("SPIKERUN_DATA")
-    return (*([Path(data) / NAME] if data else []), cache(NAME))
+_SET = Found(NAME)
+fetch, fetch_size = _SET.fetch, _SET.fetch_size
 
 
 def locate(folder: Path | None) -> Path | None:
     """Return the first packed file or folder of recordings, or None."""
-    for place in places(folder):
+    for place in _SET.places(folder):
         for name in PACKED:
             if os.path.isfile(place / name):  # Path.is_file raises for long names
                 return place / name
@@ -80,10 +74,7 @@ def read(folder: Path | None, split: str) -> Dataset:
     """Return the `train` or `test` split."""
     found = locate(folder)
     if found is None:
-        raise DataError(
-            f"data set '{NAME}': no file {' or '.join(PACKED)} and no folder {FOLDER} in "
-            f"{', '.join(str(place) for place in places(folder))}: {HINT} with --data-dir."
-        )
+        raise _SET.missing(f"no file {' or '.join(PACKED)} and no folder {FOLDER}", folder)
     recordings = _recordings(found) if os.path.isdir(found) else _packed(found)
     pcm, labels, speakers, index = recordings
     test = _tests(labels, speakers, index, found)
@@ -100,16 +91,6 @@ def read(folder: Path | None, split: str) -> Dataset:
         scale=1 / 255,
         source=str(found),
     )
-
-
-def fetch(folder: Path | None, advance: Callable[[int], None]) -> Path:
-    """Refuse: who publishes it states no checksums."""
-    raise UnsupportedError(f"data set '{NAME}' is not downloaded: {HINT} with --data-dir")
-
-
-def fetch_size() -> int:
-    """Return 0: nothing is downloaded."""
-    return 0
 
 
 def spectrogram(pcm: NDArray[np.int16], bands: NDArray[np.float64] | None = None) -> NDArray[np.uint8]:
@@ -148,16 +129,10 @@ def _packed(path: Path) -> Recordings:
         return {key: key for key in KEYS}
 
     arrays, _ = read_arrays(path, choose, ADVICE)
-    pcm, offset = arrays["pcm"], arrays["offset"]
+    pcm = arrays["pcm"]
     if pcm.ndim != 1 or pcm.dtype != np.int16:
         raise DataError(f"'{path}', array 'pcm': is {pcm.dtype} {pcm.shape}, expected int16 (samples,)")
-    if offset.ndim != 1 or offset.dtype.kind not in "iu" or len(offset) < 2:
-        raise DataError(f"'{path}', array 'offset': is {offset.dtype} {offset.shape}, expected integers (N + 1,)")
-    if offset[0] != 0 or offset[-1] != len(pcm) or (offset[1:] < offset[:-1]).any():
-        raise DataError(
-            f"'{path}', array 'offset': must ascend from 0 to {len(pcm)}, the length of 'pcm'; it begins with "
-            f"{offset[0]} and ends with {offset[-1]}"
-        )
+    offset = offset_of(arrays["offset"], len(pcm), "samples", f"'{path}', array 'offset'")
     for key, kinds in (("label", "iu"), ("index", "iu"), ("speaker", "iuU")):
         if arrays[key].shape != (len(offset) - 1,) or arrays[key].dtype.kind not in kinds:
             got = f"{arrays[key].dtype} {arrays[key].shape}"
@@ -172,7 +147,7 @@ def _recordings(folder: Path) -> Recordings:
     """Return the same of a folder of .wav files, in the order of their names."""
     found = sorted(_names(folder), key=lambda one: (one[1], one[2], one[3]))
     if not found:
-        raise DataError(f"data set '{NAME}': no recordings such as 7_jackson_32.wav in '{folder}': {HINT}")
+        raise DataError(f"data set '{NAME}': no recordings such as 7_jackson_32.wav in '{folder}': {_SET.hint}")
     paths, digits, speakers, index = zip(*found, strict=True)
     return lambda k: _wav(paths[k]), np.array(digits), np.array(speakers), np.array(index)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikerun.datasets.dataset import Dataset
-from spikerun.datasets.download import Remote, cache, download
+from spikerun.datasets.download import Remote, cache, download, places
 from spikerun.datasets.idx import read_idx
 from spikerun.errors import DataError
 
@@ -45,10 +45,7 @@ class IdxSet:
 
     def places(self, folder: Path | None) -> tuple[Path, ...]:
         """Return the folders that are looked at, in order."""
-        if folder is not None:
-            return (folder, *(folder / name for name in (self.name, *self.inside)))
-        data = os.environ.get("SPIKERUN_DATA")
-        return (*([Path(data) / self.name] if data else []), *self.installed(), cache(self.name))
+        return places(self.name, folder, self.inside, self.installed())
 
     def locate(self, folder: Path | None) -> Path | None:
         """Return the first place that has all four files, or None."""

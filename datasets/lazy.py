@@ -3,6 +3,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -10,11 +11,18 @@ from numpy.typing import NDArray
 
 from spikerun.errors import DataError
 
-__all__ = ["LARGEST_WHOLE", "Lazy", "Small"]
+__all__ = ["LARGEST_WHOLE", "Lazy", "Small", "is_integer"]
 
 LARGEST_WHOLE = 1 << 31  # bytes that become one array at once
 
+ADVICE = "for more, make an array first, such as samples[:64]"
+
 Small = NDArray[np.uint8 | np.int8]
+
+
+def is_integer(value: Any) -> bool:
+    """Tell whether a value is an integer, NumPy's included; truth values are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 class Lazy(ABC):
@@ -51,11 +59,19 @@ class Lazy(ABC):
         return len(self.places)
 
     def __getitem__(self, key: Any) -> Any:
-        """Return an array of the samples that a slice, an index or an array of them chooses; further axes follow."""
-        first, *rest = key if isinstance(key, tuple) else (key,)
-        chosen = self.places[first]
-        made = self._whole(np.atleast_1d(chosen))
-        return (made if np.ndim(chosen) else made[0])[(slice(None), *rest) if np.ndim(chosen) else tuple(rest)]
+        """Return an array of some samples, the one that NumPy's index of all would give.
+
+        key: an integer, a slice or a 1-d array of integers or truth values, alone or with integers, slices, `...` and
+        None behind it. Raises DataError for other indices, IndexError for those out of range.
+        """
+        first, *rest = (key if isinstance(key, tuple) else (key,)) or (None,)
+        for one in rest:
+            if not (one is None or one is Ellipsis or isinstance(one, slice) or is_integer(one)):
+                raise DataError(f"samples[...]: got {_said(one)} behind the first index, expected an integer; {ADVICE}")
+        if is_integer(first):
+            return self._whole(self.places[[first]])[0, *rest]
+        places = self._chosen(first, "iub", "samples[...]")
+        return self._whole(places)[:, *rest]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return all samples as one array. Raises DataError where that takes too much memory."""
@@ -67,17 +83,40 @@ class Lazy(ABC):
         return self._whole(self.places[first:end])
 
     def take(self, indices: Any, axis: int = 0) -> Self:
-        """Return some of the samples, not yet made; axis: 0, as arrays have it."""
-        return self._like(self.places[np.asarray(indices)], self.shape[1:])
+        """Return some of the samples, not yet made.
+
+        indices: integers (count,). axis: 0. Raises DataError for others, IndexError for those out of range.
+        """
+        if axis != 0:
+            raise DataError(f"samples.take: axis is {axis!r:.80}, expected 0, along which samples lie; {ADVICE}")
+        return self._like(self._chosen(indices, "iu", "samples.take"), self.shape[1:])
 
     def reshape(self, *shape: Any) -> Self:
-        """Return the samples in another shape; the first axis stays."""
+        """Return the samples in another shape; the first axis stays. One length may be -1: as many as are left."""
         given = tuple(shape[0]) if len(shape) == 1 and np.ndim(shape[0]) else shape
-        known = math.prod(n for n in given[1:] if n != -1)
-        rest = tuple(self.size // max(len(self) * known, 1) if n == -1 else int(n) for n in given[1:])
-        if given[0] not in (len(self), -1) or math.prod(rest) != math.prod(self.shape[1:]):
-            raise DataError(f"samples of shape {self.shape} have no shape {given}")
+        if not given or not all(is_integer(n) and (n == -1 or n > 0) for n in given) or given.count(-1) > 1:
+            raise DataError(f"samples of shape {self.shape} have no shape {given!r:.80}")
+        size = math.prod(self.shape[1:])
+        known = math.prod(int(n) for n in given[1:] if n != -1)
+        rest = tuple(size // known if n == -1 else int(n) for n in given[1:])
+        if given[0] not in (len(self), -1) or math.prod(rest) != size:
+            raise DataError(f"samples of shape {self.shape} have no shape {given!r:.80}")
         return self._like(self.places, rest)
+
+    def _chosen(self, indices: Any, kinds: str, where: str) -> NDArray[np.int64]:
+        """Return the places that a slice or a 1-d array chooses, whose type is of one of some kinds."""
+        if isinstance(indices, slice):
+            if not all(one is None or is_integer(one) for one in (indices.start, indices.stop, indices.step)):
+                raise DataError(f"{where}: got {_said(indices)}, expected integers; {ADVICE}")
+            return self.places[indices]
+        try:
+            found = np.asarray(indices)
+        except ValueError:  # lists of unequal lengths
+            found = np.asarray(None)
+        if found.ndim != 1 or (found.size and found.dtype.kind not in kinds):
+            raise DataError(f"{where}: got {_said(indices)}, expected an array of integers (count,); {ADVICE}")
+        places: NDArray[np.int64] = self.places[found.astype(np.int64) if found.dtype.kind == "f" else found]
+        return places  # NumPy makes float64 of an empty list
 
     def _whole(self, places: NDArray[np.int64]) -> Small:
         size = len(places) * math.prod(self.shape[1:])
@@ -87,3 +126,7 @@ class Lazy(ABC):
                 "take fewer at a time, such as samples[:64]"
             )
         return self.made(places)
+
+
+def _said(index: Any) -> str:
+    return f"{index.dtype} {index.shape}" if isinstance(index, np.ndarray) else f"{index!r:.80}"

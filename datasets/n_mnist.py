@@ -8,32 +8,26 @@ Recordings are in the order of their names, which is MNIST's.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from spikerun.datasets.dataset import Dataset
-from spikerun.datasets.download import cache
-from spikerun.datasets.events import BYTES, Files
+from spikerun.datasets.events import Files, check_size
+from spikerun.datasets.found import Found
 from spikerun.datasets.packed import read_packed
-from spikerun.errors import DataError, UnsupportedError
+from spikerun.errors import DataError
 
-__all__ = ["HINT", "fetch", "fetch_size", "locate", "read"]
+__all__ = ["fetch", "fetch_size", "locate", "read"]
 
 NAME = "n-mnist"
 FRAME = (2, 34, 34)
 FOLDERS = {"train": "Train", "test": "Test"}
 PACKED = ("n-mnist.npz", "nmnist.npz")
-HINT = "get Train.zip and Test.zip of www.garrickorchard.com/datasets/n-mnist, unpack them, and name their folder"
 
-
-def places(folder: Path | None) -> tuple[Path, ...]:
-    """Return the folders that are looked at, in order."""
-    if folder is not None:
-        return (folder, folder / NAME)
-    data = os.environ.get("SPIKERUN_DATA")
-    return (*([Path(data) / NAME] if data else []), cache(NAME))
+_SET = Found(NAME)
+fetch, fetch_size = _SET.fetch, _SET.fetch_size
 
 
 def locate(folder: Path | None) -> Path | None:
@@ -45,26 +39,13 @@ def read(folder: Path | None, split: str) -> Dataset:
     """Return the `train` or `test` split."""
     found = next(_found(folder, split), None)
     if found is None:
-        raise DataError(
-            f"data set '{NAME}': no folder {FOLDERS[split]} and no file {' or '.join(PACKED)} in "
-            f"{', '.join(str(place) for place in places(folder))}: {HINT} with --data-dir."
-        )
+        raise _SET.missing(f"no folder {FOLDERS[split]} and no file {' or '.join(PACKED)}", folder)
     return _files(found / FOLDERS[split], split) if os.path.isdir(found) else read_packed(found, split, NAME, FRAME)
-
-
-def fetch(folder: Path | None, advance: Callable[[int], None]) -> Path:
-    """Refuse: who publishes it states no checksums."""
-    raise UnsupportedError(f"data set '{NAME}' is not downloaded: {HINT} with --data-dir")
-
-
-def fetch_size() -> int:
-    """Return 0: nothing is downloaded."""
-    return 0
 
 
 def _found(folder: Path | None, split: str) -> Iterator[Path]:
     """Yield where a split is, the best place first: the folder around that of the split, or a packed file."""
-    for place in places(folder):
+    for place in _SET.places(folder):
         if os.path.isdir(place / FOLDERS[split]):  # Path.is_dir raises for long names
             yield place
         yield from (place / name for name in PACKED if os.path.isfile(place / name))
@@ -78,14 +59,10 @@ def _files(folder: Path, split: str) -> Dataset:
             with os.scandir(folder / str(digit)) as entries:
                 for entry in entries:
                     if entry.name.endswith(".bin"):
-                        size = entry.stat().st_size
-                        if not size or size % BYTES:
-                            raise DataError(
-                                f"'{entry.path}' has {size} bytes, and events of {BYTES} each: it is cut off"
-                            )
+                        check_size(entry.path, entry.stat().st_size)
                         found.append((entry.name, digit, Path(entry.path)))
     if not found:
-        raise DataError(f"data set '{NAME}': no recordings such as 5/00001.bin in '{folder}': {HINT} with --data-dir")
+        raise DataError(f"data set '{NAME}': no recordings such as 5/00001.bin in '{folder}': {_SET.hint}")
     found.sort()
     return Dataset(
         name=NAME,

@@ -25,7 +25,7 @@ from spikerun.datasets.events import LATEST, Packed, strangers
 from spikerun.datasets.npz import class_labels
 from spikerun.errors import DataError
 
-__all__ = ["is_packed", "read_packed", "train_mask"]
+__all__ = ["is_packed", "offset_of", "read_packed", "train_mask"]
 
 KEYS = ("t", "x", "y", "p")
 NEEDED = (*KEYS, "offset", "label")
@@ -62,7 +62,7 @@ def read_packed(path: Path, split: str, name: str = "", frame: tuple[int, ...] |
 
     arrays, names = read_arrays(path, choose, ADVICE, LARGEST_FILE)
     where = {role: f"'{path}', array '{called}'" for role, called in names.items()}
-    offset = _offset(arrays["offset"], len(arrays["t"]) if arrays["t"].ndim else 0, where["offset"])
+    offset = offset_of(arrays["offset"], len(arrays["t"]) if arrays["t"].ndim else 0, "events", where["offset"])
     labels = _labels(arrays["label"], len(offset) - 1, where["label"])
     events = {key: _column(arrays[key], arrays["t"], where[key]) for key in KEYS}
     found = _frame(arrays.get("shape"), events, path) if frame is None else frame
@@ -90,6 +90,25 @@ def read_packed(path: Path, split: str, name: str = "", frame: tuple[int, ...] |
     )
 
 
+def offset_of(offset: NDArray[Any], count: int, unit: str, where: str) -> NDArray[np.int64]:
+    """Return where recordings begin and end, (recordings + 1,): from 0 to `count`, the number of `unit`, ascending.
+
+    Raises DataError, which `where` begins, for other arrays.
+    """
+    if offset.ndim != 1 or offset.dtype.kind not in "iu" or len(offset) < 2:
+        raise DataError(f"{where}: is {offset.dtype} {offset.shape}, expected integers (recordings + 1,)")
+    if offset.dtype == np.uint64 and offset.max() > 2**62:
+        raise DataError(f"{where}: reaches {offset.max()}, there are {count} {unit}")
+    offset = offset.astype(np.int64)
+    descends = bool((offset[1:] < offset[:-1]).any())
+    if offset[0] != 0 or offset[-1] != count or descends:
+        raise DataError(
+            f"{where}: must ascend from 0 to {count}, the number of {unit}; it begins with {offset[0]}, ends with "
+            f"{offset[-1]}{', and descends between' if descends else ''}"
+        )
+    return offset
+
+
 def train_mask(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which samples train: of each label the first 80 %, rounded down."""
     mask = np.zeros(labels.size, np.bool_)
@@ -97,20 +116,6 @@ def train_mask(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
         members = np.flatnonzero(labels == label)
         mask[members[: TRAIN_PERCENT * members.size // 100]] = True
     return mask
-
-
-def _offset(offset: NDArray[Any], count: int, where: str) -> NDArray[np.int64]:
-    if offset.ndim != 1 or offset.dtype.kind not in "iu" or len(offset) < 2:
-        raise DataError(f"{where}: is {offset.dtype} {offset.shape}, expected integers (recordings + 1,)")
-    if offset.dtype == np.uint64 and offset.max() > 2**62:
-        raise DataError(f"{where}: reaches {offset.max()}, there are {count} events")
-    offset = offset.astype(np.int64)
-    if offset[0] != 0 or offset[-1] != count or (offset[1:] < offset[:-1]).any():
-        raise DataError(
-            f"{where}: must ascend from 0 to {count}, the number of events; it begins with {offset[0]}, ends with "
-            f"{offset[-1]}" + (", and descends between" if (offset[1:] < offset[:-1]).any() else "")
-        )
-    return offset
 
 
 def _labels(array: NDArray[Any], count: int, where: str) -> NDArray[np.int64]:

@@ -147,10 +147,26 @@ def test_a_network_says_how_its_samples_are_encoded(encoder: Encoder) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (Rate(np.int64(5), np.float32(0.5), np.uint8(3)), Rate(5, 0.5, 3)),  # type: ignore[arg-type]
+        (Latency(np.uint8(5), np.float64(1)), Latency(5, 1)),  # type: ignore[arg-type]
+        (Bins(np.int32(5), np.int64(1000)), Bins(5, 1000)),  # type: ignore[arg-type]
+        (Bins(5, np.float32(0.125)), Bins(5, 0.125)),  # type: ignore[arg-type]
+    ],
+)
+def test_numbers_of_numpy_are_taken_as_pythons(given: Encoder, expected: Encoder) -> None:
+    assert given == expected
+    assert all(type(value) in (int, float, str) for value in encoder_meta(given, "eye").values())
+
+
+@pytest.mark.parametrize(
     ("meta", "message"),
     [
         ({"input_encoder": "delta"}, "its encoder is 'delta', known are rate, latency, events"),
         ({"input_encoder": 3}, "its encoder is '3'"),
+        ({"input_encoder": [1]}, r"its encoder is '\[1\]', known are"),
+        ({"input_encoder": "rate", "input_steps": 5, "input_unit": True}, "a finite number above 0, got True"),
         ({"input_encoder": "rate"}, "missing 1 required positional argument: 'steps'"),
         ({"input_encoder": "rate", "input_steps": 0}, "an integer in 1..1048576, got 0"),
         ({"input_encoder": "rate", "input_steps": 5, "input_seed": "x"}, "the seed is an integer from 0 on, got 'x'"),
@@ -171,11 +187,20 @@ def test_meta_that_no_encoder_has_is_refused(meta: dict[str, Any], message: str)
     [
         (lambda: Rate(2.5), "the time steps of a sample are an integer"),  # type: ignore[arg-type]
         (lambda: Rate(5, seed=-1), "the seed is an integer from 0 on, got -1"),
+        (lambda: Rate(True), "the time steps of a sample are an integer in .*, got True"),
+        (lambda: Rate(5, seed=True), "the seed is an integer from 0 on, got True"),
+        (lambda: Latency(5, True), "the real value of one integer is a finite number above 0, got True"),
+        (lambda: Latency(5, 10**400), "the real value of one integer is a finite number above 0"),
+        (lambda: Latency(5, "1"), "the real value of one integer is a finite number above 0, got '1'"),  # type: ignore[arg-type]
+        (lambda: Bins(5, True), "a bin takes a time above 0"),
+        (lambda: Bins(5, 1000, ["count"]), "unknown way to bin events"),  # type: ignore[arg-type]
         (lambda: Rate(5, 0.0), "the real value of one integer is a finite number above 0"),
         (lambda: Bins(5, 0), "a bin takes a time above 0"),
         (lambda: Bins(5, 0.0001), "whole nanoseconds"),
         (lambda: Bins(5, float("inf")), "a bin takes a time above 0"),
         (lambda: Bins(5, 1000, "sum"), "unknown way to bin events 'sum'"),
+        (lambda: images().encoded("rate"), r"'mine' is encoded by a Rate, Latency or Bins, .*; got 'rate'"),  # type: ignore[arg-type]
+        (lambda: images().encoded(Rate), r"such as Rate\(steps=25\); got <class"),  # type: ignore[arg-type]
         (lambda: images().encoded(Bins(5, 1000)), r"samples \(1, 4, 5\) and no events: --input events bins event"),
         (
             lambda: recordings().encoded(Rate(5)),

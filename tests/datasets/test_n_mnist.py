@@ -31,6 +31,12 @@ def test_row_240_says_that_the_clock_went_round(tmp_path: Path) -> None:
     assert (found.t.tolist(), found.x.tolist()) == ([8000, 8192 + 10], [1, 3])
 
 
+def test_each_row_240_adds_to_all_times_behind_it(tmp_path: Path) -> None:
+    turn = (0, 240, 0, 0)
+    found = read_bin(write(tmp_path, "0.bin", [turn, (1, 2, 0, 5), turn, turn, (3, 4, 1, 7)]))
+    assert found.t.tolist() == [8192 + 5, 3 * 8192 + 7]
+
+
 def test_recordings_are_in_the_order_of_their_names(tmp_path: Path) -> None:
     for name in ("Test/7/00001.bin", "Test/2/00002.bin", "Test/1/00003.bin", "Test/7/00004.bin", "Train/0/00002.bin"):
         write(tmp_path, name, [(int(name[7:12][-1]) if name[7:12].isdigit() else 1, 0, 0, 5)])
@@ -58,6 +64,15 @@ def test_a_file_that_is_cut_off_is_refused_by_name(tmp_path: Path, size: int) ->
         datasets.load("n-mnist", tmp_path)
     with pytest.raises(DataError, match=f"has {size} bytes"):
         read_bin(path)
+
+
+def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "Test/3/00001.bin")
+    with path.open("r+b") as file:
+        file.truncate(5 * 2**40)  # a hole, which no machine has memory for
+    for use in (lambda: datasets.load("n-mnist", tmp_path), lambda: read_bin(path)):
+        with pytest.raises(DataError, match=r"00001.bin' has 5497558138880 bytes, the limit is 16777216: split it"):
+            use()
 
 
 def test_events_outside_of_the_frame_are_refused_by_file(tmp_path: Path) -> None:

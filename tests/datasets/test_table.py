@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def test_unknown_split_is_refused() -> None:
         datasets.load("digits", split="tset")
 
 
-@pytest.mark.parametrize("limit", [0, "3", 2.5])
+@pytest.mark.parametrize("limit", [0, "3", 2.5, True])
 def test_limit_that_is_no_number_of_samples_is_refused(limit: Any) -> None:
     with pytest.raises(UsageError, match=f"limit of samples is {limit!r}; give an integer"):
         datasets.load("digits", limit=limit)
@@ -163,3 +164,13 @@ def test_first_limits_samples_and_labels() -> None:
 def test_real_values_are_scaled_units() -> None:
     samples = np.full((2, 1, 1, 1), 8, np.uint8)
     assert dataset(samples=samples, scale=1 / 16).real().ravel().tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("name", ["fsdd", "n-mnist"])
+def test_what_is_never_downloaded_says_how_to_get_it_as_the_table_does(name: str, tmp_path: Path) -> None:
+    hint = re.escape(datasets.TABLE[name].hint)
+    with pytest.raises(DataError, match=rf"^data set '{name}': no .* in {tmp_path}, {tmp_path / name}: {hint}$"):
+        datasets.load(name, tmp_path)
+    with pytest.raises(UnsupportedError, match=f"^data set '{name}' is not downloaded: {hint}$"):
+        datasets.load(name, tmp_path, download=True)
+    assert datasets.provider(name).fetch_size() == 0

@@ -175,7 +175,7 @@ def test_networks_without_time_take_no_recordings(folder: Path, capsys: pytest.C
     assert "holds event recordings, which are no samples until they are binned" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("scale", [1 / 255, 1 / 16, 1 / 99])
+@pytest.mark.parametrize("scale", [1 / 255, 1 / 16, 1 / 99, 1 / 100])  # 1 / 100: the threshold itself
 @pytest.mark.parametrize("steps", [2, 3, 9, 17, 25, 100])
 def test_latency_is_that_of_snntorch(steps: int, scale: float) -> None:
     levels = np.arange(round(1 / scale) + 1, dtype=np.uint8).reshape(1, -1)

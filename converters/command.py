@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["convert"]
 
 SEED = 0
+TARGETS = "labels that are real numbers are the targets of a regression (classes are stored as integers)"
 HELD_OUT = 5000  # samples at most of the train split, beside those that calibrate, by which bits are chosen
 
 Model = Annotated[
@@ -204,8 +205,11 @@ def convert(
     asked = readout_of(readout, classes)
     with stages(quiet or json) as tell:
         train, test = _data(calibration, data, data_dir, limit, tell)
+        if len(test.targets):
+            tell(f"{calibration}: {TARGETS}; convert does not measure them", 0, 0)
         if not test.labelled and (max_drop is not None or sweep):
-            raise UsageError("--max-drop and --sweep need labels to measure by, and the data set has none")
+            why = TARGETS if len(test.targets) else "the data set has no labels"
+            raise UsageError(f"--max-drop and --sweep need classes to measure by: {why}")
         chosen, held_out = _split(len(train), samples, steps is None and (max_drop is not None or sweep))
         encoding = replace(encoding, scale=train.scale if scale is None else scale)
         if weights is None:

@@ -300,14 +300,14 @@ def _diagonal(writer: _Writer, p: Projection, connection: Any) -> list[tuple[str
     return writer.scaled(connection.gain * _factor(p), writer.net.populations[p.source].shape)
 
 
-# FewSpikes and MaxPool send words, which are refused before.
+# FewSpikes and MaxPool send words, which are refused before; all others are refused by name.
 _NEURONS: Mapping[str, Callable[[_Writer, str, Population], None]] = {
     "input": _Writer.input,
     "if": _Writer.integrate_and_fire,
     "lif": _Writer.leaky,
     "readout": _Writer.readout,
 }
-# A Window compares spikes, a PooledConv sums: both are refused.
+# A Window compares spikes, a PooledConv sums: both are refused, and all others.
 _CONNECTIONS: Mapping[str, Callable[[_Writer, Projection, Connection], list[tuple[str, NIR]]]] = {
     "dense": _dense,
     "sparse": _sparse,

@@ -358,3 +358,16 @@ def test_a_state_dict_of_torch_is_read_as_safetensors_are(folder: Path, capsys: 
 def test_the_help_says_that_the_file_is_executed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "--help"]) == 0
     assert "executed" in capsys.readouterr().out
+
+
+def test_real_labels_are_the_targets_of_a_regression_which_is_said(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = datasets.load("digits", split="test", limit=64)
+    np.savez(tmp_path / "r.npz", samples=digits.samples, labels=digits.labels + 0.5, scale=digits.scale)
+    words = ["convert", f"{folder}/model.py:build", "-o", f"{tmp_path}/r.snn", "--calibration", f"{tmp_path}/r.npz"]
+    words += ["--weights", f"{folder}/w.safetensors"]
+    assert main([*words, "--max-drop", "1"]) == 2
+    assert "--max-drop and --sweep need classes to measure by: labels that are real" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "are the targets of a regression (classes are stored as integers); convert" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from record import record
 
 from spikerun import datasets
@@ -78,7 +79,8 @@ def main(network: Path, file: Path, count: int = 1000) -> None:
     print(conversion.report.text(), flush=True)
     _both.append(Both(converter, Session(conversion.network, threads=1), recordings))
     found = []
-    with multiprocessing.get_context("fork").Pool() as pool:
+    # threads of torch do not survive a fork: each process has its own one
+    with multiprocessing.get_context("fork").Pool(None, torch.set_num_threads, (1,)) as pool:
         parts = [chosen[first : first + BATCH] for first in range(0, len(chosen), BATCH)]
         for done, result in enumerate(pool.imap(_in_process, parts), 1):
             found.append(result)

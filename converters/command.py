@@ -212,7 +212,7 @@ def convert(
             raise UsageError(f"--max-drop and --sweep need classes to measure by: {why}")
         chosen, held_out = _split(len(train), samples, steps is None and (max_drop is not None or sweep))
         encoding = replace(encoding, scale=train.scale if scale is None else scale)
-        if weights is None:
+        if weights is None and ":" in model:
             tell("no --weights: the model is taken as its function returns it", 0, 0)
         conversion: Conversion | SpikingConversion
         if steps is not None:
@@ -300,7 +300,7 @@ def _numbers(option: str, text: str | None, default: float) -> list[float]:
 def _payload(report: Report | SpikingReport, paths: tuple[Path, ...]) -> dict[str, object]:
     files = {"network": str(paths[0]), "report": str(paths[1])}
     if isinstance(report, SpikingReport):
-        return {**report.json(), **files}
+        return {**{key: value for key, value in report.json().items() if key != "schema"}, **files}
     accuracy = report.accuracy
     return {
         "bits": report.bits,

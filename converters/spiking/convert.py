@@ -161,6 +161,12 @@ class StepConverter:
                 f"{self.readout} is asked for, and the network itself reads {own}: leave --readout and --classes out, "
                 "or change its code"
             )
+        ends = {node.op.name: node for node in step.graph.nodes.values() if isinstance(node.op, Output)}
+        for name, readout in found.items():
+            if (size := math.prod(ends[name].shape)) % readout.groups:
+                raise UsageError(
+                    f"--classes {readout.groups}: '{name}' has {size} neurons, which make no such groups of one size"
+                )
         said = [f"the result '{n}' is not looked at" for n in step.graph.outputs if n not in found]
         said += [f"the result '{n}' is the {r.rule} of all steps" for n, r in found.items() if n not in step.readouts]
         nodes = {k: n for k, n in step.graph.nodes.items() if not isinstance(n.op, Output) or n.op.name in found}
@@ -262,6 +268,7 @@ class StepConverter:
         own = self.source.results(self._real(few), self.steps, self.step)
         if own is None:
             return 100.0, ()
+        _check_numbers(own)
         same = np.concatenate([_close(found[name], own[name]).ravel() for name in found])
         share = 100 * float(same.mean())
         said = (
@@ -302,6 +309,7 @@ class StepConverter:
         results = self.source.results(self._real(batch), self.steps, self.step)
         if results is None:
             raise ConversionError(f"this network ({self.source.name}) cannot be run to compare with")
+        _check_numbers(results)
         return results
 
 
@@ -337,6 +345,16 @@ def _largest_events(layers: Sequence[InputLayer | PoolLayer | Layer]) -> dict[st
         else:
             found[layer.name] = found[layer.source] if isinstance(layer, PoolLayer) else 1
     return found
+
+
+def _check_numbers(results: Mapping[str, Array]) -> None:
+    """Refuse results of the trained network that are no numbers."""
+    for name, values in results.items():
+        if not np.isfinite(values).all():
+            raise ConversionError(
+                f"the trained network itself gives NaN or infinity as '{name}' on these samples: check its parameters "
+                "(a threshold that is infinite, with a reset by subtraction?)"
+            )
 
 
 def _close(found: Array, own: Array) -> npt.NDArray[np.bool_]:

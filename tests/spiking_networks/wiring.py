@@ -101,7 +101,20 @@ def in_sequence(self: Any, x: torch.Tensor) -> Any:
     return self.second(spikes).sum(0)
 
 
+def pipelined(self: Any, x: torch.Tensor) -> torch.Tensor:
+    """Each layer takes what the one before sent in the step before."""
+    mem1, mem2 = self.lif1.reset_mem(), self.lif2.reset_mem()
+    spk1 = torch.zeros(x.size(0), 12)
+    out = []
+    for _ in range(STEPS):
+        spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+        spk1, mem1 = self.lif1(self.fc1(x), mem1)
+        out.append(spk2)
+    return torch.stack(out)
+
+
 CASES: dict[str, Case] = {
+    "snntorch: pipelined": Case(lambda: Loop(pipelined, **{**dense(leaky), "fc2": nn.Linear(12, 6, bias=False)})),
     "snntorch: RLeaky": Case(
         lambda: Loop(
             recurrent, **{**dense(leaky), "lif1": snn().RLeaky(beta=0.8, linear_features=12, learn_beta=True)}

@@ -82,6 +82,13 @@ class Builder:
             cell = self._add(name, Cell.of(name, reset="none", keep_v=0.0), (source,), shape)
             source = self._add(f"{name}.membrane", Membrane(), (cell,), shape)
         self.nodes[f"{name}="] = Node(f"{name}=", Output(name), (source,), shape)
+        while missing := self._unheard():
+            self.cell(missing[0])
+
+    def _unheard(self) -> list[str]:
+        """Return the populations whose spikes of the step before are read, and which nothing else has added yet."""
+        read = [node.op.cell for node in self.nodes.values() if isinstance(node.op, Previous)]
+        return [name for name in read if name not in self._cells]
 
     @property
     def cells(self) -> tuple[str, ...]:

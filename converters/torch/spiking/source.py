@@ -117,7 +117,9 @@ class TorchStepSource(StepSource):
 
 
 def _timed(values: Array, steps: int) -> Array:
-    """Return a record with its steps in front, which may be behind the batch."""
+    """Return a record with its steps in front, which may be behind the batch, or last of all."""
     if values.ndim > 1 and values.shape[0] != steps and values.shape[1] == steps:
         return np.moveaxis(values, 1, 0)
+    if values.ndim > 2 and values.shape[0] != steps and values.shape[-1] == steps:
+        return np.moveaxis(values, -1, 0)
     return values

@@ -138,3 +138,22 @@ def test_weights_that_are_no_numbers_are_refused_by_name(wrong: float) -> None:
     nodes["fc2"] = replace(nodes["fc2"], op=replace(layer, weight=weight))
     with pytest.raises(ConversionError, match="'fc2': its weight holds NaN or infinity: the training diverged"):
         StepConverter(Given(replace(one, graph=Graph(nodes))), SAMPLES, CURRENT, 5)
+
+
+def test_groups_that_do_not_divide_the_neurons_are_refused() -> None:
+    unread = replace(step(), readouts={})
+    with pytest.raises(UsageError, match="--classes 3: 'output' has 5 neurons, which make no such groups of one size"):
+        StepConverter(Given(unread), SAMPLES, Encoding(code="current"), 9, Readout("count", 3))
+
+
+class Broken(Given):
+    """A network whose own results are no numbers."""
+
+    def results(self, batch: Any, steps: int, asked: Step) -> Any:
+        return {name: np.nan * values for name, values in super().results(batch, steps, asked).items()}  # type: ignore[union-attr]
+
+
+def test_a_network_whose_own_results_are_no_numbers_is_refused() -> None:
+    made = StepConverter(Broken(step()), SAMPLES, Encoding(code="current"), 9)
+    with pytest.raises(ConversionError, match="the trained network itself gives NaN or infinity as 'output'"):
+        made.convert({})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from spiking_networks import CASES, STEPS, Case
+from spiking_networks.make import snn
 
 from spikerun.converters import convert_spiking
 from spikerun.converters.encoding import Encoding
@@ -89,3 +90,28 @@ def test_membranes_of_norse_are_read_with_the_potential_that_they_leak_to() -> N
         for _ in range(40):
             wanted, state = model(torch.from_numpy(samples * 0.05).float(), state)
     assert np.abs(found - wanted.numpy()).mean() < 0.02
+
+
+class Stacked(torch.nn.Module):
+    """All steps of a layer, along an axis."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.axis, self.fc, self.lif = axis, torch.nn.Linear(6, 4), snn().Leaky(beta=0.8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem, out = self.lif.reset_mem(), []
+        for _ in range(STEPS):
+            spk, mem = self.lif(self.fc(x), mem)
+            out.append(spk)
+        return torch.stack(out, dim=self.axis)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_steps_may_be_stacked_along_any_axis(axis: int) -> None:
+    torch.manual_seed(3)
+    net = Stacked(axis)
+    x = np.random.default_rng(1).integers(0, 3, (7, 6))
+    report = convert_spiking(net, x, encoding=Encoding(scale=1, code="current")).report
+    assert report.same_as_read == 100
+    assert report.cells[0].spikes > 0

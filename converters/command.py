@@ -202,6 +202,10 @@ def convert(
         _without_time(
             duration=duration, input=input_form, readout=readout, classes=classes, dt=dt, bins=bins, seed=seed
         )
+    elif (code, input_code) != ("bits", "bits"):
+        raise UsageError(
+            "--code and --input-code are for networks without a time loop; here --input says how samples enter"
+        )
     asked = readout_of(readout, classes)
     with stages(quiet or json) as tell:
         train, test = _data(calibration, data, data_dir, limit, tell)

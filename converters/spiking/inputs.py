@@ -17,6 +17,8 @@ CURRENT = Encoding(code="current")
 
 INPUTS = ("current", *ENCODERS, "frames")
 MICROSECONDS = 1e6
+LOOKED_AT = 512  # samples, for what is said of their range
+TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Entering:
         self._check(form)
         if form in ENCODERS:
             encoder = self._encoder(form, given)
+            if form != "events" and not data.recorded:
+                _check_range(form, given, data)
             return encoding_of(encoder, given), tuple(one.encoded(encoder) for one in (data, *more))
         if data.recorded:
             raise UsageError(f"data set '{data.name}' holds event recordings: --input events --dt 1ms, not '{form}'")
@@ -85,6 +89,16 @@ class Entering:
             )
         return (
             Rate(self.duration, given.scale, self.seed or 0) if form == "rate" else Latency(self.duration, given.scale)
+        )
+
+
+def _check_range(form: str, given: Encoding, data: Dataset) -> None:
+    """Refuse values that are far from what spikes are made of: they would fire always, or all in the first step."""
+    largest = float(data.samples[:LOOKED_AT].max(initial=0)) * given.scale
+    if largest > 1 + TOLERANCE:
+        raise UsageError(
+            f"--input {form} takes real numbers 0..1, and those of '{data.name}' reach {largest:g}: say what one is "
+            f"worth, such as --scale {given.scale / largest:.6g}"
         )
 
 

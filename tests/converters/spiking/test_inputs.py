@@ -76,6 +76,22 @@ def test_a_conversion_is_told_as_json(folder: Path, capsys: pytest.CaptureFixtur
     assert told["same_as_read"] == 100
 
 
+@pytest.mark.parametrize("form", ["rate", "latency"])
+def test_values_beyond_1_are_no_rates(folder: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
+    assert convert(folder, "--duration", "6", "--input", form, "--scale", "1") == 2
+    said = f"--input {form} takes real numbers 0..1, and those of 'digits' reach 16: say what one is worth"
+    assert said in capsys.readouterr().err
+    assert not (folder / "net.snn").exists()
+
+
+@pytest.mark.parametrize("option", [("--code", "ttfs"), ("--input-code", "graded")])
+def test_codes_of_words_mean_nothing_where_there_is_a_time_loop(
+    folder: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    assert convert(folder, "--duration", "6", *option) == 2
+    assert "--code and --input-code are for networks without a time loop" in capsys.readouterr().err
+
+
 FORMS = [
     (("--input", "rate", "--seed", "3"), "digits", Rate(6, 1 / 16, 3)),
     (("--input", "rate"), "digits", Rate(6, 1 / 16, 0)),

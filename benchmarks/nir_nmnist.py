@@ -20,7 +20,7 @@ from record import record
 
 from spikerun import datasets
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.evaluate import paired, top1
+from spikerun.converters.evaluate import Evaluation, top1
 from spikerun.converters.nir.source import NirSource
 from spikerun.converters.spiking.convert import StepConverter
 from spikerun.session import Session
@@ -87,8 +87,7 @@ def main(network: Path, file: Path, count: int = 1000) -> None:
             print(f"\r{done} of {len(parts)}", end="", file=sys.stderr)
     own, integers = (np.concatenate(results) for results in zip(*found, strict=True))
     labels = recordings.labels[chosen]
-    same = own.argmax(axis=1) == integers.argmax(axis=1)
-    accuracy = paired(*(np.asarray(top1(r, labels), np.float64) for r in (own, integers)), same)
+    accuracy = Evaluation({}, labels, {"output": own}).accuracy({"output": integers})
     new = ~np.isin(chosen, others)
     alone = 100 * float(top1(integers, labels)[new].mean())
     print(f"\ndrop {accuracy.drop:.2f} +- {accuracy.standard_error:.2f} points (paired standard error)")

@@ -4,9 +4,8 @@
     python benchmarks/spiking_accuracy.py [--network NAME]... [--keep FOLDER | --weights FOLDER] [--json FILE]
 
 Networks: `spiking_networks.py`; Fashion-MNIST, and recordings of N-MNIST (--nmnist FILE, packed as docs/datasets.md
-says). Constants of the training are to be chosen with --held-out, which
-keeps away from the test samples. Where there is a GPU, it trains and gives the package's own results; integers run on
-the CPU.
+says). Constants of the training are to be chosen with --held-out, which keeps away from the test samples. Where there
+is a GPU, it trains and gives the package's own results; integers run on the CPU.
 """
 
 import argparse
@@ -28,10 +27,9 @@ from spiking_networks import NETWORKS, Trained
 from spiking_training import DEVICE, Data, events, images, own_scores, trained
 from torch import nn
 
-from spikerun.converters.evaluate import paired, top1
+from spikerun.converters.evaluate import Evaluation, snn_logits
 from spikerun.converters.spiking.convert import StepConverter
 from spikerun.converters.torch.source import source_of
-from spikerun.session import Session
 
 NAME = "spiking_accuracy"
 DATA = {"images": images, "events": events}
@@ -95,13 +93,9 @@ def compared(name: str, seed: int, data: Data, asked: argparse.Namespace) -> dic
     conversion = converter.convert({})
     clock.stop("convert")
     net = conversion.network
-    result = Session(net).run(dict(converter.shaped(test.samples)))
+    integers, _ = snn_logits(net, converter.shaped(test.samples))
     clock.stop("integers")
-    population = net.outputs[0]
-    integers = net.populations[population].real(result.outputs[population]).reshape(len(own), -1)
-    same = own.argmax(axis=1) == integers.argmax(axis=1)
-    rights = [np.asarray(top1(found, test.labels), np.float64) for found in (own, integers)]
-    accuracy = paired(rights[0], rights[1], same)
+    accuracy = Evaluation({}, test.labels, {net.outputs[0]: own}).accuracy(integers)
     cells = [asdict(cell) for cell in conversion.report.cells]
     return {
         "network": name, "seed": seed, "samples": accuracy.samples, "float": accuracy.ann, "integers": accuracy.snn,

@@ -7,13 +7,13 @@
 Instructions are those that QEMU counts; it models neither flash wait states nor caches, so they are no time.
 """
 
-import os
 import sys
 import tempfile
 from pathlib import Path
 
 from record import record
 from safetensors.torch import load_file
+from spiking_accuracy import CALIBRATED, NMNIST, built
 from spiking_networks import NETWORKS
 from spiking_training import events, images
 
@@ -24,8 +24,7 @@ from spikerun.edge.target import parse
 from spikerun.session import Session
 
 NAME = "spiking_microcontroller"
-TARGET, SAMPLES, CALIBRATED = "generic-cortex-m4", 4, 64
-NMNIST = Path(os.environ.get("SPIKERUN_SHARED", ".")) / "data" / "nmnist-train" / "train1000.npz"
+TARGET, SAMPLES = "generic-cortex-m4", 4
 
 
 def main(weights: Path, names: list[str]) -> None:
@@ -36,9 +35,8 @@ def main(weights: Path, names: list[str]) -> None:
         network = NETWORKS[name]
         if network.data not in data:
             data[network.data] = events(NMNIST, held_out=False)
-        of, net = data[network.data], network.build()
-        net.load_state_dict(load_file(weights / f"{name}-0.safetensors"))
-        source = source_of(net.eval())
+        of = data[network.data]
+        source = source_of(built(network, load_file(weights / f"{name}-0.safetensors")))
         converter = StepConverter(source, of.train.samples[:CALIBRATED], of.encoding, network.duration)  # type: ignore[arg-type]
         converted = converter.convert({}).network
         (samples,) = converter.shaped(of.test.samples[:SAMPLES]).values()

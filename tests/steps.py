@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps built by hand, and sources that return them: what importers read, without any framework."""
+"""Steps built by hand, sources that return them, and their conversion: what importers read, without any framework."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.converters.graph import Graph, Input, Linear, Node, Output, Shape
-from spikerun.converters.spiking.cell import Cell
+from spikerun.converters.encoding import Encoding
+from spikerun.converters.graph import Add, Graph, Input, Linear, Node, Output, Shape
+from spikerun.converters.spiking.cell import Cell, Membrane, Previous
+from spikerun.converters.spiking.convert import StepConverter
+from spikerun.converters.spiking.report import SpikingConversion
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, outputs
 
 Array = npt.NDArray[Any]
+STEPS = 20
+CURRENT = Encoding(code="current")
 
 
 class Given(StepSource):
@@ -53,3 +59,41 @@ def two_layers(rng: np.random.Generator, sizes: tuple[int, int, int] = (30, 20, 
         ),
         {"output": Readout("count")},
     )
+
+
+def recurrent(rng: np.random.Generator, n: int, inputs: int, size: float = 1.0) -> Step:
+    """Return input -> cell -> output, whose cells hear each other, through weights of `size` times the usual."""
+    back = linear(rng, n, n)
+    return Step(
+        graph(
+            Node("input", Input("input"), (), (inputs,)),
+            Node("fc", linear(rng, n, inputs), ("input",), (n,)),
+            Node("before", Previous("lif"), (), (n,)),
+            Node("rec", Linear(size * back.weight, back.bias), ("before",), (n,)),
+            Node("sum", Add(), ("fc", "rec"), (n,)),
+            Node("lif", Cell.of("lif", reset="subtract", keep_v=0.8, threshold=1.0), ("sum",), (n,)),
+            Node("out", Output("output"), ("lif",), (n,)),
+        ),
+        {"output": Readout("count")},
+    )
+
+
+def converter(step: Step, shape: tuple[int, ...], seed: int = 0, duration: int | None = STEPS) -> StepConverter:
+    """Return the converter of a step for random pixels."""
+    rng = np.random.default_rng(seed)
+    samples = {"input": rng.integers(0, 256, (24, *shape)) * (rng.random((24, *shape)) < 0.4)}
+    return StepConverter(Given(step), samples, {"input": CURRENT}, duration, None, lambda *_: None)
+
+
+def converted(step: Step, shape: tuple[int, ...], seed: int = 0) -> SpikingConversion:
+    """Return what it makes of the step."""
+    return converter(step, shape, seed).convert({})
+
+
+def seen(step: Step, readout: Readout) -> Step:
+    """Return the step with the membranes of its output instead of the spikes, and without its reset."""
+    nodes = dict(step.graph.nodes)
+    out = nodes.pop("out")
+    nodes["membrane"] = Node("membrane", Membrane(), ("lif2",), (5,))
+    nodes["out"] = replace(out, inputs=("membrane",))
+    return replace(step, graph=Graph(nodes), readouts={"output": readout})

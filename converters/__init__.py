@@ -79,10 +79,9 @@ def open_source(where: str, weights: Path | None = None, origin: str | None = No
     origin: the name that the source must have, such as `norse`; None: any. options: what its importer takes besides,
     such as `dt` of a .nir file; None is not given.
     """
-    known = importers()
-    importer = known.get(Path(where.partition(":")[0]).suffix)
+    importer = _importer(where)
     if importer is None:
-        forms = ", ".join(f"{i.reads} ({i.summary})" for i in known.values())
+        forms = ", ".join(f"{i.reads} ({i.summary})" for i in importers().values())
         raise UsageError(f"nothing reads the model '{where}'; it must be given as {forms}")
     _check_origin(where, origin, importer.sources)
     given = {name: value for name, value in options.items() if value is not None}
@@ -93,6 +92,10 @@ def open_source(where: str, weights: Path | None = None, origin: str | None = No
     source = opener(where, weights, **given)
     _check_origin(where, origin, tuple(source.name.split(", ")))
     return source
+
+
+def _importer(where: str) -> Importer | None:
+    return importers().get(Path(where.partition(":")[0]).suffix)
 
 
 def _check_origin(where: str, origin: str | None, names: tuple[str, ...]) -> None:
@@ -109,7 +112,7 @@ def _check_origin(where: str, origin: str | None, names: tuple[str, ...]) -> Non
 
 def takes(where: str, option: str) -> bool:
     """Tell whether the importer of what `where` names takes an option."""
-    importer = importers().get(Path(where.partition(":")[0]).suffix)
+    importer = _importer(where)
     return importer is not None and option in importer.options
 
 
@@ -185,9 +188,8 @@ def convert_spiking(
     ones, or a loader, as `convert` takes them; by name where it has several inputs. Those of an encoded data set
     (`spikerun.datasets.encode`) stay encoded, and the network says how. duration: its time steps, readout: what its
     outputs say, such as "count" or Readout("count", 10), where it does not tell itself. encoding: by default
-    Encoding(code="current"), or that of the encoder.
-    evaluation, metric, on_progress: as `convert` has them; without a metric it is the first of several results whose
-    class counts.
+    Encoding(code="current"), or that of the encoder. evaluation, metric, on_progress: as `convert` has them; without a
+    metric it is the first of several results whose class counts.
 
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """

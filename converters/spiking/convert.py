@@ -40,6 +40,7 @@ from spikerun.converters.spiking.rounding import fitted
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, membranes
 from spikerun.datasets.encode import encoder_meta
+from spikerun.datasets.lazy import is_integer
 from spikerun.errors import ConversionError, DataError, UsageError
 from spikerun.timing import largest_event
 
@@ -265,10 +266,9 @@ class StepConverter:
 
     def _same_as_read(self, few: Mapping[str, Array], found: Mapping[str, Array]) -> tuple[float, tuple[str, ...]]:
         """Return the percentage of the network's own results that what was read of it has too, and what to say."""
-        own = self.source.results(self._real(few), self.steps, self.step)
+        own = self._own(few)
         if own is None:
             return 100.0, ()
-        _check_numbers(own)
         same = np.concatenate([_close(found[name], own[name]).ravel() for name in found])
         share = 100 * float(same.mean())
         said = (
@@ -301,15 +301,23 @@ class StepConverter:
             report = replace(report, notes=(*report.notes, f"the accuracy is that of '{next(iter(own))}' alone"))
         return replace(conversion, report=report)
 
-    def _real(self, batch: Mapping[str, Array]) -> dict[str, Array]:
-        return {name: self.encodings[name].real(values) for name, values in batch.items()}
+    def _own(self, batch: Mapping[str, Array]) -> dict[str, Array] | None:
+        """Return what the trained network itself gives for integer samples; None where there is nothing to run."""
+        real = {name: self.encodings[name].real(values) for name, values in batch.items()}
+        results = self.source.results(real, self.steps, self.step)
+        for name, values in (results or {}).items():
+            if not np.isfinite(values).all():
+                raise ConversionError(
+                    f"the trained network itself gives NaN or infinity as '{name}' on these samples: check its "
+                    "parameters (a threshold that is infinite, with a reset by subtraction?)"
+                )
+        return results
 
     def _results(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         """Return what the trained network itself gives for integer samples."""
-        results = self.source.results(self._real(batch), self.steps, self.step)
+        results = self._own(batch)
         if results is None:
             raise ConversionError(f"this network ({self.source.name}) cannot be run to compare with")
-        _check_numbers(results)
         return results
 
 
@@ -326,7 +334,7 @@ def _finite(step: Step) -> Step:
 
 
 def _checked_steps(steps: Any, what: str) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MAX_WINDOW:
+    if not (is_integer(steps) and 1 <= steps <= MAX_WINDOW):
         raise UsageError(f"{what} is an integer in 1..{MAX_WINDOW}, got {steps!r:.80}")
     return int(steps)
 
@@ -345,16 +353,6 @@ def _largest_events(layers: Sequence[InputLayer | PoolLayer | Layer]) -> dict[st
         else:
             found[layer.name] = found[layer.source] if isinstance(layer, PoolLayer) else 1
     return found
-
-
-def _check_numbers(results: Mapping[str, Array]) -> None:
-    """Refuse results of the trained network that are no numbers."""
-    for name, values in results.items():
-        if not np.isfinite(values).all():
-            raise ConversionError(
-                f"the trained network itself gives NaN or infinity as '{name}' on these samples: check its parameters "
-                "(a threshold that is infinite, with a reset by subtraction?)"
-            )
 
 
 def _close(found: Array, own: Array) -> npt.NDArray[np.bool_]:

@@ -79,14 +79,10 @@ class Fixed:
         shifted = 2 ** shift(self.steps) / self.steps if self.answer == "mean" else 1.0
         return (unit * shifted).astype(np.float32)
 
-    def needs(self) -> Array:
-        """Return the largest real numbers that must fit a quarter of the range, in units at F = 0."""
-        cell = self.cell
-        finite = np.where(np.isfinite(cell.threshold), cell.threshold, 0.0)
-        bias = np.abs(self.bias * spread(cell.gain, self.shape) + spread(cell.bias_u, self.shape))
-        sizes = [finite, cell.bias, cell.v_reset, cell.v_init]
-        every = [self._in_units(np.abs(value), self.unit) for value in sizes] + [bias / spread(self.unit, self.shape)]
-        return np.array([float(np.max(values)) for values in every])
+    def needs(self) -> float:
+        """Return the largest constant, which must fit a quarter of the range, in units at F = 0."""
+        held = _held(self.cell, self.bias, self.shape)
+        return max(float(np.max(self._in_units(values, self.unit))) for values in held)
 
     def _in_units(self, values: Array, unit: Array) -> Array:
         return spread(values, self.shape) / spread(unit, self.shape)
@@ -143,16 +139,23 @@ def fixed(
     gain = spread(cell.gain, layer.shape)
     if (gain <= 0).any():
         raise ConversionError(f"'{cell.name}' multiplies its currents by {gain.min():.4g}; that must be positive")
-    held = [cell.threshold, cell.bias, cell.v_reset, cell.v_init, layer.bias * gain + spread(cell.bias_u, layer.shape)]
-    top = np.max([_of_channels(values / gain, layer.shape) for values in held], axis=0)
+    held = _held(cell, layer.bias, layer.shape)
+    top = np.max([_of_channels(spread(values, layer.shape) / gain, layer.shape) for values in held], axis=0)
     terms, scale = rounded(layer, top, HELD, events)
     unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
     return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps, share)
 
 
+def _held(cell: Cell, bias: Array, shape: Shape) -> list[Array]:
+    """Return the finite magnitudes of what neurons must hold beside their currents; bias: of the currents, real."""
+    bias_u = bias * spread(cell.gain, shape) + spread(cell.bias_u, shape)
+    every = (cell.threshold, cell.bias, cell.v_reset, cell.v_init, bias_u)
+    return [np.where(np.isfinite(values), np.abs(values), 0.0) for values in every]
+
+
 def _of_channels(values: Array, shape: Shape) -> Array:
-    """Return the largest finite magnitude of each channel, (C,)."""
-    whole = np.broadcast_to(spread(np.where(np.isfinite(values), np.abs(values), 0.0), shape), shape)
+    """Return the largest magnitude of each channel, (C,)."""
+    whole = np.broadcast_to(spread(np.abs(values), shape), shape)
     largest: Array = whole.reshape(shape[0], -1).max(axis=1)
     return largest
 
@@ -196,7 +199,7 @@ def _shown(cell: Cell, shape: Shape) -> Cell:
 
 def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:
     """Return F: worst is the largest |i|, peak the largest |u| or |v| that was seen, both in units of the weights."""
-    largest = max(float(layer.needs().max()) * 4, worst, 2 * peak, 1.0)
+    largest = max(layer.needs() * 4, worst, 2 * peak, 1.0)
     room = int(np.floor(np.log2(WIDE_LIMIT / largest)))
     return min(max(room, 0), MAX_FRACTION_BITS)
 

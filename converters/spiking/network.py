@@ -60,13 +60,10 @@ def _network(
         groups, end = readouts[name].groups, results[name]
         if end in populations:
             continue
-        size = populations[source].size
-        if size % groups:
-            raise ConversionError(f"'{source}' has {size} neurons, which do not make {groups} groups of one size")
         scale = populations[source].neuron.real_scale
         if (scale != scale.flat[0]).any():
             raise ConversionError(f"the spikes of '{source}' differ in what they count, so groups cannot add them")
-        members: Any = np.repeat(np.eye(groups, dtype=np.int8), size // groups, axis=0)
+        members: Any = np.repeat(np.eye(groups, dtype=np.int8), populations[source].size // groups, axis=0)
         populations[end] = Population((groups,), ReadoutNeuron(np.asarray(scale.flat[0])))
         projections.append(Projection(source, end, Dense(members)))
     try:

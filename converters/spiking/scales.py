@@ -41,9 +41,8 @@ def _reach(terms: tuple[Term, ...], events: Mapping[str, int], channels: int) ->
     """Return the largest currents that integers can make."""
     total = np.zeros(channels)
     for term in terms:
-        weight = np.abs(term.map.weight.astype(np.float64))
-        sums = weight.reshape(len(weight), -1).sum(axis=1) * events[term.source] * 2.0**term.exponent
-        total[term.first : term.end] += sums
+        reach = term.map.connection().largest_sum(term.own, term.end - term.first)
+        total[term.first : term.end] += reach * events[term.source] * 2.0**term.exponent
     return float(total.max(initial=0.0))
 
 

@@ -17,17 +17,12 @@ struct Product {
     }
 };
 
+// T: of words, or of numbers.
+template <class T>
 struct Sum {
-    SPIKERUN_INLINE static void run(const int16_t* SPIKERUN_RESTRICT x, int32_t* SPIKERUN_RESTRICT total,
-                                    size_t n, int32_t g) {
+    SPIKERUN_INLINE static void run(const T* SPIKERUN_RESTRICT x, int32_t* SPIKERUN_RESTRICT total, size_t n,
+                                    int32_t g) {
         for (size_t j = 0; j < n; ++j) total[j] = wrapping_multiply_add(total[j], x[j], g);
-    }
-};
-
-struct ShiftedSum {
-    SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT x, int32_t* SPIKERUN_RESTRICT total,
-                                    size_t n, int32_t factor) {
-        for (size_t j = 0; j < n; ++j) total[j] = wrapping_multiply_add(total[j], x[j], factor);
     }
 };
 
@@ -70,7 +65,7 @@ void accumulate(Program& program, When when, int64_t x_id, int64_t total_id,
     require_same(x.size, total.size, "total");
     program.append(
         when, [=, g = significance_of(significance, when, (int64_t{1} << 31) - 1)](Workspace& ws, int64_t t) {
-            run<Sum>(x.in(ws), total.in(ws), x.size, g[unsign(t % when.period)]);
+            run<Sum<int16_t>>(x.in(ws), total.in(ws), x.size, g[unsign(t % when.period)]);
         });
 }
 
@@ -81,7 +76,7 @@ void add_shifted(Program& program, When when, int64_t x_id, int64_t total_id, in
     require_apart("total", {x, total});
     require_range("bits", bits, 0, 30);
     program.append(when, [=, factor = int32_t{1} << bits](Workspace& ws, int64_t) {
-        run<ShiftedSum>(x.in(ws), total.in(ws), x.size, factor);
+        run<Sum<int32_t>>(x.in(ws), total.in(ws), x.size, factor);
     });
 }
 

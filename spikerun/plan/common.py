@@ -82,25 +82,20 @@ def mapping(net: Network, link: Link) -> Map:
     return Map(link.connection.kind, source, target, link.channels, link.connection.parameters())
 
 
-def part(name: str) -> str:
-    """Return the register of what a projection with an exponent adds to a population's currents or membranes."""
-    return of(name, "part")
-
-
 def part_register(net: Network, name: str) -> Register:
-    """Return that register."""
-    return Register(part(name), "int32", net.populations[name].shape, "currents of one projection")
+    """Return the register of what a projection with an exponent adds to a population's currents or membranes."""
+    return Register(of(name, "part"), "int32", net.populations[name].shape, "currents of one projection")
 
 
 def apply(net: Network, link: Link, x: str, acc: str, when: When = ALWAYS) -> Iterator[Operation]:
     """Yield what adds the currents of a projection, which its source's events `x` cause, to register `acc`."""
-    exponent = link.projection.exponent
+    exponent, part = link.projection.exponent, of(link.target, "part")
     if not exponent:
         yield Apply(x, acc, mapping(net, link), when)
         return
-    yield Fill(part(link.target), ZERO, when)
-    yield Apply(x, part(link.target), mapping(net, link), when)
-    yield AddShifted(part(link.target), acc, exponent, when)
+    yield Fill(part, ZERO, when)
+    yield Apply(x, part, mapping(net, link), when)
+    yield AddShifted(part, acc, exponent, when)
 
 
 def geometry(window: Any, source: tuple[int, ...]) -> Geometry:

@@ -76,8 +76,7 @@ def lower_frame(net: Network) -> Program:
     extra, operations, frames = [], [], {}
     senders = {name: net.sender_of(name) for name in net.inputs}
     constant = frozenset(name for name, word in senders.items() if word is not None and word.code == "current")
-    for name in senders:
-        word = senders[name]
+    for name, word in senders.items():
         assert word is not None
         if not word.stepwise:  # events are given step by step; integers are encoded here
             frames[name] = of(name, "frame")
@@ -259,15 +258,13 @@ def _currents(net: Network, name: str, i: str, constant: frozenset[str]) -> Iter
     others = [link for link in net.into(name) if link not in same]
     if any(link.connection.alone for link in net.into(name)):
         yield from _largest(net, name, i, once if same else always)
-    elif same and not others:
-        yield from _summed(net, same, i, once)
-    elif same:
+    elif same and others:
         yield from _summed(net, same, of(name, "constant"), once)
         yield Copy(of(name, "constant"), i, always)
         for link in others:
             yield from apply(net, link, _arriving(link), i, always)
     else:
-        yield from _summed(net, others, i, always)
+        yield from _summed(net, same or others, i, once if same else always)
 
 
 def _summed(net: Network, links: list[Link], acc: str, when: When) -> Iterator[Operation]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from spikerun.edge.loihi.graph import IntArray, Neurons
+from spikerun.edge.loihi.words import Summing, Words
 
 __all__ = ["FRACTION_BITS", "MODELS", "Model"]
 
@@ -130,5 +131,11 @@ class LifSubtractAfterLeak(LifSubtract):
 
 
 MODELS: Mapping[str, Any] = MappingProxyType(
-    {"lif": Lif, "lif_subtract": LifSubtract, "lif_subtract_after_leak": LifSubtractAfterLeak}
+    {
+        "lif": Lif,
+        "lif_subtract": LifSubtract,
+        "lif_subtract_after_leak": LifSubtractAfterLeak,
+        "summing": Summing,
+        "words": Words,
+    }
 )

@@ -25,8 +25,9 @@ def arguments():
     parser = argparse.ArgumentParser(
         "python runner", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--bundle", type=Path, nargs="+", default=[Path(__file__).resolve().parent.parent],
-                        metavar="FOLDER", help="with graph.h5 and samples.npz (default: around the runner)")  # fmt: skip
+    around = Path(__file__).resolve().parent.parent
+    parser.add_argument("--bundle", type=Path, nargs="+", default=[around], metavar="FOLDER",
+                        help="folders with graph.h5 and samples.npz (default: that around the runner)")  # fmt: skip
     parser.add_argument("--samples", type=int, metavar="N", help="run the first N samples only")
     parser.add_argument("--states", action="store_true", help="read u and v of all populations after the last step")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict here too, a line for each bundle")

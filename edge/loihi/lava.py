@@ -204,7 +204,7 @@ def run_all(
     """
     with tempfile.TemporaryDirectory(prefix="spikerun-lava-") as folder:
         verdicts, log = Path(folder) / "verdicts.json", Path(folder) / "log"
-        words = [lava.python, runner, "--bundle", *bundles, "--json", verdicts, *options,
+        words = [lava.python, "-B", runner, "--bundle", *bundles, "--json", verdicts, *options,
                  "--timeout", f"{timeout:g}", "--parent", str(os.getpid())]  # fmt: skip
         with log.open("wb") as out:
             code = _guarded([str(word) for word in words], out, timeout, {**os.environ, "TMPDIR": folder})

@@ -10,6 +10,7 @@ import os
 import lavanet
 import numpy as np
 from bundle import Refused
+from lava.proc.io.source import PySendModelFixed, RingBuffer
 
 UNTRIED = "written after public examples, never run on silicon"
 LATEST = 32  # steps by which adapters may delay what comes out
@@ -70,14 +71,16 @@ class Chip(lavanet.Direct):
     def config(self, steps):
         from lava.magma.core.run_configs import Loihi2HwCfg
 
-        if not self.profile:
-            return Loihi2HwCfg()
-        from lava.utils import loihi2_profiler
+        # Of what runs on the host, the source alone has a model of floats too, which would be taken.
+        given = {"exception_proc_model_map": {RingBuffer: PySendModelFixed}}
+        if self.profile:
+            from lava.utils import loihi2_profiler
 
-        power = loihi2_profiler.Loihi2Power(num_steps=steps)
-        time = loihi2_profiler.Loihi2ExecutionTime()
-        self.profilers.append((power, time))
-        return Loihi2HwCfg(callback_fxs=[power, time])
+            power = loihi2_profiler.Loihi2Power(num_steps=steps)
+            time = loihi2_profiler.Loihi2ExecutionTime()
+            self.profilers.append((power, time))
+            given["callback_fxs"] = [power, time]
+        return Loihi2HwCfg(**given)
 
     def measures(self):
         """Return what was measured, mean over the runs: power in W, time of a step in us."""

@@ -38,17 +38,19 @@ def choose_host():
         if address:
             loihi.use_ethernet_host(host_address=address, loihi_gen=generation)
             return f"Loihi 2 {name} at {address}"
-        loihi.use_slurm_host(partition=partition, board=board, loihi_gen=generation)
-        return f"Loihi 2 {name}, SLURM, {board or partition or 'any partition'}"
-    except (ValueError, ImportError) as error:
+        loihi.use_slurm_host(loihi_gen=generation)
+    except (ValueError, ImportError, OSError) as error:  # OSError: there is no `ping`, no `sinfo`
         raise Refused(f"{error} (set NXSDKHOST, or SLURM's BOARD or PARTITION)") from error
+    # Not given to that function: Lava 0.10.0 stumbles over the empty last line of what `sinfo` lists.
+    os.environ.update({key: value for key, value in (("BOARD", board), ("PARTITION", partition)) if value})
+    return f"Loihi 2 {name}, SLURM, {board or partition or 'any partition'}"
 
 
 class Chip(lavanet.Direct):
     """How the cores are entered and left, and what is measured there. Raises Refused for what they cannot run."""
 
     def __init__(self, graph, profile):
-        if strange := sorted({n.name for n in graph.neurons if n.model not in lavanet.STOCK}):
+        if strange := [f"{n.name} ({n.model})" for n in graph.neurons if n.model not in lavanet.STOCK]:
             raise Refused(f"no chip has the models of {', '.join(strange)}; convert with a reset to zero, or simulate")
         self.where = choose_host()
         self.profile = profile

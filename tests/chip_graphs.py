@@ -233,14 +233,14 @@ def words(rng: Rng) -> Graph:
     signed = int(CODES[code] != "ttfs" and bits > 1 and rng.integers(2))
     incoming = {
         "window": window,
-        "in_code": int(rng.integers(-1, 3)),
+        "in_code": int(rng.choice([-1, -1, 0, 1, 2])),
         "in_bits": 3,
         "in_signed": 0,
         "in_lag": int(rng.integers(0, window)),
     }
     first: dict[str, Any] = {
-        **incoming, "bias": rng.integers(-200, 400, (8,)).astype(np.int32), "first": 2, "bits": bits, "signed": signed,
-        "threshold": rng.integers(1, 120, (8,)).astype(np.int32), "kept": int(rng.integers(1, bits + 1)), "code": code,
+        **incoming, "bias": rng.integers(0, 400, (8,)).astype(np.int32), "first": 2, "bits": bits, "signed": signed,
+        "threshold": rng.integers(1, 40, (8,)).astype(np.int32), "kept": int(rng.integers(1, bits + 1)), "code": code,
     }  # fmt: skip
     second = {**incoming, "in_code": code, "in_bits": bits, "in_signed": signed, "in_lag": 1, "bias": 3, "first": 3}
     draft.neurons = [Neurons("n0", (8,), "words", first, 2), Neurons("n1", (3,), "summing", second, 3)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bundles in Lava itself, and what becomes of it when it fails: `scripts/lava-check` runs these tests."""
+"""Bundles in Lava itself, and what becomes of it when it fails. It needs `spikerun lava-env create`."""
 
 import os
 import shutil

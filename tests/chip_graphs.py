@@ -239,8 +239,8 @@ def words(rng: Rng) -> Graph:
         "in_lag": int(rng.integers(0, window)),
     }
     first: dict[str, Any] = {
-        **incoming, "bias": rng.integers(0, 400, (8,)).astype(np.int32), "first": 2, "bits": bits, "signed": signed,
-        "threshold": rng.integers(1, 40, (8,)).astype(np.int32), "kept": int(rng.integers(1, bits + 1)), "code": code,
+        **incoming, "bias": rng.integers(0, 900, (8,)).astype(np.int32), "first": 2, "bits": bits, "signed": signed,
+        "threshold": rng.integers(1, 150, (8,)).astype(np.int32), "kept": int(rng.integers(1, bits + 1)), "code": code,
     }  # fmt: skip
     second = {**incoming, "in_code": code, "in_bits": bits, "in_signed": signed, "in_lag": 1, "bias": 3, "first": 3}
     draft.neurons = [Neurons("n0", (8,), "words", first, 2), Neurons("n1", (3,), "summing", second, 3)]
@@ -260,8 +260,9 @@ def random_graph(family: str, seed: int) -> Graph:
     return FAMILIES[family](np.random.default_rng([seed, *family.encode()]))
 
 
-def random_samples(graph: Graph, seed: int, count: int = 2) -> dict[str, Any]:
-    """Return samples (count, W, *shape) of all sources; payloads may be negative."""
+def random_samples(graph: Graph, seed: int) -> dict[str, Any]:
+    """Return samples (N, W, *shape) of all sources, few where each is a run of its own; payloads may be negative."""
+    count = 4 if graph.phased else 2
     rng = np.random.default_rng(seed)
     found = {}
     for source in graph.sources:

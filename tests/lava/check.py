@@ -69,7 +69,7 @@ def left(folder: Path, seconds: float = 5) -> list[str]:
 def test_every_family_is_equal_in_lava(found: lava.Lava, tmp_path: Path) -> None:
     graphs = {family: random_graph(family, FRESH) for family in FAMILIES}
     bundles = [write_bundle(tmp_path / name, graph, random_samples(graph, FRESH)) for name, graph in graphs.items()]
-    verdicts = lava.run_all(bundles, found, sum(lava.seconds(graph, 2) for graph in graphs.values()), ("--states",))
+    verdicts = lava.run_all(bundles, found, sum(lava.seconds(graph, 4) for graph in graphs.values()), ("--states",))
     assert [name for name, verdict in zip(graphs, verdicts, strict=True) if not verdict["equal"]] == []
     for graph, verdict in zip(graphs.values(), verdicts, strict=True):
         compared = {row["what"] for row in verdict["compared"]}

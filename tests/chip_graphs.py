@@ -160,7 +160,7 @@ def held(rng: Rng) -> Graph:
 def decays(rng: Rng) -> Graph:
     draft = Draft(rng)
     for k in range(3):
-        given = {
+        given: dict[str, Any] = {
             "du": int(rng.choice([-1, 0, 1, int(rng.integers(4096)), 4095])),
             "dv": int(rng.choice([0, 1, int(rng.integers(4096)), 4095])),
         }
@@ -172,7 +172,7 @@ def decays(rng: Rng) -> Graph:
 def subtract(rng: Rng) -> Graph:
     """Our own reset, at once and after the leak; what is taken off need not be the threshold."""
     draft = Draft(rng)
-    leaks = {"du": int(rng.choice([4095, 1000])), "dv": int(rng.choice([0, 300]))}
+    leaks: dict[str, Any] = {"du": int(rng.choice([4095, 1000])), "dv": int(rng.choice([0, 300]))}
     draft.dense("in", draft.add((9,), "lif_subtract", **leaks))
     draft.dense("n0", draft.add((8,), "lif_subtract_after_leak", taken=int(rng.integers(1, 40000)), **leaks))
     return draft.done()

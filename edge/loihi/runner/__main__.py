@@ -25,11 +25,12 @@ the generation of the chip.
 
 
 def arguments():
+    """Return what is given on the command line."""
     parser = argparse.ArgumentParser(
         "python runner", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bundle", type=Path, default=Path(__file__).resolve().parent.parent, metavar="FOLDER",
-                        help="the folder with graph.h5 and samples.npz (default: the one that the runner is in)")  # fmt: skip
+                        help="the folder with graph.h5 and samples.npz (default: that around the runner)")  # fmt: skip
     parser.add_argument("--samples", type=int, metavar="N", help="run the first N samples only")
     parser.add_argument("--states", action="store_true", help="read u and v of all populations after the last step")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict here too")
@@ -51,6 +52,7 @@ def arguments():
 
 
 def main():
+    """Run, and end in a way in which nothing is left behind."""
     given = arguments()
     sys.dont_write_bytecode = True  # the bundle stays as it was
     import guard
@@ -67,17 +69,17 @@ def main():
 
 
 def work(given, deadline):
+    """Do what is asked for until a time of `time.monotonic`, and return the exit code."""
     try:
         import bundle
-
         import lavacompat
 
         lavacompat.install()
         warnings.simplefilter("ignore")  # of Lava, about itself
         import lavanet
     except ImportError as error:
-        return say(USAGE, f"{error}: this Python ({sys.executable}) lacks what a bundle needs; run it with one that has "
-                          "lava-nc 0.10.0 and h5py, such as that of `spikerun lava-env create`")  # fmt: skip
+        return say(USAGE, f"{error}, in {sys.executable}; run this with a Python that has lava-nc 0.10.0 and h5py, such "
+                          "as that of `spikerun lava-env create`")  # fmt: skip
     try:
         bundle.exists(given.bundle)
         graph = bundle.read_graph(given.bundle / "graph.h5")
@@ -100,10 +102,15 @@ def work(given, deadline):
     got, late, steps = runs(graph, inputs, expected, where, chip, given, deadline)
     verdict = compare(got, expected, given, len(next(iter(inputs.values()))))
     verdict |= {
-        "schema": SCHEMA, "lava": version(), "python": ".".join(map(str, sys.version_info[:3])), "steps": steps,
-        "seconds": round(time.monotonic() - begin, 3), "where": chip.where if chip else "Lava's simulation, fixed point",
-        "late": late, "measures": chip.measures() if chip else {},
-    }  # fmt: skip
+        "schema": SCHEMA,
+        "lava": version(),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "steps": steps,
+        "seconds": round(time.monotonic() - begin, 3),
+        "where": chip.where if chip else "Lava's simulation, fixed point",
+        "late": late,
+        "measures": chip.measures() if chip else {},
+    }
     if chip:
         verdict["warning"] = hardware.UNTRIED
     report(verdict, got, given)
@@ -111,11 +118,13 @@ def work(given, deadline):
 
 
 def say(code, message):
+    """Print an error; return its exit code."""
     print(f"error: {message}", file=sys.stderr)
     return code
 
 
 def version():
+    """Return Lava's version."""
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as of
 
@@ -130,7 +139,9 @@ def check(graph, lavanet, given):
     from bundle import Damaged
 
     if strange := sorted({n.model for n in graph.neurons} - set(lavanet.MODELS)):
-        raise Damaged(f"the bundle has neurons of a model that this runner lacks ({', '.join(strange)}); make it again.")
+        raise Damaged(
+            f"the bundle has neurons of a model that this runner lacks ({', '.join(strange)}); make it again."
+        )
     names = {n.name for n in graph.neurons}
     if lost := [name for name in probes(graph) if name not in names]:
         raise Damaged(f"the bundle probes a population that it lacks ({', '.join(lost)}); make it again.")
@@ -170,9 +181,13 @@ def runs(graph, inputs, expected, where, chip, given, deadline):
         if chip:
             from hardware import LATEST
 
-            streams = {name: np.concatenate([x, np.zeros((LATEST, *x.shape[1:]), x.dtype)]) for name, x in streams.items()}
+            streams = {
+                name: np.concatenate([x, np.zeros((LATEST, *x.shape[1:]), x.dtype)]) for name, x in streams.items()
+            }
         steps += len(next(iter(streams.values())))
-        done.append(lavanet.run(graph, streams, len(next(iter(streams.values()))), where, deadline, every, given.states))
+        done.append(
+            lavanet.run(graph, streams, len(next(iter(streams.values()))), where, deadline, every, given.states)
+        )
     late = 0
     if chip:
         import hardware
@@ -206,7 +221,12 @@ def compare(got, expected, given, count):
             continue  # it stands for the end of all samples
         wanted = wanted[: len(values)]
         unequal = np.argwhere(values != wanted)
-        row = {"what": key, "values": int(values.size), "nonzero": int(np.count_nonzero(values)), "different": len(unequal)}
+        row = {
+            "what": key,
+            "values": int(values.size),
+            "nonzero": int(np.count_nonzero(values)),
+            "different": len(unequal),
+        }
         if len(unequal):
             at = tuple(unequal[0])
             row["first"] = {"at": [int(k) for k in at], "got": int(values[at]), "expected": int(wanted[at])}
@@ -232,7 +252,9 @@ def report(verdict, got, given):
         said = "equal" if not row["different"] else f"{row['different']:,} different, first {row['first']}"
         print(f"{row['what']:{width}}  {row['values']:>12,} values, {row['nonzero']:>12,} not zero  {said}")
     late = f", {verdict['late']} steps late" if verdict["late"] else ""
-    print(f"{verdict['samples']} samples, {verdict['steps']:,} steps in {verdict['seconds']} s, {verdict['where']}{late}")
+    print(
+        f"{verdict['samples']} samples, {verdict['steps']:,} steps in {verdict['seconds']} s, {verdict['where']}{late}"
+    )
     for name, value in verdict["measures"].items():
         print(f"{name} {value:g}")
     if "warning" in verdict:

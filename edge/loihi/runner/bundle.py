@@ -112,7 +112,12 @@ def _part(group, what):
     found = {key: _value(value) for key, value in group.attrs.items()}
     for key in group:
         data = group[key]
-        if data.external or data.is_virtual or data.dtype.kind not in "iu" or data.size * data.dtype.itemsize > MAX_BYTES:
+        if (
+            data.external
+            or data.is_virtual
+            or data.dtype.kind not in "iu"
+            or data.size * data.dtype.itemsize > MAX_BYTES
+        ):
             raise ValueError(f"{group.name}/{key} is no array of integers of this file")
         found[key] = data[...]
     parameters = {key.partition(".")[2]: found.pop(key) for key in list(found) if key.startswith("parameters.")}
@@ -131,14 +136,16 @@ def _check(graph):
     for synapses in graph.synapses:
         sizes = math.prod(shapes[synapses.target]), math.prod(shapes[synapses.source])
         weight, delay, where = synapses.weight, np.asarray(synapses.delay), f"{synapses.source} -> {synapses.target}"
-        if delay.size and not (0 <= delay.min() and delay.max() <= 63):
+        if delay.size and (delay.min() < 0 or delay.max() > 63):
             raise ValueError(f"{where}: delays must be in 0..63")
         fits = delay.ndim == 0 or delay.shape == weight.shape
         if synapses.kind == "dense":
             fits = fits and weight.shape == sizes
         elif synapses.kind == "sparse":
             at, ends = synapses.indices, synapses.indptr
-            fits = fits and len(ends) == sizes[0] + 1 and ends[-1] == len(at) == len(weight) and (np.diff(ends) >= 0).all()
+            fits = (
+                fits and len(ends) == sizes[0] + 1 and ends[-1] == len(at) == len(weight) and (np.diff(ends) >= 0).all()
+            )
             fits = fits and (not at.size or (at.min() >= 0 and at.max() < sizes[1]))
         elif synapses.kind != "conv" or weight.ndim != 4:
             raise ValueError(f"{where}: nobody knows synapses of the kind {synapses.kind!r}")

@@ -51,7 +51,9 @@ class Chip(lavanet.Direct):
 
     def __init__(self, graph, profile):
         if strange := sorted({n.name for n in graph.neurons if n.model not in lavanet.STOCK}):
-            raise Unavailable(f"no chip has the models of {', '.join(strange)}; convert with a reset to zero, or simulate")
+            raise Unavailable(
+                f"no chip has the models of {', '.join(strange)}; convert with a reset to zero, or simulate"
+            )
         self.where = choose_host()
         self.profile = profile
         self.profilers = []
@@ -101,7 +103,9 @@ def lateness(graph, runs, expected):
         total = 0
         for name, wanted in expected.items():
             got = np.concatenate([graph.samples(name, one[name], late) for one in runs])
-            total += int(np.count_nonzero((got == wanted) & (wanted != 0)) - np.count_nonzero((got != 0) & (wanted == 0)))
+            total += int(
+                np.count_nonzero((got == wanted) & (wanted != 0)) - np.count_nonzero((got != 0) & (wanted == 0))
+            )
         return total
 
     return max(range(LATEST + 1), key=equal)

@@ -78,8 +78,8 @@ def work(given, deadline):
         warnings.simplefilter("ignore")  # of Lava, about itself
         import lavanet
     except ImportError as error:
-        return say(USAGE, f"{error}, in {sys.executable}; run this with a Python that has lava-nc 0.10.0 and h5py, such "
-                          "as that of `spikerun lava-env create`")  # fmt: skip
+        return say(USAGE, f"{error}, in {sys.executable}; run this with a Python that has lava-nc 0.10.0 and h5py, "
+                          "such as that of `spikerun lava-env create`")  # fmt: skip
     try:
         bundle.exists(given.bundle)
         graph = bundle.read_graph(given.bundle / "graph.h5")

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,7 +24,19 @@ from spikerun.edge.bundle import place, scratch
 from spikerun.edge.loihi.graph import Graph
 from spikerun.errors import CheckFailed, FileFormatError, TargetError, UsageError, printable
 
-__all__ = ["RUNNER", "TESTED", "Lava", "create", "environment", "find", "inspect", "remove", "run", "seconds"]
+__all__ = [
+    "RUNNER",
+    "TESTED",
+    "Lava",
+    "create",
+    "environment",
+    "find",
+    "inspect",
+    "remove",
+    "run",
+    "run_all",
+    "seconds",
+]
 
 RUNNER = Path(__file__).parent / "runner"
 TESTED = "0.10.0"
@@ -177,28 +189,28 @@ def seconds(graph: Graph, samples: int) -> float:
     return START + 5 * (0.3 * processes * runs + step * steps)
 
 
-def run(
-    bundle: Path,
-    lava: Lava,
-    timeout: float,
-    options: tuple[str, ...] = (),
-    runner: Path | None = None,
-) -> Mapping[str, Any]:
-    """Run a bundle in Lava and return the verdict of its runner; nothing that it started is left behind.
+def run(bundle: Path, lava: Lava, timeout: float, options: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """Run a bundle with its own runner, and return the verdict. Raises what `run_all` raises."""
+    return run_all([bundle], lava, timeout, options, bundle / "runner")[0]
 
-    runner: its folder, by default the one in the bundle. options: further words for it, such as `--states`.
-    Raises TargetError where Lava fails or takes too long, FileFormatError for a damaged bundle.
+
+def run_all(
+    bundles: Sequence[Path], lava: Lava, timeout: float, options: tuple[str, ...] = (), runner: Path = RUNNER
+) -> list[Mapping[str, Any]]:
+    """Run bundles in Lava, one after the other, and return their verdicts; nothing that it started is left behind.
+
+    timeout: seconds for all; options: further words for the runner, such as `--states`. Raises TargetError where Lava
+    fails or takes too long, FileFormatError for a damaged bundle.
     """
     with tempfile.TemporaryDirectory(prefix="spikerun-lava-") as folder:
-        verdict, log = Path(folder) / "verdict.json", Path(folder) / "log"
-        words = [lava.python, runner or bundle / "runner", "--bundle", bundle, "--json", verdict, *options,
+        verdicts, log = Path(folder) / "verdicts.json", Path(folder) / "log"
+        words = [lava.python, runner, "--bundle", *bundles, "--json", verdicts, *options,
                  "--timeout", f"{timeout:g}", "--parent", str(os.getpid())]  # fmt: skip
         with log.open("wb") as out:
             code = _guarded([str(word) for word in words], out, timeout, {**os.environ, "TMPDIR": folder})
         said = log.read_text(encoding="utf-8", errors="replace")
-        if code in (0, 1) and verdict.is_file():
-            found: dict[str, Any] = json.loads(verdict.read_text(encoding="utf-8"))
-            return found
+        if code in (0, 1) and verdicts.is_file():
+            return [json.loads(line) for line in verdicts.read_text(encoding="utf-8").splitlines()]
     raise _failure(code, said, timeout)
 
 

@@ -22,6 +22,10 @@ class Damaged(Exception):
     """A bundle cannot be used: one sentence says why, and what to do."""
 
 
+class Refused(Exception):
+    """What is asked for cannot be done: one sentence says why, and what to do."""
+
+
 class Graph(SimpleNamespace):
     """window, phased, meta; and sources, neurons, synapses: lists of namespaces with the names of the file."""
 
@@ -39,17 +43,17 @@ class Graph(SimpleNamespace):
         """Return the shape of each source and population."""
         return {part.name: part.shape for part in (*self.sources, *self.neurons)}
 
-    def stream(self, source, given):
-        """Return what a source sends in a run, (steps, *shape), of samples (N, W, *shape)."""
-        sent = np.zeros((self.steps(len(given)), *source.shape), np.int32)
+    def stream(self, source, given, more=0):
+        """Return what a source sends in a run, (steps, *shape), of samples (N, W, *shape), and `more` silent steps."""
+        sent = np.zeros((self.steps(len(given)) + more, *source.shape), np.int32)
         first = source.begin - 1
         sent[first : first + len(given) * self.window] = given.reshape(-1, *source.shape)
         return sent
 
-    def samples(self, name, values, late=0):
-        """Return (N, W, *shape) of all steps of a run. late: how many steps after their time values have arrived."""
-        first = self.begins[name] - 1 + late
-        count = (len(values) - late - max(self.begins.values()) + 1) // self.window
+    def samples(self, name, values):
+        """Return (N, W, *shape) of all steps of a run."""
+        first = self.begins[name] - 1
+        count = (len(values) - max(self.begins.values()) + 1) // self.window
         return values[first : first + count * self.window].reshape(count, self.window, *values.shape[1:])
 
 

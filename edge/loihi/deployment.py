@@ -20,7 +20,7 @@ from spikerun.edge.loihi import documents, lava
 from spikerun.edge.loihi.answers import answers, flat
 from spikerun.edge.loihi.emulate import Trace, run
 from spikerun.edge.loihi.explain import explained
-from spikerun.edge.loihi.graph import Graph
+from spikerun.edge.loihi.graph import Graph, IntArray
 from spikerun.edge.loihi.layout import lava_order
 from spikerun.edge.loihi.limits import Chip, chip, chips
 from spikerun.edge.loihi.mapping import to_graph
@@ -187,15 +187,27 @@ def emulated(
     with progress("emulate", total) as advance:
         trace = run(graph, inputs, states=True, tell=lambda done, total: advance(1))
     found = answers(net, graph, trace.events, {name: trace.states[name]["v"] for name in _probes(graph)})
-    outputs = flat(net, found)
-    expected = golden.make(net, frames)
-    wrong = np.flatnonzero((outputs != flat(net, expected.outputs)).any(axis=1))
-    if wrong.size:
-        raise TargetError(
-            f"sample {wrong[0]}, and {wrong.size - 1} others: a current or membrane leaves the chip's 24 bits, so that "
-            "the chip computes something else than the network: convert it with smaller weights (`--limits`)"
+    with progress("compare with the reference", count) as advance:
+        for k in range(count):
+            _compare(net, trace, found, {name: values[k] for name, values in frames.items()}, k)
+            advance(1)
+    return inputs, trace, flat(net, found)
+
+
+def _compare(
+    net: Network, trace: Trace, found: Mapping[str, IntArray], frame: Mapping[str, npt.NDArray[Any]], k: int
+) -> None:
+    """Refuse a sample whose events or results are not the reference's."""
+    for name, turn in golden.turns(net, frame).items():
+        sent = lava_order(turn.events, len(net.populations[name].shape))
+        same = (name in net.inputs or np.array_equal(trace.events[name][k], sent)) and (
+            name not in found or np.array_equal(found[name][k], turn.answer)
         )
-    return inputs, trace, outputs
+        if not same:
+            raise TargetError(
+                f"sample {k}, population '{name}': a current or membrane leaves the chip's 24 bits, so that the chip "
+                "computes something else than the network: convert it with smaller weights (`--limits`)"
+            )
 
 
 def _probes(graph: Graph) -> list[str]:

@@ -105,7 +105,7 @@ case "$*" in
   *sys.version_info*lava-nc*) echo '[[3, 10, 13], "0.10.0", "3.16.0"]' ;;
   *sys.version_info*) echo "{version}" ;;
   *"-m venv"*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && touch "$3/pyvenv.cfg" ;;
-  *"-m pip"*) echo "$@" >> "{log}"; {pip} ;;
+  *"-m pip"*) echo "$PIP_CONSTRAINT$@" >> "{log}"; {pip} ;;
 esac
 """
 
@@ -122,6 +122,14 @@ def test_python_310_gets_lava_as_published_and_is_found_from_then_on(python: Scr
     (line,) = (tmp_path / "log").read_text().splitlines()
     assert line.endswith("install --quiet lava-nc==0.10.0 h5py")
     assert len(said) == 2
+
+
+def test_what_constrains_this_python_does_not_constrain_that_of_lava(
+    python: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CONSTRAINT", "constraints.txt")
+    lava.create(lambda stage: None, str(python(installing(tmp_path / "log"))))
+    assert (tmp_path / "log").read_text().startswith("-m pip")
 
 
 def test_a_newer_python_gets_it_without_what_it_asks_for(python: Script, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from spikerun.edge.loihi.limits import Chip, chip, chips
 from spikerun.edge.loihi.mapping import to_graph
 from spikerun.edge.loihi.partition import Partition, partition
 from spikerun.edge.loihi.picture import svg
+from spikerun.edge.loihi.samples import expected, npz, probes
 from spikerun.edge.loihi.store import save_graph
 from spikerun.edge.loihi.synapses import fan_out
 from spikerun.edge.loihi.validate import complaints, remarks
@@ -153,10 +154,7 @@ class LoihiTarget:
         with scratch(out) as folder:
             save_graph(mapped.graph, folder / "graph.h5")
             file.save(net, folder / "network.snn")
-            arrays = {f"input/{name}": values for name, values in inputs.items()}
-            arrays |= {f"events/{n.name}": trace.events[n.name] for n in mapped.graph.neurons}
-            arrays |= {f"states/{name}/v": trace.states[name]["v"] for name in _probes(mapped.graph)}
-            np.savez_compressed(folder / "samples.npz", allow_pickle=False, **arrays)
+            (folder / "samples.npz").write_bytes(npz(expected(mapped.graph, inputs, trace)))
             write_all(folder, {**documents.files(net, mapped.graph, self.chip), "cores.svg": picture})
             done = _verified(net, mapped.graph, folder, outputs, chosen) if run else None
             bundle = Bundle(out, mapped.verdict, len(outputs), "network", run=done)
@@ -186,7 +184,7 @@ def emulated(
     total = graph.steps(count) if graph.phased else count * graph.steps(1)
     with progress("emulate", total) as advance:
         trace = run(graph, inputs, states=True, tell=lambda done, total: advance(1))
-    found = answers(net, graph, trace.events, {name: trace.states[name]["v"] for name in _probes(graph)})
+    found = answers(net, graph, trace.events, {name: trace.states[name]["v"] for name in probes(graph)})
     with progress("compare with the reference", count) as advance:
         for k in range(count):
             _compare(net, trace, found, {name: values[k] for name, values in frames.items()}, k)
@@ -208,10 +206,6 @@ def _compare(
                 f"sample {k}, population '{name}': a current or membrane leaves the chip's 24 bits, so that the chip "
                 "computes something else than the network: convert it with smaller weights (`--limits`)"
             )
-
-
-def _probes(graph: Graph) -> list[str]:
-    return [name for name in str(graph.meta["probes"]).split(",") if name]
 
 
 def _own(options: Options | None) -> LoihiOptions:
@@ -237,17 +231,17 @@ def _activity(graph: Graph, trace: Trace) -> dict[str, float]:
 
 
 def _verified(
-    net: Network, graph: Graph, folder: Path, expected: npt.NDArray[np.int32], options: LoihiOptions
+    net: Network, graph: Graph, folder: Path, wanted: npt.NDArray[np.int32], options: LoihiOptions
 ) -> RunReport:
     """Run a bundle in Lava, and compare."""
-    timeout = options.timeout or lava.seconds(graph, len(expected))
+    timeout = options.timeout or lava.seconds(graph, len(wanted))
     with tempfile.TemporaryDirectory(prefix="spikerun-") as made:
         out = Path(made) / "got.npz"
         verdict = lava.run(folder, lava.find(), timeout, ("--out", str(out)))
         with np.load(out, allow_pickle=False) as file:
             got = {name: file[name] for name in file.files}
-    got |= {f"events/{source.name}": np.zeros((len(expected), 0)) for source in graph.sources}
-    membranes = {name: got[f"states/{name}/v"] for name in _probes(graph)}
+    got |= {f"events/{source.name}": np.zeros((len(wanted), 0)) for source in graph.sources}
+    membranes = {name: got[f"states/{name}/v"] for name in probes(graph)}
     events = {name: got[f"events/{name}"] for name in graph.shapes}
     outputs = flat(net, answers(net, graph, events, membranes))
     mismatches = [
@@ -256,7 +250,7 @@ def _verified(
         if row["different"]
     ]
     mismatches += [f"{name} is missing" for name in verdict["missing"]]
-    wrong = np.flatnonzero((outputs != expected).any(axis=1))
+    wrong = np.flatnonzero((outputs != wanted).any(axis=1))
     mismatches += [f"sample {k}: the results are not the reference's" for k in wrong]
     where = f"{verdict['where']}, lava-nc {verdict['lava']}, Python {verdict['python']}"
     measures = {"lava_seconds": verdict["seconds"], "lava_steps": verdict["steps"]}

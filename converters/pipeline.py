@@ -30,6 +30,7 @@ from spikerun.converters.samples import (
     gathered,
     quiet,
 )
+from spikerun.converters.sigma_delta import SigmaDeltaFit, check
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source
 from spikerun.network import Network
@@ -79,7 +80,11 @@ class Converter:
     def convert(self, settings: Settings) -> Conversion:
         """Return the spiking network with the bits and the code of `settings`."""
         self.tell(f"calibrate, {settings.bits}-bit activations", 0, 0)
-        quantised, fits = self.calibration.fit(settings)
+        if settings.coding == "sdnn":
+            check(self.layers)
+            quantised, fits = self.calibration.fit(settings, SigmaDeltaFit)
+        else:
+            quantised, fits = self.calibration.fit(settings)
         meta: dict[str, str | int | float] = {
             "converted_from": self.source.name,
             "bits": settings.bits,

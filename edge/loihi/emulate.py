@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The emulator: a graph runs here as it does in Lava's fixed point, bit for bit, with no Lava installed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.edge.loihi.graph import Graph, IntArray
+from spikerun.edge.loihi.models import MODELS, Model
+from spikerun.edge.loihi.synapses import compiled
+
+__all__ = ["Trace", "emulate", "run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What every population did: events and, where asked for, states by name, (N, W, *shape) or (steps, *shape)."""
+
+    events: Mapping[str, npt.NDArray[np.int32]]
+    states: Mapping[str, Mapping[str, npt.NDArray[np.int32]]]
+
+
+def run(
+    graph: Graph,
+    inputs: Mapping[str, npt.NDArray[Any]],
+    states: bool = False,
+    tell: Callable[[int, int], None] | None = None,
+) -> Trace:
+    """Run samples (N, W, *shape) by source, in one run or, if the graph is not phased, one run each.
+
+    tell: is called with the steps that are done, and all.
+    """
+    count = len(next(iter(inputs.values())))
+    runs = [slice(None)] if graph.phased else [slice(k, k + 1) for k in range(count)]
+    total, done, traces = len(runs) * graph.steps(count if graph.phased else 1), 0, []
+    for part in runs:
+        first = done
+        traces.append(emulate(graph, graph.streams({name: x[part] for name, x in inputs.items()}), states,
+                              (lambda k, first=first: tell(first + k, total)) if tell else None))  # fmt: skip
+        done += graph.steps(count if graph.phased else 1)
+    events = {name: np.concatenate([graph.samples(name, one.events[name]) for one in traces]) for name in graph.shapes}
+    kept = {
+        name: {key: np.concatenate([graph.samples(name, one.states[name][key]) for one in traces]) for key in keys}
+        for name, keys in traces[0].states.items()
+    }
+    return Trace(events, kept)
+
+
+def emulate(
+    graph: Graph,
+    streams: Mapping[str, npt.NDArray[Any]],
+    states: bool = False,
+    tell: Callable[[int], None] | None = None,
+) -> Trace:
+    """Run all steps of streams (steps, *shape) by source. Sources send in a step what stands there."""
+    steps = len(next(iter(streams.values())))
+    synapses = [(s, compiled(s, graph.shapes[s.source], graph.shapes[s.target])) for s in graph.synapses]
+    models: dict[str, Model] = {n.name: MODELS[n.model](n) for n in graph.neurons}
+    events = {name: np.zeros((steps, *shape), np.int32) for name, shape in graph.shapes.items()}
+    kept: dict[str, dict[str, npt.NDArray[np.int32]]] = {}
+    if states:
+        kept = {
+            name: {key: np.zeros((steps, *graph.shapes[name]), np.int32) for key in model.state}
+            for name, model in models.items()
+        }
+    incoming: dict[str, IntArray] = {name: np.zeros(graph.shapes[name], np.int64) for name in models}
+    last = {name: np.zeros(shape, np.int64) for name, shape in graph.shapes.items()}
+    for t in range(1, steps + 1):
+        for name in models:
+            incoming[name][...] = 0
+        for s, send in synapses:  # before the neurons: what they send in this step arrives in the next
+            incoming[s.target] += send.sent()
+        for name, stream in streams.items():
+            last[name] = stream[t - 1].astype(np.int64)
+        for name, model in models.items():
+            last[name] = model(t, incoming[name])
+        for s, take in synapses:
+            take.take(last[s.source])
+        for name, sent in last.items():
+            events[name][t - 1] = sent
+        for name, states_of in kept.items():
+            for key, values in states_of.items():
+                values[t - 1] = models[name].state[key]
+        if tell:
+            tell(t)
+    return Trace(events, kept)

@@ -9,13 +9,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikerun.edge.loihi.graph import IntArray, Shape, Synapses
 
-__all__ = ["EXCITATORY", "INHIBITORY", "MIXED", "Incoming", "compiled", "held", "sign_mode_of"]
+__all__ = ["EXCITATORY", "INHIBITORY", "MIXED", "Incoming", "compiled", "held", "listed", "sign_mode_of"]
 
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3
 HALF = 2**23
@@ -29,7 +30,7 @@ def sign_mode_of(weight: IntArray) -> int:
     return INHIBITORY if weight.max() <= 0 else MIXED
 
 
-def held(weight: IntArray, weight_bits: int, sign_mode: int) -> IntArray:
+def held(weight: npt.NDArray[Any], weight_bits: int, sign_mode: int) -> IntArray:
     """Return weights as the chip holds them."""
     mixed = sign_mode == MIXED
     sign = -1 if sign_mode == INHIBITORY else 1  # the magnitude is what is truncated
@@ -43,7 +44,7 @@ def compiled(synapses: Synapses, source: Shape, target: Shape) -> "Incoming":
     """Return synapses that are ready to run."""
     if synapses.kind == "conv":
         return Incoming([_convolution(synapses, source, target)], target)
-    rows, columns, weight = _listed(synapses)
+    rows, columns, weight = listed(synapses)
     delay = np.broadcast_to(np.asarray(synapses.delay), synapses.weight.shape).ravel()
     parts: list[Apply] = []
     for d in range(synapses.largest_delay + 1):
@@ -67,7 +68,8 @@ class Incoming:
 
     def sent(self) -> IntArray:
         """Return the currents (*target shape) of this step."""
-        return self.waiting[0]
+        sent: IntArray = self.waiting[0]
+        return sent
 
     def take(self, events: IntArray) -> None:
         """Take the events (*source shape) of this step."""
@@ -78,14 +80,14 @@ class Incoming:
                 waiting += part(events).reshape(waiting.shape)
 
 
-def _listed(synapses: Synapses) -> tuple[IntArray, IntArray, IntArray]:
-    """Return (targets, sources, weights) of all synapses, one after the other by target."""
+def listed(synapses: Synapses) -> tuple[IntArray, IntArray, IntArray]:
+    """Return (targets, sources, weights) of dense or sparse synapses, one after the other by target."""
     weight = held(synapses.weight, synapses.weight_bits, synapses.sign_mode).ravel()
     if synapses.kind == "dense":
-        rows, columns = np.indices(synapses.weight.shape)
-        return rows.ravel(), columns.ravel(), weight
-    rows = np.repeat(np.arange(len(synapses.indptr) - 1), np.diff(synapses.indptr))
-    return rows, synapses.indices.astype(np.int64), weight
+        both = np.indices(synapses.weight.shape).reshape(2, -1).astype(np.int64)
+        return both[0], both[1], weight
+    targets = np.repeat(np.arange(len(synapses.indptr) - 1, dtype=np.int64), np.diff(synapses.indptr))
+    return targets, synapses.indices.astype(np.int64), weight
 
 
 def _shifted(sums: IntArray, exponent: int) -> IntArray:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models of sigma-delta populations: they send how much their activation has changed, and receivers add that up.
 
-Lava 0.10.0's (lava.proc.sdn, fixed point, without cum_error), and one of our own that forgets nothing of what it has not
-sent.
+Lava 0.10.0's (lava.proc.sdn, fixed point, without cum_error), and one of our own that forgets nothing of what it has
+not sent.
 """
 
 from typing import ClassVar

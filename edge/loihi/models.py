@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from spikerun.edge.loihi.deltas import Sigma, SigmaDelta, SigmaDeltaExact
 from spikerun.edge.loihi.graph import IntArray, Neurons
 
 __all__ = ["FRACTION_BITS", "MODELS", "Model"]
@@ -130,5 +131,12 @@ class LifSubtractAfterLeak(LifSubtract):
 
 
 MODELS: Mapping[str, Any] = MappingProxyType(
-    {"lif": Lif, "lif_subtract": LifSubtract, "lif_subtract_after_leak": LifSubtractAfterLeak}
+    {
+        "lif": Lif,
+        "lif_subtract": LifSubtract,
+        "lif_subtract_after_leak": LifSubtractAfterLeak,
+        "sigma": Sigma,
+        "sigma_delta": SigmaDelta,
+        "sigma_delta_exact": SigmaDeltaExact,
+    }
 )

@@ -8,7 +8,8 @@ which the sample arrives. Then every word is exact for one sample a run; with th
 sample of a sequence, one a step. A chip's neuron has no largest word: it differs where a word is cut at 255.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from spikerun.network import Network
 from spikerun.neurons import FewSpikes, Readout
 from spikerun.population import Population
 
-__all__ = ["sequence", "sigma_delta_graph"]
+__all__ = ["sends_words", "sequence", "sigma_delta_graph"]
 
 MAX_SUM = 2**23 - 1
 MAX_DELAY = 62
@@ -39,26 +40,25 @@ def sigma_delta_graph(net: Network, exact: bool = False) -> Graph:
     Sources send the changes of a sample, which is the sample itself where it is the first. exact: with our own model.
     Readouts are Sigma processes, whose bias is added outside.
     """
-    for name, population in net.populations.items():
-        if wrong := _wrong(net, name, population):
-            raise UnsupportedError(f"population '{name}' {wrong}, which no sigma-delta network has: {CONVERT}")
     if not net.feedforward:
         raise UnsupportedError("a sigma-delta network has no delays and no cycles: give a feed-forward network")
+    for name in net.populations:
+        if wrong := _wrong(net, name):
+            raise UnsupportedError(f"population '{name}' {wrong}, which no sigma-delta network has: {CONVERT}")
     begins = _begins(net)
     sources, neurons, synapses = [], [], []
     for name, population in net.populations.items():
-        neuron, shape, begin = population.neuron, lava_shape(population.shape), begins[name]
-        if neuron.is_input:
+        shape, begin = lava_shape(population.shape), begins[name]
+        if population.neuron.is_input:
             sources.append(Source(name, shape, MESSAGE_BITS, begin))
-        elif isinstance(neuron, FewSpikes):
-            model = "sigma_delta_exact" if exact else "sigma_delta"
-            neurons.append(Neurons(name, shape, model, _parameters(0, 1, _exponent(neuron)), begin))
-            if neuron.bias.any():
-                biased = _bias(net, name, neuron.bias.astype(np.int64), begin)
-                neurons.append(biased[0])
-                synapses.append(biased[1])
-        else:
-            neurons.append(Neurons(name, shape, "sigma", {}, begin))
+            continue
+        model, parameters = NEURONS[type(population.neuron)](population.neuron)
+        own = model + "_exact" if exact and model == "sigma_delta" else model
+        neurons.append(Neurons(name, shape, own, parameters, begin))
+        if population.neuron.fires and population.neuron.offset.any():
+            biased = _bias(name, population, begin)
+            neurons.append(biased[0])
+            synapses.append(biased[1])
     for link in net.links:
         delay = _delay(link.target, begins[link.target] - begins[link.source] - 1)
         synapses.append(synapses_of(net, link, delay, MESSAGE_BITS))
@@ -77,28 +77,43 @@ def sequence(graph: Graph, frames: Mapping[str, npt.NDArray[Any]]) -> dict[str, 
     return {name: values if name in sums else values.cumsum(axis=0) for name, values in words.items()}
 
 
-def _wrong(net: Network, name: str, population: Population) -> str:
+def sends_words(net: Network) -> bool:
+    """Return whether neurons of a network send words, which only a sigma-delta network takes to a chip."""
+    words = [net.sender_of(name) for name, p in net.populations.items() if not p.neuron.is_input]
+    return any(word is not None and word.coded for word in words)
+
+
+def _wrong(net: Network, name: str) -> str:
     """Return what a sigma-delta network cannot take of a population, or nothing."""
-    neuron, word = population.neuron, net.sender_of(name)
+    neuron, word = net.populations[name].neuron, net.sender_of(name)
     if neuron.is_input:
-        coded = word is not None and word.coded
-        return "" if coded and not word.signed else "sends no unsigned words"  # type: ignore[union-attr]
+        return "" if word is not None and word.coded and not word.signed else "sends no unsigned words"
+    if type(neuron) not in NEURONS:
+        return f"is of kind {neuron.kind}"
     if net.bounds.get(name, 0) > MAX_SUM:
         return f"has sums of up to {net.bounds[name]}, more than 24 bits"
-    if isinstance(neuron, Readout):
-        return ""
-    if not isinstance(neuron, FewSpikes):
-        return f"is of kind {neuron.kind}"
-    if neuron.signed or neuron.max_spikes is not None or neuron.bits != MAX_BITS:
+    return WRONG.get(type(neuron), lambda _: "")(neuron)
+
+
+def _wrong_word(neuron: FewSpikes) -> str:
+    if neuron.signed or neuron.kept_bits != MAX_BITS:
         return f"sends other words than whole, unsigned ones of {MAX_BITS} bits"
-    thresholds = np.unique(neuron.threshold)
-    if len(thresholds) > 1 or int(thresholds[0]).bit_count() != 1:
-        return f"has thresholds of {thresholds[0]}..{thresholds[-1]}, not one power of two"
-    return ""
+    low, high = int(neuron.threshold.min()), int(neuron.threshold.max())
+    return "" if low == high and low.bit_count() == 1 else f"has thresholds of {low}..{high}, not one power of two"
 
 
-def _exponent(neuron: FewSpikes) -> int:
-    return int(neuron.threshold.flat[0]).bit_length() - 1
+def _word(neuron: FewSpikes) -> tuple[str, dict[str, Any]]:
+    return "sigma_delta", _parameters(0, 1, int(neuron.threshold.min()).bit_length() - 1)
+
+
+def _sum(neuron: Readout) -> tuple[str, dict[str, Any]]:
+    return "sigma", {}
+
+
+NEURONS: Mapping[type, Callable[[Any], tuple[str, dict[str, Any]]]] = MappingProxyType(
+    {FewSpikes: _word, Readout: _sum}
+)
+WRONG: Mapping[type, Callable[[Any], str]] = MappingProxyType({FewSpikes: _wrong_word})
 
 
 def _parameters(bias: Any, act_mode: int, state_exp: int) -> dict[str, Any]:
@@ -119,16 +134,16 @@ def _delay(name: str, delay: int) -> int:
     return delay
 
 
-def _bias(net: Network, name: str, bias: IntArray, begin: int) -> tuple[Neurons, Synapses]:
+def _bias(name: str, population: Population, begin: int) -> tuple[Neurons, Synapses]:
     """Return a population that sends the biases (), (C,) or of full shape once, in step 1, and its synapses."""
-    population = net.populations[name]
+    bias = population.neuron.offset.astype(np.int64)
     places = np.broadcast_to(population.spread(np.arange(bias.size).reshape(bias.shape)), population.shape)
     values = bias.ravel()
     weights = [1]
     if np.abs(values).max() >= 2**15:
         high, low = np.divmod(values, PART)
         values, weights = np.concatenate([low, high]), [1, PART]
-    sender = Neurons(f"{name}.bias", values.shape, "sigma_delta", _parameters(values.astype(np.int32), 0, 0), 1)
+    sender = Neurons(f"{name}:bias", values.shape, "sigma_delta", _parameters(values.astype(np.int32), 0, 0), 1)
     parts = len(weights)
     own = lava_order(places, places.ndim).ravel()
     indices = (own[:, None] + bias.size * np.arange(parts)).ravel()

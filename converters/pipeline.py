@@ -94,6 +94,8 @@ class Converter:
         }
         for name, encoding in self.encodings.items():
             meta |= encoding.meta(name)
+        if settings.coding == "sdnn":
+            meta["coding"] = settings.coding
         network = build(quantised, meta)
         return Conversion(network, self._report(network, quantised, fits, settings), quantised)
 

@@ -24,7 +24,7 @@ from spikerun.network import Link, Network
 
 __all__ = ["lava_order", "lava_shape", "synapses_of"]
 
-LARGEST = 254  # of an even number of 8 bits and a sign
+SMALLEST, LARGEST = -256, 254  # of even numbers of 8 bits and a sign
 CONVERT = "convert the trained network with `--limits loihi2` (or loihi1)"
 
 
@@ -71,8 +71,11 @@ KERNELS: Mapping[type[Connection], Callable[[Any, Shape], _Kernel]] = MappingPro
 )
 
 
-def synapses_of(net: Network, link: Link, delay: int, message_bits: int) -> Synapses:
-    """Return the synapses of a projection. Raises UnsupportedError for what the chip does not have, by name."""
+def synapses_of(net: Network, link: Link, delay: int, message_bits: int, on_chip: bool) -> Synapses:
+    """Return the synapses of a projection; on_chip: their weights are those of the chip, not of a simulation.
+
+    Raises UnsupportedError for what there is not, by name.
+    """
     source, target = net.populations[link.source].shape, net.populations[link.target].shape
     c, exponent = link.connection, link.projection.exponent
     ends = (link.source, link.target)
@@ -80,7 +83,7 @@ def synapses_of(net: Network, link: Link, delay: int, message_bits: int) -> Syna
         kernel = KERNELS[type(c)](c, source)
         whole = link.channels == (0, target[0])
         if delay == 0 and (whole or kernel.groups == 1):
-            return _convolution(link, ends, kernel, target, message_bits)
+            return _convolution(link, ends, kernel, target, message_bits, on_chip)
         out = (link.channels[1] - link.channels[0], *target[1:])
         listed = _listed(kernel, source, out)
     elif isinstance(c, Dense):
@@ -102,14 +105,16 @@ def synapses_of(net: Network, link: Link, delay: int, message_bits: int) -> Syna
     return _sparse(link, ends, listed, (source, target), delay, message_bits)
 
 
-def _convolution(link: Link, ends: tuple[str, str], kernel: _Kernel, target: Shape, message_bits: int) -> Synapses:
+def _convolution(
+    link: Link, ends: tuple[str, str], kernel: _Kernel, target: Shape, message_bits: int, on_chip: bool
+) -> Synapses:
     weight = kernel.weight << link.projection.exponent
-    if (weight % 2).any():
+    if on_chip and (weight % 2).any():
         raise UnsupportedError(
             f"{link}: weights of convolutions and pools are even numbers on Loihi, which an exponent of 1 makes them; "
             f"this one has {link.projection.exponent}: {CONVERT}"
         )
-    if np.abs(weight).max() > LARGEST:
+    if on_chip and not _fits(weight):
         raise UnsupportedError(
             f"{link}: weights of convolutions and pools reach {np.abs(weight).max()}, and Loihi holds {LARGEST} (its "
             f"convolutions have no exponent): {CONVERT}"
@@ -168,7 +173,7 @@ def _linear(
     exponent: int,
     **lists: Any,
 ) -> Synapses:
-    if (2 * np.abs(weight)).max(initial=0) > LARGEST:
+    if not _fits(2 * weight):
         raise UnsupportedError(
             f"{link}: gains reach {np.abs(weight).max()}, and Loihi's weights {LARGEST // 2}: {CONVERT}"
         )
@@ -176,6 +181,10 @@ def _linear(
         *ends, kind, (2 * weight).astype(np.int32), exponent=exponent - 1, sign_mode=MIXED, message_bits=message_bits,
         delay=delay, **lists,
     )  # fmt: skip
+
+
+def _fits(weight: IntArray) -> bool:
+    return bool(weight.min(initial=0) >= SMALLEST and weight.max(initial=0) <= LARGEST)
 
 
 def _places(shape: Shape) -> IntArray:

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.codes import CODES
 from spikerun.edge.loihi.emulate import emulate
 from spikerun.edge.loihi.graph import Graph, Neurons, Parameter, Source
 from spikerun.edge.loihi.layout import lava_order, lava_shape, synapses_of
 from spikerun.edge.loihi.levels import levels
-from spikerun.edge.loihi.models import FRACTION_BITS
+from spikerun.edge.loihi.models import FRACTION_BITS, MODELS
+from spikerun.edge.loihi.sigma_delta import sigma_delta_graph
 from spikerun.errors import UnsupportedError
 from spikerun.network import Network
-from spikerun.neurons import IF, LIF, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Readout
 from spikerun.neurons.base import V_LIMIT
 from spikerun.population import Population
 
@@ -36,6 +38,8 @@ def to_graph(net: Network) -> Graph:
 
     Its meta says which populations' membranes are part of the result (`probes`).
     """
+    if net.meta.get("coding") == "sdnn":
+        return sigma_delta_graph(net)
     behind = levels(net)
     phased = net.feedforward
     begins = {name: net.latency[name] * net.window + behind[name] + 1 for name in net.populations}
@@ -46,12 +50,14 @@ def to_graph(net: Network) -> Graph:
             sources.append(_source(net, name, population, begins[name]))
         else:
             neurons.append(_neurons(net, name, population, begins[name], interval))
+    models = {part.name: part.model for part in neurons}
     synapses = []
     for link in net.links:
         delay = link.lag + behind[link.target] - behind[link.source] - 1
         if delay > MAX_DELAY:
             raise UnsupportedError(f"{link}: arrives {delay} steps later, and Loihi delays by {MAX_DELAY} at most")
-        synapses.append(synapses_of(net, link, delay, _message_bits(net, link.source)))
+        on_chip = "window" not in MODELS[models[link.target]].parameters
+        synapses.append(synapses_of(net, link, delay, _message_bits(net, link.source), on_chip))
     probes = [name for name in net.outputs if net.populations[name].neuron.reported]
     graph = Graph(net.window, tuple(sources), tuple(neurons), tuple(synapses), phased, {"probes": ",".join(probes)})
     if not phased:
@@ -68,11 +74,6 @@ def _message_bits(net: Network, name: str) -> int:
 def _source(net: Network, name: str, population: Population, begin: int) -> Source:
     word = net.sender_of(name)
     assert word is not None
-    if not word.plain:
-        raise UnsupportedError(
-            f"input '{name}' sends words in code '{word.code}', which neurons of Loihi cannot weigh: convert with "
-            "--neuron if (rate), --coding sdnn, or an --input of spikes"
-        )
     return Source(name, lava_shape(population.shape), _message_bits(net, name), begin)
 
 
@@ -84,18 +85,20 @@ def _neurons(net: Network, name: str, population: Population, begin: int, interv
             f"population '{name}': Loihi has no {neuron.kind} neurons. {ADVICE.get(neuron.kind, '')}"
         )
     model, parameters = make(net, name, population)
+    answers = neuron.answers_after
     given = {key: _laid_out(value, population) for key, value in parameters.items()}
+    if "window" in MODELS[model].parameters:
+        return Neurons(
+            name, lava_shape(population.shape), model, {**given, "first": begin - answers * net.window}, begin
+        )
     first = 0 if net.feedforward else 1 - 2**23  # too low to fire before the reset at its first step, biases or not
-    return Neurons(
-        name, lava_shape(population.shape), model,
-        {**given, "v_first": first, "reset_interval": interval, "reset_offset": begin % interval}, begin,
-    )  # fmt: skip
+    resets = {"v_first": first, "reset_interval": interval, "reset_offset": begin % interval}
+    return Neurons(name, lava_shape(population.shape), model, {**given, **resets}, begin)
 
 
 ADVICE: Mapping[str, str] = MappingProxyType(
     {
         "max_pool": "Train with average pools or strided convolutions, and convert again",
-        "few_spikes": "Convert the trained network with --neuron if, or with --coding sdnn (Loihi 2)",
     }
 )
 
@@ -103,7 +106,7 @@ ADVICE: Mapping[str, str] = MappingProxyType(
 def _laid_out(value: Any, population: Population) -> Parameter:
     """Return a parameter as one number or one for each neuron, in Lava's order."""
     array = np.asarray(value)
-    if array.size == 1 or (array == array.flat[0]).all():
+    if array.size == 1 or bool(np.all(array == array.flat[0])):
         return int(array.flat[0])
     spread: npt.NDArray[np.int32] = population.spread(array)
     return np.ascontiguousarray(lava_order(spread, len(population.shape)), np.int32)
@@ -111,7 +114,7 @@ def _laid_out(value: Any, population: Population) -> Parameter:
 
 def _one(name: str, what: str, values: npt.NDArray[Any]) -> int:
     """Return the one value of a parameter that a population has once on the chip."""
-    if (values != values.flat[0]).any():
+    if np.any(values != values.flat[0]):
         raise UnsupportedError(
             f"population '{name}': its {what} is {values.min()}..{values.max()}, and a population of Loihi has one: "
             f"{CONVERT}, which equalises thresholds; or split the population"
@@ -188,13 +191,35 @@ def _if(net: Network, name: str, population: Population) -> tuple[str, dict[str,
 
 def _readout(net: Network, name: str, population: Population) -> tuple[str, dict[str, Any]]:
     """Return a population that never fires: its membrane is the sum; the bias of the result is added outside."""
-    if any((link.significance != 1).any() for link in net.into(name)):
-        _refuse(name, ["words to weigh"])
+    if any(np.any(link.significance != 1) for link in net.into(name)):
+        assert isinstance(population.neuron, Readout)
+        return "summing", {"bias": population.neuron.bias, **_weighing(net, name)}
     return "lif", {"du": 4095, "dv": 0, "vth": MAX_THRESHOLD, "bias_mant": 0, "bias_exp": 0}
 
 
+def _few_spikes(net: Network, name: str, population: Population) -> tuple[str, dict[str, Any]]:
+    neuron = population.neuron
+    assert isinstance(neuron, FewSpikes)
+    return "words", {
+        "bits": neuron.bits, "threshold": neuron.threshold, "bias": neuron.bias, "signed": neuron.signed,
+        "kept": neuron.kept_bits, "code": CODES.index(neuron.code), **_weighing(net, name),
+    }  # fmt: skip
+
+
+def _weighing(net: Network, name: str) -> dict[str, Any]:
+    """Return how a population weighs what comes at each step of its window."""
+    links = net.into(name)
+    if len({tuple(link.significance.tolist()) for link in links}) > 1:
+        _refuse(name, ["sources whose words are weighed differently"])
+    given: dict[str, Any] = {"window": net.window, "in_lag": 0, "in_code": -1, "in_bits": 1, "in_signed": 0}
+    word = net.sender_of(links[0].source) if links else None
+    if word is not None and word.coded:
+        given |= {"in_code": CODES.index(word.code), "in_bits": word.bits, "in_signed": word.signed}
+    return given | ({"in_lag": links[0].lag % net.window} if links else {})
+
+
 NEURONS: Mapping[type, Callable[[Network, str, Population], tuple[str, dict[str, Any]]]] = MappingProxyType(
-    {LIF: _lif, IF: _if, Readout: _readout}
+    {LIF: _lif, IF: _if, Readout: _readout, FewSpikes: _few_spikes}
 )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from spikerun.edge.loihi.deltas import Sigma, SigmaDelta, SigmaDeltaExact
 from spikerun.edge.loihi.graph import IntArray, Neurons
+from spikerun.edge.loihi.words import Summing, Words
 
 __all__ = ["FRACTION_BITS", "MODELS", "Model"]
 
@@ -138,5 +139,7 @@ MODELS: Mapping[str, Any] = MappingProxyType(
         "sigma": Sigma,
         "sigma_delta": SigmaDelta,
         "sigma_delta_exact": SigmaDeltaExact,
+        "summing": Summing,
+        "words": Words,
     }
 )

@@ -25,7 +25,7 @@ from spikerun.network import Network
 from spikerun.neurons import FewSpikes, Readout
 from spikerun.population import Population
 
-__all__ = ["sends_words", "sequence", "sigma_delta_graph"]
+__all__ = ["sequence", "sigma_delta_graph"]
 
 MAX_SUM = 2**23 - 1
 MAX_DELAY = 62
@@ -40,8 +40,8 @@ def sigma_delta_graph(net: Network, exact: bool = False) -> Graph:
     Sources send the changes of a sample, which is the sample itself where it is the first. exact: with our own model.
     Readouts are Sigma processes, whose bias is added outside.
     """
-    if not net.feedforward:
-        raise UnsupportedError("a sigma-delta network has no delays and no cycles: give a feed-forward network")
+    if not net.feedforward or net.window != 1:
+        raise UnsupportedError("a sigma-delta network has no delays, no cycles, and a window of one step: " + CONVERT)
     for name in net.populations:
         if wrong := _wrong(net, name):
             raise UnsupportedError(f"population '{name}' {wrong}, which no sigma-delta network has: {CONVERT}")
@@ -52,7 +52,7 @@ def sigma_delta_graph(net: Network, exact: bool = False) -> Graph:
         if population.neuron.is_input:
             sources.append(Source(name, shape, MESSAGE_BITS, begin))
             continue
-        model, parameters = NEURONS[type(population.neuron)](population.neuron)
+        model, parameters = NEURONS[population.neuron.kind](population.neuron)
         own = model + "_exact" if exact and model == "sigma_delta" else model
         neurons.append(Neurons(name, shape, own, parameters, begin))
         if population.neuron.fires and population.neuron.offset.any():
@@ -61,8 +61,8 @@ def sigma_delta_graph(net: Network, exact: bool = False) -> Graph:
             synapses.append(biased[1])
     for link in net.links:
         delay = _delay(link.target, begins[link.target] - begins[link.source] - 1)
-        synapses.append(synapses_of(net, link, delay, MESSAGE_BITS))
-    return Graph(1, tuple(sources), tuple(neurons), tuple(synapses), False)
+        synapses.append(synapses_of(net, link, delay, MESSAGE_BITS, on_chip=True))
+    return Graph(1, tuple(sources), tuple(neurons), tuple(synapses), False, {"probes": ""})
 
 
 def sequence(graph: Graph, frames: Mapping[str, npt.NDArray[Any]]) -> dict[str, IntArray]:
@@ -77,27 +77,22 @@ def sequence(graph: Graph, frames: Mapping[str, npt.NDArray[Any]]) -> dict[str, 
     return {name: values if name in sums else values.cumsum(axis=0) for name, values in words.items()}
 
 
-def sends_words(net: Network) -> bool:
-    """Return whether neurons of a network send words, which only a sigma-delta network takes to a chip."""
-    words = [net.sender_of(name) for name, p in net.populations.items() if not p.neuron.is_input]
-    return any(word is not None and word.coded for word in words)
-
-
 def _wrong(net: Network, name: str) -> str:
     """Return what a sigma-delta network cannot take of a population, or nothing."""
     neuron, word = net.populations[name].neuron, net.sender_of(name)
     if neuron.is_input:
-        return "" if word is not None and word.coded and not word.signed else "sends no unsigned words"
-    if type(neuron) not in NEURONS:
+        plain = word is not None and word.code == "graded" and not word.signed
+        return "" if plain else "sends no unsigned payloads, one a sample"
+    if neuron.kind not in NEURONS:
         return f"is of kind {neuron.kind}"
     if net.bounds.get(name, 0) > MAX_SUM:
         return f"has sums of up to {net.bounds[name]}, more than 24 bits"
-    return WRONG.get(type(neuron), lambda _: "")(neuron)
+    return WRONG.get(neuron.kind, lambda _: "")(neuron)
 
 
 def _wrong_word(neuron: FewSpikes) -> str:
-    if neuron.signed or neuron.kept_bits != MAX_BITS:
-        return f"sends other words than whole, unsigned ones of {MAX_BITS} bits"
+    if neuron.signed or neuron.kept_bits != MAX_BITS or neuron.code != "graded":
+        return f"sends other words than whole, unsigned ones of {MAX_BITS} bits in code 'graded'"
     low, high = int(neuron.threshold.min()), int(neuron.threshold.max())
     return "" if low == high and low.bit_count() == 1 else f"has thresholds of {low}..{high}, not one power of two"
 
@@ -110,10 +105,11 @@ def _sum(neuron: Readout) -> tuple[str, dict[str, Any]]:
     return "sigma", {}
 
 
-NEURONS: Mapping[type, Callable[[Any], tuple[str, dict[str, Any]]]] = MappingProxyType(
-    {FewSpikes: _word, Readout: _sum}
+# What populations become, by kind; all others are refused.
+NEURONS: Mapping[str, Callable[[Any], tuple[str, dict[str, Any]]]] = MappingProxyType(
+    {"few_spikes": _word, "readout": _sum}
 )
-WRONG: Mapping[type, Callable[[Any], str]] = MappingProxyType({FewSpikes: _wrong_word})
+WRONG: Mapping[str, Callable[[Any], str]] = MappingProxyType({"few_spikes": _wrong_word})
 
 
 def _parameters(bias: Any, act_mode: int, state_exp: int) -> dict[str, Any]:

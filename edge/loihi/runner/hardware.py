@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loihi 2 itself, on hosts of the INRC that have lava-loihi. Written after public examples, NEVER RUN ON SILICON.
+
+The examples are the tutorials of Lava and lava-dl: adapters between Python and the cores, a host that is chosen by
+SLURM or by its address, and profilers as callbacks of the run configuration.
+"""
+
+import os
+
+import lavanet
+import numpy as np
+
+UNTRIED = "written after public examples, never run on silicon"
+LATEST = 32  # steps by which adapters may delay what comes out
+
+
+class Unavailable(Exception):
+    """There is no chip to run on; one sentence says what to do."""
+
+
+def choose_host():
+    """Tell Lava which host has the chip, from environment variables, and return it in words.
+
+    NXSDKHOST: its address; else SLURM chooses, within BOARD or PARTITION. LOIHI_GEN: N3B2, N3B3 (default), N3C1, N3D1.
+    """
+    from lava.utils import loihi
+
+    if not loihi.is_installed():
+        raise Unavailable("lava-loihi is not installed; Intel gives it to members of the INRC, or leave out --hardware")
+    name = os.environ.get("LOIHI_GEN", "N3B3")
+    try:
+        generation = loihi.ChipGeneration(name)
+    except ValueError as error:
+        known = ", ".join(one.value for one in loihi.ChipGeneration)
+        raise Unavailable(f"LOIHI_GEN is {name!r}; known are {known}") from error
+    address, board, partition = (os.environ.get(key) or None for key in ("NXSDKHOST", "BOARD", "PARTITION"))
+    if board and partition:
+        raise Unavailable("BOARD and PARTITION are both set; unset one of them")
+    try:
+        if address:
+            loihi.use_ethernet_host(host_address=address, loihi_gen=generation)
+            return f"Loihi 2 {name} at {address}"
+        loihi.use_slurm_host(partition=partition, board=board, loihi_gen=generation)
+        return f"Loihi 2 {name}, SLURM, {board or partition or 'any partition'}"
+    except (ValueError, ImportError) as error:
+        raise Unavailable(f"{error} (set NXSDKHOST, or SLURM's BOARD or PARTITION)") from error
+
+
+class Chip(lavanet.Direct):
+    """How the cores are entered and left, and what is measured there. Raises Unavailable for what they cannot run."""
+
+    def __init__(self, graph, profile):
+        if strange := sorted({n.name for n in graph.neurons if n.model not in lavanet.STOCK}):
+            raise Unavailable(f"no chip has the models of {', '.join(strange)}; convert with a reset to zero, or simulate")
+        self.where = choose_host()
+        self.profile = profile
+        self.profilers = []
+
+    def enter(self, port, source):
+        from lava.proc.embedded_io.spike import PyToNxAdapter
+
+        adapter = PyToNxAdapter(shape=tuple(source.shape), num_message_bits=source.message_bits)
+        port.connect(adapter.inp)
+        return adapter.out
+
+    def leave(self, port, neurons):
+        from lava.proc.embedded_io.spike import NxToPyAdapter
+
+        adapter = NxToPyAdapter(shape=tuple(neurons.shape))
+        port.connect(adapter.inp)
+        return adapter.out
+
+    def config(self, steps):
+        from lava.magma.core.run_configs import Loihi2HwCfg
+
+        if not self.profile:
+            return Loihi2HwCfg()
+        from lava.utils import loihi2_profiler
+
+        power = loihi2_profiler.Loihi2Power(num_steps=steps)
+        time = loihi2_profiler.Loihi2ExecutionTime()
+        self.profilers.append((power, time))
+        return Loihi2HwCfg(callback_fxs=[power, time])
+
+    def measures(self):
+        """Return what was measured, mean over the runs: power in W, time of a step in us."""
+        named = {"total_power_w": (0, "total_power"), "us_per_step": (1, "avg_time_per_step")}
+        return {
+            name: float(np.mean([getattr(pair[which], attribute) for pair in self.profilers]))
+            for name, (which, attribute) in named.items() if self.profilers
+        }  # fmt: skip
+
+
+def lateness(graph, runs, expected):
+    """Return by how many steps what came out is late: where most of it is what was expected.
+
+    runs: a list of {population: events (steps, *shape)}, one a run; expected: {population: (N, W, *shape)}.
+    """
+
+    def equal(late):
+        total = 0
+        for name, wanted in expected.items():
+            got = np.concatenate([graph.samples(name, one[name], late) for one in runs])
+            total += int(np.count_nonzero((got == wanted) & (wanted != 0)) - np.count_nonzero((got != 0) & (wanted == 0)))
+        return total
+
+    return max(range(LATEST + 1), key=equal)

@@ -92,7 +92,7 @@ def plain(threshold: Any = 64, bias: Any = 0, **options: Any) -> FewSpikes:
 
 def changed(net: Network, extra: Projection | None = None, **populations: Population) -> Network:
     projections = [*net.projections, *([extra] if extra else [])]
-    return Network({**net.populations, **populations}, projections, ["out"], 1, net.meta)
+    return Network({**net.populations, **populations}, projections, ["out", *populations], 1, net.meta)
 
 
 @pytest.mark.parametrize("bias", [1, -7, 2**15 - 1, 2**15, -(2**15) + 1, -(2**15), 2**22 + 13, -(2**22) - 1])
@@ -149,7 +149,7 @@ def test_neurons_of_another_kind_beside_words_are_refused_by_name() -> None:
 
 
 def test_recurrent_networks_are_refused() -> None:
-    loop = Projection("hidden", "hidden", Dense(np.ones((2, 2), np.int8)), delay=1)
+    loop = Projection("hidden", "hidden", Dense(np.ones((2, 2), np.int8)), delay=2)
     with pytest.raises(UnsupportedError, match="no delays, no cycles"):
         to_graph(changed(network(plain()), loop))
 

@@ -25,6 +25,7 @@ from spikerun.network import Link, Network
 __all__ = ["lava_order", "lava_shape", "synapses_of"]
 
 SMALLEST, LARGEST = -256, 254  # of even numbers of 8 bits and a sign
+MAX_GROUPS = 127  # of a convolution: Lava keeps the number in 8 bits
 CONVERT = "convert the trained network with `--limits loihi2` (or loihi1)"
 
 
@@ -82,7 +83,7 @@ def synapses_of(net: Network, link: Link, delay: int, message_bits: int, on_chip
     if type(c) in KERNELS and len(source) == 3:
         kernel = KERNELS[type(c)](c, source)
         whole = link.channels == (0, target[0])
-        if delay == 0 and (whole or kernel.groups == 1):
+        if delay == 0 and (whole or kernel.groups == 1) and kernel.groups <= MAX_GROUPS:
             return _convolution(link, ends, kernel, target, message_bits, on_chip)
         out = (link.channels[1] - link.channels[0], *target[1:])
         listed = _listed(kernel, source, out)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.codes import CODES
+from spikerun.edge.loihi.answers import probed
 from spikerun.edge.loihi.emulate import emulate
 from spikerun.edge.loihi.graph import Graph, Neurons, Parameter, Source
 from spikerun.edge.loihi.layout import lava_order, lava_shape, synapses_of
@@ -58,8 +59,9 @@ def to_graph(net: Network) -> Graph:
             raise UnsupportedError(f"{link}: arrives {delay} steps later, and Loihi delays by {MAX_DELAY} at most")
         on_chip = "window" not in MODELS[models[link.target]].parameters
         synapses.append(synapses_of(net, link, delay, _message_bits(net, link.source), on_chip))
-    probes = [name for name in net.outputs if net.populations[name].neuron.reported]
-    graph = Graph(net.window, tuple(sources), tuple(neurons), tuple(synapses), phased, {"probes": ",".join(probes)})
+    graph = Graph(
+        net.window, tuple(sources), tuple(neurons), tuple(synapses), phased, {"probes": ",".join(probed(net))}
+    )
     if not phased:
         _check_rest(graph)
     return graph
@@ -191,7 +193,7 @@ def _if(net: Network, name: str, population: Population) -> tuple[str, dict[str,
 
 def _readout(net: Network, name: str, population: Population) -> tuple[str, dict[str, Any]]:
     """Return a population that never fires: its membrane is the sum; the bias of the result is added outside."""
-    if any(np.any(link.significance != 1) for link in net.into(name)):
+    if any((link.significance != 1).any() for link in net.into(name)):
         assert isinstance(population.neuron, Readout)
         return "summing", {"bias": population.neuron.bias, **_weighing(net, name)}
     return "lif", {"du": 4095, "dv": 0, "vth": MAX_THRESHOLD, "bias_mant": 0, "bias_exp": 0}
@@ -232,9 +234,10 @@ def _check_rest(graph: Graph) -> None:
     """Refuse populations that fire before their first step, of biases alone, where delays would bring that on."""
     steps = max(graph.begins.values())
     silent = {source.name: np.zeros((steps, *source.shape), np.int32) for source in graph.sources}
-    fired = {name: events.reshape(steps, -1).any(axis=1) for name, events in emulate(graph, silent).events.items()}
+    events = emulate(graph, silent).events
     for s in graph.synapses:
-        early = np.flatnonzero(fired[s.source][: graph.begins[s.source] - 1]) + 1
+        before = events[s.source][: graph.begins[s.source] - 1]
+        early = np.unique(np.nonzero(before)[0]) + 1
         if early.size and early.max() + 1 + s.largest_delay >= graph.begins[s.target]:
             raise UnsupportedError(
                 f"population '{s.source}' fires of biases alone before the first sample reaches it, and the delay to "

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from spikerun.edge.loihi.graph import IntArray, Shape, Synapses
 
-__all__ = ["EXCITATORY", "INHIBITORY", "MIXED", "Incoming", "compiled", "held", "listed", "sign_mode_of"]
+__all__ = ["EXCITATORY", "INHIBITORY", "MIXED", "Incoming", "compiled", "fan_out", "held", "listed", "sign_mode_of"]
 
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3
 HALF = 2**23
@@ -90,6 +90,27 @@ def listed(synapses: Synapses) -> tuple[IntArray, IntArray, IntArray]:
     return targets, synapses.indices.astype(np.int64), weight
 
 
+def fan_out(synapses: Synapses, source: Shape, target: Shape) -> IntArray:
+    """Return how many synapses a spike of each source neuron reaches, of shape `source`."""
+    if synapses.kind == "dense":
+        return np.full(source, synapses.weight.shape[0])
+    if synapses.kind == "sparse":
+        return np.bincount(synapses.indices, minlength=math.prod(source)).reshape(source)
+    (px, py), (width, height, channels) = synapses.padding, source
+    reached = np.zeros((width + 2 * px, height + 2 * py), np.int64)
+    for i in range(synapses.weight.shape[1]):
+        for j in range(synapses.weight.shape[2]):
+            reached[_taps(synapses, 0, i, target), _taps(synapses, 1, j, target)] += 1
+    each = reached[px : px + width, py : py + height] * (target[2] // synapses.groups)
+    return np.repeat(each[:, :, None], channels, axis=2)
+
+
+def _taps(synapses: Synapses, axis: int, place: int, target: Shape) -> slice:
+    """Return what one place of a kernel sees along an axis of a padded image."""
+    first, step = place * synapses.dilation[axis], synapses.stride[axis]
+    return slice(first, first + step * (target[axis] - 1) + 1, step)
+
+
 def _shifted(sums: IntArray, exponent: int) -> IntArray:
     return sums << exponent if exponent > 0 else sums >> -exponent
 
@@ -131,9 +152,8 @@ def _sparse(lists: _Lists, target: Shape, synapses: Synapses, events: IntArray) 
 def _convolution(synapses: Synapses, source: Shape, target: Shape) -> Apply:
     """Return the convolution: one product of matrices for each place of the kernel and group."""
     kernel = synapses.weight[:, ::-1, ::-1].astype(np.float64)  # a true convolution mirrors its kernel
-    (kx, ky), (sx, sy), (dx, dy), (px, py) = kernel.shape[1:3], synapses.stride, synapses.dilation, synapses.padding
-    width, height, channels = target
-    inputs, outputs = source[2] // synapses.groups, channels // synapses.groups
+    (kx, ky), (px, py) = kernel.shape[1:3], synapses.padding
+    inputs, outputs = source[2] // synapses.groups, target[2] // synapses.groups
 
     def apply(events: IntArray) -> IntArray:
         x = (events if synapses.message_bits else events != 0).astype(np.float64)  # exact below 2^53
@@ -143,9 +163,7 @@ def _convolution(synapses: Synapses, source: Shape, target: Shape) -> Apply:
             to, of = slice(g * outputs, (g + 1) * outputs), slice(g * inputs, (g + 1) * inputs)
             for i in range(kx):
                 for j in range(ky):
-                    seen = x[
-                        i * dx : i * dx + sx * (width - 1) + 1 : sx, j * dy : j * dy + sy * (height - 1) + 1 : sy, of
-                    ]
+                    seen = x[_taps(synapses, 0, i, target), _taps(synapses, 1, j, target), of]
                     sums[:, :, to] += seen @ kernel[to, i, j].T
         wrapped: IntArray = (sums.astype(np.int64) + HALF) % (2 * HALF) - HALF
         return wrapped

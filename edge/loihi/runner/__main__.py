@@ -52,6 +52,7 @@ def arguments():
 
 def main():
     given = arguments()
+    sys.dont_write_bytecode = True  # the bundle stays as it was
     import guard
 
     deadline = time.monotonic() + given.timeout

@@ -4,6 +4,7 @@
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF, LIFReset
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
-from processes import LifSubtract, Recorder, Watcher
+from processes import LifSubtract, Recorder, Summing, Watcher, Words
 from scipy.sparse import csr_matrix
 
 STOP_SECONDS = 5
@@ -26,18 +27,24 @@ FIXED = "fixed_pt"  # without the tag Lava mixes models of floats and of integer
 STATES = ("u", "v")
 
 
-def lif(neurons):
+def lif(shape, v_first, reset_interval, reset_offset, **given):
     """LIF, or LIFReset where there is an interval."""
-    given = dict(neurons.parameters)
-    interval, offset = given.pop("reset_interval"), given.pop("reset_offset")
-    if interval == 0:
-        return LIF(shape=neurons.shape, **given)
-    return LIFReset(shape=neurons.shape, reset_interval=interval, reset_offset=offset % interval, **given)
+    if reset_interval == 0:
+        return LIF(shape=shape, v=v_first, **given)
+    resets = {"reset_interval": reset_interval, "reset_offset": reset_offset % reset_interval}
+    return LIFReset(shape=shape, v=v_first, **resets, **given)
+
+
+def lif_subtract(shape, v_first, after_leak=False, **given):
+    return LifSubtract(shape=shape, v=v_first, after_leak=after_leak, **given)
 
 
 MODELS = {
     "lif": lif,
-    "lif_subtract": lambda neurons: LifSubtract(shape=neurons.shape, **neurons.parameters),
+    "lif_subtract": lif_subtract,
+    "lif_subtract_after_leak": partial(lif_subtract, after_leak=True),
+    "summing": Summing,
+    "words": Words,
 }
 STOCK = ("lif",)  # those that Lava ships, which a chip has too
 
@@ -148,12 +155,12 @@ def build(graph, names, streams, steps, where, folder, every, last):
     for neurons in graph.neurons:
         if neurons.name not in names:
             continue
-        process = targets[neurons.name] = MODELS[neurons.model](neurons)
+        process = targets[neurons.name] = MODELS[neurons.model](shape=neurons.shape, **neurons.parameters)
         ports[neurons.name] = process.s_out
         where.leave(process.s_out, neurons).connect(Recorder(**record((neurons.name,), neurons)).a_in)
         for state in STATES:
-            if last or (state == "v" and neurons.name in every):
-                all_steps = state == "v" and neurons.name in every
+            all_steps = state == "v" and neurons.name in every
+            if hasattr(process, state) and (last or all_steps):
                 watcher = Watcher(every=all_steps, **record((neurons.name, state), neurons))
                 watcher.state.connect_var(getattr(process, state))
     for made in graph.synapses:

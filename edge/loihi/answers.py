@@ -39,7 +39,7 @@ def _answer(net: Network, name: str, model: str, events: Events, membranes: Even
     if model == "sigma":
         last: IntArray = bias + sent[:, -1]
         return last
-    if name not in membranes:
+    if name not in probed(net):
         g = net.significance(name)
         if getattr(neuron, "answer", "") == "first_spike":
             left = net.window - np.arange(net.window)

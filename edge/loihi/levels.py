@@ -9,7 +9,8 @@ have level 0, others the smallest that there can be.
 from collections.abc import Mapping
 
 from spikerun.errors import UnsupportedError
-from spikerun.network import Network
+from spikerun.network import Link, Network
+from spikerun.text import plural
 
 __all__ = ["levels"]
 
@@ -17,30 +18,24 @@ __all__ = ["levels"]
 def levels(net: Network) -> Mapping[str, int]:
     """Return the level of each population. Raises UnsupportedError where a cycle has fewer steps than synapses."""
     found = dict.fromkeys(net.populations, 0)
+    by: dict[str, Link] = {}  # what has raised each population last
     for _ in range(len(found) + 1):
-        changed = False
+        raised = ""
         for link in net.links:
             least = found[link.source] + 1 - link.lag
-            if not net.populations[link.target].neuron.is_input and found[link.target] < least:
-                found[link.target], changed = least, True
-        if not changed:
+            if found[link.target] < least:
+                found[link.target], by[link.target], raised = least, link, link.target
+        if not raised:
             return found
-    raise UnsupportedError(f"{_cycle(net, found)}; on Loihi each synapse takes a step: give the cycle longer delays")
+    raise UnsupportedError(f"{_cycle(by, raised)}: on Loihi each synapse takes a step, so give it longer delays")
 
 
-def _cycle(net: Network, found: Mapping[str, int]) -> str:
-    """Return which cycle is too short for its synapses."""
-    before = {k.target: k for k in net.links if found[k.target] < found[k.source] + 1 - k.lag or k.lag < 1}
-    for start in before:
-        path, at = [start], start
-        while at in before and len(path) <= len(found):
-            at = before[at].source
-            if at in path:
-                round_ = [*path[path.index(at) :], at]
-                links = [before[name] for name in round_[:-1]]
-                total = sum(link.lag for link in links)
-                if total < len(links):
-                    path_of = " -> ".join(reversed(round_))
-                    return f"the cycle {path_of} has {len(links)} synapses and {total} steps of delay"
-            path.append(at)
-    return "a cycle has more synapses than steps of delay"
+def _cycle(by: Mapping[str, Link], name: str) -> str:
+    """Return which cycle raises itself for ever; `name` is behind it, or on it."""
+    for _ in by:
+        name = by[name].source
+    links = [by[name]]
+    while links[0].source != name:
+        links.insert(0, by[links[0].source])
+    path, steps = " -> ".join([name, *(link.target for link in links)]), sum(link.lag for link in links)
+    return f"the cycle {path} has {plural(len(links), 'synapse')} and {plural(steps, 'step')} of delay"

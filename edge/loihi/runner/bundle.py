@@ -22,6 +22,10 @@ class Damaged(Exception):
     """A bundle cannot be used: one sentence says why, and what to do."""
 
 
+class Refused(Exception):
+    """What is asked for cannot be done: one sentence says why, and what to do."""
+
+
 class Graph(SimpleNamespace):
     """window, phased, meta; and sources, neurons, synapses: lists of namespaces with the names of the file."""
 
@@ -39,17 +43,17 @@ class Graph(SimpleNamespace):
         """Return the shape of each source and population."""
         return {part.name: part.shape for part in (*self.sources, *self.neurons)}
 
-    def stream(self, source, given):
-        """Return what a source sends in a run, (steps, *shape), of samples (N, W, *shape)."""
-        sent = np.zeros((self.steps(len(given)), *source.shape), np.int32)
+    def stream(self, source, given, more=0):
+        """Return what a source sends in a run, (steps, *shape), of samples (N, W, *shape), and `more` silent steps."""
+        sent = np.zeros((self.steps(len(given)) + more, *source.shape), np.int32)
         first = source.begin - 1
         sent[first : first + len(given) * self.window] = given.reshape(-1, *source.shape)
         return sent
 
-    def samples(self, name, values, late=0):
-        """Return (N, W, *shape) of all steps of a run. late: how many steps after their time values have arrived."""
-        first = self.begins[name] - 1 + late
-        count = (len(values) - late - max(self.begins.values()) + 1) // self.window
+    def samples(self, name, values):
+        """Return (N, W, *shape) of all steps of a run."""
+        first = self.begins[name] - 1
+        count = (len(values) - max(self.begins.values()) + 1) // self.window
         return values[first : first + count * self.window].reshape(count, self.window, *values.shape[1:])
 
 
@@ -112,7 +116,12 @@ def _part(group, what):
     found = {key: _value(value) for key, value in group.attrs.items()}
     for key in group:
         data = group[key]
-        if data.external or data.is_virtual or data.dtype.kind not in "iu" or data.size * data.dtype.itemsize > MAX_BYTES:
+        if (
+            data.external
+            or data.is_virtual
+            or data.dtype.kind not in "iu"
+            or data.size * data.dtype.itemsize > MAX_BYTES
+        ):
             raise ValueError(f"{group.name}/{key} is no array of integers of this file")
         found[key] = data[...]
     parameters = {key.partition(".")[2]: found.pop(key) for key in list(found) if key.startswith("parameters.")}
@@ -131,14 +140,16 @@ def _check(graph):
     for synapses in graph.synapses:
         sizes = math.prod(shapes[synapses.target]), math.prod(shapes[synapses.source])
         weight, delay, where = synapses.weight, np.asarray(synapses.delay), f"{synapses.source} -> {synapses.target}"
-        if delay.size and not (0 <= delay.min() and delay.max() <= 63):
+        if delay.size and (delay.min() < 0 or delay.max() > 63):
             raise ValueError(f"{where}: delays must be in 0..63")
         fits = delay.ndim == 0 or delay.shape == weight.shape
         if synapses.kind == "dense":
             fits = fits and weight.shape == sizes
         elif synapses.kind == "sparse":
             at, ends = synapses.indices, synapses.indptr
-            fits = fits and len(ends) == sizes[0] + 1 and ends[-1] == len(at) == len(weight) and (np.diff(ends) >= 0).all()
+            fits = (
+                fits and len(ends) == sizes[0] + 1 and ends[-1] == len(at) == len(weight) and (np.diff(ends) >= 0).all()
+            )
             fits = fits and (not at.size or (at.min() >= 0 and at.max() < sizes[1]))
         elif synapses.kind != "conv" or weight.ndim != 4:
             raise ValueError(f"{where}: nobody knows synapses of the kind {synapses.kind!r}")

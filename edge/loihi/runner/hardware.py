@@ -9,13 +9,10 @@ import os
 
 import lavanet
 import numpy as np
+from bundle import Refused
 
 UNTRIED = "written after public examples, never run on silicon"
 LATEST = 32  # steps by which adapters may delay what comes out
-
-
-class Unavailable(Exception):
-    """There is no chip to run on; one sentence says what to do."""
 
 
 def choose_host():
@@ -26,16 +23,16 @@ def choose_host():
     from lava.utils import loihi
 
     if not loihi.is_installed():
-        raise Unavailable("lava-loihi is not installed; Intel gives it to members of the INRC, or leave out --hardware")
+        raise Refused("lava-loihi is not installed; Intel gives it to members of the INRC, or leave out --hardware")
     name = os.environ.get("LOIHI_GEN", "N3B3")
     try:
         generation = loihi.ChipGeneration(name)
     except ValueError as error:
         known = ", ".join(one.value for one in loihi.ChipGeneration)
-        raise Unavailable(f"LOIHI_GEN is {name!r}; known are {known}") from error
+        raise Refused(f"LOIHI_GEN is {name!r}; known are {known}") from error
     address, board, partition = (os.environ.get(key) or None for key in ("NXSDKHOST", "BOARD", "PARTITION"))
     if board and partition:
-        raise Unavailable("BOARD and PARTITION are both set; unset one of them")
+        raise Refused("BOARD and PARTITION are both set; unset one of them")
     try:
         if address:
             loihi.use_ethernet_host(host_address=address, loihi_gen=generation)
@@ -43,15 +40,15 @@ def choose_host():
         loihi.use_slurm_host(partition=partition, board=board, loihi_gen=generation)
         return f"Loihi 2 {name}, SLURM, {board or partition or 'any partition'}"
     except (ValueError, ImportError) as error:
-        raise Unavailable(f"{error} (set NXSDKHOST, or SLURM's BOARD or PARTITION)") from error
+        raise Refused(f"{error} (set NXSDKHOST, or SLURM's BOARD or PARTITION)") from error
 
 
 class Chip(lavanet.Direct):
-    """How the cores are entered and left, and what is measured there. Raises Unavailable for what they cannot run."""
+    """How the cores are entered and left, and what is measured there. Raises Refused for what they cannot run."""
 
     def __init__(self, graph, profile):
         if strange := sorted({n.name for n in graph.neurons if n.model not in lavanet.STOCK}):
-            raise Unavailable(f"no chip has the models of {', '.join(strange)}; convert with a reset to zero, or simulate")
+            raise Refused(f"no chip has the models of {', '.join(strange)}; convert with a reset to zero, or simulate")
         self.where = choose_host()
         self.profile = profile
         self.profilers = []
@@ -94,14 +91,17 @@ class Chip(lavanet.Direct):
 def lateness(graph, runs, expected):
     """Return by how many steps what came out is late: where most of it is what was expected.
 
-    runs: a list of {population: events (steps, *shape)}, one a run; expected: {population: (N, W, *shape)}.
+    runs: a list of {population: events (steps + LATEST, *shape)}, one a run; expected: {`events/population`: values}.
     """
 
-    def equal(late):
+    def score(late):
         total = 0
-        for name, wanted in expected.items():
-            got = np.concatenate([graph.samples(name, one[name], late) for one in runs])
-            total += int(np.count_nonzero((got == wanted) & (wanted != 0)) - np.count_nonzero((got != 0) & (wanted == 0)))
+        for name in runs[0]:
+            if f"events/{name}" in expected:
+                steps = [one[name][late : len(one[name]) - LATEST + late] for one in runs]
+                got = np.concatenate([graph.samples(name, x) for x in steps])
+                wanted = expected[f"events/{name}"][: len(got)]
+                total += int(((got == wanted) & (wanted != 0)).sum()) - int(((got != 0) & (wanted == 0)).sum())
         return total
 
-    return max(range(LATEST + 1), key=equal)
+    return max(range(LATEST + 1), key=score)

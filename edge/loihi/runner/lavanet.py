@@ -14,7 +14,7 @@ from guard import Watch
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.conv.process import Conv
-from lava.proc.dense.process import Dense, DelayDense
+from lava.proc.dense.process import DelayDense, Dense
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF, LIFReset
 from lava.proc.sdn.process import Sigma, SigmaDelta
@@ -37,6 +37,7 @@ def lif(shape, v_first, reset_interval, reset_offset, **given):
 
 
 def lif_subtract(shape, v_first, after_leak=False, **given):
+    """Return our own."""
     return LifSubtract(shape=shape, v=v_first, after_leak=after_leak, **given)
 
 
@@ -54,6 +55,7 @@ STOCK = ("lif", "sigma", "sigma_delta")  # those that Lava ships, which a chip h
 
 
 def dense(made, source, target, how):
+    """Return dense synapses, with delays where there are any."""
     if np.max(made.delay, initial=0) == 0:
         return Dense(weights=made.weight, **how)
     delays = np.broadcast_to(np.asarray(made.delay, int), made.weight.shape).copy()
@@ -61,6 +63,8 @@ def dense(made, source, target, how):
 
 
 def sparse(made, source, target, how):
+    """Return sparse synapses, with delays where there are any."""
+
     def matrix(values):
         return csr_matrix((values, made.indices, made.indptr), shape=(int(np.prod(target)), int(np.prod(source))))
 
@@ -71,6 +75,7 @@ def sparse(made, source, target, how):
 
 
 def conv(made, source, target, how):
+    """Return a convolution; Lava's have no exponents."""
     if made.groups > 127:  # Lava keeps the number in 8 bits
         raise ValueError(f"a convolution in {made.groups} groups is more than Lava takes, which is 127")
     return Conv(weight=made.weight, input_shape=source, stride=made.stride, padding=made.padding,
@@ -112,8 +117,8 @@ def components(graph):
 def run(graph, streams, steps, where, deadline, every=(), last=False):
     """Run all steps, and return {name: events (steps, *shape)} and {(name, state): values (steps or 1, *shape)}.
 
-    streams: what sources send, (steps, *shape); deadline: of time.monotonic(); every: populations whose v is read after each step; last: u and v of
-    all are read after the last one.
+    streams: what sources send, (steps, *shape); deadline: of time.monotonic(); every: populations whose v is read
+    after each step; last: u and v of all are read after the last one.
     """
     events, states = {}, {}
     populations = {neurons.name for neurons in graph.neurons}

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import numpy as np
+
 from make_lava_lif import NEURONS, STEPS, Sink, Source  # isort: skip  # first: it lets Lava be imported
 
 from lava.magma.core.run_conditions import RunSteps

@@ -28,9 +28,9 @@ def connection(rng: Rng, source: Shape) -> tuple[Connection, Shape]:
         return Diagonal(rng.integers(1, 128, source[:1]).astype(np.int32)), source
     c, h, w = source
     if kind == "p":
-        pool = SumPool((min(2, h), min(2, w)), 2, 0, rng.integers(1, 128, (c,)).astype(np.int32))
+        pool = SumPool((min(2, h), min(2, w)), (2, 2), (0, 0), rng.integers(1, 128, (c,)).astype(np.int32))
         return pool, pool.target_shape(source)
-    conv = Conv(weights(rng, int(rng.integers(1, 4)), c, min(3, h), min(2, w)), (int(rng.integers(1, 3)), 1), 1)
+    conv = Conv(weights(rng, int(rng.integers(1, 4)), c, min(3, h), min(2, w)), (int(rng.integers(1, 3)), 1), (1, 1))
     return conv, conv.target_shape(source)
 
 
@@ -50,16 +50,18 @@ def sigma_delta_network(seed: int) -> Network:
             size = int(np.prod(shapes[late]))
             diagonal = shapes[early] == shapes[late]
             dense = Dense(weights(rng, int(np.prod(shapes[early])), size))
-            projections.append(Projection(early, late, Diagonal(100) if diagonal else dense, exponent=1))
+            projections.append(
+                Projection(early, late, Diagonal(np.array(100, np.int32)) if diagonal else dense, exponent=1)
+            )
     populations = {"in": Population(shapes["in"], Input(8, "graded"))}
     for name in names[1:]:
         per = [(), shapes[name][:1], shapes[name]][rng.integers(3)]
         largest = int(10 ** rng.uniform(1, 5.2))
-        bias = rng.integers(-largest, largest, per) * int(rng.integers(3) > 0)
+        bias = rng.integers(-largest, largest, per).astype(np.int32) * int(rng.integers(3) > 0)
         populations[name] = Population(shapes[name], FewSpikes(8, 2 ** int(rng.integers(6, 13)), bias, code="graded"))
-    populations["out"] = Population((3,), Readout(1.0, rng.integers(-99, 99, 3)))
+    populations["out"] = Population((3,), Readout(bias=rng.integers(-99, 99, 3).astype(np.int32)))
     projections.append(Projection(names[-1], "out", Dense(weights(rng, int(np.prod(shape)), 3)), exponent=1))
-    return Network(populations, projections, ["out"], 1)
+    return Network(populations, projections, ["out"], 1, {"coding": "sdnn"})
 
 
 def frames(net: Network, seed: int, count: int) -> Any:

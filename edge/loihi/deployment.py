@@ -191,9 +191,12 @@ def emulated(
     expected = golden.make(net, frames)
     wrong = np.flatnonzero((outputs != flat(net, expected.outputs)).any(axis=1))
     if wrong.size:
+        why = "a current or membrane leaves the chip's 24 bits", "convert it with smaller weights (`--limits`)"
+        if any(n.model == "sigma_delta" for n in graph.neurons):
+            why = "a word is cut at 255, which the chip does not do", "convert it with more, and larger, samples"
         raise TargetError(
-            f"sample {wrong[0]}, and {wrong.size - 1} others: a current or membrane leaves the chip's 24 bits, so that "
-            "the chip computes something else than the network: convert it with smaller weights (`--limits`)"
+            f"sample {wrong[0]}, and {wrong.size - 1} others: {why[0]}, so that the chip computes something else than "
+            f"the network: {why[1]}, or deploy it with other samples"
         )
     return inputs, trace, outputs
 

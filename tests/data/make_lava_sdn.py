@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from make_lava_lif import NEURONS, STEPS, Sink, Source  # isort: skip  # first: it lets Lava be imported
+from make_lava_lif import NEURONS, STEPS, Sink, Source  # type: ignore[import-not-found]  # isort: skip  # first: the hook
 
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg

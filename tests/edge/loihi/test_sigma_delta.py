@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sigma-delta networks: the words of every population are those of the reference, where the models allow that."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from networks import seeds
 from sigma_delta_networks import frames, sigma_delta_network
 
 from spikerun.connections import Dense, Window
+from spikerun.edge.loihi.deployment import targets
 from spikerun.edge.loihi.emulate import run
 from spikerun.edge.loihi.layout import lava_order
 from spikerun.edge.loihi.mapping import to_graph
 from spikerun.edge.loihi.sigma_delta import sequence, sigma_delta_graph
-from spikerun.errors import UnsupportedError
+from spikerun.errors import TargetError, UnsupportedError
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, FewSpikes, Input, MaxPool, Neuron, Readout
 from spikerun.reference import blocked
@@ -93,6 +95,21 @@ def plain(threshold: Any = 64, bias: Any = 0, **options: Any) -> FewSpikes:
 def changed(net: Network, extra: Projection | None = None, **populations: Population) -> Network:
     projections = [*net.projections, *([extra] if extra else [])]
     return Network({**net.populations, **populations}, projections, ["out", *populations], 1, net.meta)
+
+
+def test_a_converted_network_is_deployed_and_one_whose_words_are_cut_is_not(tmp_path: Path) -> None:
+    net = network(plain(threshold=2**6, bias=5))
+    target = targets()["loihi2"]
+    bundle = target.deploy(net, tmp_path / "bundle", np.full((1, 4), 200))
+    assert bundle.verdict.fits
+    with pytest.raises(TargetError, match="a word is cut at 255"):
+        target.deploy(network(plain(threshold=1)), tmp_path / "cut", np.full((1, 4), 200))
+
+
+def test_loihi_1_has_no_graded_spikes() -> None:
+    verdict = targets()["loihi1"].check(network(plain()))
+    assert not verdict.fits
+    assert any("'in'" in why and "graded spikes are not" in why for why in verdict.complaints)
 
 
 @pytest.mark.parametrize("bias", [1, -7, 2**15 - 1, 2**15, -(2**15) + 1, -(2**15), 2**22 + 13, -(2**22) - 1])

@@ -13,6 +13,9 @@ from torch import nn
 from spikerun.converters import Conversion, Encoding, convert
 from spikerun.converters.sigma_delta import HEADROOM
 from spikerun.converters.verify import evaluate
+from spikerun.edge.loihi.emulate import run
+from spikerun.edge.loihi.layout import lava_order
+from spikerun.edge.loihi.mapping import to_graph
 from spikerun.errors import ConversionError, UsageError
 from spikerun.neurons import FewSpikes
 
@@ -60,6 +63,15 @@ def test_weights_and_gains_are_int8_that_count_twice(made: Conversion) -> None:
         arrays = [value for _, value in projection.connection.parameters() if isinstance(value, np.ndarray)]
         assert projection.exponent == 1
         assert max(int(np.abs(array).max()) for array in arrays) <= 127
+
+
+def test_the_chips_graph_of_it_computes_the_same(made: Conversion, samples: Callable[..., Samples]) -> None:
+    data = samples(2, 12, 12)[:4]
+    trace = run(to_graph(made.network), {"input": lava_order(data[:, None].astype(np.int32), 3)})
+    expected = evaluate(made.quantised, data)
+    for name in expected.keys() - {"input", "output"}:
+        got = trace.events[name][:, 0]
+        np.testing.assert_array_equal(got, lava_order(expected[name], expected[name].ndim - 1), err_msg=name)
 
 
 def test_sums_of_a_layer_with_many_inputs_fit_24_bits(samples: Callable[..., Samples]) -> None:

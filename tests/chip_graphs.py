@@ -163,7 +163,7 @@ def held(rng: Rng) -> Graph:
 def decays(rng: Rng) -> Graph:
     draft = Draft(rng)
     for k in range(3):
-        given = {
+        given: dict[str, Any] = {
             "du": int(rng.choice([-1, 0, 1, int(rng.integers(4096)), 4095])),
             "dv": int(rng.choice([0, 1, int(rng.integers(4096)), 4095])),
         }
@@ -175,7 +175,7 @@ def decays(rng: Rng) -> Graph:
 def subtract(rng: Rng) -> Graph:
     """Our own reset, at once and after the leak; what is taken off need not be the threshold."""
     draft = Draft(rng)
-    leaks = {"du": int(rng.choice([4095, 1000])), "dv": int(rng.choice([0, 300]))}
+    leaks: dict[str, Any] = {"du": int(rng.choice([4095, 1000])), "dv": int(rng.choice([0, 300]))}
     draft.dense("in", draft.add((9,), "lif_subtract", **leaks))
     draft.dense("n0", draft.add((8,), "lif_subtract_after_leak", taken=int(rng.integers(1, 40000)), **leaks))
     return draft.done()
@@ -236,14 +236,14 @@ def words(rng: Rng) -> Graph:
     signed = int(CODES[code] != "ttfs" and bits > 1 and rng.integers(2))
     incoming = {
         "window": window,
-        "in_code": int(rng.integers(-1, 3)),
+        "in_code": int(rng.choice([-1, -1, 0, 1, 2])),
         "in_bits": 3,
         "in_signed": 0,
         "in_lag": int(rng.integers(0, window)),
     }
     first: dict[str, Any] = {
-        **incoming, "bias": rng.integers(-200, 400, (8,)).astype(np.int32), "first": 2, "bits": bits, "signed": signed,
-        "threshold": rng.integers(1, 120, (8,)).astype(np.int32), "kept": int(rng.integers(1, bits + 1)), "code": code,
+        **incoming, "bias": rng.integers(0, 900, (8,)).astype(np.int32), "first": 2, "bits": bits, "signed": signed,
+        "threshold": rng.integers(1, 150, (8,)).astype(np.int32), "kept": int(rng.integers(1, bits + 1)), "code": code,
     }  # fmt: skip
     second = {**incoming, "in_code": code, "in_bits": bits, "in_signed": signed, "in_lag": 1, "bias": 3, "first": 3}
     draft.neurons = [Neurons("n0", (8,), "words", first, 2), Neurons("n1", (3,), "summing", second, 3)]
@@ -299,8 +299,9 @@ def random_graph(family: str, seed: int) -> Graph:
     return FAMILIES[family](np.random.default_rng([seed, *family.encode()]))
 
 
-def random_samples(graph: Graph, seed: int, count: int = 2) -> dict[str, Any]:
-    """Return samples (count, W, *shape) of all sources; payloads may be negative."""
+def random_samples(graph: Graph, seed: int) -> dict[str, Any]:
+    """Return samples (N, W, *shape) of all sources, few where each is a run of its own; payloads may be negative."""
+    count = 4 if graph.phased else 2
     rng = np.random.default_rng(seed)
     found = {}
     for source in graph.sources:

@@ -22,7 +22,7 @@ from typing import Any
 
 from spikerun.edge.bundle import place, scratch
 from spikerun.edge.loihi.graph import Graph
-from spikerun.errors import CheckFailed, FileFormatError, TargetError, UsageError, printable
+from spikerun.errors import FileFormatError, TargetError, UsageError, printable
 
 __all__ = [
     "RUNNER",
@@ -204,13 +204,14 @@ def run_all(
     """
     with tempfile.TemporaryDirectory(prefix="spikerun-lava-") as folder:
         verdicts, log = Path(folder) / "verdicts.json", Path(folder) / "log"
-        words = [lava.python, runner, "--bundle", *bundles, "--json", verdicts, *options,
+        words = [lava.python, "-B", runner, "--bundle", *bundles, "--json", verdicts, *options,
                  "--timeout", f"{timeout:g}", "--parent", str(os.getpid())]  # fmt: skip
         with log.open("wb") as out:
             code = _guarded([str(word) for word in words], out, timeout, {**os.environ, "TMPDIR": folder})
         said = log.read_text(encoding="utf-8", errors="replace")
-        if code in (0, 1) and verdicts.is_file():
-            return [json.loads(line) for line in verdicts.read_text(encoding="utf-8").splitlines()]
+        lines = verdicts.read_text(encoding="utf-8").splitlines() if verdicts.is_file() else []
+        if code in (0, 1) and len(lines) == len(bundles):
+            return [json.loads(line) for line in lines]
     raise _failure(code, said, timeout)
 
 
@@ -257,7 +258,7 @@ def _failure(code: int | None, said: str, timeout: float) -> Exception:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         return TargetError(f"the runner was ended by the signal {name}, for want of memory perhaps; run again")
     if code in (0, 1):
-        return CheckFailed(f"the runner ended with {code} and left no verdict: {why}; make the bundle again")
+        return TargetError(f"the runner ended with {code} and left no verdict: {why}; make the bundle again")
     return TargetError(f"the runner failed, exit code {code}: {why}; its own words:\n{_tail(said, LINES)}")
 
 

@@ -17,7 +17,7 @@ from spikerun.edge.loihi.graph import Graph
 
 __all__ = ["expected", "npz", "probes"]
 
-Arrays = Mapping[str, npt.NDArray[np.int32]]
+Arrays = dict[str, npt.NDArray[np.int32]]
 
 
 def probes(graph: Graph) -> list[str]:
@@ -30,10 +30,10 @@ def expected(
 ) -> Arrays:
     """Return the arrays of samples.npz. trace: of `run` with states, if there is one; last: states at the end, too."""
     trace = trace or run(graph, inputs, states=True)
-    arrays = {f"input/{name}": np.asarray(values, np.int32) for name, values in inputs.items()}
+    arrays: Arrays = {f"input/{name}": np.asarray(values, np.int32) for name, values in inputs.items()}
     arrays |= {f"events/{n.name}": trace.events[n.name] for n in graph.neurons}
     arrays |= {f"states/{name}/v": trace.states[name]["v"] for name in probes(graph)}
-    return arrays | (_last(graph, inputs) if last else {})
+    return {**arrays, **(_last(graph, inputs) if last else {})}
 
 
 def _last(graph: Graph, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:

@@ -10,6 +10,7 @@ import os
 import lavanet
 import numpy as np
 from bundle import Refused
+from lava.proc.io.source import PySendModelFixed, RingBuffer
 
 UNTRIED = "written after public examples, never run on silicon"
 LATEST = 32  # steps by which adapters may delay what comes out
@@ -37,17 +38,19 @@ def choose_host():
         if address:
             loihi.use_ethernet_host(host_address=address, loihi_gen=generation)
             return f"Loihi 2 {name} at {address}"
-        loihi.use_slurm_host(partition=partition, board=board, loihi_gen=generation)
-        return f"Loihi 2 {name}, SLURM, {board or partition or 'any partition'}"
-    except (ValueError, ImportError) as error:
+        loihi.use_slurm_host(loihi_gen=generation)
+    except (ValueError, ImportError, OSError) as error:  # OSError: there is no `ping`, no `sinfo`
         raise Refused(f"{error} (set NXSDKHOST, or SLURM's BOARD or PARTITION)") from error
+    # Not given to that function: Lava 0.10.0 stumbles over the empty last line of what `sinfo` lists.
+    os.environ.update({key: value for key, value in (("BOARD", board), ("PARTITION", partition)) if value})
+    return f"Loihi 2 {name}, SLURM, {board or partition or 'any partition'}"
 
 
 class Chip(lavanet.Direct):
     """How the cores are entered and left, and what is measured there. Raises Refused for what they cannot run."""
 
     def __init__(self, graph, profile):
-        if strange := sorted({n.name for n in graph.neurons if n.model not in lavanet.STOCK}):
+        if strange := [f"{n.name} ({n.model})" for n in graph.neurons if n.model not in lavanet.STOCK]:
             raise Refused(f"no chip has the models of {', '.join(strange)}; convert with a reset to zero, or simulate")
         self.where = choose_host()
         self.profile = profile
@@ -70,14 +73,16 @@ class Chip(lavanet.Direct):
     def config(self, steps):
         from lava.magma.core.run_configs import Loihi2HwCfg
 
-        if not self.profile:
-            return Loihi2HwCfg()
-        from lava.utils import loihi2_profiler
+        # Of what runs on the host, the source alone has a model of floats too, which would be taken.
+        given = {"exception_proc_model_map": {RingBuffer: PySendModelFixed}}
+        if self.profile:
+            from lava.utils import loihi2_profiler
 
-        power = loihi2_profiler.Loihi2Power(num_steps=steps)
-        time = loihi2_profiler.Loihi2ExecutionTime()
-        self.profilers.append((power, time))
-        return Loihi2HwCfg(callback_fxs=[power, time])
+            power = loihi2_profiler.Loihi2Power(num_steps=steps)
+            time = loihi2_profiler.Loihi2ExecutionTime()
+            self.profilers.append((power, time))
+            given["callback_fxs"] = [power, time]
+        return Loihi2HwCfg(**given)
 
     def measures(self):
         """Return what was measured, mean over the runs: power in W, time of a step in us."""

@@ -122,7 +122,7 @@ def test_loihi_1_has_no_graded_spikes() -> None:
 def test_what_leaves_the_24_bits_is_refused(tmp_path: Path) -> None:
     net = network(FIRING, Readout(), weight=127, exponent=7)  # 6 steps of up to 4 * 127 * 128 for each neuron
     frames = {"in": np.ones((1, 6, 4), np.int64)}
-    with pytest.raises(TargetError, match=r"sample 0, .* leaves the chip's 24 bits"):
+    with pytest.raises(TargetError, match=r"sample 0, population 'l1': .* leaves the chip's 24 bits"):
         edge.load("loihi2").deploy(net, tmp_path / "out", frames)
     assert not (tmp_path / "out").exists()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.quantise import BITS, Settings
+from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
 from spikerun.converters.source import Importer, Opener, Source, Trained, check_bits
 from spikerun.errors import UsageError, unknown_name
@@ -125,7 +125,8 @@ def convert(
     data: "Samples",
     *,
     bits: int | None = None,
-    code: str = "bits",
+    code: str | None = None,
+    coding: str = "words",
     overrides: Mapping[str, int] | None = None,
     encoding: Encoding | Mapping[str, Encoding] | None = None,
     evaluation: "tuple[Samples, npt.ArrayLike] | None" = None,
@@ -142,7 +143,8 @@ def convert(
     taken; by name where the model has several inputs. encoding: what integers stand for, by default value / 255. Real
     numbers are taken as what the model sees, and must be such integers.
     bits: of the activations, 1..8, by default 5; overrides: of single layers, by name. code: how integers travel as
-    spikes, `bits`, `ttfs` or `graded`.
+    spikes, `bits` (the default), `ttfs` or `graded`. coding: `sdnn` keeps to integers that chips run as a sigma-delta
+    network, of 8 bits in code `graded`, the input's too.
     evaluation: (samples, labels) on which ANN and SNN are compared, by `metric`: (logits, labels) -> a score for each
     sample, by default whether the class is right. max_drop: points (100 times the mean score) that may be lost; the
     fewest bits that keep it on `validation`, labelled samples to choose by, are taken instead of `bits`. on_progress is
@@ -154,10 +156,11 @@ def convert(
     from spikerun.converters import budget
     from spikerun.converters.evaluate import top1
     from spikerun.converters.pipeline import Converter
+    from spikerun.converters.sigma_delta import graded
 
     if limits is not None:
         raise UsageError(NO_LIMITS)
-    settings = Settings(BITS if bits is None else bits, code, {} if overrides is None else overrides)
+    settings = Settings.of(coding, bits, code, overrides, search=max_drop is not None)
     _check({"metric": metric, "on_progress": on_progress}, {"evaluation": evaluation, "validation": validation})
     if max_drop is not None:
         budget.checked_budget(max_drop)
@@ -167,7 +170,7 @@ def convert(
     check_bits(source, bits, overrides, max_drop)
     if not isinstance(source, Source):
         raise UsageError(f"this network ({source.name}) spikes already, in a time loop of its own: use convert_spiking")
-    converter = Converter(source, data, encoding, on_progress)
+    converter = Converter(source, data, graded(encoding) if coding == "sdnn" else encoding, on_progress)
     measured = None if evaluation is None else converter.evaluation(*evaluation, metric or top1)
     if max_drop is not None and validation is not None:
         chosen = converter.evaluation(*validation, metric or top1)

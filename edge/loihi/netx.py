@@ -13,7 +13,7 @@ netx is given `reset_interval`, the steps of a sample.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from spikerun.hdf5 import Group, Reader, located, opened
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import LIF, V_LIMIT, Input
 from spikerun.neurons.leaky import KEEP_ALL
+from spikerun.values import int32_array
 
 __all__ = ["BIAS", "LARGEST_THRESHOLD", "MAX_DELAY", "NEVER", "WEIGHT", "changed", "read_net", "require_held", "split"]
 
@@ -95,7 +96,10 @@ def changed(weight: IntArray, recurrent: IntArray | None = None) -> str:
         (held(part << left, bits, sign_mode_of(part)) == part << left).all() for part in parts
     ):  # fmt: skip
         return ""
-    return f"netx would change weights in {low}..{high}: they must be in -127..127, or even numbers in -254..254"
+    return (
+        f"netx would change weights in {low}..{high}: they must be in -127..127, or even numbers in -254..254, and "
+        "where none is positive, the least must be no power of two (-1, -2, -4, ...)"
+    )
 
 
 class _NetReader(Reader):
@@ -158,7 +162,10 @@ class _NetReader(Reader):
         self.meta |= {WEIGHT: weight, BIAS: bias}
         signed = abs(weight) - 128 <= bias <= 127 - abs(weight)
         self._source(shape, f"{name}_current", Input(8, "current", signed))
-        self._join(name, shape, self._neuron(group, None, False), [(Diagonal(np.array(1, np.int32)), 0, 0)])
+        neuron = self._neuron(group, None, False)
+        if neuron.keep_u.any():
+            raise ValueError("iDecay must be 4096: netx adds samples to membranes, and lava-dl's training to currents")
+        self._join(name, shape, neuron, [(Diagonal(np.array(1, np.int32)), 0, 0)])
 
     def _source(self, shape: Shape, name: str = "input", neuron: Input | None = None) -> None:
         self.name, self.shape = name, shape
@@ -204,7 +211,7 @@ class _NetReader(Reader):
             self.projections += [Projection(name, name, Dense(part.T), 1, None, e) for part, e in split(again)]
         self.flat = False
 
-    def _join(self, name: str, shape: Shape, neuron: LIF, parts: list[tuple[Connection, int, int]]) -> None:
+    def _join(self, name: str, shape: Shape, neuron: LIF, parts: Sequence[tuple[Connection, int, int]]) -> None:
         """Add a population that the last one feeds through connections with their exponents and delays."""
         self.populations[name] = Population(shape, neuron)
         for connection, exponent, delay in parts:
@@ -228,7 +235,7 @@ class _NetReader(Reader):
                     if key in given.members and self._number(given, key) != only:
                         raise ValueError(f"{key} must be {only}: netx does not look at it, or sends no plain spikes")
                 threshold, current, membrane = (self._number(given, key) for key in ("vThMant", "iDecay", "vDecay"))
-        made = np.zeros((), np.int64) if bias is None else bias << FRACTION_BITS
+        made = int32_array("bias", 0 if bias is None else bias << FRACTION_BITS)
         decays = [4096 - current, 4096 - membrane]
         if threshold < 0 or min(decays) < 0 or max(decays) > 4096:
             raise ValueError("vThMant must not be negative, iDecay and vDecay in 0..4096")

@@ -7,6 +7,7 @@ from typing import Any
 
 import h5py  # type: ignore[import-untyped]
 import numpy as np
+import numpy.typing as npt
 
 from spikerun.atomic import PathLike, require_writable, write_atomically
 from spikerun.connections import Connection, Conv, Dense, Diagonal
@@ -100,8 +101,11 @@ def _first(net: Network, name: str) -> Iterator[Layer]:
     population = net.populations[name]
     if _is_current(net, name):
         target = _leaving(net, name)[0].target
-        if _lif(net, target).bias.any():
-            raise UnsupportedError(f"population '{target}': the neurons of an input have no bias in a .net file")
+        neuron = _lif(net, target)
+        if neuron.bias.any() or neuron.keep_u.any():
+            raise UnsupportedError(
+                f"population '{target}': the neurons of an input have no bias and no memory of currents in a .net file"
+            )
         numbers = {"weight": net.meta.get(WEIGHT, 1), "bias": net.meta.get(BIAS, 0)}
         yield {"type": "input", "name": target, "shape": np.array(population.shape), **numbers,
                "neuron": _neuron(net, target)}  # fmt: skip
@@ -232,7 +236,7 @@ def _neuron(net: Network, name: str) -> Layer:
             "refDelay": 1, "wgtExp": 0}  # fmt: skip
 
 
-def _one(name: str, key: str, values: IntArray) -> int:
+def _one(name: str, key: str, values: npt.NDArray[np.int32]) -> int:
     if (values != values.flat[0]).any():
         raise UnsupportedError(f"population '{name}': {key} differs between neurons, and a .net file has one a layer")
     return int(values.flat[0])

@@ -34,8 +34,8 @@ def said(made: Graph, name: str = "loihi2") -> str:
 @pytest.mark.parametrize("name", chips())
 def test_each_limit_has_a_source_and_a_known_confidence(name: str) -> None:
     found = chip(name)
-    for limit in (*found.limits.values(), found.memory):
-        assert limit.source and limit.confidence in CONFIDENCE
+    assert all(limit.source and limit.confidence in CONFIDENCE for limit in found.limits.values())
+    assert found.memory.source and found.memory.confidence in CONFIDENCE
     assert set(RESOURCES) < set(found.limits)
 
 

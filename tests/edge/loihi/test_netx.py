@@ -87,8 +87,9 @@ def assert_same(a: Network, b: Network) -> None:
         assert all(np.array_equal(np.broadcast_to(v, np.shape(others[k])), others[k]) for k, v in values.items()), name
     ends = [[(p.source, p.target, p.delay, p.exponent) for p in net.projections] for net in (a, b)]
     assert ends[0] == ends[1]
-    for p, q in zip(a.projections, b.projections, strict=True):
-        assert all(np.array_equal(v, dict(q.connection.parameters())[k]) for k, v in p.connection.parameters())
+    for mine, other in zip(a.projections, b.projections, strict=True):
+        found = dict(other.connection.parameters())
+        assert all(np.array_equal(value, found[key]) for key, value in mine.connection.parameters())
 
 
 @pytest.mark.parametrize("name", CHAINS)

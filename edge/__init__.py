@@ -20,7 +20,9 @@ __all__ = ["TABLE", "Bundle", "Options", "RunReport", "Table", "Target", "Tool",
 ENTRY_POINT_GROUP = "spikerun.targets"
 
 # room -> `module:function`; the function returns the targets of the room, by name
-TABLE: Mapping[str, str] = MappingProxyType({"mcu": "spikerun.edge.mcu:targets"})
+TABLE: Mapping[str, str] = MappingProxyType(
+    {"mcu": "spikerun.edge.mcu:targets", "loihi": "spikerun.edge.loihi.deployment:targets"}
+)
 
 
 def targets() -> dict[str, Target]:

@@ -34,7 +34,9 @@ __all__ = ["deploy", "targets"]
 
 TargetOption = Annotated[str, typer.Option("--target", "-t", help="The target, as `spikerun targets` lists them.")]
 OutOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="The folder for the bundle.")]
-RunOption = Annotated[bool, typer.Option("--run", help="Build the bundle, run it, compare it with the reference.")]
+RunOption = Annotated[
+    bool, typer.Option("--run", "--verify", help="Build the bundle, run it, compare it with the reference.")
+]
 CheckOption = Annotated[bool, typer.Option("--check", help="Only say whether the network fits; write nothing.")]
 SetOption = Annotated[
     list[str] | None,
@@ -140,6 +142,7 @@ def _judged(verdict: Verdict) -> str:
         if not key.endswith("_limit"):
             limit = measures.get(key.removesuffix("_bytes") + "_limit")
             lines.append(f"{key.replace('_', ' ')}: {value}" + ("" if limit is None else f" of {limit}"))
+    lines += [f"note: {note.removesuffix('.')}" for note in verdict.notes]
     return "\n".join([*lines, f"fits '{verdict.target}': {'yes' if verdict.fits else 'no'}"])
 
 

@@ -55,7 +55,7 @@ class Verdict:
     """Whether a network fits a target.
 
     complaints: what does not, where, and what would help, in sentences; table: what each part of the network takes;
-    measures: totals and limits by name.
+    measures: totals and limits by name; notes: what was chosen and why, and what should be known, in sentences.
     """
 
     target: str
@@ -63,11 +63,13 @@ class Verdict:
     complaints: tuple[str, ...]
     table: Table
     measures: Mapping[str, Measure]
+    notes: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
         """Return it as JSON, each row of the table by its columns."""
         rows = [dict(zip(self.table.columns, row, strict=True)) for row in self.table.rows]
-        return {**vars(self), "complaints": list(self.complaints), "table": rows, "measures": dict(self.measures)}
+        lists = {"complaints": list(self.complaints), "notes": list(self.notes)}
+        return {**vars(self), **lists, "table": rows, "measures": dict(self.measures)}
 
 
 @dataclass(frozen=True, eq=False)

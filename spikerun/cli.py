@@ -79,6 +79,11 @@ COMMANDS = MappingProxyType(
             "List the targets, and the tools each one needs.",
             "spikerun targets",
         ),
+        "lava-env": CommandSpec(
+            "spikerun.edge.loihi.command:app",
+            "Make the environment that runs bundles for Loihi in Lava.",
+            "spikerun lava-env create",
+        ),
         "datasets": CommandSpec(
             "spikerun.datasets.command:app",
             "List data sets, and fetch those that are not on this machine.",

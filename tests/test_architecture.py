@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("kernels", "converters", "edge", "datasets")
 TORCH = {"torch", "onnx", "safetensors"}
+RUNNER = "spikerun.edge.loihi.runner"  # files of a bundle
 DEPENDENCIES = {"numpy", "h5py", "typer", "rich"}  # of the core
 
 
@@ -143,6 +144,12 @@ def test_converters_and_edge_do_not_know_each_other() -> None:
 def test_torch_is_imported_eagerly_by_converters_only() -> None:
     eager = [i for i in IMPORTS if i.eager and i.within(*TORCH) and room(i.importer) != "converters"]
     assert [str(i) for i in eager] == []
+
+
+def test_lava_is_imported_by_what_runs_in_its_own_python_and_that_imports_nothing_of_ours() -> None:
+    assert [str(i) for i in IMPORTS if i.within("lava") and not i.importer.startswith(RUNNER)] == []
+    assert [str(i) for i in IMPORTS if i.within("spikerun") and i.importer.startswith(RUNNER)] == []
+    assert [str(i) for i in IMPORTS if i.within(RUNNER)] == []
 
 
 def test_one_file_imports_the_extension() -> None:
@@ -291,5 +298,6 @@ def test_optional_dependencies_are_declared() -> None:
     wanted = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
     declared = {re.split(r"[\[<>=! ]", line)[0].lower() for line in wanted}
     packages = {"sklearn": "scikit-learn"}
-    foreign = {i.module.split(".")[0] for i in IMPORTS} - set(sys.stdlib_module_names) - {"spikerun", "_spikerun_cpu"}
+    ours = [i for i in IMPORTS if not i.importer.startswith(RUNNER)]  # which runs in an environment of its own
+    foreign = {i.module.split(".")[0] for i in ours} - set(sys.stdlib_module_names) - {"spikerun", "_spikerun_cpu"}
     assert {packages.get(name, name) for name in foreign} <= declared

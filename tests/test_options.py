@@ -13,15 +13,19 @@ from spikerun.cli import COMMANDS, load_command
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("converters", "spikerun", "datasets", "edge", "kernels")
 EVERYWHERE = {"--help", "--version", "--verbose", "--debug", "--install-completion"}
-FOREIGN = {"--gc-sections", "--build"}  # of the linker and of CMake
+PIP = {"--disable-pip-version-check", "--no-deps", "--ignore-requires-python"}
+FOREIGN = {"--gc-sections", "--build", *PIP}  # of the linker, of CMake
+RUNNER = ROOT / "edge" / "loihi" / "runner" / "__main__.py"  # a program of its own, that bundles bring along
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 
 
 @pytest.fixture(scope="module")
 def options() -> set[str]:
     """Return the options of all commands."""
-    found = {option for name in COMMANDS for one in load_command(name).params for option in one.opts}
-    return found | EVERYWHERE | FOREIGN
+    commands = [load_command(name) for name in COMMANDS]
+    commands += [one for command in commands for one in getattr(command, "commands", {}).values()]
+    found = {option for command in commands for one in command.params for option in one.opts}
+    return found | EVERYWHERE | FOREIGN | set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', RUNNER.read_text()))
 
 
 def texts() -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,19 +35,23 @@ def run(
     tell: is called with the steps that are done, and all.
     """
     count = len(next(iter(inputs.values())))
-    runs = [slice(None)] if graph.phased else [slice(k, k + 1) for k in range(count)]
-    total, done, traces = len(runs) * graph.steps(count if graph.phased else 1), 0, []
-    for part in runs:
-        first = done
-        traces.append(emulate(graph, graph.streams({name: x[part] for name, x in inputs.items()}), states,
-                              (lambda k, first=first: tell(first + k, total)) if tell else None))  # fmt: skip
-        done += graph.steps(count if graph.phased else 1)
+    at_once = count if graph.phased else 1
+    steps = graph.steps(at_once)
+    traces: list[Trace] = []
+    for first in range(0, count, at_once):
+        streams = graph.streams({name: x[first : first + at_once] for name, x in inputs.items()})
+        done = partial(_told, tell, len(traces) * steps, count // at_once * steps) if tell else None
+        traces.append(emulate(graph, streams, states, done))
     events = {name: np.concatenate([graph.samples(name, one.events[name]) for one in traces]) for name in graph.shapes}
     kept = {
         name: {key: np.concatenate([graph.samples(name, one.states[name][key]) for one in traces]) for key in keys}
         for name, keys in traces[0].states.items()
     }
     return Trace(events, kept)
+
+
+def _told(tell: Callable[[int, int], None], before: int, total: int, step: int) -> None:
+    tell(before + step, total)
 
 
 def emulate(

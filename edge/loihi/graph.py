@@ -101,15 +101,20 @@ class Graph:
     phased: bool
     meta: Mapping[str, str | int | float] = field(default_factory=dict)
 
+    @property
+    def parts(self) -> tuple[Source | Neurons, ...]:
+        """Return all that sends events."""
+        return (*self.sources, *self.neurons)
+
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
         """Return the shapes of sources and populations, by name."""
-        return {part.name: part.shape for part in (*self.sources, *self.neurons)}
+        return {part.name: part.shape for part in self.parts}
 
     @cached_property
     def begins(self) -> Mapping[str, int]:
         """Return the step in which each source and population begins the first sample."""
-        return {part.name: part.begin for part in (*self.sources, *self.neurons)}
+        return {part.name: part.begin for part in self.parts}
 
     def steps(self, samples: int) -> int:
         """Return how many steps a run of so many samples takes."""

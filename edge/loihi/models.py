@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from spikerun.edge.loihi.graph import IntArray, Neurons
+from spikerun.edge.loihi.words import Summing, Words
 
-__all__ = ["MODELS", "Lif", "LifSubtract", "Model"]
+__all__ = ["FRACTION_BITS", "MODELS", "Model"]
 
 V_LIMIT = 2**23
 FRACTION_BITS = 6
@@ -43,30 +44,49 @@ def decayed(x: IntArray, decay: int) -> IntArray:
 class Lif:
     """lava.proc.lif: LIF, or with reset_interval > 0 LIFReset.
 
-    du: -1 (no leak) .. 4095 (no memory); dv: 0 .. 4095; vth; bias_mant, bias_exp; reset_interval, reset_offset: before
+    du: -1 (no leak) .. 4095 (no memory); dv: 0 .. 4095; vth; bias_mant, bias_exp; v_first: v before the first step;
+    reset_interval, reset_offset: before
     step t with t = reset_offset (mod reset_interval) u and v are cleared. u wraps once, v is clipped.
     """
 
     stock = True
-    parameters = ("du", "dv", "vth", "bias_mant", "bias_exp", "reset_interval", "reset_offset")
+    parameters: tuple[str, ...] = (
+        "du",
+        "dv",
+        "vth",
+        "bias_mant",
+        "bias_exp",
+        "v_first",
+        "reset_interval",
+        "reset_offset",
+    )
 
     def __init__(self, neurons: Neurons) -> None:
         given = neurons.parameters
-        self.state = {"u": np.zeros(neurons.shape, np.int64), "v": np.zeros(neurons.shape, np.int64)}
+        v = np.full(neurons.shape, int(given["v_first"]), np.int64)
+        self.state = {"u": np.zeros(neurons.shape, np.int64), "v": v}
         self.du, self.dv, self.threshold = (int(given[key]) for key in ("du", "dv", "vth"))
         mant, exp = (np.asarray(given[key]).astype(np.int64) for key in ("bias_mant", "bias_exp"))
         self.bias = np.where(exp >= 0, mant << np.maximum(exp, 0), mant >> np.maximum(-exp, 0))
         self.interval, self.offset = (int(given[key]) for key in ("reset_interval", "reset_offset"))
 
     def __call__(self, t: int, currents: IntArray) -> IntArray:
+        return self.update(t, currents, self.bias)
+
+    def restarts(self, t: int) -> bool:
+        """Return whether the state is cleared before step `t`."""
+        return bool(self.interval) and t % self.interval == self.offset % self.interval
+
+    def update(self, t: int, currents: IntArray, bias: IntArray) -> IntArray:
+        """Do step `t` with what is added to the membranes; return the spikes."""
         u, v = self.state["u"], self.state["v"]
-        if self.interval and t % self.interval == self.offset % self.interval:
+        if self.restarts(t):
             u, v = np.zeros_like(u), np.zeros_like(v)
         u = decayed(u, self.du + 1) + (currents << FRACTION_BITS)
         u = np.where(u > V_LIMIT, u - 2 * V_LIMIT, np.where(u <= -V_LIMIT, u + 2 * V_LIMIT, u))
-        v = np.clip(decayed(v, self.dv) + u + self.bias, 1 - V_LIMIT, V_LIMIT - 1)
+        v = np.clip(decayed(v, self.dv) + u + bias, 1 - V_LIMIT, V_LIMIT - 1)
         s: IntArray = (v > self.threshold << FRACTION_BITS).astype(np.int64)
-        self.state = {"u": u, "v": self.reset(v, s)}
+        self.state |= {"u": u, "v": self.reset(v, s)}
         return s
 
     def reset(self, v: IntArray, s: IntArray) -> IntArray:
@@ -75,12 +95,47 @@ class Lif:
 
 
 class LifSubtract(Lif):
-    """The same, but that a spike takes the threshold off the membrane: a model of our own, which no chip has."""
+    """The same, but that a spike takes `taken` (in units of v) off the membrane: a model of our own, on no chip."""
 
     stock = False
+    parameters = (*Lif.parameters, "taken")
+
+    def __init__(self, neurons: Neurons) -> None:
+        super().__init__(neurons)
+        self.taken = int(neurons.parameters["taken"])
 
     def reset(self, v: IntArray, s: IntArray) -> IntArray:
-        return v - (self.threshold << FRACTION_BITS) * s
+        return v - self.taken * s
 
 
-MODELS: Mapping[str, Any] = MappingProxyType({"lif": Lif, "lif_subtract": LifSubtract})
+class LifSubtractAfterLeak(LifSubtract):
+    """The same, but that it is taken off in the next step, after the leak, as snnTorch does: our own, too.
+
+    state: pending, whether a spike is still to be taken off.
+    """
+
+    def __init__(self, neurons: Neurons) -> None:
+        super().__init__(neurons)
+        self.state["pending"] = np.zeros(neurons.shape, np.int64)
+
+    def __call__(self, t: int, currents: IntArray) -> IntArray:
+        pending = self.state["pending"]
+        if self.restarts(t):
+            pending = np.zeros_like(pending)
+        s = self.update(t, currents, self.bias - self.taken * pending)
+        self.state["pending"] = s
+        return s
+
+    def reset(self, v: IntArray, s: IntArray) -> IntArray:
+        return v
+
+
+MODELS: Mapping[str, Any] = MappingProxyType(
+    {
+        "lif": Lif,
+        "lif_subtract": LifSubtract,
+        "lif_subtract_after_leak": LifSubtractAfterLeak,
+        "summing": Summing,
+        "words": Words,
+    }
+)

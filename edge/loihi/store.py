@@ -76,7 +76,8 @@ class _GraphReader(Reader):
             said = {name: meta.attribute(name, str, int, float) for name in meta.attributes}
         sources = tuple(self._source(group) for group in self._parts("sources"))
         neurons = tuple(self._neurons(group) for group in self._parts("neurons"))
-        shapes = {part.name: part.shape for part in (*sources, *neurons)}
+        parts: list[Source | Neurons] = [*sources, *neurons]
+        shapes = {part.name: part.shape for part in parts}
         with located(self.source, "/"):
             if len(shapes) != len(sources) + len(neurons) or not sources:
                 raise ValueError("two parts have one name, or there is no source")

@@ -9,13 +9,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikerun.edge.loihi.graph import IntArray, Shape, Synapses
 
-__all__ = ["EXCITATORY", "INHIBITORY", "MIXED", "Incoming", "compiled", "held", "sign_mode_of"]
+__all__ = ["EXCITATORY", "INHIBITORY", "MIXED", "Incoming", "compiled", "fan_out", "held", "listed", "sign_mode_of"]
 
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3
 HALF = 2**23
@@ -29,7 +30,7 @@ def sign_mode_of(weight: IntArray) -> int:
     return INHIBITORY if weight.max() <= 0 else MIXED
 
 
-def held(weight: IntArray, weight_bits: int, sign_mode: int) -> IntArray:
+def held(weight: npt.NDArray[Any], weight_bits: int, sign_mode: int) -> IntArray:
     """Return weights as the chip holds them."""
     mixed = sign_mode == MIXED
     sign = -1 if sign_mode == INHIBITORY else 1  # the magnitude is what is truncated
@@ -43,7 +44,7 @@ def compiled(synapses: Synapses, source: Shape, target: Shape) -> "Incoming":
     """Return synapses that are ready to run."""
     if synapses.kind == "conv":
         return Incoming([_convolution(synapses, source, target)], target)
-    rows, columns, weight = _listed(synapses)
+    rows, columns, weight = listed(synapses)
     delay = np.broadcast_to(np.asarray(synapses.delay), synapses.weight.shape).ravel()
     parts: list[Apply] = []
     for d in range(synapses.largest_delay + 1):
@@ -67,7 +68,8 @@ class Incoming:
 
     def sent(self) -> IntArray:
         """Return the currents (*target shape) of this step."""
-        return self.waiting[0]
+        sent: IntArray = self.waiting[0]
+        return sent
 
     def take(self, events: IntArray) -> None:
         """Take the events (*source shape) of this step."""
@@ -78,14 +80,35 @@ class Incoming:
                 waiting += part(events).reshape(waiting.shape)
 
 
-def _listed(synapses: Synapses) -> tuple[IntArray, IntArray, IntArray]:
-    """Return (targets, sources, weights) of all synapses, one after the other by target."""
+def listed(synapses: Synapses) -> tuple[IntArray, IntArray, IntArray]:
+    """Return (targets, sources, weights) of dense or sparse synapses, one after the other by target."""
     weight = held(synapses.weight, synapses.weight_bits, synapses.sign_mode).ravel()
     if synapses.kind == "dense":
-        rows, columns = np.indices(synapses.weight.shape)
-        return rows.ravel(), columns.ravel(), weight
-    rows = np.repeat(np.arange(len(synapses.indptr) - 1), np.diff(synapses.indptr))
-    return rows, synapses.indices.astype(np.int64), weight
+        both = np.indices(synapses.weight.shape).reshape(2, -1).astype(np.int64)
+        return both[0], both[1], weight
+    targets = np.repeat(np.arange(len(synapses.indptr) - 1, dtype=np.int64), np.diff(synapses.indptr))
+    return targets, synapses.indices.astype(np.int64), weight
+
+
+def fan_out(synapses: Synapses, source: Shape, target: Shape) -> IntArray:
+    """Return how many synapses a spike of each source neuron reaches, of shape `source`."""
+    if synapses.kind == "dense":
+        return np.full(source, synapses.weight.shape[0])
+    if synapses.kind == "sparse":
+        return np.bincount(synapses.indices, minlength=math.prod(source)).reshape(source)
+    (px, py), (width, height, channels) = synapses.padding, source
+    reached = np.zeros((width + 2 * px, height + 2 * py), np.int64)
+    for i in range(synapses.weight.shape[1]):
+        for j in range(synapses.weight.shape[2]):
+            reached[_taps(synapses, 0, i, target), _taps(synapses, 1, j, target)] += 1
+    each = reached[px : px + width, py : py + height] * (target[2] // synapses.groups)
+    return np.repeat(each[:, :, None], channels, axis=2)
+
+
+def _taps(synapses: Synapses, axis: int, place: int, target: Shape) -> slice:
+    """Return what one place of a kernel sees along an axis of a padded image."""
+    first, step = place * synapses.dilation[axis], synapses.stride[axis]
+    return slice(first, first + step * (target[axis] - 1) + 1, step)
 
 
 def _shifted(sums: IntArray, exponent: int) -> IntArray:
@@ -129,9 +152,8 @@ def _sparse(lists: _Lists, target: Shape, synapses: Synapses, events: IntArray) 
 def _convolution(synapses: Synapses, source: Shape, target: Shape) -> Apply:
     """Return the convolution: one product of matrices for each place of the kernel and group."""
     kernel = synapses.weight[:, ::-1, ::-1].astype(np.float64)  # a true convolution mirrors its kernel
-    (kx, ky), (sx, sy), (dx, dy), (px, py) = kernel.shape[1:3], synapses.stride, synapses.dilation, synapses.padding
-    width, height, channels = target
-    inputs, outputs = source[2] // synapses.groups, channels // synapses.groups
+    (kx, ky), (px, py) = kernel.shape[1:3], synapses.padding
+    inputs, outputs = source[2] // synapses.groups, target[2] // synapses.groups
 
     def apply(events: IntArray) -> IntArray:
         x = (events if synapses.message_bits else events != 0).astype(np.float64)  # exact below 2^53
@@ -141,9 +163,7 @@ def _convolution(synapses: Synapses, source: Shape, target: Shape) -> Apply:
             to, of = slice(g * outputs, (g + 1) * outputs), slice(g * inputs, (g + 1) * inputs)
             for i in range(kx):
                 for j in range(ky):
-                    seen = x[
-                        i * dx : i * dx + sx * (width - 1) + 1 : sx, j * dy : j * dy + sy * (height - 1) + 1 : sy, of
-                    ]
+                    seen = x[_taps(synapses, 0, i, target), _taps(synapses, 1, j, target), of]
                     sums[:, :, to] += seen @ kernel[to, i, j].T
         wrapped: IntArray = (sums.astype(np.int64) + HALF) % (2 * HALF) - HALF
         return wrapped

@@ -17,6 +17,11 @@ from spikerun.edge.loihi.synapses import MIXED, held
 
 __all__ = ["REMARKS", "VALIDATORS", "complaints", "remarks"]
 
+HELP_MODELS = {
+    "lif_subtract": "; neurons that reset to zero are on the chip",
+    "lif_subtract_after_leak": "; neurons that reset to zero are on the chip",
+    "words": "; convert with --neuron if or --coding sdnn for the chip",
+}
 Validator = Callable[[Graph, Partition], list[str]]
 HELP = {
     "neurons": "make the population smaller",
@@ -49,8 +54,8 @@ def _share(resource: str, graph: Graph, parts: Partition) -> list[str]:
 def _models(graph: Graph, parts: Partition) -> list[str]:
     """A chip has Lava's neurons only."""
     return [
-        f"population '{n.name}': no chip has the model '{n.model}', it runs in simulation only: "
-        "let a spike reset the membrane to zero."
+        f"population '{n.name}': no chip has the model '{n.model}', so that this bundle runs in simulation only"
+        f"{HELP_MODELS.get(n.model, '')}."
         for n in graph.neurons
         if not MODELS[n.model].stock
     ]
@@ -141,7 +146,6 @@ def _assumptions(graph: Graph, parts: Partition) -> Iterator[str]:
 
 VALIDATORS: tuple[Validator, ...] = (
     *(partial(_share, resource) for resource in HELP),
-    _models,
     _weights,
     partial(_of_synapses, "weight_bits", "weight_bits", "take weights of at most 8 bits"),
     partial(_of_synapses, "exponent", "weight_exponent", "scale the weights and the threshold alike"),
@@ -153,4 +157,4 @@ VALIDATORS: tuple[Validator, ...] = (
     partial(_parameter, "dv", "membrane_decay", "a membrane without memory is not there: 4095 is nearest"),
     _payloads,
 )
-REMARKS: tuple[Validator, ...] = (_wraps, lambda graph, parts: list(_assumptions(graph, parts)))
+REMARKS: tuple[Validator, ...] = (_models, _wraps, lambda graph, parts: list(_assumptions(graph, parts)))

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections of a network as synapses of a graph: images (C, H, W) become (W, H, C), correlations convolutions.
+
+A weight w of a network is an even number on the chip, 2 w, whose sign takes one of the bits. What is dense or sparse is
+halved again by an exponent that is one less than that of the projection; a convolution has no exponent in Lava's fixed
+point, so that 2^exponent is part of its weights.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from spikerun.connections import Connection, Conv, Dense, Diagonal, Sparse, SumPool
+from spikerun.connections.base import Pair
+from spikerun.connections.sliding import windows
+from spikerun.edge.loihi.graph import IntArray, Shape, Synapses
+from spikerun.edge.loihi.synapses import MIXED
+from spikerun.errors import UnsupportedError
+from spikerun.network import Link, Network
+
+__all__ = ["lava_order", "lava_shape", "synapses_of"]
+
+SMALLEST, LARGEST = -256, 254  # of even numbers of 8 bits and a sign
+MAX_GROUPS = 127  # of a convolution: Lava keeps the number in 8 bits
+CONVERT = "convert the trained network with `--limits loihi2` (or loihi1)"
+
+
+def lava_shape(shape: Shape) -> Shape:
+    """Return the shape of a population as Lava lays it out."""
+    return shape[::-1]
+
+
+def lava_order(values: Any, axes: int) -> Any:
+    """Return an array whose last `axes` axes are a population's with those in Lava's order."""
+    kept = values.ndim - axes
+    return values.transpose(*range(kept), *reversed(range(kept, values.ndim)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Kernel:
+    """A connection of images as a correlation: weight (Cout, Cin / groups, kh, kw)."""
+
+    weight: IntArray
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+
+def _conv(c: Conv, source: Shape) -> _Kernel:
+    return _Kernel(c.weight.astype(np.int64), c.stride, c.padding, c.dilation, c.groups)
+
+
+def _pool(c: SumPool, source: Shape) -> _Kernel:
+    gain = np.broadcast_to(c.gain.astype(np.int64), source[:1])
+    weight = np.broadcast_to(gain[:, None, None, None], (source[0], 1, *c.kernel))
+    return _Kernel(weight, c.stride, c.padding, groups=source[0])
+
+
+def _diagonal(c: Diagonal, source: Shape) -> _Kernel:
+    gain = np.broadcast_to(c.gain.astype(np.int64), source[:1])
+    return _Kernel(gain[:, None, None, None], groups=source[0])
+
+
+# What a connection is as a correlation, where it is one.
+KERNELS: Mapping[type[Connection], Callable[[Any, Shape], _Kernel]] = MappingProxyType(
+    {Conv: _conv, SumPool: _pool, Diagonal: _diagonal}
+)
+
+
+def synapses_of(net: Network, link: Link, delay: int, message_bits: int, on_chip: bool) -> Synapses:
+    """Return the synapses of a projection; on_chip: their weights are those of the chip, not of a simulation.
+
+    Raises UnsupportedError for what there is not, by name.
+    """
+    source, target = net.populations[link.source].shape, net.populations[link.target].shape
+    c, exponent = link.connection, link.projection.exponent
+    ends = (link.source, link.target)
+    if type(c) in KERNELS and len(source) == 3:
+        kernel = KERNELS[type(c)](c, source)
+        whole = link.channels == (0, target[0])
+        if delay == 0 and (whole or kernel.groups == 1) and kernel.groups <= MAX_GROUPS:
+            return _convolution(link, ends, kernel, target, message_bits, on_chip)
+        out = (link.channels[1] - link.channels[0], *target[1:])
+        listed = _listed(kernel, source, out)
+    elif isinstance(c, Dense):
+        first, size = link.channels[0] * math.prod(target[1:]), c.weight.shape[1]
+        weight = np.zeros((math.prod(target), math.prod(source)), np.int64)
+        weight[first : first + size] = c.weight.T
+        weight = weight[_places(target)][:, _places(source)]
+        return _linear(link, ends, "dense", weight, delay, message_bits, exponent)
+    elif isinstance(c, Sparse):
+        columns = np.repeat(np.arange(len(c.indptr) - 1), np.diff(c.indptr))
+        listed = c.indices.astype(np.int64), columns, c.data.astype(np.int64)
+    elif isinstance(c, Diagonal):
+        at = np.arange(math.prod(source))
+        listed = at, at, np.broadcast_to(c.gain.astype(np.int64), source).ravel()
+    else:
+        raise UnsupportedError(
+            f"{link}: Loihi has no {c.kind}, which compares; train with average pools or strided convolutions instead"
+        )
+    return _sparse(link, ends, listed, (source, target), delay, message_bits)
+
+
+def _convolution(
+    link: Link, ends: tuple[str, str], kernel: _Kernel, target: Shape, message_bits: int, on_chip: bool
+) -> Synapses:
+    weight = kernel.weight << link.projection.exponent
+    if on_chip and (weight % 2).any():
+        raise UnsupportedError(
+            f"{link}: weights of convolutions and pools are even numbers on Loihi, which an exponent of 1 makes them; "
+            f"this one has {link.projection.exponent}: {CONVERT}"
+        )
+    if on_chip and not _fits(weight):
+        raise UnsupportedError(
+            f"{link}: weights of convolutions and pools reach {np.abs(weight).max()}, and Loihi holds {LARGEST} (its "
+            f"convolutions have no exponent): {CONVERT}"
+        )
+    first, end = link.channels
+    every = np.zeros((target[0], *weight.shape[1:]), np.int64)
+    every[first:end] = weight
+    mirrored = every[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
+    return Synapses(
+        *ends, "conv", np.ascontiguousarray(mirrored, np.int32), message_bits=message_bits, sign_mode=MIXED,
+        stride=kernel.stride[::-1], padding=kernel.padding[::-1], dilation=kernel.dilation[::-1], groups=kernel.groups,
+    )  # fmt: skip
+
+
+def _listed(kernel: _Kernel, source: Shape, out: Shape) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the (targets, sources, weights) of a correlation, in the network's order."""
+    outputs, inputs, kh, kw = kernel.weight.shape
+    numbers = np.arange(math.prod(source)).reshape(source)
+    seen = windows(numbers, (out[1], out[2]), (kh, kw), kernel.stride, kernel.padding, kernel.dilation, -1)
+    seen = seen.reshape(kh * kw, kernel.groups, inputs, *out[1:])  # (k, g, Cin/g, Ho, Wo)
+    group = np.repeat(np.arange(kernel.groups), outputs // kernel.groups)
+    columns = seen[:, group].transpose(1, 2, 0, 3, 4)  # (Cout, Cin/g, k, Ho, Wo)
+    weight = np.broadcast_to(kernel.weight.reshape(outputs, inputs, -1, 1, 1), columns.shape)
+    rows = np.broadcast_to(np.arange(math.prod(out)).reshape(out)[:, None, None], columns.shape)
+    inside = (columns >= 0) & (weight != 0)
+    return rows[inside], columns[inside], weight[inside]
+
+
+def _sparse(
+    link: Link,
+    ends: tuple[str, str],
+    listed: tuple[IntArray, IntArray, IntArray],
+    shapes: tuple[Shape, Shape],
+    delay: int,
+    message_bits: int,
+) -> Synapses:
+    rows, columns, weight = listed
+    source, target = shapes
+    rows = _numbers(target)[rows + link.channels[0] * math.prod(target[1:])]
+    columns = _numbers(source)[columns]
+    order = np.lexsort((columns, rows))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=math.prod(target)))])
+    return _linear(
+        link, ends, "sparse", weight[order], delay, message_bits, link.projection.exponent,
+        indices=columns[order].astype(np.int32), indptr=indptr.astype(np.int64),
+    )  # fmt: skip
+
+
+def _linear(
+    link: Link,
+    ends: tuple[str, str],
+    kind: Any,
+    weight: IntArray,
+    delay: int,
+    message_bits: int,
+    exponent: int,
+    **lists: Any,
+) -> Synapses:
+    if not _fits(2 * weight):
+        raise UnsupportedError(
+            f"{link}: gains reach {np.abs(weight).max()}, and Loihi's weights {LARGEST // 2}: {CONVERT}"
+        )
+    return Synapses(
+        *ends, kind, (2 * weight).astype(np.int32), exponent=exponent - 1, sign_mode=MIXED, message_bits=message_bits,
+        delay=delay, **lists,
+    )  # fmt: skip
+
+
+def _fits(weight: IntArray) -> bool:
+    return bool(weight.min(initial=0) >= SMALLEST and weight.max(initial=0) <= LARGEST)
+
+
+def _places(shape: Shape) -> IntArray:
+    """Return the number in the network of each neuron in Lava's order."""
+    places: IntArray = lava_order(np.arange(math.prod(shape)).reshape(shape), len(shape)).ravel()
+    return places
+
+
+def _numbers(shape: Shape) -> IntArray:
+    """Return the number in Lava's order of each neuron of the network."""
+    return np.argsort(_places(shape))

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles in Lava itself, and what becomes of it when it fails. It needs `spikerun lava-env create`."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chip_graphs import FAMILIES, random_graph, random_samples, write_bundle
+
+from spikerun.edge.loihi import lava
+from spikerun.errors import FileFormatError, SpikerunError, TargetError
+
+STANDIN = Path(__file__).parent / "standin"
+FRESH = 7_000  # seeds of the command `scripts/lava` are smaller
+RECORD = "        self.rows[self.time_step - 1] = self.a_in.recv()\n"
+HANG = "        import time; time.sleep(1000)\n"
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def found() -> lava.Lava:
+    return lava.find()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Make:
+    """Return a function that writes a small bundle with a runner, whose recorder does something else."""
+
+    def make(instead: str = RECORD, family: str = "dense") -> Path:
+        graph = random_graph(family, 3)
+        folder = write_bundle(tmp_path / "bundle", graph, random_samples(graph, 3))
+        shutil.copytree(lava.RUNNER, folder / "runner")
+        processes = folder / "runner" / "processes" / "__init__.py"
+        text = processes.read_text(encoding="utf-8")
+        assert text.count(RECORD) == 1
+        processes.write_text(text.replace(RECORD, instead), encoding="utf-8")
+        return folder
+
+    return make
+
+
+def left(folder: Path, seconds: float = 5) -> list[str]:
+    """Return processes that name a folder, and shared memory of runners that ended, that some seconds do not end."""
+    end = time.monotonic() + seconds
+    while True:
+        alive = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes()
+            except OSError:
+                continue
+            if os.fsencode(folder) in words and path.parent.name != str(os.getpid()):
+                alive.append(words.decode(errors="replace"))
+        segments = Path("/dev/shm").glob("psm_*_*")
+        alive += [str(path) for path in segments if not Path("/proc", path.name.split("_")[1]).exists()]
+        if not alive or time.monotonic() > end:
+            return alive
+        time.sleep(0.2)
+
+
+def test_every_family_is_equal_in_lava(found: lava.Lava, tmp_path: Path) -> None:
+    graphs = {family: random_graph(family, FRESH) for family in FAMILIES}
+    bundles = [write_bundle(tmp_path / name, graph, random_samples(graph, FRESH)) for name, graph in graphs.items()]
+    verdicts = lava.run_all(bundles, found, sum(lava.seconds(graph, 4) for graph in graphs.values()), ("--states",))
+    assert [name for name, verdict in zip(graphs, verdicts, strict=True) if not verdict["equal"]] == []
+    for graph, verdict in zip(graphs.values(), verdicts, strict=True):
+        compared = {row["what"] for row in verdict["compared"]}
+        assert compared >= {f"events/{n.name}" for n in graph.neurons} | {f"last/{n.name}/v" for n in graph.neurons}
+    assert left(tmp_path) == []
+
+
+def test_one_wrong_event_is_found_and_named(found: lava.Lava, bundle: Make, tmp_path: Path) -> None:
+    folder = bundle()
+    with np.load(folder / "samples.npz") as file:
+        arrays = dict(file)
+    arrays["events/n1"][1, 2, 0, 1, 1] ^= 1
+    np.savez(folder / "samples.npz", **arrays)
+    verdict = lava.run(folder, found, 60)
+    wrong = [row for row in verdict["compared"] if row["different"]]
+    assert not verdict["equal"]
+    assert [(row["what"], row["different"], row["first"]["at"]) for row in wrong] == [("events/n1", 1, [1, 2, 0, 1, 1])]
+
+
+def test_a_bundle_stays_as_it_was(found: lava.Lava, bundle: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    folder = bundle()
+    before = sorted(folder.rglob("*"))
+    assert lava.run(folder, found, 60)["equal"]
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("instead", "timeout", "said"),
+    [
+        ("        raise ValueError('boom')\n", 60, "ValueError in one of its processes: boom"),
+        ("        import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n", 60, "a process of Lava ended by itself"),
+        (HANG, 6, "has not ended in time"),
+    ],
+)
+def test_a_lava_that_fails_is_an_error_soon(
+    found: lava.Lava, bundle: Make, tmp_path: Path, instead: str, timeout: float, said: str
+) -> None:
+    folder, begin = bundle(instead), time.monotonic()
+    with pytest.raises(TargetError, match=said):
+        lava.run(folder, found, timeout)
+    assert time.monotonic() - begin < 30
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("whom", ["caller", "runner"])
+def test_what_is_killed_leaves_nothing_behind(found: lava.Lava, bundle: Make, tmp_path: Path, whom: str) -> None:
+    folder = bundle(HANG)
+    code = f"""
+import pathlib
+from spikerun.edge.loihi import lava
+lava.run(pathlib.Path({str(folder)!r}), lava.inspect(pathlib.Path({str(found.python)!r}), "x"), 100)
+"""
+    caller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=environment())
+    runner = _runner(folder)
+    os.kill(caller.pid if whom == "caller" else runner, signal.SIGKILL)
+    _, said = caller.communicate(timeout=30)
+    assert whom == "caller" or "ended by the signal SIGKILL" in said
+    assert left(folder) == []
+
+
+def test_control_c_leaves_nothing_behind(found: lava.Lava, bundle: Make) -> None:
+    folder = bundle(HANG)
+    runner = subprocess.Popen([found.python, folder / "runner"], stderr=subprocess.PIPE, text=True)
+    _runner(folder)
+    runner.send_signal(signal.SIGINT)
+    _, said = runner.communicate(timeout=30)
+    assert (runner.returncode, "interrupted" in said, left(folder)) == (130, True, [])
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which a new Python finds the package as this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def _runner(folder: Path) -> int:
+    """Return the process of a runner, once its network runs."""
+    for _ in range(300):
+        for path in Path("/dev/shm").glob("psm_*_*"):
+            pid = int(path.name.split("_")[1])
+            if os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes():
+                time.sleep(0.5)
+                return pid
+        time.sleep(0.1)
+    raise AssertionError("the runner did not start")
+
+
+@pytest.mark.parametrize("name", ["graph.h5", "samples.npz"])
+def test_a_damaged_bundle_is_one_sentence(found: lava.Lava, bundle: Make, name: str) -> None:
+    folder = bundle()
+    raw = (folder / name).read_bytes()
+    (folder / name).write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(FileFormatError, match=rf"^'.*{name}' is damaged .*; make the bundle again\.$"):
+        lava.run(folder, found, 60)
+
+
+def test_samples_of_another_graph_are_refused(found: lava.Lava, bundle: Make, tmp_path: Path) -> None:
+    folder, other = bundle(), random_graph("conv", 3)
+    made = write_bundle(tmp_path / "other", other, random_samples(other, 3))
+    shutil.copy(made / "samples.npz", folder / "samples.npz")
+    with pytest.raises(FileFormatError, match="must hold integers of shape"):
+        lava.run(folder, found, 60)
+
+
+@pytest.fixture
+def chip(found: lava.Lava, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Return a function that runs a bundle where SLURM seems to have Loihi 2."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, does in {"sinfo": "echo PARTITION AVAIL", "ping": "exit 1"}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{does}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def run(folder: Path, *options: str, **variables: str) -> tuple[int, str]:
+        words = [found.python, STANDIN, folder / "runner", "--hardware", *options]
+        env = {**os.environ, **variables}
+        done = subprocess.run(words, capture_output=True, text=True, timeout=100, env=env)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_hardware_mode_wires_adapters_and_finds_how_late_they_are(chip: Any, bundle: Make) -> None:
+    code, said = chip(bundle(family="recurrent"), "--profile", PARTITION="kp", LOIHI_GEN="N3C1")
+    assert code == 0, said
+    assert "'SLURM': '1', 'PARTITION': 'kp', 'BOARD': None, 'LOIHI_GEN': 'N3C1'" in said
+    assert "'callback_fxs': ['Loihi2Power', 'Loihi2ExecutionTime']" in said
+    for part in ("3 steps late", "total_power_w 0.5", "us_per_step 20", "never run on silicon", "identical: yes"):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("family", "variables", "said"),
+    [
+        ("subtract", {}, "no chip has the models of n0 (lif_subtract), n1 (lif_subtract_after_leak)"),
+        ("dense", {"LOIHI_GEN": "N4"}, "LOIHI_GEN is 'N4'; known are N2A2"),
+        ("dense", {"BOARD": "a", "PARTITION": "kp"}, "BOARD and PARTITION are both set"),
+        ("dense", {"NXSDKHOST": "host.invalid"}, "`ping host.invalid` failed"),
+    ],
+)
+def test_hardware_mode_refuses_what_it_cannot(chip: Any, bundle: Make, family: str, variables: Any, said: str) -> None:
+    code, text = chip(bundle(family=family), **variables)
+    assert (code, said in text) == (2, True), text
+
+
+def test_hardware_mode_without_lava_loihi_says_so(found: lava.Lava, bundle: Make) -> None:
+    words = [found.python, bundle() / "runner", "--hardware"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "lava-loihi is not installed" in done.stderr) == (2, True)
+
+
+def test_a_run_that_is_too_long_is_ended_within_its_limit(found: lava.Lava, bundle: Make) -> None:
+    with pytest.raises(SpikerunError):
+        lava.run(bundle(), found, 0.01)

@@ -2,7 +2,7 @@
 """Networks as `.net` files, as far as these can say them: a chain of convolutions and dense layers of `LIF.loihi`."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py  # type: ignore[import-untyped]
@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.atomic import PathLike, require_writable, write_atomically
-from spikerun.connections import Connection, Conv, Dense, Diagonal
-from spikerun.edge.loihi.graph import IntArray
+from spikerun.edge.loihi.graph import IntArray, Shape
 from spikerun.edge.loihi.models import FRACTION_BITS
 from spikerun.edge.loihi.netx import BIAS, LARGEST_THRESHOLD, MAX_DELAY, NEVER, WEIGHT, changed, require_held
 from spikerun.errors import UnsupportedError
@@ -91,8 +90,7 @@ def _is_current(net: Network, name: str) -> bool:
     return (
         net.sender_of(name).code == "current"  # type: ignore[union-attr]  # an input sends words
         and len(found) == 1
-        and isinstance(found[0].connection, Diagonal)
-        and bool((found[0].connection.gain == 1).all())
+        and bool(GAINS.get(found[0].connection.kind, lambda _: False)(found[0].connection))
         and not (found[0].delay or found[0].exponent or found[0].target_channels)
     )
 
@@ -106,7 +104,7 @@ def _first(net: Network, name: str) -> Iterator[Layer]:
             raise UnsupportedError(
                 f"population '{target}': the neurons of an input have no bias and no memory of currents in a .net file"
             )
-        numbers = {"weight": net.meta.get(WEIGHT, 1), "bias": net.meta.get(BIAS, 0)}
+        numbers = {"weight": _meta(net, WEIGHT, 1), "bias": _meta(net, BIAS, 0)}
         yield {"type": "input", "name": target, "shape": np.array(population.shape), **numbers,
                "neuron": _neuron(net, target)}  # fmt: skip
     elif net.sender_of(name).code != "spikes":  # type: ignore[union-attr]
@@ -116,6 +114,15 @@ def _first(net: Network, name: str) -> Iterator[Layer]:
         )
     else:
         yield {"type": "input", "name": name, "shape": np.array(population.shape)}
+
+
+def _meta(net: Network, key: str, default: int) -> float:
+    value = net.meta.get(key, default)
+    if isinstance(value, str):
+        raise UnsupportedError(
+            f"meta '{key}' must be a number, as the encoder of a .net file has it, got '{value:.40}'"
+        )
+    return value
 
 
 def _layer(net: Network, before: str, name: str, into: Sequence[Projection]) -> Iterator[Layer]:
@@ -129,25 +136,20 @@ def _layer(net: Network, before: str, name: str, into: Sequence[Projection]) -> 
     for p in (*into, *again):
         if p.target_channels not in (None, (0, target[0])):
             raise UnsupportedError(f"{p}: a .net file has no projections to some channels only")
-    kinds = {p.connection.kind for p in into}
-    if kinds == {"conv"} and not again:
-        yield {"type": "conv", **ends, **_conv(into)}
-    elif kinds == {"dense"} and len(target) == 1:
-        if len(source) == 3:
-            yield {"type": "flatten", "shape": np.array([math.prod(source)])}
-        yield {"type": "dense_rec" if again else "dense", **ends, **_dense(into, again, math.prod(source), target[0])}
-    else:
-        raise UnsupportedError(
-            f"{into[0]}: a .net file has conv into (C, H, W) and dense into (N,), recurrent if dense, "
-            f"not {', '.join(sorted(kinds))} into {target}"
-        )
+    kinds = sorted({p.connection.kind for p in into})
+    made = LAYERS.get(kinds[0]) if len(kinds) == 1 else None
+    if made is None:
+        raise UnsupportedError(f"{into[0]}: layers of a .net file are {' or '.join(LAYERS)}, not {' and '.join(kinds)}")
+    yield from made(ends, into, again, source)
 
 
-def _conv(into: Sequence[Projection]) -> Layer:
-    first = _connection(into[0], Conv)
+def _conv(ends: Layer, into: Sequence[Projection], again: Sequence[Projection], source: Shape) -> Iterator[Layer]:
+    if again:
+        raise UnsupportedError(f"{again[0]}: recurrent layers of a .net file are dense")
+    first: Any = into[0].connection
     weight = np.zeros(first.weight.shape, np.int64)
     for p in into:
-        c = _connection(p, Conv)
+        c: Any = p.connection
         same = (c.stride, c.padding, c.dilation, c.groups) == (
             first.stride,
             first.padding,
@@ -163,48 +165,67 @@ def _conv(into: Sequence[Projection]) -> Layer:
         raise UnsupportedError(f"{into[0]}: {error}") from None
     geometry = {key: np.array(getattr(first, key)) for key in ("stride", "padding", "dilation")}
     channels = {"inChannels": weight.shape[1] * first.groups, "outChannels": len(weight)}
-    return {**channels, **geometry, "kernelSize": np.array(first.kernel), "groups": first.groups,
-            "weight": weight.astype(np.int16)}  # fmt: skip
+    kernel = {"kernelSize": np.array(first.kernel), "groups": first.groups, "weight": weight.astype(np.int16)}
+    yield {"type": "conv", **ends, **channels, **geometry, **kernel}
 
 
-def _dense(into: Sequence[Projection], again: Sequence[Projection], sources: int, targets: int) -> Layer:
+def _dense(ends: Layer, into: Sequence[Projection], again: Sequence[Projection], source: Shape) -> Iterator[Layer]:
+    sources, targets = math.prod(source), int(np.prod(ends["shape"]))
+    if len(ends["shape"]) != 1:
+        raise UnsupportedError(f"{into[0]}: dense layers of a .net file lead to (N,), not {tuple(ends['shape'])}")
+    if len(source) == 3:
+        yield {"type": "flatten", "shape": np.array([sources])}
     weight, delay = np.zeros((2, targets, sources), np.int64)
     taken = np.zeros(weight.shape, bool)
     for p in into:
-        here = _connection(p, Dense).weight.T.astype(np.int64) << p.exponent
+        here = _matrix(p)
         if p.delay > MAX_DELAY or (taken & (here != 0) & (delay != p.delay)).any():
             raise UnsupportedError(f"{p}: a synapse of a .net file has one delay, of at most {MAX_DELAY} steps")
         weight += here
         taken |= here != 0
         delay[here != 0] = p.delay
-    made: Layer = {"inFeatures": sources, "outFeatures": targets, "weight": weight.astype(np.int16)}
+    made: Layer = {
+        "type": "dense_rec" if again else "dense",
+        **ends,
+        "inFeatures": sources,
+        "outFeatures": targets,
+        "weight": weight.astype(np.int16),
+    }
     recurrent = None
     if again:
         recurrent = np.zeros((targets, targets), np.int64)
         for p in again:
-            if p.connection.kind != "dense" or p.delay != 1 or delay.any():
+            if LAYERS.get(p.connection.kind) is not _dense or p.delay != 1 or delay.any():
                 raise UnsupportedError(
                     f"{p}: recurrent layers of a .net file are dense, with no delay but one step back"
                 )
-            recurrent += _connection(p, Dense).weight.T.astype(np.int64) << p.exponent
+            recurrent += _matrix(p)
         made["weight_rec"] = recurrent.astype(np.int16)
     if reason := changed(weight, recurrent):
         raise UnsupportedError(f"{into[0]}: {reason}")
     if delay.any():
         one = np.unique(delay[taken])
         made["delay"] = int(one[0]) if len(one) == 1 else delay.astype(np.int32)
-    return made
+    yield made
 
 
-def _connection(p: Projection, kind: type[Connection]) -> Any:
-    if not isinstance(p.connection, kind):
-        raise UnsupportedError(f"{p}: {p.connection.kind} adds up with {kind.kind}, which a .net file cannot say")
-    return p.connection
+def _matrix(p: Projection) -> IntArray:
+    """Return the weights of a dense projection, (targets, sources)."""
+    connection: Any = p.connection
+    weight: IntArray = connection.weight.T.astype(np.int64) << p.exponent
+    return weight
+
+
+# of the connections that are layers of a file; all others are refused
+LAYERS: Mapping[str, Callable[..., Iterator[Layer]]] = {"conv": _conv, "dense": _dense}
+# of those that bring currents to the neurons of an input
+GAINS: Mapping[str, Callable[[Any], bool]] = {"diagonal": lambda connection: (connection.gain == 1).all()}
 
 
 def _lif(net: Network, name: str) -> LIF:
-    neuron = net.populations[name].neuron
-    if not isinstance(neuron, LIF) or neuron.limits != "chip" or neuron.fraction_bits != FRACTION_BITS:
+    """Return the neurons of a population, which are LIF as the chip has them, and reset to zero."""
+    neuron: Any = net.populations[name].neuron
+    if NEURONS.get(neuron.kind, lambda _: None)(neuron) != ("chip", FRACTION_BITS):
         raise UnsupportedError(f"population '{name}': the neurons of a .net file are LIF.loihi, not {neuron.kind}")
     odd = [key for key, only in PLAIN.items() if (getattr(neuron, key) != only).any()]
     odd += ["v_min"] if (neuron.v_min > -V_LIMIT).any() else []
@@ -215,7 +236,12 @@ def _lif(net: Network, name: str) -> LIF:
             f"population '{name}': {', '.join(odd)} cannot be said in a .net file: its neurons reset to zero, with "
             "nothing else; netx takes reset_interval when it loads the file"
         )
-    return neuron
+    made: LIF = neuron
+    return made
+
+
+# of the neurons of a file, all others are refused
+NEURONS: Mapping[str, Callable[[Any], tuple[str, int]]] = {"lif": lambda neuron: (neuron.limits, neuron.fraction_bits)}
 
 
 def _neuron(net: Network, name: str) -> Layer:

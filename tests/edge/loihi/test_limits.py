@@ -66,7 +66,6 @@ def test_what_fits_brings_no_sentence() -> None:
         (graph(parameters={"bias_exp": 8}), "bias_exp is 8"),
         (graph(parameters={"du": -1}), "du is -1"),
         (graph(parameters={"dv": 4096}), "dv is 4096"),
-        (graph(model="lif_subtract"), "no chip has the model 'lif_subtract'"),
         (graph(exponent=8), "synapses in -> out: exponent is 8"),
         (graph(delay=63), "synapses in -> out: delay is 63, and the limits are 0..62"),
         (graph(weight=np.full((2, 3), 3, np.int32)), "synapses in -> out: its weights 3..3 are not what 8 bits hold"),
@@ -87,6 +86,12 @@ def test_what_breaks_a_limit_is_named(made: Graph, sentence: str) -> None:
 )
 def test_what_reaches_a_limit_fits(made: Graph) -> None:
     assert said(made) == ""
+
+
+def test_models_that_no_chip_has_are_a_remark() -> None:
+    made = graph(model="lif_subtract")
+    assert said(made) == ""
+    assert "no chip has the model 'lif_subtract'" in remarks(made, partition(made, chip("loihi2")))[0]
 
 
 def test_loihi1_has_no_graded_spikes() -> None:

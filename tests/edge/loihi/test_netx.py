@@ -266,7 +266,7 @@ def residual() -> Network:
         (lambda: dense(connection=Dense(np.zeros((3, 2), np.int8))), "projection in -> out: all weights are 0"),
         (lambda: dense(exponent=7, connection=Dense(np.full((3, 2), 3, np.int8))), "netx would change weights"),
         (lambda: dense(delay=63), "one delay, of at most 62 steps"),
-        (pooled, "has conv into .* and dense into .* not sum_pool"),
+        (pooled, "layers of a .net file are conv or dense, not sum_pool"),
         (residual, "feeds last, out: a .net file is a chain"),
     ],
 )

@@ -218,6 +218,17 @@ def test_steps_of_a_sample_are_asked_for_where_the_file_does_not_say_them(tmp_pa
     assert read_net(path, 7).window == 7
 
 
+@pytest.mark.parametrize("of", ["all", "targets", "sources"])
+def test_delays_of_a_layer_are_of_all_or_of_each_target_or_source(of: str, tmp_path: Path) -> None:
+    delay = {"all": np.array(3), "targets": np.arange(5), "sources": np.arange(72) % 4}[of]
+    each = np.broadcast_to(delay[:, None] if of == "targets" else delay, (5, 72))
+    net = read_net(layers(tmp_path / "a.net", put("3/delay", delay)))
+    found = {p.delay: p.connection.weight.T for p in net.projections if p.target == "l1"}  # type: ignore[attr-defined]
+    weight = CHAINS["conv"].projections[-1].connection.weight.T  # type: ignore[attr-defined]
+    assert set(found) == set(np.unique(each).tolist())
+    assert all(np.array_equal(part, np.where(each == steps, weight, 0)) for steps, part in found.items())
+
+
 def test_last_layer_without_neurons_sums_up_and_never_fires(tmp_path: Path) -> None:
     net = read_net(layers(tmp_path / "a.net", lambda file: file.pop("3/neuron")))
     stepper, sums = Stepper(net), 0

@@ -37,8 +37,6 @@ from spikerun.network import Network
 
 __all__ = ["LoihiOptions", "LoihiTarget", "targets"]
 
-MAX_SYNAPSES = 2**28  # of a graph, which holds them one by one
-
 
 @dataclass(frozen=True)
 class LoihiOptions(Options):

@@ -39,7 +39,7 @@ def main() -> None:
     for made in graph.synapses:
         how = {"weight_exp": made.exponent, "num_weight_bits": made.weight_bits,
                "sign_mode": SignMode(made.sign_mode), "num_message_bits": made.message_bits}  # fmt: skip
-        process = lavanet.KINDS[made.kind](made, graph.shapes[made.source], graph.shapes[made.target], how)
+        process = lavanet.FORMS[made.form](made, graph.shapes[made.source], graph.shapes[made.target], how)
         port, into = ports[made.source], targets[made.target].a_in
         (port if port.shape == process.s_in.shape else port.flatten()).connect(process.s_in)
         out = process.a_out

@@ -11,18 +11,20 @@ from spikerun.edge.loihi.graph import Graph, IntArray
 from spikerun.edge.loihi.layout import lava_order
 from spikerun.edge.loihi.models import FRACTION_BITS
 from spikerun.network import Network
-from spikerun.neurons import LIF
-from spikerun.neurons.answer import shift
+from spikerun.neurons import Now
 
 __all__ = ["answers", "flat", "probed"]
 
 Events = Mapping[str, npt.NDArray[Any]]
 
 
+# By how many bits a membrane on the chip is finer than in the network; none there: input, max_pool, few_spikes.
+FINER = {"lif": 0, "if": FRACTION_BITS, "readout": FRACTION_BITS}
+
+
 def probed(net: Network) -> tuple[str, ...]:
     """Return the outputs whose membranes make the result."""
-    named = ((name, net.populations[name].neuron) for name in net.outputs)
-    return tuple(name for name, n in named if n.reported and getattr(n, "answer", "") != "first_spike")
+    return tuple(name for name in net.outputs if net.populations[name].neuron.reported)
 
 
 def answers(net: Network, graph: Graph, events: Events, membranes: Events) -> dict[str, IntArray]:
@@ -37,28 +39,28 @@ def _answer(net: Network, name: str, model: str, events: Events, membranes: Even
     sent: IntArray = lava_order(np.asarray(events[name], np.int64), axes)
     bias = population.spread(neuron.offset).astype(np.int64)
     if model == "sigma":
-        last: IntArray = bias + sent[:, -1]
-        return last
-    if name not in probed(net):
-        g = net.significance(name)
-        if getattr(neuron, "answer", "") == "first_spike":
-            left = net.window - np.arange(net.window)
-            found: IntArray = (sent * left.reshape(-1, *[1] * axes)).max(axis=1)
-        elif len(g) != sent.shape[1]:  # sigma-delta: one event is the whole word
-            found = sent.sum(axis=1)
-        else:
-            found = np.tensordot(sent, g, axes=(1, 0))
-        return found
-    v: IntArray = lava_order(np.asarray(membranes[name], np.int64), axes)
-    if model.startswith("lif") and not isinstance(neuron, LIF):
-        v = v >> FRACTION_BITS
-    if not hasattr(neuron, "answer"):  # a readout, whose bias is not on the chip unless it is a model of our own
-        found = v[:, -1] + (bias if model == "lif" else 0)
-    elif neuron.answer == "mean":
-        found = (v >> shift(net.window)).sum(axis=1)
+        found: IntArray = bias + sent[:, -1]
+    elif model.startswith("sigma"):  # one event is the whole word
+        found = sent.sum(axis=1)
+    elif not neuron.reported:
+        found = np.tensordot(sent, net.significance(name), axes=(1, 0))
     else:
-        found = v[:, -1] if neuron.answer == "last" else v.max(axis=1)
+        v: IntArray = lava_order(np.asarray(membranes[name], np.int64), axes)
+        v = v >> FINER[neuron.kind] if model.startswith("lif") else v
+        if neuron.integrates == "window":  # a readout, whose bias is not on the chip but in a model of our own
+            found = v[:, -1] + (bias if model == "lif" else 0)
+        else:
+            found = _collected(neuron, sent, v)
     return found
+
+
+def _collected(neuron: Any, sent: IntArray, v: IntArray) -> IntArray:
+    """Return what the law makes of all steps of a window."""
+    window, state = sent.shape[1], {"answer": np.zeros_like(v[:, 0])}
+    for r in range(window):
+        state["v"] = v[:, r]
+        neuron.collect(state, sent[:, r], Now(r, r, 1, window))
+    return state[neuron.reported]
 
 
 def flat(net: Network, found: Mapping[str, IntArray]) -> npt.NDArray[np.int32]:

@@ -47,7 +47,7 @@ class Demand:
     def __init__(self, synapses: Synapses, source: Shape, target: Shape, chip: Chip) -> None:
         self.synapses, self.source, self.target, self.chip = synapses, source, target, chip
         delay_bits = chip.most("delay").bit_length() if synapses.largest_delay else 0
-        index_bits = chip.memory.index_bits if synapses.kind == "sparse" else 0
+        index_bits = chip.memory.index_bits if synapses.form == "sparse" else 0
         self.weight_bits = synapses.weight_bits + delay_bits + index_bits
 
     def reached_by(self, pixels: Range, channels: Range) -> tuple[Mask, Mask]:
@@ -55,12 +55,12 @@ class Demand:
 
         The source of sparse synapses is taken as pixels of one channel.
         """
-        if self.synapses.kind == "sparse":
+        if self.synapses.form == "sparse":
             mask = np.zeros(math.prod(self.source), bool)
             mask[self._sources(pixels, channels)] = True
             return mask, np.ones(1, bool)
         rows, columns = (np.zeros(n, bool) for n in grid(self.source))
-        if self.synapses.kind == "dense":
+        if self.synapses.form == "dense":
             rows[:], columns[:] = True, True
             return rows, columns
         seen = self._seen[pixels[0] : pixels[1]]
@@ -78,9 +78,9 @@ class Demand:
     def bits(self, pixels: Range, channels: Range) -> int:
         """Return the bits of memory that a block takes."""
         size = (pixels[1] - pixels[0]) * (channels[1] - channels[0])
-        if self.synapses.kind == "dense":
+        if self.synapses.form == "dense":
             lists, counts = math.prod(self.source), np.array([size])
-        elif self.synapses.kind == "sparse":
+        elif self.synapses.form == "sparse":
             lists, counts = 1, np.bincount(self._sources(pixels, channels))
         else:
             _, kx, ky, inputs = self.synapses.weight.shape

@@ -3,14 +3,12 @@
 
 from collections.abc import Iterator
 
-from spikerun.connections import Conv, Diagonal, SumPool
 from spikerun.edge.loihi.graph import Graph
 from spikerun.network import Network
 from spikerun.text import plural
 
 __all__ = ["explained"]
 
-KERNELS = (Conv, SumPool, Diagonal)
 MODELS = {
     "lif": "neurons of the chip, which reset to zero (LIFReset in Lava)",
     "lif_subtract": "a model of our own, for no chip resets by subtraction",
@@ -47,11 +45,10 @@ def _populations(net: Network, graph: Graph) -> Iterator[str]:
 
 
 def _synapses(net: Network, graph: Graph) -> Iterator[str]:
-    images = {(link.source, link.target): link for link in net.links if isinstance(link.connection, KERNELS)}
+    shaped = {(k.source, k.target) for k in net.links if k.connection.target_shape(net.populations[k.source].shape)}
     for s in graph.synapses:
         where = f"projection {s.source} -> {s.target}"
-        link = images.get((s.source, s.target))
-        if s.kind == "sparse" and link is not None and len(net.populations[s.source].shape) == 3:
+        if s.form == "sparse" and (s.source, s.target) in shaped and len(graph.shapes[s.source]) == 3:
             why = "a delay" if s.largest_delay else "its groups or channels"
             yield f"{where}: lists of synapses instead of a shared kernel, for {why}"
         if s.largest_delay:

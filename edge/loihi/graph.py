@@ -53,7 +53,7 @@ class Neurons:
 class Synapses:
     """Connections of one source or population to another.
 
-    kind `dense`: weight (targets, sources); `sparse`: the same as compressed sparse rows, one a target: weight (n,),
+    form `dense`: weight (targets, sources); `sparse`: the same as compressed sparse rows, one a target: weight (n,),
     indices (n,) the sources, indptr (targets + 1,); `conv`: weight (Cout, kW, kH, Cin / groups) of a true convolution,
     that is, mirrored in both axes beside a correlation, with stride, padding, dilation as (x, y).
     exponent: what they add is multiplied by 2^exponent; weight_bits, sign_mode (1 mixed, 2 excitatory, 3 inhibitory):
@@ -63,7 +63,7 @@ class Synapses:
 
     source: str
     target: str
-    kind: Literal["dense", "sparse", "conv"]
+    form: Literal["dense", "sparse", "conv"]
     weight: npt.NDArray[np.int32]
     exponent: int = 0
     weight_bits: int = 8

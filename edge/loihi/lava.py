@@ -180,7 +180,7 @@ def seconds(graph: Graph, samples: int) -> float:
     processes = len(graph.sources) + 2 * len(graph.neurons) + len(graph.synapses)
     step = 1e-3 * processes
     for made in graph.synapses:
-        if made.kind == "conv":
+        if made.form == "conv":
             pairs = made.weight.shape[0] * made.weight.shape[3]
             step += pairs * (1e-4 + 2e-9 * math.prod(graph.shapes[made.source][:2]) * math.prod(made.weight.shape[1:3]))
         else:

@@ -9,12 +9,12 @@ point, so that 2^exponent is part of its weights.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from spikerun.connections import Connection, Conv, Dense, Diagonal, Sparse, SumPool
 from spikerun.connections.base import Pair
 from spikerun.connections.sliding import windows
 from spikerun.edge.loihi.graph import IntArray, Shape, Synapses
@@ -52,25 +52,19 @@ class _Kernel:
     groups: int = 1
 
 
-def _conv(c: Conv, source: Shape) -> _Kernel:
+def _conv(c: Any, source: Shape) -> _Kernel:
     return _Kernel(c.weight.astype(np.int64), c.stride, c.padding, c.dilation, c.groups)
 
 
-def _pool(c: SumPool, source: Shape) -> _Kernel:
+def _pool(c: Any, source: Shape) -> _Kernel:
     gain = np.broadcast_to(c.gain.astype(np.int64), source[:1])
     weight = np.broadcast_to(gain[:, None, None, None], (source[0], 1, *c.kernel))
     return _Kernel(weight, c.stride, c.padding, groups=source[0])
 
 
-def _diagonal(c: Diagonal, source: Shape) -> _Kernel:
+def _diagonal(c: Any, source: Shape) -> _Kernel:
     gain = np.broadcast_to(c.gain.astype(np.int64), source[:1])
     return _Kernel(gain[:, None, None, None], groups=source[0])
-
-
-# What a connection is as a correlation, where it is one.
-KERNELS: Mapping[type[Connection], Callable[[Any, Shape], _Kernel]] = MappingProxyType(
-    {Conv: _conv, SumPool: _pool, Diagonal: _diagonal}
-)
 
 
 def synapses_of(net: Network, link: Link, delay: int, message_bits: int, on_chip: bool) -> Synapses:
@@ -78,67 +72,110 @@ def synapses_of(net: Network, link: Link, delay: int, message_bits: int, on_chip
 
     Raises UnsupportedError for what there is not, by name.
     """
-    source, target = net.populations[link.source].shape, net.populations[link.target].shape
-    c, exponent = link.connection, link.projection.exponent
-    ends = (link.source, link.target)
-    if type(c) in KERNELS and len(source) == 3:
-        kernel = KERNELS[type(c)](c, source)
-        whole = link.channels == (0, target[0])
-        if delay == 0 and (whole or kernel.groups == 1) and kernel.groups <= MAX_GROUPS:
-            return _convolution(link, ends, kernel, target, message_bits, on_chip)
-        out = (link.channels[1] - link.channels[0], *target[1:])
-        _check_size(link, math.prod(out) * math.prod(kernel.weight.shape[1:]))
-        listed = _listed(kernel, source, out)
-    elif isinstance(c, Dense):
-        first, size = link.channels[0] * math.prod(target[1:]), c.weight.shape[1]
-        _check_size(link, math.prod(target) * math.prod(source))
-        weight = np.zeros((math.prod(target), math.prod(source)), np.int64)
-        weight[first : first + size] = c.weight.T
-        weight = weight[_places(target)][:, _places(source)]
-        return _linear(link, ends, "dense", weight, delay, message_bits, exponent)
-    elif isinstance(c, Sparse):
-        columns = np.repeat(np.arange(len(c.indptr) - 1), np.diff(c.indptr))
-        listed = c.indices.astype(np.int64), columns, c.data.astype(np.int64)
-    elif isinstance(c, Diagonal):
-        at = np.arange(math.prod(source))
-        listed = at, at, np.broadcast_to(c.gain.astype(np.int64), source).ravel()
-    else:
+    way = WAYS.get(link.connection.kind)
+    if way is None:
         raise UnsupportedError(
-            f"{link}: Loihi has no {c.kind}, which compares; train with average pools or strided convolutions instead"
+            f"{link}: Loihi has no {link.connection.kind}, which compares; train with average pools or strided "
+            "convolutions instead"
         )
-    return _sparse(link, ends, listed, (source, target), delay, message_bits)
+    shapes = net.populations[link.source].shape, net.populations[link.target].shape
+    return way(_Asked(link, link.connection, *shapes, delay, message_bits, on_chip))
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A projection, its connection, and what its synapses are to be."""
+
+    link: Link
+    connection: Any
+    source: Shape
+    target: Shape
+    delay: int
+    message_bits: int
+    on_chip: bool
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Return the names of source and target."""
+        return self.link.source, self.link.target
+
+
+def _of_images(kernel_of: Callable[[Any, Shape], _Kernel], asked: _Asked) -> Synapses:
+    """Return a convolution, or where it cannot be one, all of its synapses."""
+    kernel, link, target = kernel_of(asked.connection, asked.source), asked.link, asked.target
+    whole = link.channels == (0, target[0])
+    if asked.delay == 0 and (whole or kernel.groups == 1) and kernel.groups <= MAX_GROUPS:
+        return _convolution(asked, kernel)
+    out = (link.channels[1] - link.channels[0], *target[1:])
+    _check_size(link, math.prod(out) * math.prod(kernel.weight.shape[1:]))
+    return _sparse(asked, _listed(kernel, asked.source, out))
+
+
+def _of_gains(asked: _Asked) -> Synapses:
+    if len(asked.source) == 3:
+        return _of_images(_diagonal, asked)
+    at = np.arange(math.prod(asked.source))
+    gain = np.broadcast_to(asked.connection.gain.astype(np.int64), asked.source)
+    return _sparse(asked, (at, at, gain.ravel()))
+
+
+def _of_lists(asked: _Asked) -> Synapses:
+    c = asked.connection
+    columns = np.repeat(np.arange(len(c.indptr) - 1), np.diff(c.indptr))
+    return _sparse(asked, (c.indices.astype(np.int64), columns, c.data.astype(np.int64)))
+
+
+def _of_matrix(asked: _Asked) -> Synapses:
+    link, source, target, rows = asked.link, asked.source, asked.target, asked.connection.weight.T
+    _check_size(link, math.prod(target) * math.prod(source))
+    first = link.channels[0] * math.prod(target[1:])
+    weight = np.zeros((math.prod(target), math.prod(source)), np.int64)
+    weight[first : first + len(rows)] = rows
+    return _linear(asked, "dense", weight[_places(target)][:, _places(source)])
+
+
+# What each kind of connection is on the chip; none: pooled_conv and window, which compare.
+WAYS: Mapping[str, Callable[[_Asked], Synapses]] = MappingProxyType(
+    {
+        "conv": partial(_of_images, _conv),
+        "sum_pool": partial(_of_images, _pool),
+        "diagonal": _of_gains,
+        "sparse": _of_lists,
+        "dense": _of_matrix,
+    }
+)
 
 
 def _check_size(link: Link, synapses: int) -> None:
     """Refuse what would be too many synapses, before there is memory for them."""
     if synapses > MAX_SYNAPSES:
         raise UnsupportedError(
-            f"{link}: has {synapses:,} synapses where they are listed one by one, and {MAX_SYNAPSES:,} is the most: make "
-            "the populations smaller, or leave out the delay or the slice of channels that has no shared kernel"
+            f"{link}: has {synapses:,} synapses where they are listed one by one, and {MAX_SYNAPSES:,} is the most: "
+            "make the populations smaller, or leave out the delay or the slice of channels that has no shared kernel"
         )
 
 
-def _convolution(
-    link: Link, ends: tuple[str, str], kernel: _Kernel, target: Shape, message_bits: int, on_chip: bool
-) -> Synapses:
+def _convolution(asked: _Asked, kernel: _Kernel) -> Synapses:
+    link = asked.link
     weight = kernel.weight << link.projection.exponent
-    if on_chip and (weight % 2).any():
+    if asked.on_chip and (weight % 2).any():
         raise UnsupportedError(
             f"{link}: weights of convolutions and pools are even numbers on Loihi, which an exponent of 1 makes them; "
             f"this one has {link.projection.exponent}: {CONVERT}"
         )
-    if on_chip and not _fits(weight):
+    if asked.on_chip and not _fits(weight):
         raise UnsupportedError(
             f"{link}: weights of convolutions and pools reach {np.abs(weight).max()}, and Loihi holds {LARGEST} (its "
             f"convolutions have no exponent): {CONVERT}"
         )
     first, end = link.channels
-    every = np.zeros((target[0], *weight.shape[1:]), np.int64)
+    every = np.zeros((asked.target[0], *weight.shape[1:]), np.int64)
     every[first:end] = weight
     mirrored = every[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
     return Synapses(
-        *ends, "conv", np.ascontiguousarray(mirrored, np.int32), message_bits=message_bits, sign_mode=MIXED,
-        stride=kernel.stride[::-1], padding=kernel.padding[::-1], dilation=kernel.dilation[::-1], groups=kernel.groups,
+        *asked.ends, "conv", np.ascontiguousarray(mirrored, np.int32), message_bits=asked.message_bits,
+        sign_mode=MIXED, stride=kernel.stride[::-1], padding=kernel.padding[::-1], dilation=kernel.dilation[::-1],
+        groups=kernel.groups,
     )  # fmt: skip
 
 
@@ -156,43 +193,25 @@ def _listed(kernel: _Kernel, source: Shape, out: Shape) -> tuple[IntArray, IntAr
     return rows[inside], columns[inside], weight[inside]
 
 
-def _sparse(
-    link: Link,
-    ends: tuple[str, str],
-    listed: tuple[IntArray, IntArray, IntArray],
-    shapes: tuple[Shape, Shape],
-    delay: int,
-    message_bits: int,
-) -> Synapses:
+def _sparse(asked: _Asked, listed: tuple[IntArray, IntArray, IntArray]) -> Synapses:
+    """Return synapses of their (targets, sources, weights), in the network's order and within the link's channels."""
     rows, columns, weight = listed
-    source, target = shapes
-    rows = _numbers(target)[rows + link.channels[0] * math.prod(target[1:])]
-    columns = _numbers(source)[columns]
+    target = asked.target
+    rows = _numbers(target)[rows + asked.link.channels[0] * math.prod(target[1:])]
+    columns = _numbers(asked.source)[columns]
     order = np.lexsort((columns, rows))
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=math.prod(target)))])
-    return _linear(
-        link, ends, "sparse", weight[order], delay, message_bits, link.projection.exponent,
-        indices=columns[order].astype(np.int32), indptr=indptr.astype(np.int64),
-    )  # fmt: skip
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=math.prod(target)))]).astype(np.int64)
+    return _linear(asked, "sparse", weight[order], indices=columns[order].astype(np.int32), indptr=indptr)
 
 
-def _linear(
-    link: Link,
-    ends: tuple[str, str],
-    kind: Any,
-    weight: IntArray,
-    delay: int,
-    message_bits: int,
-    exponent: int,
-    **lists: Any,
-) -> Synapses:
+def _linear(asked: _Asked, form: Any, weight: IntArray, **lists: Any) -> Synapses:
     if not _fits(2 * weight):
         raise UnsupportedError(
-            f"{link}: gains reach {np.abs(weight).max()}, and Loihi's weights {LARGEST // 2}: {CONVERT}"
+            f"{asked.link}: gains reach {np.abs(weight).max()}, and Loihi's weights {LARGEST // 2}: {CONVERT}"
         )
     return Synapses(
-        *ends, kind, (2 * weight).astype(np.int32), exponent=exponent - 1, sign_mode=MIXED, message_bits=message_bits,
-        delay=delay, **lists,
+        *asked.ends, form, (2 * weight).astype(np.int32), exponent=asked.link.projection.exponent - 1,
+        sign_mode=MIXED, message_bits=asked.message_bits, delay=asked.delay, **lists,
     )  # fmt: skip
 
 

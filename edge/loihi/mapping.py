@@ -22,7 +22,6 @@ from spikerun.edge.loihi.models import FRACTION_BITS, MODELS
 from spikerun.edge.loihi.sigma_delta import sigma_delta_graph
 from spikerun.errors import UnsupportedError
 from spikerun.network import Network
-from spikerun.neurons import IF, LIF, FewSpikes, Readout
 from spikerun.neurons.base import V_LIMIT
 from spikerun.population import Population
 
@@ -81,7 +80,7 @@ def _source(net: Network, name: str, population: Population, begin: int) -> Sour
 
 def _neurons(net: Network, name: str, population: Population, begin: int, interval: int) -> Neurons:
     neuron = population.neuron
-    make = NEURONS.get(type(neuron))
+    make = NEURONS.get(neuron.kind)
     if make is None:
         raise UnsupportedError(
             f"population '{name}': Loihi has no {neuron.kind} neurons. {ADVICE.get(neuron.kind, '')}"
@@ -139,8 +138,7 @@ def _bias(name: str, values: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def _lif(net: Network, name: str, population: Population) -> tuple[str, dict[str, Any]]:
-    neuron = population.neuron
-    assert isinstance(neuron, LIF)
+    neuron: Any = population.neuron
     wrong = {
         f"limits '{neuron.limits}' instead of 'chip'": neuron.limits != "chip",
         f"{neuron.fraction_bits} fractional bits instead of 6": neuron.fraction_bits != FRACTION_BITS,
@@ -169,15 +167,14 @@ def _lif(net: Network, name: str, population: Population) -> tuple[str, dict[str
     return model, {"du": du - 1, "dv": dv, "vth": vth, **_bias(name, neuron.bias), **taken}
 
 
-def _whole(neuron: LIF) -> bool:
+def _whole(neuron: Any) -> bool:
     """Return whether all membranes are multiples of 64."""
     keeps = [bool(np.isin(keep, (0, 2**16)).all()) for keep in (neuron.keep_u, neuron.keep_v)]
     return all(keeps) and not (neuron.bias % 64).any()
 
 
 def _if(net: Network, name: str, population: Population) -> tuple[str, dict[str, Any]]:
-    neuron = population.neuron
-    assert isinstance(neuron, IF)
+    neuron: Any = population.neuron
     reach = net.bounds[name] * net.window
     wrong = {
         "a floor v_min above the lowest membrane": bool((neuron.v_min > -min(reach, V_LIMIT)).any()),
@@ -194,14 +191,12 @@ def _if(net: Network, name: str, population: Population) -> tuple[str, dict[str,
 def _readout(net: Network, name: str, population: Population) -> tuple[str, dict[str, Any]]:
     """Return a population that never fires: its membrane is the sum; the bias of the result is added outside."""
     if any((link.significance != 1).any() for link in net.into(name)):
-        assert isinstance(population.neuron, Readout)
-        return "summing", {"bias": population.neuron.bias, **_weighing(net, name)}
+        return "summing", {"bias": population.neuron.offset, **_weighing(net, name)}
     return "lif", {"du": 4095, "dv": 0, "vth": MAX_THRESHOLD, "bias_mant": 0, "bias_exp": 0}
 
 
 def _few_spikes(net: Network, name: str, population: Population) -> tuple[str, dict[str, Any]]:
-    neuron = population.neuron
-    assert isinstance(neuron, FewSpikes)
+    neuron: Any = population.neuron
     return "words", {
         "bits": neuron.bits, "threshold": neuron.threshold, "bias": neuron.bias, "signed": neuron.signed,
         "kept": neuron.kept_bits, "code": CODES.index(neuron.code), **_weighing(net, name),
@@ -220,8 +215,9 @@ def _weighing(net: Network, name: str) -> dict[str, Any]:
     return given | ({"in_lag": links[0].lag % net.window} if links else {})
 
 
-NEURONS: Mapping[type, Callable[[Network, str, Population], tuple[str, dict[str, Any]]]] = MappingProxyType(
-    {LIF: _lif, IF: _if, Readout: _readout, FewSpikes: _few_spikes}
+# The model and the parameters of each kind; none: input and max_pool.
+NEURONS: Mapping[str, Callable[[Network, str, Population], tuple[str, dict[str, Any]]]] = MappingProxyType(
+    {"lif": _lif, "if": _if, "readout": _readout, "few_spikes": _few_spikes}
 )
 
 

@@ -22,7 +22,7 @@ FORMAT, VERSION = "spikerun.loihi", 1
 MAX_PARTS = 10_000
 MAX_STEPS = 2**15
 MAX_NEURONS = 2**26
-KINDS = ("dense", "sparse", "conv")
+FORMS = ("dense", "sparse", "conv")
 NUMBERS = ("exponent", "weight_bits", "sign_mode", "message_bits", "groups")
 PAIRS = ("stride", "padding", "dilation")
 
@@ -122,17 +122,17 @@ class _GraphReader(Reader):
 
     def _synapses(self, group: Group, shapes: Mapping[str, Shape]) -> Synapses:
         with located(self.source, group.name):
-            source, target, kind = (group.attribute(key, str) for key in ("source", "target", "kind"))
+            source, target, form = (group.attribute(key, str) for key in ("source", "target", "form"))
             for end in (source, target):
                 if end not in shapes:
                     raise ValueError(f"there is no part {end!r}")
-            if kind not in KINDS:
-                raise ValueError(f"unknown kind {kind!r}; known: {', '.join(KINDS)}")
+            if form not in FORMS:
+                raise ValueError(f"unknown form {form!r}; known: {', '.join(FORMS)}")
             given: dict[str, Any] = {key: _number(group, key, -32, 2**24) for key in NUMBERS}
             given |= {key: group.attribute(key, tuple) for key in PAIRS}
             given |= {"indices": self._int32(group, "indices"), "indptr": self.array(group, "indptr")}
             delay = self._int32(group, "delay") if "delay" in group.members else _number(group, "delay", 0, 63)
-            made = Synapses(source, target, kind, self._int32(group, "weight"), delay=delay, **given)
+            made = Synapses(source, target, form, self._int32(group, "weight"), delay=delay, **given)
             _check(made, shapes[source], shapes[target])
             return made
 
@@ -160,9 +160,9 @@ def _check(made: Synapses, source: Shape, target: Shape) -> None:
         raise ValueError(f"delay has shape {delays.shape}, weight {made.weight.shape}")
     if made.sign_mode not in (1, 2, 3) or not 1 <= made.weight_bits <= 8:
         raise ValueError("sign_mode is 1, 2 or 3, and weight_bits 1 to 8")
-    if made.kind == "dense":
+    if made.form == "dense":
         fits = made.weight.shape == ends
-    elif made.kind == "sparse":
+    elif made.form == "sparse":
         ptr, at = made.indptr, made.indices
         fits = ptr.shape == (ends[0] + 1,) and made.weight.shape == at.shape and bool((np.diff(ptr) >= 0).all())
         fits = fits and ptr[0] == 0 and ptr[-1] == len(at) and (not at.size or 0 <= at.min() <= at.max() < ends[1])

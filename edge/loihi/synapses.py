@@ -42,14 +42,14 @@ def held(weight: npt.NDArray[Any], weight_bits: int, sign_mode: int) -> IntArray
 
 def compiled(synapses: Synapses, source: Shape, target: Shape) -> "Incoming":
     """Return synapses that are ready to run."""
-    if synapses.kind == "conv":
+    if synapses.form == "conv":
         return Incoming([_convolution(synapses, source, target)], target)
     rows, columns, weight = listed(synapses)
     delay = np.broadcast_to(np.asarray(synapses.delay), synapses.weight.shape).ravel()
     parts: list[Apply] = []
     for d in range(synapses.largest_delay + 1):
         here = delay == d
-        if synapses.kind == "dense":
+        if synapses.form == "dense":
             matrix = np.where(here, weight, 0).reshape(synapses.weight.shape).T.astype(np.int32)
             parts.append(partial(_dense, np.ascontiguousarray(matrix), synapses))
         else:
@@ -83,7 +83,7 @@ class Incoming:
 def listed(synapses: Synapses) -> tuple[IntArray, IntArray, IntArray]:
     """Return (targets, sources, weights) of dense or sparse synapses, one after the other by target."""
     weight = held(synapses.weight, synapses.weight_bits, synapses.sign_mode).ravel()
-    if synapses.kind == "dense":
+    if synapses.form == "dense":
         both = np.indices(synapses.weight.shape).reshape(2, -1).astype(np.int64)
         return both[0], both[1], weight
     targets = np.repeat(np.arange(len(synapses.indptr) - 1, dtype=np.int64), np.diff(synapses.indptr))
@@ -92,9 +92,9 @@ def listed(synapses: Synapses) -> tuple[IntArray, IntArray, IntArray]:
 
 def fan_out(synapses: Synapses, source: Shape, target: Shape) -> IntArray:
     """Return how many synapses a spike of each source neuron reaches, of shape `source`."""
-    if synapses.kind == "dense":
+    if synapses.form == "dense":
         return np.full(source, synapses.weight.shape[0])
-    if synapses.kind == "sparse":
+    if synapses.form == "sparse":
         return np.bincount(synapses.indices, minlength=math.prod(source)).reshape(source)
     (px, py), (width, height, channels) = synapses.padding, source
     reached = np.zeros((width + 2 * px, height + 2 * py), np.int64)

@@ -132,7 +132,7 @@ def _reach(graph: Graph, neurons: Neurons) -> int:
 
 def _largest_sum(s: Synapses, targets: int) -> int:
     weight = np.abs(s.weight.astype(np.int64))
-    if s.kind == "sparse":
+    if s.form == "sparse":
         rows = np.repeat(np.arange(targets), np.diff(s.indptr))
         return int(np.bincount(rows, weight, targets).max(initial=0))
     return int(weight.reshape(len(weight), -1).sum(axis=1).max(initial=0))

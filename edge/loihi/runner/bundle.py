@@ -13,7 +13,7 @@ MAX_BYTES = 2**32  # of one array
 NEEDS = {
     "sources": ("name", "shape", "message_bits", "begin"),
     "neurons": ("name", "shape", "model", "begin", "parameters"),
-    "synapses": ("source", "target", "kind", "weight", "exponent", "weight_bits", "sign_mode", "message_bits",
+    "synapses": ("source", "target", "form", "weight", "exponent", "weight_bits", "sign_mode", "message_bits",
                  "delay", "indices", "indptr", "stride", "padding", "dilation", "groups"),
 }  # fmt: skip
 
@@ -143,16 +143,16 @@ def _check(graph):
         if delay.size and (delay.min() < 0 or delay.max() > 63):
             raise ValueError(f"{where}: delays must be in 0..63")
         fits = delay.ndim == 0 or delay.shape == weight.shape
-        if synapses.kind == "dense":
+        if synapses.form == "dense":
             fits = fits and weight.shape == sizes
-        elif synapses.kind == "sparse":
+        elif synapses.form == "sparse":
             at, ends = synapses.indices, synapses.indptr
             fits = (
                 fits and len(ends) == sizes[0] + 1 and ends[-1] == len(at) == len(weight) and (np.diff(ends) >= 0).all()
             )
             fits = fits and (not at.size or (at.min() >= 0 and at.max() < sizes[1]))
-        elif synapses.kind != "conv" or weight.ndim != 4:
-            raise ValueError(f"{where}: nobody knows synapses of the kind {synapses.kind!r}")
+        elif synapses.form != "conv" or weight.ndim != 4:
+            raise ValueError(f"{where}: nobody knows synapses of the form {synapses.form!r}")
         if not fits:
             raise ValueError(f"{where}: the weights do not fit")
 

@@ -82,7 +82,8 @@ def conv(made, source, target, how):
                 dilation=made.dilation, groups=made.groups, num_message_bits=how["num_message_bits"])  # fmt: skip
 
 
-KINDS = {"dense": dense, "sparse": sparse, "conv": conv}
+# Of synapses, not of connections: there is no diagonal, sum_pool, pooled_conv or window in a graph.
+FORMS = {"dense": dense, "sparse": sparse, "conv": conv}
 
 
 class Direct:
@@ -177,7 +178,7 @@ def build(graph, names, streams, steps, where, folder, every, last):
             how = {"weight_exp": made.exponent, "num_weight_bits": made.weight_bits,
                    "sign_mode": SignMode(made.sign_mode), "num_message_bits": made.message_bits}  # fmt: skip
             source, target = shapes[made.source], shapes[made.target]
-            process = KINDS[made.kind](made, source, target, how)
+            process = FORMS[made.form](made, source, target, how)
             port, into = ports[made.source], targets[made.target].a_in
             (port if port.shape == process.s_in.shape else port.flatten()).connect(process.s_in)
             out = process.a_out

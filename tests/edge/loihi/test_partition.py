@@ -38,21 +38,21 @@ def chain(*parts: tuple[Shape, Any]) -> Graph:
 
 
 def dense(out: int, of: int) -> dict[str, Any]:
-    return {"kind": "dense", "weight": np.full((out, of), 2, np.int32)}
+    return {"form": "dense", "weight": np.full((out, of), 2, np.int32)}
 
 
 def sparse(mask: np.ndarray) -> dict[str, Any]:
     rows, columns = np.nonzero(mask)
     indptr = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int64)
     weight = np.full(len(rows), 2, np.int32)
-    return {"kind": "sparse", "weight": weight, "indices": columns.astype(np.int32), "indptr": indptr}
+    return {"form": "sparse", "weight": weight, "indices": columns.astype(np.int32), "indptr": indptr}
 
 
 def reached_one_by_one(s: Synapses, source: Shape, target: Shape, flat: int) -> set[int]:
     """Return the sources of one neuron, by the definition of the connection."""
-    if s.kind == "dense":
+    if s.form == "dense":
         return set(range(math.prod(source)))
-    if s.kind == "sparse":
+    if s.form == "sparse":
         return set(s.indices[s.indptr[flat] : s.indptr[flat + 1]].tolist())
     x, y, c = np.unravel_index(flat, target)
     inputs, group = s.weight.shape[3], int(c) // (target[2] // s.groups)
@@ -80,7 +80,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     mask = np.random.default_rng(draw(st.integers(0, 99))).random((hidden, size)) < draw(st.sampled_from([0.1, 0.9]))
     return chain(
         ((width, height, groups * inputs), None),
-        (image, {"kind": "conv", "weight": weight, "stride": stride, "padding": padding, "groups": groups}),
+        (image, {"form": "conv", "weight": weight, "stride": stride, "padding": padding, "groups": groups}),
         ((hidden,), sparse(mask)),
         ((3,), dense(3, hidden)),
     )
@@ -161,7 +161,7 @@ def test_partition_is_always_the_same() -> None:
 
 
 def _same(out: int, of: int) -> dict[str, Any]:
-    return {"kind": "conv", "weight": np.full((out, 3, 3, of), 2, np.int32), "padding": (1, 1)}
+    return {"form": "conv", "weight": np.full((out, 3, 3, of), 2, np.int32), "padding": (1, 1)}
 
 
 def test_kernel_is_held_once_for_all_pixels() -> None:

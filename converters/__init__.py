@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.quantise import BITS, Settings
+from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
 from spikerun.converters.source import Importer, Opener, Source, Trained, check_bits
 from spikerun.errors import UsageError, unknown_name
@@ -44,6 +44,10 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP = "spikerun.importers"
+NO_LIMITS = (
+    "limits are those of chips, whose neurons spike step by step, and this network has no time loop: train it as a "
+    "spiking network, or leave --limits out"
+)
 
 IMPORTERS: Mapping[str, Importer] = MappingProxyType(
     {
@@ -121,7 +125,8 @@ def convert(
     data: "Samples",
     *,
     bits: int | None = None,
-    code: str = "bits",
+    code: str | None = None,
+    coding: str = "words",
     overrides: Mapping[str, int] | None = None,
     encoding: Encoding | Mapping[str, Encoding] | None = None,
     evaluation: "tuple[Samples, npt.ArrayLike] | None" = None,
@@ -129,6 +134,7 @@ def convert(
     max_drop: float | None = None,
     metric: "Metric | None" = None,
     on_progress: Callable[[str, int, int], None] | None = None,
+    limits: str | None = None,
 ) -> Conversion:
     """Convert a trained network to a spiking network, without any training.
 
@@ -137,11 +143,12 @@ def convert(
     taken; by name where the model has several inputs. encoding: what integers stand for, by default value / 255. Real
     numbers are taken as what the model sees, and must be such integers.
     bits: of the activations, 1..8, by default 5; overrides: of single layers, by name. code: how integers travel as
-    spikes, `bits`, `ttfs` or `graded`.
+    spikes, `bits` (the default), `ttfs` or `graded`. coding: `sdnn` keeps to integers that chips run as a sigma-delta
+    network, of 8 bits in code `graded`, the input's too.
     evaluation: (samples, labels) on which ANN and SNN are compared, by `metric`: (logits, labels) -> a score for each
     sample, by default whether the class is right. max_drop: points (100 times the mean score) that may be lost; the
     fewest bits that keep it on `validation`, labelled samples to choose by, are taken instead of `bits`. on_progress is
-    told (stage, done, total). Networks that spike already are for `convert_spiking`.
+    told (stage, done, total). Networks that spike already are for `convert_spiking`, and so are the limits of chips.
 
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
     where no number of bits keeps max_drop.
@@ -149,8 +156,11 @@ def convert(
     from spikerun.converters import budget
     from spikerun.converters.evaluate import top1
     from spikerun.converters.pipeline import Converter
+    from spikerun.converters.sigma_delta import graded
 
-    settings = Settings(BITS if bits is None else bits, code, {} if overrides is None else overrides)
+    if limits is not None:
+        raise UsageError(NO_LIMITS)
+    settings = Settings.of(coding, bits, code, overrides, search=max_drop is not None)
     _check({"metric": metric, "on_progress": on_progress}, {"evaluation": evaluation, "validation": validation})
     if max_drop is not None:
         budget.checked_budget(max_drop)
@@ -160,7 +170,7 @@ def convert(
     check_bits(source, bits, overrides, max_drop)
     if not isinstance(source, Source):
         raise UsageError(f"this network ({source.name}) spikes already, in a time loop of its own: use convert_spiking")
-    converter = Converter(source, data, encoding, on_progress)
+    converter = Converter(source, data, graded(encoding) if coding == "sdnn" else encoding, on_progress)
     measured = None if evaluation is None else converter.evaluation(*evaluation, metric or top1)
     if max_drop is not None and validation is not None:
         chosen = converter.evaluation(*validation, metric or top1)
@@ -180,6 +190,7 @@ def convert_spiking(
     evaluation: "tuple[Any, npt.ArrayLike] | None" = None,
     metric: "Metric | None" = None,
     on_progress: Callable[[str, int, int], None] | None = None,
+    limits: str | None = None,
 ) -> "SpikingConversion":
     """Convert a trained spiking network, which keeps its time loop, to integers.
 
@@ -189,7 +200,8 @@ def convert_spiking(
     (`spikerun.datasets.encode`) stay encoded, and the network says how. duration: its time steps, readout: what its
     outputs say, such as "count" or Readout("count", 10), where it does not tell itself. encoding: by default
     Encoding(code="current"), or that of the encoder. evaluation, metric, on_progress: as `convert` has them; without a
-    metric it is the first of several results whose class counts.
+    metric it is the first of several results whose class counts. limits: the chip, "loihi1" or "loihi2", whose
+    fixed-point arithmetic the network shall keep to.
 
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """
@@ -206,7 +218,7 @@ def convert_spiking(
     source = _source(model)
     if not isinstance(source, StepSource):
         raise UsageError(f"this is no network with a time loop of its own, but {type(source).__name__}: use convert")
-    converter = StepConverter(source, data, encoding, duration, readout, on_progress)
+    converter = StepConverter(source, data, encoding, duration, readout, on_progress, limits)
     if evaluation is None:
         return converter.convert({})
     measured = converter.evaluation(*evaluation, metric or top1)

@@ -5,7 +5,7 @@ Each layer is fitted to what the ANN computes, from what the layers before it re
 earlier errors. The step size of a word minimises the squared error of the values that it stands for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, wal
 from spikerun.converters.maps import Term, accumulate
 from spikerun.converters.quantise import QLayer, Quantised, Settings, accumulator_scale, as_channels, collapsed
 
-__all__ = ["Calibration", "LayerFit"]
+__all__ = ["TRIAL_SAMPLES", "Calibration", "Fit", "LayerFit"]
 
 ROOM = 2**30  # bytes of the ANN's activations that are kept from one calibration to the next
 SAMPLES_PER_CHANNEL = 4096
@@ -47,8 +47,9 @@ class Calibration:
         self._room = room
         self._sums: dict[str, Array] = {}
 
-    def fit(self, settings: Settings) -> tuple[Quantised, list[LayerFit]]:
-        """Return the integers of every layer, and how well each fits."""
+    def fit(self, settings: Settings, way: "type[Fit] | None" = None) -> tuple[Quantised, list[LayerFit]]:
+        """Return the integers of every layer, and how well each fits; `way` finds those of a layer."""
+        way = way or Fit
         window = settings.window(self.layers)
         real = self._real()
         step_sizes: dict[str, Array] = {}
@@ -56,7 +57,7 @@ class Calibration:
         fits: list[LayerFit] = []
 
         def fitted(layer: Layer, words: Mapping[str, Array]) -> Array:
-            made, fit, sent = _Fit(self.layers, layer, *settings.word(layer, window), *next(real)).made(
+            made, fit, sent = way(self.layers, layer, *settings.word(layer, window), *next(real)).made(
                 words, step_sizes
             )
             step_sizes[layer.name] = made.step_size
@@ -94,7 +95,7 @@ class Calibration:
 
 
 @dataclass
-class _Fit:
+class Fit:
     """One layer to be fitted: `z` is the ANN's sum, `target` its activation."""
 
     layers: Layers
@@ -106,25 +107,42 @@ class _Fit:
 
     def made(self, words: Mapping[str, Array], step_sizes: Mapping[str, Array]) -> tuple[QLayer, LayerFit, Array]:
         """Return the layer in integers, how well it fits, and what it sends, for the words that it is sent."""
-        layer, channels = self.layer, self.layer.shape[0]
-        top = np.abs(as_channels(self.target, channels)).max(axis=1).astype(np.float64)
-        terms = [term.absorbed(step_sizes[term.source]) for term in layer.terms]
-        scale = accumulator_scale(layer, terms, top)
+        top = self.top()
+        terms = [term.absorbed(step_sizes[term.source]) for term in self.layer.terms]
+        made, v = self.integers(terms, accumulator_scale(self.layer, terms, top), words)
+        if not self.layer.activation.fires:
+            return self.finished(made, v, made.threshold, "")
+        return self.finished(made, v, *self._threshold(made, v, top))
+
+    def top(self) -> Array:
+        """Return the largest magnitude of each channel's activation, (C,) float64."""
+        found: Array = np.abs(as_channels(self.target, self.layer.shape[0])).max(axis=1).astype(np.float64)
+        return found
+
+    def integers(
+        self, terms: Sequence[Term], scale: Array, words: Mapping[str, Array], part: slice = slice(None)
+    ) -> tuple[QLayer, Array]:
+        """Return the layer in units of `scale` (C,), its thresholds still 1, and its accumulators for some samples."""
+        layer = self.layer
         integer = tuple(term.rounded(scale) for term in terms)
-        v = accumulate(integer, words, layer.shape)
+        v = accumulate(integer, {term.source: words[term.source][part] for term in terms}, layer.shape)
         bias = np.rint(layer.bias / spread(scale, layer.shape))
-        bias = bias + spread(_mean_error(self.z, v + bias.astype(np.float32), scale), layer.shape)
+        bias = bias + spread(_mean_error(self.z[part], v + bias.astype(np.float32), scale), layer.shape)
         v += bias.astype(np.float32)
         made = QLayer(layer.name, layer.shape, integer, collapsed(bias.astype(np.int64)), layer.activation,
-                      scale, np.ones(channels, np.int64), self.bits, self.code)  # fmt: skip
-        if not layer.activation.fires:
-            received = v * spread(scale, layer.shape).astype(np.float32)
-            return made, LayerFit(layer.name, "", _decibel(self.z, received)), v
-        threshold, chosen_by = self._threshold(made, v, top)
+                      scale, np.ones(len(scale), np.int64), self.bits, self.code)  # fmt: skip
+        return made, v
+
+    def finished(self, made: QLayer, v: Array, threshold: Array, chosen_by: str) -> tuple[QLayer, LayerFit, Array]:
+        """Return the layer with its thresholds, how well it fits, and what it sends for accumulators `v`."""
+        shape = self.layer.shape
+        if not self.layer.activation.fires:
+            received = v * spread(made.scale, shape).astype(np.float32)
+            return made, LayerFit(made.name, chosen_by, _decibel(self.z, received)), v
         made = replace(made, threshold=threshold, bias=_with_rounding(made.bias, threshold))
         sent = _words(v, threshold, made)
-        received = sent * spread(made.step_size, layer.shape).astype(np.float32)
-        return made, LayerFit(layer.name, chosen_by, _decibel(self.target, received)), sent
+        received = sent * spread(made.step_size, shape).astype(np.float32)
+        return made, LayerFit(made.name, chosen_by, _decibel(self.target, received)), sent
 
     def _threshold(self, made: QLayer, v: Array, top: Array) -> tuple[Array, str]:
         """Return the threshold of each channel, and whether they were chosen by channel or for the population."""
@@ -139,10 +157,10 @@ class _Fit:
             return by_channel, "channel"
         first = min(cut, len(v) - 1)
         trial = slice(first, first + TRIAL_SAMPLES)
-        together = _cheaper(*(self._tried(made, v[trial], self.target[trial], th) for th in (by_channel, for_all)))
+        together = _cheaper(*(self.tried(made, v[trial], self.target[trial], th) for th in (by_channel, for_all)))
         return found(slice(None), together), "population" if together else "channel"
 
-    def _tried(self, made: QLayer, v: Array, target: Array, threshold: Array) -> tuple[float, float]:
+    def tried(self, made: QLayer, v: Array, target: Array, threshold: Array) -> tuple[float, float]:
         """Return the error that the next layers meet, and the spikes that it takes."""
         words = _words(v, threshold, made)
         spikes = float(spike_count(words.astype(np.int64), made.code, made.bits).sum())

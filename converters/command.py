@@ -12,6 +12,7 @@ import typer
 
 from spikerun import datasets, file
 from spikerun.atomic import require_writable, write_atomically
+from spikerun.chip import chip_named
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -21,8 +22,8 @@ from spikerun.console import (
     stages,
     suggest,
 )
-from spikerun.converters import Encoding, open_source, takes
-from spikerun.converters.quantise import BITS, Settings
+from spikerun.converters import NO_LIMITS, Encoding, open_source, takes
+from spikerun.converters.quantise import Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
 from spikerun.converters.source import Source, check_bits
 from spikerun.converters.spiking.command import check_drop, convert_steps, readout_of, time_step
@@ -79,8 +80,18 @@ MaxDrop = Annotated[
         metavar="POINTS", help="Take the fewest bits that lose at most so many points on held-out training samples."
     ),
 ]
-Code = Annotated[str, typer.Option(help="How words travel: bits, ttfs (one timed spike) or graded (one event).")]
-InputCode = Annotated[str, typer.Option(help="How the samples enter: bits, ttfs or graded.")]
+Code = Annotated[
+    str | None,
+    typer.Option(help="How words travel: bits, ttfs (one timed spike) or graded (one event). Default: bits."),
+]
+InputCode = Annotated[str | None, typer.Option(help="How the samples enter: bits, ttfs or graded. Default: bits.")]
+CodingOption = Annotated[
+    str,
+    typer.Option(
+        "--coding",
+        help="words, or sdnn: only what Loihi 2 runs as a sigma-delta network, 8-bit activations in code graded.",
+    ),
+]
 Count = Annotated[int, typer.Option("--samples", min=2, help="Samples of the train split that calibrate.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Measure on at most so many samples of the test split.")]
 Numbers = Annotated[
@@ -133,6 +144,10 @@ Reset = Annotated[
     str | None,
     typer.Option("--nir-reset", help="The reset of its neurons: value, subtract, subtract_after_leak, none."),
 ]
+Limits = Annotated[
+    str | None,
+    typer.Option("--limits", metavar="CHIP", help="Keep to the fixed point of a chip: loihi1 or loihi2."),
+]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
 
 
@@ -144,8 +159,9 @@ def convert(
     data: Data = None,
     bits: Bits = None,
     max_drop: MaxDrop = None,
-    code: Code = "bits",
-    input_code: InputCode = "bits",
+    code: Code = None,
+    input_code: InputCode = None,
+    coding: CodingOption = "words",
     samples: Count = 512,
     limit: Limit = None,
     mean: Numbers = None,
@@ -162,6 +178,7 @@ def convert(
     seed: Seed = None,
     nir_writer: Writer = None,
     nir_reset: Reset = None,
+    limits: Limits = None,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -179,7 +196,11 @@ def convert(
         raise UsageError("name the file to write with -o, such as model.snn")
     from spikerun.converters.pipeline import Converter
 
-    settings = Settings(bits or BITS, code)
+    settings = Settings.of(coding, bits, code, None, search=max_drop is not None or sweep)
+    if coding == "sdnn" and input_code not in (None, "graded"):
+        raise UsageError(
+            f"samples enter a network of --coding sdnn in code graded: leave out --input-code {input_code}"
+        )
     if max_drop is not None:
         from spikerun.converters.budget import checked_budget
 
@@ -189,7 +210,10 @@ def convert(
         require_writable(path, force, keep=_files(model, weights, calibration, data))
     require_snn(output)
     encoding = Encoding(
-        1.0 if scale is None else scale, _numbers("--mean", mean, 0.0), _numbers("--std", std, 1.0), code=input_code
+        1.0 if scale is None else scale,
+        _numbers("--mean", mean, 0.0),
+        _numbers("--std", std, 1.0),
+        code=input_code or ("graded" if coding == "sdnn" else "bits"),
     )
     encoding.require_word()
     entering = Entering(input_form, duration, time_step(dt), bins, seed, takes(model, "dt"))
@@ -198,13 +222,18 @@ def convert(
     )
     check_bits(source, bits, sweep or None)
     steps = source if isinstance(source, StepSource) else None
+    if limits is not None:
+        if steps is None:
+            raise UsageError(NO_LIMITS)
+        chip_named(limits)
     if steps is None:
         _without_time(
             duration=duration, input=input_form, readout=readout, classes=classes, dt=dt, bins=bins, seed=seed
         )
-    elif (code, input_code) != ("bits", "bits"):
+    elif {code, input_code} - {None, "bits"} or coding != "words":
         raise UsageError(
-            "--code and --input-code are for networks without a time loop; here --input says how samples enter"
+            "--code, --input-code and --coding are for networks without a time loop; here --input says how samples "
+            "enter"
         )
     asked = readout_of(readout, classes)
     with stages(quiet or json) as tell:
@@ -221,7 +250,7 @@ def convert(
         conversion: Conversion | SpikingConversion
         if steps is not None:
             encoding, (train, test) = entering.samples(encoding, train, test)
-            conversion = convert_steps(steps, train, chosen, test, encoding, duration, asked, tell)
+            conversion = convert_steps(steps, train, chosen, test, encoding, duration, asked, tell, limits)
         else:
             assert isinstance(source, Source)  # there are no others
             converter = Converter(source, train.samples[chosen], encoding, tell)

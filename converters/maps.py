@@ -29,6 +29,7 @@ __all__ = [
     "accumulate",
     "evened",
     "identity",
+    "lifted",
 ]
 
 WEIGHT_LIMIT = 127
@@ -320,10 +321,11 @@ def evened(terms: Sequence[Term]) -> Iterator[list[Term]]:
         for term, size in zip(terms, sizes, strict=True)
     ]
     for less in range(max(exponents, default=0), -1, -1):
-        yield [_lifted(term, max(e - less, 0)) for term, e in zip(terms, exponents, strict=True)]
+        yield [lifted(term, max(e - less, 0)) for term, e in zip(terms, exponents, strict=True)]
 
 
-def _lifted(term: Term, exponent: int) -> Term:
+def lifted(term: Term, exponent: int) -> Term:
+    """Return the term with its numbers divided by 2^exponent, and counted as often."""
     exponent = min(exponent, MAX_EXPONENT)
     gain = np.full(term.end - term.first, 2.0**-exponent)
     return replace(term, map=term.map.scaled_out(gain), exponent=exponent) if exponent else term

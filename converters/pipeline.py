@@ -30,6 +30,7 @@ from spikerun.converters.samples import (
     gathered,
     quiet,
 )
+from spikerun.converters.sigma_delta import SigmaDeltaFit, check
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source
 from spikerun.network import Network
@@ -79,7 +80,11 @@ class Converter:
     def convert(self, settings: Settings) -> Conversion:
         """Return the spiking network with the bits and the code of `settings`."""
         self.tell(f"calibrate, {settings.bits}-bit activations", 0, 0)
-        quantised, fits = self.calibration.fit(settings)
+        if settings.coding == "sdnn":
+            check(self.layers)
+            quantised, fits = self.calibration.fit(settings, SigmaDeltaFit)
+        else:
+            quantised, fits = self.calibration.fit(settings)
         meta: dict[str, str | int | float] = {
             "converted_from": self.source.name,
             "bits": settings.bits,
@@ -89,6 +94,8 @@ class Converter:
         }
         for name, encoding in self.encodings.items():
             meta |= encoding.meta(name)
+        if settings.coding == "sdnn":
+            meta["coding"] = settings.coding
         network = build(quantised, meta)
         return Conversion(network, self._report(network, quantised, fits, settings), quantised)
 

@@ -20,22 +20,28 @@ from spikerun.errors import UsageError, unknown_name
 from spikerun.neurons import Neuron
 from spikerun.population import Projection
 
-__all__ = ["BITS", "QLayer", "Quantised", "Settings", "accumulator_scale", "as_channels", "collapsed"]
+__all__ = ["BITS", "CODINGS", "QLayer", "Quantised", "Settings", "accumulator_scale", "as_channels", "collapsed"]
 
 # th * 2^T stays below 2^21, where kernels divide by multiplication; biases keep a margin to int32
 THRESHOLD_ROOM = 2**20
 BIAS_ROOM = 2**24
 BITS = 5  # of activations, where nothing is asked for
+CODINGS = ("words", "sdnn")
 SMALLEST = 2.0**-100  # a scale of a channel that is nothing but zeros; a float32 must hold it
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How values become words: the bits of activations, by name of the layer where they differ, and the code."""
+    """How values become words: the bits of activations, by name of the layer where they differ, and the code.
+
+    coding: `words`, as they are; `sdnn`, restricted to what chips run as a sigma-delta network, of 8 bits in code
+    `graded`.
+    """
 
     bits: int = BITS
     code: str = "bits"
     overrides: Mapping[str, int] = field(default_factory=dict)
+    coding: str = "words"
 
     def __post_init__(self) -> None:
         if not (isinstance(self.overrides, Mapping) and all(isinstance(name, str) for name in self.overrides)):
@@ -46,6 +52,25 @@ class Settings:
         if self.code not in CODES:
             raise UsageError(f"code must be one of {', '.join(CODES)}, got '{self.code}'")
         object.__setattr__(self, "overrides", MappingProxyType(dict(self.overrides)))
+
+    @classmethod
+    def of(
+        cls, coding: str, bits: int | None, code: str | None, overrides: Mapping[str, int] | None, search: bool
+    ) -> "Settings":
+        """Return the settings of a coding, None being its default; raises UsageError for what it does not take.
+
+        search: whether bits are to be chosen by what they cost.
+        """
+        if coding not in CODINGS:
+            raise UsageError(f"coding must be one of {', '.join(CODINGS)}, got {coding!r:.80}")
+        if coding == "words":
+            return cls(BITS if bits is None else bits, code or "bits", {} if overrides is None else overrides)
+        if bits not in (None, MAX_BITS) or overrides or code not in (None, "graded") or search:
+            raise UsageError(
+                f"coding '{coding}' has activations of {MAX_BITS} bits in code 'graded': leave out bits, code, "
+                "overrides, max_drop and sweep"
+            )
+        return cls(MAX_BITS, "graded", coding=coding)
 
     def bits_of(self, layer: str) -> int:
         """Return the bits that are asked for in a layer."""

@@ -69,6 +69,11 @@ COMMANDS = MappingProxyType(
             "Make a bundle for a target, and run it there or emulated.",
             "spikerun deploy model.snn --target generic-cortex-m4 -o firmware/ --run",
         ),
+        "net": CommandSpec(
+            "spikerun.edge.loihi.netx_command:net",
+            "Import a .net file of lava-dl, or export a network as one.",
+            "spikerun net model.net -o model.snn",
+        ),
         "targets": CommandSpec(
             "spikerun.edge.command:targets",
             "List the targets, and the tools each one needs.",

@@ -5,14 +5,17 @@ They need not come from a network, so that they reach what no mapping makes: sig
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sigma_delta_networks import sigma_delta_network
 
 from spikerun.codes import CODES
 from spikerun.edge.loihi.graph import Graph, Neurons, Shape, Source, Synapses
 from spikerun.edge.loihi.samples import expected, npz
+from spikerun.edge.loihi.sigma_delta import sigma_delta_graph
 from spikerun.edge.loihi.store import save_graph
 
 Rng = np.random.Generator
@@ -250,9 +253,45 @@ def words(rng: Rng) -> Graph:
     return draft.done()
 
 
+def sigma_delta(rng: Rng) -> Graph:
+    """Lava's own, ours, and a sum, with all parameters, so that residues are kept and sent later."""
+    draft = Draft(rng, message_bits=8)
+    kinds = {"sigma_delta": (2, 4, 2), "sigma_delta_exact": (9,), "sigma": (5,)}
+    for k, (model, shape) in enumerate(kinds.items()):
+        given: dict[str, Any] = {
+            "vth": int(rng.integers(0, 4)), "bias": rng.integers(-9, 99, shape).astype(np.int32),
+            "act_mode": int(rng.integers(2)), "spike_exp": int(rng.integers(0, 3)),
+            "state_exp": int(rng.integers(8, 12)),
+        }  # fmt: skip
+        draft.neurons.append(Neurons(f"n{k}", shape, model, {} if model == "sigma" else given, k + 2))
+        draft.shapes[f"n{k}"] = shape
+        (draft.dense, draft.sparse)[k % 2](f"n{k - 1}" if k else "in", f"n{k}", message_bits=16)
+    return replace(draft.done(phased=False), meta={"probes": ""})  # they have no v
+
+
+def sigma_delta_networks(rng: Rng) -> Graph:
+    """Those that networks are mapped to."""
+    return sigma_delta_graph(sigma_delta_network(int(rng.integers(2**31))), exact=bool(rng.integers(2)))
+
+
 FAMILIES: Mapping[str, Callable[[Rng], Graph]] = {
     f.__name__: f
-    for f in (dense, sparse, conv, delays, recurrent, held, decays, subtract, graded, fan_in, overflow, words)
+    for f in (
+        dense,
+        sparse,
+        conv,
+        delays,
+        recurrent,
+        held,
+        decays,
+        subtract,
+        graded,
+        fan_in,
+        overflow,
+        words,
+        sigma_delta,
+        sigma_delta_networks,
+    )
 }
 
 

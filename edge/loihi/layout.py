@@ -25,6 +25,7 @@ from spikerun.network import Link, Network
 __all__ = ["lava_order", "lava_shape", "synapses_of"]
 
 SMALLEST, LARGEST = -256, 254  # of even numbers of 8 bits and a sign
+MAX_SYNAPSES = 2**28  # of one projection
 MAX_GROUPS = 127  # of a convolution: Lava keeps the number in 8 bits
 CONVERT = "convert the trained network with `--limits loihi2` (or loihi1)"
 
@@ -86,9 +87,11 @@ def synapses_of(net: Network, link: Link, delay: int, message_bits: int, on_chip
         if delay == 0 and (whole or kernel.groups == 1) and kernel.groups <= MAX_GROUPS:
             return _convolution(link, ends, kernel, target, message_bits, on_chip)
         out = (link.channels[1] - link.channels[0], *target[1:])
+        _check_size(link, math.prod(out) * math.prod(kernel.weight.shape[1:]))
         listed = _listed(kernel, source, out)
     elif isinstance(c, Dense):
         first, size = link.channels[0] * math.prod(target[1:]), c.weight.shape[1]
+        _check_size(link, math.prod(target) * math.prod(source))
         weight = np.zeros((math.prod(target), math.prod(source)), np.int64)
         weight[first : first + size] = c.weight.T
         weight = weight[_places(target)][:, _places(source)]
@@ -104,6 +107,15 @@ def synapses_of(net: Network, link: Link, delay: int, message_bits: int, on_chip
             f"{link}: Loihi has no {c.kind}, which compares; train with average pools or strided convolutions instead"
         )
     return _sparse(link, ends, listed, (source, target), delay, message_bits)
+
+
+def _check_size(link: Link, synapses: int) -> None:
+    """Refuse what would be too many synapses, before there is memory for them."""
+    if synapses > MAX_SYNAPSES:
+        raise UnsupportedError(
+            f"{link}: has {synapses:,} synapses where they are listed one by one, and {MAX_SYNAPSES:,} is the most: make "
+            "the populations smaller, or leave out the delay or the slice of channels that has no shared kernel"
+        )
 
 
 def _convolution(

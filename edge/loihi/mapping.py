@@ -19,6 +19,7 @@ from spikerun.edge.loihi.graph import Graph, Neurons, Parameter, Source
 from spikerun.edge.loihi.layout import lava_order, lava_shape, synapses_of
 from spikerun.edge.loihi.levels import levels
 from spikerun.edge.loihi.models import FRACTION_BITS, MODELS
+from spikerun.edge.loihi.sigma_delta import sigma_delta_graph
 from spikerun.errors import UnsupportedError
 from spikerun.network import Network
 from spikerun.neurons import IF, LIF, FewSpikes, Readout
@@ -38,6 +39,8 @@ def to_graph(net: Network) -> Graph:
 
     Its meta says which populations' membranes are part of the result (`probes`).
     """
+    if net.meta.get("coding") == "sdnn":
+        return sigma_delta_graph(net)
     behind = levels(net)
     phased = net.feedforward
     begins = {name: net.latency[name] * net.window + behind[name] + 1 for name in net.populations}

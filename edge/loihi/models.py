@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from spikerun.edge.loihi.deltas import Sigma, SigmaDelta, SigmaDeltaExact
 from spikerun.edge.loihi.graph import IntArray, Neurons
 from spikerun.edge.loihi.words import Summing, Words
 
@@ -135,6 +136,9 @@ MODELS: Mapping[str, Any] = MappingProxyType(
         "lif": Lif,
         "lif_subtract": LifSubtract,
         "lif_subtract_after_leak": LifSubtractAfterLeak,
+        "sigma": Sigma,
+        "sigma_delta": SigmaDelta,
+        "sigma_delta_exact": SigmaDeltaExact,
         "summing": Summing,
         "words": Words,
     }

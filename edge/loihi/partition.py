@@ -2,8 +2,8 @@
 """The partition of a graph into cores, each with a block of one population, greedily and always in the same way.
 
 Blocks have as many pixels in a row as fit the limits of a core, and all channels, or an equal part of them where the
-weights that lead to all do not fit. A core whose neurons reach too many cores is divided further. A limit that one
-neuron alone breaks cannot be kept: it is named in `Partition.broken`, and the cores of that population ignore it.
+weights that lead to all do not fit. A limit that one neuron alone breaks cannot be kept: it is named in
+`Partition.broken`, and the core that begins with the neuron ignores it.
 
 Assumed: sources stand outside of the cores; a neuron takes an output axon for each group of its synapses and each core
 that it reaches. What a compiler does may be better or worse.
@@ -11,7 +11,7 @@ that it reaches. What a compiler does may be better or worse.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -67,18 +67,18 @@ def partition(graph: Graph, chip: Chip) -> Partition:
     populations = {
         n.name: _Population(n.name, into[n.name], np.zeros(grid(n.shape), np.int64), chip) for n in graph.neurons
     }
-    cores = {
-        name: population.cut((0, population.reached.shape[0]), (0, population.reached.shape[1]))
-        for name, population in populations.items()
-    }
-    divided = True
-    while divided:  # dividing a core adds output axons to those before it
-        divided = False
-        for name, population in populations.items():
-            population.reached = _reached(population.reached.shape, out[name], cores)
-            before = cores[name]
-            cores[name] = [part for core in before for part in population.cut(core.pixels, core.channels)]
-            divided |= len(cores[name]) > len(before)
+    cores = {name: population.cut() for name, population in populations.items()}
+    changed = True
+    while changed:  # what is divided takes more output axons of what feeds it; they only grow here, so that it ends
+        changed = False
+        for name, population in reversed(populations.items()):
+            reached = np.maximum(population.reached, _reached(population.reached.shape, out[name], cores))
+            if (reached > population.reached).any():
+                population.reached, changed = reached, True
+                cores[name] = population.cut()
+    for name, population in populations.items():
+        population.reached = _reached(population.reached.shape, out[name], cores)
+        cores[name] = [replace(core, use=population.use(core.pixels, core.channels)) for core in cores[name]]
     broken = {key: need for population in populations.values() for key, need in population.broken.items()}
     return Partition(chip, tuple(core for several in cores.values() for core in several), broken)
 
@@ -110,27 +110,30 @@ class _Population:
             "synapse_bits": sum(demand.bits(pixels, channels) for demand in self.into),
         }
 
-    def cut(self, pixels: Range, channels: Range) -> list[Core]:
-        """Divide a block: into as few ranges of channels as there can be, and these greedily into ranges of pixels."""
-        width = channels[1] - channels[0]
-        for parts in range(1, width + 1):
-            edges = [channels[0] + width * k // parts for k in range(parts + 1)]
-            found: list[Core] = []
-            for part in pairwise(edges):
-                several = self._rows(pixels, part)
-                if not several:
-                    break
-                found += several
-            else:
-                return found
-        raise AssertionError("blocks of one channel are never refused")
+    def cut(self) -> list[Core]:
+        """Divide it: into as few ranges of channels as there can be, and these greedily into ranges of pixels."""
+        parts, found = 0, list[Core]()
+        while not found:  # ranges of one channel are never refused
+            parts += 1
+            found = self._ranges(parts)
+        return found
 
-    def _rows(self, pixels: Range, channels: Range) -> list[Core]:
-        """Divide a block into ranges of pixels; none: one pixel of so many channels is too much."""
-        found, first = [], pixels[0]
-        while first < pixels[1]:
-            ignored = self._alone(first, channels[0])
-            end = self._end(first, pixels[1], channels, ignored)
+    def _ranges(self, parts: int) -> list[Core]:
+        """Divide it into so many ranges of channels; none: they are too large."""
+        edges = [self.reached.shape[1] * k // parts for k in range(parts + 1)]
+        found: list[Core] = []
+        for channels in pairwise(edges):
+            several = self._rows(channels)
+            if not several:
+                return []
+            found += several
+        return found
+
+    def _rows(self, channels: Range) -> list[Core]:
+        """Divide some channels into ranges of pixels; none: one pixel of so many channels is too much."""
+        found, first = [], 0
+        while first < len(self.reached):
+            end = self._end(first, channels, self._alone(first, channels[0]))
             if end == first:
                 return []
             found.append(Core(self.name, (first, end), channels, self.use((first, end), channels)))
@@ -146,9 +149,9 @@ class _Population:
             self.broken[key] = max(use[resource], self.broken.get(key, 0))
         return over
 
-    def _end(self, first: int, last: int, channels: Range, ignored: set[str]) -> int:
+    def _end(self, first: int, channels: Range, ignored: set[str]) -> int:
         """Return the end of the longest block from a pixel that fits; `first`: none does."""
-        fits, over = first, min(last, first + self.most["neurons"] // (channels[1] - channels[0])) + 1
+        fits, over = first, min(len(self.reached), first + self.most["neurons"] // (channels[1] - channels[0])) + 1
         while over - fits > 1:  # what a block takes only grows with it
             middle = (fits + over) // 2
             use = self.use((first, middle), channels)

@@ -117,7 +117,7 @@ def _wraps(graph: Graph, parts: Partition) -> list[str]:
         f"population '{n.name}': its synapses can bring {reach:,} in one step, and a current beyond {most:,} wraps: "
         "if that happens with your data, make the weights smaller."
         for n in graph.neurons
-        if (reach := _reach(graph, n)) >= most
+        if "du" in n.parameters and (reach := _reach(graph, n)) >= most
     ]
 
 

@@ -143,6 +143,27 @@ def test_a_negative_budget_is_refused_before_the_work(folder: Path, capsys: pyte
     assert "max_drop is in points" in capsys.readouterr().err
 
 
+def test_coding_sdnn_makes_8_bit_payloads_for_average_pools_and_refuses_max_pools(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--coding", "sdnn", "-f") == 3
+    assert "is a max pool: use an average pool" in capsys.readouterr().err
+    (folder / "average.py").write_text(MODEL.replace("MaxPool", "AvgPool"))
+    assert run(folder, "--coding", "sdnn", "-f", model="average.py:build") == 0
+    network = file.load(folder / "net.snn")
+    assert network.window == 1 and network.meta["coding"] == "sdnn"
+    words = [word for name in network.populations if (word := network.sender_of(name))]
+    assert {(word.bits, word.code) for word in words} == {(8, "graded")}
+
+
+@pytest.mark.parametrize("option", [("--bits", "5"), ("--code", "bits"), ("--input-code", "ttfs"), ("--sweep",)])
+def test_options_that_coding_sdnn_does_not_take_are_bad_usage(
+    option: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--coding", "sdnn", "-f", *option) == 2
+    assert "sdnn" in capsys.readouterr().err
+
+
 def test_steps_is_the_former_name_of_bits(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--json", "--force", "--samples", "64", "--limit", "50")
     results = []

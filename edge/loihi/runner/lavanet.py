@@ -17,9 +17,10 @@ from lava.proc.conv.process import Conv
 from lava.proc.dense.process import DelayDense, Dense
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.sdn.process import Sigma, SigmaDelta
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
-from processes import LifSubtract, Recorder, Summing, Watcher, Words
+from processes import LifSubtract, Recorder, SigmaDeltaExact, Summing, Watcher, Words
 from scipy.sparse import csr_matrix
 
 STOP_SECONDS = 5
@@ -44,10 +45,13 @@ MODELS = {
     "lif": lif,
     "lif_subtract": lif_subtract,
     "lif_subtract_after_leak": partial(lif_subtract, after_leak=True),
+    "sigma": Sigma,
+    "sigma_delta": SigmaDelta,
+    "sigma_delta_exact": SigmaDeltaExact,
     "summing": Summing,
     "words": Words,
 }
-STOCK = ("lif",)  # those that Lava ships, which a chip has too
+STOCK = ("lif", "sigma", "sigma_delta")  # those that Lava ships, which a chip has too
 
 
 def dense(made, source, target, how):

@@ -16,6 +16,8 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import AbstractPyLifModelFixed
 from lava.proc.lif.process import LIF
+from lava.proc.sdn.models import AbstractSigmaDeltaModel
+from lava.proc.sdn.process import SigmaDelta
 
 VTH_SHIFT = 6
 
@@ -72,6 +74,36 @@ class PyLifSubtract(AbstractPyLifModelFixed):
             self.v[:] = 0
             self.pending = False
         super().run_spk()
+
+
+class SigmaDeltaExact(SigmaDelta):
+    """A SigmaDelta whose `act` is what it has sent, so that what the shift takes off is sent later."""
+
+
+@implements(proc=SigmaDeltaExact, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PySigmaDeltaExact(AbstractSigmaDeltaModel):
+    """Lava's own arithmetic, but for what is remembered."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
+    vth: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    sigma: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    act: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    residue: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    error: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    bias: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=16)
+    spike_exp: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=3)
+    state_exp: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=3)
+    cum_error: np.ndarray = LavaPyType(np.ndarray, bool, precision=1)
+
+    def run_spk(self):
+        self.sigma = self.sigma_dynamics(self.a_in.recv())
+        delta = self.activation_dynamics(self.sigma) - self.act
+        sent = np.where(np.abs(delta) >= self.vth, delta, 0) >> self.state_exp
+        self.act = self.act + (sent << self.state_exp)
+        self.s_out.send(sent)
 
 
 class Summing(AbstractProcess):

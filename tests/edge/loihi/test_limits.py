@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The limits that are data, and the sentences about graphs that break them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikerun.edge.loihi.graph import Graph, Neurons, Source, Synapses
+from spikerun.edge.loihi.limits import CONFIDENCE, RESOURCES, chip, chips
+from spikerun.edge.loihi.partition import partition
+from spikerun.edge.loihi.validate import complaints, remarks
+from spikerun.errors import UsageError
+
+LIF = {"du": 4095, "dv": 0, "vth": 100, "bias_mant": 0, "bias_exp": 0, "reset_interval": 0, "reset_offset": 0}
+
+
+def graph(model: str = "lif", parameters: Mapping[str, Any] | None = None, bits: int = 0, **synapses: Any) -> Graph:
+    given: dict[str, Any] = {"weight": np.full((2, 3), 2, np.int32), "message_bits": bits, **synapses}
+    return Graph(
+        8,
+        (Source("in", (3,), bits),),
+        (Neurons("out", (2,), model, {**LIF, **(parameters or {})}, 2),),
+        (Synapses("in", "out", "dense", **given),),
+        True,
+    )
+
+
+def said(made: Graph, name: str = "loihi2") -> str:
+    return "\n".join(complaints(made, partition(made, chip(name))))
+
+
+@pytest.mark.parametrize("name", chips())
+def test_each_limit_has_a_source_and_a_known_confidence(name: str) -> None:
+    found = chip(name)
+    assert all(limit.source and limit.confidence in CONFIDENCE for limit in found.limits.values())
+    assert found.memory.source and found.memory.confidence in CONFIDENCE
+    assert set(RESOURCES) < set(found.limits)
+
+
+def test_generations_have_the_same_limits() -> None:
+    assert set(chip("loihi1").limits) == set(chip("loihi2").limits)
+
+
+def test_energy_stands_only_where_it_is_published() -> None:
+    assert chip("loihi1").energy["synaptic_operation"].picojoules == 23.6
+    assert "Davies" in chip("loihi1").energy["active_neuron_update"].source
+    assert not chip("loihi2").energy
+
+
+def test_unknown_generation_suggests_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'loihi2'"):
+        chip("loihi-2")
+
+
+def test_what_fits_brings_no_sentence() -> None:
+    assert said(graph()) == ""
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (graph(parameters={"vth": 2**17}), "population 'out': vth is 131072, and the limits are 0..131071"),
+        (graph(parameters={"bias_mant": np.array([0, -5000], np.int32)}), "bias_mant is -5000..0"),
+        (graph(parameters={"bias_exp": 8}), "bias_exp is 8"),
+        (graph(parameters={"du": -1}), "du is -1"),
+        (graph(parameters={"dv": 4096}), "dv is 4096"),
+        (graph(exponent=8), "synapses in -> out: exponent is 8"),
+        (graph(delay=63), "synapses in -> out: delay is 63, and the limits are 0..62"),
+        (graph(weight=np.full((2, 3), 3, np.int32)), "synapses in -> out: its weights 3..3 are not what 8 bits hold"),
+        (graph(bits=33), "source 'in': payloads of 33 bits"),
+    ],
+)
+def test_what_breaks_a_limit_is_named(made: Graph, sentence: str) -> None:
+    assert sentence in said(made)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        graph(parameters={"vth": 2**17 - 1, "bias_mant": -4096, "bias_exp": 7, "du": 0, "dv": 4095}),
+        graph(exponent=-7, delay=62, bits=32),
+        graph(weight=np.full((2, 3), 255, np.int32), sign_mode=2),
+    ],
+)
+def test_what_reaches_a_limit_fits(made: Graph) -> None:
+    assert said(made) == ""
+
+
+def test_models_that_no_chip_has_are_a_remark() -> None:
+    made = graph(model="lif_subtract")
+    assert said(made) == ""
+    assert "no chip has the model 'lif_subtract'" in remarks(made, partition(made, chip("loihi2")))[0]
+
+
+def test_loihi1_has_no_graded_spikes() -> None:
+    assert "on loihi1 graded spikes are not" in said(graph(bits=1), "loihi1")
+
+
+def test_remarks_name_currents_that_may_wrap_and_what_is_assumed() -> None:
+    quiet, loud = (
+        graph(weight=np.full((2, 3), w, np.int32), bits=8, exponent=e) for w, e in ((170, 0), (172, 0))
+    )  # 3 * 255 * 170 * 64 < 2^23 < 3 * 255 * 172 * 64
+    found = ["\n".join(remarks(made, partition(made, chip("loihi2")))) for made in (quiet, loud)]
+    assert "can bring 8,421,120 in one step" in found[1]
+    assert "can bring" not in found[0]
+    assert "synapse bits" in found[0]

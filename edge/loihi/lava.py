@@ -92,7 +92,8 @@ def find() -> Lava:
 def inspect(python: Path, found: str) -> Lava:
     """Return what a Python has. Raises TargetError where it has no Lava, or does not run."""
     try:
-        done = subprocess.run([python, "-c", ASK], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        done = subprocess.run([python, "-c", ASK], capture_output=True, text=True, timeout=60, env=_variables(python),
+                              stdin=subprocess.DEVNULL)  # fmt: skip
         if done.returncode:
             raise TargetError(f"'{python}' ({found}) lacks lava-nc or h5py ({_tail(done.stderr, 1)}): {HOW}")
         version, lava, _ = json.loads(done.stdout)
@@ -140,6 +141,16 @@ def remove() -> Path:
     return folder
 
 
+def _hidden() -> dict[str, str]:
+    """Return the environment without what leads a Python to the modules of another one."""
+    return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+
+
+def _variables(python: Path) -> dict[str, str]:
+    """Return the environment of Lava's Python; one that the user names may need theirs to find Lava."""
+    return _hidden() if python.is_relative_to(environment()) else dict(os.environ)
+
+
 def _python310() -> str | None:
     """Return a Python 3.10 that runs (what version managers put on the path may not)."""
     found = shutil.which("python3.10")
@@ -157,8 +168,7 @@ def _minor(python: str) -> tuple[int, ...]:
 
 def _step(command: list[str], what: str) -> None:
     """Run a command that installs. It is not constrained by what constrains the Python that this runs in."""
-    hidden = ("PIP_CONSTRAINT", "PYTHONPATH", "PYTHONHOME")
-    clean = {key: value for key, value in os.environ.items() if key not in hidden}
+    clean = {key: value for key, value in _hidden().items() if key != "PIP_CONSTRAINT"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS, env=clean,
                               stdin=subprocess.DEVNULL)  # fmt: skip
@@ -207,7 +217,7 @@ def run_all(
         words = [lava.python, "-B", runner, "--bundle", *bundles, "--json", verdicts, *options,
                  "--timeout", f"{timeout:g}", "--parent", str(os.getpid())]  # fmt: skip
         with log.open("wb") as out:
-            code = _guarded([str(word) for word in words], out, timeout, {**os.environ, "TMPDIR": folder})
+            code = _guarded([str(word) for word in words], out, timeout, {**_variables(lava.python), "TMPDIR": folder})
         said = log.read_text(encoding="utf-8", errors="replace")
         lines = verdicts.read_text(encoding="utf-8").splitlines() if verdicts.is_file() else []
         if code in (0, 1) and len(lines) == len(bundles):

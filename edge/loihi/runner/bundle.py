@@ -76,7 +76,7 @@ def read_graph(path):
 def read_samples(path, graph):
     """Return (inputs by source, expected values by what the file calls them). Raises Damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         inputs = {source.name: arrays.pop(f"input/{source.name}") for source in graph.sources}
         count = len(next(iter(inputs.values())))

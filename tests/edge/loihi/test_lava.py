@@ -102,10 +102,10 @@ def test_without_any_lava_the_error_says_what_to_do(capsys: Any) -> None:
 
 INSTALLS = """
 case "$*" in
-  *sys.version_info*lava-nc*) echo '[[3, 10, 13], "0.10.0", "3.16.0"]' ;;
+  *sys.version_info*lava-nc*) test -z "$PYTHONPATH" && echo '[[3, 10, 13], "0.10.0", "3.16.0"]' ;;
   *sys.version_info*) echo "{version}" ;;
   *"-m venv"*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && touch "$3/pyvenv.cfg" ;;
-  *"-m pip"*) echo "$PIP_CONSTRAINT$@" >> "{log}"; {pip} ;;
+  *"-m pip"*) echo "$PIP_CONSTRAINT$PYTHONPATH$@" >> "{log}"; {pip} ;;
 esac
 """
 
@@ -124,10 +124,11 @@ def test_python_310_gets_lava_as_published_and_is_found_from_then_on(python: Scr
     assert len(said) == 2
 
 
-def test_what_constrains_this_python_does_not_constrain_that_of_lava(
+def test_what_constrains_and_leads_this_python_does_not_so_that_of_lava(
     python: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_CONSTRAINT", "constraints.txt")
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
     lava.create(lambda stage: None, str(python(installing(tmp_path / "log"))))
     assert (tmp_path / "log").read_text().startswith("-m pip")
 
@@ -238,13 +239,13 @@ def running(pid: int) -> bool:
 def test_an_interrupt_ends_the_runner(bundle: Script) -> None:
     folder = bundle(HANGS)
     code = f"""
-import pathlib
+import pathlib, sys
+sys.path[:0] = {sys.path}
 from spikerun.edge.loihi import lava
 lava.GRACE = 0.3
 lava.run(pathlib.Path({str(folder)!r}), lava.Lava(pathlib.Path({sys.executable!r}), "", (3,), ""), 100)
 """
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    caller = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
+    caller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     file = folder / "runner" / "pids"
     while not file.exists() or not file.read_text():
         time.sleep(0.05)

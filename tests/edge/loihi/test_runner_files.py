@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the runner of a bundle reads, in its own words of Graph; and how it lets Lava be imported. None needs Lava."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from chip_graphs import FAMILIES, random_graph, random_samples, write_bundle
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spikerun.edge.loihi import lava
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"runner_{name}", lava.RUNNER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bundle = load("bundle")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    graph = random_graph("delays", 5)
+    return write_bundle(tmp_path_factory.mktemp("bundle"), graph, random_samples(graph, 5))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_runner_reads_the_graph_as_we_do(family: str, tmp_path: Path) -> None:
+    graph = random_graph(family, 2)
+    inputs = random_samples(graph, 2)
+    write_bundle(tmp_path, graph, inputs)
+    read = bundle.read_graph(tmp_path / "graph.h5")
+    given, expected = bundle.read_samples(tmp_path / "samples.npz", read)
+    count = len(next(iter(inputs.values())))
+    assert (read.window, read.phased, read.steps(count)) == (graph.window, graph.phased, graph.steps(count))
+    for ours, theirs in zip(
+        (*graph.parts, *graph.synapses), (*read.sources, *read.neurons, *read.synapses), strict=True
+    ):
+        for key, value in vars(ours).items():
+            np.testing.assert_equal(getattr(theirs, key), dict(value) if key == "parameters" else value, err_msg=key)
+    streams = graph.streams(inputs)
+    for source in read.sources:
+        sent = read.stream(source, given[source.name])
+        np.testing.assert_array_equal(sent, streams[source.name])
+        np.testing.assert_array_equal(read.samples(source.name, sent), graph.samples(source.name, sent))
+    assert expected.keys() >= {f"events/{neurons.name}" for neurons in graph.neurons}
+
+
+@given(st.floats(0, 1, exclude_max=True), st.sampled_from(["graph.h5", "samples.npz"]))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_half_a_file_is_damaged(made: Path, tmp_path: Path, part: float, name: str) -> None:
+    raw = (made / name).read_bytes()
+    (tmp_path / name).write_bytes(raw[: int(part * len(raw))])
+    with pytest.raises(bundle.Damaged, match=r"make the bundle again\.$"):
+        read(made, tmp_path, name)
+
+
+@given(st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_changed_byte_is_damage_or_changes_nothing_that_is_read(made: Path, tmp_path: Path, data: Any) -> None:
+    name = data.draw(st.sampled_from(["graph.h5", "samples.npz"]))
+    raw = bytearray((made / name).read_bytes())
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    (tmp_path / name).write_bytes(raw)
+    try:
+        read(made, tmp_path, name)
+    except bundle.Damaged as error:
+        assert "\n" not in str(error)
+
+
+def read(made: Path, changed: Path, name: str) -> None:
+    if name == "graph.h5":
+        bundle.read_graph(changed / name)
+    else:
+        bundle.read_samples(changed / name, bundle.read_graph(made / "graph.h5"))
+
+
+def test_a_pickle_is_not_loaded(made: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "samples.npz", **{"input/in": np.array([{"a": 1}], object)})
+    with pytest.raises(bundle.Damaged, match="Object arrays cannot be loaded"):
+        read(made, tmp_path, "samples.npz")
+
+
+def test_another_version_is_said(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "graph.h5").write_bytes((made / "graph.h5").read_bytes())
+    with h5py.File(tmp_path / "graph.h5", "r+") as file:
+        file.attrs["version"] = 99
+    with pytest.raises(bundle.Damaged, match=r"no graph of spikerun\.loihi, version 1"):
+        bundle.read_graph(tmp_path / "graph.h5")
+
+
+def test_what_lies_in_another_file_is_not_read(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "graph.h5").write_bytes((made / "graph.h5").read_bytes())
+    with h5py.File(tmp_path / "graph.h5", "r+") as file:
+        group = file["synapses/000000"]
+        shape = group["weight"].shape
+        del group["weight"]
+        group.create_dataset("weight", shape, "i4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])
+    with pytest.raises(bundle.Damaged, match="no array of integers of this file"):
+        bundle.read_graph(tmp_path / "graph.h5")
+
+
+BROKEN = """
+from dataclasses import dataclass
+@dataclass
+class ByteEncoder: pass
+@dataclass
+class Address:
+    x: ByteEncoder = ByteEncoder()
+"""
+IMPORTS = """
+import lavacompat, sys
+if "mend" in sys.argv: lavacompat.install()
+import lava.magma.compiler.var_model as m
+print(m.Address().x is not m.Address().x)
+"""
+
+
+def test_lava_is_mended_in_memory_and_no_file_is_touched(tmp_path: Path) -> None:
+    module = tmp_path / "lava" / "magma" / "compiler" / "var_model.py"
+    module.parent.mkdir(parents=True)
+    module.write_text(BROKEN, encoding="utf-8")
+    env = {"PYTHONPATH": f"{tmp_path}:{lava.RUNNER}"}
+    mended, broken = (
+        subprocess.run([sys.executable, *words], capture_output=True, text=True, env=env, timeout=30)
+        for words in (["-c", IMPORTS, "mend"], ["-B", "-c", IMPORTS])
+    )
+    assert mended.stdout == "True\n", mended.stderr
+    assert "mutable default" in broken.stderr
+    assert (module.read_text(encoding="utf-8"), list(tmp_path.rglob("*.pyc"))) == (BROKEN, [])

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An ANN as a network of integrate-and-fire neurons whose rates stand for its activations.
+
+Every rectifier becomes a `Cell` without leak, of threshold 1 after a gain and a shift of each channel; what lies between
+stays linear. Layer by layer, on calibration samples that really run through the time steps, gains and shifts are chosen
+and weights fitted anew (`refit.py`), so that each layer makes up for what the rates of those before it get wrong.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from spikerun.converters.forward import spread
+from spikerun.converters.graph import (
+    Affine,
+    Array,
+    AvgPool,
+    Conv,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool,
+    Node,
+    Op,
+    Output,
+    Relu,
+)
+from spikerun.converters.spiking.cell import Cell
+from spikerun.converters.spiking.refit import refitted
+from spikerun.errors import ConversionError
+
+__all__ = ["RateLayer", "RESETS", "rates"]
+
+RESETS = {"zero": "value", "subtract": "subtract"}  # the names of --reset, and those of `Cell`
+# Thresholds that are tried, in what the largest activations of a channel are in one step; shifts, of the threshold over
+# the whole run.
+THRESHOLDS = tuple(np.geomspace(0.4, 8, 14))
+SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+LARGEST = 99.9  # percentile of the activations that is taken for the largest
+TRIED = 1 << 20  # values at most of a layer, of the samples on which thresholds are chosen
+CHUNK = 256  # samples that run at once
+
+
+@dataclass(frozen=True)
+class RateLayer:
+    """How the rates of a population stand for the ANN's activations, on the calibration samples.
+
+    threshold: what of the ANN's activation its threshold is worth, the least and the largest channel; rate: spikes a
+    neuron and step; signal_to_noise: of the rates, each channel scaled, in dB, before any pool.
+    """
+
+    name: str
+    threshold: tuple[float, float]
+    rate: float
+    signal_to_noise: float
+
+
+def rates(
+    graph: Graph, real: Mapping[str, Array], steps: int, reset: str, timed: frozenset[str] = frozenset()
+) -> tuple[Graph, tuple[RateLayer, ...]]:
+    """Return a simplified graph with cells in the place of rectifiers, fitted to real samples by input, and figures.
+
+    The means over `steps` steps of its results are near the results of the ANN. reset: `zero` or `subtract`; timed:
+    the inputs whose samples are (N, steps, *shape). Raises ConversionError for max pools.
+    """
+    fitting = _Fitting(folded(graph), real, steps, RESETS[reset], timed)
+    return fitting.run(), tuple(fitting.layers)
+
+
+def folded(graph: Graph) -> Graph:
+    """Return an equal graph in which no batch norm follows a convolution or linear layer that nothing else reads."""
+    nodes = dict(graph.nodes)
+    readers = graph.consumers()
+    alias: dict[str, str] = {}
+    for node in graph.nodes.values():
+        node = nodes[node.name] = replace(node, inputs=tuple(alias.get(name, name) for name in node.inputs))
+        before = nodes[node.inputs[0]] if node.inputs else node
+        if isinstance(node.op, Affine) and isinstance(before.op, (Conv, Linear)) and len(readers[before.name]) == 1:
+            op, channels = before.op, len(before.op.weight)
+            if node.op.scale.size not in (1, channels):
+                continue
+            scale, shift = (np.broadcast_to(values.reshape(-1), channels) for values in (node.op.scale, node.op.shift))
+            weight = op.weight * scale.reshape(-1, *(1,) * (op.weight.ndim - 1))
+            nodes[before.name] = replace(before, op=replace(op, weight=weight, bias=op.bias * scale + shift))
+            alias[node.name] = before.name
+            del nodes[node.name]
+    return Graph(nodes)
+
+
+class _Fitting:
+    """The network that is being made: nodes so far, and what they have on the samples."""
+
+    def __init__(
+        self, graph: Graph, real: Mapping[str, Array], steps: int, reset: str, timed: frozenset[str]
+    ) -> None:
+        self.graph, self.steps, self.reset, self.timed = graph, steps, reset, timed
+        self.real = {name: values.astype(np.float32) for name, values in real.items()}
+        self.count = len(next(iter(real.values())))
+        self.readers = graph.consumers()
+        self.ann: dict[str, Array] = {}  # what the ANN computes (N, *shape)
+        self.means: dict[str, Array] = {}  # what the spikes come to, the mean of all steps
+        self.trains: dict[str, Array] = {}  # spikes of cells (steps / 8, N, *shape), a bit each
+        self.still: set[str] = set()  # nodes that are the same in every step
+        self.positive: set[str] = set()
+        self.nodes: dict[str, Node] = {}
+        self.layers: list[RateLayer] = []
+
+    def run(self) -> Graph:
+        """Return the graph of cells."""
+        left = {name: len(readers) for name, readers in self.readers.items()}
+        for node in self.graph.nodes.values():
+            self._made(node)
+            for name in node.inputs:
+                left[name] -= 1
+                if not left[name]:  # what no node needs any more
+                    self.ann.pop(name), self.means.pop(name) if name not in self.still else None
+        return Graph(self.nodes)
+
+    def _made(self, node: Node) -> None:
+        name, given = node.name, [self.ann[name] for name in node.inputs]
+        self.nodes[name] = node
+        if isinstance(node.op, Input):
+            values = self.real[node.op.name]
+            over_time = node.op.name in self.timed
+            self.ann[name] = self.means[name] = values.mean(axis=1) if over_time else values
+            self.still |= set() if over_time else {name}
+            return
+        self.ann[name] = _single(node.op).apply(*given)
+        if all(one in self.still for one in node.inputs) and not isinstance(node.op, Relu):
+            self.still.add(name)
+        match node.op:
+            case MaxPool():
+                raise ConversionError(
+                    f"{node.origin or name}: a max pool of rates is not what the ANN computes, and no chip of spiking "
+                    "neurons has it: train with average pools or strided convolutions, or leave --neuron out"
+                )
+            case Relu() if node.inputs[0] in self.positive and node.op.bound == np.inf:
+                self._kept(node)
+            case Relu():
+                self._fired(node, node.op)
+            case Conv() | Linear() if name not in self.still:
+                rectified = all(isinstance(self.graph.nodes[one].op, Relu) for one in self.readers[name])
+                op = refitted(node.op, self.means[node.inputs[0]], self.ann[name], rectified)
+                self.nodes[name] = replace(node, op=op)
+                self._kept(self.nodes[name])
+            case _:
+                self._kept(node)
+
+    def _kept(self, node: Node) -> None:
+        """Keep the means of a linear operator: it is applied to those of its inputs."""
+        self.means[node.name] = _single(node.op).apply(*(self.means[name] for name in node.inputs))
+        if isinstance(node.op, (AvgPool, Flatten, Relu)) and node.inputs[0] in self.positive:
+            self.positive.add(node.name)
+
+    def _at(self, name: str, t: int, part: slice) -> Array:
+        """Return what a node has in one step, for some samples."""
+        node = self.nodes[name]
+        if name in self.still:
+            return self.means[name][part]
+        if isinstance(node.op, Input):
+            return self.real[node.op.name][part, t]
+        if isinstance(node.op, Cell):
+            spikes = (self.trains[name][t // 8, part] >> (7 - t % 8)) & 1
+            return spikes * spread(node.op.factor, node.shape).astype(np.float32)
+        return _single(node.op).apply(*(self._at(one, t, part) for one in node.inputs))
+
+    def _fired(self, node: Node, op: Relu) -> None:
+        """Put a cell in the place of a rectifier: choose its gain and shift, and let it fire on all samples."""
+        (source,) = node.inputs
+        pools = [self.graph.nodes[name].op for name in self.readers[node.name]]
+        pool = pools[0] if len(pools) == 1 and isinstance(pools[0], AvgPool) else None
+        size = int(np.prod(node.shape))
+        few = slice(0, max(1, min(self.count, TRIED // size)))
+        top = _largest(self.ann[node.name])
+        currents = [self._at(source, t, few) for t in range(self.steps)] if source not in self.still else None
+        given = [self.means[source][few]] * self.steps if currents is None else currents
+        gain, shift = _chosen(given, self.ann[node.name][few], top, self.reset, pool)
+        name = f"{node.name}_scaled"
+        self.nodes.pop(node.name)
+        self.nodes[name] = Node(name, Affine(gain, shift), node.inputs, node.shape, node.origin)
+        if source in self.still:
+            self.still.add(name)
+            self.means[name] = _single(self.nodes[name].op).apply(self.means[source])
+        counts = np.empty(self.ann[node.name].shape, np.float32)
+        self.trains[node.name] = np.empty((-(-self.steps // 8), *counts.shape), np.uint8)
+        for first in range(0, self.count, CHUNK):
+            part = slice(first, first + CHUNK)
+            fired = np.stack(list(_spikes((self._at(name, t, part) for t in range(self.steps)), self.reset)))
+            self.trains[node.name][:, part] = np.packbits(fired, axis=0)
+            counts[part] = fired.sum(axis=0, dtype=np.float32)
+        factor, noise = _worth(counts, self.ann[node.name], self.steps, 1 / gain)
+        cell = Cell.of(node.name, reset=self.reset, threshold=1.0, factor=factor)
+        self.nodes[node.name] = Node(node.name, cell, (name,), node.shape, node.origin)
+        self.means[node.name] = counts / self.steps * spread(factor, node.shape).astype(np.float32)
+        self.positive.add(node.name)
+        worth = (float((1 / gain).min()), float((1 / gain).max()))
+        self.layers.append(RateLayer(node.name, worth, float(counts.mean()) / self.steps, noise))
+
+
+def _single(op: Op) -> Any:
+    """Return an operator whose numbers are float32."""
+    numbers = {k: v.astype(np.float32) for k, v in vars(op).items() if isinstance(v, np.ndarray)}
+    return replace(op, **numbers) if numbers else op  # type: ignore[type-var]
+
+
+def _spikes(currents: Any, reset: str) -> Any:
+    """Yield what cells of threshold 1 send in each step."""
+    v: Any = 0.0
+    for x in currents:
+        v = v + x
+        s = v > 1
+        v = np.where(s, np.float32(0), v) if reset == "value" else v - s
+        yield s
+
+
+def _largest(activations: Array) -> Array:
+    """Return the largest activation of each channel (C,), that of the layer where a channel has none."""
+    rows = np.moveaxis(activations, 1, 0).reshape(activations.shape[1], -1)
+    top = np.percentile(rows, LARGEST, axis=1).astype(np.float64)
+    usual = float(np.median(top[top > 0])) if (top > 0).any() else 1.0
+    return np.maximum(top, 0.05 * usual)
+
+
+def _chosen(
+    currents: list[Array], target: Array, top: Array, reset: str, pool: AvgPool | None
+) -> tuple[Array, Array]:
+    """Return the gain and the shift (C,) of each channel by which counts of spikes are nearest to a multiple of `target`.
+
+    currents: of each step (n, *shape). pool: what averages both before they are compared.
+    """
+    shape, steps = target.shape[1:], len(currents)
+    still = currents[0] if all(one is currents[0] for one in currents) else None
+    best = np.full(len(top), np.inf)
+    gain, shift = 1 / top, np.zeros(len(top))
+    wanted = _rows(target, pool)
+    for threshold in THRESHOLDS:
+        unit = spread((1 / (threshold * top)).astype(np.float32), shape)
+        scaled = [still * unit] * steps if still is not None else [x * unit for x in currents]
+        for moved in SHIFTS:
+            add = np.float32(moved / steps)
+            counts = sum(s.astype(np.float32) for s in _spikes((x + add for x in scaled), reset))
+            error = _unexplained(_rows(counts, pool), wanted)
+            better = error < best
+            best = np.where(better, error, best)
+            gain = np.where(better, 1 / (threshold * top), gain)
+            shift = np.where(better, moved / steps, shift)
+    return gain, shift
+
+
+def _rows(values: Array, pool: AvgPool | None) -> Array:
+    """Return values, averaged, as (C, M)."""
+    pooled = values if pool is None else pool.apply(values)
+    return np.moveaxis(pooled, 1, 0).reshape(pooled.shape[1], -1)
+
+
+def _unexplained(counts: Array, wanted: Array) -> Array:
+    """Return what is left of the variance of `wanted` (C, M) by the best multiple of the counts, and an offset, (C,)."""
+    a, n = wanted - wanted.mean(axis=1, keepdims=True), counts - counts.mean(axis=1, keepdims=True)
+    seen = (n * n).sum(axis=1)
+    left: Array = (a * a).sum(axis=1) - (a * n).sum(axis=1) ** 2 / np.where(seen > 0, seen, 1)
+    return left
+
+
+def _worth(counts: Array, target: Array, steps: int, usual: Array) -> tuple[Array, float]:
+    """Return what a spike of each channel stands for in one step, (C,), and the ratio of signal to noise in dB."""
+    n, a = (_rows(values, None).astype(np.float64) for values in (counts, target))
+    seen = (n * n).sum(axis=1)
+    found = np.where(seen > 0, (a * n).sum(axis=1) / np.where(seen > 0, seen, 1), 0.0)
+    found = np.where(found > 0, found, usual / steps)
+    noise, power = float(np.square(a - n * found[:, None]).sum()), float(np.square(a).sum())
+    return found * steps, float(10 * np.log10(power / noise)) if noise > 0 and power > 0 else 200.0

@@ -6,7 +6,7 @@ stays linear. Layer by layer, on calibration samples that really run through the
 and weights fitted anew (`refit.py`), so that each layer makes up for what the rates of those before it get wrong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,10 +37,10 @@ __all__ = ["RateLayer", "RESETS", "rates"]
 RESETS = {"zero": "value", "subtract": "subtract"}  # the names of --reset, and those of `Cell`
 # Thresholds that are tried, in what the largest activations of a channel are in one step; shifts, of the threshold over
 # the whole run.
-THRESHOLDS = tuple(np.geomspace(0.4, 8, 14))
-SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+THRESHOLDS = tuple(np.geomspace(0.5, 8, 11))
+SHIFTS = (0.5, 0.0, 0.25, 0.75, 1.0)
 LARGEST = 99.9  # percentile of the activations that is taken for the largest
-TRIED = 1 << 20  # values at most of a layer, of the samples on which thresholds are chosen
+TRIED = 1 << 19  # values at most of a layer, of the samples on which thresholds are chosen
 CHUNK = 256  # samples that run at once
 
 
@@ -206,13 +206,16 @@ def _single(op: Op) -> Any:
     return replace(op, **numbers) if numbers else op  # type: ignore[type-var]
 
 
-def _spikes(currents: Any, reset: str) -> Any:
+def _spikes(currents: Iterable[Array], reset: str) -> Iterator[Array]:
     """Yield what cells of threshold 1 send in each step."""
-    v: Any = 0.0
+    v = None
     for x in currents:
-        v = v + x
+        v = x.copy() if v is None else np.add(v, x, out=v)
         s = v > 1
-        v = np.where(s, np.float32(0), v) if reset == "value" else v - s
+        if reset == "value":
+            v[s] = 0
+        else:
+            v -= s
         yield s
 
 
@@ -231,23 +234,32 @@ def _chosen(
 
     currents: of each step (n, *shape). pool: what averages both before they are compared.
     """
-    shape, steps = target.shape[1:], len(currents)
-    still = currents[0] if all(one is currents[0] for one in currents) else None
-    best = np.full(len(top), np.inf)
-    gain, shift = 1 / top, np.zeros(len(top))
     wanted = _rows(target, pool)
-    for threshold in THRESHOLDS:
-        unit = spread((1 / (threshold * top)).astype(np.float32), shape)
-        scaled = [still * unit] * steps if still is not None else [x * unit for x in currents]
-        for moved in SHIFTS:
-            add = np.float32(moved / steps)
-            counts = sum(s.astype(np.float32) for s in _spikes((x + add for x in scaled), reset))
-            error = _unexplained(_rows(counts, pool), wanted)
-            better = error < best
-            best = np.where(better, error, best)
-            gain = np.where(better, 1 / (threshold * top), gain)
-            shift = np.where(better, moved / steps, shift)
-    return gain, shift
+    threshold, shift = np.full(len(top), THRESHOLDS[0]), np.full(len(top), SHIFTS[0])
+    best = np.full(len(top), np.inf)
+    for which, tried in ((threshold, THRESHOLDS), (shift, SHIFTS)):
+        usual = which.copy()
+        for value in tried:
+            given = (value, shift) if which is threshold else (threshold, value)
+            error = _unexplained(_rows(_counts(currents, top, *given, reset), pool), wanted)
+            usual[error < best] = value
+            best = np.minimum(error, best)
+        which[:] = usual
+    return 1 / (threshold * top), shift / len(currents)
+
+
+def _counts(currents: list[Array], top: Array, threshold: Array | float, shift: Array | float, reset: str) -> Array:
+    """Return the spikes (n, *shape) of all steps."""
+    shape = currents[0].shape[1:]
+    unit = spread((1 / (threshold * top)).astype(np.float32), shape)
+    add = spread(np.broadcast_to(shift, top.shape).astype(np.float32) / np.float32(len(currents)), shape)
+    same: dict[int, Array] = {}  # currents that are the same in all steps are scaled once
+    if currents[0] is currents[-1]:
+        same[id(currents[0])] = currents[0] * unit + add
+    counts = np.zeros(currents[0].shape, np.float32)
+    for s in _spikes((same[id(x)] if same else x * unit + add for x in currents), reset):
+        counts += s
+    return counts
 
 
 def _rows(values: Array, pool: AvgPool | None) -> Array:

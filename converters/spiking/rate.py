@@ -32,28 +32,39 @@ from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.refit import refitted
 from spikerun.errors import ConversionError
 
-__all__ = ["RateLayer", "RESETS", "rates"]
+__all__ = ["RESETS", "RateLayer", "rates"]
 
 RESETS = {"zero": "value", "subtract": "subtract"}  # the names of --reset, and those of `Cell`
-# Thresholds that are tried, in what the largest activations of a channel are in one step; shifts, of the threshold over
-# the whole run.
+# What is tried: thresholds, in what the largest activations of a channel are in one step; shifts, of the threshold over
+# the whole run; shares of the current that a step keeps, which smooth the spikes of a layer before. `_chosen` takes the
+# first shift for all thresholds, then the best threshold for all shifts.
 THRESHOLDS = tuple(np.geomspace(0.5, 8, 11))
 SHIFTS = (0.5, 0.0, 0.25, 0.75, 1.0)
+KEEPS = (0.0, 0.5, 0.75, 0.875, 0.9375)
 LARGEST = 99.9  # percentile of the activations that is taken for the largest
 TRIED = 1 << 19  # values at most of a layer, of the samples on which thresholds are chosen
 CHUNK = 256  # samples that run at once
 
 
 @dataclass(frozen=True)
+class Firing:
+    """The reset of cells as `Cell` has it, and the share of the current that a step keeps."""
+
+    reset: str
+    keep: float = 0.0
+
+
+@dataclass(frozen=True)
 class RateLayer:
     """How the rates of a population stand for the ANN's activations, on the calibration samples.
 
-    threshold: what of the ANN's activation its threshold is worth, the least and the largest channel; rate: spikes a
-    neuron and step; signal_to_noise: of the rates, each channel scaled, in dB, before any pool.
+    threshold: what of the ANN's activation its threshold is worth, the least and the largest channel; keep: the share
+    of the current that a step keeps; rate: spikes a neuron and step; signal_to_noise: of the rates, each channel scaled, in dB, before any pool.
     """
 
     name: str
     threshold: tuple[float, float]
+    keep: float
     rate: float
     signal_to_noise: float
 
@@ -175,9 +186,14 @@ class _Fitting:
         size = int(np.prod(node.shape))
         few = slice(0, max(1, min(self.count, TRIED // size)))
         top = _largest(self.ann[node.name])
-        currents = [self._at(source, t, few) for t in range(self.steps)] if source not in self.still else None
-        given = [self.means[source][few]] * self.steps if currents is None else currents
-        gain, shift = _chosen(given, self.ann[node.name][few], top, self.reset, pool)
+        still = source in self.still
+        currents = [self.means[source][few]] * self.steps if still else [
+            self._at(source, t, few) for t in range(self.steps)
+        ]
+        target = self.ann[node.name][few]
+        tried = {keep: _chosen(currents, target, top, Firing(self.reset, keep), pool) for keep in KEEPS[: 1 if still else None]}
+        keep = min(tried, key=lambda one: tried[one][0])
+        _, gain, shift = tried[keep]
         name = f"{node.name}_scaled"
         self.nodes.pop(node.name)
         self.nodes[name] = Node(name, Affine(gain, shift), node.inputs, node.shape, node.origin)
@@ -188,16 +204,16 @@ class _Fitting:
         self.trains[node.name] = np.empty((-(-self.steps // 8), *counts.shape), np.uint8)
         for first in range(0, self.count, CHUNK):
             part = slice(first, first + CHUNK)
-            fired = np.stack(list(_spikes((self._at(name, t, part) for t in range(self.steps)), self.reset)))
+            fired = np.stack(list(_spikes((self._at(name, t, part) for t in range(self.steps)), Firing(self.reset, keep))))
             self.trains[node.name][:, part] = np.packbits(fired, axis=0)
             counts[part] = fired.sum(axis=0, dtype=np.float32)
         factor, noise = _worth(counts, self.ann[node.name], self.steps, 1 / gain)
-        cell = Cell.of(node.name, reset=self.reset, threshold=1.0, factor=factor)
+        cell = Cell.of(node.name, reset=self.reset, threshold=1.0, factor=factor, keep_u=keep, gain=1 - keep)
         self.nodes[node.name] = Node(node.name, cell, (name,), node.shape, node.origin)
         self.means[node.name] = counts / self.steps * spread(factor, node.shape).astype(np.float32)
         self.positive.add(node.name)
         worth = (float((1 / gain).min()), float((1 / gain).max()))
-        self.layers.append(RateLayer(node.name, worth, float(counts.mean()) / self.steps, noise))
+        self.layers.append(RateLayer(node.name, worth, keep, float(counts.mean()) / self.steps, noise))
 
 
 def _single(op: Op) -> Any:
@@ -206,13 +222,18 @@ def _single(op: Op) -> Any:
     return replace(op, **numbers) if numbers else op  # type: ignore[type-var]
 
 
-def _spikes(currents: Iterable[Array], reset: str) -> Iterator[Array]:
+def _spikes(currents: Iterable[Array], firing: Firing) -> Iterator[Array]:
     """Yield what cells of threshold 1 send in each step."""
-    v = None
+    u: Any = 0.0
+    v: Any = None
     for x in currents:
-        v = x.copy() if v is None else np.add(v, x, out=v)
+        if firing.keep:
+            u = u * np.float32(firing.keep) + x * np.float32(1 - firing.keep)
+        else:
+            u = x
+        v = u.copy() if v is None else np.add(v, u, out=v)
         s = v > 1
-        if reset == "value":
+        if firing.reset == "value":
             v[s] = 0
         else:
             v -= s
@@ -228,9 +249,10 @@ def _largest(activations: Array) -> Array:
 
 
 def _chosen(
-    currents: list[Array], target: Array, top: Array, reset: str, pool: AvgPool | None
-) -> tuple[Array, Array]:
-    """Return the gain and the shift (C,) of each channel by which counts of spikes are nearest to a multiple of `target`.
+    currents: list[Array], target: Array, top: Array, firing: Firing, pool: AvgPool | None
+) -> tuple[float, Array, Array]:
+    """Return the gain and the shift (C,) of each channel by which counts of spikes are nearest to a multiple of `target`,
+    behind what is left of its variance.
 
     currents: of each step (n, *shape). pool: what averages both before they are compared.
     """
@@ -241,23 +263,23 @@ def _chosen(
         usual = which.copy()
         for value in tried:
             given = (value, shift) if which is threshold else (threshold, value)
-            error = _unexplained(_rows(_counts(currents, top, *given, reset), pool), wanted)
+            error = _unexplained(_rows(_counts(currents, top, *given, firing), pool), wanted)
             usual[error < best] = value
             best = np.minimum(error, best)
         which[:] = usual
-    return 1 / (threshold * top), shift / len(currents)
+    return float(best.sum()), 1 / (threshold * top), shift / len(currents)
 
 
-def _counts(currents: list[Array], top: Array, threshold: Array | float, shift: Array | float, reset: str) -> Array:
+def _counts(
+    currents: list[Array], top: Array, threshold: Array | float, shift: Array | float, firing: Firing
+) -> Array:
     """Return the spikes (n, *shape) of all steps."""
     shape = currents[0].shape[1:]
     unit = spread((1 / (threshold * top)).astype(np.float32), shape)
     add = spread(np.broadcast_to(shift, top.shape).astype(np.float32) / np.float32(len(currents)), shape)
-    same: dict[int, Array] = {}  # currents that are the same in all steps are scaled once
-    if currents[0] is currents[-1]:
-        same[id(currents[0])] = currents[0] * unit + add
+    same = currents[0] * unit + add if currents[0] is currents[-1] else None
     counts = np.zeros(currents[0].shape, np.float32)
-    for s in _spikes((same[id(x)] if same else x * unit + add for x in currents), reset):
+    for s in _spikes((x * unit + add if same is None else same for x in currents), firing):
         counts += s
     return counts
 

@@ -44,6 +44,10 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP = "spikerun.importers"
+NO_LIMITS = (
+    "limits are those of chips, whose neurons spike step by step, and this network has no time loop: train it as a "
+    "spiking network, or leave --limits out"
+)
 
 IMPORTERS: Mapping[str, Importer] = MappingProxyType(
     {
@@ -129,6 +133,7 @@ def convert(
     max_drop: float | None = None,
     metric: "Metric | None" = None,
     on_progress: Callable[[str, int, int], None] | None = None,
+    limits: str | None = None,
 ) -> Conversion:
     """Convert a trained network to a spiking network, without any training.
 
@@ -141,7 +146,7 @@ def convert(
     evaluation: (samples, labels) on which ANN and SNN are compared, by `metric`: (logits, labels) -> a score for each
     sample, by default whether the class is right. max_drop: points (100 times the mean score) that may be lost; the
     fewest bits that keep it on `validation`, labelled samples to choose by, are taken instead of `bits`. on_progress is
-    told (stage, done, total). Networks that spike already are for `convert_spiking`.
+    told (stage, done, total). Networks that spike already are for `convert_spiking`, and so are the limits of chips.
 
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
     where no number of bits keeps max_drop.
@@ -150,6 +155,8 @@ def convert(
     from spikerun.converters.evaluate import top1
     from spikerun.converters.pipeline import Converter
 
+    if limits is not None:
+        raise UsageError(NO_LIMITS)
     settings = Settings(BITS if bits is None else bits, code, {} if overrides is None else overrides)
     _check({"metric": metric, "on_progress": on_progress}, {"evaluation": evaluation, "validation": validation})
     if max_drop is not None:
@@ -180,6 +187,7 @@ def convert_spiking(
     evaluation: "tuple[Any, npt.ArrayLike] | None" = None,
     metric: "Metric | None" = None,
     on_progress: Callable[[str, int, int], None] | None = None,
+    limits: str | None = None,
 ) -> "SpikingConversion":
     """Convert a trained spiking network, which keeps its time loop, to integers.
 
@@ -189,7 +197,8 @@ def convert_spiking(
     (`spikerun.datasets.encode`) stay encoded, and the network says how. duration: its time steps, readout: what its
     outputs say, such as "count" or Readout("count", 10), where it does not tell itself. encoding: by default
     Encoding(code="current"), or that of the encoder. evaluation, metric, on_progress: as `convert` has them; without a
-    metric it is the first of several results whose class counts.
+    metric it is the first of several results whose class counts. limits: the chip, "loihi1" or "loihi2", whose
+    fixed-point arithmetic the network shall keep to.
 
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """
@@ -206,7 +215,7 @@ def convert_spiking(
     source = _source(model)
     if not isinstance(source, StepSource):
         raise UsageError(f"this is no network with a time loop of its own, but {type(source).__name__}: use convert")
-    converter = StepConverter(source, data, encoding, duration, readout, on_progress)
+    converter = StepConverter(source, data, encoding, duration, readout, on_progress, limits)
     if evaluation is None:
         return converter.convert({})
     measured = converter.evaluation(*evaluation, metric or top1)

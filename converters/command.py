@@ -12,6 +12,7 @@ import typer
 
 from spikerun import datasets, file
 from spikerun.atomic import require_writable, write_atomically
+from spikerun.chip import chip_named
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -21,7 +22,7 @@ from spikerun.console import (
     stages,
     suggest,
 )
-from spikerun.converters import Encoding, open_source, takes
+from spikerun.converters import NO_LIMITS, Encoding, open_source, takes
 from spikerun.converters.quantise import BITS, Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
 from spikerun.converters.source import Source, check_bits
@@ -133,6 +134,10 @@ Reset = Annotated[
     str | None,
     typer.Option("--nir-reset", help="The reset of its neurons: value, subtract, subtract_after_leak, none."),
 ]
+Limits = Annotated[
+    str | None,
+    typer.Option("--limits", metavar="CHIP", help="Keep to the fixed point of a chip: loihi1 or loihi2."),
+]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
 
 
@@ -162,6 +167,7 @@ def convert(
     seed: Seed = None,
     nir_writer: Writer = None,
     nir_reset: Reset = None,
+    limits: Limits = None,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -198,6 +204,10 @@ def convert(
     )
     check_bits(source, bits, sweep or None)
     steps = source if isinstance(source, StepSource) else None
+    if limits is not None:
+        if steps is None:
+            raise UsageError(NO_LIMITS)
+        chip_named(limits)
     if steps is None:
         _without_time(
             duration=duration, input=input_form, readout=readout, classes=classes, dt=dt, bins=bins, seed=seed
@@ -221,7 +231,7 @@ def convert(
         conversion: Conversion | SpikingConversion
         if steps is not None:
             encoding, (train, test) = entering.samples(encoding, train, test)
-            conversion = convert_steps(steps, train, chosen, test, encoding, duration, asked, tell)
+            conversion = convert_steps(steps, train, chosen, test, encoding, duration, asked, tell, limits)
         else:
             assert isinstance(source, Source)  # there are no others
             converter = Converter(source, train.samples[chosen], encoding, tell)

@@ -51,9 +51,10 @@ def convert_steps(
     duration: int | None,
     readout: Readout | None,
     tell: Callable[[str, int, int], None],
+    limits: str | None = None,
 ) -> SpikingConversion:
     """Return the network of a source in integers, measured on the test samples where they have labels."""
-    converter = StepConverter(source, train.samples.take(chosen, axis=0), encoding, duration, readout, tell)
+    converter = StepConverter(source, train.samples.take(chosen, axis=0), encoding, duration, readout, tell, limits)
     if not test.labelled:
         return converter.convert({})
     evaluation = converter.evaluation(test.samples, test.require_labels())

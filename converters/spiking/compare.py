@@ -17,7 +17,6 @@ from spikerun.converters.spiking.report import CellReport
 from spikerun.converters.spiking.simulate import run_layers
 from spikerun.converters.spiking.step import Step, membranes, read_out
 from spikerun.network import Network
-from spikerun.neurons.leaky import WIDE_LIMIT
 
 __all__ = ["compared"]
 
@@ -91,7 +90,7 @@ def _report(network: Network, part: Fixed, tally: _Tally, trials: int) -> CellRe
         keep=(float(np.min(part.cell.keep_v)), float(np.max(part.cell.keep_v))), reset=part.cell.reset,
         spikes=float(tally.counts.sum() * network.window / trials),
         same_as_model=_share(tally.model), same_as_float_state=_share(tally.state),
-        peak=100 * tally.peak / WIDE_LIMIT, silent=100 * float((tally.counts == 0).mean()),
+        peak=100 * tally.peak / neuron.state_range("v")[1], silent=100 * float((tally.counts == 0).mean()),
         always=100 * float((tally.counts == trials).mean()),
     )  # fmt: skip
 

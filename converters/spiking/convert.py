@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.checks import MAX_WINDOW
+from spikerun.chip import check_chip, chip_named
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, snn_logits, top1
 from spikerun.converters.graph import Array, Graph, Output, Shape
@@ -30,12 +31,13 @@ from spikerun.converters.samples import (
 from spikerun.converters.simplify import simplify
 from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.compare import compared
-from spikerun.converters.spiking.fixed_point import Fixed, Summed, fixed, summed, unbiased
+from spikerun.converters.spiking.fixed_point import OF_SPIKES, Fixed, Summed, fixed, summed, unbiased
 from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
+from spikerun.converters.spiking.limits import check_passive, chip_layer, limited, limited_sum, within
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking, ends
 from spikerun.converters.spiking.observe import Observed, observe
-from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
+from spikerun.converters.spiking.report import ChipLayer, SpikingConversion, SpikingReport
 from spikerun.converters.spiking.rounding import fitted
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, membranes
@@ -61,7 +63,7 @@ class StepConverter:
     """A source read once.
 
     samples: integers (batch, *shape), or by input; in the code `frames` (batch, steps, *shape). Where the network does
-    not take images as they are, it is given them flattened.
+    not take images as they are, it is given them flattened. limits: the chip whose arithmetic integers keep to.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class StepConverter:
         duration: int | None = None,
         readout: Readout | None = None,
         tell: Progress | None = None,
+        limits: str | None = None,
     ) -> None:
         self.source, self.readout = source, readout
+        self.chip = None if limits is None else chip_named(limits)
         self.duration = None if duration is None else _checked_steps(duration, "--duration")
         self.tell = tell or quiet
         self.tell("read the model", 0, 0)
@@ -92,7 +96,9 @@ class StepConverter:
         self.answers = self._answers()
         sums = [layer for layer in self.layers if isinstance(layer, Layer)]
         self.cells: dict[str, Cell] = {
-            layer.name: layer.activation.cell for layer in sums if isinstance(layer.activation, Spiking)
+            layer.name: self._unheard(layer.name, layer.activation.cell)
+            for layer in sums
+            if isinstance(layer.activation, Spiking)
         }
         self.largest = _largest_events(self.layers)
         self.rounded: list[Part] = [self._part(layer) for layer in self.layers]
@@ -195,12 +201,28 @@ class StepConverter:
                 raise ConversionError(f"two results are read from '{self.outputs[name]}' in two ways: return one")
         return found
 
-    def _part(self, layer: Any) -> Part:
+    def _unheard(self, name: str, cell: Cell) -> Cell:
+        """Return a cell that is never reset, and whose spikes nobody takes, without them: a chip has no others."""
+        terms = (term for layer in self.layers if isinstance(layer, Layer) for term in layer.terms)
+        answer, _ = self.answers.get(name, ("count", 1.0))
+        taken = answer in OF_SPIKES or any(term.source == name for term in terms)
+        keep = self.chip is None or cell.reset != "none" or taken
+        return cell if keep else replace(cell, threshold=np.asarray(np.inf))
+
+    def _part(self, layer: Any, peak: float = 0.0, unit: Array | float = 1.0) -> Part:
+        """Return a layer in integers; for a chip with room for twice the largest state that was seen, `peak` units."""
         if not isinstance(layer, Layer):
             assert isinstance(layer, (InputLayer, PoolLayer))
+            if self.chip is not None:
+                check_passive(layer, self.chip)
             return layer
         cell = self.cells.get(layer.name)
         answer, share = self.answers.get(layer.name, ("count", 1.0))
+        if self.chip is not None:
+            seen = np.broadcast_to(peak * unit, layer.shape[:1])
+            if cell is None:
+                return limited_sum(layer, self.largest, self.chip, self.steps, share, seen)
+            return limited(layer, cell, self.largest, self.chip, answer, self.steps, share, seen)
         if cell is None:
             return summed(layer, self.largest, self.steps, share)
         return fixed(layer, cell, self.largest, answer, self.steps, share)
@@ -215,7 +237,10 @@ class StepConverter:
         for name, encoder in encoders.items():
             said |= encoder_meta(encoder, name)
         readouts = self.step.readouts
-        network = build_spiking(parts, self.outputs, readouts, self.steps, peaks, said)
+        exponent = 0 if self.chip is None else self.chip.shared_exponent
+        network = build_spiking(parts, self.outputs, readouts, self.steps, peaks, said, exponent)
+        if self.chip is not None and (complaints := check_chip(network, self.chip)):
+            raise ConversionError(f"the network does not fit {self.chip.name}: {'; '.join(complaints)}")
         few = {name: values[: self._verified] for name, values in self.samples.items()}
         self.tell("compare the spikes", 0, 0)
         cells, found = compared(network, self.layers, parts, self.cells, few, self.step, self.outputs)
@@ -225,7 +250,7 @@ class StepConverter:
             ", ".join(dict.fromkeys(map(str, readouts.values()))), count_of(self.samples), self._verified, cells, share,
             (*self.step.assumed, *(one.said for one in encoders.values()),
              *(["samples are given to the network flattened"] if self.flat else [])),
-            notes=notes,
+            notes=notes, limits=self.chip.name if self.chip else None, on_chip=self._on_chip(parts),
         )  # fmt: skip
         return SpikingConversion(network, report)
 
@@ -248,16 +273,34 @@ class StepConverter:
             yield batch
             done(count_of(batch))
 
+    def _on_chip(self, parts: Sequence[Part]) -> tuple[ChipLayer, ...]:
+        """Return what the report says of the layers on the chip, if there is one."""
+        pairs = zip(parts if self.chip else (), self.layers, strict=False)
+        return tuple(
+            chip_layer(part, layer)
+            for part, layer in pairs
+            if isinstance(part, (Fixed, Summed)) and isinstance(layer, Layer)
+        )
+
     @cached_property
     def parts(self) -> list[Part]:
         """Return the layers in integers, fractional bits not chosen yet."""
-        seen = self._observed
         return [
-            unbiased(fitted(part, layer, seen.moments), layer, seen.events)
-            if isinstance(part, (Fixed, Summed)) and isinstance(layer, Layer)
-            else part
+            self._fitted(part, layer) if isinstance(part, (Fixed, Summed)) and isinstance(layer, Layer) else part
             for part, layer in zip(self.rounded, self.layers, strict=True)
         ]
+
+    def _fitted(self, part: Fixed | Summed, layer: Layer) -> Part:
+        """Return a layer of rounded weights with room for what was seen, its weights rounded together."""
+        seen = self._observed
+        if self.chip is None:
+            return unbiased(fitted(part, layer, seen.moments), layer, seen.events)
+        if 2 * seen.peaks[part.name] > self.chip.current:
+            roomy = self._part(layer, seen.peaks[part.name], part.scale)
+            assert isinstance(roomy, (Fixed, Summed))
+            part = roomy
+        together = within(fitted(part, layer, seen.moments), part, self.largest, self.chip)
+        return unbiased(together, layer, seen.events)
 
     @cached_property
     def _observed(self) -> Observed:

@@ -23,7 +23,18 @@ from spikerun.neurons import LIF, Readout
 from spikerun.neurons.answer import shift
 from spikerun.neurons.leaky import KEEP_ALL, MAX_FRACTION_BITS, WIDE_LIMIT
 
-__all__ = ["Fixed", "Summed", "fixed", "fraction_bits", "summed", "unbiased"]
+__all__ = [
+    "OF_SPIKES",
+    "Fixed",
+    "Summed",
+    "checked_cell",
+    "compact",
+    "fixed",
+    "of_channels",
+    "shown",
+    "summed",
+    "unbiased",
+]
 
 ROUNDING = 1e-12
 OF_SPIKES = ("count", "first_spike")  # answers that tell of spikes, the others of membranes
@@ -62,7 +73,7 @@ class Fixed:
         whole |= {key: np.rint(getattr(cell, key) * KEEP_ALL) for key in ("keep_v", "keep_u")}
         most = {"v_min": 0}
         given: dict[str, Any] = {
-            name: _compact(np.clip(values, -WIDE_LIMIT, most.get(name, WIDE_LIMIT)).astype(np.int32), self.shape)
+            name: compact(np.clip(values, -WIDE_LIMIT, most.get(name, WIDE_LIMIT)).astype(np.int32), self.shape)
             for name, values in whole.items()
         }
         return LIF(
@@ -78,6 +89,12 @@ class Fixed:
             return np.ones((), np.float32)
         shifted = 2 ** shift(self.steps) / self.steps if self.answer == "mean" else 1.0
         return (unit * shifted).astype(np.float32)
+
+    def bits(self, worst: int, peak: float) -> int:
+        """Return F: worst is the largest |i|, peak the largest |u| or |v| that was seen, in units of the weights."""
+        largest = max(self.needs() * 4, worst, 2 * peak, 1.0)
+        room = int(np.floor(np.log2(WIDE_LIMIT / largest)))
+        return min(max(room, 0), MAX_FRACTION_BITS)
 
     def needs(self) -> float:
         """Return the largest constant, which must fit a quarter of the range, in units at F = 0."""
@@ -111,7 +128,7 @@ P = TypeVar("P", bound="Fixed | Summed")
 
 def summed(layer: Layer, events: Mapping[str, int], steps: int, share: float = 1.0) -> Summed:
     """Return an output without neurons in integers; events: the largest event of each source."""
-    terms, scale = rounded(layer, _of_channels(layer.bias, layer.shape) * steps, 2.0**29, events)
+    terms, scale = rounded(layer, of_channels(layer.bias, layer.shape) * steps, 2.0**29, events)
     return Summed(layer.name, layer.shape, terms, scale, layer.bias, steps, share)
 
 
@@ -127,7 +144,17 @@ def fixed(
 
     events: the largest event of each source. Raises ConversionError for cells that no integers can stand for.
     """
-    cell = cell if answer in OF_SPIKES else _shown(cell, layer.shape)
+    cell = cell if answer in OF_SPIKES else shown(cell, layer.shape)
+    gain = checked_cell(cell, layer.shape, answer)
+    held = _held(cell, layer.bias, layer.shape)
+    top = np.max([of_channels(spread(values, layer.shape) / gain, layer.shape) for values in held], axis=0)
+    terms, scale = rounded(layer, top, HELD, events)
+    unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
+    return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps, share)
+
+
+def checked_cell(cell: Cell, shape: Shape, answer: str) -> Array:
+    """Return the gain of a cell, to be spread over `shape`. Raises ConversionError where it has no integers."""
     if answer in OF_SPIKES and (cell.factor <= 0).any():
         raise ConversionError(f"'{cell.name}' sends spikes of {cell.factor.min():.4g}; those of a result are positive")
     threshold = cell.threshold
@@ -136,14 +163,10 @@ def fixed(
             f"'{cell.name}' has thresholds down to {threshold.min():.4g}: below zero, or at zero with a reset by "
             "subtraction, it fires for ever. Clamp its threshold in training"
         )
-    gain = spread(cell.gain, layer.shape)
+    gain = spread(cell.gain, shape)
     if (gain <= 0).any():
         raise ConversionError(f"'{cell.name}' multiplies its currents by {gain.min():.4g}; that must be positive")
-    held = _held(cell, layer.bias, layer.shape)
-    top = np.max([_of_channels(spread(values, layer.shape) / gain, layer.shape) for values in held], axis=0)
-    terms, scale = rounded(layer, top, HELD, events)
-    unit = scale if np.ndim(cell.gain) == 0 else spread(scale, layer.shape)
-    return Fixed(layer.name, layer.shape, terms, scale, layer.bias, cell, unit * cell.gain, answer, steps, share)
+    return gain
 
 
 def _held(cell: Cell, bias: Array, shape: Shape) -> list[Array]:
@@ -153,7 +176,7 @@ def _held(cell: Cell, bias: Array, shape: Shape) -> list[Array]:
     return [np.where(np.isfinite(values), np.abs(values), 0.0) for values in every]
 
 
-def _of_channels(values: Array, shape: Shape) -> Array:
+def of_channels(values: Array, shape: Shape) -> Array:
     """Return the largest magnitude of each channel, (C,)."""
     whole = np.broadcast_to(spread(np.abs(values), shape), shape)
     largest: Array = whole.reshape(shape[0], -1).max(axis=1)
@@ -182,8 +205,11 @@ def _mean_currents(terms: Iterable[Term], events: Mapping[str, Array], channels:
     return total
 
 
-def _shown(cell: Cell, shape: Shape) -> Cell:
-    """Return the cell with its framework's membrane, v + offset, in place of v: the same spikes."""
+def shown(cell: Cell, shape: Shape, whole: int = KEEP_ALL) -> Cell:
+    """Return the cell with its framework's membrane, v + offset, in place of v: the same spikes.
+
+    whole: the integer that stands for keeping all.
+    """
     if not cell.offset.any():
         return cell
     at = {name: spread(getattr(cell, name), shape) for name in (*POTENTIALS, "offset", "bias", "keep_v")}
@@ -193,15 +219,8 @@ def _shown(cell: Cell, shape: Shape) -> Cell:
             f"the membrane of '{cell.name}', which rests at {float(np.max(cell.offset)):.4g}, is read, and has a floor "
             "or a reset by subtraction: let it rest at 0 (v_leak), or read its spikes"
         )
-    leak = 1 - np.rint(at["keep_v"] * KEEP_ALL) / KEEP_ALL  # that of the integers, so that it rests at the offset
+    leak = 1 - np.rint(at["keep_v"] * whole) / whole  # that of the integers, so that it rests at the offset
     return replace(cell, **moved, bias=at["bias"] + leak * at["offset"], offset=np.zeros(()))
-
-
-def fraction_bits(layer: Fixed, worst: int, peak: float) -> int:
-    """Return F: worst is the largest |i|, peak the largest |u| or |v| that was seen, both in units of the weights."""
-    largest = max(layer.needs() * 4, worst, 2 * peak, 1.0)
-    room = int(np.floor(np.log2(WIDE_LIMIT / largest)))
-    return min(max(room, 0), MAX_FRACTION_BITS)
 
 
 def _whole(values: Array, otherwise: Callable[[Array], Array]) -> Array:
@@ -211,7 +230,7 @@ def _whole(values: Array, otherwise: Callable[[Array], Array]) -> Array:
         return np.where(np.abs(values - nearest) <= ROUNDING * np.abs(values), nearest, otherwise(values))
 
 
-def _compact(values: Array, shape: Shape) -> Array:
+def compact(values: Array, shape: Shape) -> Array:
     """Return a parameter of the full shape as one number, or one for each channel, where that says the same."""
     values = np.broadcast_to(values, shape) if values.ndim != 1 or len(shape) == 1 else spread(values, shape)
     if (values == values.flat[0]).all():

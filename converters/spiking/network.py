@@ -8,7 +8,7 @@ import numpy as np
 
 from spikerun.connections import Dense
 from spikerun.converters.layers import InputLayer, PoolLayer
-from spikerun.converters.spiking.fixed_point import Fixed, Summed, fraction_bits
+from spikerun.converters.spiking.fixed_point import Fixed, Summed
 from spikerun.converters.spiking.step import Readout
 from spikerun.errors import ConversionError, NetworkError
 from spikerun.network import Network
@@ -27,19 +27,18 @@ def build_spiking(
     steps: int,
     peaks: Mapping[str, float],
     meta: Mapping[str, str | int | float],
+    exponent: int = 0,
 ) -> Network:
     """Return the network of the layers; outputs: the population of each; peaks: the largest states that were
-    seen, by layer, in units of the weights.
+    seen, by layer, in units of the weights; exponent: of the projections that add groups of spikes.
 
     Raises ConversionError where currents leave no room.
     """
-    probe = _network(parts, outputs, readouts, steps, {part.name: 0 for part in parts}, {})
+    probe = _network(parts, outputs, readouts, steps, {part.name: 0 for part in parts}, {}, exponent)
     bits = {
-        part.name: fraction_bits(part, probe.bounds[part.name], peaks[part.name])
-        for part in parts
-        if isinstance(part, Fixed)
+        part.name: part.bits(probe.bounds[part.name], peaks[part.name]) for part in parts if isinstance(part, Fixed)
     }
-    return _network(parts, outputs, readouts, steps, bits, meta)
+    return _network(parts, outputs, readouts, steps, bits, meta, exponent)
 
 
 def _network(
@@ -49,6 +48,7 @@ def _network(
     steps: int,
     bits: Mapping[str, int],
     meta: Mapping[str, str | int | float],
+    exponent: int,
 ) -> Network:
     populations: dict[str, Population] = {}
     projections: list[Projection] = []
@@ -64,8 +64,8 @@ def _network(
         if (scale != scale.flat[0]).any():
             raise ConversionError(f"the spikes of '{source}' differ in what they count, so groups cannot add them")
         members: Any = np.repeat(np.eye(groups, dtype=np.int8), populations[source].size // groups, axis=0)
-        populations[end] = Population((groups,), ReadoutNeuron(np.asarray(scale.flat[0])))
-        projections.append(Projection(source, end, Dense(members)))
+        populations[end] = Population((groups,), ReadoutNeuron(np.asarray(scale.flat[0] / 2**exponent)))
+        projections.append(Projection(source, end, Dense(members), exponent=exponent))
     try:
         return Network(populations, projections, tuple(dict.fromkeys(results.values())), steps, dict(meta))
     except NetworkError as error:

@@ -10,7 +10,7 @@ from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, PoolLayer
 from spikerun.converters.spiking.cell import Cell
-from spikerun.converters.spiking.fixed_point import Fixed
+from spikerun.converters.spiking.fixed_point import Fixed, Summed
 from spikerun.converters.spiking.network import Part
 from spikerun.converters.spiking.simulate import run_layers
 from spikerun.errors import ConversionError
@@ -27,7 +27,8 @@ SAMPLED = 8  # samples of a batch at most, where each makes many sums
 class Observed:
     """Figures of the calibration samples.
 
-    peaks: the largest current or membrane of each cell, in units of its weights. events: the mean of what each layer
+    peaks: the largest current or membrane of each cell, and the largest sum of each output without cells, in units of
+    its weights. events: the mean of what each layer
     sends in a step, of its shape. moments: for a layer and one of its terms by number, the second moments of what its
     sums are made of (groups, inputs, inputs), not normalised; terms of too many inputs have none.
     """
@@ -46,7 +47,8 @@ def observe(
     timed: frozenset[str],
 ) -> Observed:
     """Run the float network. Raises ConversionError where what it reaches cannot be had in integers."""
-    peaks = dict.fromkeys(cells, 0.0)
+    sums = {part.name: spread(part.scale, part.shape) for part in parts if isinstance(part, Summed)}
+    peaks = dict.fromkeys([*cells, *sums], 0.0)
     events: dict[str, Array] = {layer.name: np.zeros(layer.shape) for layer in layers}
     moments: dict[tuple[str, int], Array] = {}
     units = {part.name: spread(part.unit, part.shape) for part in parts if isinstance(part, Fixed)}
@@ -54,11 +56,15 @@ def observe(
     rng, seen = np.random.default_rng(0), 0
     for batch in batches:
         seen += len(next(iter(batch.values())))
+        totals: dict[str, Array] = {}
         for t, (values, states) in enumerate(run_layers(layers, cells, batch, steps, timed)):
             for name, sent in values.items():
                 events[name] += sent.sum(axis=0)
             for name, state in states.items():
                 peaks[name] = float(np.maximum(peaks[name], _largest(cells[name], state, units[name])))
+            for name, scale in sums.items():
+                totals[name] = totals.get(name, 0.0) + values[name]
+                peaks[name] = float(np.maximum(peaks[name], (np.abs(totals[name]) / scale).max()))
             _add_moments(moments, layers, values, constant if t else set(), rng)
     if not all(np.isfinite(list(peaks.values()))):
         raise ConversionError("the trained network itself reaches infinity on these samples: check its weights")

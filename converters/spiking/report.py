@@ -8,7 +8,7 @@ from spikerun.converters.report import SCHEMA, Accuracy
 from spikerun.network import Network
 from spikerun.text import table
 
-__all__ = ["CellReport", "SpikingConversion", "SpikingReport"]
+__all__ = ["CellReport", "ChipLayer", "SpikingConversion", "SpikingReport"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,26 @@ class CellReport:
 
 
 @dataclass(frozen=True)
+class ChipLayer:
+    """A layer in a chip's arithmetic: threshold and decays (None for sums), exponents of its projections.
+
+    weight_error: percent of the weights of a projection, by their norm, that rounding has changed, in the worst one.
+    """
+
+    name: str
+    vth: int | None
+    du: int | None
+    dv: int | None
+    exponents: tuple[int, ...]
+    weight_error: float
+
+
+@dataclass(frozen=True)
 class SpikingReport:
     """All that is known of a conversion; percentages are percent.
 
-    same_as_read: the share of the network's own results that what was read of it gives too, in real numbers.
+    same_as_read: the share of the network's own results that what was read of it gives too, in real numbers. limits:
+    the chip whose arithmetic the network keeps to, and on_chip: its layers there.
     """
 
     source: str
@@ -53,6 +69,8 @@ class SpikingReport:
     assumed: tuple[str, ...] = ()
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
+    limits: str | None = None
+    on_chip: tuple[ChipLayer, ...] = ()
 
     def json(self) -> dict[str, Any]:
         """Return the report as JSON's own types."""
@@ -69,6 +87,7 @@ class SpikingReport:
             f"calibrated on {self.calibration_samples} samples, spikes compared on {self.verified_samples}",
         ]
         lines.append(f"what was read of the network gives {self.same_as_read:.2f} % of its own results on these")
+        lines += [f"in the arithmetic of {self.limits}"] if self.limits else []
         lines += [f"assumed: {sentence}" for sentence in self.assumed]
         if self.accuracy:
             a = self.accuracy
@@ -103,7 +122,25 @@ class SpikingReport:
             for cell in self.cells
         ]
         notes = [f"note: {note}" for note in self.notes]
-        return "\n\n".join([self.summary(), table(header, rows, right=range(6, 12)), *notes]) + "\n"
+        parts = [self.summary(), table(header, rows, right=range(6, 12)), *self._chip_table(), *notes]
+        return "\n\n".join(parts) + "\n"
+
+    def _chip_table(self) -> list[str]:
+        """Return what the layers are on the chip, if there is one."""
+        if not self.on_chip:
+            return []
+        rows = [
+            [
+                layer.name,
+                *("-" if value is None else value for value in (layer.vth, layer.du, layer.dv)),
+                " ".join(map(str, layer.exponents)),
+                f"{layer.weight_error:.2f}",
+            ]
+            for layer in self.on_chip
+        ]
+        return [
+            table([f"on {self.limits}", "vth", "du", "dv", "exponents", "weight error %"], rows, right=(1, 2, 3, 5))
+        ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from spikerun.converters.layers import Layer
 from spikerun.converters.maps import Term, evened
 from spikerun.converters.quantise import SMALLEST, accumulator_scale
 
-__all__ = ["rounded"]
+__all__ = ["reach", "rounded", "rounding_error"]
 
 CURRENTS = 2.0**25  # of the 30 bits, that exponents may make currents take: at least 4 fractional bits are left
 OUTLIER = 16.0  # times the usual: how many units what a channel must hold may be; more would cost all others bits
@@ -24,9 +24,9 @@ def rounded(layer: Layer, top: Array, most: float, events: Mapping[str, int]) ->
     than others would, and leave room.
     """
     plain, *others = (_tried(layer, terms, top, most) for terms in evened(layer.terms))
-    room = max(_reach(plain[0], events, len(top)), CURRENTS)
-    fitting = [plain, *(found for found in others if _reach(found[0], events, len(top)) <= room)]
-    return min(fitting, key=lambda found: _error(layer, *found))
+    room = max(reach(plain[0], events, len(top)).max(), CURRENTS)
+    fitting = [plain, *(found for found in others if reach(found[0], events, len(top)).max() <= room)]
+    return min(fitting, key=lambda found: rounding_error(layer, *found))
 
 
 def _tried(layer: Layer, terms: list[Term], top: Array, most: float) -> tuple[tuple[Term, ...], Array]:
@@ -37,16 +37,16 @@ def _tried(layer: Layer, terms: list[Term], top: Array, most: float) -> tuple[tu
     return tuple(term.rounded(scale) for term in terms), scale
 
 
-def _reach(terms: tuple[Term, ...], events: Mapping[str, int], channels: int) -> float:
-    """Return the largest currents that integers can make."""
+def reach(terms: tuple[Term, ...], events: Mapping[str, int], channels: int) -> Array:
+    """Return the largest currents (C,) that integers can make."""
     total = np.zeros(channels)
     for term in terms:
-        reach = term.map.connection().largest_sum(term.own, term.end - term.first)
-        total[term.first : term.end] += reach * events[term.source] * 2.0**term.exponent
-    return float(total.max(initial=0.0))
+        largest = term.map.connection().largest_sum(term.own, term.end - term.first)
+        total[term.first : term.end] += largest * events[term.source] * 2.0**term.exponent
+    return total
 
 
-def _error(layer: Layer, terms: tuple[Term, ...], scale: Array) -> float:
+def rounding_error(layer: Layer, terms: tuple[Term, ...], scale: Array) -> float:
     """Return by how much the term that is rounded most is off, relative to its numbers."""
     errors = [0.0]
     for real, term in zip(layer.terms, terms, strict=True):

@@ -14,6 +14,7 @@ import numpy as np
 
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import (
+    Add,
     Affine,
     Array,
     AvgPool,
@@ -39,7 +40,7 @@ RESETS = {"zero": "value", "subtract": "subtract"}  # the names of --reset, and 
 # the whole run; shares of the current that a step keeps, which smooth the spikes of a layer before. `_chosen` takes the
 # first shift for all thresholds, then the best threshold for all shifts.
 THRESHOLDS = tuple(np.geomspace(0.5, 8, 11))
-SHIFTS = (0.5, 0.0, 0.25, 0.75, 1.0)
+SHIFTS = (0.5, -1.0, -0.5, 0.0, 0.25, 0.75, 1.0, 1.5)
 KEEPS = (0.0, 0.5, 0.75, 0.875, 0.9375)
 LARGEST = 99.9  # percentile of the activations that is taken for the largest
 TRIED = 1 << 19  # values at most of a layer, of the samples on which thresholds are chosen
@@ -186,34 +187,65 @@ class _Fitting:
         size = int(np.prod(node.shape))
         few = slice(0, max(1, min(self.count, TRIED // size)))
         top = _largest(self.ann[node.name])
+        bias = self._taken(source, np.zeros(node.shape[0]))
         still = source in self.still
         currents = [self.means[source][few]] * self.steps if still else [
             self._at(source, t, few) for t in range(self.steps)
         ]
         target = self.ann[node.name][few]
-        tried = {keep: _chosen(currents, target, top, Firing(self.reset, keep), pool) for keep in KEEPS[: 1 if still else None]}
+        late = {keep: keep / (1 - keep) * (1 - keep**self.steps) / self.steps for keep in KEEPS}
+        tried = {keep: _chosen(currents, bias * (1 - late[keep]), target, top, Firing(self.reset, keep), pool) for keep in KEEPS[: 1 if still else None]}
         keep = min(tried, key=lambda one: tried[one][0])
         _, gain, shift = tried[keep]
+        bias = bias * (1 - late[keep]) * gain + shift
         name = f"{node.name}_scaled"
         self.nodes.pop(node.name)
-        self.nodes[name] = Node(name, Affine(gain, shift), node.inputs, node.shape, node.origin)
+        self.nodes[name] = Node(name, Affine(gain, np.zeros(len(gain))), node.inputs, node.shape, node.origin)
         if source in self.still:
             self.still.add(name)
             self.means[name] = _single(self.nodes[name].op).apply(self.means[source])
-        counts = np.empty(self.ann[node.name].shape, np.float32)
-        self.trains[node.name] = np.empty((-(-self.steps // 8), *counts.shape), np.uint8)
-        for first in range(0, self.count, CHUNK):
-            part = slice(first, first + CHUNK)
-            fired = np.stack(list(_spikes((self._at(name, t, part) for t in range(self.steps)), Firing(self.reset, keep))))
-            self.trains[node.name][:, part] = np.packbits(fired, axis=0)
-            counts[part] = fired.sum(axis=0, dtype=np.float32)
+        counts = self._sent(node, name, bias, Firing(self.reset, keep))
         factor, noise = _worth(counts, self.ann[node.name], self.steps, 1 / gain)
-        cell = Cell.of(node.name, reset=self.reset, threshold=1.0, factor=factor, keep_u=keep, gain=1 - keep)
+        cell = Cell.of(
+            node.name, reset=self.reset, threshold=1.0, factor=factor, keep_u=keep, gain=1 - keep, bias=bias
+        )
         self.nodes[node.name] = Node(node.name, cell, (name,), node.shape, node.origin)
         self.means[node.name] = counts / self.steps * spread(factor, node.shape).astype(np.float32)
         self.positive.add(node.name)
         worth = (float((1 / gain).min()), float((1 / gain).max()))
         self.layers.append(RateLayer(node.name, worth, keep, float(counts.mean()) / self.steps, noise))
+
+    def _taken(self, name: str, total: Array) -> Array:
+        """Return `total` and the biases (C,) of what leads to a cell alone, which are taken from there.
+
+        So they go into the membrane: chips have none in currents that are kept.
+        """
+        node = self.nodes[name]
+        if len(self.readers[name]) > 1:
+            return total
+        if isinstance(node.op, Add):
+            for one in node.inputs:
+                total = self._taken(one, total)
+            if name in self.still:
+                self._kept(node)
+        elif isinstance(node.op, (Conv, Linear)):
+            total = total + node.op.bias
+            self.nodes[name] = replace(node, op=replace(node.op, bias=np.zeros_like(node.op.bias)))
+            if name in self.still:
+                self._kept(self.nodes[name])
+        return total
+
+    def _sent(self, node: Node, currents: str, bias: Array, firing: Firing) -> Array:
+        """Return the spikes of each neuron (N, *shape) in all steps, and keep their trains."""
+        counts = np.empty((self.count, *node.shape), np.float32)
+        trains = self.trains[node.name] = np.empty((-(-self.steps // 8), *counts.shape), np.uint8)
+        for first in range(0, self.count, CHUNK):
+            part = slice(first, first + CHUNK)
+            given = (self._at(currents, t, part) for t in range(self.steps))
+            fired = np.stack(list(_spikes(given, spread(bias.astype(np.float32), node.shape), firing)))
+            trains[:, part] = np.packbits(fired, axis=0)
+            counts[part] = fired.sum(axis=0, dtype=np.float32)
+        return counts
 
 
 def _single(op: Op) -> Any:
@@ -222,16 +254,13 @@ def _single(op: Op) -> Any:
     return replace(op, **numbers) if numbers else op  # type: ignore[type-var]
 
 
-def _spikes(currents: Iterable[Array], firing: Firing) -> Iterator[Array]:
-    """Yield what cells of threshold 1 send in each step."""
+def _spikes(currents: Iterable[Array], bias: Array, firing: Firing) -> Iterator[Array]:
+    """Yield what cells of threshold 1 send in each step; bias: of the membrane, broadcast."""
     u: Any = 0.0
     v: Any = None
     for x in currents:
-        if firing.keep:
-            u = u * np.float32(firing.keep) + x * np.float32(1 - firing.keep)
-        else:
-            u = x
-        v = u.copy() if v is None else np.add(v, u, out=v)
+        u = u * np.float32(firing.keep) + x * np.float32(1 - firing.keep) if firing.keep else x
+        v = u + bias if v is None else np.add(np.add(v, u, out=v), bias, out=v)
         s = v > 1
         if firing.reset == "value":
             v[s] = 0
@@ -249,12 +278,12 @@ def _largest(activations: Array) -> Array:
 
 
 def _chosen(
-    currents: list[Array], target: Array, top: Array, firing: Firing, pool: AvgPool | None
+    currents: list[Array], bias: Array, target: Array, top: Array, firing: Firing, pool: AvgPool | None
 ) -> tuple[float, Array, Array]:
     """Return the gain and the shift (C,) of each channel by which counts of spikes are nearest to a multiple of `target`,
     behind what is left of its variance.
 
-    currents: of each step (n, *shape). pool: what averages both before they are compared.
+    currents: of each step (n, *shape), bias: (C,), of the membrane. pool: what averages both before they are compared.
     """
     wanted = _rows(target, pool)
     threshold, shift = np.full(len(top), THRESHOLDS[0]), np.full(len(top), SHIFTS[0])
@@ -263,7 +292,7 @@ def _chosen(
         usual = which.copy()
         for value in tried:
             given = (value, shift) if which is threshold else (threshold, value)
-            error = _unexplained(_rows(_counts(currents, top, *given, firing), pool), wanted)
+            error = _unexplained(_rows(_counts(currents, bias, top, *given, firing), pool), wanted)
             usual[error < best] = value
             best = np.minimum(error, best)
         which[:] = usual
@@ -271,15 +300,16 @@ def _chosen(
 
 
 def _counts(
-    currents: list[Array], top: Array, threshold: Array | float, shift: Array | float, firing: Firing
+    currents: list[Array], bias: Array, top: Array, threshold: Array | float, shift: Array | float, firing: Firing
 ) -> Array:
     """Return the spikes (n, *shape) of all steps."""
     shape = currents[0].shape[1:]
-    unit = spread((1 / (threshold * top)).astype(np.float32), shape)
-    add = spread(np.broadcast_to(shift, top.shape).astype(np.float32) / np.float32(len(currents)), shape)
-    same = currents[0] * unit + add if currents[0] is currents[-1] else None
+    unit = 1 / (threshold * top)
+    add = spread((bias * unit + shift / len(currents)).astype(np.float32), shape)
+    unit = spread(unit.astype(np.float32), shape)
+    same = currents[0] * unit if currents[0] is currents[-1] else None
     counts = np.zeros(currents[0].shape, np.float32)
-    for s in _spikes((x * unit + add if same is None else same for x in currents), firing):
+    for s in _spikes((x * unit if same is None else same for x in currents), add, firing):
         counts += s
     return counts
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An ANN as a network of integrate-and-fire neurons whose rates stand for its activations.
 
-Every rectifier becomes a `Cell` without leak, of threshold 1 after a gain and a shift of each channel; what lies between
-stays linear. Layer by layer, on calibration samples that really run through the time steps, gains and shifts are chosen
-and weights fitted anew (`refit.py`), so that each layer makes up for what the rates of those before it get wrong.
+Every rectifier becomes a `Cell` without leak, of threshold 1 after a gain and a shift of each channel; what is between
+them stays linear. Layer by layer, on calibration samples that really run through the time steps, gains and shifts are
+chosen and weights fitted anew (`refit.py`), so that each layer makes up for what the rates of those before get wrong.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +26,6 @@ from spikerun.converters.graph import (
     MaxPool,
     Node,
     Op,
-    Output,
     Relu,
 )
 from spikerun.converters.spiking.cell import Cell
@@ -60,7 +59,8 @@ class RateLayer:
     """How the rates of a population stand for the ANN's activations, on the calibration samples.
 
     threshold: what of the ANN's activation its threshold is worth, the least and the largest channel; keep: the share
-    of the current that a step keeps; rate: spikes a neuron and step; signal_to_noise: of the rates, each channel scaled, in dB, before any pool.
+    of the current that a step keeps; rate: spikes a neuron and step; signal_to_noise: of the rates, each channel
+    scaled, in dB, before any pool.
     """
 
     name: str
@@ -105,9 +105,7 @@ def folded(graph: Graph) -> Graph:
 class _Fitting:
     """The network that is being made: nodes so far, and what they have on the samples."""
 
-    def __init__(
-        self, graph: Graph, real: Mapping[str, Array], steps: int, reset: str, timed: frozenset[str]
-    ) -> None:
+    def __init__(self, graph: Graph, real: Mapping[str, Array], steps: int, reset: str, timed: frozenset[str]) -> None:
         self.graph, self.steps, self.reset, self.timed = graph, steps, reset, timed
         self.real = {name: values.astype(np.float32) for name, values in real.items()}
         self.count = len(next(iter(real.values())))
@@ -175,9 +173,10 @@ class _Fitting:
         if isinstance(node.op, Input):
             return self.real[node.op.name][part, t]
         if isinstance(node.op, Cell):
-            spikes = (self.trains[name][t // 8, part] >> (7 - t % 8)) & 1
+            spikes: Array = (self.trains[name][t // 8, part] >> (7 - t % 8)) & 1
             return spikes * spread(node.op.factor, node.shape).astype(np.float32)
-        return _single(node.op).apply(*(self._at(one, t, part) for one in node.inputs))
+        found: Array = _single(node.op).apply(*(self._at(one, t, part) for one in node.inputs))
+        return found
 
     def _fired(self, node: Node, op: Relu) -> None:
         """Put a cell in the place of a rectifier: choose its gain and shift, and let it fire on all samples."""
@@ -189,12 +188,15 @@ class _Fitting:
         top = _largest(self.ann[node.name])
         bias = self._taken(source, np.zeros(node.shape[0]))
         still = source in self.still
-        currents = [self.means[source][few]] * self.steps if still else [
-            self._at(source, t, few) for t in range(self.steps)
-        ]
+        currents = (
+            [self.means[source][few]] * self.steps if still else [self._at(source, t, few) for t in range(self.steps)]
+        )
         target = self.ann[node.name][few]
         late = {keep: keep / (1 - keep) * (1 - keep**self.steps) / self.steps for keep in KEEPS}
-        tried = {keep: _chosen(currents, bias * (1 - late[keep]), target, top, Firing(self.reset, keep), pool) for keep in KEEPS[: 1 if still else None]}
+        tried = {
+            keep: _chosen(currents, bias * (1 - late[keep]), target, top, Firing(self.reset, keep), pool)
+            for keep in KEEPS[: 1 if still else None]
+        }
         keep = min(tried, key=lambda one: tried[one][0])
         _, gain, shift = tried[keep]
         bias = bias * (1 - late[keep]) * gain + shift
@@ -206,9 +208,7 @@ class _Fitting:
             self.means[name] = _single(self.nodes[name].op).apply(self.means[source])
         counts = self._sent(node, name, bias, Firing(self.reset, keep))
         factor, noise = _worth(counts, self.ann[node.name], self.steps, 1 / gain)
-        cell = Cell.of(
-            node.name, reset=self.reset, threshold=1.0, factor=factor, keep_u=keep, gain=1 - keep, bias=bias
-        )
+        cell = Cell.of(node.name, reset=self.reset, threshold=1.0, factor=factor, keep_u=keep, gain=1 - keep, bias=bias)
         self.nodes[node.name] = Node(node.name, cell, (name,), node.shape, node.origin)
         self.means[node.name] = counts / self.steps * spread(factor, node.shape).astype(np.float32)
         self.positive.add(node.name)
@@ -280,8 +280,9 @@ def _largest(activations: Array) -> Array:
 def _chosen(
     currents: list[Array], bias: Array, target: Array, top: Array, firing: Firing, pool: AvgPool | None
 ) -> tuple[float, Array, Array]:
-    """Return the gain and the shift (C,) of each channel by which counts of spikes are nearest to a multiple of `target`,
-    behind what is left of its variance.
+    """Return gain and shift (C,) by which counts of spikes are nearest to multiples of `target`, one for each channel.
+
+    They come behind what is left of its variance.
 
     currents: of each step (n, *shape), bias: (C,), of the membrane. pool: what averages both before they are compared.
     """
@@ -291,22 +292,19 @@ def _chosen(
     for which, tried in ((threshold, THRESHOLDS), (shift, SHIFTS)):
         usual = which.copy()
         for value in tried:
-            given = (value, shift) if which is threshold else (threshold, value)
-            error = _unexplained(_rows(_counts(currents, bias, top, *given, firing), pool), wanted)
+            unit = 1 / (top * (value if which is threshold else threshold))
+            add = bias * unit + (value if which is shift else shift) / len(currents)
+            error = _unexplained(_rows(_counts(currents, unit, add, firing), pool), wanted)
             usual[error < best] = value
             best = np.minimum(error, best)
         which[:] = usual
     return float(best.sum()), 1 / (threshold * top), shift / len(currents)
 
 
-def _counts(
-    currents: list[Array], bias: Array, top: Array, threshold: Array | float, shift: Array | float, firing: Firing
-) -> Array:
-    """Return the spikes (n, *shape) of all steps."""
+def _counts(currents: list[Array], gain: Array, bias: Array, firing: Firing) -> Array:
+    """Return the spikes (n, *shape) of all steps; gain, bias: (C,)."""
     shape = currents[0].shape[1:]
-    unit = 1 / (threshold * top)
-    add = spread((bias * unit + shift / len(currents)).astype(np.float32), shape)
-    unit = spread(unit.astype(np.float32), shape)
+    unit, add = (spread(values.astype(np.float32), shape) for values in (gain, bias))
     same = currents[0] * unit if currents[0] is currents[-1] else None
     counts = np.zeros(currents[0].shape, np.float32)
     for s in _spikes((x * unit if same is None else same for x in currents), add, firing):
@@ -321,7 +319,7 @@ def _rows(values: Array, pool: AvgPool | None) -> Array:
 
 
 def _unexplained(counts: Array, wanted: Array) -> Array:
-    """Return what is left of the variance of `wanted` (C, M) by the best multiple of the counts, and an offset, (C,)."""
+    """Return what is left of the variance of `wanted` (C, M) by multiples of the counts, and offsets, (C,)."""
     a, n = wanted - wanted.mean(axis=1, keepdims=True), counts - counts.mean(axis=1, keepdims=True)
     seen = (n * n).sum(axis=1)
     left: Array = (a * a).sum(axis=1) - (a * n).sum(axis=1) ** 2 / np.where(seen > 0, seen, 1)

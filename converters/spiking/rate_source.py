@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array, Shape
 from spikerun.converters.samples import by_name, checked, encodings_of
 from spikerun.converters.simplify import simplify
-from spikerun.converters.encoding import Encoding
 from spikerun.converters.source import Source, Trained
 from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
 from spikerun.converters.spiking.rate import RESETS, RateLayer, rates
@@ -33,7 +33,9 @@ class RateSource(StepSource):
 
     approximate = True
 
-    def __init__(self, ann: Source, samples: Mapping[str, Array], reset: str, timed: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, ann: Source, samples: Mapping[str, Array], reset: str, timed: frozenset[str] = frozenset()
+    ) -> None:
         self.ann, self.samples, self.reset, self.timed = ann, samples, reset, timed
         self.layers: tuple[RateLayer, ...] = ()
         self.macs = 0

@@ -135,7 +135,13 @@ class SpikingReport:
             for cell in self.cells
         ]
         notes = [f"note: {note}" for note in self.notes]
-        parts = [self.summary(), table(header, rows, right=range(6, 12)), *self._rate_table(), *self._chip_table(), *notes]
+        parts = [
+            self.summary(),
+            table(header, rows, right=range(6, 12)),
+            *self._rate_table(),
+            *self._chip_table(),
+            *notes,
+        ]
         return "\n\n".join(parts) + "\n"
 
     def _rate_table(self) -> list[str]:

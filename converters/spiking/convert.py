@@ -33,11 +33,11 @@ from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.compare import compared
 from spikerun.converters.spiking.fixed_point import OF_SPIKES, Fixed, Summed, fixed, summed, unbiased
 from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
-from spikerun.converters.spiking.limits import check_passive, chip_layer, limited, limited_sum, within
+from spikerun.converters.spiking.limits import check_passive, chip_layers, limited, limited_sum, within
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking, ends
 from spikerun.converters.spiking.observe import Observed, observe
-from spikerun.converters.spiking.report import ChipLayer, SpikingConversion, SpikingReport
+from spikerun.converters.spiking.report import SpikingConversion, SpikingReport, coarse
 from spikerun.converters.spiking.rounding import fitted
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout, Step, membranes
@@ -243,6 +243,7 @@ class StepConverter:
             raise ConversionError(f"the network does not fit {self.chip.name}: {'; '.join(complaints)}")
         few = {name: values[: self._verified] for name, values in self.samples.items()}
         self.tell("compare the spikes", 0, 0)
+        on_chip = chip_layers(parts, self.layers) if self.chip else ()
         cells, found = compared(network, self.layers, parts, self.cells, few, self.step, self.outputs)
         share, notes = self._same_as_read(few, found)
         report = SpikingReport(
@@ -250,7 +251,7 @@ class StepConverter:
             ", ".join(dict.fromkeys(map(str, readouts.values()))), count_of(self.samples), self._verified, cells, share,
             (*self.step.assumed, *(one.said for one in encoders.values()),
              *(["samples are given to the network flattened"] if self.flat else [])),
-            notes=notes, limits=self.chip.name if self.chip else None, on_chip=self._on_chip(parts),
+            notes=(*notes, *coarse(on_chip)), limits=self.chip.name if self.chip else None, on_chip=on_chip,
         )  # fmt: skip
         return SpikingConversion(network, self.source.told(report))
 
@@ -272,15 +273,6 @@ class StepConverter:
             batch = {name: values[first : first + size] for name, values in samples.items()}
             yield batch
             done(count_of(batch))
-
-    def _on_chip(self, parts: Sequence[Part]) -> tuple[ChipLayer, ...]:
-        """Return what the report says of the layers on the chip, if there is one."""
-        pairs = zip(parts if self.chip else (), self.layers, strict=False)
-        return tuple(
-            chip_layer(part, layer)
-            for part, layer in pairs
-            if isinstance(part, (Fixed, Summed)) and isinstance(layer, Layer)
-        )
 
     @cached_property
     def parts(self) -> list[Part]:

@@ -7,7 +7,7 @@ currents and biases have room, and states have twice that of the calibration. Wh
 that of its largest weights. Where synapses are listed one by one, larger exponents e are tried.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from spikerun.errors import ConversionError
 from spikerun.neurons import LIF
 from spikerun.timing import largest_event
 
-__all__ = ["Limited", "check_passive", "chip_layer", "limited", "limited_sum", "within"]
+__all__ = ["Limited", "check_passive", "chip_layers", "limited", "limited_sum", "within"]
 
 SLACK = 31 / 32  # of the room for currents: weights that are rounded together may add up to a little more
 GAINED = 0.9  # a larger exponent must leave less than so much of the rounding error
@@ -119,8 +119,13 @@ def within(fitted: P, plain: P, events: Events, chip: Chip) -> P:
     return fitted if inside else plain
 
 
-def chip_layer(part: Fixed | Summed, layer: Layer) -> ChipLayer:
-    """Return what the report says of a layer."""
+def chip_layers(parts: Iterable[object], layers: Iterable[object]) -> tuple[ChipLayer, ...]:
+    """Return what the report says of layers."""
+    pairs = zip(parts, layers, strict=True)
+    return tuple(_told(p, r) for p, r in pairs if isinstance(p, (Fixed, Summed)) and isinstance(r, Layer))
+
+
+def _told(part: Fixed | Summed, layer: Layer) -> ChipLayer:
     error = 100 * rounding_error(layer, part.terms, part.scale)
     exponents = tuple(term.exponent for term in part.terms)
     if not isinstance(part, Limited):

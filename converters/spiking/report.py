@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the conversion of a trained spiking network says of itself: what was assumed, and which spikes are the same."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ from spikerun.converters.spiking.rate import RateLayer
 from spikerun.network import Network
 from spikerun.text import table
 
-__all__ = ["CellReport", "ChipLayer", "SpikingConversion", "SpikingReport"]
+__all__ = ["CellReport", "ChipLayer", "SpikingConversion", "SpikingReport", "coarse"]
+
+COARSE = 10.0  # percent of weights, from which rounding is remarked on
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,17 @@ class SpikingReport:
         return [
             table([f"on {self.limits}", "vth", "du", "dv", "exponents", "weight error %"], rows, right=(1, 2, 3, 5))
         ]
+
+
+def coarse(layers: Sequence[ChipLayer]) -> tuple[str, ...]:
+    """Return a remark on each layer whose weights are rounded much."""
+    return tuple(
+        f"rounding changes the weights into '{layer.name}' by {layer.weight_error:.0f} %: its currents or "
+        "membranes are large beside them, and a chip has little room for both (inputs of fewer bits, spikes by --input "
+        "rate, or a leak help)"
+        for layer in layers
+        if layer.weight_error > COARSE
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,8 @@ RESETS = {"zero": "value", "subtract": "subtract"}  # the names of --reset, and 
 THRESHOLDS = tuple(np.geomspace(0.5, 8, 11))
 SHIFTS = (0.5, -1.0, -0.5, 0.0, 0.25, 0.75, 1.0, 1.5)
 KEEPS = (0.0, 0.5, 0.75, 0.875, 0.9375)
+QUIET = 0.3  # of the usual largest activation, below which a channel needs no threshold of its own
+SPREAD = 3.0  # times the usual weight: how large that of a channel may be beside its threshold, for all share one there
 LARGEST = 99.9  # percentile of the activations that is taken for the largest
 TRIED = 1 << 19  # values at most of a layer, of the samples on which thresholds are chosen
 CHUNK = 256  # samples that run at once
@@ -199,6 +201,7 @@ class _Fitting:
         }
         keep = min(tried, key=lambda one: tried[one][0])
         _, gain, shift = tried[keep]
+        gain = _evened(gain, self.nodes[source].op)
         bias = bias * (1 - late[keep]) * gain + shift
         name = f"{node.name}_scaled"
         self.nodes.pop(node.name)
@@ -208,7 +211,9 @@ class _Fitting:
             self.means[name] = _single(self.nodes[name].op).apply(self.means[source])
         counts = self._sent(node, name, bias, Firing(self.reset, keep))
         factor, noise = _worth(counts, self.ann[node.name], self.steps, 1 / gain)
-        cell = Cell.of(node.name, reset=self.reset, threshold=1.0, factor=factor, keep_u=keep, gain=1 - keep, bias=bias)
+        cell = Cell.of(
+            node.name, reset=self.reset, threshold=1.0, factor=factor, keep_u=keep, gain=1 - keep, bias=bias, sinks=True
+        )
         self.nodes[node.name] = Node(node.name, cell, (name,), node.shape, node.origin)
         self.means[node.name] = counts / self.steps * spread(factor, node.shape).astype(np.float32)
         self.positive.add(node.name)
@@ -274,7 +279,17 @@ def _largest(activations: Array) -> Array:
     rows = np.moveaxis(activations, 1, 0).reshape(activations.shape[1], -1)
     top = np.percentile(rows, LARGEST, axis=1).astype(np.float64)
     usual = float(np.median(top[top > 0])) if (top > 0).any() else 1.0
-    return np.maximum(top, 0.05 * usual)
+    return np.maximum(top, QUIET * usual)
+
+
+def _evened(gain: Array, op: Op) -> Array:
+    """Return gains (C,) at which no weights are far larger than those of the usual channel."""
+    if not isinstance(op, (Conv, Linear)):
+        return gain
+    size = np.abs(op.weight).reshape(len(gain), -1).max(axis=1)
+    there = size > 0
+    most = SPREAD * float(np.median((gain * size)[there])) if there.any() else np.inf
+    return np.where(there, np.minimum(gain, most / np.where(there, size, 1)), gain)
 
 
 def _chosen(

@@ -191,8 +191,10 @@ def convert_spiking(
     metric: "Metric | None" = None,
     on_progress: Callable[[str, int, int], None] | None = None,
     limits: str | None = None,
+    neuron: str | None = None,
+    reset: str | None = None,
 ) -> "SpikingConversion":
-    """Convert a trained spiking network, which keeps its time loop, to integers.
+    """Convert a trained spiking network, which keeps its time loop, to integers; or an ANN to rates of spikes.
 
     model: a `StepSource`, or what an importer opens, such as "net.nir". data: some dozen samples that calibrate and on
     which spikes are compared, integers (N, *shape), in the codes `frames` and `spikes` (N, steps, *shape), or real
@@ -202,11 +204,15 @@ def convert_spiking(
     Encoding(code="current"), or that of the encoder. evaluation, metric, on_progress: as `convert` has them; without a
     metric it is the first of several results whose class counts. limits: the chip, "loihi1" or "loihi2", whose
     fixed-point arithmetic the network shall keep to.
+    neuron: "if", for an ANN: its activations become the rates of integrate-and-fire neurons over `duration` steps,
+    fitted to some hundred samples; reset: theirs, "zero" or "subtract" (the default).
 
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """
     from spikerun.converters.evaluate import top1
+    from spikerun.converters.samples import gathered
     from spikerun.converters.spiking.convert import StepConverter
+    from spikerun.converters.spiking.rate_source import check_neuron, rate_source
     from spikerun.converters.spiking.source import StepSource
     from spikerun.converters.spiking.step import Readout
 
@@ -216,8 +222,14 @@ def convert_spiking(
     elif readout is not None and not isinstance(readout, Readout):
         raise UsageError(f"a readout is a name, such as 'count', or a Readout(name, groups), got {readout!r:.80}")
     source = _source(model)
+    if check_neuron(neuron, reset, {}):
+        data = gathered(data)
+        source = rate_source(source, data, encoding, reset)
     if not isinstance(source, StepSource):
-        raise UsageError(f"this is no network with a time loop of its own, but {type(source).__name__}: use convert")
+        raise UsageError(
+            f"this is no network with a time loop of its own, but {type(source).__name__}: use convert, or give it "
+            "neurons (neuron='if')"
+        )
     converter = StepConverter(source, data, encoding, duration, readout, on_progress, limits)
     if evaluation is None:
         return converter.convert({})

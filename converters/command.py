@@ -28,6 +28,7 @@ from spikerun.converters.report import SCHEMA, Conversion, Report
 from spikerun.converters.source import Source, check_bits
 from spikerun.converters.spiking.command import check_drop, convert_steps, readout_of, time_step
 from spikerun.converters.spiking.inputs import Entering
+from spikerun.converters.spiking.rate_source import check_neuron, rate_source
 from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
 from spikerun.converters.spiking.source import StepSource
 from spikerun.datasets import Dataset
@@ -144,6 +145,18 @@ Reset = Annotated[
     str | None,
     typer.Option("--nir-reset", help="The reset of its neurons: value, subtract, subtract_after_leak, none."),
 ]
+NeuronKind = Annotated[
+    str | None,
+    typer.Option(
+        "--neuron",
+        metavar="KIND",
+        help="if: activations of an ANN become the rates of integrate-and-fire neurons, over --duration time steps.",
+    ),
+]
+NeuronReset = Annotated[
+    str | None,
+    typer.Option("--reset", help="The reset of --neuron: zero, as chips have it, or subtract. Default: subtract."),
+]
 Limits = Annotated[
     str | None,
     typer.Option("--limits", metavar="CHIP", help="Keep to the fixed point of a chip: loihi1 or loihi2."),
@@ -179,6 +192,8 @@ def convert(
     nir_writer: Writer = None,
     nir_reset: Reset = None,
     limits: Limits = None,
+    neuron: NeuronKind = None,
+    reset: NeuronReset = None,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -196,6 +211,8 @@ def convert(
         raise UsageError("name the file to write with -o, such as model.snn")
     from spikerun.converters.pipeline import Converter
 
+    few_spikes = {"--bits": bits, "--sweep": sweep, "--code": code, "--input-code": input_code}
+    rates = check_neuron(neuron, reset, {**few_spikes, "--coding": coding != "words"})
     settings = Settings.of(coding, bits, code, None, search=max_drop is not None or sweep)
     if coding == "sdnn" and input_code not in (None, "graded"):
         raise UsageError(
@@ -221,12 +238,12 @@ def convert(
         lambda step: open_source(model, weights, origin=origin, dt=step, writer=nir_writer, reset=nir_reset)
     )
     check_bits(source, bits, sweep or None)
-    steps = source if isinstance(source, StepSource) else None
+    in_time = rates or isinstance(source, StepSource)
     if limits is not None:
-        if steps is None:
+        if not in_time:
             raise UsageError(NO_LIMITS)
         chip_named(limits)
-    if steps is None:
+    if not in_time:
         _without_time(
             duration=duration, input=input_form, readout=readout, classes=classes, dt=dt, bins=bins, seed=seed
         )
@@ -243,14 +260,18 @@ def convert(
         if not test.labelled and (max_drop is not None or sweep):
             why = TARGETS if len(test.targets) else "the data set has no labels"
             raise UsageError(f"--max-drop and --sweep need classes to measure by: {why}")
-        chosen, held_out = _split(len(train), samples, steps is None and (max_drop is not None or sweep))
+        chosen, held_out = _split(len(train), samples, not in_time and (max_drop is not None or sweep))
         encoding = replace(encoding, scale=train.scale if scale is None else scale)
         if weights is None and ":" in model:
             tell("no --weights: the model is taken as its function returns it", 0, 0)
         conversion: Conversion | SpikingConversion
-        if steps is not None:
+        if in_time:
             encoding, (train, test) = entering.samples(encoding, train, test)
-            conversion = convert_steps(steps, train, chosen, test, encoding, duration, asked, tell, limits)
+            if rates:
+                tell("fit rates", 0, 0)
+                source = rate_source(source, train.samples.take(chosen, axis=0), encoding, reset)
+            assert isinstance(source, StepSource)  # there are no others
+            conversion = convert_steps(source, train, chosen, test, encoding, duration, asked, tell, limits)
         else:
             assert isinstance(source, Source)  # there are no others
             converter = Converter(source, train.samples[chosen], encoding, tell)

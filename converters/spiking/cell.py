@@ -24,6 +24,7 @@ class Cell(Op):
     as `spikerun.LIF` has it. Parameters are float64 of shape (), (C,) or the population's. offset: the framework's
     membrane is v + offset. factor: what its readers take a spike for. looks_back: the membrane before the step tells
     whether a reset is due, so that one left above the threshold by `subtract` is compared with twice the threshold.
+    sinks: far below zero its membrane may stop falling, for nothing brings it back.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Cell(Op):
     refractory: int = 0
     inclusive: bool = False
     looks_back: bool = False
+    sinks: bool = False
 
     @classmethod
     def of(
@@ -52,6 +54,7 @@ class Cell(Op):
         refractory: int = 0,
         inclusive: bool = False,
         looks_back: bool = False,
+        sinks: bool = False,
         **given: Any,
     ) -> "Cell":
         """Return a cell with what is given, and otherwise no leak, no synaptic state, and nothing added.
@@ -72,7 +75,9 @@ class Cell(Op):
                 raise ValueError(f"{key}, the share of the state that a step keeps, must be in 0..1, got {low}..{high}")
         if reset not in RESETS:
             raise ValueError(f"reset must be one of {', '.join(RESETS)}, got '{reset}'")
-        return cls(name, **values, reset=reset, refractory=refractory, inclusive=inclusive, looks_back=looks_back)
+        return cls(
+            name, **values, reset=reset, refractory=refractory, inclusive=inclusive, looks_back=looks_back, sinks=sinks
+        )
 
     @property
     def fires(self) -> bool:

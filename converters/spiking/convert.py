@@ -253,7 +253,7 @@ class StepConverter:
              *(["samples are given to the network flattened"] if self.flat else [])),
             notes=(*notes, *coarse(on_chip)), limits=self.chip.name if self.chip else None, on_chip=on_chip,
         )  # fmt: skip
-        return SpikingConversion(network, report)
+        return SpikingConversion(network, self.source.told(report))
 
     @property
     def _width(self) -> int:
@@ -302,7 +302,7 @@ class StepConverter:
     def _same_as_read(self, few: Mapping[str, Array], found: Mapping[str, Array]) -> tuple[float, tuple[str, ...]]:
         """Return the percentage of the network's own results that what was read of it has too, and what to say."""
         own = self._own(few)
-        if own is None:
+        if own is None or self.source.approximate:
             return 100.0, ()
         same = np.concatenate([_close(found[name], own[name]).ravel() for name in found])
         share = 100 * float(same.mean())
@@ -329,9 +329,14 @@ class StepConverter:
     def measured(self, conversion: SpikingConversion, evaluation: Evaluation) -> SpikingConversion:
         """Return the conversion with its accuracy beside the trained network's own."""
         done = counter(self.tell, "evaluate", len(evaluation.labels))
-        logits, _ = snn_logits(conversion.network, evaluation.samples, done)
+        logits, activity = snn_logits(conversion.network, evaluation.samples, done)
         own = {name: logits[self.ends[name]] for name in evaluation.ann}
-        report = replace(conversion.report, accuracy=evaluation.accuracy(own))
+        report = replace(
+            conversion.report,
+            accuracy=evaluation.accuracy(own),
+            spikes_per_neuron=activity.spikes_per_neuron,
+            synops_per_sample=activity.synops_per_sample,
+        )
         if len(own) < len(self.ends):
             report = replace(report, notes=(*report.notes, f"the accuracy is that of '{next(iter(own))}' alone"))
         return replace(conversion, report=report)

@@ -77,7 +77,8 @@ def _largest(cell: Cell, state: Mapping[str, Array], unit: Array) -> float:
             f"'{cell.name}' passes twice its threshold in one step on these samples, and compares with twice then, "
             "which integers do not: leave its reset_delay=True, or raise its threshold, and train again"
         )
-    return float(np.max([(np.abs(state[key]).max(axis=0) / unit).max() for key in ("u", "v")]))  # NaN stays NaN
+    v = np.maximum(state["v"], 0) if cell.sinks else np.abs(state["v"])
+    return float(np.max([(seen.max(axis=0) / unit).max() for seen in (np.abs(state["u"]), v)]))  # NaN stays NaN
 
 
 def _add_moments(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spikerun.converters.report import SCHEMA, Accuracy
+from spikerun.converters.spiking.rate import RateLayer
 from spikerun.network import Network
 from spikerun.text import table
 
@@ -58,7 +59,8 @@ class SpikingReport:
     """All that is known of a conversion; percentages are percent.
 
     same_as_read: the share of the network's own results that what was read of it gives too, in real numbers. limits:
-    the chip whose arithmetic the network keeps to, and on_chip: its layers there.
+    the chip whose arithmetic the network keeps to, and on_chip: its layers there. rates: of an ANN whose activations
+    became rates, how near they are, and macs: its multiply-accumulates.
     """
 
     source: str
@@ -74,6 +76,10 @@ class SpikingReport:
     notes: tuple[str, ...] = ()
     limits: str | None = None
     on_chip: tuple[ChipLayer, ...] = ()
+    rates: tuple[RateLayer, ...] = ()
+    macs: int | None = None
+    spikes_per_neuron: float | None = None
+    synops_per_sample: float | None = None
 
     def json(self) -> dict[str, Any]:
         """Return the report as JSON's own types."""
@@ -89,7 +95,8 @@ class SpikingReport:
             f"readout '{self.readout}'",
             f"calibrated on {self.calibration_samples} samples, spikes compared on {self.verified_samples}",
         ]
-        lines.append(f"what was read of the network gives {self.same_as_read:.2f} % of its own results on these")
+        if not self.rates:
+            lines.append(f"what was read of the network gives {self.same_as_read:.2f} % of its own results on these")
         lines += [f"in the arithmetic of {self.limits}"] if self.limits else []
         lines += [f"assumed: {sentence}" for sentence in self.assumed]
         if self.accuracy:
@@ -98,6 +105,12 @@ class SpikingReport:
             lines.append(
                 f"accuracy on {a.samples} samples: the trained network {a.ann:.2f} %, in integers {a.snn:.2f} %, drop "
                 f"{a.drop:+.2f} points (95 %: {low:+.2f} to {high:+.2f}), same class {a.agreement:.2f} %"
+            )
+        if self.synops_per_sample is not None:
+            beside = f" against {self.macs:,} MACs of the ANN" if self.macs else ""
+            lines.append(
+                f"one sample: {self.synops_per_sample:,.0f} synaptic operations{beside}, {self.spikes_per_neuron:.3f} "
+                "spikes a neuron"
             )
         return "\n".join(lines)
 
@@ -125,8 +138,24 @@ class SpikingReport:
             for cell in self.cells
         ]
         notes = [f"note: {note}" for note in self.notes]
-        parts = [self.summary(), table(header, rows, right=range(6, 12)), *self._chip_table(), *notes]
+        parts = [
+            self.summary(),
+            table(header, rows, right=range(6, 12)),
+            *self._rate_table(),
+            *self._chip_table(),
+            *notes,
+        ]
         return "\n\n".join(parts) + "\n"
+
+    def _rate_table(self) -> list[str]:
+        """Return how near rates are to activations, if there are any."""
+        rows = [
+            [r.name, f"{r.threshold[0]:.4g}..{r.threshold[1]:.4g}", f"{r.keep:.4g}", f"{r.rate:.4f}",
+             f"{r.signal_to_noise:.1f}"]
+            for r in self.rates
+        ]  # fmt: skip
+        header = ["rates", "threshold in activations", "keep of currents", "spikes a step", "signal to noise dB"]
+        return [table(header, rows, right=range(2, 5))] if rows else []
 
     def _chip_table(self) -> list[str]:
         """Return what the layers are on the chip, if there is one."""

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ANNs whose activations become rates: how near they come, what fitting gains, what is refused, the command."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import nn
+
+from spikerun import Encoding, convert_spiking
+from spikerun.chip import CHIPS, check_chip
+from spikerun.cli import main
+from spikerun.converters.graph import Graph, Input, Linear, Node, Output, Relu
+from spikerun.converters.spiking.rate import rates
+from spikerun.converters.spiking.refit import refitted
+from spikerun.converters.spiking.step import Readout, Step, outputs
+from spikerun.errors import ConversionError, UsageError
+from spikerun.session import Session
+
+Array = npt.NDArray[Any]
+CURRENT = Encoding(code="current")
+
+
+def ann(rng: np.random.Generator, inputs: int = 12, hidden: int = 16, classes: int = 4) -> Graph:
+    """Return input -> linear -> relu -> linear -> relu -> linear -> output."""
+
+    def linear(out: int, inner: int) -> Linear:
+        return Linear(rng.normal(0, (2 / inner) ** 0.5, (out, inner)), rng.normal(0, 0.1, out))
+
+    nodes = [
+        Node("input", Input("input"), (), (inputs,)),
+        Node("fc1", linear(hidden, inputs), ("input",), (hidden,)),
+        Node("relu1", Relu(), ("fc1",), (hidden,)),
+        Node("fc2", linear(hidden, hidden), ("relu1",), (hidden,)),
+        Node("relu2", Relu(), ("fc2",), (hidden,)),
+        Node("fc3", linear(classes, hidden), ("relu2",), (classes,)),
+        Node("out", Output("output"), ("fc3",), (classes,)),
+    ]
+    return Graph({node.name: node for node in nodes})
+
+
+def noise(graph: Graph, fitted: Graph, samples: Array, steps: int) -> float:
+    """Return the power of what the means of the results lack, relative to the variance of the ANN's results."""
+    wanted = graph.evaluate({"input": samples})["output"]
+    found = outputs(Step(fitted, {"output": Readout("mean")}), {"input": samples}, steps)["output"]
+    return float(np.square(found - wanted).mean() / wanted.var())
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**31))
+def test_rates_come_near_to_the_ann_with_a_reset_by_subtraction_and_many_steps(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph, samples = ann(rng), rng.random((400, 12))
+    fitted, _ = rates(graph, {"input": samples[:300]}, 256, "subtract")
+    assert noise(graph, fitted, samples[300:], 256) < 0.01
+
+
+def test_more_steps_are_nearer_with_either_reset() -> None:
+    rng = np.random.default_rng(1)
+    graph, samples = ann(rng), rng.random((400, 12))
+    for reset in ("zero", "subtract"):
+        few, many = (
+            noise(graph, rates(graph, {"input": samples[:300]}, steps, reset)[0], samples[300:], steps)
+            for steps in (8, 64)
+        )
+        assert many < few / 4, reset
+
+
+def test_weights_fitted_to_rates_beat_thresholds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    graph, samples = ann(rng), rng.random((600, 12))
+
+    def both() -> float:
+        return noise(graph, rates(graph, {"input": samples[:500]}, 32, "zero")[0], samples[500:], 32)
+
+    fitted = both()
+    monkeypatch.setattr("spikerun.converters.spiking.rate.refitted", lambda op, x, y, rectified: op)
+    assert fitted < 0.7 * both()
+
+
+def test_what_is_fitted_finds_the_map_that_led_from_rates_to_sums() -> None:
+    rng = np.random.default_rng(3)
+    x, true = rng.random((500, 10)), Linear(rng.normal(size=(3, 10)), rng.normal(size=3))
+    found = refitted(Linear(true.weight * 0.8, np.zeros(3)), x, true.apply(x), False)
+    np.testing.assert_allclose(found.apply(x), true.apply(x), atol=0.02)
+
+
+def test_sums_below_zero_are_free_where_a_rectifier_follows() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.random((800, 6))
+    wanted = Linear(rng.normal(size=(2, 6)), np.zeros(2)).apply(x)
+    bent = np.where(wanted < 0, wanted**3 - 1, wanted)  # nothing linear leads there
+    start = Linear(np.zeros((2, 6)), np.zeros(2))
+    errors = [
+        np.square(np.maximum(refitted(start, x, bent, r).apply(x), 0) - np.maximum(wanted, 0)).mean()
+        for r in (True, False)
+    ]
+    assert errors[0] < 0.3 * errors[1]
+
+
+def cnn() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.AvgPool2d(2),
+        nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(24, 3),
+    )  # fmt: skip
+
+
+def images(count: int = 96) -> Array:
+    rng = np.random.default_rng(0)
+    return (rng.integers(0, 256, (count, 1, 8, 8)) * (rng.random((count, 1, 8, 8)) > 0.3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("limits", [None, "loihi2"])
+def test_a_cnn_in_integers_gives_results_near_its_own(limits: str | None) -> None:
+    torch.manual_seed(0)
+    model, data = cnn().eval(), images()
+    found = convert_spiking(model, data, duration=32, neuron="if", reset="zero", encoding=CURRENT, limits=limits)
+    kinds = {name: p.neuron.kind for name, p in found.network.populations.items()}
+    assert list(kinds.values()) == ["input", "lif", "lif", "readout"]
+    assert limits is None or not check_chip(found.network, CHIPS[limits])
+    (integers,) = Session(found.network).run(data).outputs.values()
+    snn = found.network.populations[list(kinds)[-1]].real(integers)
+    with torch.no_grad():
+        own = model(torch.from_numpy(data).float() / 255).numpy()
+    assert np.square(snn - own).mean() < 0.1 * own.var()
+
+
+def test_the_report_says_how_near_the_rates_are_and_what_they_cost() -> None:
+    torch.manual_seed(0)
+    data, labels = images(), np.arange(96) % 3
+    report = convert_spiking(
+        cnn().eval(), data, duration=16, neuron="if", encoding=CURRENT, evaluation=(data, labels)
+    ).report
+    assert [layer.signal_to_noise > 5 for layer in report.rates] == [True, True]
+    assert report.macs is not None and report.macs > 0
+    assert report.synops_per_sample is not None and report.synops_per_sample > 0
+    assert report.accuracy is not None
+    text = report.text()
+    assert "MACs of the ANN" in text and "signal to noise dB" in text and "what was read" not in text
+
+
+def test_a_max_pool_is_refused_with_what_to_do() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2))
+    with pytest.raises(ConversionError, match=r"max_pool2d.*train with average pools or strided convolutions"):
+        convert_spiking(model, images(), duration=8, neuron="if", encoding=CURRENT)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"neuron": "izhikevich", "duration": 8}, "izhikevich"),
+        ({"neuron": "if", "reset": "half", "duration": 8}, "half"),
+        ({"reset": "zero", "duration": 8}, "--neuron if"),
+        ({"neuron": "if"}, "--duration"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        convert_spiking(cnn().eval(), images(), encoding=CURRENT, **options)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    (tmp_path / "model.py").write_text(
+        "from torch import nn\n\n\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), "
+        "nn.Linear(20, 3))\n"
+    )
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 3))
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    np.savez(tmp_path / "data.npz", samples=images(), labels=np.arange(96) % 3)
+    return [
+        "convert", f"{tmp_path / 'model.py'}:build", "--weights", str(tmp_path / "w.safetensors"), "--calibration",
+        str(tmp_path / "data.npz"), "-o", str(tmp_path / "out.snn"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [[], ["--input", "rate"]], ids=["current", "rate"])
+def test_the_command_converts_and_measures(
+    files: list[str], form: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*files, "--neuron", "if", "--reset", "zero", "--duration", "24", "--quiet", *form]) == 0
+    said = capsys.readouterr().out
+    assert "MACs of the ANN" in said and "accuracy on 96 samples" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--neuron", "if", "--duration", "8", "--bits", "4"], "--bits"),
+        (["--neuron", "if", "--duration", "8", "--sweep"], "--sweep"),
+        (["--neuron", "if", "--duration", "8", "--input", "latency"], "--input current or rate"),
+        (["--reset", "zero"], "--neuron if"),
+        (["--duration", "8"], "--duration"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(
+    files: list[str], options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*files, *options]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

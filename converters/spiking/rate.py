@@ -43,6 +43,7 @@ SHIFTS = (0.5, -1.0, -0.5, 0.0, 0.25, 0.75, 1.0, 1.5)
 KEEPS = (0.0, 0.5, 0.75, 0.875, 0.9375)
 QUIET = 0.3  # of the usual largest activation, below which a channel needs no threshold of its own
 SPREAD = 3.0  # times the usual weight: how large that of a channel may be beside its threshold, for all share one there
+BIASES = (4.0, 0.25)  # thresholds that a bias may be in a step behind spikes, and behind currents, which take more room
 LARGEST = 99.9  # percentile of the activations that is taken for the largest
 TRIED = 1 << 19  # values at most of a layer, of the samples on which thresholds are chosen
 CHUNK = 256  # samples that run at once
@@ -201,7 +202,7 @@ class _Fitting:
         }
         keep = min(tried, key=lambda one: tried[one][0])
         _, gain, shift = tried[keep]
-        gain = _evened(gain, self.nodes[source].op)
+        gain = _evened(gain, self.nodes[source].op, bias, BIASES[still])
         bias = bias * (1 - late[keep]) * gain + shift
         name = f"{node.name}_scaled"
         self.nodes.pop(node.name)
@@ -210,7 +211,7 @@ class _Fitting:
             self.still.add(name)
             self.means[name] = _single(self.nodes[name].op).apply(self.means[source])
         counts = self._sent(node, name, bias, Firing(self.reset, keep))
-        factor, noise = _worth(counts, self.ann[node.name], self.steps, 1 / gain)
+        factor, noise = _worth(counts, self.ann[node.name], self.steps)
         cell = Cell.of(
             node.name, reset=self.reset, threshold=1.0, factor=factor, keep_u=keep, gain=1 - keep, bias=bias, sinks=True
         )
@@ -282,14 +283,20 @@ def _largest(activations: Array) -> Array:
     return np.maximum(top, QUIET * usual)
 
 
-def _evened(gain: Array, op: Op) -> Array:
-    """Return gains (C,) at which no weights are far larger than those of the usual channel."""
-    if not isinstance(op, (Conv, Linear)):
-        return gain
-    size = np.abs(op.weight).reshape(len(gain), -1).max(axis=1)
-    there = size > 0
-    most = SPREAD * float(np.median((gain * size)[there])) if there.any() else np.inf
-    return np.where(there, np.minimum(gain, most / np.where(there, size, 1)), gain)
+def _evened(gain: Array, op: Op, bias: Array, room: float) -> Array:
+    """Return gains (C,) at which no weights and biases are far larger than those of the usual channel.
+
+    room: for biases, in thresholds, that there is anyway.
+    """
+    sizes = [(np.abs(bias), room)]
+    if isinstance(op, (Conv, Linear)):
+        sizes.append((np.abs(op.weight).reshape(len(gain), -1).max(axis=1), 0.0))
+    found = gain
+    for size, least in sizes:
+        if (there := size > 0).any():
+            most = max(SPREAD * float(np.median((gain * size)[there | (least > 0)])), least)
+            found = np.where(there, np.minimum(found, most / np.where(there, size, 1)), found)
+    return found
 
 
 def _chosen(
@@ -341,11 +348,12 @@ def _unexplained(counts: Array, wanted: Array) -> Array:
     return left
 
 
-def _worth(counts: Array, target: Array, steps: int, usual: Array) -> tuple[Array, float]:
+def _worth(counts: Array, target: Array, steps: int) -> tuple[Array, float]:
     """Return what a spike of each channel stands for in one step, (C,), and the ratio of signal to noise in dB."""
     n, a = (_rows(values, None).astype(np.float64) for values in (counts, target))
     seen = (n * n).sum(axis=1)
     found = np.where(seen > 0, (a * n).sum(axis=1) / np.where(seen > 0, seen, 1), 0.0)
-    found = np.where(found > 0, found, usual / steps)
+    usual = np.median(found[found > 0]) if (found > 0).any() else 1.0
+    found = np.where(found > 0, found, usual)  # what never fires must not have the largest weights
     noise, power = float(np.square(a - n * found[:, None]).sum()), float(np.square(a).sum())
     return found * steps, float(10 * np.log10(power / noise)) if noise > 0 and power > 0 else 200.0

@@ -6,7 +6,7 @@ them stays linear. Layer by layer, on calibration samples that really run throug
 chosen and weights fitted anew (`refit.py`), so that each layer makes up for what the rates of those before get wrong.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,30 +30,14 @@ from spikerun.converters.graph import (
 )
 from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.refit import refitted
+from spikerun.converters.spiking.thresholds import BIASES, KEEPS, Firing, chosen, evened, largest, spikes, worth
 from spikerun.errors import ConversionError
 
 __all__ = ["RESETS", "RateLayer", "rates"]
 
 RESETS = {"zero": "value", "subtract": "subtract"}  # the names of --reset, and those of `Cell`
-# What is tried: thresholds, in what the largest activations of a channel are in one step; shifts, of the threshold over
-# the whole run; shares of the current that a step keeps, which smooth the spikes of a layer before. `_chosen` takes the
-# first shift for all thresholds, then the best threshold for all shifts.
-THRESHOLDS = tuple(np.geomspace(0.5, 8, 11))
-SHIFTS = (0.5, -1.0, -0.5, 0.0, 0.25, 0.75, 1.0, 1.5)
-KEEPS = (0.0, 0.5, 0.75, 0.875, 0.9375)
-QUIET = 0.3  # of the usual largest activation, below which a channel needs no threshold of its own
-SPREAD = 3.0  # times the usual weight: how large that of a channel may be beside its threshold, for all share one there
-LARGEST = 99.9  # percentile of the activations that is taken for the largest
 TRIED = 1 << 19  # values at most of a layer, of the samples on which thresholds are chosen
 CHUNK = 256  # samples that run at once
-
-
-@dataclass(frozen=True)
-class Firing:
-    """The reset of cells as `Cell` has it, and the share of the current that a step keeps."""
-
-    reset: str
-    keep: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -175,8 +159,8 @@ class _Fitting:
         if isinstance(node.op, Input):
             return self.real[node.op.name][part, t]
         if isinstance(node.op, Cell):
-            spikes: Array = (self.trains[name][t // 8, part] >> (7 - t % 8)) & 1
-            return spikes * spread(node.op.factor, node.shape).astype(np.float32)
+            sent: Array = (self.trains[name][t // 8, part] >> (7 - t % 8)) & 1
+            return sent * spread(node.op.factor, node.shape).astype(np.float32)
         found: Array = _single(node.op).apply(*(self._at(one, t, part) for one in node.inputs))
         return found
 
@@ -187,7 +171,7 @@ class _Fitting:
         pool = pools[0] if len(pools) == 1 and isinstance(pools[0], AvgPool) else None
         size = int(np.prod(node.shape))
         few = slice(0, max(1, min(self.count, TRIED // size)))
-        top = _largest(self.ann[node.name])
+        top = largest(self.ann[node.name])
         bias = self._taken(source, np.zeros(node.shape[0]))
         still = source in self.still
         currents = (
@@ -196,12 +180,12 @@ class _Fitting:
         target = self.ann[node.name][few]
         late = {keep: keep / (1 - keep) * (1 - keep**self.steps) / self.steps for keep in KEEPS}
         tried = {
-            keep: _chosen(currents, bias * (1 - late[keep]), target, top, Firing(self.reset, keep), pool)
+            keep: chosen(currents, bias * (1 - late[keep]), target, top, Firing(self.reset, keep), pool)
             for keep in KEEPS[: 1 if still else None]
         }
         keep = min(tried, key=lambda one: tried[one][0])
         _, gain, shift = tried[keep]
-        gain = _evened(gain, self.nodes[source].op)
+        gain = evened(gain, self.nodes[source].op, bias, BIASES[still])
         bias = bias * (1 - late[keep]) * gain + shift
         name = f"{node.name}_scaled"
         self.nodes.pop(node.name)
@@ -210,15 +194,15 @@ class _Fitting:
             self.still.add(name)
             self.means[name] = _single(self.nodes[name].op).apply(self.means[source])
         counts = self._sent(node, name, bias, Firing(self.reset, keep))
-        factor, noise = _worth(counts, self.ann[node.name], self.steps, 1 / gain)
+        factor, noise = worth(counts, self.ann[node.name], self.steps)
         cell = Cell.of(
             node.name, reset=self.reset, threshold=1.0, factor=factor, keep_u=keep, gain=1 - keep, bias=bias, sinks=True
         )
         self.nodes[node.name] = Node(node.name, cell, (name,), node.shape, node.origin)
         self.means[node.name] = counts / self.steps * spread(factor, node.shape).astype(np.float32)
         self.positive.add(node.name)
-        worth = (float((1 / gain).min()), float((1 / gain).max()))
-        self.layers.append(RateLayer(node.name, worth, keep, float(counts.mean()) / self.steps, noise))
+        thresholds = (float((1 / gain).min()), float((1 / gain).max()))
+        self.layers.append(RateLayer(node.name, thresholds, keep, float(counts.mean()) / self.steps, noise))
 
     def _taken(self, name: str, total: Array) -> Array:
         """Return `total` and the biases (C,) of what leads to a cell alone, which are taken from there.
@@ -247,7 +231,7 @@ class _Fitting:
         for first in range(0, self.count, CHUNK):
             part = slice(first, first + CHUNK)
             given = (self._at(currents, t, part) for t in range(self.steps))
-            fired = np.stack(list(_spikes(given, spread(bias.astype(np.float32), node.shape), firing)))
+            fired = np.stack(list(spikes(given, spread(bias.astype(np.float32), node.shape), firing)))
             trains[:, part] = np.packbits(fired, axis=0)
             counts[part] = fired.sum(axis=0, dtype=np.float32)
         return counts
@@ -257,95 +241,3 @@ def _single(op: Op) -> Any:
     """Return an operator whose numbers are float32."""
     numbers = {k: v.astype(np.float32) for k, v in vars(op).items() if isinstance(v, np.ndarray)}
     return replace(op, **numbers) if numbers else op  # type: ignore[type-var]
-
-
-def _spikes(currents: Iterable[Array], bias: Array, firing: Firing) -> Iterator[Array]:
-    """Yield what cells of threshold 1 send in each step; bias: of the membrane, broadcast."""
-    u: Any = 0.0
-    v: Any = None
-    for x in currents:
-        u = u * np.float32(firing.keep) + x * np.float32(1 - firing.keep) if firing.keep else x
-        v = u + bias if v is None else np.add(np.add(v, u, out=v), bias, out=v)
-        s = v > 1
-        if firing.reset == "value":
-            v[s] = 0
-        else:
-            v -= s
-        yield s
-
-
-def _largest(activations: Array) -> Array:
-    """Return the largest activation of each channel (C,), that of the layer where a channel has none."""
-    rows = np.moveaxis(activations, 1, 0).reshape(activations.shape[1], -1)
-    top = np.percentile(rows, LARGEST, axis=1).astype(np.float64)
-    usual = float(np.median(top[top > 0])) if (top > 0).any() else 1.0
-    return np.maximum(top, QUIET * usual)
-
-
-def _evened(gain: Array, op: Op) -> Array:
-    """Return gains (C,) at which no weights are far larger than those of the usual channel."""
-    if not isinstance(op, (Conv, Linear)):
-        return gain
-    size = np.abs(op.weight).reshape(len(gain), -1).max(axis=1)
-    there = size > 0
-    most = SPREAD * float(np.median((gain * size)[there])) if there.any() else np.inf
-    return np.where(there, np.minimum(gain, most / np.where(there, size, 1)), gain)
-
-
-def _chosen(
-    currents: list[Array], bias: Array, target: Array, top: Array, firing: Firing, pool: AvgPool | None
-) -> tuple[float, Array, Array]:
-    """Return gain and shift (C,) by which counts of spikes are nearest to multiples of `target`, one for each channel.
-
-    They come behind what is left of its variance.
-
-    currents: of each step (n, *shape), bias: (C,), of the membrane. pool: what averages both before they are compared.
-    """
-    wanted = _rows(target, pool)
-    threshold, shift = np.full(len(top), THRESHOLDS[0]), np.full(len(top), SHIFTS[0])
-    best = np.full(len(top), np.inf)
-    for which, tried in ((threshold, THRESHOLDS), (shift, SHIFTS)):
-        usual = which.copy()
-        for value in tried:
-            unit = 1 / (top * (value if which is threshold else threshold))
-            add = bias * unit + (value if which is shift else shift) / len(currents)
-            error = _unexplained(_rows(_counts(currents, unit, add, firing), pool), wanted)
-            usual[error < best] = value
-            best = np.minimum(error, best)
-        which[:] = usual
-    return float(best.sum()), 1 / (threshold * top), shift / len(currents)
-
-
-def _counts(currents: list[Array], gain: Array, bias: Array, firing: Firing) -> Array:
-    """Return the spikes (n, *shape) of all steps; gain, bias: (C,)."""
-    shape = currents[0].shape[1:]
-    unit, add = (spread(values.astype(np.float32), shape) for values in (gain, bias))
-    same = currents[0] * unit if currents[0] is currents[-1] else None
-    counts = np.zeros(currents[0].shape, np.float32)
-    for s in _spikes((x * unit if same is None else same for x in currents), add, firing):
-        counts += s
-    return counts
-
-
-def _rows(values: Array, pool: AvgPool | None) -> Array:
-    """Return values, averaged, as (C, M)."""
-    pooled = values if pool is None else pool.apply(values)
-    return np.moveaxis(pooled, 1, 0).reshape(pooled.shape[1], -1)
-
-
-def _unexplained(counts: Array, wanted: Array) -> Array:
-    """Return what is left of the variance of `wanted` (C, M) by multiples of the counts, and offsets, (C,)."""
-    a, n = wanted - wanted.mean(axis=1, keepdims=True), counts - counts.mean(axis=1, keepdims=True)
-    seen = (n * n).sum(axis=1)
-    left: Array = (a * a).sum(axis=1) - (a * n).sum(axis=1) ** 2 / np.where(seen > 0, seen, 1)
-    return left
-
-
-def _worth(counts: Array, target: Array, steps: int, usual: Array) -> tuple[Array, float]:
-    """Return what a spike of each channel stands for in one step, (C,), and the ratio of signal to noise in dB."""
-    n, a = (_rows(values, None).astype(np.float64) for values in (counts, target))
-    seen = (n * n).sum(axis=1)
-    found = np.where(seen > 0, (a * n).sum(axis=1) / np.where(seen > 0, seen, 1), 0.0)
-    found = np.where(found > 0, found, usual / steps)
-    noise, power = float(np.square(a - n * found[:, None]).sum()), float(np.square(a).sum())
-    return found * steps, float(10 * np.log10(power / noise)) if noise > 0 and power > 0 else 200.0

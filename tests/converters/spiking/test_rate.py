@@ -52,13 +52,13 @@ def noise(graph: Graph, fitted: Graph, samples: Array, steps: int) -> float:
     return float(np.square(found - wanted).mean() / wanted.var())
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**31))
 def test_rates_come_near_to_the_ann_with_a_reset_by_subtraction_and_many_steps(seed: int) -> None:
     rng = np.random.default_rng(seed)
     graph, samples = ann(rng), rng.random((400, 12))
-    fitted, _ = rates(graph, {"input": samples[:300]}, 256, "subtract")
-    assert noise(graph, fitted, samples[300:], 256) < 0.01
+    fitted, _ = rates(graph, {"input": samples[:300]}, 128, "subtract")
+    assert noise(graph, fitted, samples[300:], 128) < 0.02
 
 
 def test_more_steps_are_nearer_with_either_reset() -> None:
@@ -74,14 +74,26 @@ def test_more_steps_are_nearer_with_either_reset() -> None:
 
 def test_weights_fitted_to_rates_beat_thresholds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
-    graph, samples = ann(rng), rng.random((600, 12))
+    graph = ann(rng, 30, 40)
+    samples = np.maximum(rng.random((700, 6)) @ rng.normal(size=(6, 30)), 0) / 3  # that come together, as pixels do
 
     def both() -> float:
-        return noise(graph, rates(graph, {"input": samples[:500]}, 32, "zero")[0], samples[500:], 32)
+        return noise(graph, rates(graph, {"input": samples[:600]}, 16, "zero")[0], samples[600:], 16)
 
     fitted = both()
     monkeypatch.setattr("spikerun.converters.spiking.rate.refitted", lambda op, x, y, rectified: op)
-    assert fitted < 0.7 * both()
+    assert fitted < 0.5 * both()
+
+
+def test_what_looks_far_below_zero_takes_no_room_on_a_chip() -> None:
+    torch.manual_seed(0)
+    model, data = cnn().eval(), images()
+    with torch.no_grad():
+        model[1].bias[0] = -40.0  # its neurons sink by many thresholds in every step
+    report = convert_spiking(
+        model, data, duration=32, neuron="if", reset="zero", encoding=CURRENT, limits="loihi2"
+    ).report
+    assert max(layer.weight_error for layer in report.on_chip) < 10
 
 
 def test_what_is_fitted_finds_the_map_that_led_from_rates_to_sums() -> None:

@@ -14,9 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from chip_graphs import FAMILIES, random_graph, random_samples, write_bundle
+from chip_networks import chip_network
+from networks import random_network
 
+from spikerun import edge
 from spikerun.edge.loihi import lava
 from spikerun.errors import FileFormatError, SpikerunError, TargetError
+from spikerun.network import Network
 
 STANDIN = Path(__file__).parent / "standin"
 FRESH = 7_000  # seeds of the command `scripts/lava` are smaller
@@ -75,6 +79,18 @@ def test_every_family_is_equal_in_lava(found: lava.Lava, tmp_path: Path) -> None
         with np.load(folder / "samples.npz") as file:
             assert {row["what"] for row in verdict["compared"]} == {n for n in file.files if not n.startswith("input/")}
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "net",
+    [chip_network(12, feedforward=True), chip_network(20), random_network(26, "words")],
+    ids=["one run", "delays", "words"],
+)
+def test_a_network_that_is_deployed_is_equal_in_lava(net: Network, tmp_path: Path) -> None:
+    bundle = edge.load("loihi2").deploy(net, tmp_path / "out", 3, run=True)
+    assert bundle.run is not None
+    assert bundle.run.mismatches == ()
+    assert bundle.json()["identical"]
 
 
 def test_one_wrong_event_is_found_and_named(found: lava.Lava, bundle: Make, tmp_path: Path) -> None:

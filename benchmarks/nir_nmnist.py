@@ -2,11 +2,13 @@
 """The convolutional network of NIR's paper (cnn_sinabs.nir) on N-MNIST recordings: 1 ms bins, 300 steps, spike counts.
 
     python benchmarks/nir_nmnist.py cnn_sinabs.nir recordings.npz [number of recordings] [--limits loihi2]
+        [--reset value]
 
 In floating point, and in integers; 64 recordings calibrate, others where there are enough. The file is in
 the repository neuromorphs/NIR, paper/02_cnn. The recordings are packed as docs/datasets.md says; those of both splits
 are used. With --limits the integers keep to a chip's arithmetic, and as that has no floor of membranes, the file is
-read without those of sinabs. Simulators of the paper have 97.1 % (Spyx) to 98.5 % (sinabs) of all test recordings.
+read without those of sinabs; --reset names the reset of its neurons, by which sinabs subtracts. Simulators of the
+paper have 97.1 % (Spyx) to 98.5 % (sinabs) of all test recordings.
 """
 
 import multiprocessing
@@ -70,13 +72,12 @@ def _in_process(chosen: Array) -> tuple[Array, Array]:
 _both: list[Both] = []  # what processes inherit
 
 
-def main(network: Path, file: Path, count: int = 1000, limits: str | None = None) -> None:
+def main(network: Path, file: Path, count: int = 1000, limits: str | None = None, reset: str | None = None) -> None:
     """Print the accuracy in floating point and in integers, and how many spikes are the same."""
     recordings = Recordings(file)
     every = np.random.default_rng(0).permutation(len(recordings.labels))
     chosen, others = every[:count], every[max(min(count, len(every) - CALIBRATED), 0) :][:CALIBRATED]
-    without_floor: dict[str, Any] = {"writer": "euler", "reset": "subtract", "dt": 1}
-    source = NirSource(network, **({"writer": "sinabs"} if limits is None else without_floor))
+    source = NirSource(network, writer="sinabs", reset=reset, floor=limits is None)
     converter = StepConverter(source, recordings[others], Encoding(scale=1, code="frames"), STEPS, limits=limits)
     conversion = converter.convert({})
     print(conversion.report.text(), flush=True)
@@ -95,7 +96,7 @@ def main(network: Path, file: Path, count: int = 1000, limits: str | None = None
     alone = 100 * float(top1(integers, labels)[new].mean())
     print(f"\ndrop {accuracy.drop:.2f} +- {accuracy.standard_error:.2f} points (paired standard error)")
     print(f"of the {new.sum()} recordings that did not calibrate {alone:.2f} % in integers")
-    of = f"{count} recordings" if limits is None else f"{count} recordings, limits {limits}"
+    of = f"{count} recordings" + (f", limits {limits}" if limits else "") + (f", reset {reset}" if reset else "")
     record(NAME, f"float network, {of}", round(accuracy.ann, 2), "%")
     record(NAME, f"integers, {of}", round(accuracy.snn, 2), "%")
     record(NAME, f"same class, {of}", round(accuracy.agreement, 2), "%")
@@ -107,4 +108,5 @@ if __name__ == "__main__":
     arguments.add_argument("file", type=Path)
     arguments.add_argument("count", type=int, nargs="?", default=1000)
     arguments.add_argument("--limits")
+    arguments.add_argument("--reset")
     main(**vars(arguments.parse_args()))

@@ -65,7 +65,7 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
             "a spiking network in the Neuromorphic Intermediate Representation",
             "spikerun.converters.nir.source:open_source",
             "install spikerun with its extra [convert]",
-            ("dt", "writer", "reset"),
+            ("dt", "writer", "reset", "floor"),
             ("nir",),
         ),
     }

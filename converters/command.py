@@ -235,7 +235,15 @@ def convert(
     encoding.require_word()
     entering = Entering(input_form, duration, time_step(dt), bins, seed, takes(model, "dt"))
     source = entering.opened(
-        lambda step: open_source(model, weights, origin=origin, dt=step, writer=nir_writer, reset=nir_reset)
+        lambda step: open_source(
+            model,
+            weights,
+            origin=origin,
+            dt=step,
+            writer=nir_writer,
+            reset=nir_reset,
+            floor=False if limits and takes(model, "floor") else None,  # chips have none
+        )
     )
     check_bits(source, bits, sweep or None)
     in_time = rates or isinstance(source, StepSource)

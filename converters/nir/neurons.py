@@ -29,12 +29,16 @@ NEAR = 1e-4  # by how much numbers of a file may be off
 
 @dataclass(frozen=True)
 class Reading:
-    """How the neurons of a file are read: the step in seconds (0: none is needed), who wrote it, and their reset."""
+    """How the neurons of a file are read: the step in seconds (0: none is needed), who wrote it, and their reset.
+
+    floor: whether they have the floor of their writer's simulator.
+    """
 
     dt: float
     writer: str
     reset: str
     assumed: tuple[str, ...] = ()
+    floor: bool = True
 
 
 def reading(raw: Raw, dt: float | None, writer: str | None, reset: str | None) -> Reading:
@@ -167,7 +171,7 @@ def cell(item: Item, shape: Shape, how: Reading) -> Cell:
     if how.reset in ("subtract", "subtract_after_leak") and np.any(leak != 0):
         raise ValueError("v_leak is not 0, and a reset by subtraction is asked for, which is not defined then")
     given |= {"threshold": values["v_threshold"] - leak, "v_reset": values.get("v_reset", ZERO) - leak}
-    if how.writer == "sinabs" and item.type == "IF":
+    if how.writer == "sinabs" and item.type == "IF" and how.floor:
         given["v_min"] = -values["v_threshold"]
     return Cell.of(item.name, reset=how.reset, inclusive=how.writer in ("spikingjelly", "sinabs"), **given)
 
@@ -221,7 +225,8 @@ def told(item: Item, how: Reading) -> list[str]:
         if firing:
             said.append("neurons of sinabs may send several spikes in a step; here they send one, where v >= threshold")
         if item.type == "IF":
-            said.append("neurons of sinabs without leak have a floor of minus their threshold")
+            floor = "neurons of sinabs without leak have a floor of minus their threshold"
+            said.append(floor if how.floor else f"{floor}, which is left out here")
         if "tau" in item.values:
             said.append("neurons of sinabs take their input times 1 - exp(-1/tau) (norm_input=True, its default)")
     elif firing and how.reset == "value" and (reset == 0).all() and how.writer in ("euler", "snntorch"):

@@ -29,15 +29,18 @@ MAX_DELAYS = 64  # different ones of one node
 NEAR = 1e-3  # by what share of a step a delay may miss a whole number of them
 
 
-def read_nir(path: PathLike, dt: float | None = None, writer: str | None = None, reset: str | None = None) -> Step:
+def read_nir(
+    path: PathLike, dt: float | None = None, writer: str | None = None, reset: str | None = None, floor: bool = True
+) -> Step:
     """Return the network of a file as one step; `assumed` of it says what the file did not.
 
     dt: the time step in seconds; writer: one of `WRITERS`, who wrote the file; reset: of all neurons, in place of that
-    of the file. Raises FileFormatError that names the node that cannot be read, and UsageError that names the option
-    to give where the file can be read in two ways.
+    of the file; floor: whether neurons have the floor that sinabs gives them and files do not say. Raises
+    FileFormatError that names the node that cannot be read, and UsageError that names the option to give where the
+    file can be read in two ways.
     """
     raw = read(path)
-    how = reading(raw, dt, writer, reset)
+    how = replace(reading(raw, dt, writer, reset), floor=floor)
     net = _resolved(raw, how)
     graph, cycles = _Builder(net).build()
     said = list(how.assumed)

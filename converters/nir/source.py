@@ -16,14 +16,19 @@ __all__ = ["NirSource", "open_source"]
 
 
 class NirSource(StepSource):
-    """The network of a file, with the time step, the writer and the reset that the user knows of."""
+    """The network of a file, with what `read_nir` takes: the time step, the writer, the reset, the floor."""
 
     name = "nir"
 
     def __init__(
-        self, path: PathLike, dt: float | None = None, writer: str | None = None, reset: str | None = None
+        self,
+        path: PathLike,
+        dt: float | None = None,
+        writer: str | None = None,
+        reset: str | None = None,
+        floor: bool = True,
     ) -> None:
-        self.read = read_nir(path, dt, writer, reset)
+        self.read = read_nir(path, dt, writer, reset, floor)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -45,9 +50,9 @@ class NirSource(StepSource):
 
 def open_source(
     where: str, weights: Path | None = None, dt: float | None = None, writer: str | None = None,
-    reset: str | None = None,
+    reset: str | None = None, floor: bool = True,
 ) -> NirSource:  # fmt: skip
     """Return the source of a .nir file."""
     if weights is not None:
         raise UsageError("a .nir file has its weights in it: leave --weights out")
-    return NirSource(where, dt, writer, reset)
+    return NirSource(where, dt, writer, reset, floor)

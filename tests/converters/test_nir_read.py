@@ -434,6 +434,17 @@ def test_the_neuron_of_the_nir_paper_in_sinabs_subtracts_and_decays_exponentiall
     np.testing.assert_allclose(membrane, traces["sinabs_membrane"], atol=1e-6)
 
 
+def test_the_floor_that_sinabs_has_and_files_do_not_say_can_be_left_out(file: Path) -> None:
+    chain(file, [1], node("IF", r=np.ones(1), v_threshold=np.ones(1)))
+    floors = {}
+    for floor in (True, False):
+        step = read_nir(file, writer="sinabs", floor=floor)
+        (cell,) = cells(step).values()
+        floors[floor] = float(cell.v_min)
+        assert any("have a floor" in said and ("left out" in said) != floor for said in step.assumed)
+    assert floors == {True: -1.0, False: -np.inf}
+
+
 PAPER = "data/nir-reference/paper"
 
 

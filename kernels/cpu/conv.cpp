@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolutions over channels-last images; the weights of one kernel position are [cin / groups][cout].
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
@@ -98,6 +99,34 @@ struct Gather {
     }
 };
 
+// Each active input adds its row to the outputs that it reaches; what is silent costs no more than a look.
+struct Scatter {
+    SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const int8_t* weight,
+                                    const int16_t* x, int32_t* acc, Event* events) {
+        const size_t row_size = s.in_w * s.in_c;
+        for (size_t y = 0; y < s.in_h; ++y) {
+            const size_t count = collect_events(x + y * row_size, row_size, 1, events);
+            for (size_t k = 0; k < count; ++k) {
+                const auto input = static_cast<uint32_t>(row_of(events[k]));
+                const uint32_t column = input / static_cast<uint32_t>(s.in_c);
+                size_t channel = input - column * s.in_c, group = 0;
+                if (s.groups > 1) {
+                    group = static_cast<uint32_t>(channel) / static_cast<uint32_t>(s.group_in);
+                    channel -= group * s.group_in;
+                }
+                const int8_t* const first = weight + channel * s.n_channel + group * s.group_out;
+                int32_t* const out = acc + s.offset + group * s.group_out;
+                const int32_t value = value_of(events[k]);
+                for_each_tap(windows.rows, y, windows.columns, column, s.out_w,
+                             [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
+                                 const size_t base = (row * s.kernel_w + tap) * s.tap_weights();
+                                 add_row(first + base, value, out + position * s.out_c, s.group_out);
+                             });
+            }
+        }
+    }
+};
+
 // Each output position copies its window, zeros where that leaves the image, and adds all of it.
 struct GatherAll {
     SPIKERUN_INLINE static void run(const Shape& s, const Window& window, const int8_t* weight,
@@ -130,13 +159,17 @@ class Conv final : public Linear {
         : Linear(unsign(g.in.size()), unsign(g.out.size())),
           weight_(std::move(weight)),
           shape_(shape),
-          window_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {}
+          of_inputs_{taps_of_inputs(height(g)), taps_of_inputs(width(g))},
+          of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {}
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        run<Gather>(shape_, window_, weight_.data(), x, acc, scratch);
+        if (getenv("SCAT") != nullptr)
+            run<Scatter>(shape_, of_inputs_, weight_.data(), x, acc, scratch.events.data());
+        else
+            run<Gather>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
     }
     void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        run<GatherAll>(shape_, window_, weight_.data(), x, acc, scratch);
+        run<GatherAll>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
     }
     ScratchSize scratch_size() const noexcept override {
         const size_t window = shape_.taps * shape_.group_in;
@@ -147,11 +180,11 @@ class Conv final : public Linear {
   private:
     std::vector<int8_t> weight_;
     Shape shape_;
-    Window window_;
+    Window of_inputs_, of_outputs_;
 };
 
 // Depthwise (one input and one output channel a group): channels are the lanes instead of the rows.
-struct Scatter {
+struct DepthwiseScatter {
     SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const int8_t* weight,
                                     const int16_t* x, int32_t* acc, Event* events) {
         for (size_t y = 0; y < s.in_h; ++y) {
@@ -200,7 +233,7 @@ class Depthwise final : public Linear {
           of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {}
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        run<Scatter>(shape_, of_inputs_, weight_.data(), x, acc, scratch.events.data());
+        run<DepthwiseScatter>(shape_, of_inputs_, weight_.data(), x, acc, scratch.events.data());
     }
     void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
         run<DepthwiseAll>(shape_, of_outputs_, weight_.data(), x, acc);

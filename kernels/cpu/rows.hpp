@@ -121,6 +121,25 @@ SPIKERUN_INLINE void add_all(const Rows& source, size_t count, size_t narrow, in
     if (column < n) add_range(source, 0, count, column, acc + column, n - column);
 }
 
+// acc[j] += x * row[j], for j < Block. The sums have a place of their own meanwhile, which the row cannot share.
+template <size_t Block>
+SPIKERUN_INLINE void add_row_block(const int8_t* row, int32_t x, int32_t* acc) {
+    int32_t sum[Block];
+    for (size_t j = 0; j < Block; ++j) sum[j] = wrapping_add(acc[j], x * row[j]);
+    for (size_t j = 0; j < Block; ++j) acc[j] = sum[j];
+}
+
+// acc[j] += x * row[j], for j < n: one row, without the choices of add_all.
+SPIKERUN_INLINE void add_row(const int8_t* row, int32_t x, int32_t* acc, size_t n) {
+    size_t j = 0;
+    for (; j + 16 <= n; j += 16) add_row_block<16>(row + j, x, acc + j);
+    if (n - j >= 8) {
+        add_row_block<8>(row + j, x, acc + j);
+        j += 8;
+    }
+    for (; j < n; ++j) acc[j] = wrapping_add(acc[j], x * row[j]);
+}
+
 // Writes the nonzero inputs x[0..n) to `events`, which has room for n, and returns their number; input i has
 // its weights at i * stride.
 SPIKERUN_INLINE size_t collect_events(const int16_t* x, size_t n, uint32_t stride, Event* events) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolutions over channels-last images; the weights of one kernel position are [cin / groups][cout].
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 #include <utility>
 
@@ -99,31 +98,49 @@ struct Gather {
     }
 };
 
-// Each active input adds its row to the outputs that it reaches; what is silent costs no more than a look.
+// Each active input adds its row of weights to the outputs that it reaches; what is silent costs no more than
+// a look.
 struct Scatter {
     SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const int8_t* weight,
                                     const int16_t* x, int32_t* acc, Event* events) {
-        const size_t row_size = s.in_w * s.in_c;
-        for (size_t y = 0; y < s.in_h; ++y) {
-            const size_t count = collect_events(x + y * row_size, row_size, 1, events);
-            for (size_t k = 0; k < count; ++k) {
-                const auto input = static_cast<uint32_t>(row_of(events[k]));
-                const uint32_t column = input / static_cast<uint32_t>(s.in_c);
-                size_t channel = input - column * s.in_c, group = 0;
-                if (s.groups > 1) {
-                    group = static_cast<uint32_t>(channel) / static_cast<uint32_t>(s.group_in);
-                    channel -= group * s.group_in;
-                }
-                const int8_t* const first = weight + channel * s.n_channel + group * s.group_out;
-                int32_t* const out = acc + s.offset + group * s.group_out;
-                const int32_t value = value_of(events[k]);
-                for_each_tap(windows.rows, y, windows.columns, column, s.out_w,
-                             [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
-                                 const size_t base = (row * s.kernel_w + tap) * s.tap_weights();
-                                 add_row(first + base, value, out + position * s.out_c, s.group_out);
-                             });
-            }
+        const size_t image_row = s.in_w * s.in_c;
+        const size_t count = collect_events(x, s.in_h * image_row, 1, events);
+        for (size_t k = 0, y = 0; k < count; ++k) {
+            while (row_of(events[k]) >= (y + 1) * image_row) ++y;
+            const size_t input = row_of(events[k]) - y * image_row;
+            const size_t column = quotient(input, s.in_c);
+            const size_t channel = input - column * s.in_c;
+            const size_t group = s.groups == 1 ? 0 : quotient(channel, s.group_in);
+            const size_t of_group = channel - group * s.group_in;
+            const int8_t* const rows = weight + of_group * s.n_channel + group * s.group_out;
+            int32_t* const out = acc + s.offset + group * s.group_out;
+            const int32_t value = value_of(events[k]);
+            for_each_tap(windows.rows, y, windows.columns, column, s.out_w,
+                         [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
+                             add_row(rows + (row * s.kernel_w + tap) * s.tap_weights(), value,
+                                     out + position * s.out_c, s.group_out);
+                         });
         }
+    }
+
+    // a / b, both less than 2^32: the shorter division takes less time.
+    SPIKERUN_INLINE static size_t quotient(size_t a, size_t b) {
+        return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+    }
+};
+
+// Looking at all windows pays once more than one channel of most lists is active; earlier where rows are
+// long, whose sums then stay in registers.
+struct ByActivity {
+    SPIKERUN_INLINE static void run(const Shape& s, const Window& of_inputs, const Window& of_outputs,
+                                    const int8_t* weight, const int16_t* x, int32_t* acc, Scratch& scratch) {
+        constexpr size_t long_row = 64;
+        const size_t lists = s.in_h * s.in_w * s.groups;
+        const size_t active = count_nonzero(x, s.in_h * s.in_w * s.in_c);
+        if (active * std::max(s.group_out, long_row) <= lists * long_row)
+            Scatter::run(s, of_inputs, weight, x, acc, scratch.events.data());
+        else
+            Gather::run(s, of_outputs, weight, x, acc, scratch);
     }
 };
 
@@ -163,10 +180,7 @@ class Conv final : public Linear {
           of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {}
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        if (getenv("SCAT") != nullptr)
-            run<Scatter>(shape_, of_inputs_, weight_.data(), x, acc, scratch.events.data());
-        else
-            run<Gather>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
+        run<ByActivity>(shape_, of_inputs_, of_outputs_, weight_.data(), x, acc, scratch);
     }
     void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
         run<GatherAll>(shape_, of_outputs_, weight_.data(), x, acc, scratch);

@@ -151,14 +151,16 @@ SPIKERUN_INLINE size_t count_nonzero(const int16_t* x, size_t n) {
 
 // Bit k says whether x[k] is not zero, for k < 64.
 SPIKERUN_INLINE uint64_t nonzero_bits(const int16_t* x) {
-    static constexpr uint8_t bit[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-    uint8_t bits[64];
-    for (size_t k = 0; k < 64; ++k) bits[k] = x[k] != 0 ? bit[k % 16] : 0;
+    constexpr uint8_t bit[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint64_t bits = 0;
+    std::memcpy(&bits, bit, sizeof bits);
+    uint8_t ones[64];
+    for (size_t k = 0; k < 64; ++k) ones[k] = static_cast<uint8_t>(-(x[k] != 0));
     uint64_t result = 0;
     for (size_t k = 0; k < 64; k += 8) {
         uint64_t eight = 0;
-        std::memcpy(&eight, bits + k, sizeof eight);
-        result |= eight * 0x0101010101010101 >> 56 << k;  // the sum of the eight
+        std::memcpy(&eight, ones + k, sizeof eight);
+        result |= (eight & bits) * 0x0101010101010101 >> 56 << k;  // the product adds the eight bytes up
     }
     return result;
 }

@@ -10,10 +10,6 @@ namespace spikerun {
 
 namespace {
 
-struct CountNonzero {
-    SPIKERUN_INLINE static size_t run(const int16_t* x, size_t n) { return count_nonzero(x, n); }
-};
-
 void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPointer map, int64_t cut) {
     const Words x = program.words(x_id, "x");
     const Numbers acc = program.numbers(acc_id, "acc");

@@ -129,20 +129,13 @@ struct Scatter {
     }
 };
 
-// Looking at all windows pays once more than one channel of most lists is active; earlier where rows are
-// long, whose sums then stay in registers.
-struct ByActivity {
-    SPIKERUN_INLINE static void run(const Shape& s, const Window& of_inputs, const Window& of_outputs,
-                                    const int8_t* weight, const int16_t* x, int32_t* acc, Scratch& scratch) {
-        constexpr size_t long_row = 64;
-        const size_t lists = s.in_h * s.in_w * s.groups;
-        const size_t active = count_nonzero(x, s.in_h * s.in_w * s.in_c);
-        if (active * std::max(s.group_out, long_row) <= lists * long_row)
-            Scatter::run(s, of_inputs, weight, x, acc, scratch.events.data());
-        else
-            Gather::run(s, of_outputs, weight, x, acc, scratch);
-    }
-};
+// Whether to scatter so many active inputs: to look at all windows pays once more than one channel of most
+// lists is active; earlier where rows are long, whose sums then stay in registers. Measured; the bits are the
+// same.
+bool scatters(const Shape& s, size_t active) noexcept {
+    constexpr size_t long_row = 64;
+    return active * std::max(s.group_out, long_row) <= s.in_h * s.in_w * s.groups * long_row;
+}
 
 // Each output position copies its window, zeros where that leaves the image, and adds all of it.
 struct GatherAll {
@@ -180,7 +173,10 @@ class Conv final : public Linear {
           of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {}
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        run<ByActivity>(shape_, of_inputs_, of_outputs_, weight_.data(), x, acc, scratch);
+        if (scatters(shape_, run<CountNonzero>(x, n_in())))
+            run<Scatter>(shape_, of_inputs_, weight_.data(), x, acc, scratch.events.data());
+        else
+            run<Gather>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
     }
     void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
         run<GatherAll>(shape_, of_outputs_, weight_.data(), x, acc, scratch);

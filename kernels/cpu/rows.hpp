@@ -143,11 +143,20 @@ SPIKERUN_INLINE void add_row(const int8_t* row, int32_t x, int32_t* acc, size_t 
     for (; j < n; ++j) acc[j] = wrapping_add(acc[j], x * row[j]);
 }
 
-SPIKERUN_INLINE size_t count_nonzero(const int16_t* x, size_t n) {
-    size_t count = 0;
-    for (size_t i = 0; i < n; ++i) count += x[i] != 0;
-    return count;
-}
+// How many inputs are not zero; piece by piece, so that the counts have the width of the inputs.
+struct CountNonzero {
+    SPIKERUN_INLINE static size_t run(const int16_t* x, size_t n) {
+        constexpr size_t longest = 1 << 15;
+        size_t count = 0;
+        for (size_t begin = 0; begin < n; begin += longest) {
+            const size_t end = std::min(begin + longest, n);
+            uint16_t part = 0;
+            for (size_t i = begin; i < end; ++i) part = static_cast<uint16_t>(part + (x[i] != 0));
+            count += part;
+        }
+        return count;
+    }
+};
 
 // Bit k says whether x[k] is not zero, for k < 64.
 SPIKERUN_INLINE uint64_t nonzero_bits(const int16_t* x) {

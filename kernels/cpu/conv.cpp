@@ -105,6 +105,11 @@ struct Scatter {
                                     const int16_t* x, int32_t* acc, Event* events) {
         const size_t image_row = s.in_w * s.in_c;
         const size_t count = collect_events(x, s.in_h * image_row, 1, events);
+        const size_t n = s.group_out, tap = s.tap_weights();
+        const size_t from_row = windows.rows.kernel_step * s.kernel_w * tap;
+        const size_t from_column = windows.columns.kernel_step * tap;
+        const size_t to_row = windows.rows.position_step * s.out_w * s.out_c;
+        const size_t to_column = windows.columns.position_step * s.out_c;
         for (size_t k = 0, y = 0; k < count; ++k) {
             while (row_of(events[k]) >= (y + 1) * image_row) ++y;
             const size_t input = row_of(events[k]) - y * image_row;
@@ -112,14 +117,15 @@ struct Scatter {
             const size_t channel = input - column * s.in_c;
             const size_t group = s.groups == 1 ? 0 : quotient(channel, s.group_in);
             const size_t of_group = channel - group * s.group_in;
-            const int8_t* const rows = weight + of_group * s.n_channel + group * s.group_out;
-            int32_t* const out = acc + s.offset + group * s.group_out;
-            const int32_t value = value_of(events[k]);
-            for_each_tap(windows.rows, y, windows.columns, column, s.out_w,
-                         [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
-                             add_row(rows + (row * s.kernel_w + tap) * s.tap_weights(), value,
-                                     out + position * s.out_c, s.group_out);
-                         });
+            const Range rows = windows.rows.ranges[y], columns = windows.columns.ranges[column];
+            // Where the first row of weights and its target lie; steps are modulo 2^64, as positions are.
+            size_t from =
+                (rows.kernel * s.kernel_w + columns.kernel) * tap + of_group * s.n_channel + group * n;
+            size_t to = (rows.position * s.out_w + columns.position) * s.out_c + s.offset + group * n;
+            for (uint32_t a = rows.count; a > 0; --a, from += from_row, to += to_row)
+                for (uint32_t b = 0; b < columns.count; ++b)
+                    add_row(weight + (from + b * from_column), value_of(events[k]),
+                            acc + (to + b * to_column), n);
         }
     }
 

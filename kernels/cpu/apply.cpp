@@ -4,18 +4,11 @@
 
 #include "bindings.hpp"
 #include "isa.hpp"
+#include "rows.hpp"
 
 namespace spikerun {
 
 namespace {
-
-struct CountNonzero {
-    SPIKERUN_INLINE static size_t run(const int16_t* x, size_t n) {
-        size_t count = 0;
-        for (size_t i = 0; i < n; ++i) count += x[i] != 0;
-        return count;
-    }
-};
 
 void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPointer map, int64_t cut) {
     const Words x = program.words(x_id, "x");

@@ -59,6 +59,17 @@ SPIKERUN_INLINE uint16_t set_bits(uint16_t w) {
     return static_cast<uint16_t>((eights + (eights >> 8)) & 0x1F);
 }
 
+// The place of the lowest set bit of x, which is not zero.
+SPIKERUN_INLINE size_t lowest_bit(uint64_t x) {
+#if defined(__GNUC__)
+    return static_cast<size_t>(__builtin_ctzll(x));
+#else
+    size_t place = 0;
+    for (; (x & 1) == 0; x >>= 1) ++place;
+    return place;
+#endif
+}
+
 inline size_t unsign(int64_t value) {
     return static_cast<size_t>(value);
 }

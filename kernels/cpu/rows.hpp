@@ -4,6 +4,8 @@
 #pragma once
 
 #include <algorithm>
+#include <bitset>
+#include <cstring>
 
 #include "linear.hpp"
 
@@ -121,23 +123,89 @@ SPIKERUN_INLINE void add_all(const Rows& source, size_t count, size_t narrow, in
     if (column < n) add_range(source, 0, count, column, acc + column, n - column);
 }
 
+// acc[j] += x * row[j], for j < Block. The sums have a place of their own meanwhile, which the row cannot
+// share.
+template <size_t Block>
+SPIKERUN_INLINE void add_row_block(const int8_t* row, int32_t x, int32_t* acc) {
+    int32_t sum[Block];
+    for (size_t j = 0; j < Block; ++j) sum[j] = wrapping_add(acc[j], x * row[j]);
+    for (size_t j = 0; j < Block; ++j) acc[j] = sum[j];
+}
+
+// acc[j] += x * row[j], for j < n: one row, without the choices of add_all.
+SPIKERUN_INLINE void add_row(const int8_t* row, int32_t x, int32_t* acc, size_t n) {
+    size_t j = 0;
+    for (; j + 16 <= n; j += 16) add_row_block<16>(row + j, x, acc + j);
+    if (n - j >= 8) {
+        add_row_block<8>(row + j, x, acc + j);
+        j += 8;
+    }
+    for (; j < n; ++j) acc[j] = wrapping_add(acc[j], x * row[j]);
+}
+
+// How many inputs are not zero; piece by piece, so that the counts have the width of the inputs.
+struct CountNonzero {
+    SPIKERUN_INLINE static size_t run(const int16_t* x, size_t n) {
+        constexpr size_t longest = 1 << 15;
+        size_t count = 0;
+        for (size_t begin = 0; begin < n; begin += longest) {
+            const size_t end = std::min(begin + longest, n);
+            uint16_t part = 0;
+            for (size_t i = begin; i < end; ++i) part = static_cast<uint16_t>(part + (x[i] != 0));
+            count += part;
+        }
+        return count;
+    }
+};
+
+// Bit k says whether x[k] is not zero, for k < 64.
+SPIKERUN_INLINE uint64_t nonzero_bits(const int16_t* x) {
+    constexpr uint8_t bit[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint64_t bits = 0;
+    std::memcpy(&bits, bit, sizeof bits);
+    uint8_t ones[64];
+    for (size_t k = 0; k < 64; ++k) ones[k] = static_cast<uint8_t>(-(x[k] != 0));
+    uint64_t result = 0;
+    for (size_t k = 0; k < 64; k += 8) {
+        uint64_t eight = 0;
+        std::memcpy(&eight, ones + k, sizeof eight);
+        result |= (eight & bits) * 0x0101010101010101 >> 56 << k;  // the product adds the eight bytes up
+    }
+    return result;
+}
+
+// The events of the inputs begin..end, behind the first `count`; returns their new number. Without branches,
+// which are hard to predict here: zeros are written too, and overwritten.
+SPIKERUN_INLINE size_t append_events(const int16_t* x, size_t begin, size_t end, uint32_t stride,
+                                     Event* events, size_t count) {
+    for (size_t k = begin; k < end; ++k) {
+        events[count] = make_event(static_cast<uint32_t>(k) * stride, x[k]);
+        count += x[k] != 0;
+    }
+    return count;
+}
+
 // Writes the nonzero inputs x[0..n) to `events`, which has room for n, and returns their number; input i has
 // its weights at i * stride.
 SPIKERUN_INLINE size_t collect_events(const int16_t* x, size_t n, uint32_t stride, Event* events) {
+    constexpr size_t few = 20;
     size_t count = 0;
     size_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        if ((x[i] | x[i + 1] | x[i + 2] | x[i + 3]) == 0) continue;
-        for (size_t k = i; k < i + 4; ++k) {  // without branches, which are hard to predict here
-            events[count] = make_event(static_cast<uint32_t>(k) * stride, x[k]);
-            count += x[k] != 0;
+    for (; i + 64 <= n; i += 64) {
+        uint64_t bits = nonzero_bits(x + i);
+        if (std::bitset<64>(bits).count() > few) {
+            count = append_events(x, i, i + 64, stride, events, count);
+            continue;
+        }
+        for (; bits != 0; bits &= bits - 1) {
+            const size_t k = i + lowest_bit(bits);
+            events[count++] = make_event(static_cast<uint32_t>(k) * stride, x[k]);
         }
     }
-    for (; i < n; ++i) {
-        events[count] = make_event(static_cast<uint32_t>(i) * stride, x[i]);
-        count += x[i] != 0;
-    }
-    return count;
+    for (; i + 4 <= n; i += 4)
+        if ((x[i] | x[i + 1] | x[i + 2] | x[i + 3]) != 0)
+            count = append_events(x, i, i + 4, stride, events, count);
+    return append_events(x, i, n, stride, events, count);
 }
 
 }  // namespace spikerun

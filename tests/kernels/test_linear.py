@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every linear kernel against its definition in plain NumPy: both kernels give the bits of the definition."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -111,30 +112,66 @@ def test_conv_correlates_each_group(
     magnitude: int,
 ) -> None:
     rng = np.random.default_rng(seed)
+    linear, correlated = convolution(rng, window, split, before, behind)
+    x = events(rng, linear.n_in, density, magnitude)
+    check(linear, x, correlated(x), rng)
+
+
+def convolution(
+    rng: np.random.Generator, window: dict[str, Any], split: tuple[int, int, int], before: int, behind: int
+) -> tuple[Linear, Callable[[Any], Any]]:
+    """Return a convolution of random weights, and its definition; split: groups, and channels in and out of each."""
     (h, w), (ho, wo), (kh, kw) = window["image"], window["out"], window["kernel"]
     groups, group_in, group_out = split
     cin, cout = groups * group_in, groups * group_out
     weight = rng.integers(-128, 128, (kh, kw, group_in, cout)).astype(np.int8)
-    x = events(rng, h * w * cin, density, magnitude)
-    image = padded(x.reshape(h, w, cin), window)
-    expected = np.zeros((ho, wo, before + cout + behind), np.int64)
-    for ky in range(kh):
-        for kx in range(kw):
-            seen = patch(image, window, ky, kx)
-            for g in range(groups):
-                source, target = slice(g * group_in, (g + 1) * group_in), slice(g * group_out, (g + 1) * group_out)
-                expected[..., before : before + cout][..., target] += seen[..., source] @ weight[ky, kx, :, target]
-    linear = Linear.conv(
-        weight,
-        (h, w, cin),
-        expected.shape,
-        window["stride"],
-        window["padding"],
-        window["dilation"],
-        groups,
-        channel_offset=before,
-    )
-    check(linear, x, expected, rng)
+    shape = (ho, wo, before + cout + behind)
+
+    def correlated(x: Any) -> Any:
+        image = padded(x.reshape(h, w, cin), window)
+        sums = np.zeros(shape, np.int64)
+        for ky in range(kh):
+            for kx in range(kw):
+                seen = patch(image, window, ky, kx)
+                for g in range(groups):
+                    source, target = slice(g * group_in, (g + 1) * group_in), slice(g * group_out, (g + 1) * group_out)
+                    sums[..., before : before + cout][..., target] += seen[..., source] @ weight[ky, kx, :, target]
+        return sums
+
+    geometry = (window["stride"], window["padding"], window["dilation"])
+    return Linear.conv(weight, (h, w, cin), shape, *geometry, groups, channel_offset=before), correlated
+
+
+ODD = {"image": (9, 7), "out": (3, 7), "kernel": (3, 2), "stride": (3, 1), "padding": (2, 1), "dilation": (2, 2)}
+
+
+@pytest.mark.parametrize("split", [(1, 1, 8), (1, 3, 27), (2, 3, 5), (3, 1, 16), (1, 2, 130)])
+def test_every_single_event_of_a_conv_reaches_the_outputs_whose_windows_hold_it(split: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    linear, correlated = convolution(rng, ODD, split, before=2, behind=1)
+    for value, i in enumerate(range(linear.n_in), 1):
+        x = np.zeros(linear.n_in, np.int16)
+        x[i] = -value
+        check(linear, x, correlated(x), rng)
+
+
+@pytest.mark.parametrize("magnitude", [1, 32767])
+@pytest.mark.parametrize("split", [(1, 5, 8), (2, 2, 3), (1, 3, 130)])
+def test_a_conv_gives_the_same_bits_for_few_events_and_for_many(split: tuple[int, int, int], magnitude: int) -> None:
+    rng = np.random.default_rng(0)
+    linear, correlated = convolution(rng, ODD, split, before=1, behind=2)
+    for active in range(linear.n_in + 1):  # one kind of kernel takes over from another on the way
+        x = np.zeros(linear.n_in, np.int16)
+        x[rng.permutation(linear.n_in)[:active]] = magnitude
+        check(linear, x, correlated(x), rng)
+
+
+@quick
+@given(seeds, st.integers(1, 200), densities)
+def test_events_are_found_wherever_they_are(seed: int, n: int, density: float) -> None:
+    rng = np.random.default_rng(seed)
+    x = events(rng, n, density, 32767)
+    check(Linear.dense(np.eye(n, dtype=np.int8)), x, x.astype(np.int64), rng)
 
 
 @quick

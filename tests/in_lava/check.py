@@ -228,6 +228,11 @@ def test_hardware_mode_refuses_what_it_cannot(chip: Any, bundle: Make, family: s
     assert (code, said in text) == (2, True), text
 
 
+def test_hardware_mode_takes_models_of_your_own_if_told(chip: Any, bundle: Make) -> None:
+    code, text = chip(bundle(family="subtract"), "--own-models")
+    assert (code, "identical: yes" in text) == (0, True), text
+
+
 def test_hardware_mode_without_lava_loihi_says_so(found: lava.Lava, bundle: Make) -> None:
     words = [found.python, bundle() / "runner", "--hardware"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)

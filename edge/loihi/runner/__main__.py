@@ -35,12 +35,14 @@ def arguments():
     parser.add_argument("--timeout", type=float, default=3600, metavar="S", help="seconds for everything (3600)")
     parser.add_argument("--hardware", action="store_true", help="run on Loihi 2; never run on silicon so far")
     parser.add_argument("--profile", action="store_true", help="with --hardware: measure power and time")
+    parser.add_argument("--own-models", action="store_true",
+                        help="with --hardware: take models that no chip has: you brought your own")  # fmt: skip
     parser.add_argument("--input-latency", type=int, default=0, metavar="K",
                         help="with --hardware: steps by which its adapters delay what goes in")  # fmt: skip
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)  # a process to end with
     given = parser.parse_args()
-    if (given.profile or given.input_latency) and not given.hardware:
-        parser.error("--profile and --input-latency need --hardware")
+    if (given.profile or given.input_latency or given.own_models) and not given.hardware:
+        parser.error("--profile, --input-latency and --own-models need --hardware")
     if given.states and given.hardware:
         parser.error("--states are not read from a chip; leave out --states or --hardware")
     if given.samples is not None and given.samples < 1:

@@ -28,7 +28,7 @@ def run(folder, given, deadline):
         inputs = {name: values[: given.samples] for name, values in inputs.items()}
     chip = None
     if given.hardware:
-        chip = hardware.Chip(graph, given.profile)
+        chip = hardware.Chip(graph, given.profile, given.own_models)
         shift(graph, given.input_latency)
     begin = time.monotonic()
     got, late, steps = runs(graph, inputs, expected, chip, given, deadline)

@@ -49,9 +49,14 @@ def choose_host():
 class Chip(lavanet.Direct):
     """How the cores are entered and left, and what is measured there. Raises Refused for what they cannot run."""
 
-    def __init__(self, graph, profile):
-        if strange := [f"{n.name} ({n.model})" for n in graph.neurons if n.model not in lavanet.STOCK]:
-            raise Refused(f"no chip has the models of {', '.join(strange)}; convert with a reset to zero, or simulate")
+    def __init__(self, graph, profile, own_models):
+        if not own_models and (
+            strange := [f"{n.name} ({n.model})" for n in graph.neurons if n.model not in lavanet.STOCK]
+        ):
+            raise Refused(
+                f"no chip has the models of {', '.join(strange)}; convert with a reset to zero, simulate, or bring "
+                "models of your own for the chip (--own-models)"
+            )
         self.where = choose_host()
         self.profile = profile
         self.profilers = []

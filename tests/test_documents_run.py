@@ -131,7 +131,10 @@ def test_the_example_runs_on_a_part_of_its_data(scratch: Path) -> None:
 
 
 def test_every_example_is_run() -> None:  # docs/loihi.md runs the first
-    assert [path.name for path in sorted((ROOT / "examples").glob("*.py"))] == ["fashion_average.py", "fashion_mnist.py"]
+    assert [path.name for path in sorted((ROOT / "examples").glob("*.py"))] == [
+        "fashion_average.py",
+        "fashion_mnist.py",
+    ]
 
 
 def test_what_is_skipped_stands_in_a_document() -> None:

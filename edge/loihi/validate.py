@@ -42,13 +42,23 @@ def remarks(graph: Graph, parts: Partition) -> list[str]:
 
 
 def _share(resource: str, graph: Graph, parts: Partition) -> list[str]:
-    """Return who takes more of a resource of a core than there is, in one neuron."""
+    """Return who takes more of a resource of a core than there is, in one neuron; assumed limits refuse none."""
+    return [] if parts.chip.limits[resource].confidence == "assumed" else _alone(resource, parts, "has")
+
+
+def _alone(resource: str, parts: Partition, has: str) -> list[str]:
     return [
         f"population '{name}': one neuron alone takes {need:,} {resource.replace('_', ' ')}, and a core of "
-        f"{parts.chip.name} has {parts.chip.most(resource):,}: {HELP[resource]}."
+        f"{parts.chip.name} {has} {parts.chip.most(resource):,}: {HELP[resource]}."
         for (name, of), need in parts.broken.items()
         if of == resource
     ]
+
+
+def _beyond_assumed(graph: Graph, parts: Partition) -> list[str]:
+    """Return who takes more of a resource of a core than is assumed to be there."""
+    assumed = [name for name in HELP if parts.chip.limits[name].confidence == "assumed"]
+    return [text for name in assumed for text in _alone(name, parts, "is assumed to have")]
 
 
 def _models(graph: Graph, parts: Partition) -> list[str]:
@@ -157,4 +167,9 @@ VALIDATORS: tuple[Validator, ...] = (
     partial(_parameter, "dv", "membrane_decay", "a membrane without memory is not there: 4095 is nearest"),
     _payloads,
 )
-REMARKS: tuple[Validator, ...] = (_models, _wraps, lambda graph, parts: list(_assumptions(graph, parts)))
+REMARKS: tuple[Validator, ...] = (
+    _models,
+    _beyond_assumed,
+    _wraps,
+    lambda graph, parts: list(_assumptions(graph, parts)),
+)

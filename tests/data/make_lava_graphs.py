@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record what Lava makes of one random graph of each family (`tests/chip_graphs.py`): digests of all events and states.
 
-    SPIKERUN_LAVA_PYTHON=... PYTHONPATH=.:tests python tests/data/make_lava_graphs.py
+SPIKERUN_LAVA_PYTHON=... PYTHONPATH=.:tests python tests/data/make_lava_graphs.py
 """
 
 import hashlib

@@ -2,6 +2,7 @@
 """The limits that are data, and the sentences about graphs that break them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,14 @@ def test_models_that_no_chip_has_are_a_remark() -> None:
     made = graph(model="lif_subtract")
     assert said(made) == ""
     assert "no chip has the model 'lif_subtract'" in remarks(made, partition(made, chip("loihi2")))[0]
+
+
+def test_an_assumed_limit_that_is_exceeded_is_a_remark_and_a_known_one_is_not() -> None:
+    made = replace(graph(weight=np.full((2, 5000), 2, np.int32)), sources=(Source("in", (5000,)),))
+    assert said(made) == ""
+    found = "\n".join(remarks(made, partition(made, chip("loihi2"))))
+    assert "one neuron alone takes 5,000 input axons, and a core of loihi2 is assumed to have 4,096" in found
+    assert "a core of loihi1 has 4,096" in said(made, "loihi1")
 
 
 def test_loihi1_has_no_graded_spikes() -> None:

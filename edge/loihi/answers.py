@@ -12,8 +12,9 @@ from spikerun.edge.loihi.layout import lava_order
 from spikerun.edge.loihi.models import FRACTION_BITS
 from spikerun.network import Network
 from spikerun.neurons import Now
+from spikerun.population import Population
 
-__all__ = ["answers", "flat", "probed"]
+__all__ = ["answers", "described", "flat", "probed"]
 
 Events = Mapping[str, npt.NDArray[Any]]
 
@@ -61,6 +62,31 @@ def _collected(neuron: Any, sent: IntArray, v: IntArray) -> IntArray:
         state["v"] = v[:, r]
         neuron.collect(state, sent[:, r], Now(r, r, 1, window))
     return state[neuron.reported]
+
+
+def described(net: Network, graph: Graph) -> dict[str, Any]:
+    """Return how the result of each output is made, as JSON.
+
+    read: its `events` or its `membrane`, of which `bits` are shifted off first; rule: the `sum` of all steps, each
+    times its `weights`, or an answer of `Answering`; then `scale * (that + bias)`, in the network's order.
+    """
+    models = {neurons.name: neurons.model for neurons in graph.neurons}
+    return {name: _described(net.populations[name], net, name, models.get(name, "")) for name in net.outputs}
+
+
+def _described(population: Population, net: Network, name: str, model: str) -> dict[str, Any]:
+    neuron, delta = population.neuron, model.startswith("sigma")
+    of_membrane = bool(neuron.reported) and neuron.rule != "first_spike" and not delta
+    outside = model in ("lif", "sigma") and neuron.integrates == "window"  # else the bias is on the chip
+    bias = population.spread(neuron.offset) if outside else np.zeros(population.shape, np.int32)
+    return {
+        "read": "membrane" if of_membrane else "events",
+        "rule": "last" if model == "sigma" else neuron.rule if neuron.reported and not delta else "sum",
+        "weights": net.significance(name).tolist() if not (of_membrane or delta) else [1],
+        "bits": FINER[neuron.kind] if of_membrane and model.startswith("lif") else 0,
+        "bias": bias.ravel().tolist(),
+        "scale": population.spread(neuron.real_scale).astype(float).ravel().tolist(),
+    }
 
 
 def flat(net: Network, found: Mapping[str, IntArray]) -> npt.NDArray[np.int32]:

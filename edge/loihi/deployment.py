@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The chips as targets: a network is judged, mapped, emulated beside the reference, and written as a bundle."""
 
+import json
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from spikerun.console import progress
 from spikerun.edge import golden
 from spikerun.edge.bundle import finish, require_free, scratch, write_all
 from spikerun.edge.loihi import documents, lava
-from spikerun.edge.loihi.answers import answers, flat
+from spikerun.edge.loihi.answers import answers, described, flat
 from spikerun.edge.loihi.emulate import Trace, run
 from spikerun.edge.loihi.explain import explained
 from spikerun.edge.loihi.graph import Graph, IntArray
 from spikerun.edge.loihi.layout import lava_order
 from spikerun.edge.loihi.limits import Chip, chip, chips
 from spikerun.edge.loihi.mapping import to_graph
+from spikerun.edge.loihi.models import MODELS
 from spikerun.edge.loihi.partition import Partition, partition
 from spikerun.edge.loihi.picture import svg
 from spikerun.edge.loihi.samples import expected, npz, probes
@@ -31,11 +33,14 @@ from spikerun.edge.loihi.store import save_graph
 from spikerun.edge.loihi.synapses import fan_out
 from spikerun.edge.loihi.validate import complaints, remarks
 from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Table, Tool, Verdict, option
-from spikerun.errors import TargetError, UsageError
+from spikerun.errors import TargetError, UnsupportedError, UsageError
 from spikerun.inputs import events as events_of
 from spikerun.network import Network
 
 __all__ = ["LoihiOptions", "LoihiTarget", "targets"]
+
+
+MAX_NEURONS = 2**22  # four chips, filled
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,9 @@ class Mapped:
             "chips": parts.chips,
             "steps_per_sample": graph.window,
             "latency_steps": max(graph.begins.values()) - 1,
+            "runs_on": "chip and simulation"
+            if all(MODELS[n.model].stock for n in graph.neurons)
+            else "simulation only",
         }
         table = Table(("population", "model", "neurons", "cores", "fullest core %"), tuple(rows))
         return Verdict(parts.chip.name, not self.complaints, self.complaints, table, measures, self.notes)
@@ -119,6 +127,10 @@ class LoihiTarget:
 
     def mapped(self, net: Network) -> Mapped:
         """Return the network on the chip."""
+        if (count := sum(population.size for population in net.populations.values())) > MAX_NEURONS:
+            raise UnsupportedError(
+                f"the network has {count:,} neurons, and a bundle holds {MAX_NEURONS:,}: make it smaller"
+            )
         graph = to_graph(net)
         parts = partition(graph, self.chip)
         notes = (*explained(net, graph), *remarks(graph, parts))
@@ -153,10 +165,15 @@ class LoihiTarget:
             save_graph(mapped.graph, folder / "graph.h5")
             file.save(net, folder / "network.snn")
             (folder / "samples.npz").write_bytes(npz(expected(mapped.graph, inputs, trace)))
-            write_all(folder, {**documents.files(net, mapped.graph, self.chip), "cores.svg": picture})
-            done = _verified(net, mapped.graph, folder, outputs, chosen) if run else None
-            bundle = Bundle(out, mapped.verdict, len(outputs), "network", run=done)
+            results = json.dumps(described(net, mapped.graph), indent=2)
+            texts = {**documents.files(net, mapped.graph, self.chip), "cores.svg": picture, "results.json": results}
+            write_all(folder, texts)
+            done = _verified(net, mapped.graph, folder, inputs, outputs, chosen) if run else None
             activity = _activity(mapped.graph, trace)
+            verdict = mapped.verdict
+            a_sample = {f"{key}s_per_sample": round(value, 1) for key, value in activity.items()}
+            verdict = replace(verdict, measures={**verdict.measures, **a_sample})
+            bundle = Bundle(out, verdict, len(outputs), "network", run=done)
             finish(folder, bundle, documents.report_text(self.chip, bundle, activity))
         return bundle
 
@@ -201,12 +218,12 @@ def _compare(
             name not in found or np.array_equal(found[name][k], turn.answer)
         )
         if not same:
-            why = "a current or membrane leaves the chip's 24 bits", "convert it with smaller weights (`--limits`)"
+            usual = "a current or membrane leaves the chip's 24 bits: convert it with smaller weights (`--limits`)"
             if net.meta.get("coding") == "sdnn":
-                why = "a word is cut at 255, which the chip does not do", "calibrate it with more samples"
+                usual = "a word is cut at 255, which the chip does not do: calibrate with more samples"
             raise TargetError(
-                f"sample {k}, population '{name}': {why[0]}, so that the chip computes something else than the "
-                f"network: {why[1]}, or deploy it with other samples"
+                f"sample {k}, population '{name}': the chip computes something else than the network, usually because "
+                f"{usual}, or deploy it with other samples (--data; without, they are random)"
             )
 
 
@@ -226,14 +243,19 @@ def _activity(graph: Graph, trace: Trace) -> dict[str, float]:
     neurons = sum(int(np.prod(n.shape)) for n in graph.neurons)
     spikes = sum(int((trace.events[n.name] != 0).sum()) for n in graph.neurons)
     return {
-        "spikes": spikes / count,
+        "spike": spikes / count,
         "synaptic_operation": operations / count,
         "neuron_update": float(neurons * graph.window),
     }
 
 
 def _verified(
-    net: Network, graph: Graph, folder: Path, wanted: npt.NDArray[np.int32], options: LoihiOptions
+    net: Network,
+    graph: Graph,
+    folder: Path,
+    inputs: Mapping[str, npt.NDArray[Any]],
+    wanted: npt.NDArray[np.int32],
+    options: LoihiOptions,
 ) -> RunReport:
     """Run a bundle in Lava, and compare."""
     timeout = options.timeout or lava.seconds(graph, len(wanted))
@@ -242,7 +264,7 @@ def _verified(
         verdict = lava.run(folder, lava.find(), timeout, ("--out", str(out)))
         with np.load(out, allow_pickle=False) as file:
             got = {name: file[name] for name in file.files}
-    got |= {f"events/{source.name}": np.zeros((len(wanted), 0)) for source in graph.sources}
+    got |= {f"events/{source.name}": inputs[source.name] for source in graph.sources}
     membranes = {name: got[f"states/{name}/v"] for name in probes(graph)}
     events = {name: got[f"events/{name}"] for name in graph.shapes}
     outputs = flat(net, answers(net, graph, events, membranes))

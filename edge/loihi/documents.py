@@ -45,7 +45,6 @@ def _own(graph: Graph) -> list[str]:
 
 def _readme(net: Network, graph: Graph, chip: Chip) -> str:
     own = _own(graph)
-    probes = str(graph.meta["probes"]) or "none"
     runs = "one after the other in one run" if graph.phased else "in a run each"
     simulation = (
         f"\nIt runs in simulation only: its models {', '.join(own)} are this bundle's own, and no chip has them.\n"
@@ -83,11 +82,16 @@ silicon.
 |---|---|
 | `graph.h5` | sources, populations and synapses in Lava's terms and layout, (W, H, C); integers |
 | `samples.npz` | what sources send, `input/NAME`, and then populations, `events/NAME`: (samples, steps, ...) |
+| `results.json` | how results are made of events and membranes |
 | `runner/` | builds the graph of Lava's processes, runs and compares it |
 | `network.snn` | the network that the graph was made of |
 
+`results.json` says how a result is made outside of the chip: of the `events` of an output in a sample, or of its
+`membrane`, without the lowest `bits`; `sum` over the steps, each times its `weights`, or `last`, `max`, `mean`,
+`first_spike`; then `scale * (that + bias)`, for each neuron in the order (C, H, W).
+
 A population's first step of the first sample is the step `begin` of `graph.h5`, counted from 1: each synapse takes a
-step. The result is made outside of the chip, of the spikes of {", ".join(net.outputs)}; of membranes: {probes}.
+step.
 """
 
 
@@ -107,7 +111,7 @@ def report_text(chip: Chip, bundle: Bundle, activity: Mapping[str, float]) -> st
         "",
         f"## One sample (mean of {plural(bundle.samples, 'sample')})",
         "",
-        f"- {activity['spikes']:,.1f} spikes, {activity['synaptic_operation']:,.0f} synaptic operations, "
+        f"- {activity['spike']:,.1f} spikes, {activity['synaptic_operation']:,.0f} synaptic operations, "
         f"{activity['neuron_update']:,.0f} neuron updates",
         *_energy(chip, activity),
         "",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from spikerun.edge.loihi.graph import Graph, IntArray
 from spikerun.edge.loihi.models import MODELS, Model
 from spikerun.edge.loihi.synapses import compiled
+from spikerun.errors import DataError
 
 __all__ = ["Trace", "emulate", "run"]
 
@@ -30,10 +31,12 @@ def run(
     states: bool = False,
     tell: Callable[[int, int], None] | None = None,
 ) -> Trace:
-    """Run samples (N, W, *shape) by source, in one run or, if the graph is not phased, one run each.
+    """Run samples, integers (N, W, *shape) by source, in one run or, if the graph is not phased, one run each.
 
-    tell: is called with the steps that are done, and all.
+    Shapes are those of the graph, in Lava's order. tell: is called with the steps that are done, and all. Raises
+    DataError for other samples.
     """
+    check_samples(graph, inputs)
     count = len(next(iter(inputs.values())))
     at_once = count if graph.phased else 1
     steps = graph.steps(at_once)
@@ -48,6 +51,25 @@ def run(
         for name, keys in traces[0].states.items()
     }
     return Trace(events, kept)
+
+
+def check_samples(graph: Graph, inputs: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Refuse samples that are not integers (N, W, *shape) for each source, equally many, within what it sends."""
+    names = [source.name for source in graph.sources]
+    if sorted(inputs) != sorted(names):
+        raise DataError(f"samples are given for {', '.join(inputs) or 'none'}; the sources are {', '.join(names)}")
+    for source in graph.sources:
+        values, shape = np.asarray(inputs[source.name]), (graph.window, *source.shape)
+        if values.shape[1:] != shape or not len(values) or values.dtype.kind not in "biu":
+            raise DataError(
+                f"source '{source.name}' takes integers (N, {', '.join(map(str, shape))}), images as (W, H, C), got "
+                f"{values.dtype} of shape {values.shape}"
+            )
+        most = 2 ** max(source.message_bits, 1) - 1
+        if values.min() < (-most - 1 if source.message_bits else 0) or values.max() > most:
+            raise DataError(f"source '{source.name}' sends up to {most}, got {values.min()}..{values.max()}")
+    if len({len(values) for values in inputs.values()}) > 1:
+        raise DataError("samples must be equally many for each source")
 
 
 def _told(tell: Callable[[int, int], None], before: int, total: int, step: int) -> None:

@@ -9,6 +9,7 @@ from spikerun.text import plural
 
 __all__ = ["explained"]
 
+END = 2**17 - 1  # of a membrane, in units of the currents
 MODELS = {
     "lif": "neurons of the chip, which reset to zero (LIFReset in Lava)",
     "lif_subtract": "a model of our own, for no chip resets by subtraction",
@@ -40,8 +41,16 @@ def _populations(net: Network, graph: Graph) -> Iterator[str]:
             yield f"{', '.join(firing)}: {what}"
         if passive and model == "lif":
             yield f"{', '.join(passive)}: the sums are membranes of neurons that never fire"
+            yield from (_end(net, name) for name in passive if net.bounds[name] > END)
         elif passive:
             yield f"{', '.join(passive)}: {what}"
+
+
+def _end(net: Network, name: str) -> str:
+    return (
+        f"{name}: its sums could reach {net.bounds[name]:,} by its weights, and on the chip they end at {END:,}: a "
+        "bundle is compared on its samples, and scaled weights, or fewer steps, leave more room"
+    )
 
 
 def _synapses(net: Network, graph: Graph) -> Iterator[str]:

@@ -21,7 +21,7 @@ from spikerun.edge.loihi.levels import levels
 from spikerun.edge.loihi.models import FRACTION_BITS, MODELS
 from spikerun.edge.loihi.sigma_delta import sigma_delta_graph
 from spikerun.errors import UnsupportedError
-from spikerun.network import Network
+from spikerun.network import Link, Network
 from spikerun.neurons.base import V_LIMIT
 from spikerun.population import Population
 
@@ -55,8 +55,13 @@ def to_graph(net: Network) -> Graph:
     for link in net.links:
         delay = link.lag + behind[link.target] - behind[link.source] - 1
         if delay > MAX_DELAY:
-            raise UnsupportedError(f"{link}: arrives {delay} steps later, and Loihi delays by {MAX_DELAY} at most")
+            raise UnsupportedError(
+                f"{link}: arrives {delay} steps later, and Loihi delays by {MAX_DELAY} at most: shorten the path "
+                "beside it, or its own delay, or put a relaying population between"
+            )
         on_chip = "window" not in MODELS[models[link.target]].parameters
+        if not on_chip:
+            _check_wrap(net, link)
         synapses.append(synapses_of(net, link, delay, _message_bits(net, link.source), on_chip))
     graph = Graph(
         net.window, tuple(sources), tuple(neurons), tuple(synapses), phased, {"probes": ",".join(probed(net))}
@@ -152,8 +157,8 @@ def _lif(net: Network, name: str, population: Population) -> tuple[str, dict[str
     }
     _refuse(name, [what for what, has in wrong.items() if has])
     threshold = _one(name, "threshold", neuron.threshold) - neuron.inclusive
-    if neuron.inclusive and not _whole(neuron):
-        _refuse(name, ["spikes at the threshold itself, with decays or biases that leave fractions"])
+    if neuron.inclusive and not _whole(net, name, neuron):
+        _refuse(name, ["spikes at the threshold itself, with membranes that need not be multiples of 64"])
     if threshold < 0 or (threshold % 64 and not neuron.inclusive):
         _refuse(name, [f"a threshold of {threshold}, no multiple of 64"])
     vth = threshold >> FRACTION_BITS  # inclusive: all membranes are multiples of 64
@@ -167,10 +172,18 @@ def _lif(net: Network, name: str, population: Population) -> tuple[str, dict[str
     return model, {"du": du - 1, "dv": dv, "vth": vth, **_bias(name, neuron.bias), **taken}
 
 
-def _whole(neuron: Any) -> bool:
-    """Return whether all membranes are multiples of 64."""
+def _whole(net: Network, name: str, neuron: Any) -> bool:
+    """Return whether all membranes are multiples of 64: what adds up is, and no end of the range is reached."""
+    added = [neuron.bias] if neuron.reset == "value" else [neuron.bias, neuron.threshold]
     keeps = [bool(np.isin(keep, (0, 2**16)).all()) for keep in (neuron.keep_u, neuron.keep_v)]
-    return all(keeps) and not (neuron.bias % 64).any()
+    if not all(keeps) or any((values % 64).any() for values in added):
+        return False
+    return bool(neuron.keep_u.max() == 0) and _reach(net, name, neuron.bias) <= MAX_THRESHOLD
+
+
+def _reach(net: Network, name: str, bias: npt.NDArray[Any]) -> int:
+    """Return how far a membrane without memory of its current can get in a window, in units of the currents."""
+    return net.window * (net.bounds[name] + (int(np.abs(bias).max()) >> FRACTION_BITS) + 1)
 
 
 def _if(net: Network, name: str, population: Population) -> tuple[str, dict[str, Any]]:
@@ -207,7 +220,11 @@ def _weighing(net: Network, name: str) -> dict[str, Any]:
     """Return how a population weighs what comes at each step of its window."""
     links = net.into(name)
     if len({tuple(link.significance.tolist()) for link in links}) > 1:
-        _refuse(name, ["sources whose words are weighed differently"])
+        raise UnsupportedError(
+            f"population '{name}' has sources whose words are weighed differently, which its currents do not tell "
+            "apart on Loihi: give it sources of one code and one number of bits, or convert with "
+            "--neuron if or --coding sdnn"
+        )
     given: dict[str, Any] = {"window": net.window, "in_lag": 0, "in_code": -1, "in_bits": 1, "in_signed": 0}
     word = net.sender_of(links[0].source) if links else None
     if word is not None and word.coded:
@@ -223,18 +240,36 @@ NEURONS: Mapping[str, Callable[[Network, str, Population], tuple[str, dict[str, 
 
 def _refuse(name: str, wrong: list[str]) -> None:
     if wrong:
-        raise UnsupportedError(f"population '{name}' has {', '.join(wrong)}, which Loihi cannot: {CONVERT}")
+        raise UnsupportedError(
+            f"population '{name}' has {', '.join(wrong)}, which Loihi cannot: {CONVERT}, or build it of LIF.loihi(...)"
+        )
+
+
+def _check_wrap(net: Network, link: Link) -> None:
+    """Refuse what Lava's convolutions would wrap to 24 bits, where a model of our own has more."""
+    channels = link.channels[1] - link.channels[0]
+    largest = link.connection.largest_sum(net.populations[link.source].shape, channels)
+    most = float(largest.max()) * net.largest_event(link.source) * 2**link.projection.exponent
+    if most >= V_LIMIT:
+        raise UnsupportedError(
+            f"{link}: brings up to {most:,.0f} in one step, and sums in Lava end at {V_LIMIT:,}: make its weights or "
+            "its words smaller"
+        )
 
 
 def _check_rest(graph: Graph) -> None:
-    """Refuse populations that fire before their first step, of biases alone, where delays would bring that on."""
+    """Refuse populations that fire before their first step, of biases alone, where delays would bring that on.
+
+    Those of words integrate from their parameter `first` on, which is before they begin to send.
+    """
+    starts = {n.name: int(n.parameters.get("first", n.begin)) for n in graph.neurons}
     steps = max(graph.begins.values())
     silent = {source.name: np.zeros((steps, *source.shape), np.int32) for source in graph.sources}
     events = emulate(graph, silent).events
     for s in graph.synapses:
         before = events[s.source][: graph.begins[s.source] - 1]
         early = np.unique(np.nonzero(before)[0]) + 1
-        if early.size and early.max() + 1 + s.largest_delay >= graph.begins[s.target]:
+        if early.size and early.max() + 1 + s.largest_delay >= starts[s.target]:
             raise UnsupportedError(
                 f"population '{s.source}' fires of biases alone before the first sample reaches it, and the delay to "
                 f"'{s.target}' brings that into the sample: make the biases or the delay smaller"

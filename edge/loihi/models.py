@@ -42,6 +42,11 @@ def decayed(x: IntArray, decay: int) -> IntArray:
     return shrunk
 
 
+def int32(x: IntArray) -> IntArray:
+    """Return numbers as 32 bits hold them, modulo 2^32."""
+    return x.astype(np.int32).astype(np.int64)
+
+
 class Lif:
     """lava.proc.lif: LIF, or with reset_interval > 0 LIFReset.
 
@@ -83,7 +88,7 @@ class Lif:
         u, v = self.state["u"], self.state["v"]
         if self.restarts(t):
             u, v = np.zeros_like(u), np.zeros_like(v)
-        u = decayed(u, self.du + 1) + (currents << FRACTION_BITS)
+        u = int32(decayed(u, self.du + 1) + int32(int32(currents) << FRACTION_BITS))  # Lava computes in 32 bits
         u = np.where(u > V_LIMIT, u - 2 * V_LIMIT, np.where(u <= -V_LIMIT, u + 2 * V_LIMIT, u))
         v = np.clip(decayed(v, self.dv) + u + bias, 1 - V_LIMIT, V_LIMIT - 1)
         s: IntArray = (v > self.threshold << FRACTION_BITS).astype(np.int64)

@@ -131,6 +131,17 @@ def _wraps(graph: Graph, parts: Partition) -> list[str]:
     ]
 
 
+def _overflows(graph: Graph, parts: Partition) -> list[str]:
+    """A current wraps once in Lava; beyond three times its range that is not modulo any more."""
+    most = 3 * 2 ** (parts.chip.most("state_bits") - 1)
+    return [
+        f"population '{n.name}': its synapses can bring {reach:,} in one step, more than three times what a current "
+        "holds: make the weights, the exponents or the payloads smaller."
+        for n in graph.neurons
+        if "du" in n.parameters and (reach := _reach(graph, n)) >= most
+    ]
+
+
 def _reach(graph: Graph, neurons: Neurons) -> int:
     largest = sum(
         int(_largest_sum(s, int(np.prod(neurons.shape))) * 2.0**s.exponent) * (2**s.message_bits - 1 or 1)
@@ -166,6 +177,7 @@ VALIDATORS: tuple[Validator, ...] = (
     partial(_parameter, "du", "current_decay", "current leaks by at least 1/4096 a step there"),
     partial(_parameter, "dv", "membrane_decay", "a membrane without memory is not there: 4095 is nearest"),
     _payloads,
+    _overflows,
 )
 REMARKS: tuple[Validator, ...] = (
     _models,

@@ -39,6 +39,10 @@ class Answering(Neuron):
         return MODES[self.answer]
 
     @property
+    def rule(self) -> str:
+        return self.answer
+
+    @property
     def real_scale(self) -> npt.NDArray[np.float32]:
         return self.scale
 

@@ -84,6 +84,11 @@ class Neuron:
         return ""
 
     @property
+    def rule(self) -> str:
+        """Return how the steps of a window make what `reported` names: an answer of `Answering`, or `last`."""
+        return "last"
+
+    @property
     def real_scale(self) -> npt.NDArray[np.float32]:
         """Return what the integers of a result are multiplied by to become real numbers."""
         return unscaled()

@@ -89,7 +89,7 @@ def test_codes_of_words_mean_nothing_where_there_is_a_time_loop(
     folder: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
 ) -> None:
     assert convert(folder, "--duration", "6", *option) == 2
-    assert "--code and --input-code are for networks without a time loop" in capsys.readouterr().err
+    assert "--code, --input-code and --coding are for networks without a time loop" in capsys.readouterr().err
 
 
 FORMS = [

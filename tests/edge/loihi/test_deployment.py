@@ -2,6 +2,7 @@
 """Bundles for Loihi: what is in them, what is said of a network, and what is refused by name."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from spikerun.edge.loihi.store import load_graph
 from spikerun.errors import TargetError, UnsupportedError
 from spikerun.file import load, save
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, Input, MaxPool, Neuron, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
 
 FIRING = LIF.loihi(100, 64)
 
@@ -32,6 +33,11 @@ def network(*neurons: Neuron, weight: int = 60, exponent: int = 1, code: str = "
     dense = Dense(np.full((4, 4), weight, np.int8))
     projections = [Projection(a, b, dense, exponent=exponent) for a, b in zip(["in", *names], names, strict=False)]
     return Network(populations, projections, [names[-1]], 6)
+
+
+def inclusive(threshold: int, reset: str = "value") -> LIF:
+    """Return a neuron of the chip that fires at its threshold, in units of its membrane."""
+    return LIF(threshold, fraction_bits=6, limits="chip", inclusive=True, reset=reset)
 
 
 def test_a_bundle_holds_what_runs_without_spikerun(tmp_path: Path) -> None:
@@ -61,8 +67,6 @@ def test_samples_of_a_bundle_are_what_its_graph_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("answer", ["count", "first_spike", "last", "max", "mean"])
 @pytest.mark.parametrize("kind", [IF, LIF.loihi])
 def test_results_are_made_outside_of_the_chip(kind: Any, answer: str, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     net = network(FIRING, replace(kind(90), answer=answer))
     edge.load("loihi2").deploy(net, tmp_path / "out", 4)  # refuses what is not the reference's
 
@@ -79,7 +83,17 @@ def test_the_bias_of_a_readout_is_added_outside(tmp_path: Path) -> None:
         (network(LIF.loihi(5, 2**23 - 1)), r"'l0': a bias of 8388607 is not 13 bits times 2\^0..2\^7"),
         (network(LIF.loihi(5, refractory=2)), r"'l0' has a refractory period"),
         (network(LIF.loihi(5, dv=4096)), r"'l0' has membranes that keep nothing"),
-        (network(IF(90, v_min=-5)), r"'l0' has a floor v_min"),
+        (network(inclusive(100, "subtract")), "'l0' has spikes at the threshold itself, with membranes"),
+        (network(inclusive(6400), exponent=8), "'l0' has spikes at the threshold itself, with membranes"),
+        (network(replace(LIF.loihi(5), bias_u=np.int32(3))), "'l0' has a bias of its current"),
+        (network(replace(LIF.loihi(5), v_reset=np.int32(64))), "'l0' has a reset to v_reset"),
+        (network(replace(LIF.loihi(5), v_init=np.int32(64))), "'l0' has an initial membrane"),
+        (network(replace(LIF.loihi(5), v_min=np.int32(-64))), "'l0' has a floor v_min"),
+        (network(replace(LIF.loihi(5), keep_v=np.int32(65530))), "'l0' has decays finer than 12 bits"),
+        (network(replace(LIF.loihi(5), reset="none")), "'l0' has a threshold of 5 and reset 'none'"),
+        (network(LIF.loihi(5, reset_interval=3)), "'l0' has a reset_interval of its own"),
+        (network(LIF.loihi(5, 4097)), r"'l0': a bias of 4097 is not 13 bits times 2\^0..2\^7"),
+        (network(IF(90, v_min=-5)), r"'l0' has a floor v_min above"),
         (network(IF(90, v_init=5)), r"'l0' has an initial membrane"),
         (network(IF(90), weight=127, exponent=8), r"'l0' has membranes that may reach 780288.*131071"),
     ],
@@ -127,8 +141,54 @@ def test_what_leaves_the_24_bits_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("neuron", [inclusive(120 * 64), inclusive(180 * 64, "subtract")])
+def test_neurons_that_fire_at_their_threshold_do_so_on_the_chip(neuron: LIF, tmp_path: Path) -> None:
+    edge.load("loihi2").deploy(network(neuron, LIF.loihi(100)), tmp_path / "out", 8)  # currents are multiples of 120
+
+
+def test_sums_that_could_pass_the_end_of_a_membrane_are_remarked() -> None:
+    small, large = (edge.load("loihi2").check(network(FIRING, Readout(), exponent=e)).notes for e in (1, 8))
+    assert not any("they end at 131,071" in note for note in small)
+    assert any("l1: its sums could reach 368,640 by its weights" in note for note in large)
+
+
+def test_biases_that_words_would_hear_before_the_first_sample_are_refused() -> None:
+    populations = {
+        "in": Population((2,), Input(1, "spikes")),
+        "a": Population((2,), LIF.loihi(100)),
+        "b": Population((2,), LIF.loihi(100, 4095 << 7, dv=4095)),
+        "c": Population((2,), FewSpikes(3, np.int32(1))),
+    }
+    dense = Dense(np.ones((2, 2), np.int8))
+    links = [Projection("in", "a", dense, exponent=1), Projection("a", "b", dense, exponent=1)]
+    net = Network(populations, [*links, Projection("b", "c", dense, delay=1)], ["c"], 4)
+    with pytest.raises(UnsupportedError, match="'b' fires of biases alone before the first sample"):
+        edge.load("loihi2").check(net)
+
+
+def test_a_current_that_wraps_more_than_once_is_refused() -> None:
+    net = network(FIRING, weight=127, exponent=8, code="current", bits=8)  # 4 * 127 * 255 * 256 * 64
+    assert any(
+        "more than three times what a current holds" in text for text in edge.load("loihi2").check(net).complaints
+    )
+
+
+def test_results_are_described_for_those_who_have_no_spikerun(tmp_path: Path) -> None:
+    net = network(FIRING, Readout(np.float32(0.5), np.array([5, -7, 0, 1000])))
+    path = edge.load("loihi2").deploy(net, tmp_path / "out", 4).path
+    how = json.loads((path / "results.json").read_text())["l1"]
+    with np.load(path / "samples.npz") as held:
+        v = held["states/l1/v"][:, -1] >> how["bits"]
+    frames = {"in": np.load(path / "samples.npz")["input/in"]}
+    found = np.array(how["scale"]) * (v + how["bias"])
+    np.testing.assert_array_equal(found, 0.5 * make(net, frames).outputs["l1"])
+    assert (how["read"], how["rule"]) == ("membrane", "last")
+
+
 def test_models_of_our_own_are_remarked() -> None:
-    notes = edge.load("loihi2").check(network(LIF.loihi(100, reset="subtract"))).notes
+    verdict = edge.load("loihi2").check(network(LIF.loihi(100, reset="subtract")))
+    notes = verdict.notes
+    assert verdict.measures["runs_on"] == "simulation only"
     assert any("'l0': no chip has the model 'lif_subtract'" in note for note in notes)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from chip_networks import chip_network, chip_samples
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from networks import random_inputs, random_network, seeds
 
 from spikerun.edge.loihi.emulate import run
@@ -58,12 +58,16 @@ def test_networks_with_delays_and_cycles_are_run_a_sample_at_a_time(seed: int) -
 
 
 @given(seeds)
+@example(474)  # sums of a convolution that leave 24 bits
 @settings(max_examples=60)
 def test_networks_of_words_run_in_models_of_our_own(seed: int) -> None:
     net = random_network(seed, "words")
     try:
         to_graph(net)
     except UnsupportedError as error:
-        assert any(why in str(error) for why in ("max_pool", "weighed differently", "delays by 62", "gains reach"))
+        assert any(
+            why in str(error)
+            for why in ("max_pool", "weighed differently", "delays by 62", "gains reach", "sums in Lava end")
+        )
         return
     assert_equal(net, random_inputs(net, seed, SAMPLES, 0.5))

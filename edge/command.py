@@ -72,6 +72,8 @@ def deploy(
 
     A network that does not fit the target's memory is refused, with advice, before anything is written.
     """
+    if check and (run or output is not None):
+        raise UsageError("--check writes nothing and runs nothing: leave out -o, --run and --verify, or --check")
     chosen = edge.load(target)
     options = _options(chosen, given or [], {"name": name, "emulator": emulator, "toolchain": toolchain})
     net = load(network)

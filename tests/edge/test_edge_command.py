@@ -45,6 +45,12 @@ def test_a_board_file_is_all_that_a_new_target_takes(tmp_path: Path, monkeypatch
     assert set(edge.targets()) - before == {"mine"}
 
 
+@pytest.mark.parametrize("more", [["--run"], ["--verify"], ["-o", "out"]])
+def test_a_check_writes_and_runs_nothing(more: list[str], saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deploy", str(saved), "--target", "host", "--check", *more]) == 2
+    assert "--check writes nothing and runs nothing" in capsys.readouterr().err
+
+
 def test_an_unknown_target_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'generic-cortex-m4'"):
         edge.load("generic-cortex-m3")

@@ -2,10 +2,12 @@
 """The command line: a table of commands, each imported when it is called, and what becomes of errors."""
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -132,11 +134,33 @@ class Commands(TyperGroup):
         return TyperGroup(commands=commands, params=self.params)  # type: ignore[arg-type]
 
 
+@contextmanager
+def _unwinding() -> Iterator[None]:
+    """Let SIGTERM unwind what runs, so that whatever lies in temporary places is removed."""
+    if threading.current_thread() is not threading.main_thread():  # signals are somebody else's
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words, debug = _take("--debug", list(sys.argv[1:] if arguments is None else arguments))
     words, verbose = _take("--verbose", words)
     listen(verbose)
+    with _unwinding():
+        return _run(words, debug)
+
+
+def _run(words: list[str], debug: bool) -> int:
     try:
         if words[:1] in (["--version"], ["-V"]):
             print(f"spikerun {__version__}", flush=True)

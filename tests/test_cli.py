@@ -2,8 +2,11 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,6 +161,17 @@ def test_missing_file_is_bad_input(command: Callable[..., None], capsys: pytest.
 def test_interrupt_is_130(command: Callable[..., None]) -> None:
     command(raising(KeyboardInterrupt()))
     assert main(["probe"]) == 130
+
+
+def test_a_terminated_command_leaves_nothing_behind(command: Callable[..., None], tmp_path: Path) -> None:
+    def work() -> None:
+        with tempfile.TemporaryDirectory(dir=tmp_path):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+
+    command(work)
+    assert main(["probe"]) == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_command_module_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

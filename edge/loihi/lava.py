@@ -94,12 +94,12 @@ def inspect(python: Path, found: str) -> Lava:
     try:
         done = subprocess.run([python, "-c", ASK], capture_output=True, text=True, timeout=60, env=_variables(python),
                               stdin=subprocess.DEVNULL)  # fmt: skip
-        if done.returncode:
-            raise TargetError(f"'{python}' ({found}) lacks lava-nc or h5py ({_tail(done.stderr, 1)}): {HOW}")
-        version, lava, _ = json.loads(done.stdout)
-        return Lava(python, str(lava), tuple(version), found)
+        version, lava, _ = json.loads(done.stdout) if done.returncode == 0 else ((), "", "")
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise TargetError(f"'{python}' ({found}) is no Python that runs ({error}): {HOW}") from error
+    if done.returncode:
+        raise TargetError(f"'{python}' ({found}) lacks lava-nc or h5py ({_tail(done.stderr, 1)}): {HOW}")
+    return Lava(python, str(lava), tuple(version), found)
 
 
 def create(tell: Tell, python: str | None = None, force: bool = False) -> Lava:
@@ -111,6 +111,8 @@ def create(tell: Tell, python: str | None = None, force: bool = False) -> Lava:
     if folder.exists() and not force:
         raise UsageError(f"'{folder}' exists already; use --force to make it anew")
     base = python or _python310() or sys.executable
+    if not _minor(base):
+        raise UsageError(f"'{base}' is no Python that runs; name one of 3.10 to 3.13, or leave --python out")
     published = _minor(base) == (3, 10)
     if not published and not (3, 11) <= _minor(base) <= NEWEST:
         raise UsageError(f"'{base}' is Python {'.'.join(map(str, _minor(base)))}, and Lava runs on 3.10 to 3.13")
@@ -179,7 +181,7 @@ def _step(command: list[str], what: str) -> None:
     if done.returncode:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.startswith("ERROR")]
         why = said[-1] if said else _tail(done.stderr or done.stdout, 2)
-        raise TargetError(f"could not {what}: {printable(why)}; is there a network, and a mirror that has the package?")
+        raise TargetError(f"could not {what}: {printable(why)}; is there room on the disk, a network, a mirror?")
 
 
 def seconds(graph: Graph, samples: int) -> float:

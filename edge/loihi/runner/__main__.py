@@ -8,6 +8,15 @@ import warnings
 from pathlib import Path
 
 USAGE, BAD_BUNDLE, FAILED = 2, 3, 4
+PARTS = (
+    "bundle.py",
+    "comparison.py",
+    "guard.py",
+    "hardware.py",
+    "lavacompat.py",
+    "lavanet.py",
+    "processes/__init__.py",
+)
 EXAMPLES = """examples:
   python runner                        run all samples, and compare every event
   python runner --samples 2 --states   the first two, and currents and membranes at the end as well
@@ -47,12 +56,28 @@ def arguments():
         parser.error("--states are not read from a chip; leave out --states or --hardware")
     if given.samples is not None and given.samples < 1:
         parser.error("--samples must be at least 1")
+    if not 0 < given.timeout < float("inf"):
+        parser.error("--timeout must be a number of seconds above 0")
+    for path in filter(None, (given.json, given.out)):
+        if not path.absolute().parent.is_dir():
+            parser.error(f"there is no folder {path.absolute().parent} to write {path.name} to")
     return given
+
+
+def complete():
+    """Return whether all files of the runner are there, and say which is not."""
+    for name in PARTS:
+        if not (Path(__file__).parent / name).exists():
+            say(BAD_BUNDLE, f"the bundle is damaged: it lacks runner/{name}; make it again")
+            return False
+    return True
 
 
 def main():
     """Run, and end in a way in which nothing is left behind."""
     given = arguments()
+    if not complete():
+        sys.exit(BAD_BUNDLE)
     sys.dont_write_bytecode = True  # the bundle stays as it was
     import guard
 

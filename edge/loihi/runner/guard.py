@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 LOOK_SECONDS = 0.3
@@ -47,12 +48,13 @@ def _terminated(number, frame):
 
 def leave(code, message=None):
     """End at once, with all children: Lava's own way out waits for some that never answer."""
-    if message:
-        print(f"error: {message}", file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
     for child in multiprocessing.active_children():
         child.kill()
+    with suppress(OSError, ValueError):  # a full disk, a closed pipe: to end matters more
+        if message:
+            print(f"error: {message}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)  # Python's tracker of shared memory sees that, and removes what is left of it
 
 

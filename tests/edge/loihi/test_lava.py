@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -277,6 +278,29 @@ def test_the_runner_says_how_to_get_lava_where_there_is_none(tmp_path: Path) -> 
     done = subprocess.run(words, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert "run this with a Python that has lava-nc 0.10.0" in done.stderr
+
+
+@pytest.mark.parametrize("part", ["guard.py", "lavanet.py", "processes/__init__.py"])
+def test_a_runner_that_lacks_a_file_says_that_the_bundle_is_damaged(part: str, tmp_path: Path) -> None:
+    shutil.copytree(lava.RUNNER, tmp_path / "runner")
+    (tmp_path / "runner" / part).unlink()
+    done = subprocess.run([sys.executable, tmp_path / "runner"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, f"it lacks runner/{part}; make it again" in done.stderr) == (3, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--timeout", "nan"], "--timeout must be a number of seconds above 0"),
+        (["--timeout", "-1"], "--timeout must be a number of seconds above 0"),
+        (["--out", "nowhere/x.npz"], "there is no folder"),
+    ],
+)
+def test_options_of_the_runner_that_make_no_sense_are_refused(words: list[str], says: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, lava.RUNNER, *words], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert (done.returncode, says in done.stderr) == (2, True), done.stderr
 
 
 def test_the_runner_has_a_help_without_lava() -> None:

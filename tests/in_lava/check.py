@@ -93,6 +93,13 @@ def test_a_network_that_is_deployed_is_equal_in_lava(net: Network, tmp_path: Pat
     assert bundle.json()["identical"]
 
 
+def test_an_input_that_is_an_output_is_verified(found: lava.Lava, tmp_path: Path) -> None:
+    net = chip_network(12, feedforward=True)
+    net = Network(net.populations, net.projections, ["in", *net.outputs], net.window)
+    bundle = edge.load("loihi2").deploy(net, tmp_path / "out", 2, run=True)
+    assert bundle.json()["identical"]
+
+
 def test_one_wrong_event_is_found_and_named(found: lava.Lava, bundle: Make, tmp_path: Path) -> None:
     folder = bundle()
     with np.load(folder / "samples.npz") as file:

@@ -79,7 +79,8 @@ class Watch:
                 leave(FAILED, "Lava has not ended in time; give a longer --timeout, or fewer samples.")
             ended = [pid for pid in seen | set(_children()) if _is_over(pid)]
             if ended and not self.over.wait(GRACE_SECONDS):
-                leave(FAILED, f"a process of Lava ended by itself ({ended[0]}), for want of memory perhaps, or of room in the temporary folder; run again.")
+                why = "for want of memory perhaps, or of room in the temporary folder"
+                leave(FAILED, f"a process of Lava ended by itself ({ended[0]}), {why}; run again.")
             seen = set(_children())
 
 

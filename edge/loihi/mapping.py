@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.chip import CHIPS
 from spikerun.codes import CODES
 from spikerun.edge.loihi.answers import probed
 from spikerun.edge.loihi.emulate import emulate
@@ -27,9 +28,9 @@ from spikerun.population import Population
 
 __all__ = ["MAX_DELAY", "to_graph"]
 
-MAX_DELAY = 62
-MAX_THRESHOLD = 2**17 - 1
-MAX_BIAS, MAX_BIAS_EXPONENT = 2**12, 7
+CHIP = CHIPS["loihi2"]  # whose neurons those of Loihi 1 are
+MAX_DELAY, MAX_THRESHOLD = CHIP.delay, CHIP.threshold
+MAX_BIAS, MAX_BIAS_EXPONENT = 2 ** (CHIP.mantissa - 1), CHIP.shift
 CONVERT = "convert the trained network with `--limits loihi2` (or loihi1)"
 
 

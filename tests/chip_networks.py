@@ -40,9 +40,10 @@ def integrate_and_fire(rng: Rng, shape: Shape) -> IF:
 
 @dataclass
 class Draft:
-    """A network that grows."""
+    """A network that grows. more: draws slices, delays and further inputs apart, so that seeds keep the rest."""
 
     rng: Rng
+    more: Rng
     populations: dict[str, Population] = field(default_factory=dict)
     projections: list[Projection] = field(default_factory=list)
 
@@ -76,31 +77,46 @@ class Draft:
             conv = Conv(weight, pair(1, 3), pair(0, 2), (2, 2), groups)
         return conv, conv.target_shape(source), 1
 
-    def grow(self, name: str, source: str) -> None:
-        """Add a population behind another one."""
+    def grow(self, name: str, source: str, delay: int = 0) -> None:
+        """Add a population behind another one, which feeds all of its channels or a slice of them."""
         connection, shape, exponent = self.connection(self.populations[source].shape)
+        channels = None
+        if self.more.integers(3) == 1:
+            before, behind = self.more.integers(0, 3, 2).tolist()
+            channels, shape = (before, before + shape[0]), (before + shape[0] + behind, *shape[1:])
         neuron: Neuron = lif(self.rng, shape) if self.rng.integers(4) else integrate_and_fire(self.rng, shape)
         self.populations[name] = Population(shape, neuron)
-        self.projections.append(Projection(source, name, connection, exponent=exponent))
+        self.projections.append(Projection(source, name, connection, delay, channels, exponent))
 
     def join(self, source: str, target: str, delay: int = 0) -> None:
         """Add an all-to-all projection beside what there is."""
         a, b = self.populations[source], self.populations[target]
         self.projections.append(Projection(source, target, Dense(weights(self.rng, a.size, b.size)), delay))
 
+    def enter(self, name: str) -> None:
+        """Add an input of spikes or of numbers."""
+        bits = int(self.rng.choice([1, 1, 4]))
+        code = "spikes" if bits == 1 else str(self.rng.choice(["current", "frames"]))
+        signed = bits > 1 and bool(self.more.integers(2))
+        shape: Shape = (2, 5, 4) if self.rng.integers(2) else (9,)
+        self.populations[name] = Population(shape, Input(bits, code, signed))
+
 
 def chip_network(seed: int, feedforward: bool = False) -> Network:
-    """Return a network of one to four layers, with residuals, graded inputs; unless `feedforward` delays, cycles."""
+    """Return a network of one to four layers, with residuals, slices of channels, one or two inputs of any code.
+
+    Unless `feedforward` there are delays, some longer than the network is deep, and cycles.
+    """
     rng = np.random.default_rng(seed)
-    draft = Draft(rng)
-    bits = int(rng.choice([1, 1, 4]))
-    code = "spikes" if bits == 1 else str(rng.choice(["current", "frames"]))
-    shape: Shape = (2, 5, 4) if rng.integers(2) else (9,)
-    draft.populations["in"] = Population(shape, Input(bits, code))
+    draft = Draft(rng, np.random.default_rng([seed, 1]))
+    draft.enter("in")
     layers = ["in"]
     for k in range(int(rng.integers(1, 5))):
-        draft.grow(f"l{k}", layers[-1])
+        draft.grow(f"l{k}", layers[-1], 0 if feedforward else int(draft.more.choice([0, 0, 0, 2, 9])))
         layers.append(f"l{k}")
+    if draft.more.integers(3) == 1:
+        draft.enter("also")
+        draft.join("also", str(rng.choice(layers[1:])))
     if len(layers) > 3:
         draft.join(layers[1], layers[3])
     if not feedforward:
@@ -108,7 +124,7 @@ def chip_network(seed: int, feedforward: bool = False) -> Network:
             draft.join(layers[-1], layers[-1], int(rng.integers(1, 4)))
         if len(layers) > 2 and rng.integers(2):
             draft.join(layers[2], layers[1], int(rng.integers(2, 5)))
-        draft.join("in", layers[-1], int(rng.integers(0, 6)))
+        draft.join("in", layers[-1], int(rng.choice([0, 1, 3, 5, 40])))
     if rng.integers(2):
         draft.populations["out"] = Population((3,), Readout())
         draft.join(layers[-1], "out")
@@ -117,9 +133,13 @@ def chip_network(seed: int, feedforward: bool = False) -> Network:
 
 
 def chip_samples(net: Network, seed: int, count: int = 3) -> dict[str, Any]:
-    """Return random samples (count, *) of the input."""
+    """Return random samples (count, *) of each input."""
     rng = np.random.default_rng(seed)
-    word = net.sender_of("in")
-    assert word is not None
-    values = rng.integers(0, 2**word.bits, (count, *sample_shape(net, "in")))
-    return {"in": values * (rng.random(values.shape) < 0.5)}
+    found = {}
+    for name in net.inputs:
+        word = net.sender_of(name)
+        assert word is not None
+        low, high = word.range
+        values = rng.integers(low, high + 1, (count, *sample_shape(net, name)))
+        found[name] = values * (rng.random(values.shape) < 0.5)
+    return found

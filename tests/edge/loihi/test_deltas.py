@@ -46,3 +46,10 @@ def test_all_that_our_model_has_sent_adds_up_to_its_activation(seed: int, expone
     model = SigmaDeltaExact(neurons(5, 0, 1, 0, exponent, bias=3))
     sent = np.cumsum([model(t + 1, current) for t, current in enumerate(currents)], axis=0)
     np.testing.assert_array_equal(sent, np.maximum(currents.cumsum(axis=0) + (3 << exponent), 0) >> exponent)
+
+
+@pytest.mark.parametrize("model", [SigmaDelta, SigmaDeltaExact])
+def test_a_change_of_just_the_threshold_is_sent_and_one_less_is_kept(model: type[SigmaDelta]) -> None:
+    three = model(neurons(4, 3, 0, 1, 2))  # in units of 2^(1 + 2)
+    assert three(1, np.array([24, -24, 23, -23])).tolist() == [6, -6, 0, 0]
+    assert three(2, np.array([0, 0, 1, -1])).tolist() == [0, 0, 6, -6]

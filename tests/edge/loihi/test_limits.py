@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from networks import seeds
 
 from spikerun.edge.loihi.graph import Graph, Neurons, Source, Synapses
 from spikerun.edge.loihi.limits import CONFIDENCE, RESOURCES, chip, chips
@@ -18,12 +20,12 @@ LIF = {"du": 4095, "dv": 0, "vth": 100, "bias_mant": 0, "bias_exp": 0, "reset_in
 
 
 def graph(model: str = "lif", parameters: Mapping[str, Any] | None = None, bits: int = 0, **synapses: Any) -> Graph:
-    given: dict[str, Any] = {"weight": np.full((2, 3), 2, np.int32), "message_bits": bits, **synapses}
+    given: dict[str, Any] = {"weight": np.full((2, 3), 2, np.int32), "form": "dense", "message_bits": bits, **synapses}
     return Graph(
         8,
         (Source("in", (3,), bits),),
         (Neurons("out", (2,), model, {**LIF, **(parameters or {})}, 2),),
-        (Synapses("in", "out", "dense", **given),),
+        (Synapses("in", "out", **given),),
         True,
     )
 
@@ -115,3 +117,30 @@ def test_remarks_name_currents_that_may_wrap_and_what_is_assumed() -> None:
     assert "can bring 8,421,120 in one step" in found[1]
     assert "can bring" not in found[0]
     assert "synapse bits" in found[0]
+
+
+@pytest.mark.parametrize(("weight", "exponent", "wraps"), [(84, 1, False), (86, 1, True), (172, -1, False)])
+def test_the_exponent_of_synapses_counts_for_currents_that_may_wrap(weight: int, exponent: int, wraps: bool) -> None:
+    made = graph(weight=np.full((2, 3), weight, np.int32), bits=8, exponent=exponent)
+    found = "\n".join(remarks(made, partition(made, chip("loihi2"))))
+    assert ("can bring 8,421,120 in one step" in found) == wraps  # 3 * 255 * 86 * 2 * 64 > 2^23
+    assert ("can bring" in found) == wraps
+
+
+def test_a_current_that_may_reach_the_end_itself_is_remarked_for_the_lowest_wraps() -> None:
+    weight = np.array([[-256, -128, -128], [0, 0, 0]], np.int32)
+    made = graph(weight=weight, exponent=8)  # 2^9 * 2^8 * 64 = 2^23
+    assert "can bring 8,388,608 in one step" in "\n".join(remarks(made, partition(made, chip("loihi2"))))
+
+
+@given(seeds)
+def test_the_most_that_sparse_synapses_can_bring_is_that_of_the_same_matrix(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    full = (rng.integers(-127, 128, (2, 3)) * 2 * (rng.random((2, 3)) < 0.6)).astype(np.int32)
+    most = int(np.abs(full).sum(axis=1).max()) * 255 * 2**3 * 64
+    indptr = np.concatenate([[0], np.cumsum((full != 0).sum(axis=1))]).astype(np.int64)
+    lists = {"weight": full[full != 0], "indices": np.nonzero(full)[1].astype(np.int32), "indptr": indptr}
+    for made in (graph(weight=full, bits=8, exponent=3), graph(form="sparse", bits=8, exponent=3, **lists)):
+        found = [text for text in remarks(made, partition(made, chip("loihi2"))) if "can bring" in text]
+        assert len(found) == (most >= 2**23)
+        assert all(f"can bring {most:,} in one step" in text for text in found)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each neuron on one core, no core beyond its limits, and the picture of it."""
 
+import itertools
 import math
 from dataclasses import replace
 from types import MappingProxyType
@@ -8,8 +9,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import seeds
 
 from spikerun.edge.loihi.demand import Demand, grid, list_bits
 from spikerun.edge.loihi.graph import Graph, Neurons, Shape, Source, Synapses
@@ -86,6 +89,16 @@ def graphs(draw: st.DrawFn) -> Graph:
     )
 
 
+def sparse_cycle(seed: int) -> Graph:
+    """Return two populations that feed each other, so that each divides the other, and one of them itself."""
+    rng = np.random.default_rng(seed)
+    sizes = {name: int(n) for name, n in zip("ab", rng.integers(2, 14, 2), strict=True)}
+    neurons = [Neurons(name, (n,), "lif", LIF, 1) for name, n in sizes.items()]
+    ends = [("a", "b"), ("b", "a"), ("a", "a")]
+    synapses = [Synapses(s, t, **sparse(rng.random((sizes[t], sizes[s])) < rng.choice([0.3, 0.6]))) for s, t in ends]
+    return Graph(4, (), tuple(neurons), tuple(synapses), False)
+
+
 def places(graph: Graph, core: Core) -> np.ndarray:
     flat = np.arange(math.prod(graph.shapes[core.population])).reshape(grid(graph.shapes[core.population]))
     return flat[slice(*core.pixels), slice(*core.channels)].ravel()
@@ -126,6 +139,23 @@ def test_axons_are_those_of_the_definition(graph: Graph, most: dict[str, int]) -
         assert core.use["output_axons"] == sum(map(len, leaving))
 
 
+@settings(max_examples=60, deadline=None)
+@given(seeds, LIMITED)
+def test_axons_of_populations_that_divide_each_other_are_those_of_the_last_division(
+    seed: int, most: dict[str, int]
+) -> None:
+    graph = sparse_cycle(seed)
+    parts = partition(graph, small(**most))
+    for core in parts.cores:
+        mine, leaving = set(places(graph, core).tolist()), 0
+        for s in (s for s in graph.synapses if s.source == core.population):
+            ends = graph.shapes[s.source], graph.shapes[s.target]
+            for other in (other for other in parts.cores if other.population == s.target):
+                heard = (reached_one_by_one(s, *ends, int(k)) for k in places(graph, other))
+                leaving += len(mine & set().union(*heard))
+        assert core.use["output_axons"] == leaving
+
+
 def _heard(graph: Graph, core: Core) -> set[int]:
     """Return the sources that reach a core, of a graph in which one group of synapses leads to each population."""
     s = next(s for s in graph.synapses if s.target == core.population)
@@ -152,6 +182,35 @@ def test_one_neuron_that_is_too_big_is_named(graph: Graph, axons: int) -> None:
     assert {name for name, resource in parts.broken if resource == "input_axons"} == too_big
     found = "\n".join(complaints(graph, parts))
     assert all(f"population '{name}': one neuron alone takes" in found for name in too_big)
+
+
+def test_the_largest_neuron_that_is_too_big_is_told_wherever_it_stands() -> None:
+    for counts in ((6, 5, 1), (5, 6, 1)):
+        mask = np.arange(8) < np.array(counts)[:, None]
+        parts = partition(chain(((8,), None), ((3,), sparse(mask))), small(neurons=1, input_axons=4))
+        assert parts.broken == {("p1", "input_axons"): 6}
+
+
+def test_a_division_that_would_go_to_and_fro_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a neuron reaches shrinks here for some as it grows for others: taken as it is, there is no end."""
+    to_b = {"indices": [0, 2], "indptr": [0, 0, 0, 2]}
+    to_a = {"indices": [0, 1, 1, 2], "indptr": [0, 0, 0, 2, 4]}
+    own = {"indices": [0, 1, 1, 3, 3], "indptr": [0, 0, 2, 4, 5]}
+    synapses = [
+        Synapses(s, t, "sparse", np.full(len(lists["indices"]), 2, np.int32),
+                 indices=np.array(lists["indices"], np.int32), indptr=np.array(lists["indptr"], np.int64))
+        for s, t, lists in (("a", "b", to_b), ("b", "a", to_a), ("a", "a", own))
+    ]  # fmt: skip
+    neurons = (Neurons("a", (4,), "lif", LIF, 1), Neurons("b", (3,), "lif", LIF, 1))
+    asked, reached_by = itertools.count(1), Demand.reached_by
+
+    def counted(*given: Any) -> Any:
+        assert next(asked) < 5000
+        return reached_by(*given)
+
+    monkeypatch.setattr(Demand, "reached_by", counted)
+    parts = partition(Graph(4, (), neurons, tuple(synapses), False), small(neurons=2, output_axons=3, input_axons=6))
+    assert not parts.broken
 
 
 def test_partition_is_always_the_same() -> None:

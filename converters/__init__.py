@@ -45,8 +45,9 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "spikerun.importers"
 NO_LIMITS = (
-    "limits are those of chips, whose neurons spike step by step, and this network has no time loop: train it as a "
-    "spiking network, or leave --limits out"
+    "limits are those of chips, whose neurons spike step by step, and this network has no time loop: say "
+    "--neuron if beside --limits, which makes one of it; or --coding sdnn in place of --limits, for a sigma-delta "
+    "network on Loihi 2; or leave --limits out"
 )
 
 IMPORTERS: Mapping[str, Importer] = MappingProxyType(

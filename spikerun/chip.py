@@ -28,11 +28,12 @@ __all__ = ["CHIPS", "Chip", "check_chip", "chip_named"]
 class Chip:
     """What a description must keep to.
 
-    payload: bits of what one spike can carry. weight: the range of integers, before the exponent of their projection.
-    exponents: that a projection may have where it lists its synapses (Dense, Sparse), and `shared_exponent` where many
-    share a weight, for Lava's convolutions know none. threshold: the largest, in units of the currents. decay: bits of
-    decays. mantissa, shift: a bias, in units of the membrane, is a signed mantissa of so many bits, shifted left by at
-    most so many. current: the largest sum of a step, which never wraps. delay: the most steps.
+    payload: bits that one spike can carry, 0: it carries none. weight: the range of integers, before the exponent of
+    their projection. exponents: that a projection may have where it lists its synapses (Dense, Sparse), and
+    `shared_exponent` where many share a weight, for Lava's convolutions know none. threshold: the largest, in units of
+    the currents. decay: bits of decays. mantissa, shift: a bias, in units of the membrane, is a signed mantissa of so
+    many bits, shifted left by at most so many. current: the largest sum of a step, which never wraps. delay: the most
+    steps.
     """
 
     name: str
@@ -54,6 +55,10 @@ class Chip:
         most: int = 2 ** (self.mantissa - 1) - 1
         return most << self.shift
 
+    def carries(self, bits: int) -> bool:
+        """Return whether a spike can be an event of so many bits; one of a single bit is a plain spike."""
+        return bits <= max(self.payload, 1)
+
     def nearest_bias(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return the biases nearest to real numbers, both in units of the membrane."""
         best = np.zeros(np.shape(values))
@@ -65,7 +70,7 @@ class Chip:
 
 
 CHIPS: Mapping[str, Chip] = MappingProxyType(
-    {chip.name: chip for chip in (Chip("loihi1", payload=1), Chip("loihi2", payload=24))}
+    {chip.name: chip for chip in (Chip("loihi1", payload=0), Chip("loihi2", payload=32))}
 )
 
 
@@ -96,15 +101,13 @@ def _no_neuron(net: Network, name: str, population: Population, chip: Chip) -> I
 
 def _input(net: Network, name: str, population: Population, chip: Chip) -> Iterator[str]:
     bits = net.largest_event(name).bit_length()
-    if bits > chip.payload:
-        carries = "has no graded spikes" if chip.payload == 1 else f"carries {chip.payload}"
+    if not chip.carries(bits):
+        carries = f"carries {chip.payload}" if chip.payload else "has no graded spikes"
         yield f"its events are of {bits} bits, and {chip.name} {carries}: give it spikes"
 
 
 def _readout(net: Network, name: str, population: Population, chip: Chip) -> Iterator[str]:
-    """Its sum is a membrane that never fires; its bias is added where it is read."""
-    worst = np.abs(population.neuron.offset.astype(np.int64)).max()
-    yield from _currents(-(-(net.bounds[name] - int(worst)) // net.window), chip)
+    yield from _currents(net, name, chip)  # its sum is a membrane that never fires; its bias is added where it is read
 
 
 def _lif(net: Network, name: str, population: Population, chip: Chip) -> Iterator[str]:
@@ -125,18 +128,23 @@ def _lif(net: Network, name: str, population: Population, chip: Chip) -> Iterato
             yield f"{key} must be {step} times an integer in {low}..{high}, got {keep.min()}..{keep.max()}"
     if (chip.nearest_bias(neuron.bias) != neuron.bias).any():
         yield f"bias must be a mantissa of {chip.mantissa} bits shifted left by 0..{chip.shift}, and is not everywhere"
-    for key in ("bias_u", "v_reset", "v_init", "refractory", "inclusive"):
+    for key in ("bias_u", "v_reset", "v_init", "refractory", "reset_interval", "inclusive"):
         if np.any(getattr(neuron, key)):
             yield f"{key} must be 0, the chip has none"
     if neuron.v_min.max() > -V_LIMIT:
         yield f"v_min must not be above {-V_LIMIT}, the chip has no floor"
     if neuron.reset == "none":
         yield "reset must be 'value' or a subtraction, the chip always resets"
-    yield from _currents(net.bounds[name], chip)
+    yield from _currents(net, name, chip)
 
 
-def _currents(worst: int, chip: Chip) -> Iterator[str]:
-    if worst > chip.current:
+def _currents(net: Network, name: str, chip: Chip) -> Iterator[str]:
+    total = np.zeros(net.populations[name].shape[0])
+    for link in net.into(name):
+        first, end = link.channels
+        reach = link.connection.largest_sum(net.populations[link.source].shape, end - first)
+        total[first:end] += reach * net.largest_event(link.source) * 2**link.projection.exponent
+    if (worst := int(total.max())) > chip.current:
         yield f"its currents can reach {worst} in a step, and beyond {chip.current} they wrap: use smaller weights"
 
 

@@ -14,7 +14,7 @@ from spikerun.checks import MAX_WINDOW
 from spikerun.chip import check_chip, chip_named
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, snn_logits, top1
-from spikerun.converters.graph import Array, Graph, Output, Shape
+from spikerun.converters.graph import Array, Shape
 from spikerun.converters.layers import InputLayer, Layer, PoolLayer
 from spikerun.converters.samples import (
     Progress,
@@ -37,10 +37,11 @@ from spikerun.converters.spiking.limits import check_passive, chip_layers, limit
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking, ends
 from spikerun.converters.spiking.observe import Observed, observe
+from spikerun.converters.spiking.readouts import answers, with_readouts
 from spikerun.converters.spiking.report import SpikingConversion, SpikingReport, coarse
 from spikerun.converters.spiking.rounding import fitted
 from spikerun.converters.spiking.source import StepSource
-from spikerun.converters.spiking.step import Readout, Step, membranes
+from spikerun.converters.spiking.step import Readout, Step
 from spikerun.datasets.encode import encoder_meta
 from spikerun.datasets.lazy import is_integer
 from spikerun.errors import ConversionError, DataError, UsageError
@@ -52,11 +53,6 @@ BATCH = 64
 BATCH_VALUES = 1 << 26  # of the samples of a batch
 VERIFIED = 64  # samples whose spikes are compared one by one
 TRUSTED = 95.0  # percent of results, below which a report remarks on what was read
-# What a population answers, for a readout of its membrane (or of its spikes).
-ANSWERS = {
-    (False, "count"): "count", (False, "mean"): "count", (False, "first-spike"): "first_spike",
-    (True, "last"): "last", (True, "max"): "max", (True, "mean"): "mean",
-}  # fmt: skip
 
 
 class StepConverter:
@@ -90,10 +86,11 @@ class StepConverter:
         step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})
         self.samples = self._flattened(given)
         self.steps = self._steps(step)
-        self.step = self._with_readouts(replace(step, graph=simplify(step.graph)))
+        simple = replace(step, graph=simplify(step.graph), timed=self.timed)
+        self.step = with_readouts(simple, self.readout)
         wired = lower_step(self.step.graph, self.encodings)
         self.layers, self.outputs = wired.layers.every, wired.outputs
-        self.answers = self._answers()
+        self.answers = answers(self.step, self.outputs, self.steps)
         sums = [layer for layer in self.layers if isinstance(layer, Layer)]
         self.cells: dict[str, Cell] = {
             layer.name: self._unheard(layer.name, layer.activation.cell)
@@ -138,68 +135,6 @@ class StepConverter:
             said += [f"the samples of '{name}' {self.samples[name].shape[1]}" for name in sorted(self.timed)]
             raise UsageError(f"the number of time steps is not one: {', '.join(said)}")
         return _checked_steps(lengths.pop(), "the number of time steps")
-
-    def _with_readouts(self, step: Step) -> Step:
-        """Return the step with a readout for each output."""
-        seen, found = membranes(step.graph), {}
-        for name in step.graph.outputs:
-            usual = None if name in seen else Readout("count")
-            readout = step.readouts.get(name) or self.readout or usual
-            if readout is not None and (name in seen, readout.rule) in ANSWERS:
-                found[name] = readout
-        if not all(name in seen for name in found):  # spikes, and membranes beside them: the spikes decide
-            found = {name: readout for name, readout in found.items() if name not in seen}
-        if not found and step.readouts:
-            of = {name: "membranes" if name in seen else "spikes" for name in step.readouts}
-            own = ", ".join(f"'{name}' as {readout} of {of[name]}" for name, readout in step.readouts.items())
-            raise ConversionError(
-                f"the network itself makes its result {own}, which is not converted, and no --readout changes it: let "
-                "it return the sum or mean of spikes, or the last, largest or mean of membranes, or those of all steps"
-            )
-        if not found:
-            names = ", ".join(step.graph.outputs)
-            raise UsageError(
-                f"how is the result made of the time steps of {names}? Say --readout count, mean or "
-                "first-spike (of spikes), or last, max or mean (of membranes)"
-            )
-        if self.readout is not None and self.readout not in found.values():
-            own = ", ".join(f"'{name}' as {readout}" for name, readout in found.items())
-            raise UsageError(
-                f"{self.readout} is asked for, and the network itself reads {own}: leave --readout and --classes out, "
-                "or change its code"
-            )
-        ends = {node.op.name: node for node in step.graph.nodes.values() if isinstance(node.op, Output)}
-        for name, readout in found.items():
-            if (size := math.prod(ends[name].shape)) % readout.groups:
-                raise UsageError(
-                    f"--classes {readout.groups}: '{name}' has {size} neurons, which make no such groups of one size"
-                )
-        said = [f"the result '{n}' is not looked at" for n in step.graph.outputs if n not in found]
-        said += [f"the result '{n}' is the {r.rule} of all steps" for n, r in found.items() if n not in step.readouts]
-        nodes = {k: n for k, n in step.graph.nodes.items() if not isinstance(n.op, Output) or n.op.name in found}
-        return replace(step, graph=Graph(nodes), readouts=found, timed=self.timed, assumed=(*step.assumed, *said))
-
-    def _answers(self) -> dict[str, tuple[str, float]]:
-        """Return what each population that is an output reports, and what share of it a result is.
-
-        Raises ConversionError for what none can report.
-        """
-        found: dict[str, tuple[str, float]] = {}
-        potentials = membranes(self.step.graph)
-        for name, readout in self.step.readouts.items():
-            seen, rule = "a membrane" if name in potentials else "spikes", readout.rule
-            answer = ANSWERS.get((name in potentials, rule))
-            if answer is None or (answer != "count" and readout.groups > 1):
-                groups = f" in {readout.groups} groups" if readout.groups > 1 else ""
-                raise ConversionError(
-                    f"the result '{name}' is the readout '{rule}' of {seen}{groups}, which is not converted: say "
-                    "--readout count, mean or first-spike of spikes, or last, max or mean of membranes; --classes goes "
-                    "with count and mean of spikes"
-                )
-            share = 1 / self.steps if (answer, rule) == ("count", "mean") else 1.0
-            if found.setdefault(self.outputs[name], (answer, share)) != (answer, share):
-                raise ConversionError(f"two results are read from '{self.outputs[name]}' in two ways: return one")
-        return found
 
     def _unheard(self, name: str, cell: Cell) -> Cell:
         """Return a cell that is never reset, and whose spikes nobody takes, without them: a chip has no others."""

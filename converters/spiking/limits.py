@@ -69,7 +69,7 @@ def check_passive(layer: InputLayer | PoolLayer, chip: Chip) -> None:
     if isinstance(layer, PoolLayer):
         raise ConversionError(f"'{layer.name}' {_no_max(chip)}")
     bits = largest_event(layer.neuron().word).bit_length()
-    if bits > chip.payload:
+    if not chip.carries(bits):
         raise ConversionError(
             f"'{layer.name}' sends integers of {bits} bits, and {chip.name} has no graded spikes: make spikes of the "
             "samples (--input rate or latency, --bins binary), or take --limits loihi2"

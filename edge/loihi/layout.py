@@ -112,11 +112,13 @@ def _of_images(kernel_of: Callable[[Any, Shape], _Kernel], asked: _Asked) -> Syn
 
 
 def _of_gains(asked: _Asked) -> Synapses:
-    if len(asked.source) == 3:
+    gain, shape = asked.connection.gain.astype(np.int64), asked.source
+    odd = bool(((gain << asked.link.projection.exponent) % 2).any())
+    if len(shape) == 3 and not (asked.on_chip and odd):  # the chip shares even weights only
         return _of_images(_diagonal, asked)
-    at = np.arange(math.prod(asked.source))
-    gain = np.broadcast_to(asked.connection.gain.astype(np.int64), asked.source)
-    return _sparse(asked, (at, at, gain.ravel()))
+    at = np.arange(math.prod(shape))
+    gains = np.broadcast_to(gain.reshape(-1, *(1,) * (len(shape) - 1)), shape)
+    return _sparse(asked, (at, at, gains.ravel()))
 
 
 def _of_lists(asked: _Asked) -> Synapses:
@@ -161,7 +163,8 @@ def _convolution(asked: _Asked, kernel: _Kernel) -> Synapses:
     if asked.on_chip and (weight % 2).any():
         raise UnsupportedError(
             f"{link}: weights of convolutions and pools are even numbers on Loihi, which an exponent of 1 makes them; "
-            f"this one has {link.projection.exponent}: {CONVERT}"
+            f"this one has {link.projection.exponent}, and odd ones: {CONVERT}; or export a .net file with even ones "
+            "(2 is the step of lava-dl's quantisation)"
         )
     if asked.on_chip and not _fits(weight):
         raise UnsupportedError(

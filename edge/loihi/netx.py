@@ -26,7 +26,7 @@ from spikerun.edge.loihi.synapses import held, sign_mode_of
 from spikerun.errors import FileFormatError
 from spikerun.hdf5 import Group, Reader, located, opened
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import LIF, V_LIMIT, Input
+from spikerun.neurons import LIF, V_LIMIT, Input, Readout
 from spikerun.neurons.leaky import KEEP_ALL
 from spikerun.values import int32_array
 
@@ -37,6 +37,7 @@ MAX_MEMBERS = 64
 MAX_DELAY = 62
 LARGEST_THRESHOLD = 2**17 - 1
 NEVER = LARGEST_THRESHOLD + 1  # no membrane is above it
+SUMMING = (NEVER, 0, 4096)  # threshold and decays with which netx lets a layer without neurons sum up
 ENDS = {"type", "shape", "neuron"}
 SYNAPSES = {*ENDS, "weight", "bias", "inFeatures", "outFeatures", "delay"}
 KNOWN = {
@@ -66,12 +67,16 @@ def read_net(path: PathLike, window: int | None = None) -> Network:
 
 
 def split(weight: IntArray) -> Iterator[tuple[npt.NDArray[np.int8], int]]:
-    """Yield weights in -256..255 as int8 weights and their exponents, which add up to them."""
-    if weight.min(initial=0) >= -128 and weight.max(initial=0) <= 127:
+    """Yield weights in -256..255 as int8 weights and their exponents, which add up to them.
+
+    Even ones have an exponent of 1, with which the chip holds them whatever shares them.
+    """
+    odd = (weight & 1).any()
+    if odd and weight.min(initial=0) >= -128 and weight.max(initial=0) <= 127:
         yield weight.astype(np.int8), 0
         return
     yield (weight >> 1).astype(np.int8), 1
-    if (weight & 1).any():
+    if odd:
         yield (weight & 1).astype(np.int8), 0
 
 
@@ -162,7 +167,7 @@ class _NetReader(Reader):
         self.meta |= {WEIGHT: weight, BIAS: bias}
         signed = abs(weight) - 128 <= bias <= 127 - abs(weight)
         self._source(shape, f"{name}_current", Input(8, "current", signed))
-        neuron = self._neuron(group, None, False)
+        neuron = self._neuron(group, None)
         if neuron.keep_u.any():
             raise ValueError("iDecay must be 4096: netx adds samples to membranes, and lava-dl's training to currents")
         self._join(name, shape, neuron, [(Diagonal(np.array(1, np.int32)), 0, 0)])
@@ -186,7 +191,7 @@ class _NetReader(Reader):
         shape = self._shape(group)
         if self.flat or shape != (made := parts[0][0].target_shape(self.shape)):
             raise ValueError(f"its shape is {shape}, and {self.shape} becomes {'flat' if self.flat else made}")
-        self._join(name, shape, self._neuron(group, self._bias(group, shape[0]), False), parts)
+        self._join(name, shape, self._neuron(group, self._bias(group, shape[0])), parts)
 
     def _dense(self, group: Group, name: str, recurrent: bool, last: bool) -> None:
         size = math.prod(self._shape(group))
@@ -206,35 +211,45 @@ class _NetReader(Reader):
             here = np.where(delay == steps, weight, 0)
             if here.any():
                 parts += [(Dense(part.T), exponent, steps) for part, exponent in split(here)]
-        self._join(name, (size,), self._neuron(group, self._bias(group, size), last), parts)
+        bias = self._bias(group, size)
+        summing = last and not recurrent and self._sums_up(group)
+        neuron = Readout(bias=int32_array("bias", 0 if bias is None else bias)) if summing else None
+        self._join(name, (size,), neuron or self._neuron(group, bias), parts)
         if again is not None:
             self.projections += [Projection(name, name, Dense(part.T), 1, None, e) for part, e in split(again)]
         self.flat = False
 
-    def _join(self, name: str, shape: Shape, neuron: LIF, parts: Sequence[tuple[Connection, int, int]]) -> None:
+    def _join(
+        self, name: str, shape: Shape, neuron: LIF | Readout, parts: Sequence[tuple[Connection, int, int]]
+    ) -> None:
         """Add a population that the last one feeds through connections with their exponents and delays."""
         self.populations[name] = Population(shape, neuron)
         for connection, exponent, delay in parts:
             self.projections.append(Projection(self.name, name, connection, delay, None, exponent))
         self.name, self.shape = name, shape
 
-    def _neuron(self, group: Group, bias: IntArray | None, last: bool) -> LIF:
-        """Return the neurons of a layer; a last one without is what netx makes of it: it sums up and never fires."""
+    def _sums_up(self, group: Group) -> bool:
+        """Return whether a layer has no neurons, or those that netx gives it then: it sums up and never fires."""
+        return "neuron" not in group.members or self._numbers(group) == SUMMING
+
+    def _numbers(self, group: Group) -> tuple[int, int, int]:
+        """Return the threshold of a layer's neurons, and the decays of current and membrane."""
         if "neuron" not in group.members:
-            if not last:
-                raise ValueError("has no 'neuron', as the last layer only can do")
-            threshold, current, membrane = NEVER, 0, 4096
-        else:
-            given = self.group(group, "neuron", MAX_MEMBERS)
-            kind = self.text(given, "type")
-            with located(self.source, given.name):
-                if kind not in ("CUBA", "LOIHI"):
-                    raise ValueError(f"neurons of type '{kind}' are not read, CUBA and LOIHI are")
-                _only(given, NEURON | UNSEEN)
-                for key, only in (("refDelay", 1), ("wgtExp", 0), ("messageBits", 0)):
-                    if key in given.members and self._number(given, key) != only:
-                        raise ValueError(f"{key} must be {only}: netx does not look at it, or sends no plain spikes")
-                threshold, current, membrane = (self._number(given, key) for key in ("vThMant", "iDecay", "vDecay"))
+            raise ValueError("has no 'neuron', as only a last layer 'dense' can do")
+        given = self.group(group, "neuron", MAX_MEMBERS)
+        kind = self.text(given, "type")
+        with located(self.source, given.name):
+            if kind not in ("CUBA", "LOIHI"):
+                raise ValueError(f"neurons of type '{kind}' are not read, CUBA and LOIHI are")
+            _only(given, NEURON | UNSEEN)
+            for key, only in (("refDelay", 1), ("wgtExp", 0), ("messageBits", 0)):
+                if key in given.members and self._number(given, key) != only:
+                    raise ValueError(f"{key} must be {only}: netx does not look at it, or sends no plain spikes")
+            return self._number(given, "vThMant"), self._number(given, "iDecay"), self._number(given, "vDecay")
+
+    def _neuron(self, group: Group, bias: IntArray | None) -> LIF:
+        """Return the neurons of a layer."""
+        threshold, current, membrane = self._numbers(group)
         made = int32_array("bias", 0 if bias is None else bias << FRACTION_BITS)
         decays = [4096 - current, 4096 - membrane]
         if threshold < 0 or min(decays) < 0 or max(decays) > 4096:

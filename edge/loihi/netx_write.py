@@ -25,6 +25,7 @@ MOST_BIAS = 2**12  # 13 bits, signed
 PLAIN = {"bias_u": 0, "v_reset": 0, "v_init": 0}
 LATER = "in Lava each layer is a step later, and biases act from the first step on: give netx reset_interval={window}"
 UNSAID = "of populations that are no output netx reports nothing, and of outputs their spikes"
+SCALE = "a layer without neurons has no scale: its sums are those of the integer weights"
 Layer = dict[str, Any]
 
 
@@ -37,8 +38,11 @@ def write_net(net: Network, path: PathLike, force: bool = False) -> tuple[str, .
     layers = list(_layers(net))
     write_atomically(target, image(lambda root: _fill(h5py.File(root), layers, net.window)), force)
     unsaid = [LATER.format(window=net.window)]
-    if any(net.populations[name].neuron.reported for name in net.outputs):
+    (end,) = (net.populations[name].neuron for name in net.outputs)
+    if end.fires and end.reported:
         unsaid.append(UNSAID)
+    if not end.fires and (end.real_scale != 1).any():
+        unsaid.append(SCALE)
     return tuple(unsaid)
 
 
@@ -129,7 +133,9 @@ def _layer(net: Network, before: str, name: str, into: Sequence[Projection]) -> 
     """Yield what a population and the projections into it are, a layer `flatten` before it where it is needed."""
     source, target = net.populations[before].shape, net.populations[name].shape
     again = [p for p in _leaving(net, name) if p.target == name]
-    ends: Layer = {"name": name, "shape": np.array(target), "neuron": _neuron(net, name)}
+    ends: Layer = {"name": name, "shape": np.array(target)}
+    if net.populations[name].neuron.fires:
+        ends["neuron"] = _neuron(net, name)
     bias = _bias(net, name)
     if bias.any():
         ends["bias"] = np.broadcast_to(bias, (target[0],)).astype(np.int32)
@@ -140,6 +146,8 @@ def _layer(net: Network, before: str, name: str, into: Sequence[Projection]) -> 
     made = LAYERS.get(kinds[0]) if len(kinds) == 1 else None
     if made is None:
         raise UnsupportedError(f"{into[0]}: layers of a .net file are {' or '.join(LAYERS)}, not {' and '.join(kinds)}")
+    if "neuron" not in ends and made is not _dense:
+        raise UnsupportedError(f"population '{name}': a layer of a .net file without neurons is dense")
     yield from made(ends, into, again, source)
 
 
@@ -270,11 +278,13 @@ def _one(name: str, key: str, values: npt.NDArray[np.int32]) -> int:
 
 def _bias(net: Network, name: str) -> IntArray:
     """Return the biases in units of the weights, one for all or for each channel."""
-    bias = _lif(net, name).bias.astype(np.int64)
+    neuron = net.populations[name].neuron
+    bias = neuron.offset.astype(np.int64) if not neuron.fires else _lif(net, name).bias.astype(np.int64)
     if bias.ndim > 1:
         raise UnsupportedError(f"population '{name}': a .net file has a bias for each channel, not for each neuron")
-    mant = bias >> FRACTION_BITS
-    if (mant << FRACTION_BITS != bias).any() or mant.min() < -MOST_BIAS or mant.max() >= MOST_BIAS:
+    unit = FRACTION_BITS if neuron.fires else 0
+    mant = bias >> unit
+    if (mant << unit != bias).any() or mant.min() < -MOST_BIAS or mant.max() >= MOST_BIAS:
         raise UnsupportedError(
             f"population '{name}': biases of a .net file are whole units of the weights, in "
             f"{-MOST_BIAS}..{MOST_BIAS - 1}"

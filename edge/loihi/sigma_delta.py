@@ -30,7 +30,7 @@ __all__ = ["sequence", "sigma_delta_graph"]
 MAX_SUM = 2**23 - 1
 MAX_DELAY = 62
 MESSAGE_BITS = 16
-PART = 255  # the largest weight: a bias is sent as PART * high + low, each of 16 bits
+PART = 255  # the largest weight: a bias is sent as payloads of 16 bits, some of them times PART
 CONVERT = "convert the trained network with `--coding sdnn`"
 
 
@@ -130,15 +130,22 @@ def _delay(name: str, delay: int) -> int:
     return delay
 
 
+def _payloads(values: IntArray) -> tuple[list[int], IntArray]:
+    """Return weights, and payloads of 16 bits (weights * n,) that times the weights add up to values (n,)."""
+    weights: list[int] = []
+    payloads, most = [], 2 ** (MESSAGE_BITS - 1)
+    while values.any() or not weights:
+        weights.append(1 if values.min() >= -most and values.max() < most else PART)
+        payloads.append(np.clip(values // weights[-1], -most, most - 1))
+        values = values - weights[-1] * payloads[-1]
+    return weights, np.concatenate(payloads)
+
+
 def _bias(name: str, population: Population, begin: int) -> tuple[Neurons, Synapses]:
     """Return a population that sends the biases (), (C,) or of full shape once, in step 1, and its synapses."""
     bias = population.neuron.offset.astype(np.int64)
     places = np.broadcast_to(population.spread(np.arange(bias.size).reshape(bias.shape)), population.shape)
-    values = bias.ravel()
-    weights = [1]
-    if np.abs(values).max() >= 2**15:
-        high, low = np.divmod(values, PART)
-        values, weights = np.concatenate([low, high]), [1, PART]
+    weights, values = _payloads(bias.ravel())
     sender = Neurons(f"{name}:bias", values.shape, "sigma_delta", _parameters(values.astype(np.int32), 0, 0), 1)
     parts = len(weights)
     own = lava_order(places, places.ndim).ravel()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spikerun import IF, LIF, Conv, Dense, Diagonal, Input, MaxPool, Network, Population, Projection, Readout, Window
 from spikerun.chip import CHIPS, check_chip, chip_named
+from spikerun.edge.loihi import limits
 from spikerun.errors import UsageError
 
 LOIHI1, LOIHI2 = CHIPS["loihi1"], CHIPS["loihi2"]
@@ -45,6 +46,11 @@ def test_what_loihi_builds_is_inside(chip: Any) -> None:
     assert check_chip(images(Conv(np.ones((1, 1, 3, 3), np.int8), 1, 1), 1), chip) == []
 
 
+def test_payloads_have_at_most_so_many_bits() -> None:
+    assert [LOIHI1.carries(bits) for bits in (1, 2)] == [True, False]
+    assert [LOIHI2.carries(bits) for bits in (1, 32, 33)] == [True, True, False]
+
+
 def test_graded_spikes_are_for_the_second_generation() -> None:
     assert check_chip(network(bits=8), LOIHI2) == []
     (said,) = check_chip(network(bits=8), LOIHI1)
@@ -72,6 +78,7 @@ CHIP = LIF.loihi(200, 64, 409, 100)
         (replace(CHIP, v_init=np.array([0, 1])), "v_init must be 0"),
         (replace(CHIP, v_min=np.array(-64)), "v_min must not be above -8388607"),
         (replace(CHIP, refractory=1), "refractory must be 0"),
+        (replace(CHIP, reset_interval=8), "reset_interval must be 0"),
         (replace(CHIP, inclusive=True), "inclusive must be 0"),
         (replace(CHIP, reset="none"), "reset must be 'value' or a subtraction"),
     ],
@@ -99,10 +106,43 @@ def test_each_rule_of_projections_that_is_broken_is_named(net: Network, message:
     assert re.search(message, said), said
 
 
-def test_sums_are_judged_by_what_comes_in_a_step() -> None:
-    inside = network(readout=Readout(bias=np.array(-(10**6))))
-    assert inside.bounds["out"] > LOIHI2.current
-    assert check_chip(inside, LOIHI2) == []
+@pytest.mark.parametrize("make", [lambda bias: Readout(bias=bias), lambda bias: LIF.loihi(9, bias)], ids=["sum", "lif"])
+@pytest.mark.parametrize("bias", [[0, 0], [0, 4095 << 7], [-(4096 << 7), 4095 << 7]])
+@pytest.mark.parametrize("channel", [0, 1])
+def test_the_currents_of_a_step_are_judged_without_biases_and_of_each_channel(
+    make: Any, bias: Any, channel: int
+) -> None:
+    def said(last: int) -> list[str]:
+        weight = np.zeros((6, 2), np.int8)
+        weight[:, channel] = 127, -127, 127, 127, 2, last
+        populations = {"in": Population((6,), Input(1, "current")), "out": Population((2,), make(np.array(bias)))}
+        ways = [Projection("in", "out", Dense(part), exponent=8) for part in (weight[:, :1], weight[:, 1:])]
+        ways = [replace(p, target_channels=(k, k + 1)) for k, p in enumerate(ways)]
+        return check_chip(Network(populations, ways, "out", 8), LOIHI2)
+
+    assert said(1) == []
+    assert said(-2) == ["population 'out': its currents can reach 131072 in a step, and beyond 131071 they wrap: "
+                        "use smaller weights"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_a_target_of_the_same_name_has_the_same_limits(name: str) -> None:
+    here, there = CHIPS[name], limits.chip(name).limits
+    most = 2 ** (here.mantissa - 1)
+    ranges = {
+        "payload_bits": (0, here.payload),
+        "weight_bits": (1, int(np.ptp(here.weight)).bit_length()),
+        "threshold": (0, here.threshold),
+        "bias_mantissa": (-most, most - 1),
+        "bias_exponent": (0, here.shift),
+        "current_decay": (0, 2**here.decay - 1),
+        "membrane_decay": (0, 2**here.decay - 1),
+        "delay": (0, here.delay),
+        "state_bits": 2 * ((here.current << here.fraction_bits).bit_length() + 1,),
+    }
+    assert {key: (there[key].least, there[key].most) for key in ranges} == ranges
+    exponent = there["weight_exponent"]  # of even weights, which are twice those of a network
+    assert exponent.least <= here.exponents[0] - 1 and here.exponents[1] - 1 == exponent.most
 
 
 @given(st.floats(-(2.0**19), 2.0**19 - 128))

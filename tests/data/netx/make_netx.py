@@ -75,7 +75,10 @@ def turned(x: Any) -> Any:
 
 
 def record(path: Path, sample: Any, layers: int) -> Any:
-    """Return what the last layer sends in each step of a sample (steps, *shape), however late."""
+    """Return what the last layer sends in each step of a sample (steps, *shape), however late.
+
+    Of one that has no neurons and sums up, its membranes after the last step, (1, *shape), in units of the weights.
+    """
     steps = len(sample)
     late = np.concatenate([sample, np.zeros((layers, *sample.shape[1:]), np.int32)])
     # the first layer begins in step 2, as a synapse takes a step; netx expects it to begin in step 1
@@ -84,9 +87,13 @@ def record(path: Path, sample: Any, layers: int) -> Any:
     source.s_out.connect(net.inp)
     net.out.connect(sink.a_in)
     net.run(condition=RunSteps(num_steps=len(late)), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
-    spikes = turned(sink.data.get())[layers:].astype(np.uint8)
+    sent = turned(sink.data.get())[layers:].astype(np.uint8)
+    last = net.net_config["layer"][len(net.net_config["layer"]) - 1]
+    if "neuron" not in last.keys():  # noqa: SIM118  # no mapping
+        assert not sent.any()
+        sent = turned(net.layers[-1].neuron.v.get()[..., None]).astype(np.int32) >> 6
     net.stop()
-    return spikes
+    return sent
 
 
 def main(folder: Path) -> None:

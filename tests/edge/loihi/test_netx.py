@@ -17,18 +17,19 @@ from hypothesis import strategies as st
 
 from spikerun.cli import main
 from spikerun.connections import Connection, Conv, Dense, Diagonal, SumPool
+from spikerun.edge.loihi.deployment import targets
 from spikerun.edge.loihi.netx import changed, read_net, split
 from spikerun.edge.loihi.netx_write import write_net
 from spikerun.edge.loihi.synapses import held, sign_mode_of
 from spikerun.errors import FileFormatError, UnsupportedError
 from spikerun.file import load, save
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, Input
-from spikerun.reference import Stepper
+from spikerun.neurons import IF, LIF, Input, Readout
+from spikerun.reference import Stepper, stepped
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "netx"
 SPIKES = Input(1, "spikes")
-Part = tuple[Any, LIF, list[tuple[Any, ...]]]
+Part = tuple[Any, LIF | Readout, list[tuple[Any, ...]]]
 
 
 def chain(shape: Any, *parts: Part, window: int = 10) -> Network:
@@ -51,6 +52,7 @@ def chains() -> dict[str, Network]:
         return rng.integers(low, high, shape).astype(np.int8)
 
     hidden, last = LIF.loihi(90, dv=300, du=2000), LIF.loihi(40, 640, dv=100)
+    sums = Readout(bias=np.array([5, -70, 900, 0, 1], np.int32))
     delays = rng.integers(0, 5, (12, 9))
     late = w(12, 9)
     wide = rng.integers(0, 256, (12, 9))
@@ -66,6 +68,13 @@ def chains() -> dict[str, Network]:
         "delays": chain((12,), (9, hidden, spread), (5, last, [(Dense(w(9, 5)), 0, 3)])),
         "excitatory": chain((12,), (9, LIF.loihi(700, dv=300), halves)),
         "inhibitory": chain((12,), (5, LIF.loihi(300, 25600, dv=10), [(Dense(w(12, 5, low=-128, high=0)), 0, 0)])),
+        "even": chain(
+            (2, 5, 6),
+            ((4, 5, 6), LIF.loihi(200, 64, dv=400), [(Conv(w(4, 2, 3, 3), 1, 1), 1, 0)]),
+            ((6, 3, 6), LIF.loihi(240, dv=100), [(Conv(w(6, 2, 3, 2), (2, 1), (1, 1), (1, 2), 2), 1, 0)]),
+            (5, last, [(Dense(w(108, 5)), 0, 0)]),
+        ),
+        "sums": chain((12,), (9, hidden, [(Dense(w(12, 9)), 1, 0)]), (5, sums, [(Dense(w(9, 5)), 0, 0)])),
     }
 
 
@@ -76,6 +85,13 @@ def spikes(net: Network, sample: np.ndarray) -> np.ndarray:
     """Return what the output sends at each step of a sample of the input, (steps, *shape)."""
     stepper = Stepper(net)
     return np.stack([stepper.step({net.inputs[0]: x})[net.outputs[0]] for x in sample])
+
+
+def summed(net: Network, sample: np.ndarray) -> np.ndarray:
+    """Return the sums of the output after a sample, (1, *shape)."""
+    (found,) = (turn.membrane for name, turn in stepped(net, {"in": sample}).items() if name in net.outputs)
+    assert found is not None
+    return found[None]
 
 
 def assert_same(a: Network, b: Network) -> None:
@@ -98,8 +114,21 @@ def test_spikes_are_those_of_netx_in_lava(name: str) -> None:
         given, sent = kept[f"{name}_in"], kept[f"{name}_out"]
     net = read_net(DATA / f"{name}.net")
     assert sent.any()
+    fires = net.populations[net.outputs[0]].neuron.fires
     for x, s in zip(given, sent, strict=True):
-        assert np.array_equal(spikes(net, x), s)
+        assert np.array_equal(spikes(net, x) if fires else summed(net, x), s)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_every_recorded_file_runs_on_the_chip_but_for_odd_weights_of_convolutions(name: str, tmp_path: Path) -> None:
+    target, net = targets()["loihi2"], read_net(DATA / f"{name}.net")
+    if name == "conv":
+        with pytest.raises(UnsupportedError, match=r"in -> l0: .*odd.*2 is the step of lava-dl's quantisation"):
+            target.check(net)
+        return
+    assert target.check(net).fits
+    with np.load(DATA / "spikes.npz") as kept:
+        target.deploy(net, tmp_path / "bundle", kept[f"{name}_in"])  # refuses what is not the reference's
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -119,7 +148,7 @@ def test_currents_into_neurons_of_the_input_are_read_as_they_were_written(tmp_pa
         },
         [
             Projection("l0_current", "l0", Diagonal(np.array(1, np.int32))),
-            Projection("l0", "l1", Dense(np.full((18, 4), 2, np.int8))),
+            Projection("l0", "l1", Dense(np.ones((18, 4), np.int8)), exponent=1),
         ],
         ["l1"],
         8,
@@ -128,6 +157,14 @@ def test_currents_into_neurons_of_the_input_are_read_as_they_were_written(tmp_pa
     write_net(net, tmp_path / "a.net")
     assert_same(net, read_net(tmp_path / "a.net"))
     assert dict(read_net(tmp_path / "a.net").meta) == dict(net.meta)
+    assert targets()["loihi2"].deploy(read_net(tmp_path / "a.net"), tmp_path / "bundle", 4).verdict.fits
+
+
+def test_odd_gains_of_images_run_on_the_chip(tmp_path: Path) -> None:
+    populations = {"in": Population((2, 3, 2), Input(8, "current")), "out": Population((2, 3, 2), LIF.loihi(300))}
+    net = Network(populations, [Projection("in", "out", Diagonal(np.array([1, 3], np.int32)))], ["out"], 8)
+    samples = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 2))
+    assert targets()["loihi2"].deploy(net, tmp_path / "bundle", samples).verdict.fits
 
 
 WEIGHTS = st.integers(-256, 255)
@@ -139,6 +176,7 @@ def test_split_adds_up_to_the_weights(weights: list[int]) -> None:
     parts = list(split(given))
     assert np.array_equal(sum(part.astype(int) << exponent for part, exponent in parts), given)
     assert len(parts) <= 2
+    assert any(w % 2 for w in weights) or parts[0][1] == 1
 
 
 @given(st.lists(st.integers(-127, 127), min_size=1, max_size=9) | st.lists(st.integers(-127, 127).map(lambda n: 2 * n)))
@@ -175,6 +213,11 @@ def put(name: str, value: Any) -> Callable[[Any], None]:
     return change
 
 
+def recurrent_and_delayed(file: Any) -> None:
+    for name, value in {"type": "dense_rec", "weight_rec": np.eye(5, dtype=np.int16), "delay": 1}.items():
+        put(f"3/{name}", value)(file)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -189,6 +232,7 @@ def put(name: str, value: Any) -> Callable[[Any], None]:
         (put("3/weight", np.full((5, 72), 257)), "/layer/3: netx would change weights in 0..257"),
         (put("3/delay", 63), r"/layer/3: delays must be in 0\.\.62"),
         (put("3/delay", np.zeros(7, int)), "delay has shape"),
+        (recurrent_and_delayed, "/layer/3: netx does not add up recurrent synapses with delays right"),
         (put("3/bias", np.zeros(4, int)), r"/layer/3: bias has shape \(4,\)"),
         (put("3/odd", 1), "/layer/3: does not belong here: 'odd'"),
         (put("2/type", np.array([b"input"], "S10")), "/layer/2"),
@@ -229,16 +273,42 @@ def test_delays_of_a_layer_are_of_all_or_of_each_target_or_source(of: str, tmp_p
     assert all(np.array_equal(part, np.where(each == steps, weight, 0)) for steps, part in found.items())
 
 
-def test_last_layer_without_neurons_sums_up_and_never_fires(tmp_path: Path) -> None:
-    net = read_net(layers(tmp_path / "a.net", lambda file: file.pop("3/neuron")))
-    stepper, sums = Stepper(net), 0
-    weight = net.projections[-1].connection.weight.astype(int)  # type: ignore[attr-defined]
+def own(decay: int) -> Callable[[Any], None]:
+    """Give the last layer the neurons that netx gives it where it has none, but for a decay of its membranes."""
+
+    def change(file: Any) -> None:
+        for key, value in {"vThMant": 2**17, "iDecay": 0, "vDecay": decay}.items():
+            put(f"3/neuron/{key}", value)(file)
+
+    return change
+
+
+@pytest.mark.parametrize("change", [lambda file: file.pop("3/neuron"), own(4096)], ids=["none", "those of netx"])
+def test_last_layer_without_neurons_sums_up_and_never_fires(change: Callable[[Any], None], tmp_path: Path) -> None:
+    net = read_net(layers(tmp_path / "a.net", change))
+    neuron: Any = net.populations["l1"].neuron
+    assert isinstance(neuron, Readout) and neuron.bias.tolist() == 5 * [10]
+    stepper, weight = Stepper(net), net.projections[-1].connection.weight.astype(int)  # type: ignore[attr-defined]
+    found = np.full(5, 10)
     for x in np.random.default_rng(0).integers(0, 2, (10, 2, 5, 6)):
-        sent = stepper.step({"in": x})
-        sums = sums + sent["l0"].ravel() @ weight
-        assert not sent["l1"].any()
-    bias = net.populations["l1"].neuron.bias  # type: ignore[attr-defined]
-    assert np.array_equal(stepper.state["l1"]["v"], (sums << 6) + bias)
+        found = found + stepper.step({"in": x})["l0"].ravel() @ weight
+    assert np.array_equal(stepper.state["l1"]["v"], found)
+
+
+def test_a_last_layer_that_never_fires_but_leaks_has_neurons(tmp_path: Path) -> None:
+    neuron = read_net(layers(tmp_path / "a.net", own(100))).populations["l1"].neuron
+    assert isinstance(neuron, LIF) and neuron.answer == "last"
+
+
+@pytest.mark.parametrize("layer", ["1", "3"])
+def test_layers_without_neurons_are_last_and_dense_and_send_nothing_back(layer: str, tmp_path: Path) -> None:
+    def change(file: Any) -> None:
+        del file[f"{layer}/neuron"]
+        put("3/type", "dense_rec")(file)
+        put("3/weight_rec", np.eye(5, dtype=np.int16))(file)
+
+    with pytest.raises(FileFormatError, match=f"/layer/{layer}: has no 'neuron', as only a last layer 'dense' can do"):
+        read_net(layers(tmp_path / "a.net", change))
 
 
 def dense(neuron: Any = None, connection: Connection | None = None, **projection: Any) -> Network:
@@ -251,6 +321,18 @@ def dense(neuron: Any = None, connection: Connection | None = None, **projection
 def pooled() -> Network:
     populations = {"in": Population((1, 4, 4), SPIKES), "out": Population((1, 2, 2), LIF.loihi(9))}
     return Network(populations, [Projection("in", "out", SumPool((2, 2), (2, 2)))], ["out"], 8)
+
+
+def images(neuron: Any) -> Network:
+    populations = {"in": Population((1, 4, 4), SPIKES), "out": Population((1, 4, 4), neuron)}
+    conv = Conv(np.full((1, 1, 3, 3), 2, np.int8), 1, 1)
+    return Network(populations, [Projection("in", "out", conv)], ["out"], 8)
+
+
+def twice() -> Network:
+    net = dense()
+    again = Projection("in", "out", Dense(np.full((3, 2), 2, np.int8)), 1)
+    return Network(net.populations, [*net.projections, again], ["out"], 8)
 
 
 def residual() -> Network:
@@ -277,6 +359,9 @@ def residual() -> Network:
         (lambda: dense(connection=Dense(np.zeros((3, 2), np.int8))), "projection in -> out: all weights are 0"),
         (lambda: dense(exponent=7, connection=Dense(np.full((3, 2), 3, np.int8))), "netx would change weights"),
         (lambda: dense(delay=63), "one delay, of at most 62 steps"),
+        (twice, "projection in -> out: a synapse of a .net file has one delay"),
+        (lambda: images(Readout()), "population 'out': a layer of a .net file without neurons is dense"),
+        (lambda: dense(Readout(bias=np.array(5000))), "whole units of the weights, in -4096..4095"),
         (pooled, "layers of a .net file are conv or dense, not sum_pool"),
         (residual, "feeds last, out: a .net file is a chain"),
     ],
@@ -285,6 +370,11 @@ def test_what_a_file_cannot_say_is_named(make: Callable[[], Network], message: s
     with pytest.raises(UnsupportedError, match=message):
         write_net(make(), tmp_path / "a.net")
     assert not (tmp_path / "a.net").exists()
+
+
+def test_the_scale_of_sums_is_said_to_be_left_out(tmp_path: Path) -> None:
+    scaled = Readout(np.array(0.5, np.float32))
+    assert [len(write_net(dense(n), tmp_path / "a.net", force=True)) for n in (Readout(), scaled)] == [1, 2]
 
 
 def test_command_imports_and_exports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

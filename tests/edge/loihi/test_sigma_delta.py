@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sigma-delta networks: the words of every population are those of the reference, where the models allow that."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +113,49 @@ def test_loihi_1_has_no_graded_spikes() -> None:
     assert any("'in'" in why and "graded spikes are not" in why for why in verdict.complaints)
 
 
-@pytest.mark.parametrize("bias", [1, -7, 2**15 - 1, 2**15, -(2**15) + 1, -(2**15), 2**22 + 13, -(2**22) - 1])
-def test_a_bias_reaches_its_population_whole_in_its_first_step_in_payloads_of_16_bits(bias: int) -> None:
-    graph = to_graph(network(plain(threshold=2**15, bias=np.array([bias, 300]))))
+SMALL = [1, -7, 2**15 - 1, -(2**15)]
+LARGE = [2**15, -(2**15) - 1, 255 * 2**15, -255 * 2**15, 2**22 + 13, -(2**22) - 1, 2**23 - 600, -(2**23) + 600]
+
+
+@pytest.mark.parametrize(
+    ("bias", "parts"),
+    [*((b, 1) for b in SMALL), *((b, 2) for b in LARGE), (2**23 - 1, 3), (-(2**23) + 1, 2)],
+)
+def test_a_bias_reaches_its_population_whole_in_its_first_step_in_payloads_of_16_bits(bias: int, parts: int) -> None:
+    net = network(plain(threshold=2**15, bias=np.array([bias, 300])))
+    graph = to_graph(replace(net, projections=[silent(net.projections[0]), *net.projections[1:]]))
     payloads = np.asarray(next(n for n in graph.neurons if n.name == "hidden:bias").parameters["bias"])
-    assert payloads.size == (2 if -(2**15) < bias < 2**15 else 4)
+    assert payloads.size == 2 * parts
     assert payloads.min() >= -(2**15) and payloads.max() < 2**15
     trace = run(graph, {"in": np.zeros((1, 1, 4), np.int32)}, states=True)
     assert trace.states["hidden"]["sigma"].ravel().tolist() == [bias, 300]
+
+
+def silent(projection: Projection) -> Projection:
+    """Return a projection without weights: the largest biases leave no room for any."""
+    return replace(projection, connection=Dense(np.zeros((4, 2), np.int8)))
+
+
+def deep(layers: int) -> Network:
+    """Return layers in a row, beside the last of which the input comes in again."""
+    populations = {"in": Population((2,), Input(8, "graded"))}
+    one = Dense(np.eye(2, dtype=np.int8))
+    projections = [Projection("in", f"l{layers - 1}", one)]
+    for k in range(layers):
+        populations[f"l{k}"] = Population((2,), plain())
+        projections.append(Projection(f"l{k - 1}" if k else "in", f"l{k}", one))
+    return Network(populations, projections, [f"l{layers - 1}"], 1, {"coding": "sdnn"})
+
+
+def test_a_shortcut_is_as_long_as_the_longest_delay() -> None:
+    assert max(s.delay for s in to_graph(deep(63)).synapses) == 62
+    with pytest.raises(UnsupportedError, match="population 'l63' needs a delay of 63 steps, and Loihi has 62"):
+        to_graph(deep(64))
+
+
+def test_a_window_of_more_than_a_step_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="a window of one step"):
+        to_graph(network(plain(), window=2))
 
 
 def test_a_population_without_bias_has_no_source_of_it() -> None:

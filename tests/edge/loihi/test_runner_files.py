@@ -111,7 +111,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "of another state": ({"states_n0_x": np.zeros(3, int)}, "nobody knows what 'states/n0/x' is"),
     "another shape": ({"events_n0": np.zeros(3, int)}, r"events/n0 must hold integers of shape .* of \(3,\)"),
     "reals": ({"input_in": np.zeros((4, 19, 12))}, r"input/in must hold integers .* float64"),
-    "no input": ({"input_in": None}, "it has no input/in"),
+    "no input": ({"input_in": None}, "it has no 'input/in'"),
     "no samples": ({"input_in": np.zeros((0, 19, 12), int)}, r"the sources have \[0\] samples"),
     "no axes": ({"input_in": np.int32(3)}, "tuple index out of range"),
 }

@@ -112,7 +112,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "another shape": ({"events_n0": np.zeros(3, int)}, r"events/n0 must hold integers of shape .* of \(3,\)"),
     "reals": ({"input_in": np.zeros((4, 19, 12))}, r"input/in must hold integers .* float64"),
     "no input": ({"input_in": None}, "it has no 'input/in'"),
-    "no samples": ({"input_in": np.zeros((0, 19, 12), int)}, r"the sources have \[0\] samples"),
+    "no samples": ({"input_in": np.zeros((0, 19, 12), int)}, "it has no samples"),
     "no axes": ({"input_in": np.int32(3)}, "tuple index out of range"),
 }
 
@@ -151,6 +151,14 @@ def test_arrays_that_claim_much_are_refused_before_there_is_memory_for_them(
     monkeypatch.setattr(np, "load", None)  # nothing is
     with pytest.raises(bundle.Damaged, match=said):
         read(made, tmp_path, "samples.npz")
+
+
+@pytest.mark.parametrize("name", ["graph.h5", "samples.npz"])
+def test_an_array_has_at_most_so_many_bytes(made: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    graph = bundle.read_graph(made / "graph.h5")
+    monkeypatch.setattr(bundle, "MAX_BYTES", 16)
+    with pytest.raises(bundle.Damaged, match=r"or too large|or than 16 bytes"):
+        bundle.read_graph(made / name) if name == "graph.h5" else bundle.read_samples(made / name, graph)
 
 
 def test_an_array_that_is_there_twice_is_refused(made: Path, tmp_path: Path) -> None:

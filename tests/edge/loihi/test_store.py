@@ -104,6 +104,25 @@ def unwritten(shape: tuple[int, ...], name: str = "weight") -> Change:
     return change
 
 
+def lonely(shape: tuple[int, ...]) -> Change:
+    """Return what adds a source that reaches nothing."""
+
+    def change(file: Any) -> None:
+        file.copy("sources/000000", file["sources"], "000001")
+        file["sources/000001"].attrs.update({"name": np.bytes_("lonely"), "shape": shape})
+
+    return change
+
+
+def groups_of_outputs(file: Any) -> None:
+    """Let three outputs come from two groups; all else fits."""
+    part, neurons = file["synapses/000000"], file["neurons/000000"]
+    kernel, width, height = part["weight"].shape[1:3], *neurons.attrs["shape"][:2]
+    del file["synapses/000001"], part["weight"], neurons["parameters.bias_mant"]
+    part["weight"], part.attrs["groups"] = np.zeros((3, *kernel, 1), "i4"), 2
+    neurons.attrs.update({"shape": (width, height, 3), "parameters.bias_mant": 0})
+
+
 def self_source(file: Any) -> None:
     """Let the synapses lead back to their source, with weights that fit."""
     part = file["synapses/000000"]
@@ -125,12 +144,13 @@ HOSTILE: dict[str, tuple[str, Change]] = {
     "external link to all parts": ("dense", link("neurons", OTHER)),
     "soft link to meta": ("dense", link("meta", h5py.SoftLink("/kept"))),
     "array of 32 GiB": ("dense", unwritten((2**33,))),
-    "array of 1 GiB and no bytes": ("dense", unwritten((2**28,))),
+    "array of 1 GiB and no bytes": ("dense", unwritten((2**28,), "indices")),
     "window 0": ("dense", attribute("window", 0)),
     "window too long": ("dense", attribute("window", 2**15)),
     "source of 2^62 neurons": ("dense", attribute("sources/000000/shape", (2**31, 2**31, 1))),
-    "population of 2^26 + 1 neurons": ("dense", attribute(N + "shape", (2**26 + 1,))),
-    "population of 2^27 neurons in axes": ("dense", attribute(N + "shape", (2**13, 2**13, 2))),
+    "source of 2^26 + 1 neurons": ("dense", lonely((2**26 + 1,))),
+    "source of 2^27 neurons in axes": ("dense", lonely((2**13, 2**13, 2))),
+    "source of two axes": ("dense", lonely((3, 3))),
     "population of no neurons": ("dense", attribute(N + "shape", (0,))),
     "two axes": ("dense", attribute(N + "shape", (3, 3))),
     "begin 0": ("dense", attribute(N + "begin", 0)),
@@ -175,7 +195,8 @@ HOSTILE: dict[str, tuple[str, Change]] = {
     "rows that begin later": ("sparse", set_at(S + "indptr", 0, 1)),
     "a row too few": ("sparse", array(S + "indptr", lambda x: x[1:])),
     "groups 0": ("conv", attribute(S + "groups", 0)),
-    "groups that do not divide": ("conv", attribute(S + "groups", 3)),
+    "groups that do not divide the outputs": ("conv", groups_of_outputs),
+    "groups that do not divide the inputs": ("conv", attribute(S + "groups", 3)),
     "stride 0": ("conv", attribute(S + "stride", (0, 1))),
     "stride of three": ("conv", attribute(S + "stride", (1, 1, 1))),
     "padding below 0": ("conv", attribute(S + "padding", (-1, 0))),
@@ -193,6 +214,14 @@ def padded_widely(file: Any) -> None:
 
 
 HOSTILE["padding of 10^8"] = ("conv", padded_widely)
+
+
+@pytest.mark.parametrize("shape", [(2**26,), (2**13, 2**12, 2)])
+def test_as_many_neurons_as_there_may_be_are_read(shape: tuple[int, ...], tmp_path: Path) -> None:
+    path = save_graph(random_graph("dense", 3), tmp_path / "graph.h5")
+    with h5py.File(path, "r+") as file:
+        lonely(shape)(file)
+    assert load_graph(path).shapes["lonely"] == bundle.read_graph(path).shapes["lonely"] == shape
 
 
 def hostile(case: str, folder: Path) -> Path:
@@ -213,6 +242,17 @@ def test_our_reader_refuses_in_one_sentence(case: str, tmp_path: Path) -> None:
 def test_the_runner_refuses_in_one_sentence(case: str, tmp_path: Path) -> None:
     with pytest.raises(bundle.Damaged, match=r"^'[^\n]+graph\.h5' is damaged .*; make the bundle again\.$"):
         bundle.read_graph(hostile(case, tmp_path))
+
+
+def test_there_are_at_most_so_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_graph(random_graph("dense", 3), tmp_path / "graph.h5")
+    for reader, error, read in (
+        (store, FileFormatError, load_graph),
+        (bundle, bundle.Damaged, bundle.read_graph),
+    ):
+        monkeypatch.setattr(reader, "MAX_PARTS", 1)
+        with pytest.raises(error, match=r"/neurons.* has 2 "):
+            read(path)
 
 
 def test_words_whose_parameters_do_not_go_together_are_refused(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ Lava 0.10.0's (lava.proc.sdn, fixed point, without cum_error), and one of our ow
 not sent.
 """
 
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
 
-from spikerun.edge.loihi.graph import IntArray, Neurons
+from spikerun.edge.loihi.graph import IntArray, Neurons, Ranges
 
 __all__ = ["Sigma", "SigmaDelta", "SigmaDeltaExact"]
 
@@ -23,7 +24,16 @@ class SigmaDelta:
     """
 
     stock = True
-    parameters: tuple[str, ...] = ("vth", "bias", "act_mode", "spike_exp", "state_exp")
+    ranges: Ranges = MappingProxyType(
+        {
+            "vth": (0, 2**23),
+            "bias": (-(2**23), 2**23),
+            "act_mode": (0, 1),
+            "spike_exp": (0, 7),
+            "state_exp": (0, 31),
+        }
+    )
+    parameters = tuple(ranges)
 
     def __init__(self, neurons: Neurons) -> None:
         given = neurons.parameters
@@ -68,6 +78,7 @@ class Sigma:
     """lava.proc.sdn.Sigma: sends in every step the sum of all that it has received."""
 
     stock = True
+    ranges: ClassVar[Ranges] = MappingProxyType({})
     parameters: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, neurons: Neurons) -> None:

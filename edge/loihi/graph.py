@@ -14,11 +14,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Graph", "IntArray", "Neurons", "Parameter", "Shape", "Source", "Synapses"]
+__all__ = ["MAX_BEGIN", "Graph", "IntArray", "Neurons", "Parameter", "Ranges", "Shape", "Source", "Synapses"]
 
 IntArray = npt.NDArray[np.int64]
 Shape = tuple[int, ...]
 Parameter = int | npt.NDArray[np.int32]
+Ranges = Mapping[str, tuple[int, int]]  # of parameters, by name: smallest and largest
+
+MAX_BEGIN = 2**24  # what a file holds: 512 layers of the longest window
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,19 +12,20 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from spikerun.edge.loihi.deltas import Sigma, SigmaDelta, SigmaDeltaExact
-from spikerun.edge.loihi.graph import IntArray, Neurons
-from spikerun.edge.loihi.words import Summing, Words
+from spikerun.edge.loihi.graph import IntArray, Neurons, Ranges
+from spikerun.edge.loihi.words import Summing, Words, few_spikes
 
-__all__ = ["FRACTION_BITS", "MODELS", "Model"]
+__all__ = ["FRACTION_BITS", "MODELS", "Model", "check"]
 
 V_LIMIT = 2**23
 FRACTION_BITS = 6
 
 
 class Model(Protocol):
-    """A population that runs. stock: whether Lava ships its process, as a chip needs; parameters: their names."""
+    """A population that runs. stock: whether Lava ships its process, as a chip needs; ranges, parameters: by name."""
 
     stock: ClassVar[bool]
+    ranges: ClassVar[Ranges]
     parameters: ClassVar[tuple[str, ...]]
     state: dict[str, IntArray]
 
@@ -56,16 +57,19 @@ class Lif:
     """
 
     stock = True
-    parameters: tuple[str, ...] = (
-        "du",
-        "dv",
-        "vth",
-        "bias_mant",
-        "bias_exp",
-        "v_first",
-        "reset_interval",
-        "reset_offset",
+    ranges: Ranges = MappingProxyType(
+        {
+            "du": (-1, 4095),
+            "dv": (0, 4095),
+            "vth": (0, 2**17 - 1),
+            "bias_mant": (-V_LIMIT, V_LIMIT),
+            "bias_exp": (-31, 7),
+            "v_first": (1 - V_LIMIT, V_LIMIT - 1),
+            "reset_interval": (0, 2**31 - 1),
+            "reset_offset": (0, 2**31 - 1),
+        }
     )
+    parameters = tuple(ranges)
 
     def __init__(self, neurons: Neurons) -> None:
         given = neurons.parameters
@@ -104,7 +108,8 @@ class LifSubtract(Lif):
     """The same, but that a spike takes `taken` (in units of v) off the membrane: a model of our own, on no chip."""
 
     stock = False
-    parameters = (*Lif.parameters, "taken")
+    ranges = MappingProxyType({**Lif.ranges, "taken": (0, 2**31 - 1)})
+    parameters = tuple(ranges)
 
     def __init__(self, neurons: Neurons) -> None:
         super().__init__(neurons)
@@ -148,3 +153,21 @@ MODELS: Mapping[str, Any] = MappingProxyType(
         "words": Words,
     }
 )
+
+
+def check(neurons: Neurons) -> None:
+    """Raise ValueError for parameters that the model lacks, that it has not, or that are out of range."""
+    ranges, given = MODELS[neurons.model].ranges, neurons.parameters
+    if wrong := sorted(ranges.keys() ^ given.keys()):
+        raise ValueError(f"model {neurons.model!r} has the parameters {', '.join(ranges)}: see {', '.join(wrong)}")
+    for key, (least, most) in ranges.items():
+        value = np.asarray(given[key])
+        if value.ndim and value.shape != neurons.shape:
+            raise ValueError(f"{key} has shape {value.shape}, the population {neurons.shape}")
+        if not least <= value.min() <= value.max() <= most:
+            raise ValueError(f"{key} must be in {least}..{most}, got {value.min()}..{value.max()}")
+    if neurons.model in OF_SEVERAL:
+        OF_SEVERAL[neurons.model](given)
+
+
+OF_SEVERAL = MappingProxyType({"words": few_spikes})  # raise ValueError for parameters that do not go together

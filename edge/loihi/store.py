@@ -12,23 +12,35 @@ from typing import Any
 import numpy as np
 
 from spikerun.atomic import PathLike, as_path, write_atomically
-from spikerun.edge.loihi.graph import Graph, Neurons, Shape, Source, Synapses
-from spikerun.edge.loihi.models import MODELS
+from spikerun.checks import MAX_WINDOW
+from spikerun.edge.loihi.graph import MAX_BEGIN, Graph, Neurons, Shape, Source, Synapses
+from spikerun.edge.loihi.models import MODELS, check
+from spikerun.errors import UnsupportedError
 from spikerun.hdf5 import Group, Reader, image, located, make_group, opened, write_array, write_attributes
 
 __all__ = ["FORMAT", "VERSION", "load_graph", "save_graph"]
 
 FORMAT, VERSION = "spikerun.loihi", 1
 MAX_PARTS = 10_000
-MAX_STEPS = 2**15
 MAX_NEURONS = 2**26
 FORMS = ("dense", "sparse", "conv")
-NUMBERS = ("exponent", "weight_bits", "sign_mode", "message_bits", "groups")
+MAX_DELAY = 63
+MAX_PADDED = 2**28  # values of an image with its padding
+NUMBERS = {
+    "exponent": (-32, 32), "weight_bits": (1, 8), "sign_mode": (1, 3), "message_bits": (0, 32),
+    "groups": (1, MAX_NEURONS),
+}  # fmt: skip
 PAIRS = ("stride", "padding", "dilation")
 
 
 def save_graph(graph: Graph, path: PathLike, force: bool = False) -> Path:
-    """Write a graph whole or not at all, and return the path."""
+    """Write a graph whole or not at all, and return the path. Raises UnsupportedError for one that begins too late."""
+    for name, begin in graph.begins.items():
+        if begin > MAX_BEGIN:
+            raise UnsupportedError(
+                f"population '{name}' begins its first sample in step {begin}, and {MAX_BEGIN} is the last one that "
+                "a bundle holds: take a shorter window, or fewer layers"
+            )
     write_atomically(as_path(path), image(lambda root: _write(graph, root)), force)
     return as_path(path)
 
@@ -69,8 +81,8 @@ class _GraphReader(Reader):
             if root.attribute("format", str) != FORMAT or root.attribute("version", int) != VERSION:
                 raise ValueError(f"is no graph of {FORMAT}, version {VERSION}: make the bundle again")
             window, phased = root.attribute("window", int), bool(root.attribute("phased", int))
-            if not 1 <= window <= MAX_STEPS:
-                raise ValueError(f"window must be in 1..{MAX_STEPS}, got {window}")
+            if not 1 <= window <= MAX_WINDOW:
+                raise ValueError(f"window must be in 1..{MAX_WINDOW}, got {window}")
         meta = self.group(root, "meta")
         with located(self.source, "/meta"):
             said = {name: meta.attribute(name, str, int, float) for name in meta.attributes}
@@ -81,7 +93,8 @@ class _GraphReader(Reader):
         with located(self.source, "/"):
             if len(shapes) != len(sources) + len(neurons) or not sources:
                 raise ValueError("two parts have one name, or there is no source")
-        synapses = tuple(self._synapses(group, shapes) for group in self._parts("synapses"))
+        populations = {part.name for part in neurons}
+        synapses = tuple(self._synapses(group, shapes, populations) for group in self._parts("synapses"))
         return Graph(window, sources, neurons, synapses, phased, said)
 
     def _parts(self, what: str) -> Iterator[Group]:
@@ -92,7 +105,7 @@ class _GraphReader(Reader):
     def _source(self, group: Group) -> Source:
         with located(self.source, group.name):
             return Source(
-                *self._named(group), _number(group, "message_bits", 0, 32), _number(group, "begin", 1, MAX_STEPS)
+                *self._named(group), _number(group, "message_bits", 0, 32), _number(group, "begin", 1, MAX_BEGIN)
             )
 
     def _named(self, group: Group) -> tuple[str, Shape]:
@@ -113,25 +126,21 @@ class _GraphReader(Reader):
             }  # fmt: skip
             for key in group.members:
                 given[key.partition(".")[2]] = self._int32(group, key)
-            if lacking := [key for key in MODELS[model].parameters if key not in given]:
-                raise ValueError(f"model {model!r} lacks {', '.join(lacking)}")
-            for key, value in given.items():
-                if np.ndim(value) and np.shape(value) != shape:
-                    raise ValueError(f"{key} has shape {np.shape(value)}, the population {shape}")
-            return Neurons(name, shape, model, given, _number(group, "begin", 1, MAX_STEPS))
+            neurons = Neurons(name, shape, model, given, _number(group, "begin", 1, MAX_BEGIN))
+            check(neurons)
+            return neurons
 
-    def _synapses(self, group: Group, shapes: Mapping[str, Shape]) -> Synapses:
+    def _synapses(self, group: Group, shapes: Mapping[str, Shape], populations: set[str]) -> Synapses:
         with located(self.source, group.name):
             source, target, form = (group.attribute(key, str) for key in ("source", "target", "form"))
-            for end in (source, target):
-                if end not in shapes:
-                    raise ValueError(f"there is no part {end!r}")
+            if source not in shapes or target not in populations:
+                raise ValueError(f"{source!r} sends nothing, or {target!r} is no population")
             if form not in FORMS:
                 raise ValueError(f"unknown form {form!r}; known: {', '.join(FORMS)}")
-            given: dict[str, Any] = {key: _number(group, key, -32, 2**24) for key in NUMBERS}
+            given: dict[str, Any] = {key: _number(group, key, *limits) for key, limits in NUMBERS.items()}
             given |= {key: group.attribute(key, tuple) for key in PAIRS}
             given |= {"indices": self._int32(group, "indices"), "indptr": self.array(group, "indptr")}
-            delay = self._int32(group, "delay") if "delay" in group.members else _number(group, "delay", 0, 63)
+            delay = self._int32(group, "delay") if "delay" in group.members else _number(group, "delay", 0, MAX_DELAY)
             made = Synapses(source, target, form, self._int32(group, "weight"), delay=delay, **given)
             _check(made, shapes[source], shapes[target])
             return made
@@ -154,12 +163,10 @@ def _check(made: Synapses, source: Shape, target: Shape) -> None:
     """Refuse synapses that do not fit the populations that they connect."""
     ends = (math.prod(target), math.prod(source))
     delays = np.asarray(made.delay)
-    if delays.size and (delays.min() < 0 or delays.max() > 63):
-        raise ValueError(f"delays must be in 0..63, got {delays.min()}..{delays.max()}")
+    if delays.size and (delays.min() < 0 or delays.max() > MAX_DELAY):
+        raise ValueError(f"delays must be in 0..{MAX_DELAY}, got {delays.min()}..{delays.max()}")
     if delays.ndim and delays.shape != made.weight.shape:
         raise ValueError(f"delay has shape {delays.shape}, weight {made.weight.shape}")
-    if made.sign_mode not in (1, 2, 3) or not 1 <= made.weight_bits <= 8:
-        raise ValueError("sign_mode is 1, 2 or 3, and weight_bits 1 to 8")
     if made.form == "dense":
         fits = made.weight.shape == ends
     elif made.form == "sparse":
@@ -167,7 +174,7 @@ def _check(made: Synapses, source: Shape, target: Shape) -> None:
         fits = ptr.shape == (ends[0] + 1,) and made.weight.shape == at.shape and bool((np.diff(ptr) >= 0).all())
         fits = fits and ptr[0] == 0 and ptr[-1] == len(at) and (not at.size or 0 <= at.min() <= at.max() < ends[1])
     else:
-        fits = made.weight.ndim == 4 and len(source) == len(target) == 3 and _sizes(made, source, target)
+        fits = not delays.any() and len(source) == len(target) == 3 and _sizes(made, source, target)
     if not fits:
         raise ValueError(f"{made}: the weights do not fit {source} -> {target}")
 
@@ -176,11 +183,15 @@ def _sizes(made: Synapses, source: Shape, target: Shape) -> bool:
     """Return whether a convolution makes of `source` what `target` is."""
     kernel, groups = made.weight.shape[1:3], made.groups
     pairs = (made.stride, made.padding, made.dilation)
-    if any(len(pair) != 2 for pair in pairs) or min(*made.stride, *made.dilation, groups) < 1 or min(made.padding) < 0:
+    if made.weight.ndim != 4 or any(len(pair) != 2 for pair in pairs):
+        return False
+    if min(*made.stride, *made.dilation, groups) < 1 or min(made.padding) < 0:
+        return False
+    if math.prod(n + 2 * p for n, p in zip(source, (*made.padding, 0), strict=True)) > MAX_PADDED:
         return False
     out = tuple(
         (n + 2 * p - d * (k - 1) - 1) // s + 1
         for n, k, s, p, d in zip(source[:2], kernel, made.stride, made.padding, made.dilation, strict=True)
     )
     inputs, outputs = made.weight.shape[3], made.weight.shape[0]
-    return (*out, outputs) == target and inputs * groups == source[2] and outputs % groups == 0
+    return min(kernel) >= 1 and (*out, outputs) == target and inputs * groups == source[2] and outputs % groups == 0

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Populations that send words, as `spikerun.FewSpikes` and `Readout` define them: models of our own, on no chip."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from spikerun.codes import CODES, significance
-from spikerun.edge.loihi.graph import IntArray, Neurons
+from spikerun.checks import MAX_WINDOW
+from spikerun.codes import CODES, MAX_BITS, significance
+from spikerun.edge.loihi.graph import MAX_BEGIN, IntArray, Neurons, Ranges
 from spikerun.neurons import FewSpikes, Now
+from spikerun.neurons.base import INT32_MAX
 
-__all__ = ["Summing", "Words"]
+__all__ = ["Summing", "Words", "few_spikes"]
 
 
 class Summing:
@@ -19,7 +23,18 @@ class Summing:
     """
 
     stock = False
-    parameters: tuple[str, ...] = ("bias", "window", "first", "in_code", "in_bits", "in_signed", "in_lag")
+    ranges: Ranges = MappingProxyType(
+        {
+            "bias": (-(2**31), INT32_MAX),
+            "window": (1, MAX_WINDOW),
+            "first": (1, MAX_BEGIN),
+            "in_code": (-1, len(CODES) - 1),
+            "in_bits": (1, MAX_BITS),
+            "in_signed": (0, 1),
+            "in_lag": (0, MAX_WINDOW - 1),
+        }
+    )
+    parameters = tuple(ranges)
 
     def __init__(self, neurons: Neurons) -> None:
         given: dict[str, Any] = dict(neurons.parameters)
@@ -42,16 +57,23 @@ class Summing:
 class Words(Summing):
     """Sends in each window the word that the last one made: bits, threshold, signed, kept (spikes at most), code."""
 
-    parameters = (*Summing.parameters, "bits", "threshold", "signed", "kept", "code")
+    ranges = MappingProxyType(
+        {
+            **Summing.ranges,
+            "bits": (1, MAX_BITS),
+            "threshold": (1, INT32_MAX),
+            "signed": (0, 1),
+            "kept": (1, MAX_BITS),
+            "code": (0, len(CODES) - 1),
+        }
+    )
+    parameters = tuple(ranges)
 
     def __init__(self, neurons: Neurons) -> None:
         super().__init__(neurons)
         given: dict[str, Any] = dict(neurons.parameters)
-        bits, signed, code = int(given["bits"]), bool(given["signed"]), CODES[int(given["code"])]
-        self.sends = significance(code, bits, signed, self.window)
-        kept = None if code == "ttfs" else int(given["kept"])
-        threshold, bias = (np.asarray(x, np.int32) for x in (given["threshold"], self.bias))
-        self.neuron = FewSpikes(bits, threshold, bias, signed, kept, code)
+        self.neuron = few_spikes({**given, "bias": self.bias})
+        self.sends = self.neuron.word.significance(self.window)
         self.state = self.neuron.initial(self.shape)
 
     def __call__(self, t: int, currents: IntArray) -> IntArray:
@@ -61,3 +83,11 @@ class Words(Summing):
         r = step % self.window
         now = Now(step, r, int(self.sends[r]), self.window)
         return self.neuron.step(self.shape, self.state, currents * self.weighs[r], now)
+
+
+def few_spikes(given: Mapping[str, Any]) -> FewSpikes:
+    """Return the neuron that has the parameters of Words. Raises NetworkError where they do not go together."""
+    code = CODES[int(given["code"])]
+    kept = None if code == "ttfs" else int(given["kept"])
+    threshold, bias = (np.asarray(given[key], np.int32) for key in ("threshold", "bias"))
+    return FewSpikes(int(given["bits"]), threshold, bias, bool(given["signed"]), kept, code)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bundles in Lava itself, and what becomes of it when it fails. It needs `spikerun lava-env create`."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from chip_graphs import FAMILIES, random_graph, random_samples, write_bundle
@@ -19,6 +22,8 @@ from networks import random_network
 
 from spikerun import edge
 from spikerun.edge.loihi import lava
+from spikerun.edge.loihi.graph import Graph, Neurons
+from spikerun.edge.loihi.mapping import to_graph
 from spikerun.errors import FileFormatError, SpikerunError, TargetError
 from spikerun.network import Network
 
@@ -38,8 +43,8 @@ def found() -> lava.Lava:
 def bundle(tmp_path: Path) -> Make:
     """Return a function that writes a small bundle with a runner, whose recorder does something else."""
 
-    def make(instead: str = RECORD, family: str = "dense") -> Path:
-        graph = random_graph(family, 3)
+    def make(instead: str = RECORD, family: str | Graph = "dense") -> Path:
+        graph = random_graph(family, 3) if isinstance(family, str) else family
         folder = write_bundle(tmp_path / "bundle", graph, random_samples(graph, 3))
         shutil.copytree(lava.RUNNER, folder / "runner")
         processes = folder / "runner" / "processes" / "__init__.py"
@@ -185,6 +190,16 @@ def test_a_damaged_bundle_is_one_sentence(found: lava.Lava, bundle: Make, name: 
         lava.run(folder, found, 60)
 
 
+def test_a_run_that_needs_too_much_room_is_refused(found: lava.Lava, bundle: Make) -> None:
+    graph = replace(random_graph("dense", 3), synapses=(), meta={"probes": ""})
+    late = Neurons("n2", (300,), "sigma", {}, 2)
+    folder = bundle(family=replace(graph, neurons=(*graph.neurons, late)))
+    with h5py.File(folder / "graph.h5", "r+") as file:
+        file["neurons/000002"].attrs["begin"] = 2**24
+    with pytest.raises(TargetError, match=r"'n2', 300 neurons, are more than 4294967296 bytes; give fewer --samples"):
+        lava.run(folder, found, 60)
+
+
 def test_samples_of_another_graph_are_refused(found: lava.Lava, bundle: Make, tmp_path: Path) -> None:
     folder, other = bundle(), random_graph("conv", 3)
     made = write_bundle(tmp_path / "other", other, random_samples(other, 3))
@@ -212,8 +227,9 @@ def chip(found: lava.Lava, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     return run
 
 
-def test_hardware_mode_wires_adapters_and_finds_how_late_they_are(chip: Any, bundle: Make) -> None:
-    code, said = chip(bundle(family="recurrent"), "--profile", PARTITION="kp", LOIHI_GEN="N3C1")
+@pytest.mark.parametrize("family", ["recurrent", "sigma_delta_networks"])
+def test_hardware_mode_wires_adapters_and_finds_how_late_they_are(chip: Any, bundle: Make, family: str) -> None:
+    code, said = chip(bundle(family=family), "--profile", PARTITION="kp", LOIHI_GEN="N3C1")
     assert code == 0, said
     assert "'SLURM': '1', 'PARTITION': 'kp', 'BOARD': None, 'LOIHI_GEN': 'N3C1'" in said
     assert "'callback_fxs': ['Loihi2Power', 'Loihi2ExecutionTime']" in said
@@ -233,6 +249,48 @@ def test_hardware_mode_wires_adapters_and_finds_how_late_they_are(chip: Any, bun
 def test_hardware_mode_refuses_what_it_cannot(chip: Any, bundle: Make, family: str, variables: Any, said: str) -> None:
     code, text = chip(bundle(family=family), **variables)
     assert (code, said in text) == (2, True), text
+
+
+MAPPED: dict[str, Callable[[], Graph]] = {
+    "one run": lambda: to_graph(chip_network(8, feedforward=True)),
+    "delays": lambda: to_graph(chip_network(8)),
+    "words": lambda: to_graph(random_network(26, "words")),
+    "sigma-delta": lambda: random_graph("sigma_delta_networks", 3),
+}
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_hardware_mode_waits_for_adapters_that_delay_what_enters(chip: Any, bundle: Make, name: str) -> None:
+    folder = bundle(family=MAPPED[name]())
+    code, said = chip(folder, "--own-models", "--input-latency", "2", STANDIN_LATE="2")
+    assert (code, "5 steps late" in said) == (0, True), said
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_adapters_that_delay_what_enters_are_found_where_nothing_waits(chip: Any, bundle: Make, name: str) -> None:
+    code, said = chip(bundle(family=MAPPED[name]()), "--own-models", STANDIN_LATE="2")
+    assert (code, "identical: no" in said) == (1, True), said
+
+
+@pytest.mark.parametrize(
+    ("family", "latency", "said"),
+    [
+        ("sigma_delta", "2", "population 'n0' sends by itself from the first step, which cannot be made 2 steps later"),
+        ("dense", "33", "--input-latency must be in 0..32, it is 33"),
+        ("dense", "-1", "--input-latency must be in 0..32, it is -1"),
+    ],
+)
+def test_latencies_that_cannot_be_are_refused(chip: Any, bundle: Make, family: str, latency: str, said: str) -> None:
+    code, text = chip(bundle(family=family), "--own-models", "--input-latency", latency)
+    assert (code, said in text) == (2, True), text
+
+
+def test_a_membrane_that_no_chip_shows_is_said_not_to_be_compared(chip: Any, bundle: Make, tmp_path: Path) -> None:
+    graph = replace(random_graph("dense", 3), meta={"probes": "n1"})
+    code, said = chip(bundle(family=graph), "--json", str(tmp_path / "verdict.json"))
+    assert (code, "note: not compared, for it is not read: states/n1/v" in said) == (0, True), said
+    assert "identical: yes, all events; not the membranes" in said
+    assert json.loads((tmp_path / "verdict.json").read_text())["unread"] == ["states/n1/v"]
 
 
 def test_hardware_mode_takes_models_of_your_own_if_told(chip: Any, bundle: Make) -> None:

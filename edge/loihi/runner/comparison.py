@@ -26,12 +26,12 @@ def run(folder, given, deadline):
     check(graph, given)
     if given.samples is not None:
         inputs = {name: values[: given.samples] for name, values in inputs.items()}
-    chip = None
+    chip, early = None, {}
     if given.hardware:
         chip = hardware.Chip(graph, given.profile, given.own_models)
-        shift(graph, given.input_latency)
+        early = shift(graph, given.input_latency)
     begin = time.monotonic()
-    got, late, steps = runs(graph, inputs, expected, chip, given, deadline)
+    got, late, steps = runs(graph, inputs, expected, chip, early, given, deadline)
     verdict = compare(got, expected, given, len(next(iter(inputs.values()))))
     verdict |= {
         "schema": SCHEMA,
@@ -58,11 +58,7 @@ def version():
 
 
 def check(graph, given):
-    """Refuse what the runner does not know, before anything is started."""
-    if strange := sorted({n.model for n in graph.neurons} - set(lavanet.MODELS)):
-        raise Damaged(
-            f"the bundle has neurons of a model that this runner lacks ({', '.join(strange)}); make it again."
-        )
+    """Refuse what the runner cannot do, before anything is started."""
     names = {n.name for n in graph.neurons}
     if lost := [name for name in probes(graph) if name not in names]:
         raise Damaged(f"the bundle probes a population that it lacks ({', '.join(lost)}); make it again.")
@@ -76,24 +72,56 @@ def probes(graph):
 
 
 def shift(graph, latency):
-    """Let samples reach each population so many steps later."""
-    for neurons in graph.neurons:
-        neurons.parameters["reset_offset"] = neurons.parameters.get("reset_offset", 0) + latency
+    """Let samples reach each population so many steps later; return {population: steps it is early all the same}.
+
+    Those that are reset, or that wait for a step, do so later. Others are moved by what reaches them; if they send by
+    themselves, what they send takes longer. Raises Refused where that cannot be.
+    """
+    if not 0 <= latency <= hardware.LATEST:
+        raise Refused(f"--input-latency must be in 0..{hardware.LATEST}, it is {latency}")
+    early = {}
+    for neurons in graph.neurons if latency else ():
+        given = neurons.parameters
+        if "first" in given:
+            given["first"] += latency
+        elif given.get("reset_interval"):
+            given["reset_offset"] += latency
+            given["reset_interval"] += 0 if graph.phased else latency  # which is that of one sample: none comes sooner
+        elif any(np.any(given.get(key, 0)) for key in ("bias", "bias_mant", "v_first")):
+            delay_all(graph, neurons.name, latency)
+            early[neurons.name] = latency
+    return early
 
 
-def runs(graph, inputs, expected, chip, given, deadline):
+def delay_all(graph, name, latency):
+    """Let all that a population sends take so many steps longer."""
+    out = [made for made in graph.synapses if made.source == name]
+    longest = max([int(np.max(made.delay, initial=0)) + latency for made in out], default=0)
+    if any(made.target == name for made in graph.synapses) or any(made.form == "conv" for made in out) or longest > 63:
+        raise Refused(f"population '{name}' sends by itself from the first step, which cannot be made {latency} steps "
+                      "later; leave out --input-latency")  # fmt: skip
+    for made in out:
+        made.delay = made.delay + latency
+
+
+def runs(graph, inputs, expected, chip, early, given, deadline):
     """Return ({key of samples.npz: values}, steps that the chip is late, steps of all runs)."""
     where, every = (chip, ()) if chip else (lavanet.Direct(), probes(graph))
     count = len(next(iter(inputs.values())))
     at_once, more = count if graph.phased else 1, hardware.LATEST if chip else 0
     done, steps = [], graph.steps(at_once) + more
+    for name, shape in graph.shapes.items():
+        if 4 * steps * math.prod(shape) > bundle.MAX_BYTES:
+            raise Refused(f"{steps} steps of '{name}', {math.prod(shape)} neurons, are more than {bundle.MAX_BYTES} "
+                          "bytes; give fewer --samples, or make the bundle with a shorter window")  # fmt: skip
     for first in range(0, count, at_once):
         streams = {s.name: graph.stream(s, inputs[s.name][first : first + at_once], more) for s in graph.sources}
         done.append(lavanet.run(graph, streams, steps, where, deadline, every, given.states))
-    late = hardware.lateness(graph, [events for events, _ in done], expected) if chip else 0
+    late = hardware.lateness(graph, [events for events, _ in done], expected, early) if chip else 0
     got = {}
     for n in graph.neurons:
-        got[f"events/{n.name}"] = joined(graph, n.name, [events[n.name] for events, _ in done], late, more)
+        values, own = [events[n.name] for events, _ in done], late - early.get(n.name, 0)
+        got[f"events/{n.name}"] = joined(graph, n.name, values, own, more)
     for name, state in done[0][1]:
         values = [states[name, state] for _, states in done]
         if state == "v" and name in every:
@@ -130,8 +158,9 @@ def compare(got, expected, given, count):
             row["first"] = {"at": [int(k) for k in at], "got": int(values[at]), "expected": int(wanted[at])}
         rows.append(row)
     missing = sorted(key for key in expected if key.startswith("events/") and key not in got)
+    unread = sorted(key for key in expected if key.startswith("states/") and key not in got)
     equal = not missing and bool(rows) and not any(row["different"] for row in rows)
-    return {"equal": equal, "samples": count, "compared": rows, "missing": missing}
+    return {"equal": equal, "samples": count, "compared": rows, "missing": missing, "unread": unread}
 
 
 def report(verdict, got, given):
@@ -156,5 +185,14 @@ def report(verdict, got, given):
         print(f"{name} {value:g}")
     if "warning" in verdict:
         print(f"note: this mode was {verdict['warning']}")
+    if unread := verdict["missing"] + verdict["unread"]:
+        print(f"note: not compared, for it is not read: {', '.join(unread)}")
     nothing = not verdict["compared"]
-    print("identical: " + ("nothing was expected" if nothing else "yes" if verdict["equal"] else "no"))
+    print("identical: " + ("nothing was expected" if nothing else identical(verdict)))
+
+
+def identical(verdict):
+    """Return whether all is equal, in words; what is part of the result and was not read is not passed over."""
+    if not verdict["equal"]:
+        return "no"
+    return "yes, all events; not the membranes, which are part of the result" if verdict["unread"] else "yes"

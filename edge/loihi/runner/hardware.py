@@ -98,20 +98,22 @@ class Chip(lavanet.Direct):
         }  # fmt: skip
 
 
-def lateness(graph, runs, expected):
+def lateness(graph, runs, expected, early):
     """Return by how many steps what came out is late: where most of it is what was expected.
 
-    runs: a list of {population: events (steps + LATEST, *shape)}, one a run; expected: {`events/population`: values}.
+    runs: a list of {population: events (steps + LATEST, *shape)}, one a run; expected: {`events/population`: values};
+    early: {population: by how many steps less it is late}, all alike.
     """
 
     def score(late):
         total = 0
         for name in runs[0]:
             if f"events/{name}" in expected:
-                steps = [one[name][late : len(one[name]) - LATEST + late] for one in runs]
+                own = late - early.get(name, 0)
+                steps = [one[name][own : len(one[name]) - LATEST + own] for one in runs]
                 got = np.concatenate([graph.samples(name, x) for x in steps])
                 wanted = expected[f"events/{name}"][: len(got)]
                 total += int(((got == wanted) & (wanted != 0)).sum()) - int(((got != 0) & (wanted == 0)).sum())
         return total
 
-    return max(range(LATEST + 1), key=score)
+    return max(range(max(early.values(), default=0), LATEST + 1), key=score)

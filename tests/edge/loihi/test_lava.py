@@ -17,7 +17,8 @@ import pytest
 from chip_graphs import FAMILIES, random_graph, random_samples, write_bundle
 
 from spikerun.cli import main
-from spikerun.edge.loihi import lava
+from spikerun.edge.loihi import explain, lava
+from spikerun.edge.loihi.models import MODELS
 from spikerun.edge.loihi.samples import expected
 from spikerun.edge.loihi.store import load_graph, save_graph
 from spikerun.errors import FileFormatError, TargetError, UsageError
@@ -320,6 +321,10 @@ def test_random_graphs_survive_their_file(family: str, tmp_path: Path) -> None:
     assert before.keys() == after.keys()
     for key in before:
         np.testing.assert_array_equal(before[key], after[key], err_msg=key)
+
+
+def test_every_model_is_explained() -> None:
+    assert explain.MODELS.keys() == MODELS.keys()
 
 
 def test_the_limit_of_time_grows_with_samples_and_size() -> None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands in for the adapters of lava-loihi: what leaves the cores is three steps late."""
+"""Stands in for the adapters of lava-loihi: what leaves the cores is three steps late, what enters them on demand."""
+
+import os
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
@@ -16,7 +18,7 @@ LATE = 3
 
 class PyToNxAdapter(AbstractProcess):
     def __init__(self, *, shape, num_message_bits=0):
-        super().__init__(shape=shape, late=0)
+        super().__init__(shape=shape, late=int(os.environ.get("STANDIN_LATE", "0")))
         self.inp, self.out = InPort(shape=shape), OutPort(shape=shape)
 
 

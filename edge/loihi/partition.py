@@ -3,7 +3,7 @@
 
 Blocks have as many pixels in a row as fit the limits of a core, and all channels, or an equal part of them where the
 weights that lead to all do not fit. A limit that one neuron alone breaks cannot be kept: it is named in
-`Partition.broken`, and the core that begins with the neuron ignores it.
+`Partition.broken`, and ignored for the neurons that break it.
 
 Assumed: sources stand outside of the cores; a neuron takes an output axon for each group of its synapses and each core
 that it reaches. What a compiler does may be better or worse.
@@ -133,7 +133,8 @@ class _Population:
         """Divide some channels into ranges of pixels; none: one pixel of so many channels is too much."""
         found, first = [], 0
         while first < len(self.reached):
-            end = self._end(first, channels, self._alone(first, channels[0]))
+            alone = self._alone(first, channels[0])
+            end = self._end(first, self._like(first, channels[0], alone), channels, alone)
             if end == first:
                 return []
             found.append(Core(self.name, (first, end), channels, self.use((first, end), channels)))
@@ -149,9 +150,16 @@ class _Population:
             self.broken[key] = max(use[resource], self.broken.get(key, 0))
         return over
 
-    def _end(self, first: int, channels: Range, ignored: set[str]) -> int:
-        """Return the end of the longest block from a pixel that fits; `first`: none does."""
-        fits, over = first, min(len(self.reached), first + self.most["neurons"] // (channels[1] - channels[0])) + 1
+    def _like(self, first: int, channel: int, alone: set[str]) -> int:
+        """Return the end of the pixels from one on that break the limits that it breaks: only they may ignore them."""
+        end = first + 1
+        while alone and end < len(self.reached) and self._alone(end, channel) == alone:
+            end += 1
+        return end if alone else len(self.reached)
+
+    def _end(self, first: int, last: int, channels: Range, ignored: set[str]) -> int:
+        """Return the end, at most `last`, of the longest block from a pixel that fits; `first`: none does."""
+        fits, over = first, min(last, first + self.most["neurons"] // (channels[1] - channels[0])) + 1
         while over - fits > 1:  # what a block takes only grows with it
             middle = (fits + over) // 2
             use = self.use((first, middle), channels)

@@ -17,7 +17,12 @@ from spikerun.cli import main
 from spikerun.converters import convert, convert_spiking
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import AvgPool, Conv, Flatten, Graph, Input, Linear, MaxPool, Node, Output
+from spikerun.converters.layers import Layer
+from spikerun.converters.maps import DenseMap, Term
 from spikerun.converters.spiking.cell import Cell, Previous
+from spikerun.converters.spiking.limits import Limited, within
+from spikerun.converters.spiking.limits import limited as chip_limited
+from spikerun.converters.spiking.lower import Spiking
 from spikerun.converters.spiking.report import SpikingConversion
 from spikerun.converters.spiking.step import Readout, Step, outputs
 from spikerun.errors import ConversionError, UsageError
@@ -285,6 +290,53 @@ def test_delays_are_those_that_a_chip_has() -> None:
     assert limited(changed(step, before=Previous("lif", 62)), (16,))
     with pytest.raises(ConversionError, match="the spikes of 'lif' reach 'lif' after 63 steps"):
         limited(changed(step, before=Previous("lif", 63)), (16,))
+
+
+def layer(weight: Any, **cell: Any) -> Limited:
+    """Return a layer of spikes into one cell, in the arithmetic of Loihi 2."""
+    made = Cell.of("lif", **{"reset": "value"} | cell)
+    weight = np.asarray(weight, float)
+    term = Term("input", (weight.shape[1],), (weight.shape[1],), DenseMap(weight), 0, len(weight))
+    real = Layer("lif", weight.shape[:1], (term,), np.zeros(len(weight)), Spiking(made))
+    return chip_limited(real, made, {"input": 1}, CHIPS["loihi2"], "count", STEPS, 1.0, np.zeros(len(weight)))
+
+
+@pytest.mark.parametrize(
+    ("cell", "bias", "below"),
+    [({}, 0.0, 1), ({}, 3.0, 1), ({}, 0.5, 0), ({"keep_v": 0.6}, 0.0, 0), ({"keep_u": 0.5}, 0.0, 0),
+     ({"reset": "subtract"}, 0.0, 0), ({"inclusive": False}, 0.0, 0)],
+    ids=str,
+)  # fmt: skip
+def test_a_threshold_that_may_be_met_is_one_less_where_membranes_are_whole(
+    cell: dict[str, Any], bias: float, below: int
+) -> None:
+    made = layer([[1.0, 0.5]], threshold=4.0, **{"inclusive": True, "keep_v": 1.0} | cell)
+    made = replace(made, bias=np.array([bias]) * 4 / made.x)
+    neuron: Any = made.neuron(0)
+    assert int(neuron.threshold) == (made.x - below) << 6
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.875])
+def test_a_bias_beside_currents_that_are_kept_is_their_steady_state(keep: float) -> None:
+    made = replace(layer([[1.0, 0.5]], threshold=4.0, keep_u=keep, gain=0.5), bias=np.array([0.02]))
+    neuron: Any = made.neuron(0)
+    steady = 0.02 * 0.5 / (1 - keep)
+    assert float(np.ravel(neuron.bias * made.unit / 64)[0]) == pytest.approx(steady, rel=0.02)
+
+
+def test_currents_and_membranes_leak_by_at_least_and_at_most_what_a_chip_can() -> None:
+    made = layer([[1.0, 0.5]], threshold=4.0, keep_u=1 - 1e-6, keep_v=0.0)
+    assert (made.du, made.dv) == (1, 4095)
+    assert not check_chip(limited(unbiased(np.random.default_rng(0), keep_u=1 - 1e-6, keep_v=0.0), (30,)).network,
+                          CHIPS["loihi2"])  # fmt: skip
+
+
+def test_weights_rounded_together_are_left_where_currents_could_wrap() -> None:
+    made, chip = layer([[1.0, 0.5]], threshold=4.0), CHIPS["loihi2"]
+    wide = replace(made, terms=tuple(replace(term, exponent=10) for term in made.terms))
+    assert within(wide, made, {"input": 1}, chip) is made
+    other = replace(made)
+    assert within(other, made, {"input": 1}, chip) is other
 
 
 @settings(max_examples=12)

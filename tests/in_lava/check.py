@@ -262,8 +262,8 @@ MAPPED: dict[str, Callable[[], Graph]] = {
 @pytest.mark.parametrize("name", MAPPED)
 def test_hardware_mode_waits_for_adapters_that_delay_what_enters(chip: Any, bundle: Make, name: str) -> None:
     folder = bundle(family=MAPPED[name]())
-    code, said = chip(folder, "--own-models", "--input-latency", "2", STANDIN_LATE="2")
-    assert (code, "5 steps late" in said) == (0, True), said
+    code, said = chip(folder, "--own-models", "--input-latency", "20", STANDIN_LATE="20")
+    assert (code, "23 steps late" in said) == (0, True), said
 
 
 @pytest.mark.parametrize("name", MAPPED)
@@ -283,6 +283,13 @@ def test_adapters_that_delay_what_enters_are_found_where_nothing_waits(chip: Any
 def test_latencies_that_cannot_be_are_refused(chip: Any, bundle: Make, family: str, latency: str, said: str) -> None:
     code, text = chip(bundle(family=family), "--own-models", "--input-latency", latency)
     assert (code, said in text) == (2, True), text
+
+
+def test_a_latency_that_makes_a_delay_too_long_is_refused(chip: Any, bundle: Make) -> None:
+    graph = random_graph("sigma_delta_networks", 3)
+    longer = [replace(s, delay=62) if s.source == "l0:bias" else s for s in graph.synapses]
+    code, text = chip(bundle(family=replace(graph, synapses=tuple(longer))), "--input-latency", "2")
+    assert (code, "'l0:bias' sends by itself from the first step, which cannot be made 2 steps later" in text) == (2, True)
 
 
 def test_a_membrane_that_no_chip_shows_is_said_not_to_be_compared(chip: Any, bundle: Make, tmp_path: Path) -> None:

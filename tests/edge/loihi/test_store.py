@@ -117,7 +117,7 @@ def lonely(shape: tuple[int, ...]) -> Change:
 def groups_of_outputs(file: Any) -> None:
     """Let three outputs come from two groups; all else fits."""
     part, neurons = file["synapses/000000"], file["neurons/000000"]
-    kernel, width, height = part["weight"].shape[1:3], *neurons.attrs["shape"][:2]
+    kernel, (width, height, _) = part["weight"].shape[1:3], neurons.attrs["shape"]
     del file["synapses/000001"], part["weight"], neurons["parameters.bias_mant"]
     part["weight"], part.attrs["groups"] = np.zeros((3, *kernel, 1), "i4"), 2
     neurons.attrs.update({"shape": (width, height, 3), "parameters.bias_mant": 0})

@@ -289,7 +289,7 @@ def test_a_latency_that_makes_a_delay_too_long_is_refused(chip: Any, bundle: Mak
     graph = random_graph("sigma_delta_networks", 3)
     longer = [replace(s, delay=62) if s.source == "l0:bias" else s for s in graph.synapses]
     code, text = chip(bundle(family=replace(graph, synapses=tuple(longer))), "--input-latency", "2")
-    assert (code, "'l0:bias' sends by itself from the first step, which cannot be made 2 steps later" in text) == (2, True)
+    assert (code, "'l0:bias' sends by itself from the first step" in text) == (2, True)
 
 
 def test_a_membrane_that_no_chip_shows_is_said_not_to_be_compared(chip: Any, bundle: Make, tmp_path: Path) -> None:

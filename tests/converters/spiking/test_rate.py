@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ANNs whose activations become rates: how near they come, what fitting gains, what is refused, the command."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from torch import nn
 from spikerun import Encoding, convert_spiking
 from spikerun.chip import CHIPS, check_chip
 from spikerun.cli import main
-from spikerun.converters.graph import Graph, Input, Linear, Node, Output, Relu
-from spikerun.converters.spiking.rate import rates
+from spikerun.converters.graph import Add, Affine, Conv, Flatten, Graph, Input, Linear, Node, Output, Relu
+from spikerun.converters.spiking.rate import folded, rates
 from spikerun.converters.spiking.refit import refitted
 from spikerun.converters.spiking.step import Readout, Step, outputs
 from spikerun.errors import ConversionError, UsageError
@@ -114,6 +115,107 @@ def test_sums_below_zero_are_free_where_a_rectifier_follows() -> None:
         for r in (True, False)
     ]
     assert errors[0] < 0.3 * errors[1]
+
+
+def chained(*parts: tuple[str, Any, tuple[str, ...], tuple[int, ...]]) -> Graph:
+    """Return a graph of named operators, their inputs and shapes."""
+    return Graph({name: Node(name, op, inputs, shape) for name, op, inputs, shape in parts})
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_batch_norm_is_folded_into_the_map_that_it_alone_reads(size: int) -> None:
+    rng = np.random.default_rng(size)
+    conv, norm = Conv(rng.normal(size=(4, 2, 3, 3)), rng.normal(size=4)), Affine(*rng.normal(size=(2, size)))
+    linear, again = Linear(rng.normal(size=(5, 16)), rng.normal(size=5)), Affine(*rng.normal(size=(2, 5)))
+    graph = chained(
+        ("in", Input("input"), (), (2, 4, 4)), ("conv", conv, ("in",), (4, 2, 2)), ("norm", norm, ("conv",), (4, 2, 2)),
+        ("flat", Flatten(), ("norm",), (16,)), ("fc", linear, ("flat",), (5,)), ("bn", again, ("fc",), (5,)),
+        ("both", Add(), ("bn", "fc"), (5,)), ("out", Output("output"), ("both",), (5,)),
+    )  # fmt: skip
+    made, x = folded(graph), rng.normal(size=(3, 2, 4, 4))
+    assert list(made.nodes) == ["in", "conv", "flat", "fc", "bn", "both", "out"]  # of `fc` there are two readers
+    np.testing.assert_allclose(made.evaluate({"input": x})["output"], graph.evaluate({"input": x})["output"])
+
+
+def two_ways(rng: np.random.Generator) -> Graph:
+    """Return input -> linear -> relu -> two linears that add up -> relu -> linear; all have biases."""
+
+    def linear(out: int, inner: int) -> Linear:
+        return Linear(rng.normal(0, (2 / inner) ** 0.5, (out, inner)), rng.normal(0.3, 0.1, out))
+
+    return chained(
+        ("in", Input("input"), (), (12,)), ("fc1", linear(16, 12), ("in",), (16,)), ("relu1", Relu(), ("fc1",), (16,)),
+        ("a", linear(16, 16), ("relu1",), (16,)), ("b", linear(16, 16), ("relu1",), (16,)),
+        ("sum", Add(), ("a", "b"), (16,)), ("relu2", Relu(), ("sum",), (16,)), ("fc3", linear(4, 16), ("relu2",), (4,)),
+        ("out", Output("output"), ("fc3",), (4,)),
+    )  # fmt: skip
+
+
+def test_biases_go_into_membranes_from_all_that_leads_to_a_cell() -> None:
+    rng = np.random.default_rng(5)
+    graph, samples = two_ways(rng), rng.random((400, 12))
+    fitted, layers = rates(graph, {"input": samples[:300]}, 64, "subtract")
+    ops: dict[str, Any] = {name: node.op for name, node in fitted.nodes.items()}
+    assert not any(ops[name].bias.any() for name in ("fc1", "a", "b"))
+    assert all(ops[name].bias.all() for name in ("relu1", "relu2", "fc3"))
+    assert noise(graph, fitted, samples[300:], 64) < 0.02
+    assert [layer.name for layer in layers] == ["relu1", "relu2"]
+
+
+def test_a_bias_that_others_read_as_well_stays_where_it_is() -> None:
+    rng = np.random.default_rng(9)
+    graph, samples = ann(rng), rng.random((300, 12))
+    nodes = {name: node for name, node in graph.nodes.items() if name != "out"}
+    nodes["fc3"] = replace(nodes["fc3"], op=replace(nodes["fc3"].op, weight=rng.normal(0, 0.3, (16, 16)),  # type: ignore[type-var,call-arg]
+                                                    bias=np.zeros(16)), shape=(16,))  # fmt: skip
+    nodes["both"] = Node("both", Add(), ("fc3", "fc2"), (16,))
+    nodes["out"] = Node("out", Output("output"), ("both",), (16,))
+    fitted, _ = rates(Graph(nodes), {"input": samples}, 64, "subtract")
+    shared: Any = fitted.nodes["fc2"].op
+    assert shared.bias.all()
+    assert noise(Graph(nodes), fitted, samples, 64) < 0.02
+
+
+def test_figures_are_those_of_the_cells() -> None:
+    rng = np.random.default_rng(6)
+    graph, samples = ann(rng), rng.random((300, 12))
+    fitted, layers = rates(graph, {"input": samples}, 20, "zero")
+    assert layers[0].keep == 0 < layers[1].keep  # there is nothing to smooth of currents that are the same in each step
+    for layer, name in zip(layers, ("relu1", "relu2"), strict=True):
+        cell: Any = fitted.nodes[name].op
+        gain: Any = fitted.nodes[f"{name}_scaled"].op
+        assert layer.threshold == pytest.approx((1 / gain.scale.max(), 1 / gain.scale.min()))
+        assert (layer.keep, cell.threshold) == (float(cell.keep_u), 1)
+        nodes = {k: n for k, n in fitted.nodes.items() if not isinstance(n.op, Output)}
+        seen = Graph({**nodes, "end": Node("end", Output("end"), (name,), (16,))})
+        sent = outputs(Step(seen, {"end": Readout("mean")}), {"input": samples}, 20)["end"]
+        assert layer.rate == pytest.approx((sent / np.broadcast_to(cell.factor, 16)).mean(), rel=1e-2)
+        assert layer.signal_to_noise > 5
+
+
+def test_rectifiers_that_are_bounded_or_behind_what_is_positive_become_cells_or_nothing() -> None:
+    rng = np.random.default_rng(7)
+    weight = np.abs(rng.normal(size=(6, 12)))
+    graph = chained(
+        ("in", Input("input"), (), (12,)), ("fc", Linear(weight, np.zeros(6)), ("in",), (6,)),
+        ("relu", Relu(), ("fc",), (6,)), ("same", Relu(), ("relu",), (6,)), ("bound", Relu(2.0), ("same",), (6,)),
+        ("out", Output("output"), ("bound",), (6,)),
+    )  # fmt: skip
+    fitted, layers = rates(graph, {"input": rng.random((200, 12))}, 16, "subtract")
+    assert [layer.name for layer in layers] == ["relu", "bound"]
+    assert isinstance(fitted.nodes["same"].op, Relu)
+
+
+def test_samples_over_time_are_fitted_to_their_mean() -> None:
+    rng = np.random.default_rng(8)
+    graph, x = ann(rng), rng.random((400, 1, 12))
+    spikes = (rng.random((400, 64, 12)) < x).astype(np.float64)
+    fitted, layers = rates(graph, {"input": spikes[:300]}, 64, "subtract", frozenset({"input"}))
+    assert layers[0].keep > 0
+    wanted = graph.evaluate({"input": spikes[300:].mean(axis=1)})["output"]
+    step = Step(fitted, {"output": Readout("mean")}, timed=frozenset({"input"}))
+    found = outputs(step, {"input": spikes[300:]}, 64)["output"]
+    assert np.square(found - wanted).mean() < 0.05 * wanted.var()
 
 
 def cnn() -> nn.Sequential:

@@ -67,7 +67,7 @@ class Synapses:
     source: str
     target: str
     form: Literal["dense", "sparse", "conv"]
-    weight: npt.NDArray[np.int32]
+    weight: npt.NDArray[np.int32] | npt.NDArray[np.int16]
     exponent: int = 0
     weight_bits: int = 8
     sign_mode: int = 1

@@ -130,10 +130,12 @@ def _of_lists(asked: _Asked) -> Synapses:
 def _of_matrix(asked: _Asked) -> Synapses:
     link, source, target, rows = asked.link, asked.source, asked.target, asked.connection.weight.T
     _check_size(link, math.prod(target) * math.prod(source))
-    first = link.channels[0] * math.prod(target[1:])
-    weight = np.zeros((math.prod(target), math.prod(source)), np.int64)
-    weight[first : first + len(rows)] = rows
-    return _linear(asked, "dense", weight[_places(target)][:, _places(source)])
+    if link.channels != (0, target[0]):
+        first, every = link.channels[0] * math.prod(target[1:]), np.zeros((math.prod(target), rows.shape[1]), np.int8)
+        every[first : first + len(rows)] = rows
+        rows = every
+    rows = rows[_places(target)] if len(target) > 1 else rows
+    return _linear(asked, "dense", rows[:, _places(source)] if len(source) > 1 else rows)
 
 
 # What each kind of connection is on the chip; none: pooled_conv and window, which compare.
@@ -208,12 +210,16 @@ def _sparse(asked: _Asked, listed: tuple[IntArray, IntArray, IntArray]) -> Synap
 
 
 def _linear(asked: _Asked, form: Any, weight: IntArray, **lists: Any) -> Synapses:
-    if not _fits(2 * weight):
+    if weight.dtype == np.int8:  # twice that always fits, and may be large: no wider copies than it takes
+        doubled: Any = np.left_shift(weight, 1, dtype=np.int16)
+    elif _fits(2 * weight):
+        doubled = (2 * weight).astype(np.int32)
+    else:
         raise UnsupportedError(
             f"{asked.link}: gains reach {np.abs(weight).max()}, and Loihi's weights {LARGEST // 2}: {CONVERT}"
         )
     return Synapses(
-        *asked.ends, form, (2 * weight).astype(np.int32), exponent=asked.link.projection.exponent - 1,
+        *asked.ends, form, doubled, exponent=asked.link.projection.exponent - 1,
         sign_mode=MIXED, message_bits=asked.message_bits, delay=asked.delay, **lists,
     )  # fmt: skip
 

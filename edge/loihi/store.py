@@ -64,7 +64,7 @@ def _write(graph: Graph, root: Any) -> None:
             arrays = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
             write_attributes(part, {key: value for key, value in values.items() if key not in arrays})
             for key, value in arrays.items():
-                write_array(part, key, value)
+                write_array(part, key, value.astype(np.int32) if key == "weight" else value)
 
 
 def load_graph(path: PathLike) -> Graph:

@@ -6,7 +6,7 @@ and one more where signs are mixed. Convolutions do neither, ignore the exponent
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +16,23 @@ import numpy.typing as npt
 
 from spikerun.edge.loihi.graph import IntArray, Shape, Synapses
 
-__all__ = ["EXCITATORY", "INHIBITORY", "MIXED", "Incoming", "compiled", "fan_out", "held", "listed", "sign_mode_of"]
+__all__ = [
+    "EXCITATORY",
+    "INHIBITORY",
+    "MIXED",
+    "Incoming",
+    "compiled",
+    "fan_out",
+    "held",
+    "holds",
+    "in_parts",
+    "listed",
+    "sign_mode_of",
+]
 
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3
 HALF = 2**23
+PART = 2**18  # weights that are looked at together
 Apply = Callable[[IntArray], IntArray]
 
 
@@ -88,6 +101,23 @@ def listed(synapses: Synapses) -> tuple[IntArray, IntArray, IntArray]:
         return both[0], both[1], weight
     targets = np.repeat(np.arange(len(synapses.indptr) - 1, dtype=np.int64), np.diff(synapses.indptr))
     return targets, synapses.indices.astype(np.int64), weight
+
+
+def holds(weight: npt.NDArray[Any], weight_bits: int, sign_mode: int) -> bool:
+    """Return whether the chip holds weights as they are."""
+    mixed = sign_mode == MIXED
+    sign, lost = -1 if sign_mode == INHIBITORY else 1, (1 << (8 - weight_bits + mixed)) - 1
+    return all(
+        -256 * mixed <= (sign * part).min() and (sign * part).max() <= 255 and not ((sign * part) & lost).any()
+        for part in in_parts(weight)
+    )
+
+
+def in_parts(weight: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Yield weights some rows at a time, so that what is made of them stays small."""
+    rows = max(1, PART // max(1, weight[:1].size))
+    for first in range(0, len(weight), rows):
+        yield weight[first : first + rows]
 
 
 def fan_out(synapses: Synapses, source: Shape, target: Shape) -> IntArray:

@@ -13,7 +13,7 @@ from spikerun.edge.loihi.graph import Graph, Neurons, Synapses
 from spikerun.edge.loihi.limits import Limit
 from spikerun.edge.loihi.models import FRACTION_BITS, MODELS
 from spikerun.edge.loihi.partition import Partition
-from spikerun.edge.loihi.synapses import MIXED, held
+from spikerun.edge.loihi.synapses import MIXED, holds, in_parts
 
 __all__ = ["REMARKS", "VALIDATORS", "complaints", "remarks"]
 
@@ -107,7 +107,7 @@ def _weights(graph: Graph, parts: Partition) -> list[str]:
         f"{'even numbers in -256..254' if s.sign_mode == MIXED else 'numbers of one sign, up to 255'} if they are 8: "
         "round them before."
         for s in graph.synapses
-        if s.weight.size and (held(s.weight.astype(np.int64), s.weight_bits, s.sign_mode) != s.weight).any()
+        if s.weight.size and not holds(s.weight, s.weight_bits, s.sign_mode)
     ]
 
 
@@ -152,11 +152,11 @@ def _reach(graph: Graph, neurons: Neurons) -> int:
 
 
 def _largest_sum(s: Synapses, targets: int) -> int:
-    weight = np.abs(s.weight.astype(np.int64))
     if s.form == "sparse":
         rows = np.repeat(np.arange(targets), np.diff(s.indptr))
-        return int(np.bincount(rows, weight, targets).max(initial=0))
-    return int(weight.reshape(len(weight), -1).sum(axis=1).max(initial=0))
+        return int(np.bincount(rows, np.abs(s.weight), targets).max(initial=0))
+    sums = (np.abs(part).reshape(len(part), -1).sum(axis=1, dtype=np.int64) for part in in_parts(s.weight))
+    return max((int(part.max()) for part in sums), default=0)
 
 
 def _assumptions(graph: Graph, parts: Partition) -> Iterator[str]:

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record lava_lif.npz from lava-nc 0.10.0, in an environment that has it (README.md): python make_lava_lif.py FILE."""
 
-import importlib.abc
-import importlib.machinery
-import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,28 +13,11 @@ UNALIGNED = ("fixed_pt", 1)  # tag of the models, and what one unit of their u a
 FLOAT = ("floating_pt", 64)
 
 
-class Loader(importlib.machinery.SourceFileLoader):
-    """Lava's var_model without its mutable dataclass defaults, which Python 3.11 refuses."""
+sys.path.insert(0, str(Path(__file__).parents[2] / "edge/loihi/runner"))
 
-    def get_data(self, path: str) -> bytes:
-        if not path.endswith(".py"):
-            raise OSError("never from the cache")
-        return re.sub(rb"(: ByteEncoder) = ByteEncoder\(\)", rb"\1 = None", super().get_data(path))
+import lavacompat  # type: ignore[import-not-found]  # noqa: E402
 
-
-class Finder(importlib.abc.MetaPathFinder):
-    """Puts the Loader in the place of the ordinary one, for that module only."""
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != "lava.magma.compiler.var_model":
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-        assert spec is not None and spec.origin is not None
-        spec.loader = Loader(name, spec.origin)
-        return spec
-
-
-sys.meta_path.insert(0, Finder())
+lavacompat.install()
 
 from lava.magma.core.run_conditions import RunSteps  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402

@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record spikes.npz from netx of lava-dl 0.6.0 on lava-nc 0.10.0: python make_netx.py FOLDER (see ../README.md)."""
 
-import importlib.abc
-import importlib.machinery
-import re
 import sys
 import types
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +10,6 @@ import h5py
 import numpy as np
 
 SAMPLES = 2
-
-
-class Loader(importlib.machinery.SourceFileLoader):
-    """Lava's var_model without its mutable dataclass defaults, which Python 3.11 refuses."""
-
-    def get_data(self, path: str) -> bytes:
-        if not path.endswith(".py"):
-            raise OSError("never from the cache")
-        return re.sub(rb"(: ByteEncoder) = ByteEncoder\(\)", rb"\1 = None", super().get_data(path))
-
-
-class Finder(importlib.abc.MetaPathFinder):
-    """Puts the Loader in the place of the ordinary one, for that module only."""
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != "lava.magma.compiler.var_model":
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-        assert spec is not None and spec.origin is not None
-        spec.loader = Loader(name, spec.origin)
-        return spec
 
 
 def module(name: str, **members: Any) -> None:
@@ -45,7 +20,11 @@ def module(name: str, **members: Any) -> None:
     sys.modules[name] = made
 
 
-sys.meta_path.insert(0, Finder())
+sys.path.insert(0, str(Path(__file__).parents[3] / "edge/loihi/runner"))
+
+import lavacompat  # type: ignore[import-not-found]  # noqa: E402
+
+lavacompat.install()
 module("torch", Tensor=type("Tensor", (), {}), tensor=None)
 module("torch.nn", Module=object, Linear=object, Conv2d=object)
 sys.modules["torch"].nn = sys.modules["torch.nn"]  # type: ignore[attr-defined]
@@ -53,20 +32,10 @@ for part in ("slayer", "slayer.neuron", "slayer.neuron.rf"):
     module(f"lava.lib.dl.{part}", neuron_params=None)
 
 from lava.lib.dl.netx.hdf5 import Network  # noqa: E402
-from lava.magma.core.process.ports.ports import ReshapePort  # noqa: E402
 from lava.magma.core.run_conditions import RunSteps  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
-
-
-def reshaped(x: Any, shape: Any) -> Any:
-    """Return `x` in another shape: Lava names the argument as NumPy did before 2.4."""
-    return np.reshape(x, shape)
-
-
-ReshapePort.get_transform_func_fwd = lambda port: partial(reshaped, shape=port.shape)
-ReshapePort.get_transform_func_bwd = lambda port: partial(reshaped, shape=port.old_shape)
 
 
 def turned(x: Any) -> Any:

@@ -198,7 +198,7 @@ def emulated(
     count = len(next(iter(inputs.values())))
     total = graph.steps(count) if graph.phased else count * graph.steps(1)
     with progress("emulate", total) as advance:
-        trace = run(graph, inputs, states=True, tell=lambda done, total: advance(1))
+        trace = run(graph, inputs, states=probes(graph), tell=lambda done, total: advance(1))
     found = answers(net, graph, trace.events, {name: trace.states[name]["v"] for name in probes(graph)})
     with progress("compare with the reference", count) as advance:
         for k in range(count):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The emulator: a graph runs here as it does in Lava's fixed point, bit for bit, with no Lava installed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,13 +28,13 @@ class Trace:
 def run(
     graph: Graph,
     inputs: Mapping[str, npt.NDArray[Any]],
-    states: bool = False,
+    states: bool | Collection[str] = False,
     tell: Callable[[int, int], None] | None = None,
 ) -> Trace:
     """Run samples, integers (N, W, *shape) by source, in one run or, if the graph is not phased, one run each.
 
-    Shapes are those of the graph, in Lava's order. tell: is called with the steps that are done, and all. Raises
-    DataError for other samples.
+    Shapes are those of the graph, in Lava's order. states: of all populations, or of those named, are kept. tell: is
+    called with the steps that are done, and all. Raises DataError for other samples.
     """
     check_samples(graph, inputs)
     count = len(next(iter(inputs.values())))
@@ -79,7 +79,7 @@ def _told(tell: Callable[[int, int], None], before: int, total: int, step: int) 
 def emulate(
     graph: Graph,
     streams: Mapping[str, npt.NDArray[Any]],
-    states: bool = False,
+    states: bool | Collection[str] = False,
     tell: Callable[[int], None] | None = None,
 ) -> Trace:
     """Run all steps of streams (steps, *shape) by source. Sources send in a step what stands there."""
@@ -87,12 +87,11 @@ def emulate(
     synapses = [(s, compiled(s, graph.shapes[s.source], graph.shapes[s.target])) for s in graph.synapses]
     models: dict[str, Model] = {n.name: MODELS[n.model](n) for n in graph.neurons}
     events = {name: np.zeros((steps, *shape), np.int32) for name, shape in graph.shapes.items()}
-    kept: dict[str, dict[str, npt.NDArray[np.int32]]] = {}
-    if states:
-        kept = {
-            name: {key: np.zeros((steps, *graph.shapes[name]), np.int32) for key in model.state}
-            for name, model in models.items()
-        }
+    kept = {
+        name: {key: np.zeros((steps, *graph.shapes[name]), np.int32) for key in model.state}
+        for name, model in models.items()
+        if states is True or (states and name in states)
+    }
     incoming: dict[str, IntArray] = {name: np.zeros(graph.shapes[name], np.int64) for name in models}
     last = {name: np.zeros(shape, np.int64) for name, shape in graph.shapes.items()}
     for t in range(1, steps + 1):

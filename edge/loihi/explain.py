@@ -3,13 +3,14 @@
 
 from collections.abc import Iterator
 
+from spikerun.chip import CHIPS
 from spikerun.edge.loihi.graph import Graph
 from spikerun.network import Network
 from spikerun.text import plural
 
 __all__ = ["explained"]
 
-END = 2**17 - 1  # of a membrane, in units of the currents
+END = CHIPS["loihi2"].threshold  # of a membrane, in units of the currents
 MODELS = {
     "lif": "neurons of the chip, which reset to zero (LIFReset in Lava)",
     "lif_subtract": "a model of our own, for no chip resets by subtraction",

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.atomic import PathLike
+from spikerun.chip import CHIPS
 from spikerun.connections import Connection, Conv, Dense, Diagonal
 from spikerun.edge.loihi.graph import IntArray, Shape
 from spikerun.edge.loihi.models import FRACTION_BITS
@@ -34,7 +35,7 @@ __all__ = ["BIAS", "LARGEST_THRESHOLD", "MAX_DELAY", "NEVER", "WEIGHT", "changed
 
 MAX_LAYERS = 1000
 MAX_MEMBERS = 64
-MAX_DELAY = 62
+MAX_DELAY = CHIPS["loihi2"].delay
 LARGEST_THRESHOLD = 2**17 - 1
 NEVER = LARGEST_THRESHOLD + 1  # no membrane is above it
 SUMMING = (NEVER, 0, 4096)  # threshold and decays with which netx lets a layer without neurons sum up

@@ -28,8 +28,11 @@ def probes(graph: Graph) -> list[str]:
 def expected(
     graph: Graph, inputs: Mapping[str, npt.NDArray[Any]], trace: Trace | None = None, last: bool = False
 ) -> Arrays:
-    """Return the arrays of samples.npz. trace: of `run` with states, if there is one; last: states at the end, too."""
-    trace = trace or run(graph, inputs, states=True)
+    """Return the arrays of samples.npz. last: states at the end, too.
+
+    trace: of `run` with the states of `probes`, if there is one.
+    """
+    trace = trace or run(graph, inputs, states=probes(graph))
     arrays: Arrays = {f"input/{name}": np.asarray(values, np.int32) for name, values in inputs.items()}
     arrays |= {f"events/{n.name}": trace.events[n.name] for n in graph.neurons}
     arrays |= {f"states/{name}/v": trace.states[name]["v"] for name in probes(graph)}

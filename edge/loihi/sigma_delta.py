@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.chip import CHIPS
 from spikerun.codes import MAX_BITS
 from spikerun.edge.loihi.emulate import emulate
 from spikerun.edge.loihi.graph import Graph, IntArray, Neurons, Source, Synapses
@@ -28,7 +29,7 @@ from spikerun.population import Population
 __all__ = ["sequence", "sigma_delta_graph"]
 
 MAX_SUM = 2**23 - 1
-MAX_DELAY = 62
+MAX_DELAY = CHIPS["loihi2"].delay
 MESSAGE_BITS = 16
 PART = 255  # the largest weight: a bias is sent as payloads of 16 bits, some of them times PART
 CONVERT = "convert the trained network with `--coding sdnn`"

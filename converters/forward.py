@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arithmetic of linear maps and pools on batches of real samples, by torch for its speed: arrays in, arrays out.
 
-Results have the dtype of the samples: float32 for calibration, float64 where integers must be exact.
+Results have the dtype of the samples: float32 for calibration, float64 where integers must be exact. Signals
+(batch, C, L) are taken as images of height 1, and give signals.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["conv", "linear", "max_pool", "spread", "sum_pool", "unfold"]
+__all__ = ["conv", "conv_transpose", "linear", "max_pool", "spread", "sum_pool", "unfold"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -20,8 +21,8 @@ Pair = tuple[int, int]
 
 def spread(values: Array, shape: tuple[int, ...]) -> Array:
     """Return values of shape (), (C,) or `shape` such that they broadcast over a batch of `shape`."""
-    if values.ndim == 1 and len(shape) == 3:
-        return values.reshape(-1, 1, 1)
+    if values.ndim == 1 and len(shape) > 1:
+        return values.reshape(-1, *(1,) * (len(shape) - 1))
     return values
 
 
@@ -36,28 +37,47 @@ def conv(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, g
     """Return the cross-correlation of images `x` (batch, C, H, W) with `weight` (out, in / groups, kh, kw)."""
     import torch.nn.functional as F
 
-    return F.conv2d(_tensor(x), _tensor(weight, x), None, stride, padding, dilation, groups).numpy()
+    return _as(x, F.conv2d(_image(x), _tensor(weight, x), None, stride, padding, dilation, groups))
+
+
+def conv_transpose(
+    x: Array, weight: Array, stride: Pair, padding: Pair, output_padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """Return the transposed convolution of images `x` (batch, C, H, W) with `weight` (C, out / groups, kh, kw)."""
+    import torch.nn.functional as F
+
+    w = _tensor(weight, x)
+    return _as(x, F.conv_transpose2d(_image(x), w, None, stride, padding, output_padding, groups, dilation))
 
 
 def unfold(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
     """Return what each window of images sees, (batch, C kh kw, windows), zeros outside."""
     import torch.nn.functional as F
 
-    return F.unfold(_tensor(x), kernel, dilation, padding, stride).numpy()
+    return F.unfold(_image(x), kernel, dilation, padding, stride).numpy()
 
 
 def sum_pool(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the sum of each window of images, zeros outside."""
     import torch.nn.functional as F
 
-    return F.avg_pool2d(_tensor(x), kernel, stride, padding, divisor_override=1).numpy()
+    return _as(x, F.avg_pool2d(_image(x), kernel, stride, padding, divisor_override=1))
 
 
 def max_pool(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
     """Return the largest value of each window of images, minus infinity outside."""
     import torch.nn.functional as F
 
-    return F.max_pool2d(_tensor(x), kernel, stride, padding, dilation).numpy()
+    return _as(x, F.max_pool2d(_image(x), kernel, stride, padding, dilation))
+
+
+def _image(x: Array) -> "torch.Tensor":
+    return _tensor(x[:, :, None] if x.ndim == 3 else x)
+
+
+def _as(x: Array, y: "torch.Tensor") -> Array:
+    """Return the result for `x`: a signal for a signal."""
+    return (y[:, :, 0] if x.ndim == 3 else y).numpy()
 
 
 def _tensor(values: Array, like: Array | None = None) -> "torch.Tensor":

@@ -2,10 +2,12 @@
 """The float graph that an importer reads from a trained network: operators, NumPy arrays, no framework.
 
 Shapes leave out the batch axis. An operator knows what it computes, so that a graph can be held against its model.
-Every node keeps where it came from, so that any later message can name the line.
+Operators of images take signals (C, L) as images of height 1, and give signals. Every node keeps where it came from,
+so that any later message can name the line.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -22,17 +24,21 @@ __all__ = [
     "AvgPool",
     "Concat",
     "Conv",
+    "ConvTranspose",
+    "Curve",
     "Flatten",
     "Graph",
     "Identity",
     "Input",
     "Linear",
     "MaxPool",
+    "Multiply",
     "Node",
     "Op",
     "Origin",
     "Output",
     "Pair",
+    "Rearrange",
     "Relu",
     "Shape",
 ]
@@ -117,15 +123,44 @@ class Conv(Op):
 
     def apply(self, *x: Array) -> Array:
         y = forward.conv(x[0], self.weight, self.stride, self.padding, self.dilation, self.groups)
-        return y + self.bias[:, None, None]
+        return y + forward.spread(self.bias, y.shape[1:])
 
     def macs(self, shape: Shape) -> int:
         return int(np.prod(shape)) * int(np.prod(self.weight.shape[1:]))
 
 
 @dataclass(frozen=True, eq=False)
+class ConvTranspose(Op):
+    """Transposed convolution: every value adds its share of the kernel; weight (in, out / groups, kh, kw), bias (out,).
+
+    padding: rows and columns cut from the result on all sides, output_padding: added to it again at the ends.
+    """
+
+    weight: Array
+    bias: Array
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    output_padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def apply(self, *x: Array) -> Array:
+        y = forward.conv_transpose(
+            x[0], self.weight, self.stride, self.padding, self.output_padding, self.dilation, self.groups
+        )
+        return y + forward.spread(self.bias, y.shape[1:])
+
+    def macs(self, shape: Shape) -> int:
+        kernel = math.prod(self.weight.shape[2:])
+        return math.prod(shape) * (len(self.weight) // self.groups) * kernel // math.prod(self.stride)
+
+
+@dataclass(frozen=True, eq=False)
 class Affine(Op):
-    """y = scale x + shift for each channel (the first axis): batch norm as it acts after training."""
+    """y = scale x + shift: batch norm as it acts after training, constants that are added or multiplied.
+
+    scale, shift: one for each channel (the first axis), (C,); or one for each value, of the value's full shape.
+    """
 
     scale: Array
     shift: Array
@@ -143,6 +178,28 @@ class Relu(Op):
 
     def apply(self, *x: Array) -> Array:
         return np.clip(x[0], 0, self.bound)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve(Op):
+    """A function of each value alone: an activation, or what several operators of one value compute together.
+
+    function: of batches (batch, *shape), in the dtype of the batch; it may differ between channels.
+    """
+
+    name: str  # as people call it, such as `silu`
+    function: Callable[[Array], Array]
+
+    def apply(self, *x: Array) -> Array:
+        return self.function(x[0])
+
+
+@dataclass(frozen=True)
+class Multiply(Op):
+    """Product of two computed values: only what `simplify` finds to be a curve of one value can be converted."""
+
+    def apply(self, *x: Array) -> Array:
+        return x[0] * x[1]
 
 
 @dataclass(frozen=True)
@@ -177,6 +234,21 @@ class Flatten(Op):
 
     def apply(self, *x: Array) -> Array:
         return x[0].reshape(len(x[0]), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Rearrange(Op):
+    """Each place takes one value, or `fill`: upsampling, shuffling, slicing, padding with a constant, transposing.
+
+    index: int64 of the result's shape, places of the value read in C order; -1 where `fill` stands.
+    """
+
+    index: Array
+    fill: float = 0.0
+
+    def apply(self, *x: Array) -> Array:
+        flat = x[0].reshape(len(x[0]), -1)
+        return np.where(self.index < 0, flat.dtype.type(self.fill), flat[:, self.index])
 
 
 @dataclass(frozen=True)

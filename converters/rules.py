@@ -2,14 +2,14 @@
 """How operators of a dialect become those of the float graph: tables of rules, and what to do where there is none."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from spikerun.converters.graph import Array, Op, Pair, Shape
 
-__all__ = ["Call", "Refusal", "Rule", "Rules", "Value"]
+__all__ = ["Call", "Refusal", "Rule", "Rules", "Value", "result_shape"]
 
 
 class Refusal(Exception):
@@ -26,12 +26,17 @@ class Value:
 
 @dataclass(frozen=True)
 class Call:
-    """One operator with its arguments by the names of its schema; constants are NumPy arrays."""
+    """One operator with its arguments by the names of its schema; constants are NumPy arrays.
+
+    emit: adds an operator of values before the one that the rule returns, for rules that need several, and returns its
+    result.
+    """
 
     operator: str
     arguments: Mapping[str, Any]
     shape: Shape  # of the result, without batch
     batch: int
+    emit: Callable[..., Value] = field(default=lambda op, *values: _alone(), repr=False)
 
     def value(self, name: str) -> Value:
         """Return the argument `name`, which must be computed by the network."""
@@ -58,6 +63,15 @@ class Call:
         both = (found, found) if isinstance(found, int) else tuple(found)
         both = both * 2 if len(both) == 1 else both
         return int(both[0]), int(both[1])
+
+
+def _alone() -> Value:
+    raise NotImplementedError("a call that is not read from a graph emits no further operators")
+
+
+def result_shape(op: Op, *shapes: Shape) -> Shape:
+    """Return the shape of what an operator gives for values of these shapes, found by computing it once."""
+    return op.apply(*(np.zeros((1, *shape)) for shape in shapes)).shape[1:]
 
 
 Rule = Callable[[Call], tuple[Op, tuple[str, ...]]]

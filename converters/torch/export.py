@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from io import StringIO
 from operator import getitem
 from pathlib import Path
@@ -17,8 +18,8 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from spikerun.converters.graph import Graph, Input, Node, Origin, Output, Shape
-from spikerun.converters.rules import Call, Refusal, Value
+from spikerun.converters.graph import Graph, Input, Node, Op, Origin, Output, Shape
+from spikerun.converters.rules import Call, Refusal, Value, result_shape
 from spikerun.converters.torch.aten import ATEN
 from spikerun.errors import ConversionError
 
@@ -202,10 +203,18 @@ class _Reader:
             self._refuse(origin, ATEN.advice_for(operator.removeprefix("aten.").split(".")[0]))
             return
         try:
-            op, inputs = found(Call(operator, self._arguments(node), shape, BATCH))
+            emit = partial(self._emit, node.name, origin)
+            op, inputs = found(Call(operator, self._arguments(node), shape, BATCH, emit))
             self.nodes[node.name] = Node(node.name, op, inputs, shape, origin)
         except Refusal as refusal:
             self._refuse(origin, str(refusal))
+
+    def _emit(self, name: str, origin: Origin, op: Op, *values: Value) -> Value:
+        """Add an operator that stands before the one called `name`, and return its result."""
+        count = sum(1 for other in self.nodes if other.startswith(f"{name}."))
+        own, shape = f"{name}.{count}", result_shape(op, *(value.shape for value in values))
+        self.nodes[own] = Node(own, op, tuple(value.name for value in values), shape, origin)
+        return Value(own, shape)
 
     def _refuse(self, origin: Origin, advice: str) -> None:
         self.complaints.append(f"{origin}\n    {advice}")

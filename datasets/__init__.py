@@ -52,6 +52,15 @@ log = logging.getLogger(__name__)
 
 TABLE: Mapping[str, DatasetSpec] = MappingProxyType(
     {
+        "cifar-10": DatasetSpec(
+            name="cifar-10",
+            summary="Krizhevsky's photos of animals and vehicles, in colour",
+            module="spikerun.datasets.cifar10",
+            splits=MappingProxyType({"train": 50000, "test": 10000}),
+            shape=(3, 32, 32),
+            hint="get cifar-10-binary.tar.gz (MD5 c32a1d4ab5d03f1284b67883e8d87530) of "
+            "www.cs.toronto.edu/~kriz/cifar.html, and name its folder with --data-dir",
+        ),
         "digits": DatasetSpec(
             name="digits",
             summary="handwritten digits, scikit-learn's copy of the UCI test set",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets that are found on the machine and never downloaded: who publishes them states no checksums."""
+"""Data sets that are found on the machine and never downloaded: each is got from who publishes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

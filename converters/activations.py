@@ -36,7 +36,10 @@ class Activation:
         return np.clip(z, 0, self.bound)
 
     def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
-        """Return (bits, code) of the words, where activations have `bits` and as many as `room` cost no step more."""
+        """Return (bits, code) of the words, where activations have `bits` and code `bits` has room for more.
+
+        The bits must not depend on the code: integers are chosen once, however they travel.
+        """
         return bits, code
 
     def word_range(self, bits: int) -> tuple[int, int]:
@@ -88,19 +91,17 @@ class Rectifier(Activation):
 
 
 class Positive(Activation):
-    """A sum that cannot be negative, with no activation to hide behind: all bits that cost no step."""
+    """A sum that cannot be negative, with no activation to hide behind: all bits that there is room for."""
 
     kind = "positive"
     counts = True
 
     def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
-        if code == "graded":
-            return room, code
-        return (room, "bits") if room > bits else (bits, code)
+        return room, "bits" if code == "ttfs" and room > bits else code
 
 
 class Signed(Activation):
-    """A sum of either sign, in two's complement: all bits that cost no step."""
+    """A sum of either sign, in two's complement: all bits that there is room for."""
 
     kind = "signed"
     signed = True

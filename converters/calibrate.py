@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikerun.codes import spike_count
+from spikerun.codes import spike_count, word_steps
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, walk
@@ -50,16 +50,14 @@ class Calibration:
     def fit(self, settings: Settings, way: "type[Fit] | None" = None) -> tuple[Quantised, list[LayerFit]]:
         """Return the integers of every layer, and how well each fits; `way` finds those of a layer."""
         way = way or Fit
-        window = settings.window(self.layers)
+        word_of = settings.words(self.layers)
         real = self._real()
         step_sizes: dict[str, Array] = {}
         done: list[InputLayer | PoolLayer | QLayer] = []
         fits: list[LayerFit] = []
 
         def fitted(layer: Layer, words: Mapping[str, Array]) -> Array:
-            made, fit, sent = way(self.layers, layer, *settings.word(layer, window), *next(real)).made(
-                words, step_sizes
-            )
+            made, fit, sent = way(self.layers, layer, *word_of[layer.name], *next(real)).made(words, step_sizes)
             step_sizes[layer.name] = made.step_size
             done.append(made)
             fits.append(fit)
@@ -72,7 +70,9 @@ class Calibration:
             elif isinstance(layer, PoolLayer):
                 step_sizes[layer.name] = step_sizes[layer.source]
                 done.append(layer)
-        return Quantised(window, tuple(done)), fits
+        steps = [layer.encoding.steps for layer in self.layers.inputs]
+        steps += [word_steps(layer.code, layer.bits) for layer in done if isinstance(layer, QLayer) and layer.bits]
+        return Quantised(max(steps), tuple(done)), fits
 
     def _real(self) -> Iterator[tuple[Array, Array]]:
         """Yield what the ANN computes for each layer of sums, in order: the sum and its activation."""
@@ -161,9 +161,12 @@ class Fit:
         return found(slice(None), together), "population" if together else "channel"
 
     def tried(self, made: QLayer, v: Array, target: Array, threshold: Array) -> tuple[float, float]:
-        """Return the error that the next layers meet, and the spikes that it takes."""
+        """Return the error that the next layers meet, and the spikes that it takes in code `bits`.
+
+        Whatever the code: the integers that are chosen by this travel in any.
+        """
         words = _words(v, threshold, made)
-        spikes = float(spike_count(words.astype(np.int64), made.code, made.bits).sum())
+        spikes = float(spike_count(words.astype(np.int64), "bits", made.bits).sum())
         return self._error_after(words, target, threshold * made.scale), spikes
 
     def _error_after(self, sent: Array, target: Array, step_size: Array) -> float:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from spikerun.codes import CODES, MAX_BITS, word_steps
+from spikerun.codes import CODES, MAX_BITS
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, Summing
 from spikerun.converters.maps import WEIGHT_LIMIT, Term
@@ -76,19 +76,18 @@ class Settings:
         """Return the bits that are asked for in a layer."""
         return self.overrides.get(layer, self.bits)
 
-    def window(self, layers: Layers) -> int:
-        """Return the time steps of the window: those of the longest word."""
+    def words(self, layers: Layers) -> dict[str, tuple[int, str]]:
+        """Return (bits, code) of the words of each layer of sums; bits depend on no code, not even the input's."""
         names = [layer.name for layer in layers.sums if layer.activation.fires]
         for name in self.overrides:
             if name not in names:
                 raise unknown_name("layer", name, names)
-        words = [word_steps(self.code, bits) for bits in (self.bits, *map(self.bits_of, names))]
-        return max(words + [layer.encoding.steps for layer in layers.inputs])
-
-    def word(self, layer: Layer, window: int) -> tuple[int, str]:
-        """Return (bits, code) of a layer's words."""
-        free = MAX_BITS if self.code == "graded" else min(MAX_BITS, window)
-        return layer.activation.word(self.bits_of(layer.name), self.code, self.overrides.get(layer.name, free))
+        asked = [self.bits_of(name) for name in names] + [layer.encoding.bits for layer in layers.inputs]
+        room = min(MAX_BITS, max(asked))  # in code `bits`, so many cost no step more
+        return {
+            layer.name: layer.activation.word(self.bits_of(layer.name), self.code, self.overrides.get(layer.name, room))
+            for layer in layers.sums
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ membranes and other state. An executor chooses its own layout and may hold words
 labels that a program carries beside its registers (of inputs, outputs, counters) mean nothing to an executor.
 
 Below, arrays of `Values` are int32 of shape (), (C,) or the register's: one number for all neurons, for a channel, or
-for each neuron. `g` is `significance[t % period]`.
+for each neuron. Arrays of `Tables` are int32 of shape (E,) or (C, E): E entries for all neurons, or for each channel.
+`g` is `significance[t % period]`.
 """
 
 import re
@@ -33,6 +34,7 @@ __all__ = [
     "Encode",
     "Fill",
     "Fire",
+    "FireLevels",
     "Geometry",
     "IfStep",
     "Latch",
@@ -56,6 +58,7 @@ Shape = tuple[int, ...]
 Pair = tuple[int, int]
 Dtype = Literal["uint8", "int8", "int32"]
 Values = Annotated[npt.NDArray[np.int32], "values"]
+Tables = Annotated[npt.NDArray[np.int32], "table"]
 Reads = Annotated[str, "read"]  # the name of a register
 Writes = Annotated[str, "write"]  # every element is overwritten, and none was looked at before
 Updates = Annotated[str, "update"]
@@ -178,6 +181,12 @@ class Operation:
             if mark == "values":
                 yield name, getattr(self, name)
 
+    def tables(self) -> Iterator[tuple[str, npt.NDArray[np.int32]]]:
+        """Yield the parameters that are tables, by field."""
+        for name, mark in _marks(self):
+            if mark == "table":
+                yield name, getattr(self, name)
+
     def numbers(self) -> Iterator[tuple[str, Any]]:
         """Yield all other parameters, by field; `when` is none."""
         for name, mark in _marks(self):
@@ -189,7 +198,7 @@ class Operation:
 
     def __str__(self) -> str:
         said = [f"{o.field}={o.register}" for o in self.operands()]
-        said += [f"{name}={_text(value)}" for name, value in (*self.values(), *self.numbers())]
+        said += [f"{name}={_text(value)}" for name, value in (*self.values(), *self.tables(), *self.numbers())]
         time = "" if self.time.always else f"  [{self.time}]"
         return f"{self.name}({', '.join(said)}){time}"
 
@@ -257,6 +266,17 @@ class Fire(Operation):
     bits: int
     signed: bool
     max_spikes: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class FireLevels(Operation):
+    """word = words[k], k = how many of the levels, which do not decrease, are <= v; one word more than levels."""
+
+    v: Reads
+    word: Writes
+    levels: Tables
+    words: Tables
     when: When = ALWAYS
 
 
@@ -444,8 +464,8 @@ class Count(Operation):
 
 
 OPERATIONS: tuple[type[Operation], ...] = (
-    Fill, Clear, Copy, Encode, Apply, Fire, Latch, Send, Weigh, Accumulate, AddShifted, Delay, IfStep, LifStep,
-    Collect, MaxPool, MaxPoolStep, MaxPoolSums, Count,
+    Fill, Clear, Copy, Encode, Apply, Fire, FireLevels, Latch, Send, Weigh, Accumulate, AddShifted, Delay, IfStep,
+    LifStep, Collect, MaxPool, MaxPoolStep, MaxPoolSums, Count,
 )  # fmt: skip
 
 

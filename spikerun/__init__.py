@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spikerun.errors import SpikerunError
     from spikerun.file import load, save
     from spikerun.network import Network, Population, Projection
-    from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
+    from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Readout
     from spikerun.result import Result
     from spikerun.session import Session
     from spikerun.stream import Reading, Spike, Stream
@@ -43,6 +43,7 @@ __all__ = [
     "Encoding",
     "FewSpikes",
     "Input",
+    "Levels",
     "MaxPool",
     "Network",
     "PooledConv",
@@ -72,7 +73,7 @@ _HOMES = {
     "errors": ("SpikerunError",),
     "file": ("load", "save"),
     "network": ("Network", "Population", "Projection"),
-    "neurons": ("IF", "LIF", "FewSpikes", "Input", "MaxPool", "Readout"),
+    "neurons": ("IF", "LIF", "FewSpikes", "Input", "Levels", "MaxPool", "Readout"),
     "result": ("Result",),
     "session": ("Session",),
     "stream": ("Reading", "Spike", "Stream"),

@@ -107,12 +107,21 @@ def _shapes(populations: Populations) -> None:
         if len(p.shape) not in (1, 3):
             raise complaint(populations, name, "shape must be (N,) or (C, H, W)")
         for key, array in p.neuron.arrays().items():
-            if array.shape not in ((), p.shape[:1], p.shape):
+            if key in p.neuron.tables:
+                _table(populations, name, key, array.shape)
+            elif array.shape not in ((), p.shape[:1], p.shape):
                 allowed = "it must be " + " or ".join(dict.fromkeys(map(str, ((), p.shape[:1], p.shape))))
                 raise complaint(populations, name, f"{key} has shape {array.shape}; {allowed}")
     total = sum(p.size for p in populations.values())
     if total > MAX_NEURONS:
         raise NetworkError(f"the network has {total} neurons, the limit is {MAX_NEURONS}")
+
+
+def _table(populations: Populations, name: str, key: str, shape: tuple[int, ...]) -> None:
+    entries, channels = shape[-1], populations[name].shape[0]
+    if shape[:-1] not in ((), (channels,)):
+        allowed = f"({entries},) for all neurons, or ({channels}, {entries}), a row for each channel"
+        raise complaint(populations, name, f"{key} has shape {shape}; it must be {allowed}")
 
 
 def _projections(populations: Populations, projections: tuple[Projection, ...]) -> None:

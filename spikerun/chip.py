@@ -148,7 +148,7 @@ def _currents(net: Network, name: str, chip: Chip) -> Iterator[str]:
         yield f"its currents can reach {worst} in a step, and beyond {chip.current} they wrap: use smaller weights"
 
 
-# All others are not the chip's: few_spikes, if and max_pool.
+# All others are not the chip's: few_spikes, levels, if and max_pool.
 _NEURONS = {"input": _input, "lif": _lif, "readout": _readout}
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import spikerun
 
-NEURONS = ["IF", "LIF", "FewSpikes", "Input", "MaxPool", "Readout"]
+NEURONS = ["IF", "LIF", "FewSpikes", "Input", "Levels", "MaxPool", "Readout"]
 CONNECTIONS = ["Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "Window"]
 NETWORK = ["Network", "Population", "Projection", "load", "save"]
 RUNNING = ["Activity", "Reading", "Result", "Session", "Spike", "Stream"]

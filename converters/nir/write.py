@@ -300,7 +300,7 @@ def _diagonal(writer: _Writer, p: Projection, connection: Any) -> list[tuple[str
     return writer.scaled(connection.gain * _factor(p), writer.net.populations[p.source].shape)
 
 
-# FewSpikes and MaxPool send words, which are refused before; all others are refused by name.
+# FewSpikes, Levels and MaxPool send words, which are refused before; all others are refused by name.
 _NEURONS: Mapping[str, Callable[[_Writer, str, Population], None]] = {
     "input": _Writer.input,
     "if": _Writer.integrate_and_fire,

@@ -105,6 +105,7 @@ def _neurons(net: Network, name: str, population: Population, begin: int, interv
 
 ADVICE: Mapping[str, str] = MappingProxyType(
     {
+        "levels": "Chips have thresholds and no tables: train with ReLU instead, and convert again",
         "max_pool": "Train with average pools or strided convolutions, and convert again",
     }
 )
@@ -233,7 +234,7 @@ def _weighing(net: Network, name: str) -> dict[str, Any]:
     return given | ({"in_lag": links[0].lag % net.window} if links else {})
 
 
-# The model and the parameters of each kind; none: input and max_pool.
+# The model and the parameters of each kind; none: input, levels and max_pool.
 NEURONS: Mapping[str, Callable[[Network, str, Population], tuple[str, dict[str, Any]]]] = MappingProxyType(
     {"lif": _lif, "if": _if, "readout": _readout, "few_spikes": _few_spikes}
 )

@@ -126,6 +126,16 @@ def _bytes(operation: Any, registers: Registers) -> Table:
     return Table(f"spikerun_{operation.name}", {"bytes": size, **dict(operation.numbers())})
 
 
+def _fire_levels(operation: Any, registers: Registers) -> Table:
+    """Return levels and words, rows of channels one behind the other; `step`: from one row to the next, 0 of one."""
+    levels, words = operation.levels, operation.words
+    numbers = {f"shape.{key}": value for key, value in shape_of(registers[operation.v].shape).items()}
+    numbers |= {"count": levels.shape[-1], "top": 1 << (levels.shape[-1].bit_length() - 1)}
+    numbers |= {"level_step": levels.shape[-1] * (levels.ndim - 1), "word_step": words.shape[-1] * (words.ndim - 1)}
+    packed = {"levels": levels.reshape(-1), "words": words.astype(np.uint8).reshape(-1)}  # two's complement
+    return Table("spikerun_fire_levels", numbers, packed)
+
+
 def _pairs(**pairs: tuple[int, int]) -> dict[str, int | str]:
     """Return fields of pairs: kernel -> kernel_height, kernel_width; others -> _y, _x."""
     numbers: dict[str, int | str] = {}
@@ -286,6 +296,7 @@ ROWS = (
     Kernel("accumulate", time=_significance),
     Kernel("add_shifted"),
     Kernel("fire"),
+    Kernel("fire_levels", _fire_levels),
     Kernel("latch"),
     Kernel("send", time=_significance),
     Kernel("if_step"),

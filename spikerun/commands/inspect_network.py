@@ -64,8 +64,8 @@ def _population(net: Network, name: str, p: Population) -> dict[str, Any]:
         "accumulator_bits": net.bounds[name].bit_length() + 1 if name in net.bounds else None,
     }
     arrays = neuron.arrays()
-    if "threshold" in arrays:
-        described["threshold"] = [int(arrays["threshold"].min()), int(arrays["threshold"].max())]
+    for key in {"threshold", "levels"} & arrays.keys():
+        described[key] = [int(arrays[key].min()), int(arrays[key].max())]
     if neuron.reported and name in net.outputs:
         described["scale"] = neuron.real_scale.ravel().tolist()
     return described
@@ -116,7 +116,8 @@ def _text(found: dict[str, Any]) -> str:
     populations = [
         (
             p["name"], p["kind"], "x".join(map(str, p["shape"])), p["code"],
-            " to ".join(dict.fromkeys(map(str, p.get("threshold", [])))), p["accumulator_bits"] or "", p["latency"],
+            " to ".join(dict.fromkeys(map(str, p.get("threshold", p.get("levels", []))))),
+            p["accumulator_bits"] or "", p["latency"],
         )
         for p in found["populations"]
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from spikerun.neurons.few_spikes import FewSpikes
 from spikerun.neurons.input import Input
 from spikerun.neurons.integrate_and_fire import IF
 from spikerun.neurons.leaky import LIF
+from spikerun.neurons.levels import Levels
 from spikerun.neurons.max_pool import MaxPool
 from spikerun.neurons.readout import Readout
 
@@ -19,6 +20,7 @@ __all__ = [
     "V_LIMIT",
     "FewSpikes",
     "Input",
+    "Levels",
     "MaxPool",
     "Neuron",
     "Now",
@@ -28,5 +30,5 @@ __all__ = [
 ]
 
 KINDS: Mapping[str, type[Neuron]] = MappingProxyType(
-    {cls.kind: cls for cls in (Input, FewSpikes, IF, LIF, MaxPool, Readout)}
+    {cls.kind: cls for cls in (Input, FewSpikes, Levels, IF, LIF, MaxPool, Readout)}
 )

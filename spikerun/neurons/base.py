@@ -51,7 +51,8 @@ class Neuron:
     windows between the one in which it integrates a frame and the one in which it sends. passes_on: it compares the
     events of its one projection, a `Window`, and sends as its source does. state: what it may keep from step to step,
     and in which type of integer (`v` is the membrane potential). instruction: the kernels' operation that updates it,
-    where it integrates step by step.
+    where it integrates step by step. tables: those of the parameters whose last axis counts entries of a table; what is
+    before it is () or (C,).
     """
 
     kind: ClassVar[str]
@@ -62,6 +63,7 @@ class Neuron:
     passes_on: ClassVar[bool] = False
     state: ClassVar[Mapping[str, str]] = MappingProxyType({})
     instruction: ClassVar[str] = ""
+    tables: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def word(self) -> Word | None:

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from spikerun.kernels.operations import Fill, Fire, MaxPool, Operation
+from spikerun.kernels.operations import Fill, Fire, FireLevels, MaxPool, Operation
 from spikerun.kernels.program import Program, Register
 from spikerun.network import Network
 from spikerun.plan.common import (
@@ -72,6 +72,12 @@ def _few_spikes(net: Network, name: str) -> Iterator[Operation]:
     yield Fire(of(name, "v"), name, neuron.threshold, neuron.bits, neuron.signed, neuron.kept_bits)
 
 
+def _levels(net: Network, name: str) -> Iterator[Operation]:
+    neuron: Any = net.populations[name].neuron
+    yield from _integrate(net, name)
+    yield FireLevels(of(name, "v"), name, neuron.levels, neuron.words)
+
+
 def _max_pool(net: Network, name: str) -> Iterator[Operation]:
     (link,) = net.into(name)
     yield MaxPool(link.source, name, geometry(link.connection, net.populations[link.source].shape))
@@ -81,6 +87,7 @@ def _max_pool(net: Network, name: str) -> Iterator[Operation]:
 _LOWER: Mapping[str, Callable[[Network, str], Iterator[Operation]]] = {
     "input": _input,
     "few_spikes": _few_spikes,
+    "levels": _levels,
     "readout": _integrate,
     "max_pool": _max_pool,
 }

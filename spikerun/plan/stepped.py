@@ -19,6 +19,7 @@ from spikerun.kernels.operations import (
     Encode,
     Fill,
     Fire,
+    FireLevels,
     Latch,
     Map,
     MaxPool,
@@ -216,6 +217,17 @@ def _few_spikes(net: Network, name: str) -> Iterator[Operation]:
     yield from _integrate(net, name, v)
 
 
+def _levels(net: Network, name: str) -> Iterator[Operation]:
+    """A window ends: look its word up; send one step of it, integrate one of the next."""
+    neuron: Any = net.populations[name].neuron
+    w, sends = net.window, net.latency[name] * net.window
+    v, u = of(name, "v"), of(name, "u")
+    yield FireLevels(v, u, neuron.levels, neuron.words, When(w, sends, first=0, last=0))
+    yield Fill(v, neuron.bias, When(w, net.turn(name) * w, first=0, last=0))
+    yield Encode(u, name, neuron.code, _numbers(net.significance(name)), When(w, sends))
+    yield from _integrate(net, name, v)
+
+
 def _readout(net: Network, name: str) -> Iterator[Operation]:
     begin = When(net.window, net.turn(name) * net.window, first=0, last=0)
     yield Fill(of(name, "v"), net.populations[name].neuron.offset, begin)
@@ -322,6 +334,7 @@ def _numbers(significance: Any) -> tuple[int, ...]:
 _LOWER: Mapping[str, Callable[[Network, str], Iterator[Operation]]] = {
     "input": _input,
     "few_spikes": _few_spikes,
+    "levels": _levels,
     "readout": _readout,
     "max_pool": _max_pool,
 }

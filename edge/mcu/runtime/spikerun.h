@@ -169,6 +169,17 @@ typedef struct {
 } spikerun_fire;
 void spikerun_fire_run(const spikerun_fire* self, const int32_t* v, uint8_t* word);
 
+/* word = words[k], k = how many of the `count` levels, which do not decrease, are <= v. Channels have levels
+ * and words of their own, or all the same: `level_step` and `word_step` lead from one channel to the next.
+ * top: the largest power of two up to count. */
+typedef struct {
+    spikerun_shape shape;
+    const int32_t* levels;
+    const uint8_t* words;
+    int32_t count, top, level_step, word_step;
+} spikerun_fire_levels;
+void spikerun_fire_levels_run(const spikerun_fire_levels* self, const int32_t* v, uint8_t* word);
+
 /* u = v, left = limit: what was integrated is now to be sent, in at most `limit` spikes. */
 typedef struct {
     spikerun_shape shape;

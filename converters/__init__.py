@@ -178,6 +178,8 @@ def convert(
         conversion = budget.fewest_bits(converter, settings, chosen, max_drop)
     else:
         conversion = converter.convert(settings)
+    held_out = validation or evaluation
+    conversion = converter.compared(conversion, None if held_out is None else held_out[0])
     return conversion if measured is None else converter.measured(conversion, measured)
 
 

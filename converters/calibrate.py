@@ -28,11 +28,16 @@ SEED = 0
 
 @dataclass(frozen=True)
 class LayerFit:
-    """How well a layer's words stand for the ANN's values: signal to quantisation noise in dB, on held-out samples."""
+    """How a layer was fitted.
+
+    chosen_by: the step sizes: `channel`, one for each; `population`, one for all; empty for a readout. trials: of
+    either, what decided: the relative squared error that the next layers meet, and the spikes, on samples that judge.
+    """
 
     name: str
-    chosen_by: str  # the step sizes: `channel`, one for each; `population`, one for all; empty for a readout
-    signal_to_noise: float
+    chosen_by: str
+    signal_to_noise: float  # dB, on the samples that calibrate
+    trials: tuple[tuple[float, float], ...] = ()
 
 
 class Calibration:
@@ -104,6 +109,7 @@ class Fit:
     code: str
     z: Array
     target: Array
+    trials: tuple[tuple[float, float], ...] = ()
 
     def made(self, words: Mapping[str, Array], step_sizes: Mapping[str, Array]) -> tuple[QLayer, LayerFit, Array]:
         """Return the layer in integers, how well it fits, and what it sends, for the words that it is sent."""
@@ -142,7 +148,7 @@ class Fit:
         made = replace(made, threshold=threshold, bias=_with_rounding(made.bias, threshold))
         sent = _words(v, threshold, made)
         received = sent * spread(made.step_size, shape).astype(np.float32)
-        return made, LayerFit(made.name, chosen_by, _decibel(self.target, received)), sent
+        return made, LayerFit(made.name, chosen_by, _decibel(self.target, received), self.trials), sent
 
     def _threshold(self, made: QLayer, v: Array, top: Array) -> tuple[Array, str]:
         """Return the threshold of each channel, and whether they were chosen by channel or for the population."""
@@ -157,7 +163,8 @@ class Fit:
             return by_channel, "channel"
         first = min(cut, len(v) - 1)
         trial = slice(first, first + TRIAL_SAMPLES)
-        together = _cheaper(*(self.tried(made, v[trial], self.target[trial], th) for th in (by_channel, for_all)))
+        self.trials = tuple(self.tried(made, v[trial], self.target[trial], th) for th in (by_channel, for_all))
+        together = _cheaper(*self.trials)
         return found(slice(None), together), "population" if together else "channel"
 
     def tried(self, made: QLayer, v: Array, target: Array, threshold: Array) -> tuple[float, float]:

@@ -222,7 +222,7 @@ def convert(
         from spikerun.converters.budget import checked_budget
 
         checked_budget(max_drop)
-    paths = (output, output.with_suffix(".report.json"), output.with_suffix(".report.txt"))
+    paths = (output, *(output.with_suffix(f".report.{kind}") for kind in ("json", "txt", "html")))
     for path in paths:
         require_writable(path, force, keep=_files(model, weights, calibration, data))
     require_snn(output)
@@ -285,9 +285,10 @@ def convert(
             converter = Converter(source, train.samples[chosen], encoding, tell)
             conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
     report = conversion.report
+    texts = (dumps(report.json(), indent=2) + "\n", report.text(), report.html(output.name))
     file.save(conversion.network, output, force)
-    write_atomically(paths[1], dumps(report.json(), indent=2) + "\n", force)
-    write_atomically(paths[2], report.text(), force)
+    for path, text in zip(paths[1:], texts, strict=True):
+        write_atomically(path, text, force)
     emit(SCHEMA, _payload(report, paths), json, lambda: _summary(report, paths))
     if isinstance(report, SpikingReport):
         check_drop(report, max_drop)
@@ -345,6 +346,8 @@ def _converted(
     if sweep:
         rows = budget.sweep(converter, settings, validation)
         conversion = replace(conversion, report=replace(conversion.report, sweep=rows))
+    train, places = training
+    conversion = converter.compared(conversion, train.samples[places] if len(places) else None)
     return conversion if evaluation is None else converter.measured(conversion, evaluation)
 
 
@@ -360,7 +363,7 @@ def _numbers(option: str, text: str | None, default: float) -> list[float]:
 
 
 def _payload(report: Report | SpikingReport, paths: tuple[Path, ...]) -> dict[str, object]:
-    files = {"network": str(paths[0]), "report": str(paths[1])}
+    files = {"network": str(paths[0]), "report": str(paths[1]), "page": str(paths[3])}
     if isinstance(report, SpikingReport):
         return {**{key: value for key, value in report.json().items() if key != "schema"}, **files}
     accuracy = report.accuracy
@@ -382,4 +385,4 @@ def _payload(report: Report | SpikingReport, paths: tuple[Path, ...]) -> dict[st
 
 
 def _summary(report: Report | SpikingReport, paths: tuple[Path, ...]) -> str:
-    return f"{report.summary()}\nwrote {paths[0]}, {paths[1]}, {paths[2]}"
+    return f"{report.summary()}\nwrote {', '.join(map(str, paths))}"

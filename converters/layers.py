@@ -12,7 +12,7 @@ from spikerun.connections import Window
 from spikerun.converters import forward
 from spikerun.converters.activations import Activation
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.graph import Array, Pair, Shape
+from spikerun.converters.graph import Array, Origin, Pair, Shape
 from spikerun.converters.maps import Term
 from spikerun.neurons import MaxPool, Neuron
 from spikerun.population import Projection
@@ -91,7 +91,12 @@ class Summing:
 
 @dataclass(frozen=True, eq=False)
 class Layer(Summing):
-    """Neurons in real numbers: activation of `sum of terms + bias`; bias is of `shape`."""
+    """Neurons in real numbers: activation of `sum of terms + bias`; bias is of `shape`.
+
+    origins: the operators of the model that it computes.
+    """
+
+    origins: tuple[Origin, ...] = ()
 
 
 S = TypeVar("S", bound=Summing)

@@ -197,7 +197,7 @@ class Lowering:
                 terms = tuple(term.flat() for term in terms)
             else:
                 shape = (shape[0], 1, 1)  # its neurons are still those of an image
-        self.layers.append(Layer(name, shape, terms, form.bias.reshape(shape), activation))
+        self.layers.append(Layer(name, shape, terms, form.bias.reshape(shape), activation, form.origins))
         self.signed[name] = activation.signed
         return Coded(name, shape, form.shape, activation.signed)
 
@@ -225,7 +225,8 @@ class Lowering:
             form = part.form()
             if form.positive and op.bound == inf:
                 return part
-            return self._add(self._name((*form.origins, node.origin), node.name), form, Rectifier(op.bound))
+            form = replace(form, origins=(*form.origins, node.origin))
+            return self._add(self._name(form.origins, node.name), form, Rectifier(op.bound))
 
         return self._each(inputs[0], rectified)
 

@@ -12,8 +12,11 @@ from spikerun.activity import Activity
 from spikerun.converters import verify
 from spikerun.converters.build import build
 from spikerun.converters.calibrate import Calibration, LayerFit
+from spikerun.converters.decisions import decisions, operator_name, reasons
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
+from spikerun.converters.fidelity import fidelity
+from spikerun.converters.graph import Origin
 from spikerun.converters.layers import InputLayer, PoolLayer
 from spikerun.converters.lower import lower
 from spikerun.converters.quantise import QLayer, Quantised, Settings
@@ -33,12 +36,14 @@ from spikerun.converters.samples import (
 from spikerun.converters.sigma_delta import SigmaDeltaFit, check
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source
+from spikerun.memory import memory_of
 from spikerun.network import Network
 
 __all__ = ["INPUT", "Converter"]
 
 INPUT = "input"  # the name of the only input
 CHECKED_SAMPLES = 8
+COMPARED_SAMPLES = 64  # whose values are compared with the ANN's, layer by layer
 
 
 class Converter:
@@ -106,6 +111,21 @@ class Converter:
         logits, activity = snn_logits(network, evaluation.samples, done)
         return replace(conversion, report=_measured(report, evaluation.accuracy(logits), activity))
 
+    def compared(self, conversion: Conversion, held_out: Samples | None = None) -> Conversion:
+        """Return the conversion with the error of each layer on samples that did not calibrate, if there are any."""
+        self.tell("compare layer by layer", 0, 0)
+        given = self.samples
+        if held_out is not None:
+            given = checked(by_name(held_out, (INPUT,)), self.encodings, "the held-out samples", self.samples)
+        given = {name: values[:COMPARED_SAMPLES] for name, values in given.items()}
+        found = fidelity(self.layers, conversion.quantised, given)
+        layers = tuple(
+            replace(layer, **vars(found[layer.name])) if layer.name in found else layer
+            for layer in conversion.report.layers
+        )
+        report = replace(conversion.report, layers=layers, error_samples=count_of(given), held_out=held_out is not None)
+        return replace(conversion, report=report)
+
     def evaluation(self, samples: Samples, labels: npt.ArrayLike, metric: Metric = top1) -> Evaluation:
         """Return labelled samples with the ANN's results."""
         given = checked(by_name(samples, (INPUT,)), self.encodings, "the evaluation data", self.samples)
@@ -117,13 +137,18 @@ class Converter:
 
     def _report(self, network: Network, quantised: Quantised, fits: list[LayerFit], settings: Settings) -> Report:
         fitted = {fit.name: fit for fit in fits}
-        layers = tuple(_layer_report(layer, network, fitted.get(layer.name)) for layer in quantised.layers)
+        made_of = {layer.name: layer.origins for layer in self.layers.sums}
+        layers = tuple(
+            _layer_report(layer, network, fitted.get(layer.name), made_of.get(layer.name, ()))
+            for layer in quantised.layers
+        )
         origins = dict.fromkeys(n.origin for n in self.graph.nodes.values() if n.origin.operator not in ("", "input"))
         operators = tuple(OperatorReport(o.operator, o.module, o.line, o.code) for o in origins)
         codes = ", ".join(dict.fromkeys(encoding.code for encoding in self.encodings.values()))
         report = Report(
-            settings.bits, network.window, settings.code, codes, self.count, self.graph.macs(), operators, layers
-        )
+            settings.bits, network.window, settings.code, codes, self.count, self.graph.macs(), operators, layers,
+            decisions=decisions(settings, self.encodings, quantised), error_samples=self.count,
+        )  # fmt: skip
         if self.count == 1:
             report = report.with_notes("one sample calibrates: its ranges are taken for those of all; give hundreds.")
         if all(values.min() == values.max() for values in self.samples.values()):
@@ -131,7 +156,9 @@ class Converter:
         return report
 
 
-def _layer_report(layer: InputLayer | PoolLayer | QLayer, network: Network, fit: LayerFit | None) -> LayerReport:
+def _layer_report(
+    layer: InputLayer | PoolLayer | QLayer, network: Network, fit: LayerFit | None, origins: tuple[Origin, ...]
+) -> LayerReport:
     name = layer.name
     population = network.populations[name]
     word = network.sender_of(name)
@@ -143,6 +170,10 @@ def _layer_report(layer: InputLayer | PoolLayer | QLayer, network: Network, fit:
         name, summing.activation.kind if summing else population.neuron.kind, population.shape,
         word.bits if word else 0, word.code if word else "", fit.chosen_by if fit else "", threshold,
         network.bounds.get(name, 0), fit.signal_to_noise if fit else None,
+        macs=sum(link.connection.macs(population.shape) for link in network.out_of(name)),
+        memory=memory_of(network, name), sources=layer.sources,
+        operators=tuple(operator_name(origin) for origin in origins if origin.operator != "input"),
+        reasons=tuple(reasons(layer, origins, fit)),
     )  # fmt: skip
 
 

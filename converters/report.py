@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a conversion says about itself: operators, layers, accuracy, cost; as JSON and as text."""
+"""What a conversion says about itself: operators, layers, accuracy, cost, decisions; as JSON, as text, as a page."""
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from spikerun.converters.quantise import Quantised
+from spikerun.memory import NONE, Memory
 from spikerun.network import Network
 from spikerun.text import plural, table
 
-__all__ = ["SCHEMA", "Accuracy", "Conversion", "LayerReport", "OperatorReport", "Report", "SweepRow"]
+__all__ = ["SCHEMA", "Accuracy", "Conversion", "Decision", "LayerReport", "OperatorReport", "Report", "SweepRow"]
 
-SCHEMA = "spikerun.convert/1"
+SCHEMA = "spikerun.convert/2"
 Z_95 = 1.96
 
 
@@ -49,12 +51,23 @@ class OperatorReport:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What was decided for the whole network, and why."""
+
+    about: str
+    choice: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class LayerReport:
     """A population: its words, how well they stand for the ANN's values, and what it sends.
 
-    chosen_by: the step sizes, `channel` or `population`. signal_to_noise: dB, of the words' values against the ANN's on
-    the calibration samples; None where there is nothing to compare. bound: the largest magnitude of its accumulator in
-    the worst case. spikes, synops: means for one sample; None without evaluation.
+    chosen_by: the step sizes, `channel` or `population`. signal_to_noise (dB), cosine, relative_error (a share): of the
+    words' values against the ANN's, on `Report.error_samples` samples; None where there is nothing to compare. bound:
+    the largest magnitude of its accumulator in the worst case. spikes, synops: means for one sample; None without
+    evaluation. macs: of the ANN, of the same projections as `synops`, those that lead out of it. sources: the layers
+    that it reads; operators: of the model, that it computes; reasons: sentences on what was decided for it.
     """
 
     name: str
@@ -68,6 +81,18 @@ class LayerReport:
     signal_to_noise: float | None
     spikes: float | None = None
     synops: float | None = None
+    cosine: float | None = None
+    relative_error: float | None = None
+    macs: int = 0
+    memory: Memory = NONE
+    sources: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def neurons(self) -> int:
+        """Return the number of neurons."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -82,7 +107,10 @@ class SweepRow:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is known of a conversion. Percentages are percent; costs are means for one sample."""
+    """All that is known of a conversion. Percentages are percent; costs are means for one sample.
+
+    error_samples: on which the errors of the layers were measured; held_out: whether these did not calibrate.
+    """
 
     bits: int
     window: int
@@ -97,6 +125,14 @@ class Report:
     synops_per_sample: float | None = None
     sweep: tuple[SweepRow, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    decisions: tuple[Decision, ...] = ()
+    error_samples: int = 0
+    held_out: bool = False
+
+    @property
+    def memory(self) -> Memory:
+        """Return what all populations take."""
+        return sum((layer.memory for layer in self.layers), NONE)
 
     @property
     def synops_per_mac(self) -> float | None:
@@ -113,6 +149,7 @@ class Report:
         """Return the report as JSON's own types."""
         result: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
         result["synops_per_mac"] = self.synops_per_mac
+        result["memory"] = asdict(self.memory)
         result["ann_accuracy"] = self.accuracy.ann if self.accuracy else None
         result["snn_accuracy"] = self.accuracy.snn if self.accuracy else None
         result["agreement"] = self.accuracy.agreement if self.accuracy else None
@@ -120,12 +157,21 @@ class Report:
             result["accuracy"] |= {"drop": self.accuracy.drop, "drop_95": list(self.accuracy.bounds)}
         return result
 
+    def html(self, name: str = "") -> str:
+        """Return the report as a page, one file that needs no other; name: of the network."""
+        from spikerun.converters.report_page import page_of
+
+        return page_of(self, name)
+
     def text(self) -> str:
         """Return the report as plain text."""
         parts = [self.summary(), self._layer_table()]
         if self.sweep:
             parts.append(f"on {self.sweep[0].accuracy.samples} held-out samples:\n{self._sweep_table()}")
         parts.append(self._operator_table())
+        decided = [f"{d.about}: {d.choice} ({d.reason})" for d in self.decisions]
+        decided += [f"{layer.name}: {' '.join(layer.reasons)}" for layer in self.layers if layer.reasons]
+        parts += ["\n".join(decided)] if decided else []
         parts += [f"note: {note}" for note in self.notes]
         return "\n\n".join(parts) + "\n"
 
@@ -151,7 +197,9 @@ class Report:
         return "\n".join(lines)
 
     def _layer_table(self) -> str:
-        header = ["population", "kind", "shape", "bits", "threshold", "chosen by", "SNR dB", "spikes", "synops"]
+        header = [
+            "population", "kind", "shape", "bits", "threshold", "chosen by", "SNR dB", "error %", "spikes", "synops",
+        ]  # fmt: skip
         rows = [
             [
                 layer.name,
@@ -161,12 +209,13 @@ class Report:
                 "-" if layer.threshold is None else f"{layer.threshold[0]}..{layer.threshold[1]}",
                 layer.chosen_by or "-",
                 "-" if layer.signal_to_noise is None else f"{layer.signal_to_noise:.1f}",
+                "-" if layer.relative_error is None else f"{100 * layer.relative_error:.2f}",
                 "-" if layer.spikes is None else f"{layer.spikes:,.1f}",
                 "-" if layer.synops is None else f"{layer.synops:,.0f}",
             ]
             for layer in self.layers
         ]
-        return table(header, rows, right=(6, 7, 8))
+        return table(header, rows, right=(6, 7, 8, 9))
 
     def _sweep_table(self) -> str:
         header = ["bits", "SNN %", "drop", "95 %", "same class %", "spikes/neuron", "synops/MAC"]

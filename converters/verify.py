@@ -5,18 +5,18 @@ The quantised ANN is evaluated plainly: integer sums, one floor division, one cl
 the network, and knows nothing of spikes; sums are exact in float64 below 2^53.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Graph
-from spikerun.converters.layers import Layer, Layers, walk
+from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, walk
 from spikerun.converters.maps import accumulate
 from spikerun.converters.quantise import QLayer, Quantised
 from spikerun.errors import ConversionError
 
-__all__ = ["check_lowering", "check_reading", "evaluate", "real_outputs"]
+__all__ = ["check_lowering", "check_reading", "evaluate", "integers", "real_outputs"]
 
 MODEL_TOLERANCE = 1e-3  # of the largest result: models compute in float32, and in an order of their own
 OWN_TOLERANCE = 1e-6  # both sides compute in float64; sums that cancel cost digits
@@ -24,14 +24,20 @@ OWN_TOLERANCE = 1e-6  # both sides compute in float64; sums that cancel cost dig
 
 def evaluate(quantised: Quantised, samples: Mapping[str, Array] | Array) -> dict[str, Array]:
     """Return the integers (int64, batch first) of every population for `samples`; of a readout, its accumulators."""
+    given = samples if isinstance(samples, Mapping) else {quantised.layers[0].name: samples}
+    return {layer.name: values.astype(np.int64) for layer, values in integers(quantised, given)}
+
+
+def integers(
+    quantised: Quantised, samples: Mapping[str, Array]
+) -> Iterator[tuple[InputLayer | PoolLayer | QLayer, Array]]:
+    """Yield each layer with its integers (float64, batch first), in order; of a readout, its accumulators."""
 
     def fire(layer: QLayer, values: Mapping[str, Array]) -> Array:
         v = accumulate(layer.terms, values, layer.shape) + spread(layer.bias, layer.shape)
         return layer.activation.words(v, spread(layer.threshold, layer.shape), layer.bits)
 
-    given = samples if isinstance(samples, Mapping) else {quantised.layers[0].name: samples}
-    given = {name: values.astype(np.float64) for name, values in given.items()}
-    return {layer.name: values.astype(np.int64) for layer, values in walk(quantised.layers, given, fire)}
+    yield from walk(quantised.layers, {name: values.astype(np.float64) for name, values in samples.items()}, fire)
 
 
 def real_outputs(layers: Layers, samples: Mapping[str, Array]) -> dict[str, Array]:

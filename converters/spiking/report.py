@@ -114,6 +114,12 @@ class SpikingReport:
             )
         return "\n".join(lines)
 
+    def html(self, name: str = "") -> str:
+        """Return the report as a page, one file that needs no other; name: of the network."""
+        from spikerun.converters.spiking.report_page import page_of
+
+        return page_of(self, name)
+
     def text(self) -> str:
         """Return the report as plain text."""
         header = [

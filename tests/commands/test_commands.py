@@ -245,7 +245,7 @@ def test_features_of_a_file_are_converted_and_run_as_features(
     rng = np.random.default_rng(0)
     np.savez(data, samples=rng.integers(0, 256, (40, 6), dtype=np.uint8), labels=rng.integers(0, 3, 40))
     found = result(capsys, "convert", f"{model}:build", "--calibration", data, "-o", out)
-    assert found["schema"] == "spikerun.convert/1"
+    assert found["schema"] == "spikerun.convert/2"
     assert result(capsys, "run", out, "--data", data)["samples"] == 40
 
 

@@ -91,7 +91,7 @@ def test_the_session_gives_the_integers_of_the_quantised_ann(trained: nn.Module)
 def test_json_tells_accuracy_cost_and_paths(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--bits", "4", "--json", "--force") == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["schema"] == "spikerun.convert/1" and result["bits"] == 4 and result["window"] == 8
+    assert result["schema"] == "spikerun.convert/2" and result["bits"] == 4 and result["window"] == 8
     assert result["samples"] == 500 and abs(result["ann_accuracy"] - result["snn_accuracy"]) < 1
     assert 0 < result["synops_per_mac"] < 2 and 0 < result["spikes_per_neuron"] < 4
     report = json.loads(Path(result["report"]).read_text())

@@ -70,7 +70,7 @@ def result(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
 def test_a_conversion_is_told_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["convert", f"{folder}/model.py:Net", "--calibration", "digits", "-o", f"{folder}/net.snn"]
     told = result(capsys, *words, "--duration", "6", "--samples", "16", "--limit", "60")
-    assert told["schema"] == "spikerun.convert/1"
+    assert told["schema"] == "spikerun.convert/2"
     assert told["network"] == f"{folder}/net.snn"
     assert told["accuracy"]["samples"] == 60
     assert told["same_as_read"] == 100

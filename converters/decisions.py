@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a conversion decided, and why, in sentences: for the whole network, and for each layer."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from spikerun.codes import word_steps
+from spikerun.converters.calibrate import TRIAL_SAMPLES, LayerFit
+from spikerun.converters.encoding import Encoding
+from spikerun.converters.graph import Origin
+from spikerun.converters.layers import InputLayer, PoolLayer
+from spikerun.converters.quantise import BITS, QLayer, Quantised, Settings
+from spikerun.converters.report import Decision
+from spikerun.text import plural
+
+__all__ = ["decisions", "folded", "operator_name", "reasons"]
+
+# Why a population is there, by the kind of its activation; those of an activation of the model need no reason.
+RELAYS: Mapping[str, str] = MappingProxyType(
+    {
+        "signed": "A sum of either sign that no activation follows: it got a population of its own (a relay), with all "
+        "bits that there is room for.",
+        "positive": "A sum that cannot be negative and that no activation follows, such as an average: it got a "
+        "population of its own (a relay), with all bits that there is room for.",
+        "readout": "The result: it is read, never sent, so it has no words.",
+    }
+)
+CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "bits": "a spike for each set bit of a word, the most significant first",
+        "ttfs": "one spike a word, the earlier the larger",
+        "graded": "one event a word, which carries it",
+    }
+)
+
+
+def decisions(settings: Settings, encodings: Mapping[str, Encoding], quantised: Quantised) -> tuple[Decision, ...]:
+    """Return what was decided for the whole network."""
+    found = [
+        Decision("activations", plural(settings.bits, "bit"), f"as asked; the default is {BITS}"),
+        Decision("code", settings.code, f"{CODES[settings.code]}; a code changes what a result costs, not the result"),
+        Decision("window", plural(quantised.window, "time step"), _longest(encodings, quantised)),
+    ]
+    if settings.overrides:
+        choice = ", ".join(f"{name} {bits}" for name, bits in settings.overrides.items())
+        found.append(Decision("bits of single layers", choice, "as asked"))
+    if settings.coding != "words":
+        found.append(Decision("coding", settings.coding, "as asked: only what such neurons of a chip compute"))
+    for name, encoding in encodings.items():
+        found.append(
+            Decision(
+                f"input '{name}'",
+                f"{plural(encoding.bits, 'bit')}, code {encoding.code}",
+                "samples enter as the integers that they are; what they are scaled and shifted by is part of the "
+                "weights and biases that read them, exactly",
+            )
+        )
+    return tuple(found)
+
+
+def _longest(encodings: Mapping[str, Encoding], quantised: Quantised) -> str:
+    steps = {f"input '{name}'": (encoding.steps, encoding.bits) for name, encoding in encodings.items()}
+    for layer in quantised.layers:
+        if isinstance(layer, QLayer) and layer.bits:
+            steps[f"'{layer.name}'"] = (word_steps(layer.code, layer.bits), layer.bits)
+    longest = max(steps, key=lambda name: steps[name])
+    return f"the longest word is that of {longest}: {plural(steps[longest][1], 'bit')}"
+
+
+def reasons(layer: InputLayer | PoolLayer | QLayer, origins: tuple[Origin, ...], fit: LayerFit | None) -> list[str]:
+    """Return what was decided for a layer; origins: the operators of the model that it computes."""
+    if not isinstance(layer, QLayer):
+        return []
+    found = [RELAYS[layer.activation.kind]] if layer.activation.kind in RELAYS else []
+    if norms := [operator_name(o) for o in origins if folded(o)]:
+        found.append(f"Folded into the weights: {', '.join(norms)}.")
+    if fit is not None and fit.chosen_by:
+        found.append(_steps(fit))
+    return found
+
+
+def _steps(fit: LayerFit) -> str:
+    """Return why step sizes are as they are."""
+    chosen = {"channel": "A step size for each channel", "population": "One step size for all channels"}[fit.chosen_by]
+    if not fit.trials:
+        return f"{chosen}: there was nothing to choose between."
+    (fine, many), (coarse, few) = fit.trials
+    spikes = f"{many:,.0f} against {few:,.0f} spikes"
+    return (
+        f"{chosen}: by channel the next layers meet a relative squared error of {fine:.3g}, with one for all "
+        f"{coarse:.3g}, for {spikes} (on at most {TRIAL_SAMPLES} calibration samples that judge)."
+    )
+
+
+def folded(origin: Origin) -> bool:
+    """Tell whether an operator is a norm, which becomes part of the weights beside it."""
+    return "norm" in origin.operator
+
+
+def operator_name(origin: Origin) -> str:
+    """Return an operator as a report says it: batch_norm (features.1)."""
+    parts = origin.operator.split(".")
+    name = parts[1] if len(parts) > 1 and parts[0] == "aten" else origin.operator
+    name = name.lstrip("_").removeprefix("native_").partition("_legit")[0]
+    return f"{name} ({origin.module})" if origin.module else name

@@ -8,13 +8,41 @@ from typing import ClassVar
 import numpy as np
 
 from spikerun.codes import word_range
+from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array
 from spikerun.neurons import FewSpikes, Neuron
 from spikerun.neurons import Readout as ReadoutNeuron
 
-__all__ = ["Activation", "Positive", "Readout", "Rectifier", "Signed"]
+__all__ = ["Activation", "Grid", "Positive", "Readout", "Rectifier", "Signed"]
 
 FACTORS = np.geomspace(0.15, 1.05, 32)  # of the largest value: candidates for the range that words cover
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The real values that words stand for: step * (word - zero); step (C,) float64, zero (C,) int64."""
+
+    step: Array
+    zero: Array
+
+    @classmethod
+    def of(cls, step: Array) -> "Grid":
+        """Return the grid of these steps on which word 0 is 0."""
+        return cls(step, np.zeros(len(step), np.int64))
+
+    def same(self, other: "Grid") -> bool:
+        """Return whether all words stand for the same values."""
+        return bool((self.step == other.step).all() and (self.zero == other.zero).all())
+
+    def centred(self, words: Array) -> Array:
+        """Return a batch of words (batch, C, ...) less the word of 0."""
+        return words - spread(self.zero, words.shape[1:]).astype(words.dtype) if self.zero.any() else words
+
+    def real(self, words: Array) -> Array:
+        """Return the values of a batch of words (batch, C, ...): float32 of float32, else float64."""
+        step = spread(self.step, words.shape[1:])
+        real: Array = self.centred(words) * (step.astype(np.float32) if words.dtype == np.float32 else step)
+        return real
 
 
 @dataclass(frozen=True)
@@ -46,17 +74,33 @@ class Activation:
         """Return the smallest and the largest word."""
         return word_range(bits, self.signed)
 
-    def words(self, v: Array, threshold: Array, bits: int) -> Array:
-        """Return the words of accumulators `v` (batch, C, ...), the half threshold included; thresholds broadcast."""
-        words: Array = np.clip(np.floor(v / threshold), *self.word_range(bits))
+    def threshold(self, scale: Array, grid: Grid) -> Array | None:
+        """Return the thresholds (C,) int64 of which words count how many fit the accumulator; None where they do not.
+
+        scale: of the accumulator, of which the grid's steps are multiples.
+        """
+        return np.rint(grid.step / scale).astype(np.int64)
+
+    def rounding(self, scale: Array, grid: Grid) -> Array:
+        """Return what is added to accumulators so that words are rounded to nearest: half thresholds, (C,) int64."""
+        threshold = self.threshold(scale, grid)
+        return np.zeros(len(scale), np.int64) if threshold is None else threshold // 2
+
+    def words(self, v: Array, scale: Array, grid: Grid, bits: int) -> Array:
+        """Return the words of accumulators `v` (batch, C, ...), which hold what is added for rounding."""
+        threshold = self.threshold(scale, grid)
+        assert threshold is not None
+        words: Array = np.clip(np.floor(v / spread(threshold, v.shape[1:]).astype(v.dtype)), *self.word_range(bits))
         return words
 
-    def neuron(self, bits: int, code: str, threshold: Array, bias: Array, scale: Array) -> Neuron:
+    def neuron(self, bits: int, code: str, bias: Array, scale: Array, grid: Grid) -> Neuron:
         """Return the kind of neuron that computes it in integers."""
+        threshold = self.threshold(scale, grid)
+        assert threshold is not None
         return FewSpikes(bits, _one(threshold), _one(bias), self.signed, None, code)
 
-    def fit(self, v: Array, target: Array, top: Array, scale: Array, bits: int, *, together: bool) -> Array:
-        """Return the thresholds (C,) int64 by which words stand for `target` (C, M) with the least squared error.
+    def fit(self, v: Array, target: Array, top: Array, scale: Array, bits: int, *, together: bool) -> Grid:
+        """Return the grid by which words stand for `target` (C, M) with the least squared error.
 
         v: accumulators (C, M) in units of `scale` (C,); top: the largest target of each channel. together: one range
         for all channels.
@@ -76,7 +120,7 @@ class Activation:
                 error = np.full_like(error, error.sum())
             better = error < best
             best, chosen = np.where(better, error, best), np.where(better, threshold, chosen)
-        return chosen
+        return Grid.of(chosen * scale)
 
 
 def _one(values: Array) -> Array:
@@ -125,8 +169,11 @@ class Readout(Activation):
     def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
         return 0, ""
 
-    def words(self, v: Array, threshold: Array, bits: int) -> Array:
+    def threshold(self, scale: Array, grid: Grid) -> Array | None:
+        return None
+
+    def words(self, v: Array, scale: Array, grid: Grid, bits: int) -> Array:
         return v
 
-    def neuron(self, bits: int, code: str, threshold: Array, bias: Array, scale: Array) -> Neuron:
+    def neuron(self, bits: int, code: str, bias: Array, scale: Array, grid: Grid) -> Neuron:
         return ReadoutNeuron(scale.astype(np.float32), bias)

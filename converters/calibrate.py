@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikerun.codes import spike_count, word_steps
+from spikerun.converters.activations import Grid
 from spikerun.converters.forward import spread
-from spikerun.converters.graph import Array
+from spikerun.converters.graph import Array, Shape
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, walk
 from spikerun.converters.maps import Term, accumulate
 from spikerun.converters.quantise import QLayer, Quantised, Settings, accumulator_scale, as_channels, collapsed
@@ -57,23 +58,23 @@ class Calibration:
         way = way or Fit
         word_of = settings.words(self.layers)
         real = self._real()
-        step_sizes: dict[str, Array] = {}
+        grids: dict[str, Grid] = {}
         done: list[InputLayer | PoolLayer | QLayer] = []
         fits: list[LayerFit] = []
 
         def fitted(layer: Layer, words: Mapping[str, Array]) -> Array:
-            made, fit, sent = way(self.layers, layer, *word_of[layer.name], *next(real)).made(words, step_sizes)
-            step_sizes[layer.name] = made.step_size
+            made, fit, sent = way(self.layers, layer, *word_of[layer.name], *next(real)).made(words, grids)
+            grids[layer.name] = made.grid
             done.append(made)
             fits.append(fit)
             return sent
 
         for layer, _ in walk(self.layers.every, self.samples, fitted):
             if isinstance(layer, InputLayer):
-                step_sizes[layer.name] = np.ones(layer.shape[0])
+                grids[layer.name] = Grid.of(np.ones(layer.shape[0]))
                 done.append(layer)
             elif isinstance(layer, PoolLayer):
-                step_sizes[layer.name] = step_sizes[layer.source]
+                grids[layer.name] = grids[layer.source]
                 done.append(layer)
         steps = [layer.encoding.steps for layer in self.layers.inputs]
         steps += [word_steps(layer.code, layer.bits) for layer in done if isinstance(layer, QLayer) and layer.bits]
@@ -111,14 +112,14 @@ class Fit:
     target: Array
     trials: tuple[tuple[float, float], ...] = ()
 
-    def made(self, words: Mapping[str, Array], step_sizes: Mapping[str, Array]) -> tuple[QLayer, LayerFit, Array]:
+    def made(self, words: Mapping[str, Array], grids: Mapping[str, Grid]) -> tuple[QLayer, LayerFit, Array]:
         """Return the layer in integers, how well it fits, and what it sends, for the words that it is sent."""
         top = self.top()
-        terms = [term.absorbed(step_sizes[term.source]) for term in self.layer.terms]
-        made, v = self.integers(terms, accumulator_scale(self.layer, terms, top), words)
+        terms = [term.absorbed(grids[term.source].step) for term in self.layer.terms]
+        made, v = self.integers(terms, accumulator_scale(self.layer, terms, top), words, grids)
         if not self.layer.activation.fires:
-            return self.finished(made, v, made.threshold, "")
-        return self.finished(made, v, *self._threshold(made, v, top))
+            return self.finished(made, v, made.grid, "")
+        return self.finished(made, v, *self._grid(made, v, top))
 
     def top(self) -> Array:
         """Return the largest magnitude of each channel's activation, (C,) float64."""
@@ -126,64 +127,71 @@ class Fit:
         return found
 
     def integers(
-        self, terms: Sequence[Term], scale: Array, words: Mapping[str, Array], part: slice = slice(None)
+        self,
+        terms: Sequence[Term],
+        scale: Array,
+        words: Mapping[str, Array],
+        grids: Mapping[str, Grid],
+        part: slice = slice(None),
     ) -> tuple[QLayer, Array]:
-        """Return the layer in units of `scale` (C,), its thresholds still 1, and its accumulators for some samples."""
+        """Return the layer in units of `scale` (C,), its words still counting 1, and its accumulators for samples."""
         layer = self.layer
         integer = tuple(term.rounded(scale) for term in terms)
-        v = accumulate(integer, {term.source: words[term.source][part] for term in terms}, layer.shape)
+        sent = {term.source: grids[term.source].centred(words[term.source][part]) for term in terms}
+        v = accumulate(integer, sent, layer.shape)
         bias = np.rint(layer.bias / spread(scale, layer.shape))
         bias = bias + spread(_mean_error(self.z[part], v + bias.astype(np.float32), scale), layer.shape)
         v += bias.astype(np.float32)
+        bias = bias - _of_zeros(integer, grids, layer.shape)
         made = QLayer(layer.name, layer.shape, integer, collapsed(bias.astype(np.int64)), layer.activation,
-                      scale, np.ones(len(scale), np.int64), self.bits, self.code)  # fmt: skip
+                      scale, Grid.of(scale), self.bits, self.code)  # fmt: skip
         return made, v
 
-    def finished(self, made: QLayer, v: Array, threshold: Array, chosen_by: str) -> tuple[QLayer, LayerFit, Array]:
-        """Return the layer with its thresholds, how well it fits, and what it sends for accumulators `v`."""
+    def finished(self, made: QLayer, v: Array, grid: Grid, chosen_by: str) -> tuple[QLayer, LayerFit, Array]:
+        """Return the layer whose words are on `grid`, how well it fits, and what it sends for accumulators `v`."""
         shape = self.layer.shape
         if not self.layer.activation.fires:
             received = v * spread(made.scale, shape).astype(np.float32)
             return made, LayerFit(made.name, chosen_by, _decibel(self.z, received)), v
-        made = replace(made, threshold=threshold, bias=_with_rounding(made.bias, threshold))
-        sent = _words(v, threshold, made)
-        received = sent * spread(made.step_size, shape).astype(np.float32)
-        return made, LayerFit(made.name, chosen_by, _decibel(self.target, received), self.trials), sent
+        sent = _words(v, grid, made)
+        half = made.activation.rounding(made.scale, grid)
+        made = replace(made, grid=grid, bias=made.bias + spread(half, made.bias.shape))
+        return made, LayerFit(made.name, chosen_by, _decibel(self.target, grid.real(sent)), self.trials), sent
 
-    def _threshold(self, made: QLayer, v: Array, top: Array) -> tuple[Array, str]:
-        """Return the threshold of each channel, and whether they were chosen by channel or for the population."""
+    def _grid(self, made: QLayer, v: Array, top: Array) -> tuple[Grid, str]:
+        """Return the values of words, and whether they were chosen by channel or for the population."""
         cut = max(1, len(v) * 3 // 4)  # the last quarter judges what the first three quarters propose
 
-        def found(samples: slice, together: bool) -> Array:
+        def found(samples: slice, together: bool) -> Grid:
             sampled = _sampled(v[samples], self.target[samples], len(top))
             return made.activation.fit(*sampled, top, made.scale, made.bits, together=together)
 
         by_channel, for_all = found(slice(cut), False), found(slice(cut), True)
-        if (by_channel == for_all).all():
+        if by_channel.same(for_all):
             return by_channel, "channel"
         first = min(cut, len(v) - 1)
         trial = slice(first, first + TRIAL_SAMPLES)
-        self.trials = tuple(self.tried(made, v[trial], self.target[trial], th) for th in (by_channel, for_all))
+        self.trials = tuple(self.tried(made, v[trial], self.target[trial], grid) for grid in (by_channel, for_all))
         together = _cheaper(*self.trials)
         return found(slice(None), together), "population" if together else "channel"
 
-    def tried(self, made: QLayer, v: Array, target: Array, threshold: Array) -> tuple[float, float]:
+    def tried(self, made: QLayer, v: Array, target: Array, grid: Grid) -> tuple[float, float]:
         """Return the error that the next layers meet, and the spikes that it takes in code `bits`.
 
         Whatever the code: the integers that are chosen by this travel in any.
         """
-        words = _words(v, threshold, made)
+        words = _words(v, grid, made)
         spikes = float(spike_count(words.astype(np.int64), "bits", made.bits).sum())
-        return self._error_after(words, target, threshold * made.scale), spikes
+        return self._error_after(words, target, grid), spikes
 
-    def _error_after(self, sent: Array, target: Array, step_size: Array) -> float:
-        """Return the relative squared error of what the next layers receive, quantised for these step sizes."""
+    def _error_after(self, sent: Array, target: Array, grid: Grid) -> float:
+        """Return the relative squared error of what the next layers receive, quantised for these words."""
         passing = self.layers.passing(self.layer.name)
         words, real = {self.layer.name: sent}, {self.layer.name: target}
         for pool in passing:
             words[pool.name], real[pool.name] = pool.pooled(words), pool.pooled(real)
         return sum(
-            _term_error(term, layer, words[term.source], real[term.source], step_size)
+            _term_error(term, layer, words[term.source], real[term.source], grid)
             for layer in self.layers.sums
             for term in layer.terms
             if term.source in words
@@ -198,16 +206,17 @@ def _mean_error(z: Array, v: Array, scale: Array) -> Array:
     return error
 
 
-def _with_rounding(bias: Array, threshold: Array) -> Array:
-    half = threshold // 2
-    moved: Array = bias + (half.reshape(-1, 1, 1) if bias.ndim == 3 else half)
-    return moved
+def _of_zeros(terms: Sequence[Term], grids: Mapping[str, Grid], shape: Shape) -> Array:
+    """Return what integer terms make of the words that stand for 0, `shape` float64: not so where padding is met."""
+    zeros = {t.source: np.zeros((1, *t.own)) + spread(grids[t.source].zero, t.own) for t in terms}
+    found: Array = accumulate(terms, zeros, shape)[0]
+    return found
 
 
-def _words(v: Array, threshold: Array, layer: QLayer) -> Array:
-    """Return the words of accumulators `v` (batch, C, ...), whose bias has no half threshold yet."""
-    th = spread(threshold, v.shape[1:]).astype(np.float32)
-    return layer.activation.words(v + th // 2, th, layer.bits)
+def _words(v: Array, grid: Grid, layer: QLayer) -> Array:
+    """Return the words of accumulators `v` (batch, C, ...) that hold nothing for rounding yet."""
+    half = spread(layer.activation.rounding(layer.scale, grid), v.shape[1:]).astype(np.float32)
+    return layer.activation.words(v + half, layer.scale, grid, layer.bits)
 
 
 def _cheaper(by_channel: tuple[float, float], together: tuple[float, float]) -> bool:
@@ -229,13 +238,13 @@ def _sampled(v: Array, target: Array, channels: int) -> tuple[Array, Array]:
     return v, target
 
 
-def _term_error(term: Term, layer: Layer, words: Array, real: Array, step_size: Array) -> float:
+def _term_error(term: Term, layer: Layer, words: Array, real: Array, grid: Grid) -> float:
     alone = replace(term, first=0, end=term.end - term.first)
     shape = (alone.end, *layer.shape[1:])
     part = replace(layer, shape=shape, bias=np.zeros(shape))
-    scaled = alone.absorbed(step_size)
+    scaled = alone.absorbed(grid.step)
     scale = accumulator_scale(part, [scaled], np.zeros(alone.end))
-    received = accumulate([scaled.rounded(scale)], {term.source: words}, shape)
+    received = accumulate([scaled.rounded(scale)], {term.source: grid.centred(words)}, shape)
     received *= spread(scale, shape).astype(np.float32)
     wanted = accumulate([alone], {term.source: real}, shape)
     power = float(np.square(wanted).mean(dtype=np.float64))

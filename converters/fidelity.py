@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikerun.converters.forward import spread
+from spikerun.converters.activations import Grid
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, walk
 from spikerun.converters.maps import accumulate
@@ -65,9 +65,9 @@ def _add(layers: Layers, quantised: Quantised, samples: Mapping[str, Array], sum
         return layer.activation.real(z + layer.bias.astype(np.float32))
 
     real = walk(layers.every, {name: values.astype(np.float32) for name, values in samples.items()}, activation)
-    step_sizes: dict[str, Array] = {}
+    grids: dict[str, Grid] = {}
     for (layer, wanted), (made, words) in zip(real, integers(quantised, samples), strict=True):
         if isinstance(made, InputLayer):
             continue
-        step_sizes[made.name] = step_sizes[made.source] if isinstance(made, PoolLayer) else made.step_size
-        sums[layer.name].add(wanted, words * spread(step_sizes[made.name], made.shape))
+        grids[made.name] = grids[made.source] if isinstance(made, PoolLayer) else made.grid
+        sums[layer.name].add(wanted, grids[made.name].real(words))

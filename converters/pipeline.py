@@ -164,8 +164,8 @@ def _layer_report(
     word = network.sender_of(name)
     summing = layer if isinstance(layer, QLayer) else None
     threshold = None
-    if summing and summing.activation.fires:
-        threshold = (int(summing.threshold.min()), int(summing.threshold.max()))
+    if summing and (found := summing.threshold) is not None:
+        threshold = (int(found.min()), int(found.max()))
     return LayerReport(
         name, summing.activation.kind if summing else population.neuron.kind, population.shape,
         word.bits if word else 0, word.code if word else "", fit.chosen_by if fit else "", threshold,

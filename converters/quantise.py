@@ -3,7 +3,7 @@
 
 For target channel o with accumulator scale S[o], a source of step size s (real value = s * word) and a real weight w:
 weight = round(w s / S), threshold = round(step size / S), bias = round(b / S); from then on step size = threshold * S,
-exactly.
+exactly. Where the word z of the source is its 0, all that its z come to is taken off the bias.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from spikerun.codes import CODES, MAX_BITS
+from spikerun.converters.activations import Grid
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, Summing
 from spikerun.converters.maps import WEIGHT_LIMIT, Term
@@ -92,24 +93,33 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class QLayer(Summing):
-    """A layer in integers; `scale` and `threshold` are (C,), `bias` (C,) or the full shape.
+    """A layer in integers; `scale` is (C,), `bias` (C,) or the full shape.
 
-    scale: S, the real value of 1 in the accumulator. bits, code: of its words.
+    scale: S, the real value of 1 in the accumulator. grid: the values of its words. bits, code: of its words.
     """
 
     scale: Array
-    threshold: Array
+    grid: Grid
     bits: int
     code: str
 
     @property
     def step_size(self) -> Array:
         """Return the real value of 1 in a word, for each channel."""
-        return self.threshold * self.scale
+        return self.grid.step
+
+    @property
+    def threshold(self) -> Array | None:
+        """Return the threshold of each channel; None where there is none."""
+        return self.activation.threshold(self.scale, self.grid)
+
+    def words(self, v: Array) -> Array:
+        """Return its words for accumulators (batch, *shape), the bias included."""
+        return self.activation.words(v, self.scale, self.grid, self.bits)
 
     def neuron(self) -> Neuron:
         """Return the kind of its population."""
-        return self.activation.neuron(self.bits, self.code, self.threshold, self.bias, self.scale)
+        return self.activation.neuron(self.bits, self.code, self.bias, self.scale, self.grid)
 
     def projections(self) -> list[Projection]:
         """Return the projections into its population, one for each term."""

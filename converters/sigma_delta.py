@@ -14,6 +14,7 @@ from math import inf
 
 import numpy as np
 
+from spikerun.converters.activations import Grid
 from spikerun.converters.calibrate import TRIAL_SAMPLES, Fit, LayerFit
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array
@@ -58,24 +59,24 @@ def check(layers: Layers) -> None:
 class SigmaDeltaFit(Fit):
     """Fits one layer in int8 that counts twice, with the threshold 2^k of least error for the layers that follow."""
 
-    def made(self, words: Mapping[str, Array], step_sizes: Mapping[str, Array]) -> tuple[QLayer, LayerFit, Array]:
-        terms = [lifted(term.absorbed(step_sizes[term.source]), 1) for term in self.layer.terms]
+    def made(self, words: Mapping[str, Array], grids: Mapping[str, Grid]) -> tuple[QLayer, LayerFit, Array]:
+        terms = [lifted(term.absorbed(grids[term.source].step), 1) for term in self.layer.terms]
         least = self._least(terms)
         if not self.layer.activation.fires:
-            made, v = self.integers(terms, self._bounded(terms, least, 0), words)
-            return self.finished(made, v, made.threshold, "")
+            made, v = self.integers(terms, self._bounded(terms, least, 0), words, grids)
+            return self.finished(made, v, made.grid, "")
         top = self.top()
         first = min(len(self.z) * 3 // 4, len(self.z) - 1)
         trial = slice(first, first + TRIAL_SAMPLES)
 
         def error(k: int) -> float:
-            made, v = self.integers(terms, self._scale(terms, least, top, k), words, trial)
-            return self.tried(made, v, self.target[trial], made.threshold << k)[0]
+            made, v = self.integers(terms, self._scale(terms, least, top, k), words, grids, trial)
+            return self.tried(made, v, self.target[trial], Grid.of(made.scale * 2**k))[0]
 
         candidates = _exponents(least, top)
         k = candidates[0] if len(candidates) == 1 else min(candidates, key=error)
-        made, v = self.integers(terms, self._scale(terms, least, top, k), words)
-        return self.finished(made, v, made.threshold << k, "population")
+        made, v = self.integers(terms, self._scale(terms, least, top, k), words, grids)
+        return self.finished(made, v, Grid.of(made.scale * 2**k), "population")
 
     def _scale(self, terms: Sequence[Term], least: Array, top: Array, k: int) -> Array:
         """Return S (C,) for the threshold 2^k: weights fit int8, the largest word is at most HEADROOM."""

@@ -34,8 +34,7 @@ def integers(
     """Yield each layer with its integers (float64, batch first), in order; of a readout, its accumulators."""
 
     def fire(layer: QLayer, values: Mapping[str, Array]) -> Array:
-        v = accumulate(layer.terms, values, layer.shape) + spread(layer.bias, layer.shape)
-        return layer.activation.words(v, spread(layer.threshold, layer.shape), layer.bits)
+        return layer.words(accumulate(layer.terms, values, layer.shape) + spread(layer.bias, layer.shape))
 
     yield from walk(quantised.layers, {name: values.astype(np.float64) for name, values in samples.items()}, fire)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spikerun.converters import calibrate, convert, maps
-from spikerun.converters.activations import Rectifier
+from spikerun.converters.activations import Grid, Rectifier
 from spikerun.converters.calibrate import Calibration
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array
@@ -23,7 +23,7 @@ from spikerun.errors import UsageError
 
 def squared_error(v: Array, threshold: Array, bits: int) -> Array:
     """Return the squared error of words for accumulators v (C, M) whose real value is v."""
-    words = Rectifier().words(v + threshold[:, None] // 2, threshold[:, None], bits)
+    words = Rectifier().words((v + threshold[:, None] // 2).T, np.ones(len(v)), Grid.of(threshold), bits).T
     error: Array = np.square(words * threshold[:, None] - np.maximum(v, 0)).sum(axis=1)
     return error
 
@@ -38,7 +38,7 @@ def test_the_step_size_has_less_error_than_one_that_covers_the_largest_value(bit
     top = target.max(axis=1).astype(np.float64)
     chosen = Rectifier().fit(v, target, top, np.ones(3), bits, together=False)
     covering = np.rint(top / (2**bits - 1))
-    found, plain = squared_error(v, chosen, bits), squared_error(v, covering, bits)
+    found, plain = squared_error(v, chosen.step, bits), squared_error(v, covering, bits)
     assert (found < 0.95 * plain).all()
 
 

@@ -20,6 +20,7 @@ from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
 from spikerun.converters.source import Importer, Opener, Source, Trained, check_bits
 from spikerun.errors import UsageError, unknown_name
+from spikerun.network import Network
 from spikerun.plugins import resolve, rows
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from spikerun.converters.samples import Samples
     from spikerun.converters.spiking.report import SpikingConversion
     from spikerun.converters.spiking.step import Readout
+    from spikerun.converters.torch.module import NetworkModule
 
 __all__ = [
     "IMPORTERS",
@@ -41,6 +43,7 @@ __all__ = [
     "importers",
     "open_source",
     "takes",
+    "to_torch",
 ]
 
 ENTRY_POINT_GROUP = "spikerun.importers"
@@ -238,6 +241,18 @@ def convert_spiking(
         return converter.convert({})
     measured = converter.evaluation(*evaluation, metric or top1)
     return converter.measured(converter.convert({}), measured)
+
+
+def to_torch(net: Network) -> "NetworkModule":
+    """Return a torch module that computes what a network of words does, for analysis and fine-tuning.
+
+    Its forward pass takes integers and gives the logits of `Session.run`, exactly; gradients pass rounding as if it
+    were not there. `words(samples)` gives the integers of every population, `network()` the network as it is after
+    training. Raises UnsupportedError for networks that spike step by step (IF, LIF), and for delays.
+    """
+    from spikerun.converters.torch.module import module_of
+
+    return module_of(net)
 
 
 def _check(functions: Mapping[str, Any], pairs: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ if not (Path(__file__).resolve().parent / "kernels").is_dir() and (_checkout / "
 if TYPE_CHECKING:
     from spikerun.activity import Activity
     from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
-    from spikerun.converters import Encoding, convert, convert_spiking
+    from spikerun.converters import Encoding, convert, convert_spiking, to_torch
     from spikerun.errors import SpikerunError
     from spikerun.file import load, save
     from spikerun.network import Network, Population, Projection
@@ -64,12 +64,13 @@ __all__ = [
     "convert_spiking",
     "load",
     "save",
+    "to_torch",
 ]
 
 _HOMES = {
     "activity": ("Activity",),
     "connections": ("Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "Window"),
-    "converters": ("Encoding", "convert", "convert_spiking"),
+    "converters": ("Encoding", "convert", "convert_spiking", "to_torch"),
     "errors": ("SpikerunError",),
     "file": ("load", "save"),
     "network": ("Network", "Population", "Projection"),

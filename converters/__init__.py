@@ -63,6 +63,14 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
             "install spikerun with its extra [convert]",
             sources=("torch", "snntorch", "norse", "spikingjelly", "sinabs"),
         ),
+        ".onnx": Importer(
+            ".onnx",
+            "FILE.onnx",
+            "a network in the Open Neural Network Exchange format, opset 9 to 23",
+            "spikerun.converters.onnx.source:open_source",
+            "install spikerun with its extra [convert]",
+            sources=("onnx",),
+        ),
         ".nir": Importer(
             ".nir",
             "FILE.nir",

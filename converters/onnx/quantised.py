@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models that were quantised before, in the form QDQ: a pair of QuantizeLinear and DequantizeLinear says a range.
+
+Pairs of computed values become one operator, `RANGE`; those of weights are computed like any constant.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from spikerun.converters.graph import Array
+from spikerun.converters.onnx.model import RANGE, Item, Model
+from spikerun.errors import ConversionError
+
+__all__ = ["with_ranges"]
+
+QUANTISE, DEQUANTISE = "QuantizeLinear", "DequantizeLinear"
+
+
+def with_ranges(model: Model) -> Model:
+    """Return the model with every pair of a computed value as one operator."""
+    readers, computed = model.readers(), _computed(model)
+    replaced: dict[Item, list[Item]] = {}
+    for item in model.items:
+        if item.operator != QUANTISE or item.inputs[0] not in computed:
+            continue
+        after = readers.get(item.outputs[0], [])
+        if not after or any(r.operator != DEQUANTISE for r in after) or item.outputs[0] in model.outputs:
+            raise ConversionError(
+                f"{item.origin}: its integers go elsewhere than into a DequantizeLinear: export the model as QDQ"
+            )
+        low, high = _range(model, item)
+        for reader in after:
+            if not _alike(model, item, reader):
+                raise ConversionError(f"{reader.origin}: it has another scale than the QuantizeLinear before it")
+            replaced[reader] = [_ranged(reader, item.inputs[0], low, high)]
+        replaced[item] = []
+    return replace(model, items=tuple(kept for item in model.items for kept in replaced.get(item, [item])))
+
+
+def _computed(model: Model) -> set[str]:
+    """Return the names of what depends on the input."""
+    found = set(model.inputs)
+    for item in model.items:
+        if found.intersection(item.inputs):
+            found.update(item.outputs)
+    return found
+
+
+def _scale(model: Model, item: Item) -> tuple[Array, Array]:
+    """Return (scale, zero point) of a QuantizeLinear or DequantizeLinear."""
+    scale = model.constants.get(item.inputs[1])
+    zero = model.constants.get(item.inputs[2]) if len(item.inputs) > 2 and item.inputs[2] else np.zeros((), np.uint8)
+    if scale is None or zero is None:
+        raise ConversionError(f"{item.origin}: its scale or zero point is no constant: quantise statically")
+    if scale.size != 1 or zero.size != 1:
+        raise ConversionError(f"{item.origin}: it has several scales for computed values: per_channel is for weights")
+    if not np.isfinite(scale).all() or scale.reshape(-1)[0] <= 0:
+        raise ConversionError(f"{item.origin}: its scale must be positive and finite, got {scale.reshape(-1)[0]}")
+    return scale.reshape(()), zero.reshape(())
+
+
+def _range(model: Model, item: Item) -> tuple[float, float]:
+    scale, zero = _scale(model, item)
+    kind = np.iinfo(zero.dtype)
+    return float(scale) * (kind.min - int(zero)), float(scale) * (kind.max - int(zero))
+
+
+def _alike(model: Model, item: Item, other: Item) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(_scale(model, item), _scale(model, other), strict=True))
+
+
+def _ranged(item: Item, source: str, low: float, high: float) -> Item:
+    """Return the operator of a pair; to the runtime it is a Clip where it rectifies, nothing where it does not."""
+    output = item.outputs[0]
+    if low == 0:
+        limits = [f"{output}.low", f"{output}.high"]
+        proto = helper.make_node("Clip", [source, *limits], [output], name=item.name)
+    else:
+        proto = helper.make_node("Identity", [source], [output], name=item.name)
+    return Item(RANGE, item.name, (source,), (output,), {"low": low, "high": high}, proto)
+
+
+def limits(model: Model) -> list[TensorProto]:
+    """Return the constants that the Clips of `with_ranges` take."""
+    return [
+        numpy_helper.from_array(np.array(item.attributes[side], np.float32), f"{item.outputs[0]}.{side}")
+        for item in model.items
+        if item.operator == RANGE and item.attributes["low"] == 0
+        for side in ("low", "high")
+    ]

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, checker, inliner, numpy_helper
 
 from spikerun.converters.graph import Array
@@ -60,7 +59,7 @@ def _loaded(path: Path) -> ModelProto:
     model = ModelProto()
     try:
         model.ParseFromString(raw)
-    except DecodeError as error:
+    except Exception as error:  # that of protobuf, which onnx does not name
         raise FileFormatError(f"is no ONNX file, or is cut off or nested too deeply ({_short(error)})") from None
     if not model.ir_version or not model.HasField("graph"):
         raise FileFormatError("is no ONNX file: it holds no graph")

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from spikerun.converters.graph import Array
+from spikerun.converters.graph import Array, Shape
 from spikerun.converters.onnx.model import Item
 from spikerun.converters.rules import Refusal
 
@@ -35,7 +35,8 @@ def _product(values: Any) -> int:
 
 
 def _matmul(given: Sequence[Any], said: Mapping[str, Any]) -> int:
-    left, right = (np.shape(x) for x in given[:2])
+    left: Shape = np.shape(given[0])
+    right: Shape = np.shape(given[1])
     return math.prod(left[:-1]) * math.prod(right[:-2]) * math.prod(right[-1:])
 
 

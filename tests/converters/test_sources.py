@@ -126,7 +126,7 @@ def test_what_is_timed_gives_the_results_of_the_source(names: tuple[str, ...]) -
 
 
 def test_the_table_says_how_each_importer_is_addressed() -> None:
-    assert {i.reads for i in converters.IMPORTERS.values()} == {"FILE.py:FUNCTION", "FILE.nir"}
+    assert {i.reads for i in converters.IMPORTERS.values()} == {"FILE.py:FUNCTION", "FILE.onnx", "FILE.nir"}
     with pytest.raises(UsageError, match=r"nothing reads the model 'net\.h5'.*FILE\.py:FUNCTION"):
         open_source("net.h5")
 

@@ -11,7 +11,7 @@ from spikerun.codes import word_range, word_steps
 from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
 from spikerun.inputs import sample_shape
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Neuron, Readout
 from spikerun.neurons.leaky import WIDE_LIMIT
 from spikerun.timing import derive
 
@@ -40,6 +40,23 @@ def few_spikes(rng: Rng, shape: Shape, steps: int, size: int = 1) -> FewSpikes:
     per = [(), shape[:1], shape][rng.integers(3)]
     threshold = rng.integers(1, 3000, per) * size ** int(rng.integers(0, 3))
     return FewSpikes(bits, threshold, rng.integers(-2000, 2000, per), signed, kept, code)
+
+
+def levels(rng: Rng, shape: Shape, steps: int, size: int = 1) -> Levels:
+    """Return a neuron that looks its word up, with levels near the sizes that random currents have, and beyond."""
+    code = str(rng.choice(["bits", "bits", "ttfs", "graded"]))
+    bits, signed = word(rng, code, steps)
+    tabled = bool(rng.integers(2))
+    most = int(rng.choice([3, 40, 1023], p=[0.45, 0.45, 0.1]))
+    count = int(rng.integers(1, most + 1)) if tabled else 2**bits - 1
+    of_levels, of_table = ((shape[:1] if rng.integers(2) else ()) for _ in range(2))
+    values = rng.integers(-30_000, 30_000, (*of_levels, count)) * size ** int(rng.integers(0, 3))
+    if rng.integers(4) == 0:
+        values[..., -1], values[..., 0] = 2**31 - 1, -(2**31)
+    low, high = word_range(bits, signed)
+    table = rng.integers(low, high + 1, (*of_table, count + 1)) if tabled else None
+    bias = rng.integers(-2000, 2000, [(), shape[:1], shape][rng.integers(3)])
+    return Levels(bits, np.sort(values), table, bias, signed, code)
 
 
 def integrate_and_fire(rng: Rng, shape: Shape) -> IF:
@@ -142,14 +159,15 @@ class Draft:
     kind: str
     steps: int
     size: int = 1
+    tables: bool = True
     populations: dict[str, Population] = field(default_factory=dict)
     projections: list[Projection] = field(default_factory=list)
-    words: dict[str, FewSpikes | Input | None] = field(default_factory=dict)
+    words: dict[str, FewSpikes | Levels | Input | None] = field(default_factory=dict)
 
     def add(self, name: str, shape: Shape, neuron: Neuron, source: str = "") -> None:
         """Add a population; a max_pool sends in the code of its source."""
         self.populations[name] = Population(shape, neuron)
-        self.words[name] = neuron if isinstance(neuron, (FewSpikes, Input)) else self.words.get(source)
+        self.words[name] = neuron if isinstance(neuron, (FewSpikes, Levels, Input)) else self.words.get(source)
 
     def project(self, source: str, target: str, connection: Any, channels: tuple[int, int] | None = None) -> None:
         """Add a projection without delay, a few of them with an exponent."""
@@ -227,7 +245,8 @@ class Draft:
         connection, target = connect(rng, self.populations[source].shape, size=self.size)
         first, behind = rng.integers(0, 3, 2).tolist() if rng.integers(2) else (0, 0)
         shape = (first + target[0] + behind, *target[1:])
-        self.add(name, shape, few_spikes(rng, shape, self.steps, self.size) if few else _spiking(rng, shape))
+        coded = levels if few and self.tables and rng.integers(3) == 0 else few_spikes
+        self.add(name, shape, coded(rng, shape, self.steps, self.size) if few else _spiking(rng, shape))
         self.project(source, name, connection, (first, first + target[0]) if first + behind else None)
         if rng.integers(2):
             source, first = str(rng.choice(sources)), int(rng.integers(shape[0]))
@@ -254,7 +273,7 @@ class Draft:
         targets = [n for n, p in self.populations.items() if not isinstance(p.neuron, fixed) and n not in alone]
         if targets:
             source, target = str(rng.choice(sources)), str(rng.choice(targets))
-            if self.plain(source) or isinstance(self.populations[target].neuron, FewSpikes):
+            if self.plain(source) or isinstance(self.populations[target].neuron, FewSpikes | Levels):
                 self.project(source, target, self.any_to_any(source, self.populations[target].shape))
         for k, p in enumerate(self.projections):
             if rng.integers(3) == 0 or p is self.projections[-1]:
@@ -270,14 +289,15 @@ def _spiking(rng: Rng, shape: Shape) -> Neuron:
     return replace(neuron, answer=answer, scale=np.float32(0.25) if rng.integers(2) else np.float32(1))
 
 
-def random_network(seed: int, kind: str, size: int = 1) -> Network:
-    """Return a network of `kind` words (few-spikes, pools: no delays), spikes (IF, LIF), or mixed (all of them).
+def random_network(seed: int, kind: str, size: int = 1, tables: bool = True) -> Network:
+    """Return a network of `kind` words (few-spikes, levels, pools: no delays), spikes (IF, LIF), or mixed (all).
 
     Half of those with spikes have delays and cycles. Inputs are one to three, windows of 1 to 17 steps. size: how many
     times as high and wide images are; a large network may be one that the contract refuses (NetworkError).
+    tables: whether words may be looked up, which chips cannot.
     """
     rng = np.random.default_rng(seed)
-    draft = Draft(rng, kind, int(rng.integers(1, 18)), size)
+    draft = Draft(rng, kind, int(rng.integers(1, 18)), size, tables)
     for name in INPUTS[: rng.choice([1, 1, 2, 3])]:
         draft.input(name)
     for name in NAMES[: rng.integers(1, 6)]:

@@ -10,6 +10,7 @@
     _(delay)                   \
     _(apply)                   \
     _(fire)                    \
+    _(fire_levels)             \
     _(send)                    \
     _(if_step)                 \
     _(lif_step)                \

@@ -108,6 +108,7 @@ class CpuExecutor:
         first = self._registers[operands[0].register]
         arguments: dict[str, Any] = {o.field: self._ids[o.register] for o in operands}
         arguments |= {name: self._vector(values, first.shape) for name, values in operation.values()}
+        arguments |= {name: np.atleast_2d(values) for name, values in operation.tables()}
         for name, value in operation.numbers():
             arguments |= self._number(operation, name, value, first)
         when = operation.time

@@ -15,7 +15,7 @@ from spikerun.connections import Sparse, SumPool
 from spikerun.converters.nir.read import read_nir
 from spikerun.converters.nir.write import write_nir
 from spikerun.errors import UnsupportedError, UsageError
-from spikerun.neurons import Neuron
+from spikerun.neurons import Levels, Neuron
 from spikerun.reference import stepped
 
 DT = 1e-3
@@ -242,6 +242,12 @@ def test_words_are_refused(file: Path) -> None:
     net = Network(populations, [Projection("in", "a", dense(6, 5))], ["a"], 4)
     with pytest.raises(UnsupportedError, match=r"population 'in' .* sends words in the code 'bits'"):
         write_nir(net, file, DT)
+
+
+@pytest.mark.parametrize("code", ["bits", "graded"])
+def test_neurons_that_look_words_up_are_refused_by_name(code: str, file: Path) -> None:
+    with pytest.raises(UnsupportedError, match=f"population 'a' .* sends words in the code '{code}'"):
+        write_nir(network(Levels(2, [1, 2, 3], code=code)), file, DT)
 
 
 def test_parts_of_channels_are_refused(file: Path) -> None:

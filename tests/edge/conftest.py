@@ -11,7 +11,7 @@ import pytest
 
 from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Readout
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +118,7 @@ def mixed() -> Network:
     def weights(*shape: int) -> np.ndarray:
         return rng.integers(-128, 128, shape).astype(np.int8)
 
+    looked_up = [[-900, -500, 0, 100, 500], [-90, 0, 60, 90, 900]]
     populations = {
         "image": Population((3, 6, 5), Input(4, "bits", signed=True)),
         "conv": Population((4, 6, 5), FewSpikes(3, rng.integers(200, 900, 4), signed=True)),
@@ -127,6 +128,9 @@ def mixed() -> Network:
         "events": Population((2, 3, 3), Input(1, "spikes")),
         "leaky": Population((5,), LIF.loihi(np.int32(90), du=np.int32(900), dv=np.int32(200), refractory=1)),
         "fires": Population((7,), IF(np.int32(90), v_min=np.int32(-500), v_init=np.int32(20))),
+        "looked_up": Population(
+            (2, 2, 2), Levels(3, looked_up, [[-1, 3, -4, 2, 0, 1], [3, 2, 1, 0, -1, -2]], signed=True)
+        ),
         "counts": Population((4,), FewSpikes(5, np.int32(100), np.int32(300))),
         "out": Population((3,), Readout(np.float32(0.25))),
     }
@@ -141,6 +145,8 @@ def mixed() -> Network:
         Projection("fires", "leaky", Dense(weights(7, 5)), delay=40),
         Projection("fires", "counts", Dense(weights(7, 4))),
         Projection("image", "counts", Dense(weights(90, 4)), delay=16),
+        Projection("image", "looked_up", Conv(weights(2, 3, 3, 2), stride=(2, 3))),
+        Projection("looked_up", "counts", Dense(weights(8, 4)), delay=8),
         Projection("counts", "out", Dense(weights(4, 3))),
     ]
     return Network(populations, projections, ["out", "fires", "payload"], 8)

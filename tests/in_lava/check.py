@@ -88,7 +88,7 @@ def test_every_family_is_equal_in_lava(found: lava.Lava, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "net",
-    [chip_network(12, feedforward=True), chip_network(20), random_network(26, "words")],
+    [chip_network(12, feedforward=True), chip_network(20), random_network(26, "words", tables=False)],
     ids=["one run", "delays", "words"],
 )
 def test_a_network_that_is_deployed_is_equal_in_lava(net: Network, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_hardware_mode_refuses_what_it_cannot(chip: Any, bundle: Make, family: s
 MAPPED: dict[str, Callable[[], Graph]] = {
     "one run": lambda: to_graph(chip_network(8, feedforward=True)),
     "delays": lambda: to_graph(chip_network(8)),
-    "words": lambda: to_graph(random_network(26, "words")),
+    "words": lambda: to_graph(random_network(26, "words", tables=False)),
     "sigma-delta": lambda: random_graph("sigma_delta_networks", 3),
 }
 

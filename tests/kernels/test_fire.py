@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Firing and sending of few-spikes words, against their definitions in plain NumPy."""
 
+import re
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import Bench, i32, in_a_form, populations
@@ -66,6 +68,59 @@ def test_fire_divides_any_int32_by_any_threshold(
     given_, threshold = in_a_form(rng, (2 ** rng.uniform(0, 31, n)).astype(np.int32), channels)
     v = rng.integers(-(2**31), 2**31, n)
     np.testing.assert_array_equal(run_fire(v, given_, *rule), fired(v, threshold, *rule))
+
+
+def rows(rng: np.random.Generator, channels: int, low: int, high: int, count: int) -> Any:
+    """Return a table of one row for all neurons, or of a row for each channel."""
+    return rng.integers(low, high, (int(rng.choice([1, channels])), count)).astype(np.int32)
+
+
+def run_levels(v: Any, levels: Any, words: Any) -> Any:
+    bench = Bench(v=("int32", v.size), word=("int16", v.size))
+    return bench.add("fire_levels", v="v", word="word", levels=levels, words=words).step(v=v)["word"]
+
+
+def looked_up(v: Any, levels: Any, words: Any, channels: int) -> Any:
+    """Return the word behind the levels that each neuron has reached, one neuron after another."""
+    all_levels, all_words = (np.broadcast_to(a, (channels, a.shape[1])) for a in (levels, words))
+    return [all_words[j % channels][(all_levels[j % channels] <= x).sum()] for j, x in enumerate(v)]
+
+
+@quick
+@given(seeds, populations(), st.sampled_from([1, 2, 3, 4, 7, 8, 100, 255, 256, 1023]))
+def test_levels_are_counted_beside_every_one_of_them(seed: int, population: tuple[int, int], count: int) -> None:
+    rng, (n, channels) = np.random.default_rng(seed), population
+    if n * count > 10_000:
+        n = channels
+    levels = np.sort(rows(rng, channels, -(2**31), 2**31, count) >> int(rng.integers(0, 32)))
+    words = rows(rng, channels, -(2**15), 2**15, count + 1)
+    v = np.clip(np.resize(levels.astype(np.int64), n) + rng.integers(-1, 2, n), -(2**31), 2**31 - 1)
+    np.testing.assert_array_equal(run_levels(v, levels, words), looked_up(v, levels, words, channels))
+
+
+def test_the_largest_membrane_has_passed_every_level_and_no_more() -> None:
+    top = 2**31 - 1
+    for levels in ([1, 2, 3, 4], [1, 2, 3, top], [top] * 5, [top]):
+        words = np.arange(len(levels) + 1, dtype=np.int32)[None]
+        reached = sum(level < top for level in levels)
+        v = i32(top, top - 1)
+        assert run_levels(v, i32(levels)[None], words).tolist() == [len(levels), reached], levels
+
+
+@pytest.mark.parametrize(
+    ("levels", "words", "said"),
+    [
+        (i32(1, 2)[None], i32(0, 1)[None], "words: expected 3 elements, got 2"),
+        (i32(1, 2, 3, 4).reshape(2, 2), i32(0, 1, 2), "words: expected a C-contiguous int32 array with 2 dim"),
+        (i32(*range(8)).reshape(4, 2), i32(*range(6)).reshape(2, 3), "words: expected 4 elements, got 2"),
+        (i32(*range(8)).reshape(4, 2), i32(0, 1, 2)[None], "levels: expected 1 or 6 elements or a number of channels"),
+        (i32(1)[None], i32(0, 2**15)[None], "words: expected -32768..32767, got 32768"),
+        (np.zeros((1, 0), np.int32), i32(0)[None], "levels: expected 1"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(levels: Any, words: Any, said: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=re.escape(said)):
+        run_levels(np.zeros(6, np.int32), levels, words)
 
 
 def test_latch_copies_the_membrane_and_sets_the_limit() -> None:

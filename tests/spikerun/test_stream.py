@@ -20,7 +20,7 @@ from spikerun.connections import Conv, Dense, Diagonal
 from spikerun.errors import DataError, UsageError
 from spikerun.inputs import events as events_of
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Neuron, Readout
 from spikerun.reference import Stepper, stepped
 from spikerun.session import Session
 from spikerun.stream import Reading, Spike, Stream
@@ -336,6 +336,8 @@ def test_a_value_that_no_state_holds_is_refused(seed: int) -> None:
         (LIF.loihi(np.int32(1)), "u", -(2**23) + 1, 2**23),
         (LIF(np.int32(1)), "u", -(2**29) + 1, 2**29 - 1),
         (FewSpikes(4, np.int32(1), max_spikes=2), "left", 0, 2),
+        (Levels(2, [1, 2, 3]), "u", 0, 3),
+        (Levels(2, [1, 2, 3], signed=True), "u", -2, 1),
         (MaxPool(), "alive", 0, 1),
         (Readout(), "v", -(2**31), 2**31 - 1),
     ],

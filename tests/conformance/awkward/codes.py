@@ -3,11 +3,12 @@
 
 from typing import Any
 
+import numpy as np
 from conformance.awkward.make import awkward, chain, ints, network, weights
 
-from spikerun.connections import Dense, PooledConv, Window
+from spikerun.connections import Conv, Dense, PooledConv, Window
 from spikerun.network import Network
-from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Neuron, Readout
 
 
 @awkward
@@ -48,6 +49,34 @@ def every_code_after_every_other() -> Network:
         (5, Input(3)),
         *((5, FewSpikes(3, ints(70 + k), code=code), Dense(weights(k, 5, 5))) for k, code in enumerate(codes)),
     )
+
+
+@awkward
+def words_that_are_looked_up() -> Network:
+    """Tables that rise and fall, of signed words, of few set bits, of more levels than words; each code after each."""
+    bump, signed = np.array([0, 1, 4, 7, 5, 2, 0, 0]), np.array([[0, -1, -4, -3, 0, 3], [3, 3, 1, 0, -2, -4]])
+    few_bits = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128])[np.arange(257) * 9 // 257]
+    layers = (
+        Levels(3, ints(-900, -300, -100, 0, 100, 300, 900)),
+        Levels(3, ints(-300, -200, -100, 0, 90, 200, 300), bump, code="ttfs"),
+        Levels(3, ints(-70, -30, 0, 9, 50), np.tile(signed, (3, 1))[:5], signed=True),
+        Levels(8, np.arange(-1280, 1280, 10), few_bits),
+        Levels(1, [1000], np.array([1, 0]), code="graded"),
+        Levels(2, np.sort(weights(9, 5, 3).astype(np.int32)), bias=ints(7, 0, -7, 40, -40), signed=True, code="graded"),
+    )
+    rest = ((5, neuron, Dense(weights(k, 5, 5))) for k, neuron in enumerate(layers))
+    return chain((5, Input(3)), *rest, (2, Readout(), Dense(weights(7, 5, 2))))
+
+
+@awkward
+def words_of_an_image_that_are_looked_up() -> Network:
+    """Levels and a table of each channel, or of all: channels lie elsewhere in memory than here."""
+    rng = np.random.default_rng(8)
+    own, table = np.sort(rng.integers(-9000, 9000, (3, 6))), rng.integers(0, 16, (3, 7))
+    kinds = (Levels(4, own, table), Levels(4, own[0], table), Levels(4, own, table[1]), Levels(4, own[2], table[2]))
+    convolutions = [Conv(weights(k, 3, 3, 3, 3), padding=(1, 1)) for k in range(len(kinds))]
+    rest = (((3, 5, 4), neuron, conv) for neuron, conv in zip(kinds, convolutions, strict=True))
+    return chain(((3, 5, 4), Input(4)), *rest)
 
 
 @awkward

@@ -8,7 +8,7 @@ from conformance.awkward.make import awkward, chain, ints, network, weights
 
 from spikerun.connections import Conv, Dense, Diagonal
 from spikerun.network import Network
-from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes, Input, Neuron, Readout
+from spikerun.neurons import IF, LIF, V_LIMIT, FewSpikes, Input, Levels, Neuron, Readout
 from spikerun.neurons.leaky import WIDE_LIMIT
 
 
@@ -113,6 +113,23 @@ def accumulators_near_int32() -> Network:
         (3, neuron, Diagonal(ints(2**30 - 1, -(2**30), 2**31 - 1))),
         (3, Readout(), Diagonal(ints(8_000_000))),
     )
+
+
+@awkward
+def levels_at_the_ends_of_int32() -> Network:
+    """Membranes that reach them: the highest level is one that the largest int32 has reached."""
+    ends = ints(-(2**31), -(2**31) + 1, -1, 0, 2**31 - 2, 2**31 - 1)
+    neuron = Levels(3, ends, ints(7, 1, 2, 3, 4, 5, 6), ints(0, -1, 1))
+    largest = Diagonal(ints(2**31 - 1, -(2**31) + 2, 2**31 - 2))
+    return chain((3, Input(1)), (3, neuron, largest), (3, Readout(), Diagonal(ints(1, 10, 100))))
+
+
+@awkward
+def as_many_levels_as_there_may_be() -> Network:
+    rng = np.random.default_rng(4)
+    table = rng.integers(0, 256, (131, 1024))
+    neuron = Levels(8, np.sort(rng.integers(-20_000, 20_000, 1023)), table)
+    return chain((67, Input()), (131, neuron, Dense(weights(1, 67, 131))), (3, Readout(), Dense(weights(2, 131, 3))))
 
 
 @awkward

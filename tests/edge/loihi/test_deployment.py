@@ -20,7 +20,7 @@ from spikerun.edge.loihi.store import load_graph
 from spikerun.errors import TargetError, UnsupportedError
 from spikerun.file import load, save
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Neuron, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Neuron, Readout
 
 FIRING = LIF.loihi(100, 64)
 
@@ -101,6 +101,11 @@ def test_the_bias_of_a_readout_is_added_outside(tmp_path: Path) -> None:
 def test_neurons_that_no_chip_has_are_refused_by_name(net: Network, says: str) -> None:
     with pytest.raises(UnsupportedError, match=says):
         edge.load("loihi2").check(net)
+
+
+def test_neurons_that_look_words_up_are_refused_with_what_to_do() -> None:
+    with pytest.raises(UnsupportedError, match=r"'l0': Loihi has no levels neurons\. .* train with ReLU instead"):
+        edge.load("loihi2").check(network(Levels(1, [5])))
 
 
 def test_max_pools_are_refused_with_what_to_do() -> None:

@@ -21,6 +21,7 @@ if not (Path(__file__).resolve().parent / "kernels").is_dir() and (_checkout / "
 
 if TYPE_CHECKING:
     from spikerun.activity import Activity
+    from spikerun.comparison import Comparison, compare
     from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
     from spikerun.converters import Encoding, convert, convert_spiking, to_torch
     from spikerun.errors import SpikerunError
@@ -37,6 +38,7 @@ __all__ = [
     "IF",
     "LIF",
     "Activity",
+    "Comparison",
     "Conv",
     "Dense",
     "Diagonal",
@@ -60,6 +62,7 @@ __all__ = [
     "SumPool",
     "Window",
     "__version__",
+    "compare",
     "convert",
     "convert_spiking",
     "load",
@@ -69,6 +72,7 @@ __all__ = [
 
 _HOMES = {
     "activity": ("Activity",),
+    "comparison": ("Comparison", "compare"),
     "connections": ("Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "Window"),
     "converters": ("Encoding", "convert", "convert_spiking", "to_torch"),
     "errors": ("SpikerunError",),

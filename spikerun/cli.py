@@ -61,6 +61,11 @@ COMMANDS = MappingProxyType(
             "Run a network on data; accuracy, spikes and synaptic operations.",
             "spikerun run model.snn --data digits --limit 100",
         ),
+        "compare": CommandSpec(
+            "spikerun.commands.compare:compare",
+            "Compare two networks on the same samples.",
+            "spikerun compare a.snn b.snn --data digits",
+        ),
         "bench": CommandSpec(
             "spikerun.commands.bench:bench",
             "Measure latency, beside the original network.",

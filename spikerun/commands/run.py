@@ -30,7 +30,7 @@ from spikerun.network import Network
 from spikerun.session import Result, Session
 from spikerun.text import plural
 
-__all__ = ["activity_table", "run"]
+__all__ = ["activity_table", "check_labels", "error_of", "run"]
 
 SHOWN = 5  # samples, and values of each, of data without labels
 
@@ -59,7 +59,7 @@ def run(
         _require_npz(output, force, (network, data))
     net = load(network)
     dataset, samples = loaded(net, data, data_dir, split, limit)
-    _check_labels(net, dataset)
+    check_labels(net, dataset)
     session = Session(net, schedule=schedule, kernels=kernels, threads=threads)
     begin = time.perf_counter()
     with progress("running", len(dataset), quiet=quiet, json=json) as advance:
@@ -74,7 +74,7 @@ def run(
         "split": dataset.split,
         "samples": len(dataset),
         "accuracy": 100 * float(np.mean(result.classes == dataset.labels)) if dataset.labelled else None,
-        **_error(result, dataset),
+        **error_of(result, dataset),
         "spikes_per_neuron": activity.spikes_per_neuron,
         "synops_per_sample": activity.synops_per_sample,
         "synops_per_mac": activity.synops_per_mac,
@@ -95,7 +95,8 @@ def _require_npz(output: Path, force: bool, read: tuple[Path, str]) -> None:
     require_writable(output, force, keep=read)
 
 
-def _check_labels(net: Network, dataset: Dataset) -> None:
+def check_labels(net: Network, dataset: Dataset) -> None:
+    """Refuse labels or targets that the network has no outputs for."""
     outputs = net.populations[net.outputs[0]].size
     if dataset.labelled and dataset.labels.max() >= outputs:
         raise DataError(
@@ -109,7 +110,7 @@ def _check_labels(net: Network, dataset: Dataset) -> None:
         )
 
 
-def _error(result: Result, dataset: Dataset) -> dict[str, float | None]:
+def error_of(result: Result, dataset: Dataset) -> dict[str, float | None]:
     """Return the root of the mean squared error, and R2 (None where the targets do not vary)."""
     if not len(dataset.targets):
         return {"rmse": None, "r2": None}

@@ -139,8 +139,8 @@ def compare(
     for net in (a, b):
         if not isinstance(net, Network):
             raise UsageError(f"compare takes two networks, such as spikerun.load('model.snn') returns; got {net!r:.80}")
-    results = [Session(net).run(samples, on_progress=on_progress) for net in (a, b)]
-    return Comparison.of(*results, labels=None if labels is None else np.asarray(labels))
+    first, second = (Session(net).run(samples, on_progress=on_progress) for net in (a, b))
+    return Comparison.of(first, second, None if labels is None else np.asarray(labels))
 
 
 def _paired(a: Result, b: Result, labels: npt.NDArray[Any]) -> Paired:

@@ -74,16 +74,16 @@ def test_one_value_has_no_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "labels", "said"),
+    ("other", "labels", "said"),
     [
-        ((network(outputs=4),), LABELS, "A answers with 3 values and B with 4"),
-        ((network(),), LABELS[:9], r"labels must be 50 integers, got int64 of shape \(9,\)"),
-        ((network(),), LABELS / 2, "got float64"),
+        (network(outputs=4), LABELS, "A answers with 3 values and B with 4"),
+        (network(), LABELS[:9], r"labels must be 50 integers, got int64 of shape \(9,\)"),
+        (network(), LABELS / 2, "got float64"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(others: Any, labels: Any, said: str) -> None:
+def test_what_does_not_belong_together_is_refused(other: sr.Network, labels: Any, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        sr.compare(network(), *others, SAMPLES, labels)
+        sr.compare(network(), other, SAMPLES, labels)
 
 
 def test_what_is_no_network_and_no_samples_is_refused() -> None:

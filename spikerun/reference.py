@@ -31,8 +31,8 @@ class Turn:
     """What one population did with one frame, in the windows that are its own.
 
     events: (W, *shape), 0/1 or payloads; word: the integers they carry (for kinds without a code, the spike count);
-    membrane: v at the end of the window (few_spikes, readout), or after each of its steps (if, lif): (W, *shape);
-    answer: what a run reports of it.
+    membrane: v at the end of the window (few_spikes, levels, readout), or after each of its steps (if, lif), (W,
+    *shape); answer: what a run reports of it.
     """
 
     events: IntArray

@@ -19,7 +19,7 @@ __all__ = ["Result", "classes_of"]
 class Result:
     """The results of B samples.
 
-    outputs: for each output population, int32 (B, *shape): the membrane of a readout, the words of a few-spikes one,
+    outputs: for each output population, int32 (B, *shape): the membrane of a readout, the words of one that sends such,
     or what others answer;
     counted: (spikes, synaptic operations) by population; words, membranes: of every population, where a trace was asked
     for.

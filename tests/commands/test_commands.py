@@ -2,6 +2,7 @@
 """The commands that run networks, as a user types them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from spikerun import (
     save,
 )
 from spikerun.cli import COMMANDS, main
-from spikerun.connections import SumPool
-from spikerun.neurons import MaxPool
+from spikerun.connections import Diagonal, SumPool
+from spikerun.neurons import Levels, MaxPool
 
 
 @pytest.fixture
@@ -167,6 +168,15 @@ def test_inspect_shows_populations_bounds_and_targets(network: Path, capsys: pyt
     assert found["macs"] == 8 * 8 * 4 * 9 + 16 * 10
     assert found["targets"]["generic-cortex-m4"] == "fits"
     assert found["latency_windows"] == 2
+
+
+def test_inspect_shows_from_where_to_where_levels_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, neuron = Diagonal(np.int32(1)), Levels(2, [[-7, 0, 3], [-2, 5, 90]])
+    populations = {"in": Population((2,), Input(4)), "h": Population((2,), neuron)}
+    path = save(Network(populations, [Projection("in", "h", one)], ["h"], 4), tmp_path / "net.snn")
+    assert main(["inspect", str(path)]) == 0
+    assert re.search(r"^h +levels +2 +bits, 2 bits +-7 to 90 ", capsys.readouterr().out, re.MULTILINE)
+    assert result(capsys, "inspect", path)["populations"][1]["levels"] == [-7, 90]
 
 
 def test_inspect_of_a_text_file_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

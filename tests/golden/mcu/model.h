@@ -15,8 +15,8 @@ extern "C" {
  */
 #define MODEL_FRAME_BYTES 2
 
-/* The results are, in C order, membranes of readouts, words of few-spikes populations, numbers of spikes of others, or
- * what these answer of their membranes:
+/* The results are, in C order, membranes of readouts, words of few-spikes and levels populations, numbers of spikes of
+ * others, or what these answer of their membranes:
  *   0: 'out' readout (2,), real value: result * 1.0f
  */
 #define MODEL_OUTPUTS 2

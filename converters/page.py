@@ -91,9 +91,9 @@ class Bar:
     sizes: tuple[float, ...]
 
 
-def bars(rows: Sequence[Bar], keys: Sequence[str] = ()) -> str:
-    """Return rows of bars on one scale; keys: what first and second bars are."""
-    largest = max((size for row in rows for size in row.sizes), default=0.0)
+def bars(rows: Sequence[Bar], keys: Sequence[str] = (), full: float | None = None) -> str:
+    """Return rows of bars on one scale; keys: what first and second bars are; full: the largest size, if not theirs."""
+    largest = max((size for row in rows for size in row.sizes), default=0.0) if full is None else full
     if not rows or largest <= 0:
         return ""
     kinds = ("key", "key second")

@@ -66,7 +66,7 @@ def _same(report: SpikingReport) -> list[str]:
         Bar(cell.name, f"{cell.same_as_model:.2f} % / {cell.same_as_float_state:.2f} %", (cell.same_as_model,))
         for cell in report.cells
     ]
-    return [paragraph(said, faint=True), bars(rows)] if rows else []
+    return [paragraph(said, faint=True), bars(rows, full=100.0)] if rows else []
 
 
 def _activity(report: SpikingReport) -> list[str]:

@@ -114,12 +114,24 @@ def test_the_text_report_lies_beside_the_network(folder: Path, capsys: pytest.Ca
     assert "operator converted" in text and "synops/MAC" in text and text.count("\n   8  ") == 1
 
 
-def test_nothing_is_overwritten_without_force(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "net.report.json").write_text("mine")
-    (folder / "net.snn").unlink(missing_ok=True)
-    assert run(folder) == 2
+def test_the_page_lies_beside_the_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--force", "--sweep", "--limit", "100", "--samples", "64", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    page = Path(found["page"]).read_text(encoding="utf-8")
+    assert found["page"] == f"{folder}/net.report.html" and "<h1>Conversion of net.snn</h1>" in page
+    assert f"ANN {found['ann_accuracy']:.2f} %, SNN {found['snn_accuracy']:.2f} % on 100 samples" in page
+    assert page.count('class="one" cx=') == 7 and "64 samples that did not calibrate" in page
+
+
+@pytest.mark.parametrize("kind", ["json", "html", "txt"])
+def test_nothing_is_overwritten_without_force(
+    kind: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"own.report.{kind}").write_text("mine")
+    assert run(folder, "-o", f"{tmp_path}/own.snn") == 2
     assert "--force" in capsys.readouterr().err
-    assert (folder / "net.report.json").read_text() == "mine" and not (folder / "net.snn").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [f"own.report.{kind}"]
+    assert (tmp_path / f"own.report.{kind}").read_text() == "mine"
 
 
 def test_a_budget_is_chosen_on_the_rest_of_the_train_split(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

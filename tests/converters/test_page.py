@@ -111,6 +111,10 @@ def test_what_has_nothing_to_show_is_left_out() -> None:
     assert table(("a",), []) == chart([], "x", "y") == bars([]) == bars([Bar("a", "0", (0.0,))]) == ""
 
 
+def test_a_full_bar_may_be_more_than_the_longest() -> None:
+    assert 'class="one" width="40.00"' in bars([Bar("a", "40 %", (40.0,))], full=100.0)
+
+
 def test_bars_are_as_long_as_their_sizes() -> None:
     page = bars([Bar("a", "4", (4.0, 2.0)), Bar("b", "1", (1.0,))])
     assert re.findall(r'class="(\w+)" width="([\d.]+)"', page) == [

@@ -220,7 +220,7 @@ class _Levels(Summing):
         super().__init__(net, name)
         channels = self.population.shape[0]
         levels, table = (
-            np.broadcast_to(values, (channels, values.shape[-1])).astype(np.float64)
+            np.broadcast_to(values, (channels, values.shape[-1])).astype(np.float64, order="C")
             for values in (self.neuron.levels, self.neuron.words)
         )
         slopes = np.zeros_like(table)  # flat beyond the outermost levels

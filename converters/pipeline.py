@@ -171,7 +171,7 @@ def _layer_report(
         word.bits if word else 0, word.code if word else "", fit.chosen_by if fit else "", threshold,
         network.bounds.get(name, 0), fit.signal_to_noise if fit else None,
         macs=sum(link.connection.macs(population.shape) for link in network.out_of(name)),
-        memory=memory_of(network, name), sources=layer.sources,
+        memory=memory_of(network, name), sources=tuple(dict.fromkeys(layer.sources)),
         operators=tuple(operator_name(origin) for origin in origins if origin.operator != "input"),
         reasons=tuple(reasons(layer, origins, fit)),
     )  # fmt: skip

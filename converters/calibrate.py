@@ -11,12 +11,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikerun.codes import spike_count, word_steps
-from spikerun.converters.activations import Grid
+from spikerun.converters.activations import Activation, Grid
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Shape
-from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, walk
+from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer, walk
 from spikerun.converters.maps import Term, accumulate
-from spikerun.converters.quantise import QLayer, Quantised, Settings, accumulator_scale, as_channels, collapsed
+from spikerun.converters.quantise import (
+    THRESHOLD_ROOM,
+    QLayer,
+    Quantised,
+    Settings,
+    accumulator_scale,
+    as_channels,
+    collapsed,
+)
 
 __all__ = ["TRIAL_SAMPLES", "Calibration", "Fit", "LayerFit"]
 
@@ -59,25 +67,33 @@ class Calibration:
         word_of = settings.words(self.layers)
         real = self._real()
         grids: dict[str, Grid] = {}
-        done: list[InputLayer | PoolLayer | QLayer] = []
+        sent_as: dict[str, tuple[int, str]] = {}  # bits and code of words
+        every = list(self.layers.every)
+        done: list[InputLayer | PoolLayer | RelayLayer | QLayer] = []
         fits: list[LayerFit] = []
 
         def fitted(layer: Layer, words: Mapping[str, Array]) -> Array:
             made, fit, sent = way(self.layers, layer, *word_of[layer.name], *next(real)).made(words, grids)
             grids[layer.name] = made.grid
+            sent_as[layer.name] = made.bits, made.code
             done.append(made)
             fits.append(fit)
             return sent
 
-        for layer, _ in walk(self.layers.every, self.samples, fitted):
+        for layer, _ in walk(every, self.samples, fitted):
             if isinstance(layer, InputLayer):
                 grids[layer.name] = Grid.of(np.ones(layer.shape[0]))
+                sent_as[layer.name] = layer.encoding.bits, layer.encoding.code
                 done.append(layer)
-            elif isinstance(layer, PoolLayer):
-                grids[layer.name] = grids[layer.source]
+            elif isinstance(layer, PoolLayer | RelayLayer):
+                grids[layer.name] = layer.grid(grids)
+                sent_as[layer.name] = layer.word(sent_as)
                 done.append(layer)
+            following = every[len(done)] if len(done) < len(every) else None
+            if isinstance(following, RelayLayer):  # it is walked next, and is told now what words it copies
+                every[len(done)] = following.with_words(sent_as, grids)
         steps = [layer.encoding.steps for layer in self.layers.inputs]
-        steps += [word_steps(layer.code, layer.bits) for layer in done if isinstance(layer, QLayer) and layer.bits]
+        steps += [word_steps(code, bits) for bits, code in sent_as.values() if bits]
         return Quantised(max(steps), tuple(done)), fits
 
     def _real(self) -> Iterator[tuple[Array, Array]]:
@@ -119,7 +135,11 @@ class Fit:
         made, v = self.integers(terms, accumulator_scale(self.layer, terms, top), words, grids)
         if not self.layer.activation.fires:
             return self.finished(made, v, made.grid, "")
-        return self.finished(made, v, *self._grid(made, v, top))
+        grid, chosen_by = self._grid(made, v, top)
+        if self.layer.together:
+            grid, scale = _evened(made.activation, made.scale, grid)
+            made, v = self.integers(terms, scale, words, grids)
+        return self.finished(made, v, grid, chosen_by)
 
     def top(self) -> Array:
         """Return the largest magnitude of each channel's activation, (C,) float64."""
@@ -166,6 +186,8 @@ class Fit:
             sampled = _sampled(v[samples], self.target[samples], len(top))
             return made.activation.fit(*sampled, top, made.scale, made.bits, together=together)
 
+        if self.layer.together:
+            return found(slice(None), True), "population"
         by_channel, for_all = found(slice(cut), False), found(slice(cut), True)
         if by_channel.same(for_all):
             return by_channel, "channel"
@@ -187,15 +209,26 @@ class Fit:
     def _error_after(self, sent: Array, target: Array, grid: Grid) -> float:
         """Return the relative squared error of what the next layers receive, quantised for these words."""
         passing = self.layers.passing(self.layer.name)
-        words, real = {self.layer.name: sent}, {self.layer.name: target}
+        words, real, passed = {self.layer.name: sent}, {self.layer.name: target}, {self.layer.name: grid}
         for pool in passing:
-            words[pool.name], real[pool.name] = pool.pooled(words), pool.pooled(real)
+            real[pool.name], passed[pool.name] = pool.pooled(real), pool.grid(passed)
+            told = pool if isinstance(pool, PoolLayer) else pool.with_zeros(passed[pool.name])
+            words[pool.name] = told.pooled(words)
         return sum(
-            _term_error(term, layer, words[term.source], real[term.source], grid)
+            _term_error(term, layer, words[term.source], real[term.source], passed[term.source])
             for layer in self.layers.sums
             for term in layer.terms
             if term.source in words
         )
+
+
+def _evened(activation: Activation, scale: Array, grid: Grid) -> tuple[Grid, Array]:
+    """Return a grid with the largest step in all channels, exactly, and scales (C,) that fit it; no scale falls."""
+    step = max(float(grid.step.max()), float(scale.max()))
+    one = Grid(np.full(len(scale), step), grid.zero)
+    if activation.threshold(scale, grid) is None:
+        return one, scale
+    return one, step / np.clip(np.floor(step / scale), 1, THRESHOLD_ROOM)
 
 
 def _mean_error(z: Array, v: Array, scale: Array) -> Array:

@@ -8,7 +8,7 @@ from spikerun.codes import word_steps
 from spikerun.converters.calibrate import TRIAL_SAMPLES, LayerFit
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Origin
-from spikerun.converters.layers import InputLayer, PoolLayer
+from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
 from spikerun.converters.quantise import BITS, QLayer, Quantised, Settings
 from spikerun.converters.report import Decision
 from spikerun.text import plural
@@ -16,14 +16,18 @@ from spikerun.text import plural
 __all__ = ["decisions", "folded", "operator_name", "reasons"]
 
 # Why a population is there, by the kind of its activation; those of an activation of the model need no reason.
-RELAYS: Mapping[str, str] = MappingProxyType(
+OWN: Mapping[str, str] = MappingProxyType(
     {
-        "signed": "A sum of either sign that no activation follows: it got a population of its own (a relay), with all "
+        "signed": "A sum of either sign that no activation follows: it got a population of its own, with all "
         "bits that there is room for.",
         "positive": "A sum that cannot be negative and that no activation follows, such as an average: it got a "
-        "population of its own (a relay), with all bits that there is room for.",
+        "population of its own, with all bits that there is room for.",
         "readout": "The result: it is read, never sent, so it has no words.",
     }
+)
+COPY = (
+    "A relay: it copies words to other places, bit for bit, for what reads them (a convolution, a pool, a sum) has no "
+    "synapses that could take them from where they are."
 )
 CODES: Mapping[str, str] = MappingProxyType(
     {
@@ -61,17 +65,21 @@ def decisions(settings: Settings, encodings: Mapping[str, Encoding], quantised: 
 def _longest(encodings: Mapping[str, Encoding], quantised: Quantised) -> str:
     steps = {f"input '{name}'": (encoding.steps, encoding.bits) for name, encoding in encodings.items()}
     for layer in quantised.layers:
-        if isinstance(layer, QLayer) and layer.bits:
+        if isinstance(layer, QLayer | RelayLayer) and layer.bits:
             steps[f"'{layer.name}'"] = (word_steps(layer.code, layer.bits), layer.bits)
     longest = max(steps, key=lambda name: steps[name])
     return f"the longest word is that of {longest}: {plural(steps[longest][1], 'bit')}"
 
 
-def reasons(layer: InputLayer | PoolLayer | QLayer, origins: tuple[Origin, ...], fit: LayerFit | None) -> list[str]:
+def reasons(
+    layer: InputLayer | PoolLayer | RelayLayer | QLayer, origins: tuple[Origin, ...], fit: LayerFit | None
+) -> list[str]:
     """Return what was decided for a layer; origins: the operators of the model that it computes."""
+    if isinstance(layer, RelayLayer):
+        return [COPY]
     if not isinstance(layer, QLayer):
         return []
-    found = [RELAYS[layer.activation.kind]] if layer.activation.kind in RELAYS else []
+    found = [OWN[layer.activation.kind]] if layer.activation.kind in OWN else []
     if norms := [operator_name(o) for o in origins if folded(o)]:
         found.append(f"Folded into the weights: {', '.join(norms)}.")
     if fit is not None and fit.chosen_by:

@@ -138,13 +138,16 @@ class Encoding:
         return self._at_each_step(array, lambda one: self._integers(one, what))
 
     def _integers(self, array: Array, what: str) -> Array:
-        if array.ndim not in (2, 4) or not array.size:
+        signals = self.code in CODES  # where there are steps, a third axis would be theirs
+        if array.ndim not in ((2, 3, 4) if signals else (2, 4)) or not array.size:
             advice = "give an array of (N, C, H, W) or (N, F)"
             if array.ndim == 3:
                 advice = (
                     "images need their channel axis: samples[:, None]; signals (N, C, L) are taken as images of height "
                     "1, samples[:, :, None], by a model of Conv2d with kernels (1, k)"
                 )
+            elif signals:
+                advice = "give an array of (N, C, H, W), (N, C, L) or (N, F)"
             raise DataError(f"{what} have the shape {array.shape}; {advice}")
         for name in ("mean", "std"):
             self._channels(name, array.shape[1])

@@ -14,6 +14,7 @@ from spikerun.converters.graph import Array
 from spikerun.converters.report import Accuracy
 from spikerun.converters.source import Source
 from spikerun.errors import ConversionError, DataError
+from spikerun.inputs import sample_shape
 from spikerun.network import Network
 from spikerun.text import plural
 
@@ -94,9 +95,15 @@ def snn_logits(
     """Return the results (batch, K) of the spiking network by output, and its activity."""
     from spikerun.session import Session  # converting alone needs no compiled kernels
 
-    result = Session(network).run(dict(samples), on_progress=on_progress)
+    given = {name: _image(values, len(sample_shape(network, name))) for name, values in samples.items()}
+    result = Session(network).run(given, on_progress=on_progress)
     real = {name: network.populations[name].real(integers) for name, integers in result.outputs.items()}
     return {name: values.reshape(len(values), -1) for name, values in real.items()}, result.activity
+
+
+def _image(values: Array, axes: int) -> Array:
+    """Return signals (batch, C, L) as images of height 1, where samples of the network have so many axes."""
+    return values[:, :, None] if values.ndim == axes == 3 else values
 
 
 def paired(ann: Array, snn: Array, same: Array) -> Accuracy:

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikerun.converters.activations import Grid
 from spikerun.converters.graph import Array
-from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, walk
+from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer, walk
 from spikerun.converters.maps import accumulate
 from spikerun.converters.quantise import Quantised
 from spikerun.converters.verify import integers
@@ -38,7 +38,8 @@ class _Sums:
         self.found = np.zeros(4)
 
     def add(self, real: Array, received: Array) -> None:
-        x, y = real.astype(np.float64).ravel(), received.astype(np.float64).ravel()
+        given = np.isfinite(real)  # a relay holds minus infinity where a max pool must see nothing
+        x, y = real[given].astype(np.float64), received[given].astype(np.float64)
         self.found += x @ x, y @ y, x @ y, (x - y) @ (x - y)
 
     def fidelity(self) -> Fidelity:
@@ -68,6 +69,10 @@ def _add(layers: Layers, quantised: Quantised, samples: Mapping[str, Array], sum
     grids: dict[str, Grid] = {}
     for (layer, wanted), (made, words) in zip(real, integers(quantised, samples), strict=True):
         if isinstance(made, InputLayer):
+            grids[made.name] = Grid.of(np.ones(made.shape[0]))
             continue
-        grids[made.name] = grids[made.source] if isinstance(made, PoolLayer) else made.grid
+        if isinstance(made, PoolLayer | RelayLayer):
+            grids[made.name] = made.grid(grids)
+        else:
+            grids[made.name] = made.grid
         sums[layer.name].add(wanted, grids[made.name].real(words))

@@ -184,11 +184,13 @@ class Relu(Op):
 class Curve(Op):
     """A function of each value alone: an activation, or what several operators of one value compute together.
 
-    function: of batches (batch, *shape), in the dtype of the batch; it may differ between channels.
+    function: of batches (batch, *shape), in the dtype of the batch. alike: it is the same for all values, whichever
+    channel they are in.
     """
 
     name: str  # as people call it, such as `silu`
     function: Callable[[Array], Array]
+    alike: bool = True
 
     def apply(self, *x: Array) -> Array:
         return self.function(x[0])
@@ -319,5 +321,8 @@ class Graph:
         values: dict[str, Array] = {}
         for node in self.nodes.values():
             given = (values[name] for name in node.inputs)
-            values[node.name] = samples[node.op.name] if isinstance(node.op, Input) else node.op.apply(*given)
+            if isinstance(node.op, Input):
+                values[node.name] = samples[node.op.name].reshape(-1, *node.shape)
+            else:
+                values[node.name] = node.op.apply(*given)
         return {node.op.name: values[node.name] for node in self.nodes.values() if isinstance(node.op, Output)}

@@ -6,9 +6,10 @@ population, or a `Form`, a sum of maps that no neuron has computed yet. Linear o
 forms that move each value to its own place, with which they compose; any other form becomes a signed population first.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Any, ClassVar
 
@@ -32,106 +33,26 @@ from spikerun.converters.graph import (
     Node,
     Origin,
     Output,
+    Rearrange,
     Relu,
     Shape,
 )
-from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer
-from spikerun.converters.maps import ChannelMap, ConvMap, DenseMap, Map, PlaceMap, PoolMap, Term, identity
+from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer
+from spikerun.converters.maps import ChannelMap, ConvMap, DenseMap, Map, PlaceMap, PoolMap, Term
+from spikerun.converters.parts import Coded, Form, Part, Parts, copied, merged, summed
+from spikerun.converters.relays import Relays
+from spikerun.converters.sparse_map import SparseMap, channels_of, folded
+from spikerun.errors import ConversionError
 
-__all__ = ["Coded", "Form", "Lowering", "Parts", "lower", "merged"]
+__all__ = ["LOWER", "Lowering", "lower"]
 
 NAME_LENGTH = 80  # of a population; a number may follow
-
-
-@dataclass(frozen=True)
-class Coded:
-    """The words of a population, read as `shape`."""
-
-    name: str
-    own: Shape
-    shape: Shape
-    signed: bool
-
-    @property
-    def light(self) -> bool:
-        """Return whether it is at its own place: as words are."""
-        return True
-
-    def form(self) -> "Form":
-        """Return the words as a sum of one identity."""
-        return Form(self.shape, (identity(self.name, self.own, self.shape),), np.zeros(self.shape), not self.signed)
-
-    def traced(self, node: Node) -> "Part":
-        """Return the part: words stay those of their population."""
-        return self
-
-
-@dataclass(frozen=True, eq=False)
-class Form:
-    """A sum of maps and a bias that no population holds yet."""
-
-    shape: Shape
-    terms: tuple[Term, ...]
-    bias: Array
-    positive: bool  # can never be negative
-    origins: tuple[Origin, ...] = ()
-    name: str = ""  # of the last operator in it
-
-    @property
-    def light(self) -> bool:
-        """Return whether it only rescales and adds values, each at its own place."""
-        return all(term.map.light for term in self.terms)
-
-    @property
-    def keeps_order(self) -> bool:
-        """Return whether max pooling may go before it: one source at its own place, positive gains, even bias."""
-        term = self.terms[0]
-        whole = len(self.terms) == 1 and self.light and (term.first, term.end) == (0, self.shape[0])
-        even = bool((self.bias == self.bias[:, :1, :1]).all())
-        return whole and even and bool((term.map.weight > 0).all())
-
-    def form(self) -> "Form":
-        """Return itself."""
-        return self
-
-    def traced(self, node: Node) -> "Part":
-        """Return the form, which remembers that it went through `node`."""
-        origins = self.origins if node.origin in self.origins else (*self.origins, node.origin)
-        return replace(self, origins=origins, name=self.name if isinstance(node.op, Flatten) else node.name)
-
-    def affine(self, scale: Array, shift: Array) -> "Form":
-        """Return scale * form + shift, for each channel."""
-        bias = self.bias * forward.spread(scale, self.shape) + forward.spread(shift, self.shape)
-        return replace(self, terms=tuple(term.scaled_out(scale) for term in self.terms), bias=bias, positive=False)
-
-
-Part = Coded | Form
-Parts = tuple[Part, ...]
+COMPOSED = 2**22  # values that the windows of a pool take at most, to be one map with what moves them
 
 
 def lower(graph: Graph, encodings: Mapping[str, Encoding]) -> Layers:
     """Return the layers of a simplified graph, whose inputs are integers in these encodings."""
     return Lowering(graph, encodings).run()
-
-
-def merged(parts: Parts) -> Form:
-    """Return the parts as one form of all channels."""
-    if len(parts) == 1:
-        return parts[0].form()
-    forms, terms, first = [part.form() for part in parts], [], 0
-    for form in forms:
-        terms += [term.moved(first) for term in form.terms]
-        first += form.shape[0]
-    bias = np.concatenate([form.bias for form in forms])
-    origins = tuple(origin for form in forms for origin in form.origins)
-    return Form((first, *forms[0].shape[1:]), tuple(terms), bias, all(form.positive for form in forms), origins)
-
-
-def _sum(forms: list[Form]) -> Form:
-    terms = tuple(term for form in forms for term in form.terms)
-    origins = tuple(dict.fromkeys(origin for form in forms for origin in form.origins))
-    bias = sum((form.bias for form in forms), np.zeros(forms[0].shape))
-    return Form(forms[0].shape, terms, bias, all(form.positive for form in forms), origins)
 
 
 def _pooled_shape(shape: Shape, node: Node) -> Shape:
@@ -145,10 +66,11 @@ class Lowering:
 
     def __init__(self, graph: Graph, encodings: Mapping[str, Encoding]) -> None:
         self.graph, self.encodings = graph, encodings
-        self.layers: list[InputLayer | PoolLayer | Layer] = []
+        self.layers: list[InputLayer | PoolLayer | RelayLayer | Layer] = []
         self.taken = {*graph.inputs, *graph.outputs}
         self.values: dict[str, Parts] = {}
         self.signed: dict[str, bool] = {}
+        self.relays = Relays()
 
     def run(self) -> Layers:
         shared = self._shared()
@@ -156,9 +78,9 @@ class Lowering:
             lowered = self.table[type(node.op)](self, node, node.op, [self.values[name] for name in node.inputs])
             parts = tuple(part.traced(node) for part in lowered)
             if node.name in shared:  # computed once, not once for every reader
-                parts = tuple(p if p.light else self._coded(p, node) for p in parts)
+                parts = tuple(p if p.light else self._ready(p, node) for p in parts)
             self.values[node.name] = parts
-        return Layers(tuple(self.layers))
+        return Layers(tuple(self.layers)).alike(self.relays.alike)
 
     def _shared(self) -> set[str]:
         """Return the nodes whose value several operators compute with; readouts cost no more than they do anyway."""
@@ -197,8 +119,10 @@ class Lowering:
                 terms = tuple(term.flat() for term in terms)
             else:
                 shape = (shape[0], 1, 1)  # its neurons are still those of an image
+        terms = self._relayed(terms, form, name)
         self.layers.append(Layer(name, shape, terms, form.bias.reshape(shape), activation, form.origins))
         self.signed[name] = activation.signed
+        self.relays.own(name, shape[0])
         return Coded(name, shape, form.shape, activation.signed)
 
     def _coded(self, part: Part, node: Node) -> Coded:
@@ -208,10 +132,53 @@ class Lowering:
         name = self._name(part.origins, part.name or node.name)
         return self._add(name, part, Positive() if part.positive else Signed())
 
+    def _relayed(self, terms: tuple[Term, ...], form: Form, name: str) -> tuple[Term, ...]:
+        """Return terms in which words that come to other places beside other sums are copied there by a relay.
+
+        A sparse map has int8 weights, which beside those of other maps would leave few bits to a gain.
+        """
+        if len(terms) == 1:
+            return terms
+        found = []
+        for term in terms:
+            beside = any(t is not term and t.first < term.end and term.first < t.end for t in terms)
+            if beside and isinstance(term.map, SparseMap):
+                shape = (term.end - term.first, *form.shape[1:])
+                alone = Form(shape, (term.moved(-term.first),), np.zeros(shape), False)
+                relay = self._relay(alone, f"{name}_moved")
+                term = term if relay is None else relay.form().terms[0].moved(term.first)
+            found.append(term)
+        return tuple(found)
+
+    def _ready(self, part: Part, node: Node) -> Part:
+        """Return the part such that its words are at their own places: copied by a relay, or those of a population."""
+        if isinstance(part, Coded):
+            return part
+        return self._relay(part, node.name) or self._coded(part, node)
+
+    def _relay(self, form: Form, fallback: str, lowest: Array | None = None) -> Part | None:
+        """Return the form of words that a relay copies to their places; None where the form is more than that."""
+        found = copied(form)
+        if found is None:
+            return None
+        terms, gain = found
+        signs = {self.signed[term.source] for term in terms}
+        if len(signs) > 1 or not self.relays.can(terms, form.shape):
+            return None
+        signed = signs.pop()
+        name = self._name((), fallback)
+        self.layers.append(RelayLayer(name, form.shape, terms, signed, lowest))
+        self.signed[name] = signed
+        self.relays.copy(name, terms, form.shape)
+        if not form.bias.any() and (gain == 1).all():
+            return Coded(name, form.shape, form.shape, signed)
+        return replace(form, terms=(Term(name, form.shape, form.shape, ChannelMap(gain), 0, form.shape[0]),))
+
     def input(self, node: Node, op: Input, inputs: list[Parts]) -> Parts:
         shape, encoding = node.shape, self.encodings[op.name]
         self.layers.append(InputLayer(op.name, shape, encoding))
         self.signed[op.name] = encoding.signed
+        self.relays.input(op.name, shape[0], encoding.bits)
         gain, shift = encoding.gain(shape[0]), encoding.shift(shape[0])
         bias = np.zeros(shape) + forward.spread(shift, shape)
         term = Term(op.name, shape, shape, ChannelMap(gain), 0, shape[0])
@@ -231,11 +198,79 @@ class Lowering:
         return self._each(inputs[0], rectified)
 
     def affine(self, node: Node, op: Affine, inputs: list[Parts]) -> Parts:
-        scale, shift = (np.broadcast_to(values, node.shape[:1]) for values in (op.scale, op.shift))
-        return self._each(inputs[0], lambda p, a, b: p.form().affine(scale[a:b], shift[a:b]))
+        scale, shift = (_collapsed(values, node.shape) for values in (op.scale, op.shift))
+
+        def scaled(part: Part, first: int, end: int) -> Part:
+            form = part.form()
+            if scale.ndim > 1 and not form.scalable:
+                form = self._coded(part, node).form()
+            return form.affine(scale[first:end], shift[first:end])
+
+        return self._each(inputs[0], scaled)
+
+    def rearrange(self, node: Node, op: Rearrange, inputs: list[Parts]) -> Parts:
+        parts = inputs[0]
+        if op.fill == -inf and (op.index < 0).any():
+            return (self._lowest(node, op.index, parts),)
+        rest = parts[0].shape[1:]
+        taken = channels_of(op.index, math.prod(rest)) if op.index.shape[1:] == rest else None
+        if taken is not None:
+            return self._selected(node, taken, op.fill, parts)
+        form = merged(tuple(p if p.form().placed else self._ready(p, node) for p in parts))
+        return (form.rearranged(op.index, op.fill),)
+
+    def _selected(self, node: Node, taken: Array, fill: float, parts: Parts) -> Parts:
+        """Return the channels `taken`; parts that are taken as a whole stay as they are."""
+        ends = np.cumsum([part.shape[0] for part in parts])
+        starts = dict(zip((ends - [part.shape[0] for part in parts]).tolist(), parts, strict=True))
+        results: list[Part] = []
+        pending: list[int] = []
+
+        def flush() -> None:
+            if pending:
+                chosen = np.array(pending)
+                form = merged(parts).selected(chosen, fill)
+                if form is None:
+                    form = merged(tuple(self._ready(part, node) for part in parts)).selected(chosen, fill)
+                assert form is not None, "words can be taken by channels"
+                results.append(form)
+                pending.clear()
+
+        at = 0
+        while at < len(taken):
+            part = starts.get(int(taken[at]))
+            end = at + (part.shape[0] if part is not None else 0)
+            whole = np.arange(taken[at], taken[at] + end - at)
+            if part is not None and (taken >= 0).all() and np.array_equal(taken[at:end], whole):
+                flush()
+                results.append(part)
+                at = end
+            else:
+                pending.append(int(taken[at]))
+                at += 1
+        flush()
+        return tuple(results)
+
+    def _lowest(self, node: Node, index: Array, parts: Parts) -> Form:
+        """Return values with places, those of -1 in `index`, that no max pool ever takes."""
+        whole = merged(tuple(p if isinstance(p, Coded) or p.keeps_order else self._coded(p, node) for p in parts))
+        for form in (whole, None):
+            form = form or self._coded(whole, node).form()
+            first = form.bias.reshape(form.shape[0], -1)[:, 0]
+            moved = form.rearranged(index, 0.0)
+            source = np.where(index < 0, -1, index // math.prod(form.shape[1:]))
+            shift = first[source.reshape(len(source), -1).max(axis=1)]
+            even = bool((np.where(index < 0, 0, moved.bias - forward.spread(shift, index.shape)) == 0).all())
+            plain = replace(moved, bias=np.zeros(index.shape))
+            relay = self._relay(plain, node.name, index < 0) if even else None
+            if relay is not None:
+                return replace(relay.form(), bias=np.zeros(index.shape) + forward.spread(shift, index.shape))
+        raise ConversionError(
+            f"{node.origin or node.name}: a max pool that looks beyond its image is not converted here"
+        )
 
     def add(self, node: Node, op: Add, inputs: list[Parts]) -> Parts:
-        return (_sum([merged(parts) for parts in inputs]),)
+        return (summed([merged(parts) for parts in inputs]),)
 
     def concat(self, node: Node, op: Concat, inputs: list[Parts]) -> Parts:
         return tuple(part for parts in inputs for part in parts)
@@ -249,6 +284,8 @@ class Lowering:
             return part
         if isinstance(part, Form) and size[0] == part.shape[0]:  # one pixel: channels are neurons
             return replace(part, shape=size, bias=part.bias.reshape(size))
+        if isinstance(part, Form) and part.placed and not part.light:
+            return part.rearranged(np.arange(size[0]), 0.0)
         if isinstance(part, Form) and part.light and all(t.end - t.first == part.shape[0] for t in part.terms):
             area = size[0] // part.shape[0]
             terms = tuple(
@@ -260,9 +297,11 @@ class Lowering:
 
     def average(self, node: Node, op: AvgPool, inputs: list[Parts]) -> Parts:
         def averaged(part: Part, first: int, end: int) -> Part:
-            form = (part if part.light else self._coded(part, node)).form()
-            shape = _pooled_shape(part.shape, node)
+            form, shape = part.form(), _pooled_shape(part.shape, node)
             unit = PoolMap(np.full(shape[0], 1 / op.divisor), op.kernel, op.stride, op.padding)
+            if form.placed and not form.light and math.prod((*shape, *op.kernel)) <= COMPOSED:
+                return form.averaged(unit, op.divisor, shape)
+            form = form if form.light else self._ready(part, node).form()
             terms = tuple(replace(t, map=replace(unit, weight=t.map.weight / op.divisor)) for t in form.terms)
             bias = unit.apply(form.bias[None])[0].reshape(shape)
             return Form(shape, terms, bias, form.positive, form.origins)
@@ -275,11 +314,14 @@ class Lowering:
     def _largest(self, part: Part, op: MaxPool, node: Node) -> Part:
         """Max pooling; through a rescaling with positive gains of one source, which keeps the order of words."""
         shape = _pooled_shape(part.shape, node)
+        if isinstance(part, Form) and not part.keeps_order:
+            part = self._ready(part, node)
         through = part if isinstance(part, Form) and part.keeps_order else None
         source = through.terms[0].source if through else self._coded(part, node).name
         name = self._name((), f"{source}_{node.name}")
         self.layers.append(PoolLayer(name, shape, source, op.kernel, op.stride, op.padding, op.dilation))
         self.signed[name] = self.signed[source]
+        self.relays.same(name, source)
         if through is None:
             return Coded(name, shape, shape, self.signed[source])
         bias = np.broadcast_to(through.bias[:, :1, :1], shape)
@@ -300,10 +342,14 @@ class Lowering:
         terms: list[Term] = []
         first, origins = 0, [node.origin]
         for part in parts:
-            form = (part if part.light else self._coded(part, node)).form()
-            end = first + form.shape[0]
+            end = first + part.shape[0]
             sliced, low, high = whole.sliced(first, end)
-            terms += [_composed(sliced, low, term) for term in form.terms]
+            form = part.form()
+            found = [_composed(sliced, low, term) for term in form.terms] if form.placed else [None]
+            if None in found:
+                form = self._ready(part, node).form()
+                found = [_composed(sliced, low, term) for term in form.terms]
+            terms += [term for term in found if term is not None]
             if form.bias.any():
                 bias[low:high] += sliced.apply(form.bias[None])[0]
             origins = [*(o for o in form.origins if o.operator != "input"), *origins]
@@ -311,10 +357,18 @@ class Lowering:
         return Form(node.shape, tuple(terms), bias, False, tuple(dict.fromkeys(origins)))
 
 
-def _composed(outer: Map, first: int, term: Term) -> Term:
-    """Return `outer`, whose results begin at the channel `first`, after the rescaling `term`."""
+def _composed(outer: Map, first: int, term: Term) -> Term | None:
+    """Return `outer`, whose results begin at the channel `first`, after `term`; None where it cannot be one map."""
     part, low, high = outer.sliced(term.first, term.end)  # it may feed only some of the channels
-    return replace(term, map=part.scaled_in(term.map.weight), first=first + low, end=first + high)
+    map_ = folded(part, term)
+    return None if map_ is None else replace(term, map=map_, first=first + low, end=first + high)
+
+
+def _collapsed(values: Array, shape: Shape) -> Array:
+    """Return numbers for channels or places as (C,) where they are the same at all places of a channel."""
+    whole = np.broadcast_to(forward.spread(values, shape), shape)
+    rows = whole.reshape(shape[0], -1)
+    return rows[:, 0] if (rows == rows[:, :1]).all() else whole
 
 
 LOWER: Mapping[type, Callable[[Any, Node, Any, list[Parts]], Parts]] = {
@@ -327,6 +381,7 @@ LOWER: Mapping[type, Callable[[Any, Node, Any, list[Parts]], Parts]] = {
     AvgPool: Lowering.average,
     MaxPool: Lowering.largest,
     Flatten: Lowering.flatten,
+    Rearrange: Lowering.rearrange,
     Add: Lowering.add,
     Concat: Lowering.concat,
 }

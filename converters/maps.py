@@ -95,6 +95,10 @@ class Map:
         found: Array = np.abs(self.weight).reshape(len(self.weight), -1).max(axis=1)
         return found
 
+    def unit(self) -> Array:
+        """Return the scale of each target channel at which its largest number is WEIGHT_LIMIT."""
+        return self.largest() / WEIGHT_LIMIT
+
     def rounded(self, scale: Array) -> Self:
         """Return the map in integers, in units of `scale`, one for each channel of the result."""
         limit, dtype = (WEIGHT_LIMIT, np.int8) if self.small else (GAIN_LIMIT, np.int32)

@@ -17,7 +17,7 @@ from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
 from spikerun.converters.fidelity import fidelity
 from spikerun.converters.graph import Origin
-from spikerun.converters.layers import InputLayer, PoolLayer
+from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
 from spikerun.converters.lower import lower
 from spikerun.converters.quantise import QLayer, Quantised, Settings
 from spikerun.converters.report import Accuracy, Conversion, LayerReport, OperatorReport, Report
@@ -157,7 +157,10 @@ class Converter:
 
 
 def _layer_report(
-    layer: InputLayer | PoolLayer | QLayer, network: Network, fit: LayerFit | None, origins: tuple[Origin, ...]
+    layer: InputLayer | PoolLayer | RelayLayer | QLayer,
+    network: Network,
+    fit: LayerFit | None,
+    origins: tuple[Origin, ...],
 ) -> LayerReport:
     name = layer.name
     population = network.populations[name]
@@ -166,8 +169,9 @@ def _layer_report(
     threshold = None
     if summing and (found := summing.threshold) is not None:
         threshold = (int(found.min()), int(found.max()))
+    kind = summing.activation.kind if summing else population.neuron.kind
     return LayerReport(
-        name, summing.activation.kind if summing else population.neuron.kind, population.shape,
+        name, "relay" if isinstance(layer, RelayLayer) else kind, population.shape,
         word.bits if word else 0, word.code if word else "", fit.chosen_by if fit else "", threshold,
         network.bounds.get(name, 0), fit.signal_to_noise if fit else None,
         macs=sum(link.connection.macs(population.shape) for link in network.out_of(name)),

@@ -15,13 +15,23 @@ import numpy as np
 from spikerun.codes import CODES, MAX_BITS
 from spikerun.converters.activations import Grid
 from spikerun.converters.graph import Array
-from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, Summing
+from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer, Summing
 from spikerun.converters.maps import WEIGHT_LIMIT, Term
 from spikerun.errors import UsageError, unknown_name
 from spikerun.neurons import Neuron
 from spikerun.population import Projection
 
-__all__ = ["BITS", "CODINGS", "QLayer", "Quantised", "Settings", "accumulator_scale", "as_channels", "collapsed"]
+__all__ = [
+    "BITS",
+    "CODINGS",
+    "THRESHOLD_ROOM",
+    "QLayer",
+    "Quantised",
+    "Settings",
+    "accumulator_scale",
+    "as_channels",
+    "collapsed",
+]
 
 # th * 2^T stays below 2^21, where kernels divide by multiplication; biases keep a margin to int32
 THRESHOLD_ROOM = 2**20
@@ -131,7 +141,7 @@ class Quantised:
     """The network in integers, layer by layer, readouts last."""
 
     window: int
-    layers: tuple[InputLayer | PoolLayer | QLayer, ...]
+    layers: tuple[InputLayer | PoolLayer | RelayLayer | QLayer, ...]
 
 
 def accumulator_scale(layer: Layer, terms: Iterable[Term], top: Array) -> Array:
@@ -154,7 +164,7 @@ def _covering(terms: Iterable[Term], channels: int) -> Array:
     scale = np.zeros(channels)
     for term in terms:
         part = scale[term.first : term.end]
-        np.maximum(part, term.map.largest() / WEIGHT_LIMIT, out=part)
+        np.maximum(part, term.map.unit(), out=part)
     return scale
 
 

@@ -18,7 +18,7 @@ from spikerun.converters.activations import Grid
 from spikerun.converters.calibrate import TRIAL_SAMPLES, Fit, LayerFit
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array
-from spikerun.converters.layers import Layers, PoolLayer
+from spikerun.converters.layers import Layers, PoolLayer, RelayLayer
 from spikerun.converters.maps import WEIGHT_LIMIT, Term, lifted
 from spikerun.converters.quantise import SMALLEST, QLayer
 from spikerun.errors import ConversionError
@@ -44,6 +44,10 @@ def check(layers: Layers) -> None:
     for layer in layers.every:
         if isinstance(layer, PoolLayer):
             found.append(f"'{layer.name}' is a max pool: use an average pool or a strided convolution")
+        if isinstance(layer, RelayLayer):
+            found.append(
+                f"'{layer.name}' copies words to other places (upsampling, padding, shuffling): use code 'graded'"
+            )
     for summing in layers.sums:
         activation = summing.activation
         if activation.signed:

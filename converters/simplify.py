@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewrites of the float graph that change no value: what does nothing goes, and rectifiers move before pools."""
+"""Rewrites of the float graph that change no value: what does nothing goes, and activations move before what moves."""
 
 from dataclasses import replace
 
 from spikerun.converters.graph import Flatten, Graph, Identity, MaxPool, Node, Relu
+from spikerun.converters.rearranging import moved_back, settled, uniform
 
 __all__ = ["simplify"]
 
 
 def simplify(graph: Graph) -> Graph:
-    """Return an equal graph without identities, in which no rectifier follows a max pool or a flattening."""
-    graph = _without_identities(graph)
+    """Return an equal graph of vectors and images, without identities, in which activations come early.
+
+    No rectifier follows a max pool or a flattening, and no rearrangement another; signals (C, L) are images (C, 1, L),
+    those of the inputs too.
+    """
+    graph = moved_back(uniform(_without_identities(graph)))
+    graph = settled(graph)
     while (pair := _late_rectifier(graph)) is not None:
         graph = _swapped(graph, *pair)
     return graph

@@ -11,7 +11,7 @@ import numpy as np
 
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Graph
-from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, walk
+from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer, walk
 from spikerun.converters.maps import accumulate
 from spikerun.converters.quantise import QLayer, Quantised
 from spikerun.errors import ConversionError
@@ -30,7 +30,7 @@ def evaluate(quantised: Quantised, samples: Mapping[str, Array] | Array) -> dict
 
 def integers(
     quantised: Quantised, samples: Mapping[str, Array]
-) -> Iterator[tuple[InputLayer | PoolLayer | QLayer, Array]]:
+) -> Iterator[tuple[InputLayer | PoolLayer | RelayLayer | QLayer, Array]]:
     """Yield each layer with its integers (float64, batch first), in order; of a readout, its accumulators."""
 
     def fire(layer: QLayer, values: Mapping[str, Array]) -> Array:

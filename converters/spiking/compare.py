@@ -9,7 +9,7 @@ import numpy as np
 
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array
-from spikerun.converters.layers import InputLayer, Layer, PoolLayer
+from spikerun.converters.layers import InputLayer, Layer, PoolLayer, RelayLayer
 from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.fixed_point import Fixed
 from spikerun.converters.spiking.network import Part
@@ -21,7 +21,7 @@ from spikerun.network import Network
 __all__ = ["compared"]
 
 Samples = Mapping[str, Array]
-Layers = Sequence[InputLayer | PoolLayer | Layer]
+Layers = Sequence[InputLayer | PoolLayer | RelayLayer | Layer]
 
 
 @dataclass

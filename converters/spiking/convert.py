@@ -15,7 +15,7 @@ from spikerun.chip import check_chip, chip_named
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, snn_logits, top1
 from spikerun.converters.graph import Array, Shape
-from spikerun.converters.layers import InputLayer, Layer, PoolLayer
+from spikerun.converters.layers import InputLayer, Layer, PoolLayer, RelayLayer
 from spikerun.converters.samples import (
     Progress,
     Samples,
@@ -319,7 +319,7 @@ def _at_once(samples: Mapping[str, Array], most: int) -> int:
     return max(1, min(most, BATCH_VALUES // sum(math.prod(values.shape[1:]) for values in samples.values())))
 
 
-def _largest_events(layers: Sequence[InputLayer | PoolLayer | Layer]) -> dict[str, int]:
+def _largest_events(layers: Sequence[InputLayer | PoolLayer | RelayLayer | Layer]) -> dict[str, int]:
     """Return the largest magnitude of an event of each layer: a payload of an input, or a spike."""
     found: dict[str, int] = {}
     for layer in layers:

@@ -15,8 +15,9 @@ from spikerun.converters.activations import Activation, Readout
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array, Flatten, Graph, MaxPool, Node, Output, Relu, Shape
 from spikerun.converters.layers import Layers
-from spikerun.converters.lower import LOWER, Coded, Form, Lowering, Part, Parts, merged
+from spikerun.converters.lower import LOWER, Lowering
 from spikerun.converters.maps import ConvMap, DenseMap, Map, PooledConvMap, PoolMap, Term
+from spikerun.converters.parts import Coded, Form, Part, Parts, merged
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.spiking.step import result
 from spikerun.errors import ConversionError
@@ -91,6 +92,9 @@ class _StepLowering(Lowering):
             f"{node.origin or node.name} reads what no neuron has computed yet ({part.name or 'a sum'}), which a "
             "spiking network cannot hold: put a spiking neuron between them"
         )
+
+    def _relay(self, form: Form, fallback: str, lowest: Array | None = None) -> None:
+        """Return None: no population copies spikes, for they would come a step later."""
 
     def relu(self, node: Node, op: Relu, inputs: list[Parts]) -> Parts:
         if op.bound == math.inf and all(part.form().positive for part in inputs[0]):

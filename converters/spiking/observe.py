@@ -8,7 +8,7 @@ import numpy as np
 
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array
-from spikerun.converters.layers import InputLayer, Layer, PoolLayer
+from spikerun.converters.layers import InputLayer, Layer, PoolLayer, RelayLayer
 from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.fixed_point import Fixed, Summed
 from spikerun.converters.spiking.network import Part
@@ -17,7 +17,7 @@ from spikerun.errors import ConversionError
 
 __all__ = ["Observed", "observe"]
 
-Layers = Sequence[InputLayer | PoolLayer | Layer]
+Layers = Sequence[InputLayer | PoolLayer | RelayLayer | Layer]
 MOST_INPUTS = 2560  # of a sum, whose second moments are kept: a matrix of 52 MB
 SUMS = 2048  # of a step and a batch at most, which make moments
 SAMPLED = 8  # samples of a batch at most, where each makes many sums

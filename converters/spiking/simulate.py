@@ -7,7 +7,7 @@ import numpy as np
 
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array
-from spikerun.converters.layers import InputLayer, Layer, PoolLayer
+from spikerun.converters.layers import InputLayer, Layer, PoolLayer, RelayLayer
 from spikerun.converters.maps import accumulate
 from spikerun.converters.spiking.cell import Cell, State
 from spikerun.converters.spiking.fixed_point import Fixed, Summed
@@ -16,7 +16,7 @@ __all__ = ["run_layers"]
 
 
 def run_layers(
-    layers: Sequence[InputLayer | PoolLayer | Layer | Fixed | Summed],
+    layers: Sequence[InputLayer | PoolLayer | RelayLayer | Layer | Fixed | Summed],
     cells: Mapping[str, Cell],
     samples: Mapping[str, Array],
     steps: int,
@@ -38,7 +38,7 @@ def run_layers(
             if isinstance(layer, InputLayer):
                 given = samples[layer.name]
                 values[layer.name] = (given[:, t] if layer.name in timed else given).astype(np.float64)
-            elif isinstance(layer, PoolLayer):
+            elif isinstance(layer, PoolLayer | RelayLayer):
                 values[layer.name] = layer.pooled(values)
             else:
                 x = _currents(layer, values, past, batch)

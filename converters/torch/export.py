@@ -106,9 +106,11 @@ def failure(model: nn.Module, samples: Mapping[str, torch.Tensor], error: Except
     name = type(model).__name__
     if refused := _refused(model, samples):
         shapes = ", ".join(f"{tuple(values.shape[1:])}" for values in samples.values())
+        flat = any(values.ndim == 3 for values in samples.values())
+        axis = " Images need their channel axis: samples[:, None]." if flat else ""
         return (
             f"{name} does not take samples of shape {shapes}, its forward raises {refused}. Give calibration data of "
-            "the shape that it was trained on; if it was, see that the forward takes these inputs and no more."
+            f"the shape that it was trained on; if it was, see that the forward takes these inputs and no more.{axis}"
         )
     shapes = ", ".join(str(tuple(values.shape)) for values in samples.values())
     batch = "one batch" if len(samples) == 1 else f"batches by the names {', '.join(samples)}"

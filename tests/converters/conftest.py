@@ -36,6 +36,7 @@ def assert_words_equal(conversion: Conversion, samples: npt.NDArray[np.uint8]) -
     The reference runs it sample by sample, the session in one batch.
     """
     expected = evaluate(conversion.quantised, samples)
+    samples = samples.reshape(-1, *conversion.network.populations["input"].shape)  # signals are images of height 1
     ran = Session(conversion.network, kernels="event", threads=1).run(samples, trace=True)
     for name in expected.keys() - {"output"}:
         np.testing.assert_array_equal(ran.words[name], expected[name], err_msg=f"population {name} of the session")

@@ -159,6 +159,10 @@ def test_a_model_that_does_not_take_the_samples_is_told_in_one_paragraph() -> No
     assert "Give calibration data of the shape that it was trained on" in message and "\n" not in message
 
 
+def test_images_without_their_channel_axis_are_told_to_add_it() -> None:
+    assert "Images need their channel axis: samples[:, None]" in refused(nn.Conv2d(1, 2, 3), 6, 6)
+
+
 def test_weights_that_are_not_finite_are_named() -> None:
     model = nn.Sequential(nn.Linear(8, 3))
     model[0].weight.data[1, 1] = float("nan")
@@ -168,10 +172,7 @@ def test_weights_that_are_not_finite_are_named() -> None:
 @pytest.mark.parametrize(
     ("samples", "words"),
     [
-        (
-            np.zeros((4, 6, 6), np.uint8),
-            r"channel axis: samples\[:, None\]; signals \(N, C, L\).*samples\[:, :, None\]",
-        ),
+        (np.zeros((4, 1, 1, 6, 6), np.uint8), r"give an array of \(N, C, H, W\), \(N, C, L\) or \(N, F\)"),
         ([{"x": 1}], "shape"),
         ([[1, 2], [3]], "are a list that is no array"),
         (iter([1]), "are a list_iterator"),

@@ -104,7 +104,7 @@ def test_layers_say_what_they_are_made_of_and_why(conversion: Conversion) -> Non
     assert first.operators == ("conv2d (features.0)", "batch_norm (features.1)", "relu (features.2)")
     assert first.reasons[0] == "Folded into the weights: batch_norm (features.1)."
     assert "the next layers meet a relative squared error of" in first.reasons[1]
-    assert average.kind == "positive" and "a population of its own (a relay)" in average.reasons[0]
+    assert average.kind == "positive" and "a population of its own" in average.reasons[0]
     assert layer_of(report, "hidden").sources == (average.name,)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spikerun convert`: a trained torch network becomes a `.snn` file and a report."""
+"""`spikerun convert`: a trained network becomes a `.snn` file and a report."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,7 +49,7 @@ Model = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="FILE.py:FUNCTION: a Python file of yours, which is executed, and the function in it that returns the "
-        "torch.nn.Module.",
+        "torch.nn.Module; FILE.onnx, a network in ONNX; or FILE.nir, a spiking one.",
     ),
 ]
 Weights = Annotated[
@@ -105,7 +105,7 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="NAME",
-        help="What MODEL is of: torch, snntorch, norse, spikingjelly, sinabs or nir. Default: what is found in it.",
+        help="What MODEL is of: torch, onnx, snntorch, norse, spikingjelly, sinabs or nir. Default: what it holds.",
     ),
 ]
 Duration = Annotated[

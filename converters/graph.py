@@ -290,9 +290,13 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in an order in which each comes after its inputs; those of `Input` and `Output` bear the names outside."""
+    """Nodes in an order in which each comes after its inputs; those of `Input` and `Output` bear the names outside.
+
+    notes: what the importer left out of the model, or read otherwise than it stands there; the report repeats them.
+    """
 
     nodes: dict[str, Node]
+    notes: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:

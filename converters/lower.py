@@ -46,6 +46,7 @@ from spikerun.errors import ConversionError
 
 __all__ = ["LOWER", "Lowering", "lower"]
 
+WEIGHTED = ("conv", "linear", "addmm", "gemm", "matmul")  # in the names of operators that have weights
 NAME_LENGTH = 80  # of a population; a number may follow
 COMPOSED = 2**22  # values that the windows of a pool take at most, to be one map with what moves them
 
@@ -103,7 +104,7 @@ class Lowering:
 
     def _name(self, origins: tuple[Origin, ...], fallback: str) -> str:
         """Return a name of a population that is free: the module's, in letters that names may have."""
-        modules = [o.module for o in origins if o.module and any(w in o.operator for w in ("conv", "linear", "addmm"))]
+        modules = [o.module for o in origins if o.module and any(w in o.operator.lower() for w in WEIGHTED)]
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", modules[-1] if modules else fallback)[-NAME_LENGTH:]
         name = name if re.match("[A-Za-z_]", name) else f"m{name}"
         unique, count = name, 2

@@ -72,7 +72,7 @@ class Converter:
         few = {name: values[:CHECKED_SAMPLES] for name, values in self.samples.items()}
         real = {name: self.encodings[name].real(values) for name, values in few.items()}
         verify.check_reading(graph, real, ann_logits(source, few, self.encodings))
-        self.graph = simplify(graph)
+        self.graph, self.notes = simplify(graph), graph.notes
         self.layers = lower(self.graph, self.encodings)
         verify.check_lowering(self.layers, few, graph, real)
         self.calibration = Calibration(self.layers, self.samples)
@@ -149,6 +149,7 @@ class Converter:
             settings.bits, network.window, settings.code, codes, self.count, self.graph.macs(), operators, layers,
             decisions=decisions(settings, self.encodings, quantised), error_samples=self.count,
         )  # fmt: skip
+        report = report.with_notes(*self.notes)
         if self.count == 1:
             report = report.with_notes("one sample calibrates: its ranges are taken for those of all; give hundreds.")
         if all(values.min() == values.max() for values in self.samples.values()):

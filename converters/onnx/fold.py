@@ -15,8 +15,7 @@ from spikerun.converters.rules import Refusal
 
 __all__ = ["FOLDED", "MAX_VALUES", "computed", "require_room"]
 
-MAX_VALUES = 2**28  # of one array
-MAX_AXES = 16
+MAX_VALUES = 2**26  # of one array that is made while reading
 
 _BROADCAST = (
     "Add Sub Mul Div Pow Mod Min Max Sum Mean And Or Xor Equal Less LessOrEqual Greater GreaterOrEqual Where PRelu"
@@ -58,9 +57,9 @@ def _expanded(given: Sequence[Any], said: Mapping[str, Any]) -> int:
     return int(np.size(given[0])) * abs(_product(given[1]))
 
 
-# How many values an operator gives at most, from its inputs and attributes.
+# How many values an operator gives at most, from its inputs and attributes; 0: no more than it takes.
 BOUNDS: Mapping[str, Bound] = {
-    **dict.fromkeys(_ALIKE.split(), lambda given, said: sum(int(np.size(x)) for x in given) + MAX_AXES),
+    **dict.fromkeys(_ALIKE.split(), lambda given, said: 0),
     **dict.fromkeys(
         _BROADCAST.split(), lambda given, said: math.prod(np.broadcast_shapes(*(np.shape(x) for x in given)))
     ),
@@ -83,6 +82,39 @@ def require_room(count: int) -> None:
         raise Refusal(f"it asks for {count} values, more than {MAX_VALUES}: its sizes are wrong")
 
 
+def _along(values: Array, x: Array, said: Mapping[str, Any]) -> Array:
+    """Return scales or zero points, one or one for each place of an axis, such that they broadcast to `x`."""
+    if said.get("block_size"):
+        raise Refusal("it has a scale for each block; only one, or one for each channel, is read")
+    if values.size == 1:
+        return values.reshape(())
+    shape = [1] * x.ndim
+    shape[said.get("axis", 1)] = -1
+    return values.reshape(shape)
+
+
+def _quantised(given: Sequence[Any], said: Mapping[str, Any]) -> Array:
+    x, scale = given[0], np.asarray(given[1], np.float32)
+    zero = given[2] if len(given) > 2 and given[2] is not None else np.zeros((), np.uint8)
+    kind = np.iinfo(zero.dtype)
+    found = np.rint(x / _along(scale, x, said)) + _along(zero, x, said).astype(np.float64)
+    return np.clip(found, kind.min, kind.max).astype(zero.dtype)
+
+
+def _dequantised(given: Sequence[Any], said: Mapping[str, Any]) -> Array:
+    x, scale = given[0], np.asarray(given[1], np.float32)
+    zero = given[2] if len(given) > 2 and given[2] is not None else np.zeros((), x.dtype)
+    found: Array = (x.astype(np.float32) - _along(zero, x, said).astype(np.float32)) * _along(scale, x, said)
+    return found
+
+
+# Those that the reference of ONNX does not have in all versions.
+OWN: Mapping[str, Callable[[Sequence[Any], Mapping[str, Any]], Array]] = {
+    "QuantizeLinear": _quantised,
+    "DequantizeLinear": _dequantised,
+}
+
+
 def computed(item: Item, given: Sequence[Array | None], opsets: Sequence[Any]) -> list[Array]:
     """Return what an operator of BOUNDS gives for constants; raises Refusal where it cannot be computed."""
     if item.proto is None:
@@ -90,6 +122,8 @@ def computed(item: Item, given: Sequence[Array | None], opsets: Sequence[Any]) -
     name = item.operator
     try:
         require_room(BOUNDS[name](given, item.attributes))
+        if name in OWN:
+            return [OWN[name](given, item.attributes)]
         names = [f"i{k}" if x is not None else "" for k, x in enumerate(given)]
         results = [f"o{k}" if output else "" for k, output in enumerate(item.outputs)]
         node = helper.make_node(name, names, results)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model that was read, as plain values: operators in order with their attributes, constants as arrays."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -12,9 +13,12 @@ from onnx import AttributeProto, ModelProto, NodeProto, ValueInfoProto, helper
 
 from spikerun.converters.graph import Array, Origin
 from spikerun.converters.onnx.file import LEARN, opset_of, tensor
+from spikerun.errors import printable
 
 __all__ = ["RANGE", "Entry", "Item", "Model", "model_of"]
 
+MAX_QUOTED = 100  # characters of a name
+SCOPES = "pkg.torch.onnx.name_scopes"  # where torch writes the modules around an operator
 RANGE = "range"  # a pair of QuantizeLinear and DequantizeLinear of a computed value
 
 
@@ -32,14 +36,21 @@ class Item:
     @property
     def origin(self) -> Origin:
         """Return where it stands, in the words of the file."""
-        output = next((name for name in self.outputs if name), "")
-        node = f"node '{self.name}', " if self.name else ""
-        return Origin(self.operator, _module(self.name), f"{node}output '{output}'")
+        output = _quoted(next((name for name in self.outputs if name), ""))
+        node = f"node '{_quoted(self.name)}', " if self.name else ""
+        return Origin(self.operator, self._module(), f"{node}output '{output}'")
+
+    def _module(self) -> str:
+        """Return the module of torch that it was exported from, where the file says so."""
+        if self.name.startswith("/"):
+            return _quoted(".".join(PurePosixPath(self.name).parts[1:-1]))
+        scopes = [p.value for p in self.proto.metadata_props if p.key == SCOPES] if self.proto is not None else []
+        quoted = re.findall(r"'([^']*)'", scopes[0]) if scopes else []
+        return _quoted(quoted[-2]) if len(quoted) > 1 else ""
 
 
-def _module(name: str) -> str:
-    """Return the module of a node, where its name is a path, as torch writes them."""
-    return ".".join(PurePosixPath(name).parts[1:-1]) if name.startswith("/") else ""
+def _quoted(name: str) -> str:
+    return printable(name[:MAX_QUOTED])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@
 Pairs of computed values become one operator, `RANGE`; those of weights are computed like any constant.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -13,7 +15,7 @@ from spikerun.converters.graph import Array
 from spikerun.converters.onnx.model import RANGE, Item, Model
 from spikerun.errors import ConversionError
 
-__all__ = ["with_ranges"]
+__all__ = ["limits", "with_ranges"]
 
 QUANTISE, DEQUANTISE = "QuantizeLinear", "DequantizeLinear"
 
@@ -21,6 +23,7 @@ QUANTISE, DEQUANTISE = "QuantizeLinear", "DequantizeLinear"
 def with_ranges(model: Model) -> Model:
     """Return the model with every pair of a computed value as one operator."""
     readers, computed = model.readers(), _computed(model)
+    makers = model.makers()
     replaced: dict[Item, list[Item]] = {}
     for item in model.items:
         if item.operator != QUANTISE or item.inputs[0] not in computed:
@@ -31,12 +34,29 @@ def with_ranges(model: Model) -> Model:
                 f"{item.origin}: its integers go elsewhere than into a DequantizeLinear: export the model as QDQ"
             )
         low, high = _range(model, item)
+        source = item.inputs[0]
+        rectifies = low == 0 and source not in model.inputs and not _within(source, high, makers, replaced)
         for reader in after:
             if not _alike(model, item, reader):
                 raise ConversionError(f"{reader.origin}: it has another scale than the QuantizeLinear before it")
-            replaced[reader] = [_ranged(reader, item.inputs[0], low, high)]
+            replaced[reader] = [_ranged(reader, source, {"low": low, "high": high, "rectifies": rectifies})]
         replaced[item] = []
     return replace(model, items=tuple(kept for item in model.items for kept in replaced.get(item, [item])))
+
+
+# Operators that give no value beyond those that they take.
+KEEPS = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Flatten", "Reshape", "Transpose", "Squeeze",
+         "Unsqueeze", "Slice", "Identity", "Dropout", "Relu"}  # fmt: skip
+
+
+def _within(name: str, high: float, makers: Mapping[str, Item], replaced: Mapping[Item, list[Item]]) -> bool:
+    """Return whether a value lies within 0..high because a pair before it says so."""
+    while (item := makers.get(name)) is not None and (item.operator in KEEPS or item in replaced):
+        (pair,) = replaced.get(item, [item])
+        if pair.operator == RANGE and pair.attributes["rectifies"]:
+            return bool(pair.attributes["high"] <= high * (1 + 1e-6))
+        name = pair.inputs[0]
+    return False
 
 
 def _computed(model: Model) -> set[str]:
@@ -71,15 +91,14 @@ def _alike(model: Model, item: Item, other: Item) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(_scale(model, item), _scale(model, other), strict=True))
 
 
-def _ranged(item: Item, source: str, low: float, high: float) -> Item:
+def _ranged(item: Item, source: str, said: Mapping[str, Any]) -> Item:
     """Return the operator of a pair; to the runtime it is a Clip where it rectifies, nothing where it does not."""
     output = item.outputs[0]
-    if low == 0:
-        limits = [f"{output}.low", f"{output}.high"]
-        proto = helper.make_node("Clip", [source, *limits], [output], name=item.name)
+    if said["rectifies"]:
+        proto = helper.make_node("Clip", [source, f"{output}.low", f"{output}.high"], [output], name=item.name)
     else:
         proto = helper.make_node("Identity", [source], [output], name=item.name)
-    return Item(RANGE, item.name, (source,), (output,), {"low": low, "high": high}, proto)
+    return Item(RANGE, item.name, (source,), (output,), said, proto)
 
 
 def limits(model: Model) -> list[TensorProto]:
@@ -87,6 +106,6 @@ def limits(model: Model) -> list[TensorProto]:
     return [
         numpy_helper.from_array(np.array(item.attributes[side], np.float32), f"{item.outputs[0]}.{side}")
         for item in model.items
-        if item.operator == RANGE and item.attributes["low"] == 0
+        if item.operator == RANGE and item.attributes["rectifies"]
         for side in ("low", "high")
     ]

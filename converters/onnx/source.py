@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class OnnxSource(Source):
     def graph(self, shapes: Mapping[str, Shape]) -> Graph:
         """Return the float graph; raises ConversionError with all operators that cannot be converted."""
         given = {file: shapes[name] for file, name in self._checked(shapes).items()}
-        return read(self.model, given, self.inputs, self.results)
+        return replace(read(self.model, given, self.inputs, self.results), notes=tuple(self.notes))
 
     def logits(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         """Return its results by name, float64, as `runtime` computes them."""

@@ -38,7 +38,9 @@ def cut(model: Model) -> tuple[Model, list[str]]:
         if item.operator == CLASSIFIER and item.attributes.get("post_transform", "NONE") != "NONE":
             left.append(item)
     notes = dict.fromkeys(
-        f"{_plain(item)} at the end of the model is left out: results are those before it" for item in left
+        f"{_plain(item)} at the end of the model is left out: results are those before it"
+        for item in left
+        if item.operator not in BETWEEN
     )
     return replace(model, outputs=tuple(ends), items=items, results=ends), list(notes)
 

@@ -37,7 +37,10 @@ def bench(
     network: NetworkArgument,
     data: DataOption,
     against: Annotated[
-        str | None, typer.Option(metavar="FILE.py:FUNCTION", help="The ANN: your Python file (executed) and function.")
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="The ANN: FILE.py:FUNCTION, a Python file of yours (executed), or FILE.onnx."
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights of the ANN: .safetensors or a state dict.")
@@ -57,7 +60,7 @@ def bench(
     after a warm-up. Loading, preparing the session, and scaling the samples to real numbers for the ANN are not timed.
     """
     if weights is not None and against is None:
-        raise UsageError("--weights are those of the ANN: give --against FILE.py:FUNCTION, too")
+        raise UsageError("--weights are those of the ANN: give --against MODEL, too")
     net = load(network)
     if len(net.inputs) > 1:
         raise UnsupportedError(

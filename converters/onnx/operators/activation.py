@@ -248,10 +248,7 @@ def same(call: Call) -> Read:
 def ranged(call: Call) -> Read:
     """QuantizeLinear, DequantizeLinear of a computed value: its range; from 0 on it rectifies."""
     x = call.value("x")
-    low, high = float(call.arguments["low"]), float(call.arguments["high"])
-    if low == 0:
-        return Relu(high), (x.name,)
-    return Identity(), (x.name,)
+    return (Relu(float(call.arguments["high"])) if call.arguments["rectifies"] else Identity()), (x.name,)
 
 
 @ONNX.rule("DequantizeLinear")

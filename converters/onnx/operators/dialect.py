@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dialect of ONNX, and what to do about operators that no rule reads."""
 
+from spikerun.converters.onnx.file import LEARN
 from spikerun.converters.rules import Rules
 
 __all__ = ["APPLY", "GIVEN", "ONNX", "RESULT", "SEVERAL"]
@@ -8,7 +9,7 @@ __all__ = ["APPLY", "GIVEN", "ONNX", "RESULT", "SEVERAL"]
 RESULT = "#result"  # the argument that says which result is asked for, and of how many
 GIVEN = "#given"  # the argument that holds all inputs in the order of the file
 APPLY = "#apply"  # the argument that is the operator itself, as a function of arrays
-SEVERAL = {"Split"}  # operators whose results beyond the first are converted
+SEVERAL = {"Split", f"{LEARN}::LinearClassifier"}  # operators whose results beyond the first are converted
 
 # By a part of the operator's name; the first that matches is given.
 ADVICE: dict[str, str] = {

@@ -5,7 +5,7 @@ import numpy as np
 
 from spikerun.converters.graph import Linear
 from spikerun.converters.onnx.file import LEARN
-from spikerun.converters.onnx.operators.dialect import ONNX
+from spikerun.converters.onnx.operators.dialect import ONNX, RESULT
 from spikerun.converters.onnx.operators.values import Read, affine, arrange, move, places
 from spikerun.converters.rules import Call, Refusal, Value
 
@@ -30,6 +30,8 @@ def regressor(call: Call) -> Read:
 @ONNX.rule(f"{LEARN}::LinearClassifier")
 def classifier(call: Call) -> Read:
     """LinearClassifier: a dense layer, its scores."""
+    if call.arguments[RESULT][0] == 0:
+        raise Refusal("its label is used within the model; only its scores are converted")
     labels = call.arguments["classlabels_ints"] or call.arguments["classlabels_strings"] or []
     return _dense(call, len(labels))
 

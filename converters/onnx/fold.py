@@ -98,7 +98,8 @@ def _quantised(given: Sequence[Any], said: Mapping[str, Any]) -> Array:
     zero = given[2] if len(given) > 2 and given[2] is not None else np.zeros((), np.uint8)
     kind = np.iinfo(zero.dtype)
     found = np.rint(x / _along(scale, x, said)) + _along(zero, x, said).astype(np.float64)
-    return np.clip(found, kind.min, kind.max).astype(zero.dtype)
+    words: Array = np.clip(found, kind.min, kind.max).astype(zero.dtype)
+    return words
 
 
 def _dequantised(given: Sequence[Any], said: Mapping[str, Any]) -> Array:

@@ -116,7 +116,7 @@ class OnnxSource(Source):
     def _proto(self) -> ModelProto:
         """Return the model as it is read: without its end, and with ranges for pairs."""
         graph = self.model.proto.graph
-        inputs = [given for given in graph.input if given.name in self.model.inputs]
+        inputs = [given for given in graph.input if given.name in self.inputs]
         nodes = [node for node in graph.node if node.op_type == "Constant" and node.domain in ("", "ai.onnx")]
         nodes += [item.proto for item in self.model.items if item.proto is not None]
         outputs = [ValueInfoProto(name=name) for name in self.results]

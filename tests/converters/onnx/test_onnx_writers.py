@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files as others write them: torch's two exporters, scikit-learn, quantised with pairs of operators (QDQ)."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from spikerun.converters import Conversion, Encoding, convert
+from spikerun.converters.graph import Array
+from spikerun.converters.onnx.source import OnnxSource
+
+SHAPE = (3, 12, 12)
+
+
+class Plain(nn.Module):
+    """Convolutions, batch norm, pools, a dense layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.second, self.last = nn.Conv2d(6, 8, 3, stride=2, padding=1, groups=2), nn.Linear(8 * 3 * 3, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        return self.last(nn.functional.max_pool2d(torch.relu(self.second(x)), 2).flatten(1))
+
+
+class Residual(nn.Module):
+    """A residual block between convolutions, a global pool."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.inner, self.outer = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 6, 1)
+        self.last = nn.Linear(12, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.relu6(self.stem(x))
+        x = torch.relu(x + self.outer(torch.relu(self.inner(x))))
+        return self.last(torch.cat([x, self.outer(x)], 1).mean((2, 3)))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "m.onnx"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Silence the exporters."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+    logging.disable(level)
+
+
+def model(kind: type[nn.Module]) -> nn.Module:
+    torch.manual_seed(0)
+    made = kind().eval()
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+    return made
+
+
+def images(count: int = 24) -> Array:
+    return np.random.default_rng(0).integers(0, 256, (count, *SHAPE)).astype(np.uint8)
+
+
+def exported(module: nn.Module, file: Path, dynamo: bool, opset: int) -> Path:
+    free: dict[str, Any] = (
+        {"dynamic_shapes": ({0: torch.export.Dim("batch")},)} if dynamo else {"dynamic_axes": {"x": {0: "batch"}}}
+    )
+    torch.onnx.export(
+        module, (torch.zeros(2, *SHAPE),), str(file), input_names=["x"], opset_version=opset, dynamo=dynamo, **free
+    )
+    return file
+
+
+def assert_same_integers(found: Conversion, expected: Conversion) -> None:
+    assert len(found.quantised.layers) == len(expected.quantised.layers)
+    for a, b in zip(found.quantised.layers, expected.quantised.layers, strict=True):
+        assert type(a) is type(b) and a.shape == b.shape
+        # an exporter folds batch norm in float32
+        np.testing.assert_allclose(getattr(a, "scale", 0), getattr(b, "scale", 0), rtol=1e-6)
+        for name in ("threshold", "bias", "bits"):
+            np.testing.assert_array_equal(getattr(a, name, 0), getattr(b, name, 0), err_msg=f"{name} of {b.name}")
+        for s, t in zip(getattr(a, "terms", ()), getattr(b, "terms", ()), strict=True):
+            np.testing.assert_array_equal(s.map.weight, t.map.weight, err_msg=b.name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dynamo", "opset"),
+    [(Plain, False, 13), (Residual, False, 17), (Residual, True, 18), (Plain, True, 20)],
+)
+def test_exporters_of_torch_give_the_integers_of_the_module(
+    kind: type[nn.Module], dynamo: bool, opset: int, file: Path
+) -> None:
+    module, data = model(kind), images()
+    found = convert(str(exported(module, file, dynamo, opset)), data, bits=6)
+    expected = convert(module, data, bits=6)
+    assert_same_integers(found, expected)
+    wanted = [layer.name for layer in expected.quantised.layers]
+    if kind is Plain:
+        assert [layer.name for layer in found.quantised.layers][:3] == wanted[:3] == ["input", "first", "second"]
+
+
+def pipeline(file: Path, estimator: Any, classes: int, **options: Any) -> tuple[Path, Array, Array, Any]:
+    """Write a pipeline of scikit-learn that is trained on some samples; return these, too."""
+    from skl2onnx import to_onnx
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x = np.random.default_rng(0).integers(0, 256, (200, 8)).astype(np.float32)
+    y = x[:, :classes].argmax(1)
+    trained = make_pipeline(StandardScaler(), estimator).fit(x, y)
+    file.write_bytes(to_onnx(trained, x[:1], target_opset=21, **options).SerializeToString())
+    return file, x, y, trained
+
+
+@pytest.mark.parametrize("zipmap", [True, False])
+def test_a_multi_layer_perceptron_of_scikit_learn(file: Path, zipmap: bool) -> None:
+    from sklearn.neural_network import MLPClassifier
+
+    estimator = MLPClassifier((16,), max_iter=40, random_state=0)
+    options = {} if zipmap else {"options": {MLPClassifier: {"zipmap": False}}}
+    path, x, y, trained = pipeline(file, estimator, 3, **options)
+    found = convert(str(path), x.astype(int), bits=8, encoding=Encoding(scale=1.0), evaluation=(x.astype(int), y))
+    assert found.report.accuracy is not None
+    assert found.report.accuracy.ann == 100 * trained.score(x, y)
+    assert found.report.accuracy.agreement > 98
+    assert any("ArrayFeatureExtractor at the end" in note for note in found.report.notes)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_linear_classifier_of_scikit_learn(file: Path, classes: int) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    path, x, y, trained = pipeline(file, LogisticRegression(), classes)
+    found = convert(str(path), x.astype(int), bits=8, encoding=Encoding(scale=1.0), evaluation=(x.astype(int), y))
+    assert found.report.accuracy is not None and found.report.accuracy.agreement > 98
+    assert found.report.accuracy.ann == 100 * trained.score(x, y)
+
+
+def quantised(module: nn.Module, file: Path, per_channel: bool) -> Path:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.batches = iter([{"x": (images()[k : k + 4] / 255).astype(np.float32)} for k in range(0, 24, 4)])
+
+        def get_next(self) -> Any:
+            return next(self.batches, None)
+
+    target = file.with_name("q.onnx")
+    quantize_static(
+        str(exported(module, file, False, 17)), str(target), Reader(), quant_format=QuantFormat.QDQ,
+        per_channel=per_channel, weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    return target
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_a_quantised_file_is_read_as_ranges_and_weights(file: Path, per_channel: bool) -> None:
+    """The runtime's quantiser has taken the rectifiers out: that words are unsigned is what rectifies."""
+    path = quantised(model(Plain), file, per_channel)
+    assert "Relu" not in {n.op_type for n in onnx.load(path).graph.node}
+    source = OnnxSource(path)
+    graph = source.graph({"input": SHAPE})
+    x = {"input": images() / 255}
+    np.testing.assert_allclose(graph.evaluate(x)["output"], source.logits(x)["output"], rtol=1e-4, atol=1e-5)
+    assert any("are read as ranges" in note for note in graph.notes)
+    found = convert(str(path), images(), bits=8)
+    kinds = [layer.activation.kind for layer in found.quantised.layers if hasattr(layer, "activation")]
+    assert kinds == ["relu", "relu", "readout"]
+
+
+def test_the_weights_of_a_quantised_file_are_its_integers(file: Path) -> None:
+    path = quantised(model(Plain), file, True)
+    own = [
+        onnx.numpy_helper.to_array(held)
+        for held in onnx.load(path).graph.initializer
+        if held.data_type == onnx.TensorProto.INT8 and len(held.dims) == 4
+    ]
+    (first,) = [values for values in own if values.shape == (6, 3, 3, 3)]
+    layer = convert(str(path), images(), bits=8).quantised.layers[1]
+    np.testing.assert_array_equal(layer.terms[0].map.weight, first)  # type: ignore[union-attr]

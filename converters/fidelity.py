@@ -67,7 +67,7 @@ def _add(layers: Layers, quantised: Quantised, samples: Mapping[str, Array], sum
 
     real = walk(layers.every, {name: values.astype(np.float32) for name, values in samples.items()}, activation)
     grids: dict[str, Grid] = {}
-    for (layer, wanted), (made, words) in zip(real, integers(quantised, samples), strict=True):
+    for (layer, wanted), (made, words) in zip(real, integers(quantised, samples, np.float32), strict=True):
         if isinstance(made, InputLayer):
             grids[made.name] = Grid.of(np.ones(made.shape[0]))
             continue

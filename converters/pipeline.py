@@ -43,7 +43,8 @@ __all__ = ["INPUT", "Converter"]
 
 INPUT = "input"  # the name of the only input
 CHECKED_SAMPLES = 8
-COMPARED_SAMPLES = 64  # whose values are compared with the ANN's, layer by layer
+COMPARED_SAMPLES = 64  # whose values are compared with the ANN's, layer by layer, and fewer of large networks:
+COMPARED_MACS = 2**33  # about so many in all
 
 
 class Converter:
@@ -117,7 +118,8 @@ class Converter:
         given = self.samples
         if held_out is not None:
             given = checked(by_name(held_out, (INPUT,)), self.encodings, "the held-out samples", self.samples)
-        given = {name: values[:COMPARED_SAMPLES] for name, values in given.items()}
+        few = min(COMPARED_SAMPLES, max(COMPARED_MACS // max(self.graph.macs(), 1), 1))
+        given = {name: values[:few] for name, values in given.items()}
         found = fidelity(self.layers, conversion.quantised, given)
         layers = tuple(
             replace(layer, **vars(found[layer.name])) if layer.name in found else layer

@@ -6,6 +6,7 @@ the network, and knows nothing of spikes; sums are exact in float64 below 2^53.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -29,14 +30,18 @@ def evaluate(quantised: Quantised, samples: Mapping[str, Array] | Array) -> dict
 
 
 def integers(
-    quantised: Quantised, samples: Mapping[str, Array]
+    quantised: Quantised, samples: Mapping[str, Array], dtype: type[np.floating[Any]] = np.float64
 ) -> Iterator[tuple[InputLayer | PoolLayer | RelayLayer | QLayer, Array]]:
-    """Yield each layer with its integers (float64, batch first), in order; of a readout, its accumulators."""
+    """Yield each layer with its integers (batch first), in order; of a readout, its accumulators.
+
+    dtype: in which they are computed; in float32, which is many times as fast, accumulators beyond 2^24 are rounded.
+    """
 
     def fire(layer: QLayer, values: Mapping[str, Array]) -> Array:
-        return layer.words(accumulate(layer.terms, values, layer.shape) + spread(layer.bias, layer.shape))
+        v = accumulate(layer.terms, values, layer.shape) + spread(layer.bias, layer.shape).astype(dtype)
+        return layer.words(v).astype(dtype)
 
-    yield from walk(quantised.layers, {name: values.astype(np.float64) for name, values in samples.items()}, fire)
+    yield from walk(quantised.layers, {name: values.astype(dtype) for name, values in samples.items()}, fire)
 
 
 def real_outputs(layers: Layers, samples: Mapping[str, Array]) -> dict[str, Array]:

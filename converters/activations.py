@@ -13,7 +13,7 @@ from spikerun.converters.graph import Array
 from spikerun.neurons import FewSpikes, Neuron
 from spikerun.neurons import Readout as ReadoutNeuron
 
-__all__ = ["Activation", "Grid", "Positive", "Readout", "Rectifier", "Signed"]
+__all__ = ["Activation", "Grid", "Positive", "Readout", "Rectifier", "Signed", "one"]
 
 FACTORS = np.geomspace(0.15, 1.05, 32)  # of the largest value: candidates for the range that words cover
 
@@ -50,14 +50,25 @@ class Activation:
     """Base of all; `kind` is the name in reports.
 
     Traits: fires: it sends words; signed: they are two's complement; counts: where all gains are alike, plain counting
-    computes it.
+    computes it; divides: a word counts how often a threshold fits the accumulator.
     """
 
     kind: ClassVar[str]
     fires: ClassVar[bool] = True
     signed: ClassVar[bool] = False
     counts: ClassVar[bool] = False
+    divides: ClassVar[bool] = True
     bound: float = inf  # the largest value
+
+    @property
+    def name(self) -> str:
+        """Return what reports call it."""
+        return self.kind
+
+    @property
+    def negative(self) -> bool:
+        """Return whether its values may be below 0."""
+        return self.signed
 
     def real(self, z: Array) -> Array:
         """Return what the ANN computes of a sum."""
@@ -97,7 +108,7 @@ class Activation:
         """Return the kind of neuron that computes it in integers."""
         threshold = self.threshold(scale, grid)
         assert threshold is not None
-        return FewSpikes(bits, _one(threshold), _one(bias), self.signed, None, code)
+        return FewSpikes(bits, one(threshold), one(bias), self.signed, None, code)
 
     def fit(self, v: Array, target: Array, top: Array, scale: Array, bits: int, *, together: bool) -> Grid:
         """Return the grid by which words stand for `target` (C, M) with the least squared error.
@@ -123,7 +134,7 @@ class Activation:
         return Grid.of(chosen * scale)
 
 
-def _one(values: Array) -> Array:
+def one(values: Array) -> Array:
     """Return one number for all channels where they agree."""
     return values.reshape(-1)[0] if (values == values.reshape(-1)[0]).all() else values
 

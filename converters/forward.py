@@ -13,7 +13,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["conv", "conv_transpose", "linear", "max_pool", "spread", "sum_pool", "unfold"]
+__all__ = ["conv", "conv_transpose", "erf", "linear", "max_pool", "spread", "sum_pool", "unfold"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -69,6 +69,13 @@ def max_pool(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
     import torch.nn.functional as F
 
     return _as(x, F.max_pool2d(_image(x), kernel, stride, padding, dilation))
+
+
+def erf(x: Array) -> Array:
+    """Return the error function of each value."""
+    import torch
+
+    return torch.special.erf(_tensor(x)).numpy()  # type: ignore[no-any-return]
 
 
 def _image(x: Array) -> "torch.Tensor":

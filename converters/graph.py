@@ -184,8 +184,8 @@ class Relu(Op):
 class Curve(Op):
     """A function of each value alone: an activation, or what several operators of one value compute together.
 
-    function: of batches (batch, *shape), in the dtype of the batch. alike: it is the same for all values, whichever
-    channel they are in.
+    function: of batches (batch, C, ...), in the dtype of the batch; it may differ between channels, not within one.
+    alike: it is the same for all channels.
     """
 
     name: str  # as people call it, such as `silu`
@@ -193,7 +193,8 @@ class Curve(Op):
     alike: bool = True
 
     def apply(self, *x: Array) -> Array:
-        return self.function(x[0])
+        with np.errstate(all="ignore"):  # what is not a number is met by those who use it
+            return self.function(x[0])
 
 
 @dataclass(frozen=True)

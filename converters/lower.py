@@ -17,7 +17,9 @@ import numpy as np
 
 from spikerun.converters import forward
 from spikerun.converters.activations import Activation, Positive, Readout, Rectifier, Signed
+from spikerun.converters.curved import Curved
 from spikerun.converters.encoding import Encoding
+from spikerun.converters.fuse import check_products
 from spikerun.converters.graph import (
     Add,
     Affine,
@@ -25,6 +27,7 @@ from spikerun.converters.graph import (
     AvgPool,
     Concat,
     Conv,
+    Curve,
     Flatten,
     Graph,
     Input,
@@ -52,7 +55,11 @@ COMPOSED = 2**22  # values that the windows of a pool take at most, to be one ma
 
 
 def lower(graph: Graph, encodings: Mapping[str, Encoding]) -> Layers:
-    """Return the layers of a simplified graph, whose inputs are integers in these encodings."""
+    """Return the layers of a simplified graph, whose inputs are integers in these encodings.
+
+    Raises ConversionError where the graph multiplies two values.
+    """
+    check_products(graph)
     return Lowering(graph, encodings).run()
 
 
@@ -70,7 +77,8 @@ class Lowering:
         self.layers: list[InputLayer | PoolLayer | RelayLayer | Layer] = []
         self.taken = {*graph.inputs, *graph.outputs}
         self.values: dict[str, Parts] = {}
-        self.signed: dict[str, bool] = {}
+        self.signed: dict[str, bool] = {}  # whether words are two's complement
+        self.negative: dict[str, bool] = {}  # whether what they stand for may be below 0
         self.relays = Relays()
 
     def run(self) -> Layers:
@@ -122,9 +130,9 @@ class Lowering:
                 shape = (shape[0], 1, 1)  # its neurons are still those of an image
         terms = self._relayed(terms, form, name)
         self.layers.append(Layer(name, shape, terms, form.bias.reshape(shape), activation, form.origins))
-        self.signed[name] = activation.signed
+        self.signed[name], self.negative[name] = activation.signed, activation.negative
         self.relays.own(name, shape[0])
-        return Coded(name, shape, form.shape, activation.signed)
+        return Coded(name, shape, form.shape, activation.negative)
 
     def _coded(self, part: Part, node: Node) -> Coded:
         """Return the part as words of a population, which is made where there is none."""
@@ -169,16 +177,16 @@ class Lowering:
         signed = signs.pop()
         name = self._name((), fallback)
         self.layers.append(RelayLayer(name, form.shape, terms, signed, lowest))
-        self.signed[name] = signed
+        self.signed[name], self.negative[name] = signed, any(self.negative[term.source] for term in terms)
         self.relays.copy(name, terms, form.shape)
         if not form.bias.any() and (gain == 1).all():
-            return Coded(name, form.shape, form.shape, signed)
+            return Coded(name, form.shape, form.shape, self.negative[name])
         return replace(form, terms=(Term(name, form.shape, form.shape, ChannelMap(gain), 0, form.shape[0]),))
 
     def input(self, node: Node, op: Input, inputs: list[Parts]) -> Parts:
         shape, encoding = node.shape, self.encodings[op.name]
         self.layers.append(InputLayer(op.name, shape, encoding))
-        self.signed[op.name] = encoding.signed
+        self.signed[op.name] = self.negative[op.name] = encoding.signed
         self.relays.input(op.name, shape[0], encoding.bits)
         gain, shift = encoding.gain(shape[0]), encoding.shift(shape[0])
         bias = np.zeros(shape) + forward.spread(shift, shape)
@@ -197,6 +205,14 @@ class Lowering:
             return self._add(self._name(form.origins, node.name), form, Rectifier(op.bound))
 
         return self._each(inputs[0], rectified)
+
+    def curve(self, node: Node, op: Curve, inputs: list[Parts]) -> Parts:
+        def bent(part: Part, first: int, end: int) -> Part:
+            form = part.form()
+            activation = Curved.of(op, first, end, node.shape[0])
+            return self._add(self._name((*form.origins, node.origin), node.name), form, activation)
+
+        return self._each(inputs[0], bent)
 
     def affine(self, node: Node, op: Affine, inputs: list[Parts]) -> Parts:
         scale, shift = (_collapsed(values, node.shape) for values in (op.scale, op.shift))
@@ -321,10 +337,10 @@ class Lowering:
         source = through.terms[0].source if through else self._coded(part, node).name
         name = self._name((), f"{source}_{node.name}")
         self.layers.append(PoolLayer(name, shape, source, op.kernel, op.stride, op.padding, op.dilation))
-        self.signed[name] = self.signed[source]
+        self.signed[name], self.negative[name] = self.signed[source], self.negative[source]
         self.relays.same(name, source)
         if through is None:
-            return Coded(name, shape, shape, self.signed[source])
+            return Coded(name, shape, shape, self.negative[source])
         bias = np.broadcast_to(through.bias[:, :1, :1], shape)
         return replace(
             through, shape=shape, terms=(replace(through.terms[0], source=name, own=shape, shape=shape),), bias=bias
@@ -379,6 +395,7 @@ LOWER: Mapping[type, Callable[[Any, Node, Any, list[Parts]], Parts]] = {
     Conv: Lowering.conv,
     Affine: Lowering.affine,
     Relu: Lowering.relu,
+    Curve: Lowering.curve,
     AvgPool: Lowering.average,
     MaxPool: Lowering.largest,
     Flatten: Lowering.flatten,

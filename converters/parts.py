@@ -20,7 +20,7 @@ class Coded:
     name: str
     own: Shape
     shape: Shape
-    signed: bool
+    negative: bool  # what the words stand for may be below 0
 
     @property
     def light(self) -> bool:
@@ -29,7 +29,7 @@ class Coded:
 
     def form(self) -> "Form":
         """Return the words as a sum of one identity."""
-        return Form(self.shape, (identity(self.name, self.own, self.shape),), np.zeros(self.shape), not self.signed)
+        return Form(self.shape, (identity(self.name, self.own, self.shape),), np.zeros(self.shape), not self.negative)
 
     def traced(self, node: Node) -> "Part":
         """Return the part: words stay those of their population."""

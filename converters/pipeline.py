@@ -172,7 +172,7 @@ def _layer_report(
     threshold = None
     if summing and (found := summing.threshold) is not None:
         threshold = (int(found.min()), int(found.max()))
-    kind = summing.activation.kind if summing else population.neuron.kind
+    kind = summing.activation.name if summing else population.neuron.kind
     return LayerReport(
         name, "relay" if isinstance(layer, RelayLayer) else kind, population.shape,
         word.bits if word else 0, word.code if word else "", fit.chosen_by if fit else "", threshold,

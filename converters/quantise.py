@@ -152,7 +152,7 @@ def accumulator_scale(layer: Layer, terms: Iterable[Term], top: Array) -> Array:
     if alike and layer.activation.counts:
         scale *= WEIGHT_LIMIT  # plain counting: gains of 1
     bias = np.abs(layer.bias).reshape(channels, -1).max(axis=1) / BIAS_ROOM
-    floor = np.maximum(bias, top / THRESHOLD_ROOM)
+    floor = np.maximum(bias, top / THRESHOLD_ROOM) if layer.activation.divides else bias
     scale = np.maximum(scale, floor)
     scale = np.where(scale > 0, scale, _covering(terms, channels))  # a silent channel, reached by gains alone
     result: Array = np.maximum(scale, SMALLEST)

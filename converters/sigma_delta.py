@@ -52,6 +52,8 @@ def check(layers: Layers) -> None:
         activation = summing.activation
         if activation.signed:
             found.append(f"'{summing.name}' sends signed values: put a ReLU behind it, or let one layer alone read it")
+        elif not activation.divides and activation.fires:
+            found.append(f"'{summing.name}' is an activation {activation.name}: train with ReLU")
         elif activation.bound < inf:
             found.append(f"'{summing.name}' is bounded by {activation.bound:g}: train with ReLU")
     if any(layer.encoding.signed for layer in layers.inputs):

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewrites of the float graph that change no value: what does nothing goes, and activations move before what moves."""
+"""Rewrites of the float graph that change no value: what does nothing goes, functions that are written out become one
+operator, and activations move before what moves.
+"""
 
 from dataclasses import replace
 
-from spikerun.converters.graph import Flatten, Graph, Identity, MaxPool, Node, Relu
+from spikerun.converters.curved import increases
+from spikerun.converters.fuse import fused
+from spikerun.converters.graph import Curve, Flatten, Graph, Identity, MaxPool, Node, Relu
 from spikerun.converters.rearranging import moved_back, settled, uniform
 
 __all__ = ["simplify"]
@@ -12,11 +16,11 @@ __all__ = ["simplify"]
 def simplify(graph: Graph) -> Graph:
     """Return an equal graph of vectors and images, without identities, in which activations come early.
 
-    No rectifier follows a max pool or a flattening, and no rearrangement another; signals (C, L) are images (C, 1, L),
-    those of the inputs too.
+    What is computed of one value alone is one operator. No rectifier follows a max pool or a flattening, and no
+    rearrangement another; signals (C, L) are images (C, 1, L), those of the inputs too.
     """
-    graph = moved_back(uniform(_without_identities(graph)))
-    graph = settled(graph)
+    graph = moved_back(uniform(fused(_without_identities(graph))))
+    graph = fused(settled(graph))
     while (pair := _late_rectifier(graph)) is not None:
         graph = _swapped(graph, *pair)
     return graph
@@ -35,15 +39,23 @@ def _without_identities(graph: Graph) -> Graph:
 
 
 def _late_rectifier(graph: Graph) -> tuple[Node, Node] | None:
-    """Return (mover, rectifier): a max pool or flattening whose only reader is a rectifier that commutes with it."""
+    """Return (mover, activation): a max pool or flattening whose only reader is an activation that commutes with it."""
     consumers = graph.consumers()
     for node in graph.nodes.values():
-        if not isinstance(node.op, Relu):
+        if not isinstance(node.op, (Relu, Curve)):
             continue
         before = graph.nodes[node.inputs[0]]
-        if isinstance(before.op, (MaxPool, Flatten)) and len(consumers[before.name]) == 1:
+        if isinstance(before.op, (MaxPool, Flatten)) and len(consumers[before.name]) == 1 and _commute(before, node):
             return before, node
     return None
+
+
+def _commute(mover: Node, activation: Node) -> bool:
+    """Return whether an activation may move before what it reads."""
+    op = activation.op
+    if not isinstance(op, Curve):
+        return True
+    return op.alike if isinstance(mover.op, Flatten) else increases(op, activation.shape[0])
 
 
 def _swapped(graph: Graph, mover: Node, rectifier: Node) -> Graph:

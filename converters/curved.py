@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any function of a sum: populations whose neurons look their words up.
+
+Words are integers on a grid that need not begin at 0: a word z stands for 0, the words below it for negative values.
+So a negative branch costs few spikes, which two's complement (-1 is all ones) would not. Steps and z are fitted to what
+the ANN computes; the levels are then the exact integers at which the rounded function changes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from spikerun.codes import spike_count
+from spikerun.converters.activations import FACTORS, Activation, Grid, one
+from spikerun.converters.breakpoints import steps
+from spikerun.converters.forward import spread
+from spikerun.converters.graph import Array, Curve
+from spikerun.errors import ConversionError
+from spikerun.neurons import Levels, Neuron
+from spikerun.neurons.levels import MAX_LEVELS
+
+__all__ = ["Curved", "increases", "samples_of"]
+
+LOW_FACTORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the least value
+BARGAIN = 2.0  # times the least error: what cheaper words may cost
+SPIKES_WEIGH = 4  # as in calibration
+
+
+def samples_of(curve: Curve, channels: int) -> Array:
+    """Return the function at values (N, C) from far below 0 to far above it, which tell its form."""
+    x = np.concatenate([np.linspace(-40, 40, 5121), np.geomspace(40, 1e6, 400), -np.geomspace(40, 1e6, 400)])
+    x = np.concatenate([x, np.geomspace(1e-6, 0.1, 200), -np.geomspace(1e-6, 0.1, 200)])
+    return curve.apply(np.repeat(np.unique(x)[:, None], 1 if curve.alike else channels, axis=1))
+
+
+def increases(curve: Curve, channels: int) -> bool:
+    """Return whether larger values never give smaller ones, so that the largest may be taken before or after."""
+    y = samples_of(curve, channels)
+    return bool(np.isfinite(y).all() and (np.diff(y, axis=0) >= 0).all())
+
+
+def _part(curve: Curve, first: int, end: int, channels: int) -> Curve:
+    """Return the curve for the channels `first` to `end` of `channels`."""
+    if curve.alike or (first, end) == (0, channels):
+        return curve
+
+    def function(x: Array) -> Array:
+        whole = np.zeros((len(x), channels, *x.shape[2:]), x.dtype)
+        whole[:, first:end] = x
+        return curve.apply(whole)[:, first:end]
+
+    return Curve(curve.name, function, alike=False)
+
+
+@dataclass(frozen=True)
+class Curved(Activation):
+    """A function of the sum, rounded to words that a table holds: Levels."""
+
+    kind = "curve"
+    divides = False
+    curve: Curve = field(kw_only=True)
+    least: float = field(kw_only=True)  # of all its values
+
+    @classmethod
+    def of(cls, curve: Curve, first: int, end: int, channels: int) -> "Curved":
+        """Return a curve of `channels` for those from `first` to `end`."""
+        part = _part(curve, first, end, channels)
+        return cls(curve=part, least=float(np.nan_to_num(samples_of(part, end - first), nan=-1).min()))
+
+    @property
+    def name(self) -> str:
+        return self.curve.name
+
+    @property
+    def negative(self) -> bool:
+        return self.least < 0
+
+    def real(self, z: Array) -> Array:
+        return self.curve.apply(z)
+
+    def threshold(self, scale: Array, grid: Grid) -> Array | None:
+        return None
+
+    def words(self, v: Array, scale: Array, grid: Grid, bits: int) -> Array:
+        scale, step, zero = (spread(n, v.shape[1:]).astype(v.dtype) for n in (scale, grid.step, grid.zero))
+        with np.errstate(over="ignore"):
+            words: Array = np.clip(np.rint(np.nan_to_num(self.real(v * scale)) / step) + zero, *self.word_range(bits))
+        return words
+
+    def neuron(self, bits: int, code: str, bias: Array, scale: Array, grid: Grid) -> Neuron:
+        word = partial(self.words, scale=scale, grid=grid, bits=bits)
+        try:
+            found = steps(lambda v: self.real(v * scale), word, scale)
+        except ConversionError as error:
+            raise self._refusal(bits, str(error)) from None
+        if found.rising:
+            return Levels(bits, _rows(found.of_each_word(*self.word_range(bits))), None, one(bias), False, code)
+        count = found.levels.shape[1]
+        if count > MAX_LEVELS:
+            raise self._refusal(bits, f"its words change at {count} values")
+        levels, words = _rows(found.levels), _rows(found.words)
+        return Levels(bits, levels, words, one(bias), False, code)
+
+    def _refusal(self, bits: int, what: str) -> ConversionError:
+        return ConversionError(
+            f"the activation '{self.name}' goes up and down too often for words of {bits} bits: {what}, and neurons hold "
+            f"{MAX_LEVELS}. Take fewer bits, or train with another activation."
+        )
+
+    def fit(self, v: Array, target: Array, top: Array, scale: Array, bits: int, *, together: bool) -> Grid:
+        """Return the steps, and the words of 0, of the least squared error; for little more of it, of fewer spikes.
+
+        First the largest value that words reach is chosen, with the least one as it comes; then how far they reach
+        below 0.
+        """
+        y = np.nan_to_num(self.real((v * scale[:, None].astype(v.dtype)).T).T)
+        low, high = target.min(axis=1).astype(np.float64), target.max(axis=1).astype(np.float64)
+        flat = high <= low
+        low, high = np.where(flat, low.min(), low), np.where(flat, high.max(), high)
+        if together:
+            low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+        largest, words = np.maximum(high, 0), 2**bits - 1
+        low = np.where(low > 0, np.where(low > 0.5 * high, low, 0), low)  # words of values far above 0 begin there
+
+        def judged(grid: Grid) -> tuple[Array, Array]:
+            q = np.clip(np.rint(y / grid.step[:, None].astype(y.dtype)) + grid.zero[:, None], 0, words)
+            value = (q - grid.zero[:, None]) * grid.step[:, None]
+            error = np.square(value - target).sum(axis=1, dtype=np.float64)
+            spikes = spike_count(q.astype(np.int64), "bits", bits).mean(axis=1)
+            if together:
+                error, spikes = np.full_like(error, error.sum()), np.full_like(spikes, spikes.mean())
+            return error, spikes
+
+        reaching = [_between(low, np.where(largest > 0, high * f, high), words) for f in FACTORS]
+        first = _chosen([(grid, *judged(grid)) for grid in reaching], spikes_count=False)
+        high = first.step * (words - first.zero)
+        tried = [first, *_lower(first, low, high, words)]
+        return _chosen([(grid, *judged(grid)) for grid in tried], spikes_count=True)
+
+
+def _between(low: Array, high: Array, words: int) -> Grid:
+    """Return the grid whose words reach from about `low` to about `high`, (C,)."""
+    span = np.maximum(high, 0) - np.minimum(low, 0) if (low <= 0).all() else high - low
+    span = np.where(span > 0, span, np.where(np.abs(high) > 0, np.abs(high), 1.0))
+    step = span / words
+    zero = np.rint(-low / step)
+    return Grid(step, np.clip(zero, -(2**20), words).astype(np.int64))
+
+
+def _lower(first: Grid, low: Array, high: Array, words: int) -> Iterator[Grid]:
+    """Yield grids that reach about as high, and less far, or a round number of words, below 0."""
+    below = np.where(low < 0, -low, 0.0)
+    for factor in LOW_FACTORS:
+        yield _with_zero(first, np.rint(below * factor / first.step), high, words)
+    power = 1
+    while power <= words:
+        yield _with_zero(first, np.full_like(low, power), high, words)
+        power *= 2
+
+
+def _with_zero(first: Grid, zero: Array, high: Array, words: int) -> Grid:
+    """Return the grid whose word `zero` is 0 and whose last word is `high`, where there is room for that."""
+    fits = (zero < words) & (high > 0) & (first.zero >= 0)
+    zero = np.where(fits, zero, first.zero).astype(np.int64)
+    return Grid(np.where(fits, high / np.maximum(words - zero, 1), first.step), zero)
+
+
+def _chosen(tried: list[tuple[Grid, Array, Array]], *, spikes_count: bool) -> Grid:
+    """Return the best grid of each channel."""
+    errors = np.array([error for _, error, _ in tried])
+    cost = errors
+    if spikes_count:
+        least = errors.min(axis=0)
+        spikes = np.array([spikes for *_, spikes in tried])
+        cost = np.where(errors <= BARGAIN * least, errors * (spikes + 1e-3) ** SPIKES_WEIGH, np.inf)
+    best = cost.argmin(axis=0)
+    c = np.arange(len(best))
+    step = np.array([grid.step for grid, *_ in tried])[best, c]
+    zero = np.array([grid.zero for grid, *_ in tried])[best, c]
+    return Grid(step, zero)
+
+
+def _rows(values: Array) -> Array:
+    """Return one row for all channels where they agree."""
+    rows: Array = values[0] if (values == values[0]).all() else values
+    return rows.astype(np.int32)

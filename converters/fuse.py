@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Activations that are written out: operators that together compute a function of one value become one curve.
+
+`x * sigmoid(x)`, `x * relu6(x + 3) / 6`, `0.5 x (1 + erf(x / sqrt 2))`, in whatever manner. A node's roots are the
+values of which alone it is a function: where two meet in a sum or product, all between them and the nearest root that
+they share becomes a curve, unless it is a sum of multiples of it. Chains keep their linear parts: those are free.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from spikerun.converters.curved import samples_of
+from spikerun.converters.curves import FUNCTIONS
+from spikerun.converters.graph import Add, Affine, Array, Curve, Graph, Input, Multiply, Node, Op, Output, Relu
+from spikerun.errors import ConversionError
+
+__all__ = ["check_products", "fused"]
+
+EXACT = 1e-9
+CLOSE = 1e-5  # of a function that is written out to one that has a name
+
+
+def fused(graph: Graph) -> Graph:
+    """Return an equal graph in which functions of one value are single operators."""
+    graph = _joined(graph)
+    while (found := _chain(graph)) is not None:
+        graph = _one(graph, *found)
+    return graph
+
+
+def check_products(graph: Graph) -> None:
+    """Refuse, all at once, products of two values that are no function of one."""
+    found = [node for node in graph.nodes.values() if isinstance(node.op, Multiply)]
+    if found:
+        places = "\n".join(f"  - {node.origin or node.name}" for node in found)
+        raise ConversionError(
+            "the model multiplies values that it computes with one another, which no synapse can; squeeze-and-excite, "
+            f"gates and attention do:\n{places}\n    Train without them. Constant factors, and functions of one value "
+            "such as x * sigmoid(x), are converted."
+        )
+
+
+def _elementwise(node: Node) -> bool:
+    """Return whether a node computes with each value alone, as with all others of its channel."""
+    match node.op:
+        case Affine(scale=scale, shift=shift):
+            return all(values.size == 1 or values.shape == node.shape[:1] for values in (scale, shift))
+    return isinstance(node.op, (Relu, Curve, Add, Multiply))
+
+
+def _joined(graph: Graph) -> Graph:
+    """Return the graph with a curve for each sum or product of functions of one value."""
+    nodes: dict[str, Node] = {}
+    roots: dict[str, tuple[str, ...]] = {}  # of each node, the nearest first, itself before all others
+    for node in graph.nodes.values():
+        own: tuple[str, ...] = ()
+        if node.inputs and _elementwise(node) and all(nodes[name].shape == node.shape for name in node.inputs):
+            first, *others = (roots[name] for name in node.inputs)
+            own = tuple(name for name in first if all(name in other for other in others))
+            if own and isinstance(node.op, (Add, Multiply)):
+                steps = [*_between(nodes, node.inputs, own[0]), node]
+                if not all(isinstance(step.op, (Affine, Add)) for step in steps):
+                    node = replace(node, op=_written(steps, own[0]), inputs=(own[0],))
+        nodes[node.name] = node
+        roots[node.name] = (node.name, *own)
+    return _live(Graph(nodes))
+
+
+def _between(nodes: Mapping[str, Node], inputs: Iterable[str], root: str) -> list[Node]:
+    """Return, in order, the nodes from `inputs` up to `root`, which is not one of them."""
+    wanted: set[str] = set()
+    queue = list(inputs)
+    while queue:
+        name = queue.pop()
+        if name != root and name not in wanted:
+            wanted.add(name)
+            queue += nodes[name].inputs
+    return [node for name, node in nodes.items() if name in wanted]
+
+
+def _written(steps: list[Node], root: str) -> Op:
+    """Return the one operator of the value `root` that computes the last of `steps`."""
+
+    def function(x: Array) -> Array:
+        values = {root: x}
+        for step in steps:
+            values[step.name] = step.op.apply(*(values[name] for name in step.inputs))
+        return values[steps[-1].name].astype(x.dtype)
+
+    return _named(Curve("curve", function, all(_alike(step.op) for step in steps)), steps[-1].shape[0])
+
+
+def _alike(op: Op) -> bool:
+    match op:
+        case Affine(scale=scale, shift=shift):
+            return all(bool((values == values.flat[0]).all()) for values in (scale, shift))
+        case Curve(alike=alike):
+            return alike
+    return True
+
+
+def _named(curve: Curve, channels: int) -> Op:
+    """Return the curve under the name of the activation that it is, where it has one; a rectifier as such."""
+    x, y = samples_of(Curve("x", lambda x: x), 1), samples_of(curve, channels)
+    for relu in (Relu(), Relu(float(y.max()))):
+        if relu.bound > 0 and np.allclose(y, relu.apply(x), rtol=EXACT, atol=EXACT):
+            return relu
+    for name, function in FUNCTIONS.items():
+        if np.allclose(y, samples_of(Curve(name, function), 1), rtol=CLOSE, atol=CLOSE):
+            return replace(curve, name=name)
+    return curve
+
+
+def _chain(graph: Graph) -> tuple[list[Node], Op] | None:
+    """Return nodes in a row, the last of which is read, and the operator that is all of them.
+
+    Two activations with no more than rescaling between them, one of them a curve; or what together is a rectifier, such
+    as a rectifier and a limit from above.
+    """
+    consumers = graph.consumers()
+    for last in graph.nodes.values():
+        if not isinstance(last.op, (Relu, Curve, Affine)):
+            continue
+        row = [last]
+        while _elementwise(before := graph.nodes[row[0].inputs[0]]) and len(before.inputs) == 1:
+            if len(consumers[before.name]) > 1 or before.shape != last.shape:
+                break
+            row.insert(0, before)
+            bent = [node for node in row if isinstance(node.op, (Relu, Curve))]
+            if len(bent) == 2 and row[0] is bent[0]:
+                curved = any(isinstance(node.op, Curve) for node in bent)
+                if curved and row[-1] is not bent[1]:
+                    break  # what is behind the second stays as it is
+                op = _written(row, row[0].inputs[0])
+                if curved or isinstance(op, Relu):
+                    return row, op
+                break
+    return None
+
+
+def _one(graph: Graph, row: list[Node], op: Op) -> Graph:
+    """Return the graph with `op` in the place of the nodes in a row."""
+    gone = {node.name for node in row[:-1]}
+    last = replace(row[-1], op=op, inputs=row[0].inputs)
+    nodes = {name: last if name == last.name else node for name, node in graph.nodes.items() if name not in gone}
+    return Graph(nodes)
+
+
+def _live(graph: Graph) -> Graph:
+    """Return the graph without nodes that nothing reads; inputs and results stay."""
+    consumers = graph.consumers()
+    wanted = {name for name, node in graph.nodes.items() if isinstance(node.op, (Input, Output))}
+    for name in reversed(graph.nodes):
+        if any(reader in wanted for reader in consumers[name]):
+            wanted.add(name)
+    return Graph({name: node for name, node in graph.nodes.items() if name in wanted})

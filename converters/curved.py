@@ -105,8 +105,8 @@ class Curved(Activation):
 
     def _refusal(self, bits: int, what: str) -> ConversionError:
         return ConversionError(
-            f"the activation '{self.name}' goes up and down too often for words of {bits} bits: {what}, and neurons hold "
-            f"{MAX_LEVELS}. Take fewer bits, or train with another activation."
+            f"the activation '{self.name}' goes up and down too often for words of {bits} bits: {what}, and neurons "
+            f"hold {MAX_LEVELS}. Take fewer bits, or train with another activation."
         )
 
     def fit(self, v: Array, target: Array, top: Array, scale: Array, bits: int, *, together: bool) -> Grid:
@@ -142,7 +142,7 @@ class Curved(Activation):
 
 def _between(low: Array, high: Array, words: int) -> Grid:
     """Return the grid whose words reach from about `low` to about `high`, (C,)."""
-    span = np.maximum(high, 0) - np.minimum(low, 0) if (low <= 0).all() else high - low
+    span = np.maximum(high, 0) - low
     span = np.where(span > 0, span, np.where(np.abs(high) > 0, np.abs(high), 1.0))
     step = span / words
     zero = np.rint(-low / step)
@@ -156,7 +156,7 @@ def _lower(first: Grid, low: Array, high: Array, words: int) -> Iterator[Grid]:
         yield _with_zero(first, np.rint(below * factor / first.step), high, words)
     power = 1
     while power <= words:
-        yield _with_zero(first, np.full_like(low, power), high, words)
+        yield _with_zero(first, np.where(below > 0, power, first.zero), high, words)
         power *= 2
 
 

@@ -167,11 +167,22 @@ def minimum(x: Array, other: Parameter = 0.0) -> Array:
     return np.minimum(x, _of(other, x))
 
 
+def greater(x: Array, bound: float = 0.0) -> Array:
+    """1 above a number, 0 elsewhere."""
+    return (x > bound).astype(x.dtype)
+
+
+def at_least(x: Array, bound: float = 0.0) -> Array:
+    """1 from a number on, 0 below it."""
+    return (x >= bound).astype(x.dtype)
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     f.__name__: f
     for f in (
         leaky_relu, elu, celu, selu, sigmoid, tanh, softplus, softsign, log_sigmoid, threshold, thresholded_relu, gelu,
         gelu_tanh, silu, hardswish, mish, hardshrink, softshrink, tanhshrink, power, maximum, minimum,
+        greater, at_least,
     )
 }  # fmt: skip
 

@@ -73,9 +73,6 @@ def _reshaped(op: Op, own: Shape, shape: Shape) -> Op:
     if isinstance(op, Affine):
         scale, shift = (v.reshape(shape) if v.shape == own and v.ndim > 1 else v for v in (op.scale, op.shift))
         return Affine(scale.reshape(-1) if shape == (1,) else scale, shift.reshape(-1) if shape == (1,) else shift)
-    if isinstance(op, Curve):
-        inner = op.function
-        return replace(op, function=lambda x: inner(x.reshape(len(x), *own)).reshape(len(x), *shape))
     return op
 
 

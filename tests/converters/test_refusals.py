@@ -22,43 +22,36 @@ def refused(model: nn.Module, *shape: int, error: type[Exception] = ConversionEr
 
 
 class Two(nn.Module):
-    """An image model with a GELU in the middle, a LayerNorm, and a softmax at the end."""
+    """An image model with a product of matrices, a LayerNorm, and a softmax at the end."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.norm, self.head = nn.Conv2d(1, 2, 3), nn.LayerNorm(4), nn.Linear(32, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.norm(F.gelu(self.conv(x)))
+        x = self.norm(self.conv(x) @ self.conv(x))
         return F.softmax(self.head(x.flatten(1)), dim=1)
 
 
 def test_all_unsupported_operators_are_named_at_once_with_their_lines_and_advice() -> None:
     message = refused(Two(), 1, 6, 6)
     assert "3 operators that are not converted" in message
-    for operator in ("aten.gelu", "aten.layer_norm", "aten.softmax"):
+    for operator in ("aten.matmul", "aten.layer_norm", "aten.softmax"):
         assert operator in message
     assert message.count(f"{HERE}:") == 3
     assert "return F.softmax(self.head(x.flatten(1)), dim=1)" in message
-    assert "train with ReLU" in message and "use BatchNorm" in message and "return the logits" in message
+    assert "use nn.Linear" in message and "use BatchNorm" in message and "return the logits" in message
 
 
 @pytest.mark.parametrize(
     ("layer", "operator", "advice"),
     [
-        (nn.GELU(), "gelu", "ReLU"),
-        (nn.SiLU(), "silu", "ReLU"),
-        (nn.Hardswish(), "hardswish", "ReLU6"),
-        (nn.LeakyReLU(), "leaky_relu", "ReLU"),
-        (nn.Sigmoid(), "sigmoid", "ReLU"),
-        (nn.Tanh(), "tanh", "ReLU"),
         (nn.LayerNorm(6), "layer_norm", "BatchNorm"),
         (nn.GroupNorm(1, 2), "group_norm", "BatchNorm"),
         (nn.ConvTranspose2d(2, 2, 2), "conv_transpose2d", "Conv2d"),
         (nn.Upsample(scale_factor=2), "upsample", "resize"),
         (nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"), "pad", "zero padding"),
         (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "pad", "zero padding"),
-        (nn.Hardtanh(-1, 1), "hardtanh", "Hardtanh(0, b)"),
         (nn.MaxPool2d(4, ceil_mode=True), "max_pool2d", "ceil_mode=False"),
         (nn.AvgPool2d(4, ceil_mode=True), "avg_pool2d", "ceil_mode=False"),
         (nn.AvgPool2d(2, padding=1, count_include_pad=False), "avg_pool2d", "count_include_pad"),
@@ -89,10 +82,7 @@ class Given(nn.Module):
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda y, x: y * x, ("mul", "product of two activations")),
-        (lambda y, x: y - x, ("sub", "negated weights")),
-        (lambda y, x: y + 1, ("add", "constant")),
-        (lambda y, x: torch.add(y, x, alpha=2), ("add", "alpha=2")),
+        (lambda y, x: y * x, ("mul", "multiplies values that it computes")),
         (lambda y, x: torch.cat([y, x], 0), ("cat", "axis 0")),
         (lambda y, x: y.view(-1, 2, 4), ("view", "flattening")),
         (lambda y, x: y[:, :4], ("slice", "split the layer")),

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikerun.converters import curves
 from spikerun.converters.curves import curve
-from spikerun.converters.graph import Add, Affine, Identity, Op, Relu
+from spikerun.converters.graph import Add, Affine, Identity, Multiply, Op, Relu
 from spikerun.converters.rules import Call, Refusal, Value
 from spikerun.converters.torch.aten.dialect import ATEN
 
@@ -137,10 +137,33 @@ def gelu(call: Call) -> Found:
     return _row(call, [curve("gelu_tanh" if call.arguments["approximate"] == "tanh" else "gelu")])
 
 
-@ATEN.rule("aten.hardshrink.default", "aten.softshrink.default")
-def shrink(call: Call) -> Found:
-    """Hardshrink and Softshrink: a curve."""
-    return _row(call, [curve(_function(call), float(call.arguments["lambd"]))])
+@ATEN.rule("aten.gt.Scalar", "aten.ge.Scalar")
+def above(call: Call) -> Found:
+    """A comparison with a number, for `where`: a curve of 0 and 1."""
+    return _row(call, [curve("greater" if "gt" in call.operator else "at_least", float(call.arguments["other"]))])
+
+
+@ATEN.rule("aten.lt.Scalar", "aten.le.Scalar")
+def below(call: Call) -> Found:
+    """A comparison with a number, for `where`: a curve of 0 and 1."""
+    opposite = curve("at_least" if "lt" in call.operator else "greater", float(call.arguments["other"]))
+    return _row(call, [opposite, _times(-1.0, 1.0)])
+
+
+@ATEN.rule("aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar")
+def where(call: Call) -> Found:
+    """One of two values, by a comparison of the same value: a curve."""
+    yes = call.value("condition")
+    parts = []
+    for name, picks in (("self", yes), ("other", call.emit(_times(-1.0, 1.0), yes))):
+        given = call.arguments[name]
+        if isinstance(given, Value):
+            parts.append(call.emit(Multiply(), picks, given))
+        else:
+            if np.size(given) != 1:
+                raise Refusal(f"its '{name}' is a constant of {np.size(given)} values; only one number is converted")
+            parts.append(call.emit(_times(float(np.reshape(given, -1)[0])), picks))
+    return Add(), (parts[0].name, parts[1].name)
 
 
 @ATEN.rule("aten.pow.Tensor_Scalar")
@@ -196,8 +219,8 @@ def _extreme(call: Call, sign: float) -> Found:
     return Add(), (call.emit(_times(sign), change).name, y.name)
 
 
-def _times(factor: float) -> Op:
-    return Affine(np.array(factor), np.array(0.0))
+def _times(factor: float, shift: float = 0.0) -> Op:
+    return Affine(np.array(factor), np.array(shift))
 
 
 @ATEN.rule("aten.dropout.default")

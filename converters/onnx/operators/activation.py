@@ -1,63 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
 """Activations and other functions of one value: rectifiers, and curves."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
 import numpy as np
 
-from spikerun.converters.graph import Affine, Array, Curve, Identity, Op, Relu
+from spikerun.converters import curves
+from spikerun.converters.curves import curve
+from spikerun.converters.graph import Affine, Identity, Op, Relu
 from spikerun.converters.onnx.model import RANGE
 from spikerun.converters.onnx.operators.dialect import ONNX
 from spikerun.converters.onnx.operators.values import Read, arrange, beside, move, places, to_front
 from spikerun.converters.rules import Call, Refusal, Value
 
-Function = Callable[[Array], Array]
+
+def _curve(call: Call, name: str, *parameters: float, x: str = "X") -> Read:
+    return curve(name, *parameters), (call.value(x).name,)
 
 
-def _sigmoid(x: Array) -> Array:
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+def _row(call: Call, x: Value, ops: Sequence[Op]) -> Read:
+    """Return operators that follow one another on `x`."""
+    for op in ops[:-1]:
+        x = call.emit(op, x)
+    return ops[-1], (x.name,)
 
 
-def _softplus(x: Array) -> Array:
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-def _erf(x: Array) -> Array:
-    import torch
-
-    found: Array = torch.erf(torch.from_numpy(np.ascontiguousarray(x))).numpy()
-    return found
-
-
-def _curve(call: Call, name: str, function: Function, x: str = "X") -> Read:
-    return Curve(name, function), (call.value(x).name,)
-
-
-def _plain(operator: str, name: str, function: Function, does: str) -> None:
+def _plain(operator: str, name: str, does: str) -> None:
     """Register the rule of an operator that is one curve of its only input."""
 
     @ONNX.rule(operator)
     def rule(call: Call) -> Read:
         (x,) = (value for value in call.arguments.values() if isinstance(value, Value))
-        return Curve(name, function), (x.name,)
+        return curve(name), (x.name,)
 
     rule.__doc__ = does
 
 
-_plain("Sigmoid", "sigmoid", _sigmoid, "Sigmoid.")
-_plain("Tanh", "tanh", np.tanh, "Tanh.")
-_plain("Softplus", "softplus", _softplus, "Softplus.")
-_plain("Softsign", "softsign", lambda x: x / (1 + np.abs(x)), "Softsign.")
-_plain("HardSwish", "hardswish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1), "HardSwish.")
-_plain("Mish", "mish", lambda x: x * np.tanh(_softplus(x)), "Mish.")
-_plain("Erf", "erf", _erf, "Error function, as GELU is written out.")
-_plain("Exp", "exp", np.exp, "Exponential.")
-_plain("Abs", "abs", np.abs, "Magnitude.")
-_plain("Sqrt", "sqrt", np.sqrt, "Square root.")
-_plain("Log", "log", np.log, "Logarithm.")
+_plain("Sigmoid", "sigmoid", "Sigmoid.")
+_plain("Tanh", "tanh", "Tanh.")
+_plain("Softplus", "softplus", "Softplus.")
+_plain("Softsign", "softsign", "Softsign.")
+_plain("HardSwish", "hardswish", "HardSwish.")
+_plain("Mish", "mish", "Mish.")
+_plain("Erf", "erf", "Error function, as GELU is written out.")
+_plain("Exp", "exp", "Exponential.")
+_plain("Abs", "abs", "Magnitude.")
+_plain("Sqrt", "sqrt", "Square root.")
+_plain("Log", "log", "Logarithm.")
 
 
 @ONNX.rule("Relu")
@@ -66,16 +57,16 @@ def relu(call: Call) -> Read:
     return Relu(), (call.value("X").name,)
 
 
-def clip_to(x: Value, low: float, high: float) -> tuple[Op, tuple[str, ...]]:
-    """Return what limits values to low..high: a rectifier where low is 0."""
+def clip_to(call: Call, x: Value, low: float, high: float) -> Read:
+    """Return what limits values to low..high: a rectifier, shifted where low is not 0."""
     if low > high or np.isnan(low) or np.isnan(high):
         raise Refusal(f"it limits to ({low:g}, {high:g}), which holds no value")
     low, high = (-inf if low < -1e38 else low), (inf if high > 1e38 else high)
     if low == -inf and high == inf:
         return Identity(), (x.name,)
-    if low == 0 and high > 0:
-        return Relu(high), (x.name,)
-    return Curve("clip", lambda v: np.clip(v, low, high)), (x.name,)
+    if low == high:
+        return Affine(np.array(0.0), np.array(low)), (x.name,)
+    return _row(call, x, curves.clamp(low, high))
 
 
 @ONNX.rule("Clip")
@@ -90,7 +81,7 @@ def clip(call: Call) -> Read:
         if isinstance(limit, Value):
             raise Refusal(f"its '{name}' is computed; only constant limits are converted")
         limits.append(default if limit is None else float(np.asarray(limit, np.float64).reshape(-1)[0]))
-    return clip_to(x, *limits)
+    return clip_to(call, x, *limits)
 
 
 def _extreme(call: Call, low: bool) -> Read:
@@ -105,7 +96,7 @@ def _extreme(call: Call, low: bool) -> Read:
     if not (limits == limits[0]).all():
         raise Refusal("its constant differs between values; one limit for all is converted")
     limit = float(limits[0])
-    return clip_to(computed[0], limit, inf) if low else clip_to(computed[0], -inf, limit)
+    return clip_to(call, computed[0], limit, inf) if low else clip_to(call, computed[0], -inf, limit)
 
 
 @ONNX.rule("Max")
@@ -124,7 +115,7 @@ def smallest(call: Call) -> Read:
 def leaky_relu(call: Call) -> Read:
     """LeakyReLU."""
     alpha = float(call.arguments["alpha"])
-    return _curve(call, "leaky_relu", lambda x: np.where(x >= 0, x, x * alpha))
+    return _curve(call, "leaky_relu", alpha)
 
 
 @ONNX.rule("PRelu")
@@ -141,9 +132,7 @@ def prelu(call: Call) -> Read:
     else:
         forth, back = to_front(x.shape, axis)
     moved = move(call, x, forth)
-    factors = slope.reshape(-1) if slope.size > 1 else slope.reshape(1)
-    column = factors.reshape(-1, *(1,) * (len(moved.shape) - 1))
-    op = Curve("prelu", lambda v: np.where(v >= 0, v, v * column.astype(v.dtype)))
+    op = curve("leaky_relu", slope.reshape(-1) if slope.size > 1 else float(slope.reshape(-1)[0]))
     if moved is x:
         return op, (x.name,)
     return arrange(call.emit(op, moved), back)
@@ -153,59 +142,57 @@ def prelu(call: Call) -> Read:
 def elu(call: Call) -> Read:
     """ELU."""
     alpha = float(call.arguments["alpha"])
-    return _curve(call, "elu", lambda x: np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0))))
+    return _curve(call, "elu", alpha)
 
 
 @ONNX.rule("Celu")
 def celu(call: Call) -> Read:
     """CELU."""
     alpha = float(call.arguments["alpha"])
-    return _curve(call, "celu", lambda x: np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)))
+    return _curve(call, "celu", alpha)
 
 
 @ONNX.rule("Selu")
 def selu(call: Call) -> Read:
     """SELU."""
     alpha, gamma = float(call.arguments["alpha"]), float(call.arguments["gamma"])
-    return _curve(call, "selu", lambda x: gamma * np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0))))
+    return _curve(call, "selu", alpha, gamma)
 
 
 @ONNX.rule("HardSigmoid")
 def hardsigmoid(call: Call) -> Read:
     """Hard sigmoid: clip(alpha x + beta, 0, 1)."""
     alpha, beta = float(call.arguments["alpha"]), float(call.arguments["beta"])
-    return _curve(call, "hardsigmoid", lambda x: np.clip(alpha * x + beta, 0, 1))
+    if not alpha > 0:
+        raise Refusal(f"its alpha {alpha:g} must be above 0")
+    return _row(call, call.value("X"), curves.hardsigmoid(alpha, beta))
 
 
 @ONNX.rule("Swish")
 def swish(call: Call) -> Read:
     """Swish, SiLU: x sigmoid(alpha x)."""
     alpha = float(call.arguments["alpha"])
-    return _curve(call, "silu", lambda x: x * _sigmoid(alpha * x))
+    return _curve(call, "silu", alpha)
 
 
 @ONNX.rule("Gelu")
 def gelu(call: Call) -> Read:
     """GELU, exact or by tanh."""
-    if call.arguments["approximate"] == "tanh":
-        root = float(np.sqrt(2 / np.pi))
-        return _curve(call, "gelu", lambda x: 0.5 * x * (1 + np.tanh(root * (x + 0.044715 * x**3))))
-    half = float(np.sqrt(0.5))
-    return _curve(call, "gelu", lambda x: 0.5 * x * (1 + _erf(x * half)))
+    return _curve(call, "gelu_tanh" if call.arguments["approximate"] == "tanh" else "gelu")
 
 
 @ONNX.rule("ThresholdedRelu")
 def thresholded_relu(call: Call) -> Read:
     """ThresholdedReLU: values above alpha, others 0."""
     alpha = float(call.arguments["alpha"])
-    return _curve(call, "threshold", lambda x: np.where(x > alpha, x, 0))
+    return _curve(call, "thresholded_relu", alpha)
 
 
 @ONNX.rule("Shrink")
 def shrink(call: Call) -> Read:
     """Shrink: values near 0 become 0."""
     bias, lambd = float(call.arguments["bias"]), float(call.arguments["lambd"])
-    return _curve(call, "shrink", lambda x: np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0)), "input")
+    return _curve(call, "softshrink", lambd, bias, x="input")
 
 
 @ONNX.rule("Pow")
@@ -217,14 +204,13 @@ def power(call: Call) -> Read:
     values = np.asarray(exponent, np.float64).reshape(-1)
     if not (values == values[0]).all():
         raise Refusal("its exponent differs between values; one for all is converted")
-    power = float(values[0])
-    return _curve(call, f"pow {power:g}", lambda x: x**power)
+    return _curve(call, "power", float(values[0]))
 
 
 @ONNX.rule("Reciprocal")
 def reciprocal(call: Call) -> Read:
-    """Refused."""
-    raise Refusal("it divides by a computed value, which synapses cannot")
+    """One over a value: a curve."""
+    return _curve(call, "reciprocal")
 
 
 @ONNX.rule("Identity", "Dropout", "Cast", "CastLike")

@@ -209,8 +209,9 @@ class Lowering:
     def curve(self, node: Node, op: Curve, inputs: list[Parts]) -> Parts:
         def bent(part: Part, first: int, end: int) -> Part:
             form = part.form()
+            form = replace(form, origins=(*form.origins, node.origin))
             activation = Curved.of(op, first, end, node.shape[0])
-            return self._add(self._name((*form.origins, node.origin), node.name), form, activation)
+            return self._add(self._name(form.origins, node.name), form, activation)
 
         return self._each(inputs[0], bent)
 

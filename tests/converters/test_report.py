@@ -108,6 +108,12 @@ def test_layers_say_what_they_are_made_of_and_why(conversion: Conversion) -> Non
     assert layer_of(report, "hidden").sources == (average.name,)
 
 
+def test_a_layer_is_made_of_its_curve_too(given: tuple[nn.Module, Any, Any]) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.SiLU(), nn.Flatten(), nn.Linear(32, 3)).eval()
+    report = convert(model, given[1], bits=4).report
+    assert layer_of(report, report.layers[1].name).operators == ("conv2d (0)", "silu (1)")
+
+
 def test_decisions_have_reasons(given: tuple[nn.Module, Any, Any]) -> None:
     model, samples, _ = given
     report = convert(model, samples, bits=3, code="ttfs", overrides={"hidden": 4}).report

@@ -168,13 +168,6 @@ def hardsigmoid(call: Call) -> Read:
     return _row(call, call.value("X"), curves.hardsigmoid(alpha, beta))
 
 
-@ONNX.rule("Swish")
-def swish(call: Call) -> Read:
-    """Swish, SiLU: x sigmoid(alpha x)."""
-    alpha = float(call.arguments["alpha"])
-    return _curve(call, "silu", alpha)
-
-
 @ONNX.rule("Gelu")
 def gelu(call: Call) -> Read:
     """GELU, exact or by tanh."""

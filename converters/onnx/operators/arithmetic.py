@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from spikerun.converters.curves import curve
 from spikerun.converters.graph import Add, Affine, Array, Concat, Identity, Multiply, Rearrange
 from spikerun.converters.onnx.operators.dialect import ONNX
 from spikerun.converters.onnx.operators.values import Read, affine, arrange, broadcast, move, to_front
@@ -83,7 +84,9 @@ def multiply(call: Call) -> Read:
 
 @ONNX.rule("Div")
 def divide(call: Call) -> Read:
-    """Division by a constant."""
+    """Division by a constant, or of a constant."""
+    if isinstance(call.arguments["B"], Value) and not isinstance(call.arguments["A"], Value):
+        return affine(call, call.emit(curve("reciprocal"), call.arguments["B"]), _real(call.arguments["A"]), ZERO)
     if isinstance(call.arguments["B"], Value):
         raise Refusal("it divides by a computed value, which synapses cannot: move it out of the network")
     divisor = _real(call.arguments["B"])
@@ -100,12 +103,10 @@ def negate(call: Call) -> Read:
 
 def _sum(call: Call) -> tuple[Value, int]:
     given = call.arguments["data_0"]
-    total = next(x for x in given if isinstance(x, Value))
-    skipped = False
-    for x in given:
-        if x is total and not skipped:
-            skipped = True
-        elif isinstance(x, Value):
+    first = next(k for k, x in enumerate(given) if isinstance(x, Value))
+    total = given[first]
+    for x in (*given[:first], *given[first + 1 :]):
+        if isinstance(x, Value):
             total = call.emit(Add(), *_alike(call, total, x))
         else:
             op, names = affine(call, total, ONE, _real(x))

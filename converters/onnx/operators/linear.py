@@ -8,7 +8,8 @@ from spikerun.converters.onnx.fold import require_room
 from spikerun.converters.onnx.operators.arithmetic import ONE, added
 from spikerun.converters.onnx.operators.dialect import ONNX
 from spikerun.converters.onnx.operators.values import Read, affine, arrange, fixed, integers, move, places
-from spikerun.converters.onnx.operators.windows import Windows, image, outside, pair, windows
+from spikerun.converters.onnx.operators.windows import image, outside, pair, windows
+from spikerun.converters.padding import evenly_padded
 from spikerun.converters.rules import Call, Refusal, Value
 
 
@@ -96,32 +97,21 @@ def conv(call: Call) -> Read:
         raise Refusal(f"its bias has {len(bias)} values for {len(weight)} channels")
     lie = windows(call, x, weight.shape[2:])
     require_room(len(weight) * int(np.prod(lie.out)))
-    padding = lie.begin
-    if not lie.even and _by_one(lie):
-        weight, padding = _shifted(weight, lie)
-    elif not lie.even:
-        x, padding = outside(call, x, lie.begin, lie.end), (0,) * len(lie.size)
     if weight.ndim == 3:
         weight = weight[:, :, None]
-    return Conv(weight, bias, pair(lie.stride, 1), pair(padding, 0), pair(lie.dilation, 1), group), (x.name,)
+    padding, dilation = pair(lie.begin, 0), pair(lie.dilation, 1)
+    if min(*lie.begin, *lie.end) < 0:
+        x, padding = outside(call, x, lie.begin, lie.end), (0, 0)
+    elif not lie.even:
+        (top, left), (bottom, right) = padding, pair(lie.end, 0)
+        weight, padding, dilation = evenly_padded(weight, dilation, (top, bottom, left, right))
+    return Conv(weight, bias, pair(lie.stride, 1), padding, dilation, group), (x.name,)
 
 
 def _require_kernel(call: Call, weight: Array) -> None:
     said = integers(call, "kernel_shape")
     if said is not None and tuple(said) != weight.shape[2:]:
         raise Refusal(f"its kernel_shape {said} is not that of its weights, {weight.shape}")
-
-
-def _by_one(lie: Windows) -> bool:
-    """Return whether the padding of the two sides differs by one at most, as automatic padding does."""
-    axes = zip(lie.begin, lie.end, lie.dilation, strict=True)
-    return all(b >= 0 and e >= 0 and (b == e or (abs(b - e) == 1 and d == 1)) for b, e, d in axes)
-
-
-def _shifted(weight: Array, lie: Windows) -> tuple[Array, tuple[int, ...]]:
-    """Return (weight, padding): padded evenly by the larger side, with taps of weight 0 where that is too much."""
-    taps = [(0, 0), (0, 0), *((max(e - b, 0), max(b - e, 0)) for b, e in zip(lie.begin, lie.end, strict=True))]
-    return np.pad(weight, taps), tuple(max(b, e) for b, e in zip(lie.begin, lie.end, strict=True))
 
 
 @ONNX.rule("ConvTranspose")

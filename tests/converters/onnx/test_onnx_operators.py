@@ -11,9 +11,11 @@ import pytest
 from onnx import NodeProto
 from onnxfiles import made, node, weights, write
 
+from spikerun.converters import Encoding, convert
 from spikerun.converters.graph import Array
 from spikerun.converters.onnx.operators import ONNX
 from spikerun.converters.onnx.source import OnnxSource
+from spikerun.converters.verify import evaluate
 
 I64 = np.int64
 IMAGE = (2, 6, 5)
@@ -253,6 +255,24 @@ def test_the_batch_may_be_free(case: Case, tmp_path: Path) -> None:
     x = {"input": samples(case, 2).astype(np.float64)}
     shapes = {"input": case.shape}
     np.testing.assert_array_equal(free.graph(shapes).evaluate(x)["output"], fixed.graph(shapes).evaluate(x)["output"])
+
+
+# A third of all.
+CONVERTED = [
+    c for c in CASES[::3] if not c.positive and "sizes" not in c.name and "constant" not in c.name and len(c.shape) < 4
+]
+
+
+@pytest.mark.parametrize("case", CONVERTED, ids=str)
+def test_words_of_8_bits_stand_for_what_the_model_gives(case: Case, tmp_path: Path) -> None:
+    source, encoding = opened(case, tmp_path, "batch"), Encoding(scale=1 / 64, mean=2.0)
+    data = np.random.default_rng(0).integers(0, 256, (24, *case.shape))
+    conversion = convert(source, data, bits=8, encoding=encoding)
+    neuron: Any = conversion.network.populations["output"].neuron
+    sums = evaluate(conversion.quantised, data)["output"].reshape(len(data), np.size(neuron.scale), -1)
+    found = (sums * np.reshape(neuron.scale, (-1, 1))).reshape(len(data), -1)
+    expected = source.logits({"input": encoding.real(data)})["output"].reshape(len(data), -1)
+    assert np.abs(found - expected).mean() < 0.06 * expected.std()
 
 
 def test_every_operator_that_is_read_has_a_case() -> None:

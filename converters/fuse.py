@@ -13,7 +13,7 @@ import numpy as np
 
 from spikerun.converters.curved import samples_of
 from spikerun.converters.curves import FUNCTIONS
-from spikerun.converters.graph import Add, Affine, Array, Curve, Graph, Input, Multiply, Node, Op, Output, Relu
+from spikerun.converters.graph import Add, Affine, Array, Curve, Graph, Multiply, Node, Op, Relu
 from spikerun.errors import ConversionError
 
 __all__ = ["check_products", "fused"]
@@ -65,7 +65,7 @@ def _joined(graph: Graph) -> Graph:
                     node = replace(node, op=_written(steps, own[0]), inputs=(own[0],))
         nodes[node.name] = node
         roots[node.name] = (node.name, *own)
-    return _live(Graph(nodes))
+    return _live(Graph(nodes), graph)
 
 
 def _between(nodes: Mapping[str, Node], inputs: Iterable[str], root: str) -> list[Node]:
@@ -148,11 +148,11 @@ def _one(graph: Graph, row: list[Node], op: Op) -> Graph:
     return Graph(nodes)
 
 
-def _live(graph: Graph) -> Graph:
-    """Return the graph without nodes that nothing reads; inputs and results stay."""
-    consumers = graph.consumers()
-    wanted = {name for name, node in graph.nodes.items() if isinstance(node.op, (Input, Output))}
+def _live(graph: Graph, before: Graph) -> Graph:
+    """Return the graph without nodes that were read before, and no longer are."""
+    consumers, earlier = graph.consumers(), before.consumers()
+    live: set[str] = set()
     for name in reversed(graph.nodes):
-        if any(reader in wanted for reader in consumers[name]):
-            wanted.add(name)
-    return Graph({name: node for name, node in graph.nodes.items() if name in wanted})
+        if not earlier[name] or any(reader in live for reader in consumers[name]):
+            live.add(name)
+    return Graph({name: node for name, node in graph.nodes.items() if name in live})

@@ -2,6 +2,7 @@
 """Activations of one value: words equal the rounded function exactly, alone, written out, and in company."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from spikerun.converters.curves import curve
 from spikerun.converters.graph import Curve, Graph, Relu
 from spikerun.converters.simplify import simplify
 from spikerun.converters.torch.source import TorchSource
+from spikerun.converters.verify import evaluate
+from spikerun.edge.mcu import deploy
 from spikerun.errors import ConversionError
 from spikerun.neurons import FewSpikes, Levels
 
@@ -343,3 +346,16 @@ def test_the_larger_of_two_values_is_a_rectified_difference(function: Any, check
         return m.c(function(m.a(x), m.b(x)))  # type: ignore[no-any-return]
 
     check(Functional(forward, a=nn.Linear(12, 9), b=nn.Linear(12, 9), c=nn.Linear(9, 4)), 12, near=0.05)
+
+
+def test_a_curve_is_the_same_on_the_emulated_board(tmp_path: Path) -> None:
+    pytest.importorskip("unicorn")
+    pytest.importorskip("ziglang")
+    torch.manual_seed(0)
+    model = nn.Sequential(conv(1, 2), nn.SiLU(), nn.MaxPool2d(2), *head(18))
+    data = np.random.default_rng(0).integers(0, 256, (20, 1, 6, 6)).astype(np.uint8)
+    conversion = convert(model, data, bits=5)
+    folder, board = tmp_path / "fw", "generic-cortex-m4"
+    made = deploy(conversion.network, folder, board, data[:3], run=True, emulator="unicorn", toolchain="zig")
+    assert made.run is not None and made.run.identical
+    np.testing.assert_array_equal(made.run.outputs, evaluate(conversion.quantised, data[:3])["output"])

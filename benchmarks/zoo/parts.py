@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-__all__ = ["BasicBlock", "InvertedResidual", "conv_bn", "keywords", "mobile", "plain", "residual"]
+__all__ = ["BasicBlock", "InvertedResidual", "conv_bn", "head", "keywords", "mobile", "plain", "residual"]
 
 Make = Callable[[], nn.Module]
 

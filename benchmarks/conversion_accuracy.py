@@ -100,13 +100,18 @@ def layer_line(report: Report, k: int) -> str:
     return f"    {layer.name:<44} {layer.kind:<12} {layer.shape!s:<16} {layer.bits} {layer.chosen_by:<10} {noise}"
 
 
-def noted(row: dict[str, Any]) -> None:
-    """Append the figures of a row to results.csv."""
-    units = {"ann": "%", "snn": "%", "drop": "points", "standard_error": "points", "same_class": "%",
-             "synops_per_mac": "", "spikes_per_neuron": "", "seconds": "s", "peak_gb": "GB"}  # fmt: skip
-    for key, unit in units.items():
-        record(NAME, f"{row['network']}, {row['samples']} samples, T={row['bits']}: {key.replace('_', ' ')}",
-               float(row[key]), unit)  # fmt: skip
+def noted(rows: list[dict[str, Any]]) -> None:
+    """Append the figures of the rows to results.csv."""
+    units = {"snn": "%", "drop": "points", "standard_error": "points", "same_class": "%", "synops_per_mac": "",
+             "spikes_per_neuron": "", "seconds": "s"}  # fmt: skip
+    last = ""
+    for row in rows:
+        what = f"{row['network']}, {row['samples']} samples"
+        if what != last:
+            record(NAME, f"{what}: ANN", float(row["ann"]), "%")
+        for key, unit in units.items():
+            record(NAME, f"{what}, T={row['bits']}: {key.replace('_', ' ')}", float(row[key]), unit)
+        last = what
 
 
 def main() -> None:
@@ -124,8 +129,7 @@ def main() -> None:
         if asked.json is not None:
             asked.json.write_text(json.dumps(rows, indent=1) + "\n")
     if asked.record:
-        for found in rows:
-            noted(found)
+        noted(rows)
 
 
 if __name__ == "__main__":

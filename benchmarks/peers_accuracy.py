@@ -29,7 +29,7 @@ from spikerun.converters.torch.user_model import load_model
 
 NAME = "peers_accuracy"
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-STEPS = (1, 2, 3, 4, 5, 6, 8, 16, 32, 64)
+STEPS = (1, 2, 3, 4, 5, 6, 8, 16, 32)
 BATCH = 250
 Images = torch.Tensor  # (N, 1, 28, 28), real
 Stepped = Callable[[Images], Iterator[torch.Tensor]]  # the outputs (N, 10) of one step after the other

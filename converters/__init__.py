@@ -69,7 +69,8 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
             "a network in the Open Neural Network Exchange format, opset 9 to 23",
             "spikerun.converters.onnx.source:open_source",
             "install spikerun with its extra [convert]",
-            sources=("onnx",),
+            ("outputs",),
+            ("onnx",),
         ),
         ".nir": Importer(
             ".nir",
@@ -102,7 +103,7 @@ def open_source(where: str, weights: Path | None = None, origin: str | None = No
     _check_origin(where, origin, importer.sources)
     given = {name: value for name, value in options.items() if value is not None}
     if strange := sorted(given.keys() - set(importer.options)):
-        names = {"dt": "--dt", "writer": "--nir-writer", "reset": "--nir-reset"}
+        names = {"dt": "--dt", "writer": "--nir-writer", "reset": "--nir-reset", "outputs": "--outputs"}
         raise UsageError(f"{', '.join(names.get(n, n) for n in strange)}: {importer.reads} takes no such option")
     opener: Opener = resolve(importer.opener, f"the importer of {importer.reads}", importer.hint)
     source = opener(where, weights, **given)

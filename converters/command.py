@@ -161,6 +161,14 @@ Limits = Annotated[
     str | None,
     typer.Option("--limits", metavar="CHIP", help="Keep to the fixed point of a chip: loihi1 or loihi2."),
 ]
+Outputs = Annotated[
+    str | None,
+    typer.Option(
+        "--outputs",
+        metavar="NAME[,NAME...]",
+        help="The values of a .onnx file to end at, in place of its results: what follows them is left out.",
+    ),
+]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
 
 
@@ -191,6 +199,7 @@ def convert(
     seed: Seed = None,
     nir_writer: Writer = None,
     nir_reset: Reset = None,
+    outputs: Outputs = None,
     limits: Limits = None,
     neuron: NeuronKind = None,
     reset: NeuronReset = None,
@@ -242,6 +251,7 @@ def convert(
             dt=step,
             writer=nir_writer,
             reset=nir_reset,
+            outputs=outputs,
             floor=False if limits and takes(model, "floor") else None,  # chips have none
         )
     )

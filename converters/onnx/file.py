@@ -16,7 +16,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from spikerun.converters.graph import Array
 from spikerun.errors import ConversionError, FileFormatError, printable
 
-__all__ = ["LEARN", "OPSETS", "load", "opset_of", "tensor"]
+__all__ = ["LEARN", "OPSETS", "load", "nodes_within", "opset_of", "tensor"]
 
 MAX_BYTES = 2**31 - 1  # of the file with all that lies beside it: no message of protobuf holds more
 MAX_NODES = 100_000  # functions laid open
@@ -240,6 +240,14 @@ def _graphs(node: NodeProto) -> list[GraphProto]:
         found += [attribute.g] if attribute.HasField("g") else []
         found += attribute.graphs
     return found
+
+
+def nodes_within(node: NodeProto) -> Iterator[NodeProto]:
+    """Yield the operators of the graphs that an operator holds, as branches and loops do, with those within them."""
+    for graph in _graphs(node):
+        for inner in graph.node:
+            yield inner
+            yield from nodes_within(inner)
 
 
 def opset_of(model: ModelProto) -> int:

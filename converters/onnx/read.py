@@ -30,13 +30,15 @@ from spikerun.converters.graph import (
     Relu,
     Shape,
 )
+from spikerun.converters.onnx.ending import advice
+from spikerun.converters.onnx.file import OPSETS, nodes_within
 from spikerun.converters.onnx.fold import FOLDED, computed
 from spikerun.converters.onnx.model import RANGE, Item, Model, plain
 from spikerun.converters.onnx.operators import APPLY, GIVEN, ONNX, RESULT, SEVERAL
 from spikerun.converters.rules import Call, Refusal, Value, result_shape
 from spikerun.errors import ConversionError
 
-__all__ = ["read"]
+__all__ = ["read", "require_rules"]
 
 FREE = (2, 3)  # batches with which a graph is read whose batch is free
 KEEPS = (Affine, Curve, Relu, Identity, Add, Multiply, Output)
@@ -58,10 +60,34 @@ def read(model: Model, shapes: Mapping[str, Shape], names: Mapping[str, str], re
     return graphs[0]
 
 
+def require_rules(model: Model) -> None:
+    """Raise ConversionError with all operators that no rule reads, whatever they are given."""
+    version = model.version
+    missing = [
+        f"{item.origin}\n    {no_rule(item)}"
+        for item in model.items
+        if item.operator not in FOLDED
+        and item.operator != RANGE
+        and not ONNX.find(item.operator, version(item.operator))
+    ]
+    if missing:
+        raise _not_converted(missing)
+
+
+def no_rule(item: Item) -> str:
+    """Return what to do about an operator that no rule reads; of one with graphs of its own, about what they hold."""
+    inside = {} if item.proto is None else dict.fromkeys(node.op_type for node in nodes_within(item.proto))
+    known = FOLDED | {"Constant", item.operator}
+    strange = [name for name in inside if name not in known and not ONNX.find(name, OPSETS[1])]
+    held = "".join(f". It holds {name}: {ONNX.advice_for(name)}" for name in strange)
+    return ONNX.advice_for(item.operator) + held
+
+
 def _batch(model: Model) -> int | None:
     """Return the batch that the file fixes, or None."""
     found = {entry.axes[0] for entry in model.inputs.values() if entry.axes[0] is not None}
     if len(found) > 1:
+        require_rules(model)
         raise ConversionError(f"the inputs have batches of {sorted(found)}: export the model with one batch for all")
     return next(iter(found), None)
 
@@ -99,7 +125,8 @@ class _Reader:
             if all(name in self.values for name in item.inputs):  # else it follows one that was refused
                 self._item(item)
         if self.complaints:
-            raise _not_converted(self.complaints)
+            values = {name for name, value in self.values.items() if isinstance(value, Value)}
+            raise _not_converted(self.complaints, advice(self.model, self.values, values))
         for given, name in self.results.items():
             value = self.values[given]
             if not isinstance(value, Value) or isinstance(self.nodes[value.name].op, Input):
@@ -136,7 +163,7 @@ class _Reader:
     def _read(self, item: Item) -> None:
         rule = ONNX.find(item.operator, 0 if item.operator == RANGE else self.model.schema(item.operator).since_version)
         if rule is None:
-            raise Refusal(ONNX.advice_for(item.operator))
+            raise Refusal(no_rule(item))
         arguments = self._arguments(item)
         wanted = self._wanted()
         for k, output in enumerate(item.outputs):
@@ -203,6 +230,8 @@ def _default(attribute: Any) -> Any:
     return plain(helper.get_attribute_value(default)) if default.type else None
 
 
-def _not_converted(complaints: list[str]) -> ConversionError:
+def _not_converted(complaints: list[str], advice: str = "") -> ConversionError:
     what = "an operator that is" if len(complaints) == 1 else f"{len(complaints)} operators that are"
-    return ConversionError(f"the model has {what} not converted:\n" + "\n".join(f"  - {c}" for c in complaints))
+    return ConversionError(
+        f"the model has {what} not converted:\n" + "\n".join(f"  - {c}" for c in complaints) + advice
+    )

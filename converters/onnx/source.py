@@ -2,7 +2,7 @@
 """An ONNX file as a source: its float graph, and its own results by ONNX Runtime, or by ONNX's reference without it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +14,11 @@ from onnx.reference import ReferenceEvaluator
 
 from spikerun.atomic import PathLike
 from spikerun.converters.graph import Array, Graph, Shape
+from spikerun.converters.onnx.ending import ending_at
 from spikerun.converters.onnx.file import load
 from spikerun.converters.onnx.model import model_of
 from spikerun.converters.onnx.quantised import limits, with_ranges
-from spikerun.converters.onnx.read import read
+from spikerun.converters.onnx.read import read, require_rules
 from spikerun.converters.onnx.tail import cut
 from spikerun.converters.source import Source
 from spikerun.errors import ConversionError, DataError, UsageError
@@ -30,14 +31,15 @@ RUN = 256  # samples at once
 class OnnxSource(Source):
     """A network of a file of opset 9 to 23.
 
-    The only input is `input`, the only result `output`; several have the names of the file, made plain. notes: what
-    was left out, or read as something else.
+    The only input is `input`, the only result `output`; several have the names of the file, made plain. outputs: the
+    values of the file to end at, in place of its results. notes: what was left out, or read as something else.
     """
 
     name = "onnx"
 
-    def __init__(self, path: PathLike) -> None:
-        model, self.notes = cut(model_of(load(Path(path))))
+    def __init__(self, path: PathLike, outputs: Sequence[str] | None = None) -> None:
+        whole = model_of(load(Path(path)))
+        model, self.notes = cut(whole if outputs is None else ending_at(whole, outputs))
         self.model = with_ranges(model.live())
         if self.model is not model and len(self.model.items) < len(model.live().items):
             self.notes.append(
@@ -48,6 +50,7 @@ class OnnxSource(Source):
         used = {name for item in self.model.items for name in item.inputs}
         self.inputs = _named([name for name in self.model.inputs if name in used], "input")
         if not self.inputs:
+            require_rules(self.model)
             raise ConversionError(f"'{path}': its results do not depend on an input through any layer")
         self.results = _named(self.model.outputs, "output", self.model.results)
         self._session: Any = None
@@ -78,6 +81,7 @@ class OnnxSource(Source):
         for file, name in self.inputs.items():
             own = self.model.inputs[file].axes
             if len(own) < 2:
+                require_rules(self.model)
                 raise ConversionError(
                     f"'{self.path}': its input '{file}' has no axis beside the batch; give it one, (batch, features)"
                 )
@@ -181,8 +185,8 @@ def _named(names: Iterable[str], alone: str, called: Mapping[str, str] | None = 
     return found
 
 
-def open_source(where: str, weights: Path | None = None) -> OnnxSource:
-    """Return the source of a .onnx file."""
+def open_source(where: str, weights: Path | None = None, outputs: str | Sequence[str] | None = None) -> OnnxSource:
+    """Return the source of a .onnx file; outputs: the values to end at, as names or as text with commas between."""
     if weights is not None:
         raise UsageError("an .onnx file has its weights in it, or beside it: leave --weights out")
-    return OnnxSource(where)
+    return OnnxSource(where, outputs.split(",") if isinstance(outputs, str) else outputs)

@@ -13,7 +13,7 @@ SEVERAL = {"Split", f"{LEARN}::LinearClassifier"}  # operators whose results bey
 
 # By a part of the operator's name; the first that matches is given.
 ADVICE: dict[str, str] = {
-    "Softmax": "export the model up to the logits if it is the last operator; attention is not converted",
+    "Softmax": "end the model before it (--outputs names values to end at); attention is not converted",
     "LSTM": "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers",
     "GRU": "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers",
     "RNN": "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers",
@@ -29,6 +29,9 @@ ADVICE: dict[str, str] = {
     "NonMaxSuppression": "end the model before it, and choose boxes outside of the network",
     "TopK": "end the model before it, and choose the largest outside of the network",
     "Where": "a choice by computed values is not a synapse: use ReLU or Clip, or move it out of the network",
+    "Equal": "a comparison of computed values is not a synapse: use ReLU or Clip, or move it out of the network",
+    "Greater": "a comparison of computed values is not a synapse: use ReLU or Clip, or move it out of the network",
+    "Less": "a comparison of computed values is not a synapse: use ReLU or Clip, or move it out of the network",
     "Max": "only the maximum with a constant is converted; use a max pool",
     "ReduceL": "only sums, means, maxima and minima are converted",
     "ReduceLogSum": "only sums, means, maxima and minima are converted",

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from spikerun.codes import word_range
+from spikerun.codes import MAX_BITS, word_range
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array
 from spikerun.neurons import FewSpikes, Neuron
 from spikerun.neurons import Readout as ReadoutNeuron
 
-__all__ = ["Activation", "Grid", "Positive", "Readout", "Rectifier", "Signed", "one"]
+__all__ = ["Activation", "Given", "Grid", "Positive", "Readout", "Rectifier", "Signed", "one"]
 
 FACTORS = np.geomspace(0.15, 1.05, 32)  # of the largest value: candidates for the range that words cover
 
@@ -143,6 +143,17 @@ class Rectifier(Activation):
     """ReLU, or with a bound ReLU6 and Hardtanh(0, b): clip(z, 0, bound) in as many bits as are asked for."""
 
     kind = "relu"
+
+
+class Given(Rectifier):
+    """A rectifier of a model that is quantised already: words of 8 bits stand for the range that it gives, 0..bound."""
+
+    def fit(self, v: Array, target: Array, top: Array, scale: Array, bits: int, *, together: bool) -> Grid:
+        """Return the grid of the model itself, where words have as many bits; else the best within its range."""
+        if bits < MAX_BITS:
+            return super().fit(v, target, top, scale, bits, together=together)
+        threshold = np.rint(self.bound / self.word_range(bits)[1] / scale)
+        return Grid.of(np.clip(threshold, 1, (2**31 - 1) >> bits) * scale)
 
 
 class Positive(Activation):

@@ -172,9 +172,13 @@ class Affine(Op):
 
 @dataclass(frozen=True)
 class Relu(Op):
-    """y = min(max(x, 0), bound)."""
+    """y = min(max(x, 0), bound).
+
+    given: the bound is the range that a quantised model has chosen for its words.
+    """
 
     bound: float = inf
+    given: bool = False
 
     def apply(self, *x: Array) -> Array:
         return np.clip(x[0], 0, self.bound)

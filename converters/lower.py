@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spikerun.converters import forward
-from spikerun.converters.activations import Activation, Positive, Readout, Rectifier, Signed
+from spikerun.converters.activations import Activation, Given, Positive, Readout, Rectifier, Signed
 from spikerun.converters.curved import Curved
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.fuse import check_products
@@ -202,7 +202,8 @@ class Lowering:
             if form.positive and op.bound == inf:
                 return part
             form = replace(form, origins=(*form.origins, node.origin))
-            return self._add(self._name(form.origins, node.name), form, Rectifier(op.bound))
+            activation = Given(op.bound) if op.given else Rectifier(op.bound)
+            return self._add(self._name(form.origins, node.name), form, activation)
 
         return self._each(inputs[0], rectified)
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from spikerun.converters.graph import Array, Op, Pair, Shape
+from spikerun.errors import ConversionError
 
-__all__ = ["Call", "Refusal", "Rule", "Rules", "Value", "result_shape"]
+__all__ = ["Call", "Refusal", "Rule", "Rules", "Value", "not_converted", "result_shape"]
 
 
 class Refusal(Exception):
@@ -67,6 +68,13 @@ class Call:
 
 def _alone() -> Value:
     raise NotImplementedError("a call that is not read from a graph emits no further operators")
+
+
+def not_converted(complaints: list[str], advice: str = "") -> ConversionError:
+    """Return the error that tells which operators have no rule; advice: what follows them all."""
+    what = "an operator that is" if len(complaints) == 1 else f"{len(complaints)} operators that are"
+    listed = "\n".join(f"  - {c}" for c in complaints)
+    return ConversionError(f"the model has {what} not converted:\n{listed}{advice}")
 
 
 def result_shape(op: Op, *shapes: Shape) -> Shape:

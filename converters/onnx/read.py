@@ -35,7 +35,7 @@ from spikerun.converters.onnx.file import OPSETS, nodes_within
 from spikerun.converters.onnx.fold import FOLDED, computed
 from spikerun.converters.onnx.model import RANGE, Item, Model, plain
 from spikerun.converters.onnx.operators import APPLY, GIVEN, ONNX, RESULT, SEVERAL
-from spikerun.converters.rules import Call, Refusal, Value, result_shape
+from spikerun.converters.rules import Call, Refusal, Value, not_converted, result_shape
 from spikerun.errors import ConversionError
 
 __all__ = ["read", "require_rules"]
@@ -71,7 +71,7 @@ def require_rules(model: Model) -> None:
         and not ONNX.find(item.operator, version(item.operator))
     ]
     if missing:
-        raise _not_converted(missing)
+        raise not_converted(missing)
 
 
 def no_rule(item: Item) -> str:
@@ -126,7 +126,7 @@ class _Reader:
                 self._item(item)
         if self.complaints:
             values = {name for name, value in self.values.items() if isinstance(value, Value)}
-            raise _not_converted(self.complaints, advice(self.model, self.values, values))
+            raise not_converted(self.complaints, advice(self.model, self.values, values))
         for given, name in self.results.items():
             value = self.values[given]
             if not isinstance(value, Value) or isinstance(self.nodes[value.name].op, Input):
@@ -228,10 +228,3 @@ def _default(attribute: Any) -> Any:
 
     default = attribute.default_value
     return plain(helper.get_attribute_value(default)) if default.type else None
-
-
-def _not_converted(complaints: list[str], advice: str = "") -> ConversionError:
-    what = "an operator that is" if len(complaints) == 1 else f"{len(complaints)} operators that are"
-    return ConversionError(
-        f"the model has {what} not converted:\n" + "\n".join(f"  - {c}" for c in complaints) + advice
-    )

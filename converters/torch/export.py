@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from spikerun.converters.graph import Graph, Input, Node, Op, Origin, Output, Shape
-from spikerun.converters.rules import Call, Refusal, Value, result_shape
+from spikerun.converters.rules import Call, Refusal, Value, not_converted, result_shape
 from spikerun.converters.torch.aten import ATEN
 from spikerun.errors import ConversionError
 
@@ -234,12 +234,6 @@ class _Reader:
         if isinstance(value, (list, tuple)):
             return [self._argument(item) for item in value]
         return value
-
-
-def not_converted(complaints: list[str]) -> ConversionError:
-    """Return the error that tells which operators have no rule."""
-    what = "an operator that is" if len(complaints) == 1 else f"{len(complaints)} operators that are"
-    return ConversionError(f"the model has {what} not converted:\n" + "\n".join(f"  - {c}" for c in complaints))
 
 
 def arguments_of(target: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -227,7 +227,7 @@ def same(call: Call) -> Read:
 def ranged(call: Call) -> Read:
     """QuantizeLinear, DequantizeLinear of a computed value: its range; from 0 on it rectifies."""
     x = call.value("x")
-    return (Relu(float(call.arguments["high"])) if call.arguments["rectifies"] else Identity()), (x.name,)
+    return (Relu(float(call.arguments["high"]), given=True) if call.arguments["rectifies"] else Identity()), (x.name,)
 
 
 @ONNX.rule("DequantizeLinear")

@@ -102,6 +102,12 @@ def test_a_reshape_to_a_batch_of_one_needs_a_batch_of_one(file: Path) -> None:
         OnnxSource(write(file, made(nodes, {"x": ["n", 2, 3]}, constants=constants))).graph({"input": (2, 3)})
 
 
+def test_a_batch_that_is_as_long_as_another_axis_is_not_taken_for_it(file: Path) -> None:
+    model = made([node("Transpose", "x", "t", perm=[1, 0, 2]), node("Relu", "t", "y")], {"x": [2, 2, 3]})
+    with pytest.raises(ConversionError, match="the samples are no longer apart"):
+        OnnxSource(write(file, model)).graph({"input": (2, 3)})
+
+
 def test_a_result_that_depends_on_the_number_of_samples_is_refused(file: Path) -> None:
     nodes = [
         node("Shape", "x", "s"),

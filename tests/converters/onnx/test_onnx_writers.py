@@ -197,3 +197,14 @@ def test_the_weights_of_a_quantised_file_are_its_integers(file: Path) -> None:
     (first,) = [values for values in own if values.shape == (6, 3, 3, 3)]
     layer = convert(str(path), images(), bits=8).quantised.layers[1]
     np.testing.assert_array_equal(layer.terms[0].map.weight, first)  # type: ignore[union-attr]
+
+
+def test_words_of_8_bits_stand_for_the_ranges_of_a_quantised_file(file: Path) -> None:
+    path = quantised(model(Plain), file, True)
+    ranges = [item.attributes["high"] for item in OnnxSource(path).model.items if item.attributes.get("rectifies")]
+    found = convert(str(path), images(), bits=8)
+    fitted = [layer for layer in found.quantised.layers if getattr(getattr(layer, "activation", None), "fires", False)]
+    assert len(fitted) == len(ranges) == 2
+    for layer, high in zip(fitted, ranges, strict=True):
+        np.testing.assert_allclose(layer.step_size, high / 255, rtol=2e-3)  # type: ignore[union-attr]
+    assert max(convert(str(path), images(), bits=4).quantised.layers[1].step_size) <= 1.001 * ranges[0] / 15  # type: ignore[union-attr]

@@ -152,16 +152,18 @@ def convert(
     """Convert a trained network to a spiking network, without any training.
 
     model: a torch module, a `Source`, or what an importer opens, such as "model.py:build". data: some hundred real
-    samples that calibrate, integers (N, C, H, W) or (N, F), or a loader of such batches, of which the first 512 are
-    taken; by name where the model has several inputs. encoding: what integers stand for, by default value / 255. Real
-    numbers are taken as what the model sees, and must be such integers.
+    samples that calibrate, integers or real numbers (N, C, H, W), (N, C, L) or (N, F), or a loader of such batches, of
+    which the first 512 are taken; by name where the model has several inputs. Real numbers are taken as what the model
+    sees. encoding: what integers stand for, by default one that fits the samples (`converters/fitting.py`), value / 255
+    for 0..255; real numbers must be such integers, unless it rounds.
     bits: of the activations, 1..8, by default 5; overrides: of single layers, by name. code: how integers travel as
     spikes, `bits` (the default), `ttfs` or `graded`. coding: `sdnn` keeps to integers that chips run as a sigma-delta
     network, of 8 bits in code `graded`, the input's too.
-    evaluation: (samples, labels) on which ANN and SNN are compared, by `metric`: (logits, labels) -> a score for each
-    sample, by default whether the class is right. max_drop: points (100 times the mean score) that may be lost; the
-    fewest bits that keep it on `validation`, labelled samples to choose by, are taken instead of `bits`. on_progress is
-    told (stage, done, total). Networks that spike already are for `convert_spiking`, and so are the limits of chips.
+    evaluation: (samples, labels), or a loader of such batches, on which ANN and SNN are compared, by `metric`: (logits,
+    labels) -> a score for each sample, by default whether the class is right. max_drop: points (100 times the mean
+    score) that may be lost; the fewest bits that keep it on `validation`, labelled samples to choose by, are taken
+    instead of `bits`. on_progress is told (stage, done, total). Networks that spike already are for `convert_spiking`,
+    and so are the limits of chips.
 
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
     where no number of bits keeps max_drop.
@@ -169,12 +171,14 @@ def convert(
     from spikerun.converters import budget
     from spikerun.converters.evaluate import top1
     from spikerun.converters.pipeline import Converter
+    from spikerun.converters.samples import labelled
     from spikerun.converters.sigma_delta import graded
 
     if limits is not None:
         raise UsageError(NO_LIMITS)
     settings = Settings.of(coding, bits, code, overrides, search=max_drop is not None)
-    _check({"metric": metric, "on_progress": on_progress}, {"evaluation": evaluation, "validation": validation})
+    _check({"metric": metric, "on_progress": on_progress})
+    tested, checked = labelled(evaluation, "evaluation"), labelled(validation, "validation")
     if max_drop is not None:
         budget.checked_budget(max_drop)
         if validation is None:
@@ -183,14 +187,17 @@ def convert(
     check_bits(source, bits, overrides, max_drop)
     if not isinstance(source, Source):
         raise UsageError(f"this network ({source.name}) spikes already, in a time loop of its own: use convert_spiking")
-    converter = Converter(source, data, graded(encoding) if coding == "sdnn" else encoding, on_progress)
-    measured = None if evaluation is None else converter.evaluation(*evaluation, metric or top1)
-    if max_drop is not None and validation is not None:
-        chosen = converter.evaluation(*validation, metric or top1)
+    sdnn = coding == "sdnn"
+    if encoding is not None and sdnn:
+        encoding = graded(encoding)
+    converter = Converter(source, data, encoding, on_progress, "graded" if sdnn else "bits")
+    measured = None if tested is None else converter.evaluation(*tested, metric or top1)
+    if max_drop is not None and checked is not None:
+        chosen = converter.evaluation(*checked, metric or top1)
         conversion = budget.fewest_bits(converter, settings, chosen, max_drop)
     else:
         conversion = converter.convert(settings)
-    held_out = validation or evaluation
+    held_out = checked or tested
     conversion = converter.compared(conversion, None if held_out is None else held_out[0])
     return conversion if measured is None else converter.measured(conversion, measured)
 
@@ -225,13 +232,14 @@ def convert_spiking(
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """
     from spikerun.converters.evaluate import top1
-    from spikerun.converters.samples import gathered
+    from spikerun.converters.samples import gathered, labelled
     from spikerun.converters.spiking.convert import StepConverter
     from spikerun.converters.spiking.rate_source import check_neuron, rate_source
     from spikerun.converters.spiking.source import StepSource
     from spikerun.converters.spiking.step import Readout
 
-    _check({"metric": metric, "on_progress": on_progress}, {"evaluation": evaluation})
+    _check({"metric": metric, "on_progress": on_progress})
+    tested = labelled(evaluation, "evaluation")
     if isinstance(readout, str):
         readout = Readout(readout)
     elif readout is not None and not isinstance(readout, Readout):
@@ -246,9 +254,9 @@ def convert_spiking(
             "neurons (neuron='if')"
         )
     converter = StepConverter(source, data, encoding, duration, readout, on_progress, limits)
-    if evaluation is None:
+    if tested is None:
         return converter.convert({})
-    measured = converter.evaluation(*evaluation, metric or top1)
+    measured = converter.evaluation(*tested, metric or top1)
     return converter.measured(converter.convert({}), measured)
 
 
@@ -264,14 +272,11 @@ def to_torch(net: Network) -> "NetworkModule":
     return module_of(net)
 
 
-def _check(functions: Mapping[str, Any], pairs: Mapping[str, Any]) -> None:
-    """Refuse what are no functions, and no pairs of samples and labels, by the names of the arguments."""
+def _check(functions: Mapping[str, Any]) -> None:
+    """Refuse what are no functions, by the names of the arguments."""
     for name, function in functions.items():
         if function is not None and not callable(function):
             raise UsageError(f"{name} is a function, got {function!r:.80}")
-    for name, pair in pairs.items():
-        if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2):
-            raise UsageError(f"{name} is a pair of (samples, labels), got {type(pair).__name__}")
 
 
 def _source(model: Any) -> Trained:

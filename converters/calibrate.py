@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikerun.codes import spike_count, word_steps
+from spikerun.codes import MAX_BITS, spike_count, word_steps
 from spikerun.converters.activations import Activation, Grid
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Shape
@@ -132,7 +132,9 @@ class Fit:
         """Return the layer in integers, how well it fits, and what it sends, for the words that it is sent."""
         top = self.top()
         terms = [term.absorbed(grids[term.source].step) for term in self.layer.terms]
-        made, v = self.integers(terms, accumulator_scale(self.layer, terms, top), words, grids)
+        wide = max([MAX_BITS, *(self.layers.input_bits(term.source) for term in terms)]) - MAX_BITS
+        scale = accumulator_scale(self.layer, terms, top, wide)
+        made, v = self.integers(terms, scale, words, grids)
         if not self.layer.activation.fires:
             return self.finished(made, v, made.grid, "")
         grid, chosen_by = self._grid(made, v, top)

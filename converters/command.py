@@ -23,6 +23,7 @@ from spikerun.console import (
     suggest,
 )
 from spikerun.converters import NO_LIMITS, Encoding, open_source, takes
+from spikerun.converters.inputs import alike, entering_as
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
 from spikerun.converters.source import Source, check_bits
@@ -100,6 +101,15 @@ Numbers = Annotated[
     typer.Option(metavar="X[,X...]", help="What the model's input was normalised by: one, or one a channel."),
 ]
 Scale = Annotated[float | None, typer.Option(help="Real value of one integer of the input. Default: the data set's.")]
+InputBits = Annotated[
+    int | None,
+    typer.Option(
+        "--input-bits",
+        min=1,
+        max=16,
+        help="Bits of the samples. Default: 8, and of integers as many as they need; signed where some are negative.",
+    ),
+]
 From = Annotated[
     str | None,
     typer.Option(
@@ -188,6 +198,7 @@ def convert(
     mean: Numbers = None,
     std: Numbers = None,
     scale: Scale = None,
+    input_bits: InputBits = None,
     sweep: Sweep = False,
     origin: From = None,
     duration: Duration = None,
@@ -239,6 +250,7 @@ def convert(
         1.0 if scale is None else scale,
         _numbers("--mean", mean, 0.0),
         _numbers("--std", std, 1.0),
+        bits=input_bits or 8,
         code=input_code or ("graded" if coding == "sdnn" else "bits"),
     )
     encoding.require_word()
@@ -279,7 +291,10 @@ def convert(
             why = TARGETS if len(test.targets) else "the data set has no labels"
             raise UsageError(f"--max-drop and --sweep need classes to measure by: {why}")
         chosen, held_out = _split(len(train), samples, not in_time and (max_drop is not None or sweep))
-        encoding = replace(encoding, scale=train.scale if scale is None else scale)
+        said = any(one is not None for one in (scale, mean, std))
+        encoding, note = entering_as(encoding, (train, test), chosen, input_bits, said, scale)
+        for text in note:
+            tell(text, 0, 0)
         if weights is None and ":" in model:
             tell("no --weights: the model is taken as its function returns it", 0, 0)
         conversion: Conversion | SpikingConversion
@@ -293,6 +308,7 @@ def convert(
         else:
             assert isinstance(source, Source)  # there are no others
             converter = Converter(source, train.samples[chosen], encoding, tell)
+            converter.notes += note
             conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
     report = conversion.report
     texts = (dumps(report.json(), indent=2) + "\n", report.text(), report.html(output.name))
@@ -326,6 +342,7 @@ def _data(
     """Return the samples that calibrate and choose, and those that measure."""
     train = datasets.load(calibration, folder, split="train")
     test = datasets.load(data or calibration, folder, split="test", limit=limit)
+    train, test = alike(train, test)
     if train.split == "all" and data in (None, calibration):
         tell(f"{calibration} has one split: the samples that calibrate are among those that measure", 0, 0)
     return train, test

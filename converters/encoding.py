@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun import real
-from spikerun.codes import CODES, MAX_BITS, word_range, word_steps
+from spikerun.codes import CODES, MAX_INPUT_BITS, word_range, word_steps
 from spikerun.converters.graph import Array
 from spikerun.datasets.encode import Encoded
 from spikerun.errors import DataError, UsageError
 from spikerun.neurons import Input
+from spikerun.values import on_host
 
 __all__ = ["Encoding", "as_array"]
 
@@ -25,7 +26,9 @@ NEAR = 1e-3  # of an integer: real samples that are so near to integers stand fo
 class Encoding:
     """The model sees `(integer * scale - mean) / std`; integers have `bits` bits, `signed` ones in two's complement.
 
-    mean, std: one number, or one for each channel. code: how integers travel as spikes, `bits`, `ttfs` or `graded`.
+    mean, std: one number, or one for each channel. bits: 1..16. code: how integers travel as spikes, `bits`, `ttfs` or
+    `graded`. rounds: real samples are rounded to the nearest integer, and cut at the ends of the range; else they must
+    be integers so encoded.
     """
 
     scale: float = 1 / 255
@@ -34,6 +37,7 @@ class Encoding:
     bits: int = 8
     signed: bool = False
     code: str = "bits"
+    rounds: bool = False
 
     def __post_init__(self) -> None:
         scale = _numbers("scale", self.scale)
@@ -50,8 +54,8 @@ class Encoding:
                 f"the mean of the input has {len(self._tuple('mean'))} numbers, the std {len(self._tuple('std'))}; "
                 "give one, or as many of both as the input has channels"
             )
-        if type(self.bits) is not int or not 1 <= self.bits <= MAX_BITS:
-            raise UsageError(f"the bits of the input must be an integer in 1..{MAX_BITS}, got {self.bits!r}")
+        if type(self.bits) is not int or not 1 <= self.bits <= MAX_INPUT_BITS:
+            raise UsageError(f"the bits of the input must be an integer in 1..{MAX_INPUT_BITS}, got {self.bits!r}")
         if self.code not in (*CODES, *STEPWISE):
             raise UsageError(
                 f"the code of the input must be one of {', '.join((*CODES, *STEPWISE))}, got '{self.code}'"
@@ -65,6 +69,13 @@ class Encoding:
                 f"the code of the input must be one of {', '.join(CODES)}: '{self.code}' is for networks with a time "
                 "loop of their own"
             )
+
+    @classmethod
+    def of_data(cls, samples: Any, bits: int | None = None, code: str = "bits") -> "Encoding":
+        """Return an encoding that fits samples, such as those that calibrate (`converters/fitting.py` says how)."""
+        from spikerun.converters.fitting import fitted
+
+        return fitted(samples, bits, code)
 
     @classmethod
     def of(cls, meta: Mapping[str, Any], name: str) -> "Encoding":
@@ -117,14 +128,14 @@ class Encoding:
         said: dict[str, str | int | float] = {"scale": self.scale}
         for key, default in (("mean", (0.0,)), ("std", (1.0,))):
             if self._tuple(key) != default:
-                said[key] = " ".join(f"{value:.9g}" for value in self._tuple(key))
+                said[key] = " ".join(map(_text, self._tuple(key)))
         return real.named(name, said)
 
     def integers(self, samples: npt.ArrayLike, what: str) -> Array:
         """Return samples as integers (batch, C, H, W) or (batch, F), of `frames` (batch, steps, ...).
 
-        Real samples are taken as what the model sees, and must be integers so encoded. Raises DataError for what they
-        cannot be.
+        Real samples are taken as what the model sees, and must be integers so encoded, unless they are rounded. Raises
+        DataError for what they cannot be.
         """
         if isinstance(samples, Encoded) and self.stepwise and not self.signed and samples.encoder.bits <= self.bits:
             return cast(Array, samples)  # looks like an array, and is in range
@@ -164,9 +175,9 @@ class Encoding:
         return array
 
     def _whole(self, array: Array, what: str) -> Array:
-        zero, one = (self._real(f((1, array.shape[1], 1, 1))) for f in (np.zeros, np.ones))
-        shape = (-1, *(1,) * (array.ndim - 2))
-        exact = (array.astype(np.float64) - zero.reshape(shape)) / (one - zero).reshape(shape)
+        exact = real.integers(array, self.scale, self._tuple("mean"), self._tuple("std"))
+        if self.rounds:
+            return real.encoded(exact, *word_range(self.bits, self.signed), what)
         whole = np.rint(exact)
         if not bool((np.abs(exact - whole) <= NEAR).all()):
             raise DataError(
@@ -195,9 +206,14 @@ class Encoding:
 def as_array(values: Any, what: str) -> Array:
     """Return values as an array; raises DataError for what is none, such as ragged lists."""
     try:
-        return np.asarray(values)
+        return np.asarray(on_host(values))
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: tensors that need a gradient
         raise DataError(f"{what} are a {type(values).__name__} that is no array: {error}") from error
+
+
+def _text(value: float) -> str:
+    """Return the shortest text that is read back as this number."""
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e9 else repr(value)
 
 
 def _said(values: tuple[float, ...]) -> str:

@@ -21,6 +21,7 @@ from spikerun.text import plural
 __all__ = ["Evaluation", "Metric", "ann_logits", "paired", "snn_logits", "top1"]
 
 BATCH = 256
+FEWEST_LABELS = 20  # below which nothing is said of chance
 
 # (logits, labels) -> a score for each sample, 1 the best; logits are (batch, K), or a dict of them where a network has
 # several outputs. What is reported is the mean, in percent.
@@ -54,6 +55,15 @@ class Evaluation:
         first = next(iter(self.ann))
         same = self.ann[first].argmax(axis=1) == snn[first].argmax(axis=1)
         return paired(self._scores(self.ann), self._scores(snn), same)
+
+    @property
+    def by_chance(self) -> bool:
+        """Return whether the ANN finds the class no more often than by chance, at three standard errors."""
+        if self.metric is not top1 or len(self.labels) < FEWEST_LABELS:
+            return False
+        classes = max(next(iter(self.ann.values())).shape[1], 2)
+        right, chance = self._scores(self.ann).mean(), 1 / classes
+        return bool(right <= chance + 3 * np.sqrt(chance * (1 - chance) / len(self.labels)))
 
     def _scores(self, logits: Mapping[str, Array]) -> Array:
         given = self.metric(logits if len(logits) > 1 else next(iter(logits.values())), self.labels)

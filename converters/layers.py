@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from spikerun.codes import MAX_BITS
 from spikerun.connections import Window
 from spikerun.converters import forward
 from spikerun.converters.activations import Activation, Grid
@@ -18,6 +19,7 @@ from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Origin, Pair, Shape
 from spikerun.converters.maps import Term, accumulate
 from spikerun.converters.sparse_map import SparseMap
+from spikerun.errors import ConversionError
 from spikerun.neurons import FewSpikes, MaxPool, Neuron
 from spikerun.population import Projection
 
@@ -159,6 +161,11 @@ class RelayLayer:
 
     def neuron(self) -> Neuron:
         """Return the kind of its population."""
+        if self.bits > MAX_BITS:
+            raise ConversionError(
+                f"'{self.name}' copies words of an input of {self.bits} bits to other places, and neurons send such of "
+                f"at most {MAX_BITS}: give the input as many, Encoding.of_data(samples, bits=8) or --input-bits 8"
+            )
         held = self._held().astype(np.int32)
         bias = held if held.any() else np.zeros((), np.int32)
         return FewSpikes(self.bits, np.ones((), np.int32), bias, self.signed, None, self.code)
@@ -226,6 +233,13 @@ class Layers:
         chosen = set(names)
         every = (replace(x, together=True) if isinstance(x, Layer) and x.name in chosen else x for x in self.every)
         return Layers(tuple(every))
+
+    def input_bits(self, name: str) -> int:
+        """Return the bits of the widest input that the layer `name` is, or passes on; 0 if it is none."""
+        passed = {layer.name: layer.sources for layer in self.every if isinstance(layer, PoolLayer | RelayLayer)}
+        if name in passed:
+            return max(map(self.input_bits, passed[name]))
+        return next((layer.encoding.bits for layer in self.inputs if layer.name == name), 0)
 
     def passing(self, name: str) -> tuple[PoolLayer | RelayLayer, ...]:
         """Return the pools and relays that pass on what the layer `name` sends, in order."""

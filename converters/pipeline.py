@@ -16,6 +16,7 @@ from spikerun.converters.decisions import decisions, operator_name, reasons
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
 from spikerun.converters.fidelity import fidelity
+from spikerun.converters.fitting import by_chance, notes_on
 from spikerun.converters.graph import Origin
 from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
 from spikerun.converters.lower import lower
@@ -51,7 +52,7 @@ class Converter:
     """A source read once, to be converted with any settings.
 
     samples: integers (batch, *shape), or by the names of the inputs, or a loader of batches; encodings: what they stand
-    for, by name likewise.
+    for, by name likewise; None: what fits the samples, in `code`.
     """
 
     def __init__(
@@ -60,20 +61,22 @@ class Converter:
         samples: Samples,
         encodings: Encoding | Mapping[str, Encoding] | None = None,
         on_progress: Progress | None = None,
+        code: str = "bits",
     ) -> None:
         self.source = source
         self.tell = on_progress or quiet
         given = by_name(gathered(samples), (INPUT,))
-        self.encodings = encodings_of(encodings, given, Encoding())
+        self.encodings = encodings_of(encodings, given, code)
         for encoding in self.encodings.values():
             encoding.require_word()
         self.samples = checked(given, self.encodings, "the calibration data")
+        notes = [] if encodings is not None else notes_on(self.encodings, given)
         self.tell("read the model", 0, 0)
         graph = source.graph({name: values.shape[1:] for name, values in self.samples.items()})
         few = {name: values[:CHECKED_SAMPLES] for name, values in self.samples.items()}
         real = {name: self.encodings[name].real(values) for name, values in few.items()}
         verify.check_reading(graph, real, ann_logits(source, few, self.encodings))
-        self.graph, self.notes = simplify(graph), graph.notes
+        self.graph, self.notes = simplify(graph), [*notes, *graph.notes]
         self.layers = lower(self.graph, self.encodings)
         verify.check_lowering(self.layers, few, graph, real)
         self.calibration = Calibration(self.layers, self.samples)
@@ -110,7 +113,10 @@ class Converter:
         network, report = conversion.network, conversion.report
         done = counter(self.tell, f"evaluate, {report.bits}-bit activations", len(evaluation.labels))
         logits, activity = snn_logits(network, evaluation.samples, done)
-        return replace(conversion, report=_measured(report, evaluation.accuracy(logits), activity))
+        measured = _measured(report, evaluation.accuracy(logits), activity)
+        if evaluation.by_chance:
+            measured = measured.with_notes(by_chance(measured.accuracy, self.encodings))
+        return replace(conversion, report=measured)
 
     def compared(self, conversion: Conversion, held_out: Samples | None = None) -> Conversion:
         """Return the conversion with the error of each layer on samples that did not calibrate, if there are any."""

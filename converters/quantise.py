@@ -36,6 +36,8 @@ __all__ = [
 # th * 2^T stays below 2^21, where kernels divide by multiplication; biases keep a margin to int32
 THRESHOLD_ROOM = 2**20
 BIAS_ROOM = 2**24
+WIDE_BIAS = 4  # bits more, where words are wide
+WORST = 2**30  # of sums of wide words: biases keep a margin here too
 BITS = 5  # of activations, where nothing is asked for
 CODINGS = ("words", "sdnn")
 SMALLEST = 2.0**-100  # a scale of a channel that is nothing but zeros; a float32 must hold it
@@ -144,19 +146,35 @@ class Quantised:
     layers: tuple[InputLayer | PoolLayer | RelayLayer | QLayer, ...]
 
 
-def accumulator_scale(layer: Layer, terms: Iterable[Term], top: Array) -> Array:
-    """Return S (C,) for terms whose sources' step sizes are absorbed; `top` is the largest value of each channel."""
+def accumulator_scale(layer: Layer, terms: Iterable[Term], top: Array, wide: int = 0) -> Array:
+    """Return S (C,) for terms whose sources' step sizes are absorbed; `top` is the largest value of each channel.
+
+    wide: by how many bits the widest words of its sources, those of inputs, exceed those of activations: sums that
+    are so much finer have more room, as long as the worst of them fits.
+    """
     terms, channels = list(terms), layer.shape[0]
     scale = _covering([t for t in terms if t.map.small] or terms, channels)
     alike = len(terms) == 1 and not layer.bias.any() and bool((terms[0].map.weight > 0).all())
     if alike and layer.activation.counts:
         scale *= WEIGHT_LIMIT  # plain counting: gains of 1
     bias = np.abs(layer.bias).reshape(channels, -1).max(axis=1) / BIAS_ROOM
-    floor = np.maximum(bias, top / THRESHOLD_ROOM) if layer.activation.divides else bias
+    bias /= 2 ** min(wide, WIDE_BIAS)
+    floor = np.maximum(bias, top / THRESHOLD_ROOM / 2**wide) if layer.activation.divides else bias
     scale = np.maximum(scale, floor)
     scale = np.where(scale > 0, scale, _covering(terms, channels))  # a silent channel, reached by gains alone
     result: Array = np.maximum(scale, SMALLEST)
+    if wide:
+        result *= np.maximum(_worst(terms, result, MAX_BITS + wide) / WORST, 1.0)
     return result
+
+
+def _worst(terms: Iterable[Term], scale: Array, bits: int) -> Array:
+    """Return the largest sum (C,) that words of so many bits could make."""
+    total = np.zeros(len(scale))
+    for term in terms:
+        largest = term.rounded(scale).map.connection().largest_sum(term.own, term.end - term.first)
+        total[term.first : term.end] += largest * 2.0**bits * 2.0**term.exponent
+    return total
 
 
 def _covering(terms: Iterable[Term], channels: int) -> Array:

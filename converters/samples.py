@@ -20,7 +20,9 @@ __all__ = [
     "count_of",
     "counter",
     "encodings_of",
+    "from_samples",
     "gathered",
+    "labelled",
     "quiet",
 ]
 
@@ -38,27 +40,57 @@ def by_name(samples: Any, inputs: tuple[str, ...]) -> Mapping[str, Any]:
     return {inputs[0]: samples}
 
 
-def gathered(samples: Any) -> Any:
+def gathered(samples: Any, limit: int | None = LOADED_SAMPLES) -> Any:
     """Return the first samples of a loader, which gives batches of them or of (samples, labels); others as they are."""
-    if not (hasattr(samples, "dataset") and hasattr(samples, "__iter__")):
+    if not _is_loader(samples):
         return samples
     batches: list[Array] = []
     for batch in samples:
-        batches.append(np.asarray(batch[0] if isinstance(batch, tuple | list) else batch))
-        if sum(map(len, batches)) >= LOADED_SAMPLES:
+        batches.append(as_array(batch[0] if isinstance(batch, tuple | list) else batch, "the samples of the loader"))
+        if limit is not None and sum(map(len, batches)) >= limit:
             break
-    return np.concatenate(batches)[:LOADED_SAMPLES] if batches else np.zeros(0)
+    return np.concatenate(batches)[:limit] if batches else np.zeros(0)
+
+
+def labelled(given: Any, what: str) -> tuple[Any, Any] | None:
+    """Return (samples, labels) of such a pair, or all of a loader that gives batches of them; None of None."""
+    if given is None:
+        return None
+    if isinstance(given, tuple) and len(given) == 2:
+        return gathered(given[0], None), given[1]
+    batches = list(given) if _is_loader(given) else []
+    if not batches or not all(isinstance(batch, tuple | list) and len(batch) == 2 for batch in batches):
+        raise UsageError(
+            f"{what} is a pair of (samples, labels), got {type(given).__name__}; a loader of such batches will do too"
+        )
+    samples, labels = ([as_array(batch[k], f"the batches of {what}") for batch in batches] for k in (0, 1))
+    return np.concatenate(samples), np.concatenate(labels)
+
+
+def _is_loader(samples: Any) -> bool:
+    return hasattr(samples, "dataset") and hasattr(samples, "__iter__")
 
 
 def encodings_of(
-    given: Encoding | Mapping[str, Encoding] | None, inputs: Mapping[str, Any], usual: Encoding
+    given: Encoding | Mapping[str, Encoding] | None, inputs: Mapping[str, Any], code: str = "bits"
 ) -> dict[str, Encoding]:
-    """Return the encoding of each input: one for all, or by name."""
-    found = dict(given) if isinstance(given, Mapping) else dict.fromkeys(inputs, usual if given is None else given)
+    """Return the encoding of each input: one for all, or by name; where nobody says, one in `code` from the samples."""
+    if given is None:
+        found = {name: from_samples(values, code) for name, values in inputs.items()}
+    else:
+        found = dict(given) if isinstance(given, Mapping) else dict.fromkeys(inputs, given)
     for encoding in found.values():
         if not isinstance(encoding, Encoding):
             raise UsageError(f"an encoding is an Encoding, such as Encoding(scale=1 / 16), got {encoding!r:.80}")
     return found
+
+
+def from_samples(samples: Any, code: str) -> Encoding:
+    """Return an encoding that fits samples; the usual one for what are no samples, which is refused later."""
+    array = as_array(samples, "the calibration data")
+    if array.ndim < 2 or not array.size or array.dtype.kind not in "iuf":
+        return Encoding(code=code)
+    return Encoding.of_data(array, code=code)
 
 
 def checked(

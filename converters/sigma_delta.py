@@ -14,6 +14,7 @@ from math import inf
 
 import numpy as np
 
+from spikerun.codes import MAX_BITS
 from spikerun.converters.activations import Grid
 from spikerun.converters.calibrate import TRIAL_SAMPLES, Fit, LayerFit
 from spikerun.converters.encoding import Encoding
@@ -31,11 +32,11 @@ SLACK = 0.98  # of that is for the weights; the rest for the bias that makes up 
 EXPONENTS = range(21)  # k
 
 
-def graded(encoding: Encoding | Mapping[str, Encoding] | None) -> Encoding | dict[str, Encoding]:
+def graded(encoding: Encoding | Mapping[str, Encoding]) -> Encoding | dict[str, Encoding]:
     """Return the encoding of samples with each one sent as one payload."""
     if isinstance(encoding, Mapping):
         return {name: replace(each, code="graded") for name, each in encoding.items()}
-    return replace(encoding or Encoding(), code="graded")
+    return replace(encoding, code="graded")
 
 
 def check(layers: Layers) -> None:
@@ -58,6 +59,8 @@ def check(layers: Layers) -> None:
             found.append(f"'{summing.name}' is bounded by {activation.bound:g}: train with ReLU")
     if any(layer.encoding.signed for layer in layers.inputs):
         found.append("the input is signed: give unsigned integers")
+    if any(layer.encoding.bits > MAX_BITS for layer in layers.inputs):
+        found.append(f"the input has more than {MAX_BITS} bits: give it as many, Encoding(bits=8) or --input-bits 8")
     if found:
         raise ConversionError("coding 'sdnn' cannot take " + "; ".join(found))
 

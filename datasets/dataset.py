@@ -21,13 +21,16 @@ __all__ = ["Dataset", "DatasetSpec", "Provider"]
 
 log = logging.getLogger(__name__)
 
+DTYPES = (np.uint8, np.int8, np.uint16, np.int16, np.float32)
+
 
 @dataclass(frozen=True)
 class Dataset:
     """Samples x in integer units; the real value is `scale * x`.
 
-    samples: uint8 or int8, images (N, C, H, W) or features (N, F); or a film of each step (N, T, C, H, W) or (N, T, F);
-             or what makes such when it is asked for: event recordings as soon as they are binned, encoded samples
+    samples: uint8, int8, uint16 or int16, images (N, C, H, W) or features (N, F); or a film of each step
+             (N, T, C, H, W) or (N, T, F); or float32, real numbers, of scale 1; or what makes such when it is asked
+             for: event recordings as soon as they are binned, encoded samples
     labels:  int64 (N,), indexes into `classes`; empty when the samples are not labelled
     classes: the name of each class
     scale:   real value of one integer unit (1/16 for digits, 1/255 for photos)
@@ -47,7 +50,9 @@ class Dataset:
     def __post_init__(self) -> None:
         """Refuse arrays that are not as the class says."""
         if not isinstance(self.samples, Lazy):
-            self._check_array("samples", self.samples, (np.uint8, np.int8), (2, 3, 4, 5))
+            self._check_array(
+                "samples", self.samples, (np.uint8, np.int8, np.uint16, np.int16, np.float32), (2, 3, 4, 5)
+            )
         self._check_array("labels", self.labels, (np.int64,), (1,))
         self._check_array("targets", self.targets, (np.float32,), (2,))
         if self.samples.size == 0:
@@ -88,6 +93,11 @@ class Dataset:
         """Tell whether these are event recordings, not yet binned."""
         return isinstance(self.samples, Recordings)
 
+    @property
+    def whole(self) -> bool:
+        """Tell whether the samples are integers."""
+        return np.dtype(self.samples.dtype).kind != "f"
+
     def encoded(self, encoder: Encoder) -> "Dataset":
         """Return the samples as an encoder makes them, (N, T, *frame), when they are asked for.
 
@@ -108,6 +118,10 @@ class Dataset:
         if isinstance(samples, Recordings):
             raise UsageError(f"{name} holds event recordings: --input events --dt 1ms bins them, not '{encoder.kind}'")
         assert not isinstance(samples, Lazy)
+        if not self.whole:
+            raise UsageError(
+                f"{name} holds real numbers, of which '{encoder.kind}' makes no spikes: store integers 0..255"
+            )
         if len(self.shape) not in (1, 3):
             raise UsageError(
                 f"{name} has samples {self.shape}, which have time already: --input frames gives them step by step, "
@@ -128,10 +142,12 @@ class Dataset:
     def fitted(self, shape: tuple[int, ...]) -> Small | Lazy:
         """Return the samples in the shape that an input takes. Raises DataError where they do not fit.
 
-        An image of one channel may be the features of each step (T, F), a film (T, C, H, W) may be flattened at each.
+        An image of one channel may be the features of each step (T, F), or a signal (C, L) of a network that takes
+        (C, 1, L); a film (T, C, H, W) may be flattened at each step.
         """
+        signal = shape[::2] if len(shape) == 3 and shape[1] == 1 else shape
         steps = (self.shape[0], math.prod(self.shape[1:])) if len(self.shape) == 4 else None
-        if shape not in (self.shape, (math.prod(self.shape),), steps) and self.shape != (1, *shape):
+        if shape not in (self.shape, (math.prod(self.shape),), steps) and self.shape not in ((1, *shape), (1, *signal)):
             raise DataError(
                 f"data set '{self.name}' has samples of shape {self.shape}, the input of the network takes {shape}"
             )

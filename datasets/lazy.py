@@ -17,7 +17,7 @@ LARGEST_WHOLE = 1 << 31  # bytes that become one array at once
 
 ADVICE = "for more, make an array first, such as samples[:64]"
 
-Small = NDArray[np.uint8 | np.int8]
+Small = NDArray[np.uint8 | np.int8 | np.uint16 | np.int16 | np.float32]
 
 
 def is_integer(value: Any) -> bool:

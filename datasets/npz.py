@@ -5,12 +5,12 @@
 `train_labels`, `test_samples`, `test_labels`, or, as Keras calls them, `x_train`, `y_train`, `x_test`, `y_test`; one
 split is enough where only that one is asked for. Case does not matter: `X_train` is `x_train`.
 
-samples: (N, C, H, W), (N, H, W), (N, F), or of each step (N, T, C, H, W), (N, T, F). uint8 and int8 are taken as they
-         are; other integers where all fit one of these; real numbers where all are whole, or, in a file without a
-         scale, within 0..1: as round(255 x), of 1/255
+samples: (N, C, H, W), (N, H, W), (N, F), or of each step (N, T, C, H, W), (N, T, F). Integers of up to 16 bits, and
+         real numbers that all are such, in the smallest type that holds them. In a file without a scale, real numbers
+         within 0..1 are round(255 x), of 1/255, and others stay as they are, float32: what the model sees
 labels:  optional, class numbers from 0, (N,) or (N, 1); or real numbers (N,) or (N, K), the targets of a regression
-scale:   optional, one number, the real value of one integer; 1/255 if missing. Of several inputs each may have its
-         own, `scale_NAME`
+scale:   optional, one number, the real value of one integer; if missing, 1/255 of 8 bits, and 1 of more. Of several
+         inputs each may have its own, `scale_NAME`
 
 What had to be guessed is said by the logger `spikerun`.
 """
@@ -108,16 +108,19 @@ def _samples(
         raise DataError(f"{where['scale']}: is {scale.dtype} {scale.shape}, expected one number")
     if array.dtype.kind == "f" and scale is None and array.min() >= 0 and array.max() <= 1:
         integers = _rounded(array, where["samples"])
+        unit = 1 / 255
     else:
         integers = _integers(array, where["samples"], scale is not None)
-        if scale is None:
-            log.warning("%s: there is no array 'scale', so one integer is taken as 1/255", where["samples"])
+        unit = 1.0 if integers.dtype.itemsize > 1 else 1 / 255
+        if scale is None and integers.dtype.kind != "f":
+            worth = "1/255" if unit < 1 else "1, itself"
+            log.warning("%s: there is no array 'scale', so one integer is taken as %s", where["samples"], worth)
     if array.ndim == 3:
         integers = integers[:, np.newaxis]
     if keras and array.ndim == 4 and array.shape[3] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
         log.warning("%s: (N, H, W, C) is turned into (N, C, H, W)", where["samples"])
         integers = np.moveaxis(integers, 3, 1)
-    return np.ascontiguousarray(integers), 1 / 255 if scale is None else float(scale.reshape(()))
+    return np.ascontiguousarray(integers), unit if scale is None else float(scale.reshape(()))
 
 
 def _rounded(array: NDArray[Any], where: str) -> Small:
@@ -128,25 +131,30 @@ def _rounded(array: NDArray[Any], where: str) -> Small:
 
 
 def _integers(array: NDArray[Any], where: str, scaled: bool) -> Small:
-    """Return the samples as uint8 or int8; what this would change is refused."""
+    """Return the samples as the smallest integers that they fit, or, where there is no scale, as real numbers."""
     if array.dtype in (np.uint8, np.int8):
         return cast(Small, array)
     if array.dtype.kind not in "uif":
         raise DataError(f"{where}: has the type {array.dtype}; expected small integers or real numbers")
     low, high = array.min(), array.max()
     if array.dtype.kind == "f" and not (array == np.rint(array)).all():
-        raise DataError(
-            f"{where}: holds real numbers from {low:.6g} to {high:.6g}{', and there is a scale' if scaled else ''}; "
-            "store round(x / unit) as uint8 or int8, and the unit as 'scale'; where they were normalised, store "
-            "the raw samples and say by what when you convert: --mean and --std, Encoding(mean=, std=) in Python"
-        )
-    for dtype in (np.uint8, np.int8):
+        if not np.isfinite(array).all():
+            count = int((~np.isfinite(array)).sum())
+            raise DataError(f"{where}: {count} of {array.size} values are NaN or infinite; store finite numbers")
+        if scaled:
+            raise DataError(
+                f"{where}: holds real numbers from {low:.6g} to {high:.6g}, and there is a scale; store "
+                "round(x / unit) as integers, and the unit as 'scale', or leave the scale out where the numbers are "
+                "what the model sees"
+            )
+        return array.astype(np.float32)
+    for dtype in (np.uint8, np.int8, np.uint16, np.int16):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             log.info("%s: %s is taken as %s, all values are whole and fit", where, array.dtype, np.dtype(dtype))
             return cast(Small, array.astype(dtype))
     raise DataError(
-        f"{where}: holds values from {low} to {high}, expected 0..255 or -128..127; "
-        "store round(x / unit) as uint8 or int8, and the unit as 'scale'"
+        f"{where}: holds values from {low} to {high}, expected 0..65535 or -32768..32767; "
+        "store round(x / unit) as integers of 8 or 16 bits, and the unit as 'scale'"
     )
 
 

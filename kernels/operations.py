@@ -2,9 +2,10 @@
 """The instruction set: operations on named registers, as data that every executor compiles, prints or transforms.
 
 A program is executed in passes; pass t executes, in order, each operation whose `When` includes t. Registers are
-images (C, H, W) or vectors (N,) of integers: `uint8` and `int8` hold words, spikes and payloads, `int32` currents,
-membranes and other state. An executor chooses its own layout and may hold words wider. Nothing here knows a network:
-labels that a program carries beside its registers (of inputs, outputs, counters) mean nothing to an executor.
+images (C, H, W) or vectors (N,) of integers: `uint8` and `int8`, for wide words `uint16` and `int16`, hold words,
+spikes and payloads, `int32` currents, membranes and other state. An executor chooses its own layout and may hold words
+wider. Nothing here knows a network: labels that a program carries beside its registers (of inputs, outputs, counters)
+mean nothing to an executor.
 
 Below, arrays of `Values` are int32 of shape (), (C,) or the register's: one number for all neurons, for a channel, or
 for each neuron. Arrays of `Tables` are int32 of shape (E,) or (C, E): E entries for all neurons, or for each channel.
@@ -56,7 +57,7 @@ FOREVER = 2**62  # later than any pass
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
-Dtype = Literal["uint8", "int8", "int32"]
+Dtype = Literal["uint8", "int8", "uint16", "int16", "int32"]
 Values = Annotated[npt.NDArray[np.int32], "values"]
 Tables = Annotated[npt.NDArray[np.int32], "table"]
 Reads = Annotated[str, "read"]  # the name of a register

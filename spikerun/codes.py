@@ -12,6 +12,7 @@ import numpy.typing as npt
 __all__ = [
     "CODES",
     "MAX_BITS",
+    "MAX_INPUT_BITS",
     "Word",
     "decode",
     "encode",
@@ -24,7 +25,8 @@ __all__ = [
 
 IntArray = npt.NDArray[np.int64]
 CODES = ("bits", "ttfs", "graded")
-MAX_BITS = 8  # of a word
+MAX_BITS = 8  # of a word that neurons send
+MAX_INPUT_BITS = 16  # of one that comes from outside
 
 
 @dataclass(frozen=True)

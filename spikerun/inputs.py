@@ -7,13 +7,26 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from spikerun import real
 from spikerun.codes import Word
 from spikerun.errors import DataError
 from spikerun.network import Network
+from spikerun.values import on_host
 
-__all__ = ["Given", "Lazy", "by_name", "checked", "checked_step", "events", "in_parts", "part", "sample_shape"]
+__all__ = [
+    "Given",
+    "Lazy",
+    "by_name",
+    "checked",
+    "checked_step",
+    "encoded",
+    "events",
+    "in_parts",
+    "part",
+    "sample_shape",
+]
 
-_WHOLE = {np.dtype(np.uint8): (0, 255), np.dtype(np.int8): (-128, 127)}
+_WHOLE = {np.dtype(t): (np.iinfo(t).min, np.iinfo(t).max) for t in (np.uint8, np.int8, np.uint16, np.int16)}
 
 Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -74,9 +87,9 @@ def _named(net: Network, given: Given, all_of_them: bool) -> Mapping[str, npt.Ar
     return given
 
 
-def _array(values: npt.ArrayLike) -> npt.NDArray[Any]:
+def _array(values: Any) -> npt.NDArray[Any]:
     try:
-        return np.asarray(values)
+        return np.asarray(on_host(values))
     except ValueError as error:
         raise DataError(f"values must be arrays with rows of equal length: {error}") from None
 
@@ -88,11 +101,49 @@ def _word(net: Network, name: str) -> Word:
 
 
 def checked(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> npt.NDArray[Any]:
-    """Return `values` if they are what input `name` takes: integers of its range and shape, (B, *shape) if a batch.
+    """Return what input `name` takes: integers of its range and shape, (B, *shape) if a batch.
 
-    Where its code is `spikes` or `frames`, events: (W, *shape), (B, W, *shape). Raises DataError if they are not.
+    Where its code is `spikes` or `frames`, events: (W, *shape), (B, W, *shape). values: such, or real numbers, which
+    are encoded as the network's meta says; an axis of length 1 of the shape, such as the height of a signal, may be
+    missing. Raises DataError if they are not.
     """
-    return _fitting(name, values, sample_shape(net, name), batch, *_word(net, name).range)
+    shape = sample_shape(net, name)
+    if _lacks_one(values.shape[batch:], shape):
+        values = values.reshape(*values.shape[:batch], *shape)
+    if values.dtype.kind == "f":
+        _check_shape(name, values.shape, shape, batch)
+        values = _integers(net, name, values if batch else values[None])
+        values = values if batch else values[0]
+    return _fitting(name, values, shape, batch, *_word(net, name).range)
+
+
+def encoded(net: Network, name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return real samples (B, *shape of a sample) as the integers that input `name` takes, by the network's meta."""
+    array = _array(values)
+    if array.dtype.kind != "f":
+        raise DataError(f"input '{name}': {array.dtype} are no real numbers; integers are given as they are")
+    return checked(net, name, array, batch=True)
+
+
+def _integers(net: Network, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    word, channels = _word(net, name), net.populations[name].shape[0]
+    given = real.numbers(net.meta, name, channels)
+    low, high = word.range
+    if given is None:
+        raise DataError(
+            f"input '{name}' takes integers of {low}..{high}, got {values.dtype}: give raw values, unscaled; the "
+            f"network does not say what they stand for (no '{name}_scale' in its meta)"
+        )
+    steps = values.reshape(-1, *values.shape[2:]) if word.stepwise else values
+    exact = real.integers(steps, given["scale"], given["mean"], given["std"])
+    return real.encoded(exact, low, high, f"input '{name}'").reshape(values.shape)
+
+
+def _lacks_one(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Return whether a shape is another one without one of its axes of length 1."""
+    return len(given) == len(shape) - 1 > 0 and any(
+        shape[axis] == 1 and given == (*shape[:axis], *shape[axis + 1 :]) for axis in range(len(shape))
+    )
 
 
 def sample_shape(net: Network, name: str) -> tuple[int, ...]:
@@ -101,10 +152,10 @@ def sample_shape(net: Network, name: str) -> tuple[int, ...]:
     return (net.window, *shape) if _word(net, name).stepwise else shape
 
 
-def checked_step(net: Network, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+def checked_step(net: Network, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Return `values` if they are the events that input `name` may send in one step: 0 or 1, or payloads."""
     low, high = _word(net, name).event_range
-    return _fitting(name, values, net.populations[name].shape, False, low, high).astype(np.int16)
+    return _fitting(name, values, net.populations[name].shape, False, low, high).astype(np.int64)
 
 
 def _fitting(
@@ -116,7 +167,7 @@ def _fitting(
             f"input '{name}' takes integers of {low}..{high}, got {values.dtype}: give raw values, unscaled"
         )
     if (low, high) == _WHOLE.get(values.dtype):
-        return values  # pixels of 8 bits: nothing to look at
+        return values  # pixels of 8 bits, or samples of 16: nothing to look at
     if values.size and not _within(values, low, high):
         raise DataError(f"input '{name}' takes values in {low}..{high}, got {values.min()}..{values.max()}")
     return values

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from spikerun.checks import check_derived, check_parts, check_types
 from spikerun.codes import Word
+from spikerun.errors import UsageError, unknown_name
 from spikerun.population import Population, Projection
 from spikerun.timing import Derived, Link, derive, largest_event, significance, turn
 
@@ -118,6 +119,21 @@ class Network:
     def kept(self, name: str) -> Mapping[str, str]:
         """Return what a population keeps from step to step, and in which type of integer."""
         return self.populations[name].neuron.kept(self.taps(name))
+
+    def encode(self, samples: npt.ArrayLike, name: str | None = None) -> npt.NDArray[Any]:
+        """Return real samples as the integers that input `name`, or the only one, takes; its meta says how.
+
+        samples: (B, *shape of the input), real numbers; (B, W, *shape) where it is given what is sent at each step.
+        They are rounded to the nearest integer, and cut at the ends of its range. Raises DataError where the meta does
+        not say what integers stand for, or values are NaN or infinite.
+        """
+        from spikerun.inputs import encoded  # which knows networks
+
+        if name is None and len(self.inputs) != 1:
+            raise UsageError(f"the network has the inputs {', '.join(self.inputs)}: name one, encode(samples, name)")
+        if name is not None and name not in self.inputs:
+            raise unknown_name("input", str(name), self.inputs)
+        return encoded(self, name or self.inputs[0], samples)
 
     @cached_property
     def feedforward(self) -> bool:

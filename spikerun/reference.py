@@ -138,7 +138,7 @@ class Stepper:
             population = self.net.populations[name]
             if population.neuron.is_input:
                 silent = np.zeros(population.shape, np.int64)
-                sent[name] = checked_step(self.net, name, given[name]).astype(np.int64) if name in given else silent
+                sent[name] = checked_step(self.net, name, given[name]) if name in given else silent
             else:
                 sent[name] = self._population(name, sent)
         for k, link in enumerate(self.net.links):

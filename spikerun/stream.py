@@ -141,7 +141,7 @@ class Stream:
             raise UsageError(f"a frame begins with a window of {plural(self._net.window, 'step')}, done are {self.t}")
         frames = by_name(self._net, frame)
         rows = {name: events_of(self._net, name, values, batch=False) for name, values in frames.items()}
-        self._frame = self.t, {name: values.astype(np.int16) for name, values in rows.items()}
+        self._frame = self.t, rows
         return self._run(self.t + self._net.window)
 
     def step(self, events: Given | None = None) -> list[Spike | Reading]:
@@ -163,7 +163,7 @@ class Stream:
         return self._traced(name, "v")
 
     def spikes(self, name: str) -> npt.NDArray[Any]:
-        """Return the events that a population sent in the last step, int16 of its shape."""
+        """Return the events that a population sent in the last step, int16 of its shape (uint16 if they take that)."""
         if name in self._net.populations and not self._net.populations[name].neuron.fires:
             return np.zeros(self._net.populations[name].shape, np.int16)
         return self._traced(name, "word")

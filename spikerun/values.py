@@ -10,7 +10,18 @@ import numpy.typing as npt
 
 from spikerun.errors import NetworkError
 
-__all__ = ["all_alike", "as_array", "choice", "float32_array", "int32_array", "integer", "locked", "require", "truth"]
+__all__ = [
+    "all_alike",
+    "as_array",
+    "choice",
+    "float32_array",
+    "int32_array",
+    "integer",
+    "locked",
+    "on_host",
+    "require",
+    "truth",
+]
 
 
 def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -26,6 +37,14 @@ def as_array(name: str, value: Any) -> npt.NDArray[Any]:
         return np.asarray(value)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise NetworkError(f"{name} must be a number or an array, with rows of equal length: {error}") from error
+
+
+def on_host(value: Any) -> Any:
+    """Return a tensor of a framework as one that NumPy can read: on this computer, without gradients, no bfloat16."""
+    if not (hasattr(value, "detach") and hasattr(value, "cpu")):
+        return value
+    tensor = value.detach().cpu()
+    return tensor.float() if str(tensor.dtype).endswith("bfloat16") else tensor
 
 
 def float32_array(name: str, value: Any) -> npt.NDArray[np.float32]:

@@ -264,6 +264,25 @@ class Draft:
                 self.populations[name] = replace(population, neuron=fitting)
         return Network(self.populations, self.projections, outputs, self.steps)
 
+    def widen(self, rng: Rng) -> None:
+        """Give some inputs words of up to 16 bits, as many as windows and accumulators have room for."""
+        for name, population in list(self.populations.items()):
+            neuron = population.neuron
+            if not isinstance(neuron, Input) or neuron.code in ("ttfs", "spikes") or rng.integers(3):
+                continue
+            if neuron.code == "bits" and neuron.word.plain:  # IF and LIF may take it
+                continue
+            bits = int(rng.integers(9, 17))
+            bits = min(bits, self.steps) if neuron.code == "bits" else bits
+            while bits > 8:
+                wide = replace(neuron, bits=bits, signed=bool(rng.integers(2)))
+                self.populations[name] = replace(population, neuron=wide)
+                bounds = derive(self.populations, tuple(self.projections), self.steps).bounds
+                if max(bounds.values(), default=0) <= IF(np.int32(9)).largest_current:  # the least of all kinds but LIF
+                    break
+                self.populations[name] = population
+                bits -= 1
+
     def delay(self) -> None:
         """Close a cycle, or shorten a path, by one more projection; hold some projections back."""
         rng, latency = self.rng, self.network(list(self.populations)).latency
@@ -311,6 +330,7 @@ def random_network(seed: int, kind: str, size: int = 1, tables: bool = True) -> 
     outputs = [name for name in draft.populations if name not in ends or rng.integers(6) == 0]
     if kind != "words" and rng.integers(2):
         draft.delay()
+    draft.widen(np.random.default_rng([seed, 16]))
     return draft.network(outputs)
 
 

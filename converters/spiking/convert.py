@@ -32,7 +32,7 @@ from spikerun.converters.simplify import simplify
 from spikerun.converters.spiking.cell import Cell
 from spikerun.converters.spiking.compare import compared
 from spikerun.converters.spiking.fixed_point import OF_SPIKES, Fixed, Summed, fixed, summed, unbiased
-from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
+from spikerun.converters.spiking.inputs import encoders_of, usual
 from spikerun.converters.spiking.limits import check_passive, chip_layers, limited, limited_sum, within
 from spikerun.converters.spiking.lower import Spiking, lower_step
 from spikerun.converters.spiking.network import Part, build_spiking, ends
@@ -80,7 +80,7 @@ class StepConverter:
         named = by_name(gathered(samples), source.inputs)
         for name, encoder in encoders_of(named).items():
             _checked_steps(encoder.steps, f"the number of time steps into which '{name}' is encoded")
-        self.encodings = encodings_of(usual(named) if encoding is None else encoding, named, CURRENT)
+        self.encodings = encodings_of(usual(named) if encoding is None else encoding, named)
         self.given = given = checked(named, self.encodings, "the calibration data")
         self.timed = frozenset(name for name, one in self.encodings.items() if one.stepwise)
         step, self.flat = self._read({name: values.shape[1 + (name in self.timed) :] for name, values in given.items()})

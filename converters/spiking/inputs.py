@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spikerun.converters.encoding import Encoding
+from spikerun.converters.samples import from_samples
 from spikerun.converters.source import Trained
 from spikerun.datasets import ENCODERS, Bins, Dataset, Encoded, Encoder, Latency, Rate
 from spikerun.errors import UsageError, unknown_name
@@ -112,9 +113,12 @@ def encoding_of(encoder: Encoder, given: Encoding | None = None) -> Encoding:
 
 
 def usual(samples: Mapping[str, Any]) -> dict[str, Encoding]:
-    """Return the encoding of each input that nobody says: that of its encoder, if it has one."""
+    """Return the encoding of each input that nobody says: that of its encoder, if it has one, or one that fits."""
     encoders = encoders_of(samples)
-    return {name: encoding_of(encoders[name]) if name in encoders else CURRENT for name in samples}
+    return {
+        name: encoding_of(encoders[name]) if name in encoders else from_samples(values, "current")
+        for name, values in samples.items()
+    }
 
 
 def encoders_of(samples: Mapping[str, Any]) -> dict[str, Encoder]:

@@ -10,7 +10,7 @@ from spikerun.converters.graph import Array, Shape
 from spikerun.converters.samples import by_name, checked, encodings_of
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source, Trained
-from spikerun.converters.spiking.inputs import CURRENT, encoders_of, usual
+from spikerun.converters.spiking.inputs import encoders_of, usual
 from spikerun.converters.spiking.rate import RESETS, RateLayer, rates
 from spikerun.converters.spiking.report import SpikingReport
 from spikerun.converters.spiking.source import StepSource
@@ -111,7 +111,7 @@ def rate_source(
     if not isinstance(source, Source):
         raise UsageError(f"--neuron makes spiking neurons of an ANN, and this network ({source.name}) spikes already")
     named = by_name(data, ("input",))
-    encodings = encodings_of(usual(named) if encoding is None else encoding, named, CURRENT)
+    encodings = encodings_of(usual(named) if encoding is None else encoding, named)
     if any(isinstance(encoder, Latency | Bins) for encoder in encoders_of(named).values()):
         raise UsageError("rates do not tell when a spike comes: with --neuron, take --input current or rate")
     given = checked(named, encodings, "the calibration data")

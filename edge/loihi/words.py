@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spikerun.checks import MAX_WINDOW
-from spikerun.codes import CODES, MAX_BITS, significance
+from spikerun.codes import CODES, MAX_BITS, MAX_INPUT_BITS, significance
 from spikerun.edge.loihi.graph import MAX_BEGIN, IntArray, Neurons, Ranges
 from spikerun.neurons import FewSpikes, Now
 from spikerun.neurons.base import INT32_MAX
@@ -29,7 +29,7 @@ class Summing:
             "window": (1, MAX_WINDOW),
             "first": (1, MAX_BEGIN),
             "in_code": (-1, len(CODES) - 1),
-            "in_bits": (1, MAX_BITS),
+            "in_bits": (1, MAX_INPUT_BITS),
             "in_signed": (0, 1),
             "in_lag": (0, MAX_WINDOW - 1),
         }

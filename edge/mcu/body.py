@@ -17,12 +17,15 @@ __all__ = ["Body"]
 # the functions of the runtime that are no kernels, and their files
 HELPERS = {
     "check_words": "spikerun_check.c",
+    "check_words_wide": "spikerun_check_wide.c",
     "clear_run": "spikerun_memory.c",
     "fill_run": "spikerun_fill.c",
     "read_values": "spikerun_read.c",
     "read_words": "spikerun_read.c",
+    "read_words_wide": "spikerun_read_wide.c",
     "see": "spikerun_see.c",
     "take": "spikerun_read.c",
+    "take_wide": "spikerun_read_wide.c",
     "tick": "spikerun_tick.c",
 }
 VARIABLES = {
@@ -57,6 +60,8 @@ class Body:
     def helper(self, function: str, *arguments: str | int) -> str:
         """Return a call of one of HELPERS."""
         self.files.add(HELPERS[function])
+        if function.endswith("_wide"):
+            self.files.add(HELPERS[function.removesuffix("_wide")])  # which the other file includes
         return f"spikerun_{function}({', '.join(map(str, arguments))})"
 
     def variable(self, name: str, rest: str = "") -> str:
@@ -84,7 +89,8 @@ class Body:
     def _caller(self, register: str) -> str:
         """Return the C expression for the caller's values of an input."""
         label = next(label for label, name in self.printed.program.inputs if name == register)
-        step = f" + t * {self.model.net.populations[label].size}" if label in self.printed.windowed else ""
+        found = self.printed.registers[register]
+        step = f" + t * {found.size * kernels.bytes_of(found)}" if label in self.printed.windowed else ""
         return f"{self.given} + {self.ports[label].offset}{step}"
 
     def phase(self, divisor: int, begin: int = 0) -> str:
@@ -115,11 +121,15 @@ class Body:
         for label, name in self.printed.program.inputs:
             if name in self.printed.in_place or windowed != (label in self.printed.windowed):
                 continue
-            call = f"{self.helper('take', f'&{self.shape(name)}', self._caller(name), self.at(name))};"
+            found = self.printed.registers[name]
+            take = "take_wide" if kernels.wide(found) else "take"
+            call = f"{self.helper(take, f'&{self.shape(name)}', self._caller(name), self.at(name))};"
             if not windowed:
                 yield call
                 continue
-            clear = self.constants.table(Table("spikerun_clear", {"bytes": self.printed.registers[name].size}), label)
+            clear = self.constants.table(
+                Table("spikerun_clear", {"bytes": found.size * kernels.bytes_of(found)}), label
+            )
             yield f"if (t < {self.model.net.window}) {{"
             yield from (f"    {call}", "} else {", f"    {self.helper('clear_run', f'&{clear}', self.at(name))};", "}")
 
@@ -155,8 +165,9 @@ class Body:
         found: dict[int, list[str]] = {}
         for label, key, register in self.printed.program.traces:
             if (label, key) in self.model.traces:
-                index, size = self.model.traces[label, key], self.printed.registers[register].size
-                values = self.printed.registers[register].dtype == "int32"
+                index, shown = self.model.traces[label, key], self.printed.registers[register]
+                values = shown.dtype == "int32"
+                size = shown.size if values else shown.size * kernels.bytes_of(shown)
                 where = (self.at(register), "NULL") if values else ("NULL", self.at(register))
                 found.setdefault(last[register], []).append(f"{self.helper('see', 'observer', index, *where, size)};")
         return found
@@ -189,4 +200,5 @@ class Body:
             if register.dtype == "int32":
                 yield f"{self.helper('read_values', shape, where, out)};"
             else:
-                yield f"{self.helper('read_words', shape, kernels.sign_of(register), where, out)};"
+                read = "read_words_wide" if kernels.wide(register) else "read_words"
+                yield f"{self.helper(read, shape, kernels.sign_of(register), where, out)};"

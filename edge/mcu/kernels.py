@@ -7,7 +7,7 @@ several rows have the same kind, the first is taken whose needs the core has.
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,12 +24,14 @@ __all__ = [
     "Call",
     "Kernel",
     "Table",
+    "bytes_of",
     "channels_last",
     "choose",
     "fill",
     "kind_of",
     "shape_of",
     "sign_of",
+    "wide",
 ]
 
 Array = npt.NDArray[Any]
@@ -70,7 +72,17 @@ def channels_last(values: Array, shape: Shape) -> Array:
 
 def sign_of(register: Register) -> int:
     """Return the sign bit of the words of a register, 0 if they are unsigned."""
-    return 0x80 if register.dtype == "int8" else 0
+    return {"int8": 0x80, "int16": 0x8000}.get(register.dtype, 0)
+
+
+def bytes_of(register: Register) -> int:
+    """Return how many bytes each element of a register has."""
+    return np.dtype(register.dtype).itemsize
+
+
+def wide(register: Register) -> bool:
+    """Return whether a register holds words of two bytes."""
+    return bytes_of(register) == 2
 
 
 def _parameter(name: str, values: Array, shape: Shape) -> tuple[dict[str, int | str], Array]:
@@ -122,8 +134,8 @@ def _bytes(operation: Any, registers: Registers) -> Table:
     moved = {registers[o.register].dtype for o in operation.operands()}
     if len(moved) > 1 and "int32" in moved:
         raise UnsupportedError(f"there is no C code that turns words into int32: {operation}")
-    size = registers[next(operation.operands()).register].size * (4 if "int32" in moved else 1)
-    return Table(f"spikerun_{operation.name}", {"bytes": size, **dict(operation.numbers())})
+    first = registers[next(operation.operands()).register]
+    return Table(f"spikerun_{operation.name}", {"bytes": first.size * bytes_of(first), **dict(operation.numbers())})
 
 
 def _fire_levels(operation: Any, registers: Registers) -> Table:
@@ -266,6 +278,7 @@ class Kernel:
     """A kernel: its sources (spikerun_KIND.c if none are named), what the core must have, how constants are packed.
 
     time: (divisor, begin) of an operation whose function takes the `phase` (t - begin) % divisor of the pass t.
+    words: what it does depends on how many bytes words have; there is a second function, spikerun_KIND_wide_run.
     """
 
     kind: str
@@ -274,6 +287,11 @@ class Kernel:
     more: tuple[str, ...] = ()
     needs: frozenset[str] = frozenset()
     file: str = ""
+    words: bool = False
+
+    def wide(self) -> "Kernel":
+        """Return the row for words of two bytes."""
+        return replace(self, kind=f"{self.kind}_wide", more=(f"spikerun_{self.kind}.c", *self.more))
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -282,18 +300,18 @@ class Kernel:
 
 
 ROWS = (
-    Kernel("dense", _apply(_dense), more=("spikerun_add_rows.c",)),
-    Kernel("conv", _apply(_conv), more=("spikerun_add_rows.c",)),
-    Kernel("sparse", _apply(_sparse)),
-    Kernel("diagonal", _apply(_diagonal)),
-    Kernel("sum_pool", _apply(_sum_pool)),
+    Kernel("dense", _apply(_dense), more=("spikerun_add_rows.c",), words=True),
+    Kernel("conv", _apply(_conv), more=("spikerun_add_rows.c",), words=True),
+    Kernel("sparse", _apply(_sparse), words=True),
+    Kernel("diagonal", _apply(_diagonal), words=True),
+    Kernel("sum_pool", _apply(_sum_pool), words=True),
     Kernel("fill"),
     Kernel("clear", _bytes, file="spikerun_memory.c"),
     Kernel("copy", _bytes, file="spikerun_memory.c"),
     Kernel("delay", _bytes, lambda op: (op.steps, op.when.begin)),
-    Kernel("encode", time=_significance),
-    Kernel("weigh", time=_significance),
-    Kernel("accumulate", time=_significance),
+    Kernel("encode", time=_significance, words=True),
+    Kernel("weigh", time=_significance, words=True),
+    Kernel("accumulate", time=_significance, words=True),
     Kernel("add_shifted"),
     Kernel("fire"),
     Kernel("fire_levels", _fire_levels),
@@ -302,9 +320,9 @@ ROWS = (
     Kernel("if_step"),
     Kernel("lif_step", time=lambda op: (op.reset_interval or 1, op.when.begin)),
     Kernel("collect"),
-    Kernel("max_pool", _max_pool),
+    Kernel("max_pool", _max_pool, words=True),
     Kernel("max_pool_sums", _max_pool_sums),
-    Kernel("max_pool_step", _max_pool_step, lambda op: (op.when.period, 0)),
+    Kernel("max_pool_step", _max_pool_step, lambda op: (op.when.period, 0), words=True),
 )
 SILENT = frozenset({"count"})  # activity is not counted on a board
 
@@ -334,6 +352,7 @@ def choose(program: Program, owners: Mapping[str, str], features: Collection[str
     Raises UnsupportedError, by name, for what has none.
     """
     best = {row.kind: row for row in reversed(ROWS) if row.needs <= set(features)}
+    registers = {register.name: register for register in program.registers}
     chosen = []
     for operation in program.operations:
         kind = kind_of(operation)
@@ -346,5 +365,7 @@ def choose(program: Program, owners: Mapping[str, str], features: Collection[str
                 f"population '{owners[written]}': there is no C code for '{kind}'; "
                 "`spikerun run` executes it on this computer"
             )
-        chosen.append(Call(operation, best[kind], operands))
+        row = best[kind]
+        both_bytes = row.words and any(wide(registers[operand.register]) for operand in operands)
+        chosen.append(Call(operation, row.wide() if both_bytes else row, operands))
     return chosen

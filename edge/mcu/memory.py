@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from spikerun.edge.mcu import vectors
 from spikerun.edge.mcu.board import HOLDS, Board, Region
+from spikerun.edge.mcu.kernels import bytes_of
 from spikerun.edge.mcu.model import ALIGNMENT, Model, total
 from spikerun.edge.mcu.printer import Source
 from spikerun.edge.target import Measure, Table, Verdict
@@ -26,6 +27,7 @@ CODE: Mapping[str, int] = {
     "tick": 288, "weigh": 320,
 }  # fmt: skip
 UNMEASURED = 1536  # of a file that is not among them
+WIDE_BYTES = 64  # that code for words of two bytes takes more at most
 COLUMNS = ("population", "kind", "neurons", "flash", "words", "membranes")
 
 
@@ -134,7 +136,9 @@ def report(model: Model, made: Source, board: Board, samples: int) -> Memory:
 
 
 def _code(file: str) -> int:
-    return CODE.get(file.removeprefix("spikerun_").removesuffix(".c"), UNMEASURED)
+    name = file.removeprefix("spikerun_").removesuffix(".c")
+    kind = name.removesuffix("_wide")
+    return CODE.get(kind, UNMEASURED) + (WIDE_BYTES if kind != name else 0)
 
 
 def _registers(model: Model) -> tuple[dict[str, int], dict[str, int]]:
@@ -150,5 +154,6 @@ def _registers(model: Model) -> tuple[dict[str, int], dict[str, int]]:
         if register.dtype == "int32":
             numbers[owner] = numbers.get(owner, 0) + 4 * register.size
         else:
-            words[owner] = words.get(owner, 0) + -(-register.size // ALIGNMENT) * ALIGNMENT
+            size = register.size * bytes_of(register)
+            words[owner] = words.get(owner, 0) + -(-size // ALIGNMENT) * ALIGNMENT
     return words, numbers

@@ -19,6 +19,7 @@ from spikerun.kernels.liveness import lifetimes, place
 from spikerun.kernels.program import Program, Register
 from spikerun.network import Network
 from spikerun.plan import blockable, lower
+from spikerun.plan.common import dtype_of
 from spikerun.plan.past import delayed, past
 
 __all__ = ["ALIGNMENT", "Model", "Port", "Printed", "compose", "require_name", "total"]
@@ -50,10 +51,14 @@ TAKEN = (
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output as the caller has it: where its values begin among those of all, and how many there are."""
+    """An input or output as the caller has it: where it begins among all, and how many values there are.
+
+    width: of inputs, the bytes of a value, in which `offset` is counted too; outputs are counted in values.
+    """
 
     offset: int
     count: int
+    width: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +142,7 @@ def compose(net: Network, name: str = "model", features: Collection[str] = ()) -
     inputs, words = net.inputs, blockable(net)
     windowed = frozenset(n for n in inputs if (word := net.sender_of(n)) is not None and word.stepwise)
     sizes = {n: net.populations[n].size for n in inputs}
+    widths = {n: np.dtype(dtype_of(net, n)).itemsize for n in inputs}
     programs = [lower(net, "blocked" if words else "frame"), *([] if words else [lower(net, "stream")])]
     owners = _owners(net, programs)
     run = _printed(programs[0], owners, features, words, windowed, net.window)
@@ -146,9 +152,9 @@ def compose(net: Network, name: str = "model", features: Collection[str] = ()) -
         name,
         run,
         step=None if words else _printed(programs[1], owners, features, False, frozenset(), net.window),
-        frames=_stack({n: size * (net.window if n in windowed else 1) for n, size in sizes.items()}),
-        events=_stack(sizes),
-        outputs=_stack({n: net.populations[n].size for n in net.outputs}),
+        frames=_stack({n: size * (net.window if n in windowed else 1) for n, size in sizes.items()}, widths),
+        events=_stack(sizes, widths),
+        outputs=_stack({n: net.populations[n].size for n in net.outputs}, {}),
         traces={trace: number for number, trace in enumerate(seen)},
         owners=owners,
     )
@@ -180,22 +186,21 @@ def _printed(
     )
 
     def size(register: Register) -> int:
-        width = 4 if register.dtype == "int32" else 1
-        return 0 if register.name in in_place else register.size * width
+        return 0 if register.name in in_place else register.size * kernels.bytes_of(register)
 
     places, end = place(program, lifetimes(program), size, ALIGNMENT)
     return Printed(program, calls, registers, places, end, at_once, windowed, in_place)
 
 
-def _stack(sizes: Mapping[str, int]) -> dict[str, Port]:
+def _stack(sizes: Mapping[str, int], widths: Mapping[str, int]) -> dict[str, Port]:
     """Return the ports of things that lie one after the other."""
     ports, offset = {}, 0
     for name, size in sizes.items():
-        ports[name] = Port(offset, size)
-        offset += size
+        ports[name] = Port(offset, size, widths.get(name, 1))
+        offset += size * ports[name].width
     return ports
 
 
 def total(ports: Iterable[Port]) -> int:
-    """Return how many values ports have together."""
-    return sum(port.count for port in ports)
+    """Return how many values outputs have together, how many bytes inputs."""
+    return sum(port.count * port.width for port in ports)

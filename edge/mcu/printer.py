@@ -92,15 +92,16 @@ def _function(head: str, lines: list[str]) -> str:
 
 
 def _refusals(body: Body, *pointers: str) -> list[str]:
-    """Return what refuses pointers that are NULL, and values outside the range of an input: a byte may hold more."""
+    """Return what refuses pointers that are NULL, and values outside the range of an input: its bytes may hold more."""
     lines = [f"if ({' || '.join(f'{p} == NULL' for p in pointers)}) {{", "    return SPIKERUN_ERROR_ARGUMENT;", "}"]
-    for name, port in body.ports.items():
-        word = body.model.net.sender_of(name)
+    for label, port in body.ports.items():
+        word = body.model.net.sender_of(label)
         assert word is not None
         low, high = word.event_range if body.printed.program.endless else word.range
         bits, signed = (high - low).bit_length(), int(low < 0)
-        if bits < 8:
-            check = body.helper("check_words", f"{body.given} + {port.offset}", port.count, bits, signed)
+        if bits < 8 * port.width:
+            checks = "check_words_wide" if port.width == 2 else "check_words"
+            check = body.helper(checks, f"{body.given} + {port.offset}", port.count, bits, signed)
             lines += [f"if ({check} != SPIKERUN_OK) {{", "    return SPIKERUN_ERROR_INPUT;", "}"]
     return lines
 
@@ -223,7 +224,11 @@ def header(model: Model, made: Source) -> str:
 
 
 def _ports(net: Network, ports: Mapping[str, Port], steps: bool = False) -> str:
-    return "\n".join(f" *   byte {port.offset}: input {_describe(net, name, steps)}" for name, port in ports.items())
+    two = ", two bytes a value, least significant first (on nearly all processors an array of int16_t)"
+    return "\n".join(
+        f" *   byte {port.offset}: input {_describe(net, name, steps)}{two if port.width == 2 else ''}"
+        for name, port in ports.items()
+    )
 
 
 def _describe(net: Network, name: str, steps: bool = False) -> str:

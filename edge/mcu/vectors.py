@@ -12,7 +12,7 @@ import numpy.typing as npt
 from spikerun.edge import golden
 from spikerun.edge.golden import Golden, Seen
 from spikerun.edge.mcu import emit
-from spikerun.edge.mcu.kernels import channels_last
+from spikerun.edge.mcu.kernels import bytes_of, channels_last
 from spikerun.edge.mcu.model import Model, total
 from spikerun.edge.mcu.printer import NOTICE
 
@@ -40,21 +40,25 @@ class Vectors:
     tables: npt.NDArray[np.uint32]
 
 
-def crc(values: npt.NDArray[np.int64], word: bool, before: int = 0) -> int:
-    """Return the CRC-32 of values, channels last: of words a byte each, else four bytes, least significant first."""
-    placed = channels_last(values, values.shape)
-    stored = (placed & 0xFF).astype(np.uint8) if word else placed.astype("<i4")
-    return zlib.crc32(stored.tobytes(), before)
+def crc(values: npt.NDArray[np.int64], width: int, before: int = 0) -> int:
+    """Return the CRC-32 of values, channels last: of words of so many bytes, else of four, least significant first."""
+    return zlib.crc32(_stored(channels_last(values, values.shape), width).tobytes(), before)
+
+
+def _stored(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.uint8]:
+    """Return values (..., n) as they lie in memory, (..., n * width), least significant byte first."""
+    return np.ascontiguousarray(values.astype(f"<i{width}")).view(np.uint8)  # modulo 2^(8 width)
 
 
 def make(model: Model, found: Golden, arrays: list[npt.NDArray[np.generic]]) -> Vectors:
     """Return what is to be compared, for golden samples and the constant arrays of the source."""
-    count, frames = found.count, [found.frames[name] for name in model.frames]
+    count = found.count
+    frames = [_stored(found.frames[name].reshape(count, -1), port.width) for name, port in model.frames.items()]
     outputs = [found.outputs[name].reshape(count, -1) for name in model.outputs]
     sums = [_checksums(model, _passes(model, found, k)) for k in range(count)]
     events, stream = _stream(model, found)
     return Vectors(
-        (np.concatenate([array.reshape(count, -1) for array in frames], axis=1) & 0xFF).astype(np.uint8),
+        np.concatenate(frames, axis=1),
         np.concatenate(outputs, axis=1).astype(np.int32),
         found.classes.astype(np.int32),
         np.array(sums, np.uint32).reshape(count, -1),
@@ -76,12 +80,17 @@ def _passes(model: Model, found: Golden, k: int) -> Iterator[Seen]:
 
 
 def _checksums(model: Model, passes: Iterator[Seen]) -> list[int]:
-    sums = [0] * len(model.traces)
+    sums, widths = [0] * len(model.traces), _widths(model)
     for seen in passes:
         for (label, key), k in model.traces.items():
-            word = key == "word"
-            sums[k] = crc(seen[label, "sent" if word else key], word, sums[k])
+            sums[k] = crc(seen[label, "sent" if key == "word" else key], widths[label, key], sums[k])
     return sums
+
+
+def _widths(model: Model) -> dict[tuple[str, str], int]:
+    """Return the bytes of what an observer sees of each trace."""
+    registers = model.run.registers
+    return {(label, key): bytes_of(registers[register]) for label, key, register in model.run.program.traces}
 
 
 def _stream(model: Model, found: Golden) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
@@ -90,14 +99,17 @@ def _stream(model: Model, found: Golden) -> tuple[npt.NDArray[np.uint8], npt.NDA
         return np.zeros((0, 0), np.uint8), np.zeros(0, np.uint32)
     frames = (found.frame(k % found.count) for k in range(STREAM_SAMPLES))
     steps = list(islice(golden.steps(model.net, frames), stream_steps(model)))
-    events = [np.concatenate([given[name].ravel() for name in model.events]) for given, _ in steps]
+    events = [
+        np.concatenate([_stored(given[name].ravel(), port.width) for name, port in model.events.items()])
+        for given, _ in steps
+    ]
     results = 0
     for _, seen in steps:
         for name in model.outputs:
             key = model.net.populations[name].neuron.reported or "sent"
             results = zlib.crc32(seen[name, key].astype("<i4").tobytes(), results)
     sums = _checksums(model, (seen for _, seen in steps))
-    return (np.stack(events) & 0xFF).astype(np.uint8), np.array([*sums, results], np.uint32)
+    return np.stack(events), np.array([*sums, results], np.uint32)
 
 
 def stream_steps(model: Model) -> int:

@@ -7,7 +7,8 @@
     _(sparse)            \
     _(conv)              \
     _(diagonal)          \
-    _(sum_pool)
+    _(sum_pool)          \
+    _(unsigned_words)
 
 namespace spikerun {
 

@@ -15,7 +15,7 @@ from spikerun.kernels.cpu.order import from_kernel, hwc, positions, to_kernel
 from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads
 from spikerun.kernels.executor import Capture, Choice, Events, Sent
 from spikerun.kernels.liveness import lifetimes, place
-from spikerun.kernels.operations import Geometry, Map, MaxPoolStep, Operation
+from spikerun.kernels.operations import Accumulate, Geometry, Map, MaxPool, MaxPoolStep, Operation
 from spikerun.kernels.program import Program, Register
 
 __all__ = ["Cpu", "CpuExecutor", "CpuWorkspace"]
@@ -23,7 +23,8 @@ __all__ = ["Cpu", "CpuExecutor", "CpuWorkspace"]
 Array = npt.NDArray[Any]
 ALIGNMENT = 32  # elements: a cache line of words, two of accumulators
 _NATIVE = frozenset(map(np.dtype, (np.uint8, np.int8, np.int16)))
-WIDTH = {"uint8": "int16", "int8": "int16", "int32": "int32"}
+_native_linear: Any = native.Linear  # whose stubs may be older than this file
+WIDTH = {"uint8": "int16", "int8": "int16", "uint16": "int16", "int16": "int16", "int32": "int32"}
 
 
 class Cpu:
@@ -46,14 +47,17 @@ class Cpu:
         """Return an executor of the program. Raises UnsupportedError for what has no kernel, or is too large."""
         return CpuExecutor(self, program, keep)
 
-    def kernel(self, map_: Map, largest: int) -> tuple[native.Linear, int, str]:
+    def kernel(self, map_: Map, largest: int, unsigned_words: bool) -> tuple[native.Linear, int, str]:
         """Return the kernel object of a map, its cut (the active inputs up to which it is event-driven), and why.
 
-        Programs of one network share them. largest: the magnitude of its inputs.
+        Programs of one network share them. largest: the magnitude of its inputs; unsigned_words: they may be 2^15 and
+        more.
         """
-        key = (map_.kind, map_.source, map_.target, map_.channels, *map(_identity, map_.parameters))
+        key = (unsigned_words, map_.kind, map_.source, map_.target, map_.channels, *map(_identity, map_.parameters))
         if key not in self._maps:
             made = linear(map_)
+            if unsigned_words:
+                made = _native_linear.unsigned_words(made)
             self._maps[key] = (map_, made, *self._cut(map_, made, largest))
         return self._maps[key][1:]
 
@@ -109,6 +113,10 @@ class CpuExecutor:
         arguments: dict[str, Any] = {o.field: self._ids[o.register] for o in operands}
         arguments |= {name: self._vector(values, first.shape) for name, values in operation.values()}
         arguments |= {name: np.atleast_2d(values) for name, values in operation.tables()}
+        if isinstance(operation, Accumulate | MaxPool | MaxPoolStep) and _unsigned(first):
+            arguments["unsigned_words"] = True
+        if isinstance(operation, MaxPoolStep) and np.dtype(first.dtype).itemsize == 2:
+            arguments["wide_words"] = True
         for name, value in operation.numbers():
             arguments |= self._number(operation, name, value, first)
         when = operation.time
@@ -116,7 +124,7 @@ class CpuExecutor:
 
     def _number(self, operation: Operation, name: str, value: Any, first: Register) -> dict[str, Any]:
         if isinstance(value, Map):
-            made, cut, reason = self._device.kernel(value, first.largest)
+            made, cut, reason = self._device.kernel(value, first.largest, _unsigned(first))
             self._choices.append(Choice(str(operation), _cut_text(cut, made.n_in), reason))
             return {"map": made, "cut": cut}
         if isinstance(value, Geometry):
@@ -147,8 +155,8 @@ class CpuExecutor:
             steps=self.program.steps,
             step_inputs=[(register, values.astype(np.int16, copy=False)) for register, values in rows],
         )
-        shapes = (self._registers[name].shape for name in outputs)
-        found = {n: from_kernel(a, shape) for n, a, shape in zip(outputs, arrays, shapes, strict=True)}
+        described = (self._registers[name] for name in outputs)
+        found = {r.name: from_kernel(_read(a, r), r.shape) for a, r in zip(arrays, described, strict=True)}
         return found, counters
 
     def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> "CpuWorkspace":
@@ -182,6 +190,7 @@ class CpuWorkspace:
         self._watch = [(ids[n], positions(registers[n].shape).ravel().astype(np.int32)) for n in watch]
         self._capture = [(ids[c.register], c.period, c.begin, c.period - 1) for c in capture]
         self._silence = {name: (ids[name], np.zeros((0, registers[name].size), np.int16)) for name in inputs}
+        self._watched = [registers[name] for name in watch]
         self._captured_shapes = [registers[c.register].shape for c in capture]
 
     @property
@@ -204,7 +213,8 @@ class CpuWorkspace:
 
     def read(self, register: str) -> Array:
         """Return a copy of a register, of its shape."""
-        values, shape = self._program.read(self._work, self._ids[register]), self._registers[register].shape
+        described = self._registers[register]
+        values, shape = _read(self._program.read(self._work, self._ids[register]), described), described.shape
         if register in self._with_taps:
             taps, c, h, w = shape
             return np.ascontiguousarray(values.reshape(h, w, taps, c).transpose(2, 3, 0, 1))
@@ -223,7 +233,8 @@ class CpuWorkspace:
         """Execute some passes. Raises UsageError while another thread does."""
         given, spikes = dict(self._silence), []
         for name, values in (rows or {}).items():
-            given[name] = (self._ids[name], to_kernel(values, self._registers[name].shape))
+            words = values.astype(np.int16, copy=False)
+            given[name] = (self._ids[name], to_kernel(words, self._registers[name].shape))
         if events is not None:
             del given[events.register]
             place = positions(self._registers[events.register].shape).ravel()
@@ -238,7 +249,18 @@ class CpuWorkspace:
             (steps, from_kernel(values, shape))
             for (steps, values), shape in zip(captured, self._captured_shapes, strict=True)
         )
-        return Sent(tuple(watched), contents, error if isinstance(error, BaseException) else None)
+        seen = tuple((t, k, _read(a, r)) for (t, k, a), r in zip(watched, self._watched, strict=True))
+        return Sent(seen, contents, error if isinstance(error, BaseException) else None)
+
+
+def _unsigned(register: Register) -> bool:
+    """Return whether a register of int16 holds words of 2^15 and more, modulo 2^16."""
+    return register.dtype == "uint16" and register.largest >= 2**15
+
+
+def _read(values: Array, register: Register) -> Array:
+    """Return what a register holds, as the words that they stand for."""
+    return values.view(np.uint16) if _unsigned(register) else values
 
 
 def _size_in(width: str) -> Callable[[Register], int]:

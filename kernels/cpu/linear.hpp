@@ -26,7 +26,7 @@ SPIKERUN_INLINE int32_t value_of(Event event) {
 
 // How many elements of scratch memory a map needs.
 struct ScratchSize {
-    size_t events = 0, lists = 0, patch = 0;
+    size_t events = 0, lists = 0, patch = 0, words = 0, sums = 0;
 };
 
 // Memory that kernels need while they run; one per thread, and large enough for every map it is used with.
@@ -34,11 +34,15 @@ struct Scratch {
     std::vector<Event> events;    // lists of active inputs
     std::vector<uint32_t> lists;  // where each list begins
     std::vector<int16_t> patch;   // the inputs of one output position
+    std::vector<int16_t> words;   // other inputs of the same map
+    std::vector<int32_t> sums;    // and what they come to
 
     void grow(const ScratchSize& size) {
         if (events.size() < size.events) events.resize(size.events);
         if (lists.size() < size.lists) lists.resize(size.lists);
         if (patch.size() < size.patch) patch.resize(size.patch);
+        if (words.size() < size.words) words.resize(size.words);
+        if (sums.size() < size.sums) sums.resize(size.sums);
     }
 };
 

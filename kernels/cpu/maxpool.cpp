@@ -69,6 +69,37 @@ struct Compare {
     }
 };
 
+// The same for any words, the extremes among them: As is int16_t, or uint16_t where they are unsigned.
+template <class As>
+struct CompareWide {
+    static int32_t shown(int16_t word, bool sign) {
+        const auto value = static_cast<int32_t>(static_cast<As>(word));
+        return sign ? ~value : value;
+    }
+    SPIKERUN_INLINE static void run(const Pool& p, const int16_t* x, int16_t* alive, int16_t* y, bool sign) {
+        constexpr int32_t nothing = std::numeric_limits<int32_t>::min();
+        const size_t channels = p.channels;
+        for (size_t oy = 0; oy < p.out_h; ++oy) {
+            for (size_t ox = 0; ox < p.out_w; ++ox, y += channels, alive += p.taps * channels) {
+                for (size_t c = 0; c < channels; ++c) {
+                    int32_t best = nothing;
+                    for_each_tap(p.rows, oy, p.columns, ox, p.in_w,
+                                 [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
+                                     if (alive[(row * p.kernel_w + tap) * channels + c] != 0)
+                                         best = std::max(best, shown(x[position * channels + c], sign));
+                                 });
+                    y[c] = best == nothing ? int16_t{0} : static_cast<int16_t>(sign ? ~best : best);
+                    for_each_tap(p.rows, oy, p.columns, ox, p.in_w,
+                                 [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
+                                     int16_t& candidate = alive[(row * p.kernel_w + tap) * channels + c];
+                                     candidate = candidate != 0 && x[position * channels + c] == y[c];
+                                 });
+                }
+            }
+        }
+    }
+};
+
 template <class T>
 Pool checked_pool(const Geometry& g, Register<T> x, Register<T> y) {
     check_geometry(g, Rounding::either);
@@ -91,29 +122,34 @@ Pool checked_pool(const Geometry& g, Register<T> x, Register<T> y) {
     return pool;
 }
 
-template <class T>
+// As: what the elements are compared as.
+template <class As, class T>
 void append_largest(Program& program, When when, const Geometry& g, Register<T> x, Register<T> y) {
     program.append(when, [=, pool = checked_pool(g, x, y)](Workspace& ws, int64_t) {
-        run<Largest<T>>(pool, x.in(ws), y.in(ws));
+        run<Largest<As>>(pool, reinterpret_cast<const As*>(x.in(ws)), reinterpret_cast<As*>(y.in(ws)));
     });
 }
 
 void max_pool(Program& program, When when, int64_t x, int64_t y, Dimensions3 in_hwc, Dimensions3 out_hwc,
-              Dimensions2 kernel, Dimensions2 stride, Dimensions2 padding, Dimensions2 dilation) {
-    append_largest(program, when, geometry_of(in_hwc, out_hwc, kernel, stride, padding, dilation),
-                   program.words(x, "x"), program.words(y, "y"));
+              Dimensions2 kernel, Dimensions2 stride, Dimensions2 padding, Dimensions2 dilation,
+              bool unsigned_words) {
+    const auto append =
+        unsigned_words ? &append_largest<uint16_t, int16_t> : &append_largest<int16_t, int16_t>;
+    append(program, when, geometry_of(in_hwc, out_hwc, kernel, stride, padding, dilation),
+           program.words(x, "x"), program.words(y, "y"));
 }
 
 void max_pool_sums(Program& program, When when, int64_t sums, int64_t acc, Dimensions3 in_hwc,
                    Dimensions3 out_hwc, Dimensions2 kernel, Dimensions2 stride, Dimensions2 padding,
                    Dimensions2 dilation) {
-    append_largest(program, when, geometry_of(in_hwc, out_hwc, kernel, stride, padding, dilation),
-                   program.numbers(sums, "sums"), program.numbers(acc, "acc"));
+    append_largest<int32_t>(program, when, geometry_of(in_hwc, out_hwc, kernel, stride, padding, dilation),
+                            program.numbers(sums, "sums"), program.numbers(acc, "acc"));
 }
 
 void max_pool_step(Program& program, When when, int64_t x_id, int64_t alive_id, int64_t y_id,
                    Dimensions3 in_hwc, Dimensions3 out_hwc, Dimensions2 kernel, Dimensions2 stride,
-                   Dimensions2 padding, Dimensions2 dilation, int64_t restart_at, int64_t sign_at) {
+                   Dimensions2 padding, Dimensions2 dilation, int64_t restart_at, int64_t sign_at,
+                   bool wide_words, bool unsigned_words) {
     const Words x = program.words(x_id, "x");
     const Words alive = program.words(alive_id, "alive");
     const Words y = program.words(y_id, "y");
@@ -127,7 +163,12 @@ void max_pool_step(Program& program, When when, int64_t x_id, int64_t alive_id, 
     program.append(when, [=, pool = std::move(pool)](Workspace& ws, int64_t t) {
         const int64_t r = t % when.period;
         if (r == restart_at) std::fill_n(alive.in(ws), alive.size, int16_t{1});
-        run<Compare>(pool, x.in(ws), alive.in(ws), y.in(ws), r == sign_at);
+        if (wide_words && unsigned_words)
+            run<CompareWide<uint16_t>>(pool, x.in(ws), alive.in(ws), y.in(ws), r == sign_at);
+        else if (wide_words)
+            run<CompareWide<int16_t>>(pool, x.in(ws), alive.in(ws), y.in(ws), r == sign_at);
+        else
+            run<Compare>(pool, x.in(ws), alive.in(ws), y.in(ws), r == sign_at);
     });
 }
 
@@ -135,11 +176,12 @@ void max_pool_step(Program& program, When when, int64_t x_id, int64_t alive_id, 
 
 void bind_max_pool(ProgramClass& cls) {
     operation(cls, "max_pool", &max_pool, "x"_a, "y"_a, "in_hwc"_a, "out_hwc"_a, "kernel"_a, "stride"_a,
-              "padding"_a, "dilation"_a);
+              "padding"_a, "dilation"_a, "unsigned_words"_a = false);
     operation(cls, "max_pool_sums", &max_pool_sums, "sums"_a, "acc"_a, "in_hwc"_a, "out_hwc"_a, "kernel"_a,
               "stride"_a, "padding"_a, "dilation"_a);
     operation(cls, "max_pool_step", &max_pool_step, "x"_a, "alive"_a, "y"_a, "in_hwc"_a, "out_hwc"_a,
-              "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "restart_at"_a, "sign_at"_a);
+              "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "restart_at"_a, "sign_at"_a,
+              "wide_words"_a = false, "unsigned_words"_a = false);
 }
 
 }  // namespace spikerun

@@ -59,13 +59,17 @@ void weigh(Program& program, When when, int64_t x_id, int64_t y_id, std::vector<
 }
 
 void accumulate(Program& program, When when, int64_t x_id, int64_t total_id,
-                std::vector<int64_t> significance) {
+                std::vector<int64_t> significance, bool unsigned_words) {
     const Words x = program.words(x_id, "x");
     const Numbers total = program.numbers(total_id, "total");
     require_same(x.size, total.size, "total");
     program.append(
         when, [=, g = significance_of(significance, when, (int64_t{1} << 31) - 1)](Workspace& ws, int64_t t) {
-            run<Sum<int16_t>>(x.in(ws), total.in(ws), x.size, g[unsign(t % when.period)]);
+            const int32_t factor = g[unsign(t % when.period)];
+            if (unsigned_words)
+                run<Sum<uint16_t>>(reinterpret_cast<const uint16_t*>(x.in(ws)), total.in(ws), x.size, factor);
+            else
+                run<Sum<int16_t>>(x.in(ws), total.in(ws), x.size, factor);
         });
 }
 
@@ -101,7 +105,7 @@ void encode(Program& program, When when, int64_t q_id, int64_t s_id, std::string
 
 void bind_weigh(ProgramClass& cls) {
     operation(cls, "weigh", &weigh, "x"_a, "y"_a, "significance"_a);
-    operation(cls, "accumulate", &accumulate, "x"_a, "total"_a, "significance"_a);
+    operation(cls, "accumulate", &accumulate, "x"_a, "total"_a, "significance"_a, "unsigned_words"_a = false);
     operation(cls, "add_shifted", &add_shifted, "x"_a, "total"_a, "bits"_a);
     operation(cls, "encode", &encode, "q"_a, "s"_a, "code"_a, "significance"_a);
 }

@@ -103,7 +103,8 @@ def _ann(net: Network, source: "Source", against: str, samples: npt.NDArray[Any]
     from spikerun.converters import Encoding
 
     name = net.inputs[0]
-    real = Encoding.of(net.meta, name).real(samples)
+    floats = samples.dtype.kind == "f"  # what the model sees
+    real = samples.astype(np.float64) if floats else Encoding.of(net.meta, name).real(samples)
     try:
         given = sum(values.size for values in source.logits({name: real[:1]}).values())
     except Exception as error:  # whatever the user's own code raises

@@ -33,8 +33,8 @@ def loaded(
 ) -> tuple[Dataset, dict[str, Small | Lazy]]:
     """Return a data set by name or path, and its samples for each input of the network, in the shape that it takes.
 
-    Samples are encoded as the network's meta says. The data set is that of the first input, its labels are those of
-    all. Raises DataError where samples do not fit.
+    Samples are encoded as the network's meta says, real numbers when they are run. The data set is that of the first
+    input, its labels are those of all. Raises DataError where samples do not fit.
     """
     if split not in ("test", "train"):
         raise UsageError(f"--split must be test or train, got '{split}'")
@@ -44,7 +44,7 @@ def loaded(
 
 def _fitted(net: Network, name: str, dataset: Dataset) -> Small | Lazy:
     scale = real.known(net.meta, name).get("scale")
-    if isinstance(scale, int | float) and not math.isclose(scale, dataset.scale, rel_tol=1e-6):
+    if isinstance(scale, int | float) and dataset.whole and not math.isclose(scale, dataset.scale, rel_tol=1e-6):
         message = "an integer of '%s' stands for %.6g, and one of the network's input for %.6g: expect other results"
         log.warning(message, dataset.name, dataset.scale, scale)
     return dataset.fitted(sample_shape(net, name))

@@ -2,13 +2,14 @@
 """What the schedules share: registers of populations, the maps of projections, and counting."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.codes import MAX_BITS
 from spikerun.errors import UnsupportedError
-from spikerun.kernels.operations import ALWAYS, AddShifted, Apply, Count, Fill, Geometry, Map, Operation, When
+from spikerun.kernels.operations import ALWAYS, AddShifted, Apply, Count, Dtype, Fill, Geometry, Map, Operation, When
 from spikerun.kernels.program import Register
 from spikerun.network import Link, Network, Population
 from spikerun.values import locked
@@ -64,9 +65,11 @@ def words_register(net: Network, name: str) -> Register:
     return Register(name, dtype_of(net, name), net.populations[name].shape, holds, largest=net.largest_event(name))
 
 
-def dtype_of(net: Network, name: str) -> Literal["uint8", "int8"]:
-    """Return the type of what a population sends; words have at most 8 bits."""
+def dtype_of(net: Network, name: str) -> Dtype:
+    """Return the type of what a population sends; only words of inputs, and of pools of them, have more than 8 bits."""
     word = net.sender_of(name)
+    if word is not None and word.bits > MAX_BITS:
+        return "int16" if word.signed else "uint16"
     return "int8" if word is not None and word.signed else "uint8"
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from spikerun import datasets, file
+from spikerun import datasets, file, load
 from spikerun.cli import main
 from spikerun.converters import Encoding, convert
 from spikerun.session import Session
@@ -404,3 +404,55 @@ def test_real_labels_are_the_targets_of_a_regression_which_is_said(
     assert "--max-drop and --sweep need classes to measure by: labels that are real" in capsys.readouterr().err
     assert main(words) == 0
     assert "are the targets of a regression (classes are stored as integers); convert" in capsys.readouterr().err
+
+
+BUILD_LINEAR = """
+import torch
+from torch import nn
+
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 4))
+"""
+
+
+def converted_npz(folder: Path, samples: Any, *options: str, **more: Any) -> int:
+    """Convert a model of six inputs with samples of a file of one's own."""
+    (folder / "linear.py").write_text(BUILD_LINEAR)
+    np.savez(folder / "own.npz", samples=samples, labels=np.arange(len(samples)) % 4, **more)
+    words = ["convert", f"{folder}/linear.py:build", "--calibration", f"{folder}/own.npz", "-o", f"{folder}/own.snn"]
+    return main([*words, "--samples", "32", *options])
+
+
+def test_real_samples_of_a_file_convert_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+    assert converted_npz(tmp_path, samples) == 0
+    assert "signed 8-bit integers" in (tmp_path / "own.report.txt").read_text()
+    capsys.readouterr()
+    assert main(["run", f"{tmp_path}/own.snn", "--data", f"{tmp_path}/own.npz", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    saved = json.loads((tmp_path / "own.report.json").read_text())
+    assert shown["accuracy"] == saved["snn_accuracy"]
+
+
+@pytest.mark.parametrize(("options", "bits"), [((), 8), (("--input-bits", "12"), 12)])
+def test_the_bits_of_real_samples_can_be_asked_for(options: tuple[str, ...], bits: int, tmp_path: Path) -> None:
+    assert converted_npz(tmp_path, np.random.default_rng(0).uniform(0, 9, (60, 6)), *options) == 0
+    neuron = load(tmp_path / "own.snn").populations["input"].neuron
+    assert (neuron.bits, neuron.signed) == (bits, False)  # type: ignore[attr-defined]
+
+
+def test_integers_of_a_file_take_the_bits_that_they_need_and_their_scale(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(-2000, 2000, (60, 6))
+    assert converted_npz(tmp_path, samples, scale=0.25) == 0
+    network = load(tmp_path / "own.snn")
+    neuron = network.populations["input"].neuron
+    assert (neuron.bits, neuron.signed, network.meta["input_scale"]) == (12, True, 0.25)  # type: ignore[attr-defined]
+
+
+def test_real_samples_enter_by_the_scale_that_is_said(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 6))
+    assert converted_npz(tmp_path, (pixels / 255 - 0.5) / 0.25, "--mean", "0.5", "--std", "0.25") == 0
+    network = load(tmp_path / "own.snn")
+    np.testing.assert_array_equal(network.encode((pixels / 255 - 0.5) / 0.25), pixels)

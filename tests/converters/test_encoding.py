@@ -54,7 +54,7 @@ def test_signed_integers_enter_in_two_s_complement() -> None:
     network = convert(model, samples, encoding=Encoding(scale=1 / 128, signed=True)).network
     assert network.populations["input"].neuron.signed  # type: ignore[attr-defined]
     with pytest.raises(DataError, match=r"from -128 to .* 8-bit integers, 0\.\.255"):
-        convert(model, samples)
+        convert(model, samples, encoding=Encoding())
 
 
 def test_a_network_tells_its_encoding() -> None:

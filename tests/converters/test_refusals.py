@@ -167,14 +167,20 @@ def test_weights_that_are_not_finite_are_named() -> None:
         ([[1, 2], [3]], "are a list that is no array"),
         (iter([1]), "are a list_iterator"),
         (np.zeros((0, 8), np.uint8), "shape"),
-        (np.full((4, 8), 0.3, np.float32), "8-bit integers"),
-        (np.full((4, 8), 256), "0..255"),
-        (np.full((4, 8), -1), "0..255"),
+        (np.full((4, 8), np.nan, np.float32), "NaN or infinite"),
+        (np.full((4, 8), 1 << 16), "at most 16 bits"),
+        (np.full((4, 8), True), "have dtype bool"),
     ],
 )
 def test_calibration_data_of_the_wrong_form_are_refused(samples: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
         convert(nn.Linear(8, 3), samples)
+
+
+@pytest.mark.parametrize("value", [0.3, 256, -1])
+def test_samples_that_do_not_fit_the_encoding_that_is_given_are_refused(value: float) -> None:
+    with pytest.raises(DataError, match=r"8-bit integers"):
+        convert(nn.Linear(8, 3), np.full((4, 8), value), encoding=Encoding())
 
 
 @pytest.mark.parametrize(
@@ -223,12 +229,16 @@ def test_a_mean_for_another_number_of_channels_is_refused() -> None:
 
 def test_real_samples_that_were_normalised_are_to_be_given_raw() -> None:
     with pytest.raises(DataError, match=r"give the raw samples, 8-bit .*normalised by: Encoding.*--mean and --std"):
-        convert(nn.Linear(8, 3), np.random.default_rng(0).normal(size=(4, 8)))
+        convert(nn.Linear(8, 3), np.random.default_rng(0).normal(size=(4, 8)), encoding=Encoding())
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"bits": 9}, "1..8"), ({"bits": 0}, "1..8"), ({"code": "words"}, "bits, ttfs, graded, current, frames, spikes")],
+    [
+        ({"bits": 17}, "1..16"),
+        ({"bits": 0}, "1..16"),
+        ({"code": "words"}, "bits, ttfs, graded, current, frames, spikes"),
+    ],
 )
 def test_an_encoding_that_no_input_has_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -71,13 +71,11 @@ def test_limit_applies(tmp_path: Path) -> None:
     [
         ({"images": SAMPLES}, "no array 'samples', only: images"),
         ({"samples": np.zeros((0, 28, 28), np.uint8)}, r"holds no values, its shape is \(0, 28, 28\); store at least"),
-        ({"samples": SAMPLES.reshape(2, 12) / 7 - 1}, "where they were normalised, store the raw samples .*--mean and"),
         ({"x_train": SAMPLES, "X_train": SAMPLES}, "two arrays of one name"),
-        ({"samples": SAMPLES.reshape(2, 12) * 0.5}, r"real numbers from 0 to 11\.5; store round"),
-        ({"samples": SAMPLES.reshape(2, 12) / 24, "scale": 0.1}, "and there is a scale; store round"),
-        ({"samples": np.full((2, 12), np.nan)}, "real numbers from nan"),
-        ({"samples": SAMPLES.reshape(2, 12) + np.int16(240)}, "values from 240 to 263, expected 0..255 or -128..127"),
-        ({"samples": np.array([[-1, 200]])}, "values from -1 to 200"),
+        ({"samples": SAMPLES.reshape(2, 12) / 24, "scale": 0.1}, "and there is a scale; store .*round"),
+        ({"samples": np.full((2, 12), np.nan)}, "24 of 24 values are NaN or infinite"),
+        ({"samples": np.array([[0, 1 << 16]])}, r"values from 0 to 65536, expected 0\.\.65535 or -32768\.\.32767"),
+        ({"samples": np.array([[-1, 1 << 15]])}, "values from -1 to 32768"),
         ({"samples": SAMPLES.reshape(2, 12) > 3}, "has the type bool"),
         ({"samples": SAMPLES.reshape(2, 12).astype("S1")}, "has the type"),
         ({"samples": SAMPLES}, "has the shape"),
@@ -96,6 +94,32 @@ def test_limit_applies(tmp_path: Path) -> None:
 def test_unfit_arrays_are_refused(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         datasets.load(saved(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "scale"),
+    [
+        ([[0, 255]], np.uint8, 1 / 255),
+        ([[-1, 127]], np.int8, 1 / 255),
+        ([[0, 4095]], np.uint16, 1.0),
+        ([[0.0, 4095.0]], np.uint16, 1.0),
+        ([[-1, 200]], np.int16, 1.0),
+        ([[-0.5, 2.25]], np.float32, 1.0),
+        ([[0.25, 11.5]], np.float32, 1.0),
+    ],
+)
+def test_samples_become_the_smallest_type_that_holds_them_and_other_real_numbers_stay(
+    tmp_path: Path, values: list[list[float]], dtype: Any, scale: float
+) -> None:
+    data = datasets.load(saved(tmp_path, samples=np.array(values)))
+    assert (data.samples.dtype, data.scale, data.whole) == (dtype, scale, dtype is not np.float32)
+    np.testing.assert_array_equal(np.asarray(data.samples), values)
+
+
+def test_no_encoder_makes_spikes_of_real_numbers(tmp_path: Path) -> None:
+    data = datasets.load(saved(tmp_path, samples=np.array([[-0.5, 2.25]])))
+    with pytest.raises(UsageError, match="holds real numbers, of which 'rate' makes no spikes"):
+        data.encoded(datasets.Rate(4))
 
 
 def test_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conformance.awkward import NETWORKS, samples
 
 from spikerun.connections import Dense
 from spikerun.edge.mcu import board as boards
@@ -253,3 +254,28 @@ def test_the_examples_in_the_docstrings_are_true(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"spikerun.edge.mcu.{module}"))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("which", ["wide_signed_words", "widest_payloads", "wide_currents_of_each_step"])
+def test_wide_words_are_those_of_the_reference_and_no_compiler_warns(which: str, tmp_path: Path, needs: Needs) -> None:
+    needs("gcc")
+    net = NETWORKS[which]()
+    run = deploy(net, tmp_path / "fw", "host", samples(net), run=True).run
+    assert run is not None and run.identical
+    build(tmp_path / "fw", boards.load("host"), "gcc", tmp_path / "program", WARNINGS)
+    assert "two bytes a value" in (tmp_path / "fw" / "model" / "model.h").read_text()
+
+
+@pytest.mark.parametrize(("signed", "dtype", "bad"), [(False, np.uint16, 4096), (True, np.int16, 2048)])
+def test_an_array_of_16_bits_is_a_frame(
+    signed: bool, dtype: type[np.generic], bad: int, tmp_path: Path, needs: Needs
+) -> None:
+    needs("gcc")
+    populations = {"in": Population((2,), Input(12, "graded", signed)), "out": Population((2,), Readout())}
+    weight = np.array([[3, -2], [5, 7]], np.int8)
+    library = shared_library(Network(populations, [Projection("in", "out", Dense(weight))], "out", 1), tmp_path)
+    state, out = ctypes.create_string_buffer(1024), np.zeros(2, np.int32)
+    frame = np.array([2047, -2048 if signed else 4095]).astype(dtype)
+    assert library.model_run(state, numbers(frame), numbers(out)) == 0
+    np.testing.assert_array_equal(out, frame.astype(np.int64) @ weight)
+    assert library.model_run(state, numbers(np.array([0, bad]).astype(dtype)), numbers(out)) == 2

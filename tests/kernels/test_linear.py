@@ -297,3 +297,15 @@ def test_operands_must_have_the_size_of_the_map_and_a_writable_target() -> None:
             apply(np.zeros(2, np.int16), np.zeros(2, np.int32))
         with pytest.raises(TypeError, match=r"^acc: expected a C-contiguous writable"):
             apply(np.zeros(2, np.int16), frozen)
+
+
+@quick
+@given(seeds, st.integers(1, 70), st.integers(1, 40), densities, st.sampled_from([1, 32767, 32768, 65535]))
+def test_unsigned_words_of_16_bits_are_added_as_what_they_stand_for(
+    seed: int, n_in: int, n_out: int, density: float, largest: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-128, 128, (n_in, n_out)).astype(np.int8)
+    words = np.where(rng.random(n_in) < density, rng.integers(0, largest + 1, n_in), 0).astype(np.uint16)
+    wrapped = Linear.unsigned_words(Linear.dense(weight))
+    check(wrapped, words.view(np.int16), words.astype(np.int64) @ weight, rng)

@@ -36,7 +36,7 @@ SIGMA_DELTA = {
     "vth": (0, 2**23), "bias": (-(2**23), 2**23), "act_mode": BIT, "spike_exp": (0, 7), "state_exp": (0, 31),
 }  # fmt: skip
 SUMMING = {
-    "bias": INT32, "window": (1, MAX_WINDOW), "first": (1, MAX_BEGIN), "in_code": (-1, 2), "in_bits": (1, 8),
+    "bias": INT32, "window": (1, MAX_WINDOW), "first": (1, MAX_BEGIN), "in_code": (-1, 2), "in_bits": (1, 16),
     "in_signed": BIT, "in_lag": (0, MAX_WINDOW - 1),
 }  # fmt: skip
 MODELS = {  # the ranges of their parameters

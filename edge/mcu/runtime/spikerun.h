@@ -11,7 +11,9 @@
  *
  * Words. All T spikes of a neuron may travel as one byte, the integer that the spikes stand for; a neuron
  * whose word is 0 is silent and costs one comparison. Unsigned words are 0 .. 2^T - 1, signed ones
- * -2^(T-1) .. 2^(T-1) - 1 in two's complement (then `sign` is 0x80, else 0).
+ * -2^(T-1) .. 2^(T-1) - 1 in two's complement (then `sign` is 0x80, else 0). Wide words, of inputs of 9 to
+ * 16 bits and what pools make of them, are two bytes, least significant first (then `sign` is 0x8000, or 0);
+ * functions with `_wide` take them.
  *
  * An operation KIND has constants, spikerun_KIND, and a function, spikerun_KIND_run; where it depends on
  * time, `phase` says what that is. The generator has proved from the weights that no membrane can overflow,
@@ -55,6 +57,7 @@ typedef struct {
     int32_t inputs, channels, pixels, pitch, offset, sign;
 } spikerun_dense;
 void spikerun_dense_run(const spikerun_dense* self, const uint8_t* x, int32_t* acc);
+void spikerun_dense_wide_run(const spikerun_dense* self, const uint8_t* x, int32_t* acc);
 
 /* Cross-correlation, zero padding. weights: [source channel][kernel row][kernel column, reversed][target
  * channel of the group], so that one spike adds runs that are contiguous in weights and membranes. */
@@ -66,6 +69,7 @@ typedef struct {
     int32_t pitch, offset, sign;
 } spikerun_conv;
 void spikerun_conv_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc);
+void spikerun_conv_wide_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc);
 
 /* A list of synapses for each input: starts[n] <= k < starts[n + 1]; targets are elements of acc, in
  * `targets` or, where they are too many for 16 bits, in `wide_targets`. The other pointer is NULL. */
@@ -77,6 +81,7 @@ typedef struct {
     int32_t inputs, sign;
 } spikerun_sparse;
 void spikerun_sparse_run(const spikerun_sparse* self, const uint8_t* x, int32_t* acc);
+void spikerun_sparse_wide_run(const spikerun_sparse* self, const uint8_t* x, int32_t* acc);
 
 /* Each neuron to its own place, times the gain of its channel. */
 typedef struct {
@@ -85,6 +90,7 @@ typedef struct {
     int32_t channels, pixels, pitch, offset, sign;
 } spikerun_diagonal;
 void spikerun_diagonal_run(const spikerun_diagonal* self, const uint8_t* x, int32_t* acc);
+void spikerun_diagonal_wide_run(const spikerun_diagonal* self, const uint8_t* x, int32_t* acc);
 
 /* Sums over windows, channel by channel, times the gain of the channel. */
 typedef struct {
@@ -95,6 +101,7 @@ typedef struct {
     int32_t pitch, offset, sign;
 } spikerun_sum_pool;
 void spikerun_sum_pool_run(const spikerun_sum_pool* self, const uint8_t* x, int32_t* acc);
+void spikerun_sum_pool_wide_run(const spikerun_sum_pool* self, const uint8_t* x, int32_t* acc);
 
 /* ---- registers ------------------------------------------------------------------------------------------
  */
@@ -132,9 +139,12 @@ typedef struct {
     int32_t sign;
 } spikerun_weigh;
 void spikerun_weigh_run(const spikerun_weigh* self, int32_t phase, const uint8_t* x, uint8_t* y);
+void spikerun_weigh_wide_run(const spikerun_weigh* self, int32_t phase, const uint8_t* x, uint8_t* y);
 typedef spikerun_weigh spikerun_accumulate;
 void spikerun_accumulate_run(const spikerun_accumulate* self, int32_t phase, const uint8_t* x,
                              int32_t* total);
+void spikerun_accumulate_wide_run(const spikerun_accumulate* self, int32_t phase, const uint8_t* x,
+                                  int32_t* total);
 
 /* total += x << bits, modulo 2^32. */
 typedef struct {
@@ -156,6 +166,7 @@ typedef struct {
     int32_t code, sign;
 } spikerun_encode;
 void spikerun_encode_run(const spikerun_encode* self, int32_t phase, const uint8_t* q, uint8_t* s);
+void spikerun_encode_wide_run(const spikerun_encode* self, int32_t phase, const uint8_t* q, uint8_t* s);
 
 /* ---- neurons --------------------------------------------------------------------------------------------
  */
@@ -251,6 +262,7 @@ typedef struct {
     int32_t sign;
 } spikerun_max_pool;
 void spikerun_max_pool_run(const spikerun_max_pool* self, const uint8_t* x, uint8_t* y);
+void spikerun_max_pool_wide_run(const spikerun_max_pool* self, const uint8_t* x, uint8_t* y);
 
 /* acc = the largest sum of each window. */
 typedef spikerun_max_pool spikerun_max_pool_sums;
@@ -265,17 +277,23 @@ typedef struct {
 } spikerun_max_pool_step;
 void spikerun_max_pool_step_run(const spikerun_max_pool_step* self, int32_t phase, const uint8_t* x,
                                 uint8_t* alive, uint8_t* y);
+void spikerun_max_pool_step_wide_run(const spikerun_max_pool_step* self, int32_t phase, const uint8_t* x,
+                                     uint8_t* alive, uint8_t* y);
 
 /* ---- frames and results: C order outside, channels last inside --------------------------------------------
  */
 
 void spikerun_take(const spikerun_shape* shape, const uint8_t* frame, uint8_t* words);
+void spikerun_take_wide(const spikerun_shape* shape, const uint8_t* frame, uint8_t* words);
 void spikerun_read_values(const spikerun_shape* shape, const int32_t* values, int32_t* out);
 /* The integers that the words stand for. */
 void spikerun_read_words(const spikerun_shape* shape, int32_t sign, const uint8_t* words, int32_t* out);
+void spikerun_read_words_wide(const spikerun_shape* shape, int32_t sign, const uint8_t* words, int32_t* out);
 
 /* SPIKERUN_ERROR_INPUT unless every word is one of `bits` bits. */
 spikerun_status spikerun_check_words(const uint8_t* words, int32_t count, int32_t bits, int32_t is_signed);
+spikerun_status spikerun_check_words_wide(const uint8_t* words, int32_t count, int32_t bits,
+                                          int32_t is_signed);
 
 /* Counts the passes of a network for ever, without overflow: clock[0] to `last` and no further, then each of
  * the `count` others to its period and back to 0. */
@@ -283,7 +301,7 @@ void spikerun_tick(int32_t* clock, int32_t last, const int32_t* periods, int32_t
 
 /* At most this many rows of weights are added in one pass over the membranes. */
 #define SPIKERUN_ROWS 4
-/* sum[i] += values[0] * rows[0][i] + ... for i < length; 1 <= count <= SPIKERUN_ROWS, |values| <= 255. */
+/* sum[i] += values[0] * rows[0][i] + ... for i < length; 1 <= count <= SPIKERUN_ROWS, |values| < 2^16. */
 void spikerun_add_rows(int32_t* sum, int32_t length, const int8_t* const* rows, const int32_t* values,
                        int32_t count);
 
@@ -299,7 +317,8 @@ typedef struct {
 } spikerun_constant;
 
 /* Called in every pass, for each register that may be looked at, once the pass has written it: tests look,
- * firmware passes NULL. One of the pointers is NULL; both lie channels last. */
+ * firmware passes NULL. One of the pointers is NULL; both lie channels last. count: numbers, or bytes of
+ * words. */
 typedef struct {
     void (*see)(void* context, int32_t trace, const int32_t* values, const uint8_t* words, int32_t count);
     void* context;

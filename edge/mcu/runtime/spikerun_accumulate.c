@@ -2,13 +2,14 @@
 #include "spikerun.h"
 #include "spikerun_word.h"
 
-void spikerun_accumulate_run(const spikerun_accumulate* self, int32_t phase, const uint8_t* x,
-                             int32_t* total) {
+void SPIKERUN_RUN(accumulate)(const spikerun_accumulate* self, int32_t phase, const uint8_t* x,
+                              int32_t* total) {
     const int32_t g = self->significance[phase], sign = self->sign;
     const int32_t count = self->shape.channels * self->shape.pixels;
     for (int32_t n = 0; n < count; n++) {
-        if (x[n] != 0) {
-            total[n] += g * spikerun_value(x[n], sign);
+        const uint32_t word = spikerun_load(x, n);
+        if (word != 0) {
+            total[n] += g * spikerun_value(word, sign);
         }
     }
 }

@@ -55,16 +55,16 @@ static void scatter(const spikerun_conv* self, const spikes* active, int32_t y, 
     }
 }
 
-static void pixel(const spikerun_conv* self, const uint8_t* word, const int8_t* weights, int32_t y, int32_t x,
-                  int32_t* acc) {
-    const uint8_t* const end = word + self->source_channels;
+static void pixel(const spikerun_conv* self, const uint8_t* words, const int8_t* weights, int32_t y,
+                  int32_t x, int32_t* acc) {
     const int32_t step = self->kernel_height * self->kernel_width * self->channels;
     spikes active;
     active.count = 0;
-    for (; word < end; word++) {
-        if (*word != 0) {
+    for (int32_t n = 0; n < self->source_channels; n++) {
+        const uint32_t word = spikerun_load(words, n);
+        if (word != 0) {
             active.weights[active.count] = weights;
-            active.values[active.count] = spikerun_value(*word, self->sign);
+            active.values[active.count] = spikerun_value(word, self->sign);
             if (++active.count == SPIKERUN_ROWS) {
                 scatter(self, &active, y, x, acc);
                 active.count = 0;
@@ -77,7 +77,7 @@ static void pixel(const spikerun_conv* self, const uint8_t* word, const int8_t* 
     }
 }
 
-void spikerun_conv_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc) {
+void SPIKERUN_RUN(conv)(const spikerun_conv* self, const uint8_t* x, int32_t* acc) {
     const int32_t group_weights =
         self->source_channels * self->kernel_height * self->kernel_width * self->channels;
     acc += self->offset;
@@ -86,7 +86,7 @@ void spikerun_conv_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc
             for (int32_t group = 0; group < self->groups; group++) {
                 pixel(self, x, self->weights + group * group_weights, row, column,
                       acc + group * self->channels);
-                x += self->source_channels;
+                x += self->source_channels * SPIKERUN_WORD_BYTES;
             }
         }
     }

@@ -12,18 +12,19 @@ static void flush(const spikerun_dense* self, const int8_t** rows, const int32_t
     }
 }
 
-void spikerun_dense_run(const spikerun_dense* self, const uint8_t* x, int32_t* acc) {
+void SPIKERUN_RUN(dense)(const spikerun_dense* self, const uint8_t* x, int32_t* acc) {
     const int8_t* rows[SPIKERUN_ROWS];
     int32_t values[SPIKERUN_ROWS];
     const int32_t outputs = self->pixels * self->channels;
     int32_t count = 0;
     acc += self->offset;
     for (int32_t n = 0; n < self->inputs; n++) {
-        if (x[n] == 0) {
+        const uint32_t word = spikerun_load(x, n);
+        if (word == 0) {
             continue;
         }
         rows[count] = self->weights + n * outputs;
-        values[count] = spikerun_value(x[n], self->sign);
+        values[count] = spikerun_value(word, self->sign);
         if (++count == SPIKERUN_ROWS) {
             flush(self, rows, values, count, acc);
             count = 0;

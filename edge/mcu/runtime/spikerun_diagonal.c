@@ -2,11 +2,12 @@
 #include "spikerun.h"
 #include "spikerun_word.h"
 
-void spikerun_diagonal_run(const spikerun_diagonal* self, const uint8_t* x, int32_t* acc) {
+void SPIKERUN_RUN(diagonal)(const spikerun_diagonal* self, const uint8_t* x, int32_t* acc) {
     acc += self->offset;
     for (int32_t pixel = 0; pixel < self->pixels; pixel++) {
         for (int32_t channel = 0; channel < self->channels; channel++) {
-            const uint8_t word = *x++;
+            const uint32_t word = spikerun_load(x, 0);
+            x += SPIKERUN_WORD_BYTES;
             if (word != 0) {
                 acc[channel] += self->gains[channel * self->gain_step] * spikerun_value(word, self->sign);
             }

@@ -13,10 +13,10 @@ static int32_t event(int32_t q, int32_t code, int32_t g) {
     }
 }
 
-void spikerun_encode_run(const spikerun_encode* self, int32_t phase, const uint8_t* q, uint8_t* s) {
+void SPIKERUN_RUN(encode)(const spikerun_encode* self, int32_t phase, const uint8_t* q, uint8_t* s) {
     const int32_t g = self->significance[phase], sign = self->sign, code = self->code;
     const int32_t count = self->shape.channels * self->shape.pixels;
     for (int32_t n = 0; n < count; n++) {
-        s[n] = (uint8_t)((uint32_t)event(spikerun_value(q[n], sign), code, g) & 0xffu);
+        spikerun_store(s, n, (uint32_t)event(spikerun_value(spikerun_load(q, n), sign), code, g));
     }
 }

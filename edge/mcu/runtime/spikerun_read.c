@@ -2,14 +2,16 @@
 #include "spikerun.h"
 #include "spikerun_word.h"
 
-void spikerun_take(const spikerun_shape* shape, const uint8_t* frame, uint8_t* words) {
+void SPIKERUN_WORDS(take)(const spikerun_shape* shape, const uint8_t* frame, uint8_t* words) {
     for (int32_t channel = 0; channel < shape->channels; channel++) {
         for (int32_t pixel = 0; pixel < shape->pixels; pixel++) {
-            words[pixel * shape->channels + channel] = *frame++;
+            spikerun_store(words, pixel * shape->channels + channel, spikerun_load(frame, 0));
+            frame += SPIKERUN_WORD_BYTES;
         }
     }
 }
 
+#ifndef SPIKERUN_WIDE
 void spikerun_read_values(const spikerun_shape* shape, const int32_t* values, int32_t* out) {
     for (int32_t channel = 0; channel < shape->channels; channel++) {
         for (int32_t pixel = 0; pixel < shape->pixels; pixel++) {
@@ -17,11 +19,13 @@ void spikerun_read_values(const spikerun_shape* shape, const int32_t* values, in
         }
     }
 }
+#endif
 
-void spikerun_read_words(const spikerun_shape* shape, int32_t sign, const uint8_t* words, int32_t* out) {
+void SPIKERUN_WORDS(read_words)(const spikerun_shape* shape, int32_t sign, const uint8_t* words,
+                                int32_t* out) {
     for (int32_t channel = 0; channel < shape->channels; channel++) {
         for (int32_t pixel = 0; pixel < shape->pixels; pixel++) {
-            *out++ = spikerun_value(words[pixel * shape->channels + channel], sign);
+            *out++ = spikerun_value(spikerun_load(words, pixel * shape->channels + channel), sign);
         }
     }
 }

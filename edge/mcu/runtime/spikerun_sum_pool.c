@@ -5,9 +5,9 @@
 /* Adds the words of one source pixel to those of one window. */
 static void add_pixel(const spikerun_sum_pool* self, const uint8_t* words, int32_t* acc) {
     for (int32_t channel = 0; channel < self->channels; channel++) {
-        if (words[channel] != 0) {
-            acc[channel] +=
-                self->gains[channel * self->gain_step] * spikerun_value(words[channel], self->sign);
+        const uint32_t word = spikerun_load(words, channel);
+        if (word != 0) {
+            acc[channel] += self->gains[channel * self->gain_step] * spikerun_value(word, self->sign);
         }
     }
 }
@@ -30,11 +30,11 @@ static void scatter(const spikerun_sum_pool* self, int32_t y, int32_t x, const u
     }
 }
 
-void spikerun_sum_pool_run(const spikerun_sum_pool* self, const uint8_t* x, int32_t* acc) {
+void SPIKERUN_RUN(sum_pool)(const spikerun_sum_pool* self, const uint8_t* x, int32_t* acc) {
     for (int32_t row = 0; row < self->source_height; row++) {
         for (int32_t column = 0; column < self->source_width; column++) {
             scatter(self, row, column, x, acc + self->offset);
-            x += self->channels;
+            x += self->channels * SPIKERUN_WORD_BYTES;
         }
     }
 }

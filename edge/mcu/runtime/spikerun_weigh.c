@@ -2,10 +2,11 @@
 #include "spikerun.h"
 #include "spikerun_word.h"
 
-void spikerun_weigh_run(const spikerun_weigh* self, int32_t phase, const uint8_t* x, uint8_t* y) {
+void SPIKERUN_RUN(weigh)(const spikerun_weigh* self, int32_t phase, const uint8_t* x, uint8_t* y) {
     const int32_t g = self->significance[phase], sign = self->sign;
     const int32_t count = self->shape.channels * self->shape.pixels;
     for (int32_t n = 0; n < count; n++) {
-        y[n] = x[n] == 0 ? 0 : (uint8_t)((uint32_t)(g * spikerun_value(x[n], sign)) & 0xffu);
+        const uint32_t word = spikerun_load(x, n);
+        spikerun_store(y, n, word == 0 ? 0 : (uint32_t)(g * spikerun_value(word, sign)));
     }
 }

@@ -174,3 +174,62 @@ def payloads_that_change_at_each_step() -> Network:
         ("sound", "out", Dense(weights(5, 4, 3))),
     ]
     return network(populations, links, ["out", "a"], 6)
+
+
+def _wide(code: str, bits: int, signed: bool) -> Network:
+    """Words of more than 8 bits go through a pool, to neurons at once and later, and out as they are."""
+    window = max(bits if code == "bits" else 1, 4)
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "in": ((2, 4, 4), Input(bits, code, signed)), "most": ((2, 2, 2), MaxPool()),
+        "a": (5, FewSpikes(4, ints(2**bits * 40), ints(2**bits * 9))), "out": (3, Readout()),
+    }  # fmt: skip
+    links: list[Any] = [
+        ("in", "most", Window(2, 2)),
+        ("most", "a", Dense(weights(1, 8, 5))),
+        ("in", "a", Dense(weights(2, 32, 5))),
+        ("a", "out", Dense(weights(3, 5, 3))),
+        ("most", "out", Dense(weights(4, 8, 3))),
+    ]
+    return network(populations, links, ("out", "in", "most"), window)
+
+
+@awkward
+def wide_words() -> Network:
+    return _wide("bits", 12, False)
+
+
+@awkward
+def wide_signed_words() -> Network:
+    return _wide("bits", 16, True)
+
+
+@awkward
+def widest_words() -> Network:
+    return _wide("bits", 16, False)
+
+
+@awkward
+def widest_payloads() -> Network:
+    return _wide("graded", 16, False)
+
+
+@awkward
+def wide_signed_payloads() -> Network:
+    return _wide("graded", 16, True)
+
+
+@awkward
+def wide_currents_of_each_step() -> Network:
+    """To neurons that integrate step by step, at once and some steps later."""
+    populations: dict[str, tuple[Any, Neuron]] = {
+        "sound": ((1, 2, 2), Input(16, "frames")), "level": (3, Input(12, "current", signed=True)),
+        "most": ((1, 1, 1), MaxPool()), "a": (5, IF(ints(400_000))), "b": (4, LIF(ints(90_000), ints(60_000))),
+    }  # fmt: skip
+    links = [
+        ("sound", "most", Window(2, 2)),
+        ("sound", "a", Dense(weights(1, 4, 5))),
+        ("level", "a", Dense(weights(2, 3, 5))),
+        ("most", "b", Dense(weights(3, 1, 4)), 2),
+        ("level", "b", Dense(weights(4, 3, 4)), 1),
+    ]
+    return network(populations, links, ("a", "b", "most"), window=6)

@@ -10,7 +10,8 @@
 extern "C" {
 #endif
 
-/* A frame is one byte for each value of the inputs, each in C order (step of time, channel, row, column):
+/* A frame is one byte for each value of the inputs, two where it says so, each in C order (step of time, channel, row,
+ * column):
  *   byte 0: input 'in' input (2,), 8 bits
  */
 #define MODEL_FRAME_BYTES 2

@@ -82,6 +82,7 @@ def _between(nodes: Mapping[str, Node], inputs: Iterable[str], root: str) -> lis
 
 def _written(steps: list[Node], root: str) -> Op:
     """Return the one operator of the value `root` that computes the last of `steps`."""
+    steps = [_evened(step) for step in steps]
 
     def function(x: Array) -> Array:
         values = {root: x}
@@ -92,10 +93,18 @@ def _written(steps: list[Node], root: str) -> Op:
     return _named(Curve("curve", function, all(_alike(step.op) for step in steps)), steps[-1].shape[0])
 
 
+def _evened(node: Node) -> Node:
+    """Return the node with one number where all channels have the same, so that it takes any number of channels."""
+    if not isinstance(node.op, Affine):
+        return node
+    scale, shift = (v.reshape(-1)[0] if (v == v.flat[0]).all() else v for v in (node.op.scale, node.op.shift))
+    return replace(node, op=Affine(np.array(scale), np.array(shift)))
+
+
 def _alike(op: Op) -> bool:
     match op:
         case Affine(scale=scale, shift=shift):
-            return all(bool((values == values.flat[0]).all()) for values in (scale, shift))
+            return scale.ndim == shift.ndim == 0
         case Curve(alike=alike):
             return alike
     return True

@@ -200,6 +200,14 @@ def test_linear_parts_of_a_chain_stay_linear(function: Any, expected: list[str])
     assert operators(simplified(between(function), 12)) == ["Input", "Linear", *expected, "Linear", "Output"]
 
 
+def test_equal_constants_of_channels_are_one_number_for_any_part_of_them(check: Any) -> None:
+    def forward(m: Functional, x: torch.Tensor) -> torch.Tensor:
+        both = torch.cat([F.relu(m.a(x)), m.b(x)], 1)
+        return m.c((both * torch.sigmoid(both * torch.full((7,), 1.7))).flatten(1))
+
+    check(Functional(forward, a=nn.Linear(12, 4), b=nn.Linear(12, 3), c=nn.Linear(7, 4)), 12, near=0.02)
+
+
 def test_a_value_that_others_read_too_is_no_part_of_a_curve_only(check: Any) -> None:
     def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         y = m.a(x)

@@ -89,7 +89,8 @@ def _bytes(path: Path) -> bytes:
 
 
 def _short(error: Exception) -> str:
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """Return what an error of others says, on one line: they write the name of a node below what is wrong with it."""
+    text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}..."
 
 
@@ -137,11 +138,11 @@ def _gather(held: TensorProto, folder: Path, room: int) -> int:
     if not place or "\0" in place or Path(place).is_absolute() or PureWindowsPath(place).drive or ".." in parts:
         raise FileFormatError(f"its data lie in '{place}', which is no relative path within the folder of the file")
     beside = folder
-    for part in parts:
-        beside = beside / part
-        if beside.is_symlink():
-            raise FileFormatError(f"its data lie in '{place}', which is a link: links are not followed")
     try:
+        for part in parts:
+            beside = beside / part
+            if beside.is_symlink():
+                raise FileFormatError(f"its data lie in '{place}', which is a link: links are not followed")
         with open(os.open(beside, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -157,7 +158,8 @@ def _gather(held: TensorProto, folder: Path, room: int) -> int:
             file.seek(offset)
             held.raw_data = file.read(length)
     except OSError as error:
-        raise FileFormatError(f"its data lie in '{place}', which cannot be read: {error.strerror or error}") from None
+        why = error.strerror or error
+        raise FileFormatError(f"its data lie in '{place:.{MAX_QUOTED}}', which cannot be read: {why}") from None
     held.ClearField("data_location")
     held.ClearField("external_data")
     return length
@@ -291,6 +293,9 @@ def _check(model: ModelProto) -> None:
         raise FileFormatError(f"is not valid: {_short(error)}") from None
     except Exception as error:  # whatever the C++ of onnx raises
         raise FileFormatError(f"cannot be checked: {type(error).__name__}: {_short(error)}") from None
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.domain in ("", "ai.onnx") and len(node.attribute) != 1:
+            raise FileFormatError(f"is not valid: the Constant that gives '{node.output[0]}' holds no single value")
     for given in model.graph.input:
         kind = given.type.tensor_type
         if not given.type.HasField("tensor_type") or kind.elem_type not in TYPES:

@@ -76,6 +76,8 @@ def _scale(model: Model, item: Item) -> tuple[Array, Array]:
         raise ConversionError(f"{item.origin}: its scale or zero point is no constant: quantise statically")
     if scale.size != 1 or zero.size != 1:
         raise ConversionError(f"{item.origin}: it has several scales for computed values: per_channel is for weights")
+    if scale.dtype.kind != "f" or zero.dtype.kind not in "iu":
+        raise ConversionError(f"{item.origin}: its scale ({scale.dtype}) or zero point ({zero.dtype}) is invalid")
     if not np.isfinite(scale).all() or scale.reshape(-1)[0] <= 0:
         raise ConversionError(f"{item.origin}: its scale must be positive and finite, got {scale.reshape(-1)[0]}")
     return scale.reshape(()), zero.reshape(())

@@ -21,11 +21,12 @@ from spikerun.converters.onnx.quantised import limits, with_ranges
 from spikerun.converters.onnx.read import read, require_rules
 from spikerun.converters.onnx.tail import cut
 from spikerun.converters.source import Source
-from spikerun.errors import ConversionError, DataError, UsageError
+from spikerun.errors import ConversionError, DataError, UsageError, printable
 
 __all__ = ["OnnxSource", "open_source"]
 
 RUN = 256  # samples at once
+MAX_QUOTED = 300  # characters of what a runtime says
 
 
 class OnnxSource(Source):
@@ -140,19 +141,29 @@ def has_runtime() -> bool:
 def _runtime(model: ModelProto, threads: int | None) -> Callable[[Mapping[str, Array]], list[Any]]:
     """Return what computes the results of a model for named inputs; threads: None, as many as there are."""
     if not has_runtime():
-        evaluator = ReferenceEvaluator(model)
-        return lambda feeds: list(evaluator.run(None, dict(feeds)))
+        return _runs("ONNX's reference", lambda: ReferenceEvaluator(model))
     import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
-    try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # whatever its C++ raises
-        raise ConversionError(f"ONNX Runtime does not run the model: {str(error).splitlines()[0]}") from error
-    return lambda feeds: list(session.run(None, dict(feeds)))
+    raw = model.SerializeToString()
+    return _runs("ONNX Runtime", lambda: onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"]))
+
+
+def _runs(name: str, opened: Callable[[], Any]) -> Callable[[Mapping[str, Array]], list[Any]]:
+    """Return what computes the results in what `opened` gives; raises ConversionError for whatever that raises."""
+
+    def guarded(work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except Exception as error:  # whatever its C++ raises
+            said = " ".join(str(error).split())[:MAX_QUOTED]
+            raise ConversionError(printable(f"{name} does not run the model: {said}")) from error
+
+    session = guarded(opened)
+    return lambda feeds: list(guarded(lambda: session.run(None, dict(feeds))))
 
 
 def _typed(values: Array, kind: int, name: str) -> Array:

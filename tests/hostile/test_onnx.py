@@ -169,6 +169,7 @@ def test_weights_in_what_is_no_file_are_refused(file: Path, tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe")
     assert "which is no file" in outside(file, location="pipe")
     assert "cannot be read" in outside(file, location="missing.bin")
+    assert "cannot be read" in outside(file, location="e" * 5000)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,8 @@ def test_weights_beyond_their_file_are_refused(file: Path, offset: str, length: 
 
 def test_a_cycle_is_refused(file: Path) -> None:
     nodes = [node("Add", "x b", "a"), node("Relu", "a", "b"), node("Relu", "b", "y")]
-    assert "is not valid: Nodes in a graph must be topologically sorted" in refusal(write(file, made(nodes, IMAGE)))
+    message = refusal(write(file, made(nodes, IMAGE)))
+    assert "is not valid: Nodes in a graph must be topologically sorted" in message and "OpType: Add" in message
 
 
 def test_a_missing_weight_is_refused(file: Path) -> None:
@@ -210,6 +212,31 @@ def test_a_name_that_is_given_twice_is_refused(file: Path) -> None:
 
 def test_an_unknown_operator_is_refused(file: Path) -> None:
     assert "No Op registered for Conf" in refusal(write(file, made([node("Conf", "x", "y")], IMAGE)))
+
+
+def test_a_constant_without_a_value_is_refused(file: Path) -> None:
+    model = made([helper.make_node("Constant", [], ["c"]), node("Add", "x c", "y")], IMAGE)
+    assert "the Constant that gives 'c'" in refusal(write(file, model))
+
+
+@pytest.mark.parametrize("shape", [(), (12,), (1, 12, 4)])
+def test_weights_of_a_dense_layer_that_are_no_matrix_are_refused(file: Path, shape: tuple[int, ...]) -> None:
+    model = made([node("Gemm", "x w", "y")], {"x": ["n", 12]}, constants={"w": np.ones(shape, np.float32)})
+    assert "must be a matrix" in refusal(write(file, model), (12,))
+
+
+def test_what_the_runtime_cannot_compute_is_an_error_of_the_model(file: Path) -> None:
+    """A bias of the wrong length: shapes are found when it runs."""
+    model = made([node("Conv", "x w b", "y")], IMAGE, constants={"w": W, "b": np.ones(1, np.float32)})
+    source = OnnxSource(write(file, model))
+    with pytest.raises(SpikerunError, match="does not run the model"):
+        source.logits({"input": np.zeros((2, 3, 8, 8))})
+
+
+def test_a_zero_point_that_is_no_integer_is_refused(file: Path) -> None:
+    constants = {"s": np.float32(0.1), "z": np.array(True)}
+    nodes = [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "d"), node("Relu", "d", "y")]
+    assert "zero point (bool) is invalid" in refusal(write(file, made(nodes, IMAGE, constants=constants)))
 
 
 def test_attributes_of_a_wrong_type_are_refused(file: Path) -> None:

@@ -22,6 +22,8 @@ def gemm(call: Call) -> Read:
     if call.arguments["transA"]:
         raise Refusal("it transposes its values (transA=1), so that samples of the batch would meet")
     weight = fixed(call, "B")
+    if weight.ndim != 2:
+        raise Refusal(f"its weights have the shape {weight.shape}, and must be a matrix")
     weight = weight if call.arguments["transB"] else weight.T
     _require_features(x, weight.shape[-1])
     alpha, beta = float(call.arguments["alpha"]), float(call.arguments["beta"])

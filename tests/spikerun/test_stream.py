@@ -217,7 +217,7 @@ def test_a_frame_begins_with_a_window() -> None:
         stream.push_frame(np.zeros((1, 4, 4), int))
 
 
-@pytest.mark.parametrize("frame", [np.full((1, 4, 4), 16), np.zeros((4, 4), int), np.zeros((1, 4, 4))])
+@pytest.mark.parametrize("frame", [np.full((1, 4, 4), 16), np.zeros((4, 5), int), np.zeros((1, 4, 4))])
 def test_wrong_frame_is_refused(frame: Any) -> None:
     stream = open_stream(words())
     with pytest.raises(DataError, match="input 'in' takes"):

@@ -8,6 +8,7 @@ theirs through the entry-point group `spikerun.importers`, each entry an `Import
 if __name__ != "spikerun.converters":
     raise ImportError("import spikerun.converters instead")
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from spikerun.atomic import as_path
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
@@ -145,7 +147,10 @@ def convert(
     evaluation: "tuple[Samples, npt.ArrayLike] | None" = None,
     validation: "tuple[Samples, npt.ArrayLike] | None" = None,
     max_drop: float | None = None,
-    metric: "Metric | None" = None,
+    objective: str = "synops",
+    confidence: float = 0.95,
+    journal: str | os.PathLike[str] | None = None,
+    metric: "Metric | str | None" = None,
     on_progress: Callable[[str, int, int], None] | None = None,
     limits: str | None = None,
 ) -> Conversion:
@@ -159,28 +164,38 @@ def convert(
     bits: of the activations, 1..8, by default 5; overrides: of single layers, by name. code: how integers travel as
     spikes, `bits` (the default), `ttfs` or `graded`. coding: `sdnn` keeps to integers that chips run as a sigma-delta
     network, of 8 bits in code `graded`, the input's too.
-    evaluation: (samples, labels), or a loader of such batches, on which ANN and SNN are compared, by `metric`: (logits,
-    labels) -> a score for each sample, by default whether the class is right. max_drop: points (100 times the mean
-    score) that may be lost; the fewest bits that keep it on `validation`, labelled samples to choose by, are taken
-    instead of `bits`. on_progress is told (stage, done, total). Networks that spike already are for `convert_spiking`,
-    and so are the limits of chips.
+    evaluation: (samples, labels), or a loader of such batches, on which ANN and SNN are compared, by `metric`: a
+    function (logits, labels) -> a score for each sample, or its name: `top1` (the default: whether the class is right),
+    `top5`, `mse`, `mae`, `cosine`; labels None: what the ANN says takes their place. max_drop: points (100 times the
+    mean score) that may be lost; the cheapest network by `objective` (`synops`, `latency`, `spikes`, `memory`) whose
+    drop on `validation`, samples and labels to choose by, is at most that with `confidence` is searched, of mixed bits,
+    and in mixed codes unless one is given. journal: a file from which a search that was interrupted goes on.
+    on_progress is told (stage, done, total). Networks that spike already are for `convert_spiking`, and so are the
+    limits of chips.
 
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
-    where no number of bits keeps max_drop.
+    (`budget.BudgetMissed`, with the nearest as its `conversion`) where no network keeps max_drop.
     """
     from spikerun.converters import budget
-    from spikerun.converters.evaluate import top1
+    from spikerun.converters.metrics import METRICS, top1
     from spikerun.converters.pipeline import Converter
     from spikerun.converters.samples import labelled
     from spikerun.converters.sigma_delta import graded
+    from spikerun.converters.validation import Validation
 
     if limits is not None:
         raise UsageError(NO_LIMITS)
     settings = Settings.of(coding, bits, code, overrides, search=max_drop is not None)
-    _check({"metric": metric, "on_progress": on_progress})
+    if isinstance(metric, str) and metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    score = METRICS[metric] if isinstance(metric, str) else metric or top1
+    _check({"metric": score, "on_progress": on_progress})
     tested, checked = labelled(evaluation, "evaluation"), labelled(validation, "validation")
+    aim = None
     if max_drop is not None:
-        budget.checked_budget(max_drop)
+        aim = budget.Aim(max_drop, objective, confidence, code)
+        if overrides:
+            raise UsageError("max_drop chooses the bits of every layer: leave out overrides")
         if validation is None:
             raise UsageError("max_drop needs labelled samples to choose by: give validation=(samples, labels)")
     source = _source(model)
@@ -191,10 +206,10 @@ def convert(
     if encoding is not None and sdnn:
         encoding = graded(encoding)
     converter = Converter(source, data, encoding, on_progress, "graded" if sdnn else "bits")
-    measured = None if tested is None else converter.evaluation(*tested, metric or top1)
-    if max_drop is not None and checked is not None:
-        chosen = converter.evaluation(*checked, metric or top1)
-        conversion = budget.fewest_bits(converter, settings, chosen, max_drop)
+    measured = None if tested is None else converter.evaluation(*tested, score)
+    if aim is not None and checked is not None:
+        held = Validation(converter, *checked, score)
+        conversion = budget.search(converter, aim, held, None if journal is None else as_path(journal))
     else:
         conversion = converter.convert(settings)
     held_out = checked or tested

@@ -70,6 +70,17 @@ class Activation:
         """Return whether its values may be below 0."""
         return self.signed
 
+    @property
+    def elastic(self) -> bool:
+        """Return whether steps may be wider than those of least error: not where the largest word is to be a bound."""
+        return False
+
+    def stretched(self, grid: Grid, scale: Array, bits: int, factor: float) -> Grid:
+        """Return the grid with steps `factor` times as wide, multiples of `scale` again; only where it is `elastic`."""
+        if factor == 1.0:
+            return grid
+        return Grid(np.clip(np.rint(grid.step * factor / scale), 1, (2**31 - 1) >> bits) * scale, grid.zero)
+
     def real(self, z: Array) -> Array:
         """Return what the ANN computes of a sum."""
         return np.clip(z, 0, self.bound)
@@ -144,6 +155,10 @@ class Rectifier(Activation):
 
     kind = "relu"
 
+    @property
+    def elastic(self) -> bool:
+        return self.bound == inf
+
 
 class Given(Rectifier):
     """A rectifier of a model that is quantised already: words of 8 bits stand for the range that it gives, 0..bound."""
@@ -162,6 +177,10 @@ class Positive(Activation):
     kind = "positive"
     counts = True
 
+    @property
+    def elastic(self) -> bool:
+        return True
+
     def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
         return room, "bits" if code == "ttfs" and room > bits else code
 
@@ -171,6 +190,10 @@ class Signed(Activation):
 
     kind = "signed"
     signed = True
+
+    @property
+    def elastic(self) -> bool:
+        return True
 
     def real(self, z: Array) -> Array:
         return z

@@ -1,76 +1,242 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accuracy against bits: the table of all, and the fewest bits that keep a budget.
+"""The cheapest network that keeps a budget of accuracy, and the table of all numbers of bits.
 
-Both are measured on samples to choose by, which are not those on which the result is reported.
+Both are measured on samples to choose by, which are not those on which the result is reported. The search prices every
+choice for every population alone (`sensitivity.py`). Divergences nearly add up, costs do: the settings of which nothing
+that diverges less is cheaper are a chain, each one choice cheaper than the one before. Bisection finds the cheapest
+on it that keeps the budget on held-out samples.
 """
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
 
+from spikerun.codes import word_steps
+from spikerun.converters.accuracy import Accuracy
 from spikerun.converters.evaluate import Evaluation
+from spikerun.converters.found import UNITS, Candidate, Choice, Found, Price
+from spikerun.converters.journal import Journal, fingerprint
+from spikerun.converters.metrics import METRICS, Metric, is_error
 from spikerun.converters.pipeline import Converter
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Conversion, SweepRow
-from spikerun.errors import CheckFailed, UsageError
+from spikerun.converters.samples import counter
+from spikerun.converters.sensitivity import prices
+from spikerun.converters.validation import Judgement, Validation
+from spikerun.errors import CheckFailed, UsageError, unknown_name
+from spikerun.text import plural
 
-__all__ = ["BITS", "checked_budget", "fewest_bits", "sweep"]
+__all__ = ["Aim", "BudgetMissed", "search", "sweep"]
 
 BITS = range(2, 9)
 
 
-def checked_budget(max_drop: object) -> float:
-    """Return a budget in points of a percent; raises UsageError for what is none."""
-    if isinstance(max_drop, bool) or not isinstance(max_drop, int | float) or not 0 <= max_drop <= 100:
-        raise UsageError(f"max_drop is in points of a percent, 0..100, got {max_drop!r:.80}")
-    return float(max_drop)
+class BudgetMissed(CheckFailed):
+    """No network keeps the budget; `conversion` is the one that is nearest."""
+
+    conversion: Conversion
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is searched: the cheapest by `objective` whose drop is at most `max_drop` points, with `confidence`.
+
+    code: of all words, None: what is cheapest of those that send one bit at a time and take no step more.
+    """
+
+    max_drop: float
+    objective: str = "synops"
+    confidence: float = 0.95
+    code: str | None = None
+
+    def __post_init__(self) -> None:
+        drop, sure = self.max_drop, self.confidence
+        if isinstance(drop, bool) or not isinstance(drop, int | float) or not 0 <= drop <= 100:
+            raise UsageError(f"max_drop is in points of a percent, 0..100, got {drop!r:.80}")
+        if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0.5 <= sure < 1:
+            raise UsageError(f"confidence is a share from 0.5 to below 1, such as 0.95, got {sure!r:.80}")
+        if self.objective not in UNITS:
+            raise unknown_name("objective", self.objective, UNITS)
 
 
 def sweep(converter: Converter, settings: Settings, validation: Evaluation) -> tuple[SweepRow, ...]:
     """Return what the network is like with every number of bits."""
-    return tuple(row for _, row in _measured(converter, settings, validation))
+    rows = []
+    for bits in BITS:
+        report = converter.measured(converter.convert(replace(settings, bits=bits)), validation).report
+        assert report.accuracy is not None
+        rows.append(SweepRow(bits, report.accuracy, report.spikes_per_neuron or 0.0, report.synops_per_mac or 0.0))
+    return tuple(rows)
 
 
-def fewest_bits(converter: Converter, settings: Settings, validation: Evaluation, max_drop: float) -> Conversion:
-    """Return the conversion with the fewest bits whose drop on `validation` is at most `max_drop` points.
+def search(
+    converter: Converter,
+    aim: Aim,
+    validation: Validation,
+    journal: Path | None = None,
+    table: Sequence[Price] | None = None,
+) -> Conversion:
+    """Return the cheapest conversion whose drop keeps the budget, by a one-sided paired bound on held-out samples.
 
-    The table in its report holds the drops on those samples, with their paired 95 % intervals; a note says so where the
-    interval reaches beyond the budget. Raises CheckFailed where no number of bits keeps it.
+    table: prices that are known already, for the same code and objective. journal: a file that holds what was found
+    while the search lasts, from which one that was interrupted goes on.
+    Raises BudgetMissed, with the nearest, where none keeps it.
     """
-    max_drop = checked_budget(max_drop)
-    rows: list[SweepRow] = []
-    for conversion, row in _measured(converter, settings, validation):
-        rows.append(row)
-        if row.accuracy.drop <= max_drop:
-            return _explained(conversion, rows, max_drop)
-    best = min(rows, key=lambda row: row.accuracy.drop)
-    raise CheckFailed(
-        f"no network keeps the budget of {max_drop:g} points on {len(validation.labels)} held-out samples; "
-        f"the best has {best.bits}-bit activations, a drop of {best.accuracy.drop:.2f} "
-        f"(ANN {best.accuracy.ann:.2f} %, SNN {best.accuracy.snn:.2f} %). "
-        "Allow a larger drop, or give more calibration samples."
+    found = Journal(journal, _key(converter, aim, validation))
+
+    def tell(done: int, total: int) -> None:
+        converter.tell("price the choices for each population", done, total)
+
+    if table is None:
+        table = prices(converter.calibration, aim.code, aim.objective, not is_error(validation.metric), found, tell)
+    judge = _Judge(converter, aim, validation, found)
+    chain, place = judge.cheapest(table)
+    kept = place is not None
+    if place is None:
+        place = min((p for p, one in enumerate(chain) if one.upper is not None), key=lambda p: chain[p].upper or 0.0)
+    one = chain[place]
+    record = Found(
+        aim.objective, _name(validation.metric), aim.max_drop, aim.confidence, kept, place, tuple(chain), tuple(table)
+    )
+    conversion = converter.convert(_settings(one.choices))
+    conversion = replace(conversion, report=replace(conversion.report, search=record))
+    found.end()
+    if not kept:
+        missed = BudgetMissed(_why(record, validation.count))
+        missed.conversion = conversion
+        raise missed
+    return conversion
+
+
+@dataclass
+class _Judge:
+    converter: Converter
+    aim: Aim
+    validation: Validation
+    journal: Journal
+
+    def cheapest(self, table: Sequence[Price]) -> tuple[list[Candidate], int | None]:
+        """Return the frontier, and the place on it of the cheapest that keeps the budget.
+
+        By latency, first the shortest window is found in which the least divergence keeps it; then the fewest synaptic
+        operations within that window.
+        """
+        if self.aim.objective != "latency":
+            return self._bisected(chain(table))
+        room = max(encoding.steps for encoding in self.converter.encodings.values())
+        lengths = sorted({max(room, word_steps(p.choice.code, p.choice.bits)) for p in table}, reverse=True)
+        within = [[p for p in table if word_steps(p.choice.code, p.choice.bits) <= steps] for steps in lengths]
+        within = [rows for rows in within if {p.population for p in rows} == {p.population for p in table}]
+        dearest, place = self._bisected([chain(rows)[0] for rows in within])
+        if place is None:
+            return dearest, None
+        return self._bisected(chain(within[place]))
+
+    def _bisected(self, candidates: list[Candidate]) -> tuple[list[Candidate], int | None]:
+        low, high = -1, len(candidates)
+        while low + 1 < high:
+            middle = (low + high) // 2
+            candidates[middle] = self.measured(candidates[middle])
+            if (candidates[middle].upper or 0.0) <= self.aim.max_drop:
+                low = middle
+            else:
+                high = middle
+        return candidates, None if low < 0 else low
+
+    def measured(self, one: Candidate) -> Candidate:
+        """Return a candidate with what it is like on held-out samples."""
+        name = " ".join(f"{population}:{choice}" for population, choice in one.choices.items())
+        if name not in self.journal:
+            network = self.converter.network(_settings(one.choices))
+            done = counter(self.converter.tell, "measure candidates", self.validation.count)
+            judged = self.validation.judged(network, self.aim.max_drop, self.aim.confidence, done)
+            self.journal[name] = [asdict(judged), network.window * (max(network.latency.values()) + 1)]
+        kept, steps = self.journal[name]
+        judged = Judgement(**{**kept, "accuracy": Accuracy(**kept["accuracy"])})
+        cost = {
+            "synops": judged.synops,
+            "spikes": judged.spikes,
+            "latency": float(steps),
+            "memory": one.expected,
+        }[self.aim.objective]
+        return replace(one, cost=cost, synops=judged.synops, accuracy=judged.accuracy, upper=judged.upper)
+
+
+def chain(table: Sequence[Price]) -> list[Candidate]:
+    """Return the settings on the frontier, from the least divergence to the least cost."""
+    hulls = {
+        name: _hull([p for p in table if p.population == name]) for name in dict.fromkeys(p.population for p in table)
+    }
+    places = dict.fromkeys(hulls, 0)
+    steps = sorted(
+        ((after.divergence - before.divergence) / (before.cost - after.cost), order, name)
+        for order, (name, hull) in enumerate(hulls.items())
+        for before, after in pairwise(hull)
     )
 
+    def candidate() -> Candidate:
+        chosen = [hulls[name][place] for name, place in places.items()]
+        divergence, cost = sum(p.divergence for p in chosen), sum(p.cost for p in chosen)
+        return Candidate({p.population: p.choice for p in chosen}, divergence, cost)
 
-def _measured(
-    converter: Converter, settings: Settings, validation: Evaluation
-) -> Iterable[tuple[Conversion, SweepRow]]:
-    for bits in BITS:
-        conversion = converter.convert(replace(settings, bits=bits))
-        report = converter.measured(conversion, validation).report
-        assert report.accuracy is not None
-        yield (
-            conversion,
-            SweepRow(bits, report.accuracy, report.spikes_per_neuron or 0.0, report.synops_per_mac or 0.0),
-        )
+    found = [candidate()]
+    for _, _, name in steps:
+        places[name] += 1
+        found.append(candidate())
+    return found
 
 
-def _explained(conversion: Conversion, rows: list[SweepRow], max_drop: float) -> Conversion:
-    report = replace(conversion.report, sweep=tuple(rows))
-    accuracy = rows[-1].accuracy
-    if accuracy.bounds[1] > max_drop:
-        report = report.with_notes(
-            f"the drop of {accuracy.drop:+.2f} points on the held-out samples keeps the budget of {max_drop:g}, but "
-            f"its 95 % interval reaches {accuracy.bounds[1]:+.2f} ({accuracy.samples} samples). "
-            "Take more bits to be safe."
-        )
-    return replace(conversion, report=report)
+def _hull(rows: list[Price]) -> list[Price]:
+    """Return the choices for one population on the lower convex hull of divergence over cost, the dearest first."""
+    hull: list[Price] = []
+    for row in sorted(rows, key=lambda p: (p.cost, p.divergence)):
+        if hull and row.divergence >= hull[-1].divergence:
+            continue
+        while len(hull) > 1 and _slope(hull[-2], row) <= _slope(hull[-2], hull[-1]):
+            hull.pop()
+        if hull and row.cost == hull[-1].cost:
+            hull.pop()
+        hull.append(row)
+    return hull[::-1]
+
+
+def _slope(cheap: Price, dear: Price) -> float:
+    return (dear.divergence - cheap.divergence) / max(dear.cost - cheap.cost, 1e-300)
+
+
+def _settings(choices: Mapping[str, Choice]) -> Settings:
+    bits = max((choice.bits for choice in choices.values()), default=1)
+    codes = dict.fromkeys(choice.code for choice in choices.values())
+    return Settings(bits, next(iter(codes)) if len(codes) == 1 else "bits", choices=choices)
+
+
+def _key(converter: Converter, aim: Aim, validation: Validation) -> str:
+    """Return a hash of all that a search depends on."""
+    parts: list[object] = [aim, _name(validation.metric), converter.encodings, validation.labels]
+    code = getattr(validation.metric, "__code__", None)
+    parts += [code.co_code, code.co_consts] if code is not None and validation.metric not in METRICS.values() else []
+    for layer in converter.layers.every:
+        parts += [layer.name, layer.shape, layer.sources]
+    for summing in converter.layers.sums:
+        parts += [summing.activation, summing.bias, *(term.map.weight for term in summing.terms)]
+    return fingerprint(*parts, *converter.samples.values(), *validation.samples.values())
+
+
+def _name(metric: Metric) -> str:
+    own = getattr(metric, "__name__", type(metric).__name__)
+    return next((name for name, known in METRICS.items() if known is metric), own)
+
+
+def _why(found: Found, count: int) -> str:
+    """Return what to say where nothing keeps the budget."""
+    one = found.frontier[found.chosen]
+    assert one.accuracy is not None and one.upper is not None
+    said = (
+        f"no network keeps the budget of {found.max_drop:g} points with a confidence of {found.confidence:.0%} on "
+        f"{plural(count, 'held-out sample')}; the best has a drop of {one.accuracy.drop:+.2f}, at most "
+        f"{one.upper:+.2f} (ANN {one.accuracy.ann:.2f} %, SNN {one.accuracy.snn:.2f} %)"
+    )
+    if one.accuracy.drop <= found.max_drop:
+        return f"{said}. More held-out samples may show that it does; or ask for less confidence, or allow more"
+    return f"{said}. Allow a larger drop, or give more calibration samples"

@@ -5,7 +5,7 @@ Each layer is fitted to what the ANN computes, from what the layers before it re
 earlier errors. The step size of a word minimises the squared error of the values that it stands for.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,7 +61,7 @@ class Calibration:
         self._room = room
         self._sums: dict[str, Array] = {}
 
-    def fit(self, settings: Settings, way: "type[Fit] | None" = None) -> tuple[Quantised, list[LayerFit]]:
+    def fit(self, settings: Settings, way: "Callable[..., Fit] | None" = None) -> tuple[Quantised, list[LayerFit]]:
         """Return the integers of every layer, and how well each fits; `way` finds those of a layer."""
         way = way or Fit
         word_of = settings.words(self.layers)
@@ -73,7 +73,8 @@ class Calibration:
         fits: list[LayerFit] = []
 
         def fitted(layer: Layer, words: Mapping[str, Array]) -> Array:
-            made, fit, sent = way(self.layers, layer, *word_of[layer.name], *next(real)).made(words, grids)
+            one = way(self.layers, layer, *word_of[layer.name], *next(real), stretch=settings.stretch_of(layer.name))
+            made, fit, sent = one.made(words, grids)
             grids[layer.name] = made.grid
             sent_as[layer.name] = made.bits, made.code
             done.append(made)
@@ -118,7 +119,10 @@ class Calibration:
 
 @dataclass
 class Fit:
-    """One layer to be fitted: `z` is the ANN's sum, `target` its activation."""
+    """One layer to be fitted: `z` is the ANN's sum, `target` its activation.
+
+    stretch: steps are so many times as wide as those of least error: fewer spikes for more error.
+    """
 
     layers: Layers
     layer: Layer
@@ -127,21 +131,29 @@ class Fit:
     z: Array
     target: Array
     trials: tuple[tuple[float, float], ...] = ()
+    stretch: float = 1.0
 
     def made(self, words: Mapping[str, Array], grids: Mapping[str, Grid]) -> tuple[QLayer, LayerFit, Array]:
         """Return the layer in integers, how well it fits, and what it sends, for the words that it is sent."""
-        top = self.top()
-        terms = [term.absorbed(grids[term.source].step) for term in self.layer.terms]
-        wide = max([MAX_BITS, *(self.layers.input_bits(term.source) for term in terms)]) - MAX_BITS
-        scale = accumulator_scale(self.layer, terms, top, wide)
-        made, v = self.integers(terms, scale, words, grids)
+        made, v = self.accumulated(words, grids)
         if not self.layer.activation.fires:
             return self.finished(made, v, made.grid, "")
-        grid, chosen_by = self._grid(made, v, top)
+        grid, chosen_by = self.grid(made, v)
+        grid = made.activation.stretched(grid, made.scale, made.bits, self.stretch)
         if self.layer.together:
             grid, scale = _evened(made.activation, made.scale, grid)
-            made, v = self.integers(terms, scale, words, grids)
+            made, v = self.integers(self.absorbed(grids), scale, words, grids)
         return self.finished(made, v, grid, chosen_by)
+
+    def absorbed(self, grids: Mapping[str, Grid]) -> list[Term]:
+        """Return its terms, of words instead of values."""
+        return [term.absorbed(grids[term.source].step) for term in self.layer.terms]
+
+    def accumulated(self, words: Mapping[str, Array], grids: Mapping[str, Grid]) -> tuple[QLayer, Array]:
+        """Return the layer, its words still counting 1, and its accumulators, which do not depend on its bits."""
+        terms = self.absorbed(grids)
+        wide = max([MAX_BITS, *(self.layers.input_bits(term.source) for term in terms)]) - MAX_BITS
+        return self.integers(terms, accumulator_scale(self.layer, terms, self.top(), wide), words, grids)
 
     def top(self) -> Array:
         """Return the largest magnitude of each channel's activation, (C,) float64."""
@@ -175,13 +187,14 @@ class Fit:
         if not self.layer.activation.fires:
             received = v * spread(made.scale, shape).astype(np.float32)
             return made, LayerFit(made.name, chosen_by, _decibel(self.z, received)), v
-        sent = _words(v, grid, made)
+        sent = self.sent(v, grid, made)
         half = made.activation.rounding(made.scale, grid)
         made = replace(made, grid=grid, bias=made.bias + spread(half, made.bias.shape))
         return made, LayerFit(made.name, chosen_by, _decibel(self.target, grid.real(sent)), self.trials), sent
 
-    def _grid(self, made: QLayer, v: Array, top: Array) -> tuple[Grid, str]:
+    def grid(self, made: QLayer, v: Array) -> tuple[Grid, str]:
         """Return the values of words, and whether they were chosen by channel or for the population."""
+        top = self.top()
         cut = max(1, len(v) * 3 // 4)  # the last quarter judges what the first three quarters propose
 
         def found(samples: slice, together: bool) -> Grid:
@@ -199,12 +212,18 @@ class Fit:
         together = _cheaper(*self.trials)
         return found(slice(None), together), "population" if together else "channel"
 
+    @staticmethod
+    def sent(v: Array, grid: Grid, made: QLayer) -> Array:
+        """Return the words on `grid` of accumulators `v`, whose bias has nothing added yet for rounding."""
+        half = spread(made.activation.rounding(made.scale, grid), v.shape[1:]).astype(np.float32)
+        return made.activation.words(v + half, made.scale, grid, made.bits)
+
     def tried(self, made: QLayer, v: Array, target: Array, grid: Grid) -> tuple[float, float]:
         """Return the error that the next layers meet, and the spikes that it takes in code `bits`.
 
         Whatever the code: the integers that are chosen by this travel in any.
         """
-        words = _words(v, grid, made)
+        words = self.sent(v, grid, made)
         spikes = float(spike_count(words.astype(np.int64), "bits", made.bits).sum())
         return self._error_after(words, target, grid), spikes
 
@@ -246,12 +265,6 @@ def _of_zeros(terms: Sequence[Term], grids: Mapping[str, Grid], shape: Shape) ->
     zeros = {t.source: np.zeros((1, *t.own)) + spread(grids[t.source].zero, t.own) for t in terms}
     found: Array = accumulate(terms, zeros, shape)[0]
     return found
-
-
-def _words(v: Array, grid: Grid, layer: QLayer) -> Array:
-    """Return the words of accumulators `v` (batch, C, ...) that hold nothing for rounding yet."""
-    half = spread(layer.activation.rounding(layer.scale, grid), v.shape[1:]).astype(np.float32)
-    return layer.activation.words(v + half, layer.scale, grid, layer.bits)
 
 
 def _cheaper(by_channel: tuple[float, float], together: tuple[float, float]) -> bool:

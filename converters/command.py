@@ -22,8 +22,10 @@ from spikerun.console import (
     stages,
     suggest,
 )
-from spikerun.converters import NO_LIMITS, Encoding, open_source, takes
+from spikerun.converters import NO_LIMITS, Encoding, budget, open_source, takes
+from spikerun.converters.budget import Aim, BudgetMissed
 from spikerun.converters.inputs import alike, entering_as
+from spikerun.converters.metrics import METRICS, Metric, metric_named
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
 from spikerun.converters.source import Source, check_bits
@@ -32,6 +34,7 @@ from spikerun.converters.spiking.inputs import Entering
 from spikerun.converters.spiking.rate_source import check_neuron, rate_source
 from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
 from spikerun.converters.spiking.source import StepSource
+from spikerun.converters.validation import Validation
 from spikerun.datasets import Dataset
 from spikerun.errors import UsageError
 from spikerun.file import require_snn
@@ -42,8 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["convert"]
 
 SEED = 0
-TARGETS = "labels that are real numbers are the targets of a regression (classes are stored as integers)"
-HELD_OUT = 5000  # samples at most of the train split, beside those that calibrate, by which bits are chosen
+HELD_OUT = 60_000  # samples at most of the train split, beside those that calibrate, by which a search judges
+SWEPT = 5000  # of them, by which --sweep measures
 
 Model = Annotated[
     str,
@@ -79,7 +82,25 @@ Bits = Annotated[
 MaxDrop = Annotated[
     float | None,
     typer.Option(
-        metavar="POINTS", help="Take the fewest bits that lose at most so many points on held-out training samples."
+        metavar="POINTS",
+        help="Search the cheapest network, of mixed bits, that loses at most so many points on held-out samples.",
+    ),
+]
+Objective = Annotated[
+    str | None,
+    typer.Option(help="What is cheap by --max-drop: synops (the default), latency, spikes or memory."),
+]
+Confidence = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="How sure it must be that --max-drop is kept. Default: 0.95; 0.5: as measured."),
+]
+MetricOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="How results are scored: top1, top5, mse, mae, cosine, or FILE.py:FUNCTION of yours, which is executed. "
+        "Default: top1, of real targets mse; without labels the ANN's own results are the targets.",
     ),
 ]
 Code = Annotated[
@@ -190,6 +211,9 @@ def convert(
     data: Data = None,
     bits: Bits = None,
     max_drop: MaxDrop = None,
+    objective: Objective = None,
+    confidence: Confidence = None,
+    metric: MetricOption = None,
     code: Code = None,
     input_code: InputCode = None,
     coding: CodingOption = "words",
@@ -238,10 +262,12 @@ def convert(
         raise UsageError(
             f"samples enter a network of --coding sdnn in code graded: leave out --input-code {input_code}"
         )
+    aim = None
     if max_drop is not None:
-        from spikerun.converters.budget import checked_budget
-
-        checked_budget(max_drop)
+        aim = Aim(max_drop, objective or "synops", 0.95 if confidence is None else confidence, code)
+    elif objective is not None or confidence is not None:
+        raise UsageError("--objective and --confidence say how --max-drop searches: give the points that may be lost")
+    score = None if metric is None else metric_named(metric)
     paths = (output, *(output.with_suffix(f".report.{kind}") for kind in ("json", "txt", "html")))
     for path in paths:
         require_writable(path, force, keep=_files(model, weights, calibration, data))
@@ -283,13 +309,17 @@ def convert(
             "enter"
         )
     asked = readout_of(readout, classes)
+    missed: BudgetMissed | None = None
     with stages(quiet or json) as tell:
         train, test = _data(calibration, data, data_dir, limit, tell)
-        if len(test.targets):
-            tell(f"{calibration}: {TARGETS}; convert does not measure them", 0, 0)
-        if not test.labelled and (max_drop is not None or sweep):
-            why = TARGETS if len(test.targets) else "the data set has no labels"
-            raise UsageError(f"--max-drop and --sweep need classes to measure by: {why}")
+        if in_time and len(test.targets):
+            tell(f"{calibration} has real targets: those of networks with a time loop are not measured", 0, 0)
+        if in_time and not test.labelled and (max_drop is not None or sweep):
+            raise UsageError("--max-drop and --sweep need classes to measure networks with a time loop by")
+        if score is not None and in_time:
+            raise UsageError("--metric is for networks without a time loop of their own")
+        if aim is not None and not in_time and not test.labelled and not len(test.targets):
+            tell("there are no labels: results are held to those of the ANN itself", 0, 0)
         chosen, held_out = _split(len(train), samples, not in_time and (max_drop is not None or sweep))
         said = any(one is not None for one in (scale, mean, std))
         encoding, note = entering_as(encoding, (train, test), chosen, input_bits, said, scale)
@@ -309,7 +339,10 @@ def convert(
             assert isinstance(source, Source)  # there are no others
             converter = Converter(source, train.samples[chosen], encoding, tell)
             converter.notes += note
-            conversion = _converted(converter, settings, (train, held_out), test, max_drop, sweep)
+            journal = output.with_suffix(".search.json")
+            usual = score or METRICS["mse" if len(test.targets) else "top1"]
+            choose = (aim, sweep, usual, score is not None, journal)
+            conversion, missed = _converted(converter, settings, (train, held_out), test, *choose)
     report = conversion.report
     texts = (dumps(report.json(), indent=2) + "\n", report.text(), report.html(output.name))
     file.save(conversion.network, output, force)
@@ -318,6 +351,8 @@ def convert(
     emit(SCHEMA, _payload(report, paths), json, lambda: _summary(report, paths))
     if isinstance(report, SpikingReport):
         check_drop(report, max_drop)
+    if missed is not None:
+        raise missed
     if not json:
         suggest(f"spikerun run {output} --data {data or calibration}", quiet)
 
@@ -355,27 +390,39 @@ def _split(count: int, samples: int, choose: bool) -> tuple[Any, Any]:
     return np.sort(order[:samples]), np.sort(order[samples : samples + HELD_OUT])
 
 
-def _converted(
-    converter: "Converter", settings: Settings, training: tuple[Dataset, Any], test: Dataset, max_drop: float | None,
-    sweep: bool,
-) -> Conversion:  # fmt: skip
-    """Return the conversion, its bits chosen on the held-out training samples, measured on the test samples."""
-    from spikerun.converters import budget
+def _labels(data: Dataset) -> Any:
+    """Return classes, or targets, or None."""
+    return data.labels if data.labelled else data.targets if len(data.targets) else None
 
-    evaluation = converter.evaluation(test.samples, test.labels) if test.labelled else None
-    if max_drop is not None or sweep:
-        train, places = training
-        validation = converter.evaluation(train.samples[places], train.require_labels()[places])
-    if max_drop is not None:
-        conversion = budget.fewest_bits(converter, settings, validation, max_drop)
-    else:
-        conversion = converter.convert(settings)
+
+def _converted(
+    converter: "Converter", settings: Settings, training: tuple[Dataset, Any], test: Dataset, aim: Aim | None,
+    sweep: bool, metric: Metric, measure: bool, journal: Path,
+) -> tuple[Conversion, BudgetMissed | None]:  # fmt: skip
+    """Return the conversion, chosen on the held-out training samples, measured on the test samples.
+
+    measure: also those without labels, by the ANN's own results. Beside it, the error where nothing keeps the budget.
+    """
+    train, places = training
+    held_out, labels, missed = train.samples[places], _labels(train), None
+    labels = None if labels is None else labels[places]
+    known = _labels(test)
+    measure = measure or aim is not None or known is not None
+    evaluation = converter.evaluation(test.samples, known, metric) if measure else None
+    try:
+        if aim is not None:
+            conversion = budget.search(converter, aim, Validation(converter, held_out, labels, metric), journal)
+        else:
+            conversion = converter.convert(settings)
+    except BudgetMissed as error:
+        conversion, missed = error.conversion, error
     if sweep:
+        few = slice(None, SWEPT)
+        validation = converter.evaluation(held_out[few], None if labels is None else labels[few], metric)
         rows = budget.sweep(converter, settings, validation)
         conversion = replace(conversion, report=replace(conversion.report, sweep=rows))
-    train, places = training
-    conversion = converter.compared(conversion, train.samples[places] if len(places) else None)
-    return conversion if evaluation is None else converter.measured(conversion, evaluation)
+    conversion = converter.compared(conversion, held_out if len(places) else None)
+    return conversion if evaluation is None else converter.measured(conversion, evaluation), missed
 
 
 def _numbers(option: str, text: str | None, default: float) -> list[float]:

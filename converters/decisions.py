@@ -40,9 +40,13 @@ CODES: Mapping[str, str] = MappingProxyType(
 
 def decisions(settings: Settings, encodings: Mapping[str, Encoding], quantised: Quantised) -> tuple[Decision, ...]:
     """Return what was decided for the whole network."""
+    bits, code = (plural(settings.bits, "bit"), f"as asked; the default is {BITS}"), CODES[settings.code]
+    if settings.choices:
+        said = ", ".join(f"{name} {choice.bits} {choice.code}" for name, choice in settings.choices.items())
+        bits = (said, "by a search for the cheapest that keeps the budget: see its frontier")
     found = [
-        Decision("activations", plural(settings.bits, "bit"), f"as asked; the default is {BITS}"),
-        Decision("code", settings.code, f"{CODES[settings.code]}; a code changes what a result costs, not the result"),
+        Decision("activations", *bits),
+        Decision("code", settings.code, f"{code}; a code changes what a result costs, not the result"),
         Decision("window", plural(quantised.window, "time step"), _longest(encodings, quantised)),
     ]
     if settings.overrides:

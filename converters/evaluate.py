@@ -3,42 +3,23 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikerun.activity import Activity
+from spikerun.converters.accuracy import Accuracy
 from spikerun.converters.encoding import Encoding, as_array
 from spikerun.converters.graph import Array
-from spikerun.converters.report import Accuracy
+from spikerun.converters.metrics import Metric, classes_of, top1
 from spikerun.converters.source import Source
 from spikerun.errors import ConversionError, DataError
 from spikerun.inputs import sample_shape
 from spikerun.network import Network
-from spikerun.text import plural
 
 __all__ = ["Evaluation", "Metric", "ann_logits", "paired", "snn_logits", "top1"]
 
 BATCH = 256
 FEWEST_LABELS = 20  # below which nothing is said of chance
-
-# (logits, labels) -> a score for each sample, 1 the best; logits are (batch, K), or a dict of them where a network has
-# several outputs. What is reported is the mean, in percent.
-Metric = Callable[[Any, Array], npt.ArrayLike]
-
-
-def top1(logits: Any, labels: Array) -> Array:
-    """Return 1 where the largest logit is that of the label, else 0."""
-    if isinstance(logits, Mapping):
-        raise DataError(f"the network has the outputs {', '.join(logits)}: give a metric that takes a dict of logits")
-    outputs = logits.shape[1]
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise DataError(f"labels must be {len(logits)} integers, got {labels.dtype} of shape {labels.shape}")
-    if len(labels) and not 0 <= labels.min() <= labels.max() < outputs:
-        raise DataError(f"labels go from {labels.min()} to {labels.max()}, the model has {plural(outputs, 'output')}")
-    right: Array = logits.argmax(axis=1) == labels
-    return right
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +34,8 @@ class Evaluation:
     def accuracy(self, snn: Mapping[str, Array]) -> Accuracy:
         """Return the scores of ANN and SNN, and how often their first outputs have the same largest logit."""
         first = next(iter(self.ann))
-        same = self.ann[first].argmax(axis=1) == snn[first].argmax(axis=1)
-        return paired(self._scores(self.ann), self._scores(snn), same)
+        same = classes_of(self.ann[first], self.labels) == classes_of(snn[first], self.labels)
+        return paired(self.scores(self.ann), self.scores(snn), same.reshape(len(same), -1).mean(axis=1))
 
     @property
     def by_chance(self) -> bool:
@@ -62,10 +43,11 @@ class Evaluation:
         if self.metric is not top1 or len(self.labels) < FEWEST_LABELS:
             return False
         classes = max(next(iter(self.ann.values())).shape[1], 2)
-        right, chance = self._scores(self.ann).mean(), 1 / classes
+        right, chance = self.scores(self.ann).mean(), 1 / classes
         return bool(right <= chance + 3 * np.sqrt(chance * (1 - chance) / len(self.labels)))
 
-    def _scores(self, logits: Mapping[str, Array]) -> Array:
+    def scores(self, logits: Mapping[str, Array]) -> Array:
+        """Return the score of each sample, (batch,) float64."""
         given = self.metric(logits if len(logits) > 1 else next(iter(logits.values())), self.labels)
         scores = as_array(given, "the scores of the metric")
         if scores.shape != (len(self.labels),) or scores.dtype.kind not in "biuf":

@@ -17,9 +17,10 @@ from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
 from spikerun.converters.fidelity import fidelity
 from spikerun.converters.fitting import by_chance, notes_on
-from spikerun.converters.graph import Origin
+from spikerun.converters.graph import Array, Origin
 from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
 from spikerun.converters.lower import lower
+from spikerun.converters.metrics import reference
 from spikerun.converters.quantise import QLayer, Quantised, Settings
 from spikerun.converters.report import Accuracy, Conversion, LayerReport, OperatorReport, Report
 from spikerun.converters.samples import (
@@ -37,6 +38,7 @@ from spikerun.converters.samples import (
 from spikerun.converters.sigma_delta import SigmaDeltaFit, check
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source
+from spikerun.errors import UsageError
 from spikerun.memory import memory_of
 from spikerun.network import Network
 
@@ -89,6 +91,14 @@ class Converter:
     def convert(self, settings: Settings) -> Conversion:
         """Return the spiking network with the bits and the code of `settings`."""
         self.tell(f"calibrate, {settings.bits}-bit activations", 0, 0)
+        network, quantised, fits = self._fitted(settings)
+        return Conversion(network, self._report(network, quantised, fits, settings), quantised)
+
+    def network(self, settings: Settings) -> Network:
+        """Return the spiking network alone."""
+        return self._fitted(settings)[0]
+
+    def _fitted(self, settings: Settings) -> tuple[Network, Quantised, list[LayerFit]]:
         if settings.coding == "sdnn":
             check(self.layers)
             quantised, fits = self.calibration.fit(settings, SigmaDeltaFit)
@@ -105,8 +115,7 @@ class Converter:
             meta |= encoding.meta(name)
         if settings.coding == "sdnn":
             meta["coding"] = settings.coding
-        network = build(quantised, meta)
-        return Conversion(network, self._report(network, quantised, fits, settings), quantised)
+        return build(quantised, meta), quantised, fits
 
     def measured(self, conversion: Conversion, evaluation: Evaluation) -> Conversion:
         """Return the conversion with what its network is like on labelled samples."""
@@ -134,11 +143,21 @@ class Converter:
         report = replace(conversion.report, layers=layers, error_samples=count_of(given), held_out=held_out is not None)
         return replace(conversion, report=report)
 
-    def evaluation(self, samples: Samples, labels: npt.ArrayLike, metric: Metric = top1) -> Evaluation:
-        """Return labelled samples with the ANN's results."""
+    def checked(self, samples: Samples, labels: npt.ArrayLike | None) -> tuple[dict[str, Array], Array | None]:
+        """Return samples to evaluate by as integers, and their labels as an array, if they have any."""
         given = checked(by_name(samples, (INPUT,)), self.encodings, "the evaluation data", self.samples)
-        labels = checked_labels(labels, count_of(given))
-        logits = ann_logits(self.source, given, self.encodings, counter(self.tell, "evaluate the ANN", len(labels)))
+        return given, None if labels is None else checked_labels(labels, count_of(given))
+
+    def evaluation(self, samples: Samples, labels: npt.ArrayLike | None, metric: Metric = top1) -> Evaluation:
+        """Return samples with the ANN's results; without labels, these take their place."""
+        given, labels = self.checked(samples, labels)
+        count = count_of(given)
+        logits = ann_logits(self.source, given, self.encodings, counter(self.tell, "evaluate the ANN", count))
+        if labels is None:
+            first = self.layers.outputs[0]
+            if len(logits) > 1:
+                raise UsageError(f"a network of the outputs {', '.join(logits)} needs labels, and a metric of your own")
+            labels = reference(metric, logits[first.name].reshape(count, *first.shape))
         evaluation = Evaluation(given, labels, logits, metric)
         evaluation.accuracy(logits)  # labels that the metric cannot take are refused before the work
         return evaluation

@@ -14,6 +14,7 @@ import numpy as np
 
 from spikerun.codes import CODES, MAX_BITS
 from spikerun.converters.activations import Grid
+from spikerun.converters.found import Choice
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer, Summing
 from spikerun.converters.maps import WEIGHT_LIMIT, Term
@@ -48,13 +49,14 @@ class Settings:
     """How values become words: the bits of activations, by name of the layer where they differ, and the code.
 
     coding: `words`, as they are; `sdnn`, restricted to what chips run as a sigma-delta network, of 8 bits in code
-    `graded`.
+    `graded`. choices: of single layers, by a search; they go before all else.
     """
 
     bits: int = BITS
     code: str = "bits"
     overrides: Mapping[str, int] = field(default_factory=dict)
     coding: str = "words"
+    choices: Mapping[str, Choice] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not (isinstance(self.overrides, Mapping) and all(isinstance(name, str) for name in self.overrides)):
@@ -89,6 +91,10 @@ class Settings:
         """Return the bits that are asked for in a layer."""
         return self.overrides.get(layer, self.bits)
 
+    def stretch_of(self, layer: str) -> float:
+        """Return how many times as wide the steps of a layer's words are as those of least error."""
+        return self.choices[layer].stretch if layer in self.choices else 1.0
+
     def words(self, layers: Layers) -> dict[str, tuple[int, str]]:
         """Return (bits, code) of the words of each layer of sums; bits depend on no code, not even the input's."""
         names = [layer.name for layer in layers.sums if layer.activation.fires]
@@ -97,10 +103,11 @@ class Settings:
                 raise unknown_name("layer", name, names)
         asked = [self.bits_of(name) for name in names] + [layer.encoding.bits for layer in layers.inputs]
         room = min(MAX_BITS, max(asked))  # in code `bits`, so many cost no step more
-        return {
+        found = {
             layer.name: layer.activation.word(self.bits_of(layer.name), self.code, self.overrides.get(layer.name, room))
             for layer in layers.sums
         }
+        return found | {name: (choice.bits, choice.code) for name, choice in self.choices.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,8 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from spikerun.converters.accuracy import Accuracy
+from spikerun.converters.found import Found
 from spikerun.converters.quantise import Quantised
 from spikerun.memory import NONE, Memory
 from spikerun.network import Network
@@ -13,31 +15,6 @@ from spikerun.text import plural, table
 __all__ = ["SCHEMA", "Accuracy", "Conversion", "Decision", "LayerReport", "OperatorReport", "Report", "SweepRow"]
 
 SCHEMA = "spikerun.convert/2"
-Z_95 = 1.96
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """ANN and SNN on the same labelled samples; percent, and points of a percent (of a metric: its mean times 100).
-
-    standard_error: of the drop, paired: only samples on which one is right and the other wrong matter.
-    """
-
-    samples: int
-    ann: float
-    snn: float
-    agreement: float
-    standard_error: float
-
-    @property
-    def drop(self) -> float:
-        """Return the points lost by the conversion; negative where the SNN is better."""
-        return self.ann - self.snn
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Return the 95 % interval of the drop."""
-        return self.drop - Z_95 * self.standard_error, self.drop + Z_95 * self.standard_error
 
 
 @dataclass(frozen=True)
@@ -128,6 +105,7 @@ class Report:
     decisions: tuple[Decision, ...] = ()
     error_samples: int = 0
     held_out: bool = False
+    search: Found | None = None
 
     @property
     def memory(self) -> Memory:
@@ -168,6 +146,8 @@ class Report:
         parts = [self.summary(), self._layer_table()]
         if self.sweep:
             parts.append(f"on {self.sweep[0].accuracy.samples} held-out samples:\n{self._sweep_table()}")
+        if self.search:
+            parts.append(self.search.text())
         parts.append(self._operator_table())
         decided = [f"{d.about}: {d.choice} ({d.reason})" for d in self.decisions]
         decided += [f"{layer.name}: {' '.join(layer.reasons)}" for layer in self.layers if layer.reasons]
@@ -178,7 +158,7 @@ class Report:
     def summary(self) -> str:
         """Return what matters in a few lines."""
         lines = [
-            f"{self.bits}-bit activations in code '{self.code}', {plural(self.window, 'time step')}, "
+            f"{self._bits_said()}-bit activations in code '{self.code}', {plural(self.window, 'time step')}, "
             f"input code '{self.input_code}'",
             f"calibrated on {plural(self.calibration_samples, 'sample')}",
         ]
@@ -195,6 +175,12 @@ class Report:
                 f"(ratio {self.synops_per_mac or 0:.3f}), {self.spikes_per_neuron or 0:.3f} spikes a neuron"
             )
         return "\n".join(lines)
+
+    def _bits_said(self) -> str:
+        bits = (
+            [choice.bits for choice in self.search.frontier[self.search.chosen].choices.values()] if self.search else []
+        )
+        return f"{min(bits)}- to {max(bits)}" if bits and min(bits) < max(bits) else str(self.bits)
 
     def _layer_table(self) -> str:
         header = [

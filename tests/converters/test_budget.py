@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The budget: the fewest bits that keep it, chosen on other samples than those of the report, by any metric."""
+"""The budget: the cheapest network that keeps it, chosen on other samples than those of the report, by any metric."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +11,17 @@ import pytest
 import torch
 from torch import nn
 
-from spikerun.converters import convert
-from spikerun.converters.budget import sweep
+from spikerun.converters import budget, convert
+from spikerun.converters.accuracy import drop_bounds
+from spikerun.converters.budget import Aim, BudgetMissed, chain, search, sweep
 from spikerun.converters.evaluate import paired
+from spikerun.converters.found import Choice, Found, Price
 from spikerun.converters.pipeline import Converter
 from spikerun.converters.quantise import Settings
 from spikerun.converters.torch.source import TorchSource
+from spikerun.converters.validation import Validation
 from spikerun.errors import CheckFailed, DataError, UsageError
+from spikerun.session import Session
 
 
 @pytest.fixture(scope="module")
@@ -30,40 +37,231 @@ def labelled(model: nn.Module, count: int, seed: int) -> tuple[Any, Any]:
         return samples, model(torch.from_numpy(samples).float() / 255).argmax(dim=1).numpy()
 
 
-def test_a_budget_takes_the_fewest_bits_that_keep_it(model: nn.Module) -> None:
-    validation = labelled(model, 400, 1)
-    calibration = labelled(model, 60, 2)[0]
-    converter = Converter(TorchSource(model), calibration)
-    drops = {row.bits: row.accuracy.drop for row in sweep(converter, Settings(), converter.evaluation(*validation))}
-    wanted = {}
-    for budget in drops.values():
-        fewest = next((bits for bits in drops if drops[bits] <= budget), None)
-        found = convert(model, calibration, validation=validation, max_drop=max(budget, 0))
-        assert found.report.bits == fewest
-        wanted[fewest] = [row.bits for row in found.report.sweep]
-    assert len(wanted) >= 4, drops  # the budgets of this test do tell bits apart
-    assert all(tried == list(range(2, fewest + 1)) for fewest, tried in wanted.items() if fewest)
+@pytest.fixture(scope="module")
+def converter(model: nn.Module) -> Converter:
+    return Converter(TorchSource(model), labelled(model, 60, 2)[0])
+
+
+@pytest.fixture(scope="module")
+def validation(model: nn.Module, converter: Converter) -> Validation:
+    return Validation(converter, *labelled(model, 400, 1))
+
+
+def found(converter: Converter, validation: Validation, max_drop: float, **aims: Any) -> Found:
+    """Return what a search found, its budget kept or not."""
+    try:
+        conversion = search(converter, Aim(max_drop, **aims), validation)
+    except BudgetMissed as missed:
+        conversion = missed.conversion
+    assert conversion.report.search is not None
+    return conversion.report.search
+
+
+@pytest.mark.parametrize("max_drop", [30, 10, 4])
+def test_the_cheapest_that_was_measured_to_keep_the_budget_is_taken(
+    max_drop: float, converter: Converter, validation: Validation
+) -> None:
+    record = found(converter, validation, max_drop)
+    kept = [place for place, one in enumerate(record.frontier) if one.upper is not None and one.upper <= max_drop]
+    assert record.kept and record.chosen == max(kept)
+    after = record.frontier[record.chosen + 1 : record.chosen + 2]
+    assert all(one.upper is not None and one.upper > max_drop for one in after)  # the next cheaper one was tried
+
+
+def test_a_smaller_budget_costs_more(converter: Converter, validation: Validation) -> None:
+    costs = [record.frontier[record.chosen].synops for record in (found(converter, validation, d) for d in (40, 10, 4))]
+    assert costs == sorted(costs, key=lambda cost: cost or 0) and costs[0] < costs[-1]  # type: ignore[operator]
+
+
+def test_layers_get_bits_of_their_own_and_the_network_has_them(converter: Converter, validation: Validation) -> None:
+    conversion = search(converter, Aim(10.0), validation)
+    record = conversion.report.search
+    assert record is not None
+    one = record.frontier[record.chosen]
+    words = {name: conversion.network.sender_of(name) for name in one.choices}
+    assert {name: (word.bits, word.code) for name, word in words.items() if word} == {
+        name: (choice.bits, choice.code) for name, choice in one.choices.items()
+    }
+    assert len(set(one.choices.values())) > 1
+    assert conversion.network.window == 8  # that of the samples: ttfs is taken only where it takes no step more
+    activity = Session(conversion.network).run(validation.samples).activity
+    assert one.synops == pytest.approx(activity.synops_per_sample) and one.cost == one.synops
+
+
+@pytest.mark.parametrize("code", ["bits", "ttfs", "graded"])
+def test_a_code_that_is_asked_for_is_that_of_all_words(code: str, converter: Converter, validation: Validation) -> None:
+    record = found(converter, validation, 20, code=code)
+    assert {choice.code for one in record.frontier for choice in one.choices.values()} == {code}
+
+
+def test_the_frontier_is_cheaper_for_more_divergence(converter: Converter, validation: Validation) -> None:
+    frontier = found(converter, validation, 20).frontier
+    pairs = [(one.expected, one.divergence) for one in frontier]
+    assert len(pairs) > 8 and pairs == sorted(pairs, key=lambda pair: -pair[0]) == sorted(pairs, key=lambda p: p[1])
+
+
+def test_the_chain_has_the_best_of_all_settings_for_any_price_of_divergence() -> None:
+    rng = np.random.default_rng(0)
+    table = [Price(name, Choice(bits, "bits"), *rng.random(2).tolist()) for name in ("a", "b") for bits in range(1, 7)]
+    found = [(one.divergence, one.expected) for one in chain(table)]
+    every = [(p.divergence + q.divergence, p.cost + q.cost) for p in table[:6] for q in table[6:]]
+    for price in np.geomspace(1e-3, 1e3, 50):
+        assert min(d + price * c for d, c in found) == pytest.approx(min(d + price * c for d, c in every))
+
+
+def test_a_search_for_latency_takes_the_shortest_window_then_the_fewest_operations(model: nn.Module) -> None:
+    from spikerun.converters import Encoding
+
+    converter = Converter(TorchSource(model), labelled(model, 60, 2)[0], Encoding(code="graded"))
+    validation = Validation(converter, *labelled(model, 400, 1))
+    record = found(converter, validation, 10, objective="latency", code="bits")
+    longest = max(choice.bits for choice in record.frontier[record.chosen].choices.values())
+    drops = {}
+    for bits in range(2, 9):
+        network = converter.network(Settings(bits))
+        drops[bits] = validation.judged(network, 10, 0.95, lambda n: None).upper
+    assert record.kept and longest == min(bits for bits, upper in drops.items() if upper <= 10)
+    assert record.frontier[record.chosen].cost == longest * 3  # one window for each of three layers
+
+
+def test_by_memory_words_of_fewer_bits_are_cheaper(converter: Converter, validation: Validation) -> None:
+    one = (record := found(converter, validation, 20, objective="memory")).frontier[record.chosen]
+    assert one.cost == sum(choice.bits * size / 8 for choice, size in zip(one.choices.values(), (32, 24), strict=True))
 
 
 def test_bits_are_chosen_on_other_samples_than_those_of_the_report(model: nn.Module) -> None:
     calibration, (samples, labels) = labelled(model, 60, 2)[0], labelled(model, 50, 3)
     wrong = (labels + 1) % 10  # on these samples, the ANN is never right: no drop, whatever the bits
     validation = labelled(model, 100, 1)
-    report = convert(model, calibration, validation=validation, evaluation=(samples, wrong), max_drop=3).report
-    assert report.bits > 2 and {row.accuracy.samples for row in report.sweep} == {100}
+    report = convert(model, calibration, validation=validation, evaluation=(samples, wrong), max_drop=20).report
+    assert report.search is not None
+    measured = [one.accuracy for one in report.search.frontier if one.accuracy is not None]
+    assert report.bits > 2 and {accuracy.samples for accuracy in measured} == {100}
     assert report.accuracy is not None and (report.accuracy.samples, report.accuracy.ann) == (50, 0)
 
 
-def test_a_budget_that_nothing_keeps_is_a_failed_check(model: nn.Module) -> None:
+def test_a_budget_that_nothing_keeps_is_a_failed_check_with_the_nearest_network(model: nn.Module) -> None:
     samples = np.random.default_rng(0).integers(0, 256, (20, 12))
     exact = TorchSource(model).logits({"input": samples / 255})["output"]
 
     def same(logits: Any, labels: Any) -> Any:
         return np.isclose(logits, labels, rtol=1e-12).all(axis=1)
 
-    with pytest.raises(CheckFailed, match="the best has") as caught:
-        convert(model, samples, validation=(samples, exact), max_drop=99, metric=same)
-    assert caught.value.exit_code == 1
+    with pytest.raises(CheckFailed, match="Allow a larger drop") as caught:
+        convert(model, samples, validation=(samples, exact), max_drop=80, metric=same)
+    assert isinstance(caught.value, BudgetMissed) and caught.value.exit_code == 1
+    report = caught.value.conversion.report
+    assert report.search is not None and not report.search.kept and "does not keep the budget" in report.text()
+    assert set(report.search.frontier[report.search.chosen].choices.values()) == {Choice(8, "bits")}
+
+
+def test_few_samples_prove_little_and_that_is_said(model: nn.Module) -> None:
+    samples, labels = labelled(model, 30, 1)
+    with pytest.raises(CheckFailed, match="More held-out samples may show that it does"):
+        convert(model, samples, validation=(samples, labels), max_drop=0.5)
+
+
+def test_less_confidence_takes_what_was_measured_as_it_is(converter: Converter, validation: Validation) -> None:
+    record = found(converter, validation, 5, confidence=0.5)
+    sure = found(converter, validation, 5)
+    assert (record.frontier[record.chosen].synops or 0) < (sure.frontier[sure.chosen].synops or 0)
+
+
+def test_without_labels_the_network_is_held_to_the_ann(converter: Converter, model: nn.Module) -> None:
+    samples, labels = labelled(model, 200, 1)  # of which the ANN is always right
+    with_labels, without = (found(converter, Validation(converter, samples, given), 20) for given in (labels, None))
+    assert replace(with_labels, metric="") == replace(without, metric="")
+
+
+def test_real_results_are_searched_by_their_error(model: nn.Module) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (300, 12))
+    targets = TorchSource(model).logits({"input": samples / 255})["output"]
+    report = convert(model, samples[:60], validation=(samples, targets), max_drop=1, metric="mse").report
+    assert report.search is not None and report.search.kept and report.search.metric == "mse"
+    one = report.search.frontier[report.search.chosen].accuracy
+    assert one is not None and one.ann == pytest.approx(100) and 0 < one.drop <= 1
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> list[Any]:
+    """Let judging stop the search after so many candidates; return those that were judged."""
+    judged: list[Any] = []
+    plain = Validation.judged
+
+    def stopping(self: Validation, *given: Any) -> Any:
+        if len(judged) == after:
+            raise KeyboardInterrupt
+        judged.append(given)
+        return plain(self, *given)
+
+    monkeypatch.setattr(Validation, "judged", stopping)
+    return judged
+
+
+def test_a_search_that_was_interrupted_goes_on(
+    converter: Converter, validation: Validation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, aim = tmp_path / "net.search.json", Aim(10.0)
+    expected = search(converter, aim, validation).report
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupted(patch, 2)
+        search(converter, aim, validation, journal)
+    assert journal.exists()
+    judged = interrupted(monkeypatch, 99)
+    monkeypatch.setattr("spikerun.converters.sensitivity._Probe.price", lambda *given: pytest.fail("priced again"))
+    found = search(converter, aim, validation, journal).report
+    assert found == expected and not journal.exists()
+    measured = [one for one in found.search.frontier if one.accuracy is not None] if found.search else []
+    assert len(judged) == len(measured) - 2
+
+
+def test_a_journal_of_other_weights_is_begun_anew(converter: Converter, validation: Validation, tmp_path: Path) -> None:
+    journal = tmp_path / "net.search.json"
+    journal.write_text(json.dumps({"schema": "spikerun.search/1", "key": "another", "found": {"m0": "nonsense"}}))
+    assert search(converter, Aim(10.0), validation, journal).report == search(converter, Aim(10.0), validation).report
+
+
+@pytest.mark.parametrize("text", ["{}", "mine", '{"schema": "spikerun.convert/2"}', "[]"])
+def test_a_file_that_is_no_journal_is_not_overwritten(
+    text: str, converter: Converter, validation: Validation, tmp_path: Path
+) -> None:
+    journal = tmp_path / "net.search.json"
+    journal.write_text(text)
+    with pytest.raises(UsageError, match="is no journal of a search"):
+        search(converter, Aim(10.0), validation, journal)
+    assert journal.read_text() == text
+
+
+def test_a_journal_depends_on_all_that_a_search_does(
+    model: nn.Module, converter: Converter, validation: Validation
+) -> None:
+    torch.manual_seed(1)
+    other = nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 24), nn.ReLU(), nn.Linear(24, 10))
+    few = Converter(TorchSource(model), labelled(model, 59, 2)[0])
+    keys = {
+        budget._key(converter, Aim(1.0), validation),
+        budget._key(converter, Aim(2.0), validation),
+        budget._key(Converter(TorchSource(other), labelled(model, 60, 2)[0]), Aim(1.0), validation),
+        budget._key(few, Aim(1.0), validation),
+        budget._key(converter, Aim(1.0), Validation(converter, *labelled(model, 399, 1))),
+        budget._key(converter, Aim(1.0), Validation(converter, labelled(model, 400, 1)[0], None)),
+    }
+    assert len(keys) == 6
+
+
+def test_a_sweep_measures_every_number_of_bits(converter: Converter, model: nn.Module) -> None:
+    rows = sweep(converter, Settings(), converter.evaluation(*labelled(model, 100, 1)))
+    assert [row.bits for row in rows] == list(range(2, 9)) and rows[0].accuracy.drop > rows[-1].accuracy.drop
+
+
+def test_samples_are_taken_until_they_decide(model: nn.Module, converter: Converter) -> None:
+    validation = Validation(converter, *labelled(model, 5000, 1))
+    coarse, fine = (converter.network(Settings(bits)) for bits in (2, 8))
+    counts = [validation.judged(net, 2, 0.95, lambda n: None).accuracy.samples for net in (coarse, fine)]
+    assert counts == [2048, 2048]
+    undecided = validation.judged(
+        fine, validation.judged(fine, 0, 0.95, lambda n: None).accuracy.drop, 0.95, lambda n: None
+    )
+    assert undecided.accuracy.samples == 5000
 
 
 def test_a_metric_of_real_values_is_reported(model: nn.Module) -> None:
@@ -90,10 +288,39 @@ def test_the_standard_error_is_that_of_paired_differences() -> None:
     assert accuracy.standard_error == pytest.approx(100 * np.sqrt((3 / 8 - 1 / 64) / 8))
 
 
+def test_the_bound_of_a_drop_holds_as_often_as_it_says() -> None:
+    rng, true, held = np.random.default_rng(0), 0.01, 0
+    for _ in range(2000):
+        lost = rng.choice([1.0, -1.0, 0.0], 500, p=[0.02, 0.01, 0.97])
+        held += drop_bounds(lost, np.zeros(500), 0.95)[1] >= 100 * true
+    assert 0.94 < held / 2000 < 0.985
+
+
+def test_equal_results_prove_no_more_than_their_number() -> None:
+    same = np.ones(100)
+    low, high = drop_bounds(same, same, 0.95)
+    assert high == -low and 1 < high < 2
+    assert drop_bounds(np.full(9, 0.5), np.full(9, 0.25), 0.95) == (25, 25)
+
+
 @pytest.mark.parametrize("budget", [-1, 101, float("nan"), "1", True])
 def test_a_budget_that_is_none_is_refused_before_the_work(budget: Any, model: nn.Module) -> None:
     with pytest.raises(UsageError, match="max_drop is in points"):
         convert(model, np.zeros((0,)), max_drop=budget)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"objective": "energy"}, "unknown objective 'energy'"),
+        ({"confidence": 95}, "confidence is a share"),
+        ({"overrides": {"m0": 4}}, "leave out overrides"),
+        ({"metric": "top2", "validation": (np.ones((4, 12), int), np.ones(4, int))}, "unknown metric 'top2'"),
+    ],
+)
+def test_what_a_search_cannot_be_is_refused(options: dict[str, Any], words: str, model: nn.Module) -> None:
+    with pytest.raises(UsageError, match=words):
+        convert(model, np.ones((4, 12), int), max_drop=1, **options)
 
 
 def test_a_budget_needs_samples_to_choose_by(model: nn.Module) -> None:

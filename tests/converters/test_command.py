@@ -137,9 +137,13 @@ def test_nothing_is_overwritten_without_force(
 def test_a_budget_is_chosen_on_the_rest_of_the_train_split(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--max-drop", "50", "--json", "--force", "--samples", "64", "--limit", "100") == 0
     result = json.loads(capsys.readouterr().out)
-    report = json.loads(Path(result["report"]).read_text())
-    assert (result["bits"], result["samples"]) == (2, 100)
-    assert [row["accuracy"]["samples"] for row in report["sweep"]] == [1297 - 64]
+    search = json.loads(Path(result["report"]).read_text())["search"]
+    measured = [one for one in search["frontier"] if one["accuracy"]]
+    assert search["kept"] and search["objective"] == "synops" and result["samples"] == 100
+    assert {one["accuracy"]["samples"] for one in measured} == {1297 - 64}
+    bits = {p["population"] for p in search["prices"]}
+    assert bits == set(search["frontier"][search["chosen"]]["choices"]) and len(bits) == 2
+    assert not (folder / "net.search.json").exists()
 
 
 def test_a_budget_leaves_half_of_a_small_train_split_to_choose_by(
@@ -147,7 +151,43 @@ def test_a_budget_leaves_half_of_a_small_train_split_to_choose_by(
 ) -> None:
     assert run(folder, "--max-drop", "50", "--json", "--force", "--samples", "2000", "--limit", "50") == 0
     report = json.loads(Path(json.loads(capsys.readouterr().out)["report"]).read_text())
-    assert (report["calibration_samples"], report["sweep"][0]["accuracy"]["samples"]) == (648, 649)
+    chosen = report["search"]["frontier"][report["search"]["chosen"]]
+    assert (report["calibration_samples"], chosen["accuracy"]["samples"]) == (648, 649)
+
+
+def test_a_budget_that_nothing_keeps_fails_and_the_nearest_is_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "net.snn").unlink(missing_ok=True)
+    options = ("--max-drop", "0", "--force", "--samples", "64", "--limit", "50", "--objective", "spikes")
+    assert run(folder, *options) == 1
+    said = capsys.readouterr()
+    assert "no network keeps the budget of 0 points with a confidence of 95%" in said.err
+    assert file.load(folder / "net.snn").meta["bits"] == 8 and "and does not keep the budget" in (
+        (folder / "net.report.txt").read_text()
+    )
+
+
+def test_a_metric_of_ones_own_is_read_from_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "own.py").write_text("def never(logits, labels):\n    return labels < 0\n")
+    assert run(folder, "--metric", f"{folder}/own.py:never", "--json", "--force", "--limit", "50") == 0
+    assert json.loads(capsys.readouterr().out)["snn_accuracy"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--objective", "spikes"), "say how --max-drop searches"),
+        (("--max-drop", "1", "--objective", "energy"), "unknown objective 'energy'"),
+        (("--max-drop", "1", "--confidence", "95"), "confidence is a share"),
+        (("--metric", "top2"), "unknown metric 'top2'"),
+    ],
+)
+def test_what_a_search_cannot_be_is_bad_usage(
+    options: tuple[str, ...], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--force", *options, model="none.py:build") == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_negative_budget_is_refused_before_the_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -393,17 +433,36 @@ def test_the_help_says_that_the_file_is_executed(capsys: pytest.CaptureFixture[s
     assert "executed" in capsys.readouterr().out
 
 
-def test_real_labels_are_the_targets_of_a_regression_which_is_said(
+def targets(folder: Path, tmp_path: Path, **labels: Any) -> list[str]:
+    """Return the words that convert the model with the samples of the digits and other labels, or none."""
+    digits = datasets.load("digits", split="test", limit=200)
+    np.savez(tmp_path / "r.npz", samples=digits.samples, scale=digits.scale, **labels)
+    words = ["convert", f"{folder}/model.py:build", "-o", f"{tmp_path}/r.snn", "--calibration", f"{tmp_path}/r.npz"]
+    return [*words, "--weights", f"{folder}/w.safetensors", "--samples", "64", "--json", "--force"]
+
+
+def test_real_labels_are_the_targets_of_a_regression(
+    folder: Path, tmp_path: Path, trained: nn.Module, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = datasets.load("digits", split="test", limit=200)
+    with torch.no_grad():
+        exact = trained(torch.from_numpy(digits.real())).numpy()
+    words = targets(folder, tmp_path, labels=exact)
+    assert main([*words, "--max-drop", "5"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert json.loads(Path(result["report"]).read_text())["search"]["metric"] == "mse"
+    assert result["ann_accuracy"] == pytest.approx(100, abs=0.01) and 0 < result["drop"] <= 5
+
+
+def test_without_labels_a_budget_is_one_of_agreement(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    digits = datasets.load("digits", split="test", limit=64)
-    np.savez(tmp_path / "r.npz", samples=digits.samples, labels=digits.labels + 0.5, scale=digits.scale)
-    words = ["convert", f"{folder}/model.py:build", "-o", f"{tmp_path}/r.snn", "--calibration", f"{tmp_path}/r.npz"]
-    words += ["--weights", f"{folder}/w.safetensors"]
-    assert main([*words, "--max-drop", "1"]) == 2
-    assert "--max-drop and --sweep need classes to measure by: labels that are real" in capsys.readouterr().err
+    words = targets(folder, tmp_path)
+    assert main([*words, "--max-drop", "20", "--confidence", "0.5"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["ann_accuracy"] == 100 and result["snn_accuracy"] == result["agreement"]
     assert main(words) == 0
-    assert "are the targets of a regression (classes are stored as integers); convert" in capsys.readouterr().err
+    assert json.loads(capsys.readouterr().out)["ann_accuracy"] is None
 
 
 BUILD_LINEAR = """

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How results are scored: (logits, labels) -> a score for each sample, 1 the best; what is reported is the mean.
+
+Errors of real results become shares that are explained, so that points of a percent mean the same for all: 0 is as
+good as the mean of the targets (of `mae`, as their median).
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.errors import DataError, SpikerunError, UsageError, unknown_name
+from spikerun.text import plural
+
+__all__ = ["METRICS", "Metric", "classes_of", "is_error", "metric_named", "reference", "top1"]
+
+Array = npt.NDArray[Any]
+# logits are (batch, K), of images flattened; or a dict of them where a network has several outputs
+Metric = Callable[[Any, Array], npt.ArrayLike]
+
+
+def top1(logits: Any, labels: Array) -> Array:
+    """Return 1 where the largest logit is that of the label, else 0; of label maps the share of right pixels."""
+    found = _scored(logits, labels)
+    right: Array = found.argmax(axis=1) == labels
+    return _of_pixels(right)
+
+
+def top5(logits: Any, labels: Array) -> Array:
+    """Return 1 where fewer than five logits are larger than that of the label, else 0."""
+    found = _scored(logits, labels)
+    if found.shape[1] <= 5:
+        raise DataError(f"of {plural(found.shape[1], 'output')} the label is always among five: take another metric")
+    own = np.take_along_axis(found, labels[:, None].astype(np.int64), axis=1)
+    among: Array = ((found > own).sum(axis=1) < 5) & np.isfinite(own[:, 0])
+    return _of_pixels(among)
+
+
+def mse(logits: Any, targets: Array) -> Array:
+    """Return 1 less the squared error in terms of the targets' variance; the mean is R squared."""
+    found, wanted = _real(logits, targets)
+    spread = np.square(wanted - wanted.mean(axis=0)).sum(axis=1).mean()
+    return _explained(np.square(found - wanted).sum(axis=1), spread)
+
+
+def mae(logits: Any, targets: Array) -> Array:
+    """Return 1 less the absolute error in terms of the targets' mean distance from their median."""
+    found, wanted = _real(logits, targets)
+    spread = np.abs(wanted - np.median(wanted, axis=0)).sum(axis=1).mean()
+    return _explained(np.abs(found - wanted).sum(axis=1), spread)
+
+
+def cosine(logits: Any, targets: Array) -> Array:
+    """Return the cosine of the angle between results and targets."""
+    found, wanted = _real(logits, targets)
+    size = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+    score: Array = (found * wanted).sum(axis=1) / np.where(size > 0, size, 1)
+    return score
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType({"top1": top1, "top5": top5, "mse": mse, "mae": mae, "cosine": cosine})
+
+
+def is_error(metric: Metric) -> bool:
+    """Return whether a metric compares real numbers, not classes."""
+    return metric in (mse, mae, cosine)
+
+
+def metric_named(text: str) -> Metric:
+    """Return the metric that a command names: one of METRICS, or FILE.py:FUNCTION, which is executed."""
+    path, _, function = text.partition(":")
+    if not (function and path.endswith(".py")):
+        if text not in METRICS:
+            raise unknown_name("metric", text, [*METRICS, "FILE.py:FUNCTION"])
+        return METRICS[text]
+    if not Path(path).is_file():
+        raise UsageError(f"there is no file '{path}' for --metric {text}")
+    space: dict[str, Any] = {"__name__": "metric", "__file__": path}
+    try:
+        exec(compile(Path(path).read_text(), path, "exec"), space)  # the user's own code, as the model is
+    except SpikerunError:
+        raise
+    except Exception as error:
+        raise UsageError(f"'{path}' of --metric cannot be executed: {type(error).__name__}: {error}") from error
+    found = space.get(function)
+    if not callable(found):
+        raise UsageError(f"'{path}' has no function '{function}' for --metric")
+    return found  # type: ignore[no-any-return]
+
+
+def reference(metric: Metric, logits: Array) -> Array:
+    """Return labels by the ANN itself, for samples that have none: its classes, or its results.
+
+    logits: (N, K, ...), as the output has them. Raises UsageError for metrics of a user, whose labels are not known.
+    """
+    if is_error(metric):
+        return logits.reshape(len(logits), -1)
+    if metric in METRICS.values():
+        classes: Array = logits.argmax(axis=1)
+        return classes
+    raise UsageError("a metric of your own needs labels: give them, or take one of " + ", ".join(METRICS))
+
+
+def classes_of(logits: Array, labels: Array) -> Array:
+    """Return the largest logit's place: for each sample, or each pixel of label maps."""
+    shaped = logits.reshape(len(logits), -1, *labels.shape[1:]) if _maps(logits, labels) else logits
+    found: Array = shaped.argmax(axis=1)
+    return found
+
+
+def _maps(logits: Array, labels: Array) -> bool:
+    pixels = int(np.prod(labels.shape[1:]))
+    return labels.ndim > 2 and labels.dtype.kind in "iu" and not logits[0].size % pixels
+
+
+def _scored(logits: Any, labels: Array) -> Array:
+    """Return logits (N, K, *labels of a sample), for labels that can be classes of them."""
+    if isinstance(logits, Mapping):
+        raise DataError(f"the network has the outputs {', '.join(logits)}: give a metric that takes a dict of logits")
+    pixels = int(np.prod(labels.shape[1:]))
+    if labels.ndim not in (1, 3) or labels.dtype.kind not in "iu" or logits[0].size % pixels:
+        raise DataError(
+            f"labels must be {len(logits)} integers, or maps of them (N, H, W), got {labels.dtype} of shape "
+            f"{labels.shape}"
+        )
+    found: Array = logits.reshape(len(logits), -1, *labels.shape[1:])
+    if len(labels) and not 0 <= labels.min() <= labels.max() < found.shape[1]:
+        raise DataError(
+            f"labels go from {labels.min()} to {labels.max()}, the model has {plural(found.shape[1], 'output')}"
+        )
+    return found
+
+
+def _of_pixels(right: Array) -> Array:
+    """Return the share of right pixels of each sample, if it has any; else whether it is right."""
+    share: Array = right.reshape(len(right), -1).mean(axis=1) if right.ndim > 1 else right
+    return share
+
+
+def _real(logits: Any, targets: Array) -> tuple[Array, Array]:
+    """Return results and targets, (N, K) float64."""
+    if isinstance(logits, Mapping):
+        raise DataError(f"the network has the outputs {', '.join(logits)}: give a metric that takes a dict of logits")
+    wanted = targets.reshape(len(targets), -1).astype(np.float64)
+    if wanted.shape != logits.shape:
+        raise DataError(f"targets have the shape {targets.shape}, the results of the model {logits.shape}")
+    return logits.astype(np.float64), wanted
+
+
+def _explained(error: Array, spread: float) -> Array:
+    if not spread > 0:
+        raise DataError("all targets are the same: there is nothing to explain, so errors cannot be compared to it")
+    score: Array = 1 - error / spread
+    return score

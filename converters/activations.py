@@ -85,6 +85,10 @@ class Activation:
         """Return what the ANN computes of a sum."""
         return np.clip(z, 0, self.bound)
 
+    def holding_zero(self) -> "Activation":
+        """Return it with a word of 0, whatever its values are: most have one."""
+        return self
+
     def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
         """Return (bits, code) of the words, where activations have `bits` and code `bits` has room for more.
 

@@ -7,7 +7,7 @@ the ANN computes; the levels are then the exact integers at which the rounded fu
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -56,12 +56,16 @@ def _part(curve: Curve, first: int, end: int, channels: int) -> Curve:
 
 @dataclass(frozen=True)
 class Curved(Activation):
-    """A function of the sum, rounded to words that a table holds: Levels."""
+    """A function of the sum, rounded to words that a table holds: Levels.
+
+    zeros: one of its words stands for 0, though all its values be far above.
+    """
 
     kind = "curve"
     divides = False
     curve: Curve = field(kw_only=True)
     least: float = field(kw_only=True)  # of all its values
+    zeros: bool = False
 
     @classmethod
     def of(cls, curve: Curve, first: int, end: int, channels: int) -> "Curved":
@@ -76,6 +80,9 @@ class Curved(Activation):
     @property
     def negative(self) -> bool:
         return self.least < 0
+
+    def holding_zero(self) -> "Curved":
+        return replace(self, zeros=True)
 
     def real(self, z: Array) -> Array:
         return self.curve.apply(z)
@@ -122,7 +129,8 @@ class Curved(Activation):
         if together:
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
         largest, words = np.maximum(high, 0), 2**bits - 1
-        low = np.where(low > 0, np.where(low > 0.5 * high, low, 0), low)  # words of values far above 0 begin there
+        far = (low > 0.5 * high) & (not self.zeros)  # above 0: words begin there
+        low = np.where((low > 0) & ~far, 0, low)
 
         def judged(grid: Grid) -> tuple[Array, Array]:
             q = np.clip(np.rint(y / grid.step[:, None].astype(y.dtype)) + grid.zero[:, None], 0, words)

@@ -112,6 +112,20 @@ class RelayLayer:
         """Return the layers that it reads."""
         return tuple(term.source for term in self.terms)
 
+    @property
+    def holds_zero(self) -> bool:
+        """Return whether some place holds the word of 0, which its sources must have."""
+        empty = ~self._reached() if self.lowest is None else ~self._reached() & ~self.lowest
+        return bool(empty.any())
+
+    def _reached(self) -> Array:
+        """Return at which places a term puts a word, bool (*shape)."""
+        reached = np.zeros(self.shape, dtype=bool)
+        for term in self.terms:
+            assert isinstance(term.map, SparseMap)
+            reached[term.first : term.end] |= term.map.weight[..., 0] != 0
+        return reached
+
     def pooled(self, values: Mapping[str, Array]) -> Array:
         """Return its values from those of its sources; one that has none gives nothing."""
         total = accumulate([term for term in self.terms if term.source in values], values, self.shape)
@@ -123,9 +137,7 @@ class RelayLayer:
         held = np.zeros(self.shape)
         if self.zero is not None and self.zero.any():
             held += spread(self.zero, self.shape)
-            for term in self.terms:
-                assert isinstance(term.map, SparseMap)
-                held[term.first : term.end][term.map.weight[..., 0] != 0] = 0
+            held[self._reached()] = 0
         if self.lowest is not None:
             words = -(2 ** (self.bits - 1)) if self.signed else 0
             held[self.lowest] = -np.inf if self.zero is None else words
@@ -233,6 +245,17 @@ class Layers:
         chosen = set(names)
         every = (replace(x, together=True) if isinstance(x, Layer) and x.name in chosen else x for x in self.every)
         return Layers(tuple(every))
+
+    def holding_zero(self) -> "Layers":
+        """Return the layers, of which those whose words a relay copies beside words of 0 have a word of 0."""
+        relays = {layer.name for layer in self.every if isinstance(layer, RelayLayer) and layer.holds_zero}
+        every = (
+            replace(x, activation=x.activation.holding_zero())
+            if isinstance(x, Layer) and any(one.name in relays for one in self.passing(x.name))
+            else x
+            for x in self.every
+        )
+        return Layers(tuple(every)) if relays else self
 
     def input_bits(self, name: str) -> int:
         """Return the bits of the widest input that the layer `name` is, or passes on; 0 if it is none."""

@@ -89,7 +89,7 @@ class Lowering:
             if node.name in shared:  # computed once, not once for every reader
                 parts = tuple(p if p.light else self._ready(p, node) for p in parts)
             self.values[node.name] = parts
-        return Layers(tuple(self.layers)).alike(self.relays.alike)
+        return Layers(tuple(self.layers)).alike(self.relays.alike).holding_zero()
 
     def _shared(self) -> set[str]:
         """Return the nodes whose value several operators compute with; readouts cost no more than they do anyway."""
@@ -301,10 +301,10 @@ class Lowering:
         size = (int(np.prod(part.shape)),)
         if part.shape == size:
             return part
-        if isinstance(part, Form) and size[0] == part.shape[0]:  # one pixel: channels are neurons
-            return replace(part, shape=size, bias=part.bias.reshape(size))
         if isinstance(part, Form) and part.placed and not part.light:
             return part.rearranged(np.arange(size[0]), 0.0)
+        if isinstance(part, Form) and size[0] == part.shape[0]:  # one pixel: channels are neurons
+            return replace(part, shape=size, bias=part.bias.reshape(size))
         if isinstance(part, Form) and part.light and all(t.end - t.first == part.shape[0] for t in part.terms):
             area = size[0] // part.shape[0]
             terms = tuple(

@@ -13,7 +13,8 @@ import numpy as np
 from spikerun.converters import forward
 from spikerun.converters.activations import Activation, Readout
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.graph import Array, Flatten, Graph, MaxPool, Node, Output, Relu, Shape
+from spikerun.converters.fuse import check_products
+from spikerun.converters.graph import Array, Curve, Flatten, Graph, MaxPool, Node, Output, Relu, Shape
 from spikerun.converters.layers import Layers
 from spikerun.converters.lower import LOWER, Lowering
 from spikerun.converters.maps import ConvMap, DenseMap, Map, PooledConvMap, PoolMap, Term
@@ -52,6 +53,7 @@ def lower_step(graph: Graph, encodings: Mapping[str, Encoding]) -> Wired:
 
     Raises ConversionError where something between cells is no linear map.
     """
+    check_products(graph)
     lowering = _StepLowering(graph, encodings)
     layers = lowering.run()
     return Wired(layers, lowering.outputs)
@@ -102,6 +104,12 @@ class _StepLowering(Lowering):
         raise ConversionError(
             f"{node.origin or node.name}: currents go through a ReLU before they reach a neuron, which a projection "
             "cannot do: leave it out and train again (the neuron's threshold is non-linear enough)"
+        )
+
+    def curve(self, node: Node, op: Curve, inputs: list[Parts]) -> Parts:
+        raise ConversionError(
+            f"{node.origin or node.name}: currents go through the activation '{op.name}' before they reach a neuron, "
+            "which a projection cannot do: leave it out and train again"
         )
 
     def cell(self, node: Node, op: Cell, inputs: list[Parts]) -> Parts:
@@ -198,7 +206,7 @@ class _StepLowering(Lowering):
                 )
         raise ConversionError(
             f"{node.origin or node.name}: this convolution of averages is not converted (only windows side by side, of "
-            "one layer, that cover its image): put a neuron between"
+            "one layer, that cover its image), nor one of values that come to other places: put a neuron between"
         )
 
 
@@ -254,6 +262,7 @@ def _matrix(map_: Map, shape: Shape, size: int, node: Node) -> Array:
 _StepLowering.table = {
     **LOWER,
     Cell: _StepLowering.cell,
+    Curve: _StepLowering.curve,
     Relu: _StepLowering.relu,
     Previous: _StepLowering.previous,
     Membrane: _StepLowering.membrane,

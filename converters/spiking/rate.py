@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from spikerun.converters.forward import spread
+from spikerun.converters.fuse import check_products
 from spikerun.converters.graph import (
     Add,
     Affine,
     Array,
     AvgPool,
     Conv,
+    Curve,
     Flatten,
     Graph,
     Input,
@@ -62,8 +64,9 @@ def rates(
     """Return a simplified graph with cells in the place of rectifiers, fitted to real samples by input, and figures.
 
     The means over `steps` steps of its results are near the results of the ANN. reset: `zero` or `subtract`; timed:
-    the inputs whose samples are (N, steps, *shape). Raises ConversionError for max pools.
+    the inputs whose samples are (N, steps, *shape). Raises ConversionError for max pools, curves and products.
     """
+    check_products(graph)
     fitting = _Fitting(folded(graph), real, steps, RESETS[reset], timed)
     return fitting.run(), tuple(fitting.layers)
 
@@ -132,6 +135,11 @@ class _Fitting:
                 raise ConversionError(
                     f"{node.origin or name}: a max pool of rates is not what the ANN computes, and no chip of spiking "
                     "neurons has it: train with average pools or strided convolutions, or leave --neuron out"
+                )
+            case Curve(name=curve):
+                raise ConversionError(
+                    f"{node.origin or name}: the activation '{curve}' is no rate of an integrate-and-fire neuron, "
+                    "which is a ReLU: train with ReLU, or leave --neuron out"
                 )
             case Relu() if node.inputs[0] in self.positive and node.op.bound == np.inf:
                 self._kept(node)
@@ -239,5 +247,7 @@ class _Fitting:
 
 def _single(op: Op) -> Any:
     """Return an operator whose numbers are float32."""
-    numbers = {k: v.astype(np.float32) for k, v in vars(op).items() if isinstance(v, np.ndarray)}
+    numbers = {
+        k: v.astype(np.float32) for k, v in vars(op).items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"
+    }
     return replace(op, **numbers) if numbers else op  # type: ignore[type-var]

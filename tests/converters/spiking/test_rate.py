@@ -17,7 +17,20 @@ from torch import nn
 from spikerun import Encoding, convert_spiking
 from spikerun.chip import CHIPS, check_chip
 from spikerun.cli import main
-from spikerun.converters.graph import Add, Affine, Conv, Flatten, Graph, Input, Linear, Node, Output, Relu
+from spikerun.converters.graph import (
+    Add,
+    Affine,
+    Conv,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    Multiply,
+    Node,
+    Output,
+    Rearrange,
+    Relu,
+)
 from spikerun.converters.spiking.rate import folded, rates
 from spikerun.converters.spiking.refit import refitted
 from spikerun.converters.spiking.step import Readout, Step, outputs
@@ -263,6 +276,37 @@ def test_a_max_pool_is_refused_with_what_to_do() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2))
     with pytest.raises(ConversionError, match=r"max_pool2d.*train with average pools or strided convolutions"):
         convert_spiking(model, images(), duration=8, neuron="if", encoding=CURRENT)
+
+
+def test_a_curve_is_refused_with_what_to_do() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.SiLU(), nn.Flatten(), nn.Linear(72, 2))
+    with pytest.raises(ConversionError, match=r"aten.silu.*'silu' is no rate of .*train with ReLU"):
+        convert_spiking(model, images(), duration=8, neuron="if", encoding=CURRENT)
+
+
+def test_products_are_refused_by_place() -> None:
+    nodes = [
+        Node("input", Input("input"), (), (3,)),
+        Node("relu", Relu(), ("input",), (3,)),
+        Node("gate", Multiply(), ("input", "relu"), (3,)),
+        Node("out", Output("output"), ("gate",), (3,)),
+    ]
+    with pytest.raises(ConversionError, match=r"multiplies values.*\n  - gate"):
+        rates(Graph({node.name: node for node in nodes}), {"input": np.ones((4, 3))}, 8, "zero")
+
+
+def test_values_that_are_moved_stay_at_their_places_while_rates_are_fitted() -> None:
+    order = np.array([2, 0, 1, -1])
+    nodes = [
+        Node("input", Input("input"), (), (3,)),
+        Node("relu", Relu(), ("input",), (3,)),
+        Node("moved", Rearrange(order, 0.0), ("relu",), (4,)),
+        Node("out", Output("output"), ("moved",), (4,)),
+    ]
+    samples = np.random.default_rng(0).random((64, 3))
+    graph = Graph({node.name: node for node in nodes})
+    fitted, _ = rates(graph, {"input": samples}, 64, "subtract")
+    assert noise(graph, fitted, samples, 64) < 0.01
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 """A model that was read, as plain values: operators in order with their attributes, constants as arrays."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -43,10 +43,20 @@ class Item:
     def _module(self) -> str:
         """Return the module of torch that it was exported from, where the file says so."""
         if self.name.startswith("/"):
-            return _quoted(".".join(PurePosixPath(self.name).parts[1:-1]))
+            return _quoted(_path(PurePosixPath(self.name).parts[1:-1]))
         scopes = [p.value for p in self.proto.metadata_props if p.key == SCOPES] if self.proto is not None else []
         quoted = re.findall(r"'([^']*)'", scopes[0]) if scopes else []
         return _quoted(quoted[-2]) if len(quoted) > 1 else ""
+
+
+def _path(scopes: Sequence[str]) -> str:
+    """Return the module of nested scopes: a part of a container has the name of the container in its own, a/a.0."""
+    found: list[str] = []
+    for scope in scopes:
+        if found and scope.startswith(f"{found[-1]}."):
+            found.pop()
+        found.append(scope)
+    return ".".join(found)
 
 
 def _quoted(name: str) -> str:

@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def dense(**changes: Any) -> ModelProto:
-    return made([node("Gemm", "x w b", "y")], **{"inputs": ROW, "constants": DENSE, **changes})
+    return made(**{"nodes": [node("Gemm", "x w b", "y")], "inputs": ROW, "constants": DENSE, **changes})
 
 
 def samples(*shape: int, count: int = 16) -> Array:
@@ -55,6 +55,21 @@ def assert_read(source: OnnxSource, batch: dict[str, Array]) -> None:
 def test_the_only_input_and_result_have_plain_names(file: Path) -> None:
     source = OnnxSource(write(file, dense()))
     assert source.name == "onnx" and list(evaluated(source, {"input": samples(6)})) == ["output"]
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("/features/features.3/inner/inner.1/inner.1.2/Gemm", "features.3.inner.1.2"),
+        ("/blocks.0/fc/Gemm", "blocks.0.fc"),
+        ("/a/ab/Gemm", "a.ab"),
+        ("/Gemm", ""),
+        ("a/b/Gemm", ""),
+    ],
+)
+def test_modules_are_those_of_the_scopes_that_torch_writes(file: Path, name: str, module: str) -> None:
+    (item,) = OnnxSource(write(file, dense(nodes=[node("Gemm", "x w b", "y", name=name)]))).model.items
+    assert item.origin.module == module
 
 
 def test_several_inputs_and_results_keep_their_names_made_plain(file: Path) -> None:

@@ -55,7 +55,7 @@ REASONS: Sequence[tuple[str, str]] = (
     ("exponent is computed", "a computed exponent"),
     ("exponent differs", "exponents that differ between values"),
     ("compares several computed values", "maximum and minimum of several computed values"),
-    ("one limit for all", "limits that differ between values"),
+    ("constant differs between values", "limits that differ between values"),
     ("makes integers", "integers made of values"),
     ("several matrices", "weights of several matrices"),
     ("its limits are computed", "computed limits"),

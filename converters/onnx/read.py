@@ -41,6 +41,7 @@ from spikerun.errors import ConversionError
 __all__ = ["read", "require_rules"]
 
 FREE = (2, 3)  # batches with which a graph is read whose batch is free
+MAX_QUOTED = 600  # characters of what is said of an operator
 KEEPS = (Affine, Curve, Relu, Identity, Add, Multiply, Output)
 
 
@@ -158,7 +159,9 @@ class _Reader:
             else:
                 self._read(item)
         except Refusal as refusal:
-            self.complaints.append(f"{item.origin}\n    {refusal}")
+            said = str(refusal)
+            said = said if len(said) <= MAX_QUOTED else f"{said[:MAX_QUOTED]}..."  # it may quote what the file holds
+            self.complaints.append(f"{item.origin}\n    {said}")
 
     def _read(self, item: Item) -> None:
         rule = ONNX.find(item.operator, 0 if item.operator == RANGE else self.model.schema(item.operator).since_version)

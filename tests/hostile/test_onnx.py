@@ -233,6 +233,23 @@ def test_what_the_runtime_cannot_compute_is_an_error_of_the_model(file: Path) ->
         source.logits({"input": np.zeros((2, 3, 8, 8))})
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 3, 8, 8)])
+def test_constants_of_no_values_are_refused(file: Path, shape: tuple[int, ...]) -> None:
+    model = made([node("Add", "x c", "y")], IMAGE, constants={"c": np.zeros(shape, np.float32)})
+    assert "holds no value" in refusal(write(file, model))
+
+
+@pytest.mark.parametrize("operator", ["Clip", "Pow", "PRelu"])
+def test_numbers_that_hold_no_value_are_refused(file: Path, operator: str) -> None:
+    model = made([node(operator, "x c", "y")], IMAGE, constants={"c": np.zeros(0, np.float32)})
+    assert "holds no value" in refusal(write(file, model))
+
+
+def test_what_is_said_of_an_operator_is_not_as_long_as_what_it_holds(file: Path) -> None:
+    scales = np.ones(10_000, np.float32)
+    assert "Resize" in refusal(write(file, made([node("Resize", "x - c", "y")], IMAGE, constants={"c": scales})))
+
+
 def test_a_zero_point_that_is_no_integer_is_refused(file: Path) -> None:
     constants = {"s": np.float32(0.1), "z": np.array(True)}
     nodes = [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "d"), node("Relu", "d", "y")]

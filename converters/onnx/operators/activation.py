@@ -12,7 +12,7 @@ from spikerun.converters.curves import curve
 from spikerun.converters.graph import Affine, Identity, Op, Relu
 from spikerun.converters.onnx.model import RANGE
 from spikerun.converters.onnx.operators.dialect import ONNX
-from spikerun.converters.onnx.operators.values import Read, arrange, beside, move, places, to_front
+from spikerun.converters.onnx.operators.values import Read, arrange, beside, move, number, places, to_front
 from spikerun.converters.rules import Call, Refusal, Value
 
 
@@ -80,7 +80,7 @@ def clip(call: Call) -> Read:
         limit = call.arguments.get(name)
         if isinstance(limit, Value):
             raise Refusal(f"its '{name}' is computed; only constant limits are converted")
-        limits.append(default if limit is None else float(np.asarray(limit, np.float64).reshape(-1)[0]))
+        limits.append(default if limit is None else number(limit, f"its '{name}'"))
     return clip_to(call, x, *limits)
 
 
@@ -90,12 +90,9 @@ def _extreme(call: Call, low: bool) -> Read:
     if len(computed) != 1:
         raise Refusal("it compares several computed values; only a limit by a constant is converted")
     given = [np.asarray(v, np.float64).reshape(-1) for v in values if not isinstance(v, Value)]
-    limits = np.concatenate([*given, np.zeros(0)])
-    if not limits.size:
+    if not given:
         return Identity(), (computed[0].name,)
-    if not (limits == limits[0]).all():
-        raise Refusal("its constant differs between values; one limit for all is converted")
-    limit = float(limits[0])
+    limit = number(np.concatenate(given), "its constant")
     return clip_to(call, computed[0], limit, inf) if low else clip_to(call, computed[0], -inf, limit)
 
 
@@ -194,10 +191,7 @@ def power(call: Call) -> Read:
     exponent: Any = call.arguments["Y"]
     if isinstance(exponent, Value):
         raise Refusal("its exponent is computed; only a constant one is converted")
-    values = np.asarray(exponent, np.float64).reshape(-1)
-    if not (values == values[0]).all():
-        raise Refusal("its exponent differs between values; one for all is converted")
-    return _curve(call, "power", float(values[0]))
+    return _curve(call, "power", number(exponent, "its exponent"))
 
 
 @ONNX.rule("Reciprocal")
@@ -236,8 +230,6 @@ def dequantised(call: Call) -> Read:
     x = call.value("x")
     scale, zero = call.constant("x_scale"), call.constant("x_zero_point")
     assert scale is not None
-    if scale.size > 1:
-        raise Refusal("it has several scales for computed values; use one (per_channel is for weights)")
-    gain = float(scale.reshape(-1)[0])
-    shift = 0.0 if zero is None else -gain * float(zero.reshape(-1)[0])
+    gain = number(scale, "its scale")
+    shift = 0.0 if zero is None else -gain * number(zero, "its zero point")
     return Affine(np.full(x.shape[:1], gain), np.full(x.shape[:1], shift)), (x.name,)

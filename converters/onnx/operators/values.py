@@ -20,6 +20,7 @@ __all__ = [
     "fixed",
     "integers",
     "move",
+    "number",
     "places",
     "to_front",
 ]
@@ -68,6 +69,8 @@ def beside(call: Call, x: Value, constant: Array) -> tuple[Value, Array]:
     Where the constant has longer axes, `x` is repeated.
     """
     rank = len(x.shape)
+    if not constant.size:
+        raise Refusal(f"its constant of shape {constant.shape} holds no value")
     if constant.ndim > rank + 1:
         raise Refusal(f"its constant of shape {constant.shape} adds axes in front of the batch")
     if constant.ndim == rank + 1:
@@ -105,6 +108,16 @@ def fixed(call: Call, name: str) -> Array:
     if found is None:
         raise Refusal(f"its '{name}' is missing")
     return found
+
+
+def number(constant: Any, what: str) -> float:
+    """Return the one number that a constant holds, once or for all values; `what` it is in the words of the error."""
+    values = np.asarray(constant, np.float64).reshape(-1)
+    if not values.size:
+        raise Refusal(f"{what} holds no value")
+    if not (values == values[0]).all():
+        raise Refusal(f"{what} differs between values; one for all is converted")
+    return float(values[0])
 
 
 def integers(call: Call, name: str) -> list[int] | None:

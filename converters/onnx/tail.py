@@ -17,7 +17,10 @@ ENDS = {
     f"{LEARN}::LabelEncoder": 0, f"{LEARN}::Binarizer": 0,
 }  # fmt: skip
 # Those that may stand among them; alone they stay.
-BETWEEN = {"Cast": 0, "Identity": 0, "Reshape": 0, "Squeeze": 0, "Unsqueeze": 0, "Flatten": 0, "Dropout": 0}
+BETWEEN = dict.fromkeys(
+    ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Dropout", "QuantizeLinear", "DequantizeLinear"),
+    0,
+)
 CLASSIFIER = f"{LEARN}::LinearClassifier"
 
 

@@ -204,12 +204,18 @@ def test_channels_may_be_last(file: Path) -> None:
         ([node("Sigmoid", "z", "y")], ["y"], ["Sigmoid"]),
         ([node("ArgMax", "z", "a"), node("Cast", "a", "y", to=6)], ["y"], ["ArgMax"]),
         ([node("Softmax", "z", "p"), node("ArgMax", "z", "y")], ["y", "p"], ["ArgMax", "Softmax"]),
+        (
+            [node("Softmax", "z", "p"), node("QuantizeLinear", "p s", "q"), node("DequantizeLinear", "q s", "y")],
+            ["y"],
+            ["Softmax"],
+        ),
     ],
 )
 def test_what_only_chooses_is_left_out_with_a_note(
     file: Path, tail: list[NodeProto], outputs: list[str], left: list[str]
 ) -> None:
-    source = OnnxSource(write(file, made([node("Gemm", "x w b", "z"), *tail], ROW, outputs, DENSE)))
+    constants = {**DENSE, "s": np.float32(1 / 255)}
+    source = OnnxSource(write(file, made([node("Gemm", "x w b", "z"), *tail], ROW, outputs, constants)))
     graph = source.graph({"input": (6,)})
     assert graph.outputs == ("output",)
     assert graph.notes == tuple(

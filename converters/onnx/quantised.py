@@ -35,7 +35,7 @@ def with_ranges(model: Model) -> Model:
             )
         low, high = _range(model, item)
         source = item.inputs[0]
-        rectifies = low == 0 and source not in model.inputs and not _within(source, high, makers, replaced)
+        rectifies = low == 0 and source not in model.inputs and not _within(model, source, high, makers, replaced)
         for reader in after:
             if not _alike(model, item, reader):
                 raise ConversionError(f"{reader.origin}: it has another scale than the QuantizeLinear before it")
@@ -46,17 +46,28 @@ def with_ranges(model: Model) -> Model:
 
 # Operators that give no value beyond those that they take.
 KEEPS = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Flatten", "Reshape", "Transpose", "Squeeze",
-         "Unsqueeze", "Slice", "Identity", "Dropout", "Relu"}  # fmt: skip
+         "Unsqueeze", "Slice", "Split", "Identity", "Dropout", "Relu", "Resize", "Upsample", "DepthToSpace",
+         "Concat"}  # fmt: skip
 
 
-def _within(name: str, high: float, makers: Mapping[str, Item], replaced: Mapping[Item, list[Item]]) -> bool:
-    """Return whether a value lies within 0..high because a pair before it says so."""
-    while (item := makers.get(name)) is not None and (item.operator in KEEPS or item in replaced):
+def _within(
+    model: Model, name: str, high: float, makers: Mapping[str, Item], replaced: Mapping[Item, list[Item]]
+) -> bool:
+    """Return whether a value lies within 0..high because the pairs before it say so."""
+    waiting, seen = [name], {name}
+    while waiting:
+        item = makers.get(waiting.pop())
+        if item is None or (item.operator not in KEEPS and item not in replaced):
+            return False
         (pair,) = replaced.get(item, [item])
-        if pair.operator == RANGE and pair.attributes["rectifies"]:
-            return bool(pair.attributes["high"] <= high * (1 + 1e-6))
-        name = pair.inputs[0]
-    return False
+        if pair.operator == RANGE and pair.attributes["low"] == 0 and pair.inputs[0] not in model.inputs:
+            if pair.attributes["high"] > high * (1 + 1e-6):
+                return False
+            continue
+        before = set(pair.inputs if pair.operator == "Concat" else pair.inputs[:1]) - seen
+        waiting += before
+        seen |= before
+    return True
 
 
 def _computed(model: Model) -> set[str]:

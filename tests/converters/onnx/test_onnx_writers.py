@@ -15,10 +15,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnxfiles import made, node, weights, write
 from torch import nn
 
 from spikerun.converters import Conversion, Encoding, convert
 from spikerun.converters.graph import Array
+from spikerun.converters.onnx.model import RANGE
 from spikerun.converters.onnx.source import OnnxSource
 
 SHAPE = (3, 8, 8)
@@ -186,6 +188,24 @@ def test_a_quantised_file_is_read_as_ranges_and_weights(file: Path, per_channel:
     found = convert(str(path), images(), bits=8)
     kinds = [layer.activation.kind for layer in found.quantised.layers if hasattr(layer, "activation")]
     assert kinds == ["relu", "relu", "readout"]
+
+
+def test_values_that_move_between_pairs_are_rectified_once(file: Path) -> None:
+    """Resize and Concat have pairs of their own, within the ranges of those before them."""
+    constants = {"w": weights(3, 3, 1, 1), "f": np.array([1, 1, 2, 2], np.float32), "s": np.float32(0.02)}
+    nodes, last = [], "x"
+    for k, (operator, given) in enumerate(
+        [("Conv", "{} w"), ("Resize", "{} - f"), ("Concat", "{0} {0}"), ("Split", "{}"), ("MaxPool", "{}")]
+    ):
+        said = {"Concat": {"axis": 1}, "Split": {"axis": 1}, "MaxPool": {"kernel_shape": [2, 2], "strides": [2, 2]}}
+        outputs = f"o{k} p{k}" if operator == "Split" else f"o{k}"
+        nodes += [node(operator, given.format(last), outputs, **said.get(operator, {}))]
+        nodes += [node("QuantizeLinear", f"o{k} s", f"q{k}"), node("DequantizeLinear", f"q{k} s", f"d{k}")]
+        last = f"d{k}"
+    source = OnnxSource(write(file, made(nodes, {"x": ["n", *SHAPE]}, outputs=[last], constants=constants)))
+    assert [item.attributes["rectifies"] for item in source.model.items if item.operator == RANGE] == [True] + 4 * [
+        False
+    ]
 
 
 def test_the_weights_of_a_quantised_file_are_its_integers(file: Path) -> None:

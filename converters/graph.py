@@ -26,6 +26,7 @@ __all__ = [
     "Conv",
     "ConvTranspose",
     "Curve",
+    "Final",
     "Flatten",
     "Graph",
     "Identity",
@@ -207,6 +208,20 @@ class Multiply(Op):
 
     def apply(self, *x: Array) -> Array:
         return x[0] * x[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Final(Op):
+    """What only the last operator of a network may be, for there it is left out: a softmax, say.
+
+    function: of batches (batch, *shape).
+    """
+
+    name: str
+    function: Callable[[Array], Array]
+
+    def apply(self, *x: Array) -> Array:
+        return self.function(x[0])
 
 
 @dataclass(frozen=True)

@@ -144,8 +144,11 @@ class RelayLayer:
         return held
 
     def grid(self, grids: Mapping[str, Grid]) -> Grid:
-        """Return what its words stand for, from what those of its sources do."""
-        step, zero = np.ones(self.shape[0]), np.zeros(self.shape[0], np.int64)
+        """Return what its words stand for, from what those of its sources do.
+
+        The step of a channel that none reaches is 0, so that no weight of it makes others small.
+        """
+        step, zero = np.zeros(self.shape[0]), np.zeros(self.shape[0], np.int64)
         for term in self.terms:
             if term.source in grids:
                 assert isinstance(term.map, SparseMap)

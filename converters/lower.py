@@ -28,6 +28,7 @@ from spikerun.converters.graph import (
     Concat,
     Conv,
     Curve,
+    Final,
     Flatten,
     Graph,
     Input,
@@ -44,6 +45,7 @@ from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, Rel
 from spikerun.converters.maps import ChannelMap, ConvMap, DenseMap, Map, PlaceMap, PoolMap, Term
 from spikerun.converters.parts import Coded, Form, Part, Parts, copied, merged, summed
 from spikerun.converters.relays import Relays
+from spikerun.converters.rules import not_converted
 from spikerun.converters.sparse_map import SparseMap, channels_of, folded
 from spikerun.errors import ConversionError
 
@@ -51,6 +53,10 @@ __all__ = ["LOWER", "Lowering", "lower"]
 
 WEIGHTED = ("conv", "linear", "addmm", "gemm", "matmul")  # in the names of operators that have weights
 NAME_LENGTH = 80  # of a population; a number may follow
+ADVICE: Mapping[type, str] = {
+    Final: "it is left out only where it is the last operator: return what is before it (the logits) from forward",
+}
+UNKNOWN = "no neuron computes it: replace it by operators that docs/operators.md lists"
 COMPOSED = 2**22  # values that the windows of a pool take at most, to be one map with what moves them
 
 
@@ -82,6 +88,7 @@ class Lowering:
         self.relays = Relays()
 
     def run(self) -> Layers:
+        self._check()
         shared = self._shared()
         for node in self.graph.nodes.values():
             lowered = self.table[type(node.op)](self, node, node.op, [self.values[name] for name in node.inputs])
@@ -90,6 +97,12 @@ class Lowering:
                 parts = tuple(p if p.light else self._ready(p, node) for p in parts)
             self.values[node.name] = parts
         return Layers(tuple(self.layers)).alike(self.relays.alike).holding_zero()
+
+    def _check(self) -> None:
+        """Refuse, all at once, operators that no neuron and no synapse can compute."""
+        wrong = [node for node in self.graph.nodes.values() if type(node.op) not in self.table]
+        if wrong:
+            raise not_converted([f"{n.origin or n.name}\n    {ADVICE.get(type(n.op), UNKNOWN)}" for n in wrong])
 
     def _shared(self) -> set[str]:
         """Return the nodes whose value several operators compute with; readouts cost no more than they do anyway."""
@@ -163,7 +176,7 @@ class Lowering:
         """Return the part such that its words are at their own places: copied by a relay, or those of a population."""
         if isinstance(part, Coded):
             return part
-        return self._relay(part, node.name) or self._coded(part, node)
+        return self._relay(part, part.name or node.name) or self._coded(part, node)
 
     def _relay(self, form: Form, fallback: str, lowest: Array | None = None) -> Part | None:
         """Return the form of words that a relay copies to their places; None where the form is more than that."""

@@ -18,6 +18,7 @@ from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_log
 from spikerun.converters.fidelity import fidelity
 from spikerun.converters.fitting import by_chance, notes_on
 from spikerun.converters.graph import Array, Origin
+from spikerun.converters.last import Shortened, shortened
 from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
 from spikerun.converters.lower import lower
 from spikerun.converters.metrics import reference
@@ -78,9 +79,11 @@ class Converter:
         few = {name: values[:CHECKED_SAMPLES] for name, values in self.samples.items()}
         real = {name: self.encodings[name].real(values) for name, values in few.items()}
         verify.check_reading(graph, real, ann_logits(source, few, self.encodings))
-        self.graph, self.notes = simplify(graph), [*notes, *graph.notes]
+        short, left_out = shortened(graph)
+        self.ann: Source = Shortened(source.name, short) if left_out else source
+        self.graph, self.notes = simplify(short), [*notes, *graph.notes, *left_out]
         self.layers = lower(self.graph, self.encodings)
-        verify.check_lowering(self.layers, few, graph, real)
+        verify.check_lowering(self.layers, few, short, real)
         self.calibration = Calibration(self.layers, self.samples)
 
     @property
@@ -152,7 +155,7 @@ class Converter:
         """Return samples with the ANN's results; without labels, these take their place."""
         given, labels = self.checked(samples, labels)
         count = count_of(given)
-        logits = ann_logits(self.source, given, self.encodings, counter(self.tell, "evaluate the ANN", count))
+        logits = ann_logits(self.ann, given, self.encodings, counter(self.tell, "evaluate the ANN", count))
         if labels is None:
             first = self.layers.outputs[0]
             if len(logits) > 1:

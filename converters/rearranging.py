@@ -17,6 +17,7 @@ from spikerun.converters.graph import (
     Affine,
     Array,
     AvgPool,
+    Concat,
     Conv,
     ConvTranspose,
     Curve,
@@ -78,7 +79,9 @@ def _reshaped(op: Op, own: Shape, shape: Shape) -> Op:
 
 def moved_back(graph: Graph) -> Graph:
     """Return an equal graph in which no rearrangement follows another, or stands before what acts on single values."""
-    while (changed := _composed(graph) or _hoisted(graph) or _hoisted_sum(graph) or _into_padding(graph)) is not None:
+    while (
+        changed := _composed(graph) or _joined(graph) or _hoisted(graph) or _hoisted_sum(graph) or _into_padding(graph)
+    ) is not None:
         graph = changed
     return graph
 
@@ -124,6 +127,25 @@ def _composed(graph: Graph) -> Graph | None:
         one = Rearrange(index, fills.pop() if fills else 0.0)
         nodes = {**graph.nodes, node.name: replace(node, op=one, inputs=before.inputs)}
         return _without(Graph(nodes), before.name)
+    return None
+
+
+def _joined(graph: Graph) -> Graph | None:
+    """Return the graph with a concatenation of rearrangements of one value as one; None where there is none."""
+    for node in graph.nodes.values():
+        if not isinstance(node.op, Concat):
+            continue
+        before = [graph.nodes[name] for name in node.inputs]
+        orders = [found.op for found in before if isinstance(found.op, Rearrange)]
+        sources = {found.inputs for found in before}
+        fills = {op.fill for op in orders if (op.index < 0).any()}
+        if len(orders) < len(before) or len(sources) > 1 or len(fills) > 1:
+            continue
+        one = Rearrange(np.concatenate([op.index for op in orders]), fills.pop() if fills else 0.0)
+        graph = Graph({**graph.nodes, node.name: replace(node, op=one, inputs=sources.pop())})
+        for name in {found.name for found in before}:
+            graph = _without(graph, name)
+        return graph
     return None
 
 

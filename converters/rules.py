@@ -38,6 +38,7 @@ class Call:
     shape: Shape  # of the result, without batch
     batch: int
     emit: Callable[..., Value] = field(default=lambda op, *values: _alone(), repr=False)
+    item: int = 0  # which of its results, where it has several
 
     def value(self, name: str) -> Value:
         """Return the argument `name`, which must be computed by the network."""

@@ -20,6 +20,8 @@ def simplify(graph: Graph) -> Graph:
     rearrangement another; signals (C, L) are images (C, 1, L), those of the inputs too.
     """
     graph = moved_back(uniform(fused(_without_identities(graph))))
+    while (pair := _late_rectifier(graph)) is not None:
+        graph = moved_back(_swapped(graph, *pair))
     graph = fused(settled(graph))
     while (pair := _late_rectifier(graph)) is not None:
         graph = _swapped(graph, *pair)

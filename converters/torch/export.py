@@ -21,6 +21,7 @@ from torch import nn
 from spikerun.converters.graph import Graph, Input, Node, Op, Origin, Output, Shape
 from spikerun.converters.rules import Call, Refusal, Value, not_converted, result_shape
 from spikerun.converters.torch.aten import ATEN
+from spikerun.converters.torch.aten.shape import MIXES, SPLITS
 from spikerun.errors import ConversionError
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "failure",
     "is_random",
     "named",
-    "not_converted",
     "origin_of",
     "quiet",
     "read",
@@ -150,6 +150,7 @@ class _Reader:
         self.constants = constants_of(program)
         self.aliases: dict[str, str] = {}  # getitem(batch_norm, 0) is batch_norm
         self.complaints: list[str] = []
+        self.refused: set[str] = set()
 
     def graph(self) -> Graph:
         wanted = self._live()
@@ -196,20 +197,29 @@ class _Reader:
         if node.target is getitem and node.args[1] == 0:
             self.aliases[node.name] = self.aliases.get(sources[0], sources[0])
             return
-        operator = str(node.target)
+        called, item = (node.args[0], node.args[1]) if node.target is getitem else (node, 0)
+        operator = str(called.target)
         origin = origin_of(node, operator)
         found = ATEN.find(operator)
         # What follows an operator that was refused is still read, so that all complaints come at once.
         shape = _shape(node)
+        if item and operator not in SPLITS:
+            if called.name not in self.refused:
+                self._refuse(origin, f"its result number {item + 1} is not converted, only the first")
+            return
         if found is None:
+            self.refused.add(node.name)
             self._refuse(origin, ATEN.advice_for(operator.removeprefix("aten.").split(".")[0]))
             return
         try:
             emit = partial(self._emit, node.name, origin)
-            op, inputs = found(Call(operator, self._arguments(node), shape, BATCH, emit))
+            op, inputs = found(Call(operator, self._arguments(called), shape, BATCH, emit, item))
             self.nodes[node.name] = Node(node.name, op, inputs, shape, origin)
         except Refusal as refusal:
-            self._refuse(origin, str(refusal))
+            follows = self.refused.intersection(sources)
+            if called.name not in self.refused and not (follows and str(refusal) == MIXES):
+                self._refuse(origin, str(refusal))
+            self.refused.add(node.name)
 
     def _emit(self, name: str, origin: Origin, op: Op, *values: Value) -> Value:
         """Add an operator that stands before the one called `name`, and return its result."""

@@ -197,7 +197,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a state that is altered": (one(altered), "'lif1' is not given the state that it had in the step before"),
     "a state in an attribute": (one(remembers), "in an attribute of its own"),
     "a result that is no readout": (one(odd), "how the result 'output' comes from the steps"),
-    "an operator": (one(product), "aten.sigmoid.default"),
+    "an operator": (one(product), "a product of two computed values"),
     "states that are asked for": (Needs, "forward of Needs: missing a required argument: 'mem1'"),
     "functions": (functional, "holds no spiking neurons"),
     "feedback with a bias that begins late": (

@@ -7,34 +7,27 @@ __all__ = ["ATEN"]
 
 # By a part of the operator's name; the first that matches is given.
 ADVICE: dict[str, str] = {
-    "log_softmax": "return the logits from forward: the class is the same, and the loss can apply the softmax",
-    "softmax": "return the logits from forward if it is the last operator; attention is not converted yet",
     "layer_norm": "use BatchNorm, which folds into the weights; statistics of the running sample cannot be folded",
     "group_norm": "use BatchNorm, which folds into the weights; statistics of the running sample cannot be folded",
     "instance_norm": "use BatchNorm, which folds into the weights; statistics of the running sample cannot be folded",
-    "conv_transpose": "use upsampling by strided reading of the input, or a Conv2d; it is not converted yet",
-    "conv1d": "write it as a Conv2d with a kernel of height 1",
-    "conv3d": "only two-dimensional images are converted",
+    "conv3d": "only images and signals are converted",
+    "conv_transpose3d": "only images and signals are converted",
     "lstm": "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers",
     "gru": "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers",
     "rnn": "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers",
-    "attention": "attention multiplies two activations, which synapses cannot; it is not converted yet",
+    "attention": "attention multiplies two activations, which synapses cannot; train without it",
     "embedding": "feed the embedded vectors as input instead",
     "dropout": "dropout is active at inference; use nn.Dropout, or pass training=self.training",
     "rand": "a random number in forward gives another result each time; remove it",
-    "pad": "use the padding argument of Conv2d or of the pool; only zero padding is converted",
-    "bmm": "a product of two activations is not a synapse; use nn.Linear, with trained weights",
-    "matmul": "use nn.Linear, with trained weights",
-    "mm": "use nn.Linear, with trained weights",
-    "upsample": "not converted yet; resize the samples before the network",
-    "permute": "keep channels first (N, C, H, W) throughout",
-    "transpose": "keep channels first (N, C, H, W) throughout",
-    "slice": "split the layer before it into one layer for each part",
-    "split": "split the layer before it into one layer for each part",
-    "chunk": "split the layer before it into one layer for each part",
-    "select": "split the layer before it into one layer for each part",
+    "einsum": "write it as nn.Linear, a convolution or a matmul with a constant",
+    "upsample": "only modes nearest and nearest-exact are converted: use these, and fine-tune, or a ConvTranspose2d",
+    "grid_sampler": "where it reads depends on the input; resize the samples before the network",
+    "topk": "return the logits, and choose from them",
+    "sort": "return the logits, and sort them",
+    "where": "use a clamp or another activation that docs/operators.md lists",
+    "cumsum": "write it as a Linear with a triangle of ones",
 }
 
 ATEN = Rules(
-    "aten", ADVICE, "replace it by supported operators (docs/conversion.md lists them), or move it out of the network"
+    "aten", ADVICE, "replace it by supported operators (docs/operators.md lists them), or move it out of the network"
 )

@@ -15,7 +15,7 @@ from spikerun.converters.torch.aten.dialect import ATEN
     "aten._native_batch_norm_legit.no_stats",
 )
 def batch_norm(call: Call) -> tuple[Op, tuple[str, ...]]:
-    """BatchNorm1d, BatchNorm2d: folded into the weights."""
+    """BatchNorm with running statistics: folded into the weights."""
     if call.arguments.get("running_mean") is None or call.arguments.get("training", False):
         raise Refusal("it uses the statistics of the batch; train with track_running_stats=True")
     mean, variance = call.constant("running_mean"), call.constant("running_var")
@@ -23,8 +23,6 @@ def batch_norm(call: Call) -> tuple[Op, tuple[str, ...]]:
     if (variance < 0).any():
         raise Refusal("its running_var is negative: the weights file is broken")
     x = call.value("input")
-    if len(x.shape) not in (1, 3):
-        raise Refusal(f"it acts on values of shape {x.shape}; only (C,) and (C, H, W) are converted")
     gamma, beta = call.constant("weight"), call.constant("bias")
     scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + call.arguments["eps"])
     shift = (0.0 if beta is None else beta) - mean * scale

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The expressions of one step become a float graph, by the rules of torch's operators and a few of its own."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from spikerun.converters.graph import Affine, Array, Graph, Identity, Input, Node, Op, Origin, Output, Shape
-from spikerun.converters.rules import Call, Refusal, Rules, Value
+from spikerun.converters.rules import Call, Refusal, Rules, Value, not_converted, result_shape
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.torch.aten import ATEN
-from spikerun.converters.torch.export import BATCH, arguments_of, not_converted
+from spikerun.converters.torch.export import BATCH, arguments_of
 from spikerun.converters.torch.spiking.expressions import Arg, Expression
 from spikerun.converters.torch.spiking.neurons.row import fit
 from spikerun.converters.torch.spiking.rollup import Population, Rolled
@@ -37,7 +38,7 @@ def _other(call: Call) -> tuple[Value, Array]:
 @STEP.rule("aten.mul.Tensor", "aten.mul.Scalar", "aten.div.Tensor", "aten.div.Scalar")
 def _scale(call: Call) -> tuple[Op, tuple[str, ...]]:
     if all(isinstance(call.arguments[name], Value) for name in ("self", "other")):
-        raise Refusal(ATEN.advice_for("mul"))
+        raise Refusal("a product of two computed values is not a synapse: train without it")
     x, by = _other(call)
     if "div" in call.operator:
         if not isinstance(call.arguments["self"], Value):
@@ -50,8 +51,7 @@ def _scale(call: Call) -> tuple[Op, tuple[str, ...]]:
 def _shift(call: Call) -> tuple[Op, tuple[str, ...]]:
     if all(isinstance(call.arguments[name], Value) for name in ("self", "other")):
         rule = ATEN.find(call.operator)
-        if rule is None:
-            raise Refusal(ATEN.advice_for("sub"))
+        assert rule is not None
         return rule(call)
     if call.arguments["alpha"] != 1:
         raise Refusal(f"alpha={call.arguments['alpha']}; fold the factor into the weights before it")
@@ -151,11 +151,17 @@ class Builder:
         try:
             if rule is None:
                 raise Refusal(ATEN.advice_for(operator.removeprefix("aten.").split(".")[0]))
-            op, inputs = rule(Call(operator, arguments, shape, BATCH))
+            op, inputs = rule(Call(operator, arguments, shape, BATCH, partial(self._emit, found)))
         except Refusal as refusal:
             self._complaints.append(f"{found.origin}\n    {refusal}")
             op, inputs = Identity(), ()  # what follows is still read, so that all complaints come at once
         return self._add(found.node.name, op, inputs, shape, found.origin)
+
+    def _emit(self, found: Expression, op: Op, *values: Value) -> Value:
+        """Add an operator that stands before that of an expression, and return its result."""
+        shape = result_shape(op, *(value.shape for value in values))
+        name = self._add(f"{found.node.name}.before", op, tuple(value.name for value in values), shape, found.origin)
+        return Value(name, shape)
 
     def _arguments(self, found: Expression) -> dict[str, Any]:
         args, kwargs = found.args

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every operator of the table, read from torch: words equal the quantised ANN's, and results are near the ANN's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+import torch.nn.functional as F
+from operators import OPERATORS, Functional
+from torch import nn
+
+from spikerun.connections import Sparse
+from spikerun.converters import Conversion, convert
+from spikerun.converters.verify import evaluate
+
+Samples = Callable[..., npt.NDArray[np.uint8]]
+
+
+def kinds(conversion: Conversion) -> list[str]:
+    """Return the kinds of all populations in order."""
+    return [layer.kind for layer in conversion.report.layers]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_operator_gives_what_torch_gives(name: str, check: Any) -> None:
+    model = OPERATORS[name]
+    torch.manual_seed(0)
+    check(model.build(), *model.shape, near=0.02)
+
+
+@pytest.mark.parametrize("code", ["ttfs", "graded"])
+@pytest.mark.parametrize("name", ["upsample", "max pool of sums, ceil mode", "pixel shuffle"])
+def test_relays_copy_words_of_every_code(name: str, code: str, check: Any) -> None:
+    model = OPERATORS[name]
+    torch.manual_seed(0)
+    assert "relay" in kinds(check(model.build(), *model.shape, bits=3, code=code, near=None))
+
+
+@pytest.mark.parametrize(
+    "name", ["channel shuffle", "split", "constant indices", "zero pad", "channels last", "squeeze"]
+)
+def test_what_only_chooses_channels_or_pads_with_zeros_costs_nothing(name: str, samples: Samples) -> None:
+    model = OPERATORS[name]
+    conversion = convert(model.build(), samples(*model.shape), bits=8)
+    assert "relay" not in kinds(conversion)
+    assert not any(isinstance(p.connection, Sparse) for p in conversion.network.projections)
+
+
+def test_a_relay_copies_words_bit_for_bit(samples: Samples) -> None:
+    data = samples(2, 6, 6)
+    made = convert(OPERATORS["pixel shuffle"].build(), data, bits=5)
+    words = evaluate(made.quantised, data)
+    name = next(layer.name for layer in made.report.layers if layer.kind == "relay")
+    (projection,) = made.network.into(name)
+    given = torch.from_numpy(words[projection.source])
+    np.testing.assert_array_equal(words[name], F.pixel_shuffle(given, 2).numpy())
+    assert "A relay" in made.report.text()
+
+
+def test_channels_that_a_relay_mixes_have_one_step_size(samples: Samples) -> None:
+    made = convert(OPERATORS["pixel shuffle"].build(), samples(2, 6, 6), bits=5).quantised
+    layer = next(layer for layer in made.layers if getattr(layer, "together", False) or layer.name == "m0")
+    assert len(set(layer.step_size.tolist())) == 1  # type: ignore[union-attr]
+
+
+def test_the_activation_is_computed_before_it_is_repeated(samples: Samples) -> None:
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Upsample(scale_factor=2), nn.ReLU(), nn.Conv2d(3, 2, 3))
+    network = convert(model, samples(2, 6, 6), bits=8).network
+    assert network.populations["m0"].shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("last", "note"),
+    [
+        (nn.Softmax(1), "the softmax at the end of 'output' was left out"),
+        (nn.LogSoftmax(1), "of which the largest is the same"),
+        (nn.Sigmoid(), "each above 0 where its sigmoid is above 0.5"),
+        (Functional(lambda m, x: x.argmax(1)), "the argmax at the end of 'output' was left out"),
+    ],
+    ids=["softmax", "log_softmax", "sigmoid", "argmax"],
+)
+def test_what_the_largest_result_does_not_need_is_left_out_at_the_end(
+    last: nn.Module, note: str, samples: Samples
+) -> None:
+    torch.manual_seed(0)
+    logits = nn.Sequential(nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 4))
+    data, labels = samples(12), np.zeros(24, np.int64)
+    found, plain = (convert(m, data, evaluation=(data, labels)) for m in (nn.Sequential(logits, last), logits))
+    assert note in found.report.text()
+    np.testing.assert_array_equal(evaluate(found.quantised, data)["output"], evaluate(plain.quantised, data)["output"])
+    assert found.report.accuracy == plain.report.accuracy
+
+
+def test_a_single_sigmoid_is_said_to_have_its_threshold_at_0(samples: Samples) -> None:
+    model = nn.Sequential(nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 1), nn.Sigmoid(), nn.Flatten(0))
+    assert "0 is the threshold" in convert(model, samples(12)).report.text()
+
+
+def test_several_results_keep_their_names(samples: Samples) -> None:
+    def forward(m: Any, x: torch.Tensor) -> Any:
+        x = F.relu(m.a(x))
+        return {"class": m.b(x).softmax(1), "box": m.c(x)}
+
+    model = Functional(forward, a=nn.Linear(12, 9), b=nn.Linear(9, 4), c=nn.Linear(9, 2))
+    assert convert(model, samples(12)).network.outputs == ("class", "box")
+
+
+def test_an_image_of_a_million_places_is_no_dense_matrix(samples: Samples) -> None:
+    model = nn.Sequential(
+        nn.ReflectionPad2d(1), nn.Conv2d(3, 2, 3, 16), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    network = convert(model, samples(3, 256, 256, count=4)).network
+    assert sum(link.connection.macs(network.populations[link.source].shape) for link in network.projections) < 10**6

@@ -113,12 +113,13 @@ def bars(rows: Sequence[Bar], keys: Sequence[str] = (), full: float | None = Non
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a chart, and the interval around y that it may lie in."""
+    """A point of a chart, and the interval around y that it may lie in; marked: it is the one to look at."""
 
     x: float
     y: float
     low: float
     high: float
+    marked: bool = False
 
 
 def chart(
@@ -153,7 +154,8 @@ def chart(
     for p in points:
         (x, y), (_, low), (_, high) = at(p.x, p.y), at(p.x, p.low), at(p.x, p.high)
         parts.append(f'<line class="spread" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
-        parts.append(f'<circle class="one" cx="{x:.1f}" cy="{y:.1f}" r="2.8"/>')
+        kind = "two" if p.marked else "one"
+        parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="2.8"/>')
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">{text(x_title)}</text>')
     said = text(f"{y_title} against {x_title}")
     return (

@@ -16,6 +16,7 @@ from spikerun.converters.page import (
     table,
 )
 from spikerun.converters.report import Accuracy, LayerReport, Report
+from spikerun.converters.search_page import search_parts
 from spikerun.text import plural
 
 __all__ = ["accuracy_facts", "page_of", "verdicts"]
@@ -29,6 +30,7 @@ def page_of(report: Report, name: str = "") -> str:
         f"Conversion of {name}" if name else "Conversion",
         [
             section("In short", facts(_short(report)), items(verdicts(report))),
+            section("The search", *search_parts(report.search)),
             section("Accuracy against bits", *_sweep(report)),
             section(
                 "Error against the ANN",
@@ -131,8 +133,12 @@ def _growth(report: Report, layer: LayerReport) -> float:
 
 def _short(report: Report) -> list[tuple[str, str]]:
     rows = accuracy_facts(report.accuracy)
+    search = report.search
+    bits = [choice.bits for choice in search.frontier[search.chosen].choices.values()] if search else []
+    few, many = min(bits, default=report.bits), max(bits, default=report.bits)
+    said = plural(many, "bit") if few == many else f"{few} to {many} bits"
     rows += [
-        ("activations", f"{plural(report.bits, 'bit')} in code '{report.code}', input in code '{report.input_code}'"),
+        ("activations", f"{said} in code '{report.code}', input in code '{report.input_code}'"),
         ("window", plural(report.window, "time step")),
         ("calibrated on", plural(report.calibration_samples, "sample")),
     ]

@@ -146,6 +146,8 @@ def _runtime(model: ModelProto, threads: int | None) -> Callable[[Mapping[str, A
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    # Layers whose weights alone are quantised would be computed with values rounded to 8 bits.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     if threads is not None:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
     raw = model.SerializeToString()

@@ -143,3 +143,14 @@ def test_the_option_is_of_onnx_files_alone(headed: Path, tmp_path: Path, capsys:
     arguments = ["--calibration", "none.npz", "-o", str(tmp_path / "m.snn"), "--outputs", "score"]
     assert main(["convert", str(headed), *arguments]) != 0
     assert "Did you mean 'scores'?" in "".join(capsys.readouterr())
+
+
+def test_a_softmax_between_pairs_of_a_quantised_file_is_left_out(file: Path) -> None:
+    scaled = {"s": np.float32(0.1), "z": np.int8(0)}
+    nodes = [node("Gemm", "x w", "a")]
+    for k, (name, end) in enumerate((("a", "b"), ("c", "y"))):
+        nodes += [node("QuantizeLinear", f"{name} s z", f"q{k}"), node("DequantizeLinear", f"q{k} s z", end)]
+        nodes += [node("Softmax", "b", "c")] if not k else []
+    source = OnnxSource(write(file, made(nodes, ROW, constants={"w": weights(6, 8), **scaled})))
+    assert any("Softmax" in note for note in source.notes)
+    assert source.graph({"input": (6,)}).evaluate({"input": np.ones((1, 6))})["output"].shape == (1, 8)

@@ -229,3 +229,14 @@ def test_words_of_8_bits_stand_for_the_ranges_of_a_quantised_file(file: Path) ->
     for layer, high in zip(fitted, ranges, strict=True):
         np.testing.assert_allclose(layer.step_size, high / 255, rtol=2e-3)  # type: ignore[union-attr]
     assert max(convert(str(path), images(), bits=4).quantised.layers[1].step_size) <= 1.001 * ranges[0] / 15  # type: ignore[union-attr]
+
+
+def test_layers_whose_weights_alone_are_quantised_are_computed_with_the_values_as_they_are(file: Path) -> None:
+    """A runtime may round the values of such layers to 8 bits: that is not what the file says."""
+    words = np.random.default_rng(0).integers(-127, 128, (576, 128)).astype(np.int8)
+    nodes = [node("DequantizeLinear", "w s z", "v"), node("MatMul", "x v", "y")]
+    constants = {"w": words, "s": np.float32(0.01), "z": np.int8(0)}
+    source = OnnxSource(write(file, made(nodes, {"x": ["n", 576]}, constants=constants)))
+    x = {"input": np.random.default_rng(1).random((8, 576))}
+    expected = x["input"] @ (words * 0.01)
+    assert np.abs(source.logits(x)["output"] - expected).max() < 1e-5 * np.abs(expected).max()

@@ -8,7 +8,7 @@ so that any later message can name the line.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -335,6 +335,15 @@ class Graph:
             for name in node.inputs:
                 found[name].append(node.name)
         return found
+
+    def live(self) -> "Graph":
+        """Return the graph without what no result needs; inputs stay."""
+        wanted = {node.name for node in self.nodes.values() if isinstance(node.op, Output)}
+        for node in reversed(self.nodes.values()):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+        kept = {name: node for name, node in self.nodes.items() if name in wanted or isinstance(node.op, Input)}
+        return replace(self, nodes=kept)
 
     def macs(self) -> int:
         """Return the multiply-accumulates of one forward pass (padding counted, as profilers do)."""

@@ -43,7 +43,7 @@ def shortened(graph: Graph) -> tuple[Graph, tuple[str, ...]]:
         source = nodes[last.inputs[0]]
         nodes[node.name] = _end(node, source)
         notes.append(_said(last, node, source))
-    return _live(Graph(nodes)) if notes else graph, tuple(notes)
+    return Graph(nodes).live() if notes else graph, tuple(notes)
 
 
 def _final(node: Node) -> bool:
@@ -63,12 +63,3 @@ def _said(last: Node, output: Node, source: Node) -> str:
     if math.prod(source.shape) == 1:
         return f"{what}, which are above 0 where the sigmoid is above 0.5: 0 is the threshold."
     return f"{what}, each above 0 where its sigmoid is above 0.5."
-
-
-def _live(graph: Graph) -> Graph:
-    """Return the graph without what no result needs; inputs stay."""
-    wanted = {node.name for node in graph.nodes.values() if isinstance(node.op, Output)}
-    for node in reversed(graph.nodes.values()):
-        if node.name in wanted:
-            wanted.update(node.inputs)
-    return Graph({name: node for name, node in graph.nodes.items() if name in wanted or not node.inputs})

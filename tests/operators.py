@@ -123,6 +123,7 @@ OPERATORS: dict[str, Model] = {
     "zero pad": between(lambda: nn.ZeroPad2d((1, 2, 0, 1))),
     "zero pad, stride": between(lambda: nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(4, 3, 3, 2), nn.ReLU())),
     "constant pad": between(lambda: nn.ConstantPad2d(1, 0.4)),
+    "constant pad before a rectifier": whole(lambda x: F.relu(F.pad(x - 0.2, (1, 1, 1, 1), value=-0.4))),
     "reflection pad": between(lambda: nn.ReflectionPad2d(2)),
     "replication pad": between(lambda: nn.ReplicationPad2d((1, 0, 2, 0))),
     "conv, reflect": between(lambda: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.ReLU())),

@@ -135,7 +135,7 @@ class _Reader:
                     f"the model's result '{given}' does not depend on its input through any layer: nothing to convert"
                 )
             self._put(f"{given}=", Output(name), (value.name,), self.nodes[value.name].shape, Origin())
-        return Graph(self.nodes)
+        return Graph(self.nodes).live()
 
     def _put(self, name: str, op: Op, inputs: tuple[str, ...], shape: Shape, origin: Origin) -> Value:
         """Add a node under a name like `name` that is free."""

@@ -175,7 +175,7 @@ class _Reader:
                     f"the model's result '{name}' does not depend on its input through any layer: nothing to convert"
                 )
             self.nodes[f"{name}="] = Node(f"{name}=", Output(name), (source,), self.nodes[source].shape)
-        return Graph(self.nodes)
+        return Graph(self.nodes).live()
 
     def _live(self) -> set[str]:
         """Return the nodes that the result depends on."""

@@ -49,6 +49,10 @@ def assert_read(source: OnnxSource, batch: dict[str, Array]) -> None:
         np.testing.assert_allclose(found[name].reshape(values.shape), values, rtol=1e-5, atol=1e-5)
 
 
+def test_a_dense_layer_counts_its_macs_once(file: Path) -> None:
+    assert OnnxSource(write(file, dense())).graph({"input": (6,)}).macs() == 6 * 4
+
+
 # --- inputs, results, batches ----------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from spikerun.console import (
     emit,
     stages,
     suggest,
+    talk,
 )
 from spikerun.converters import NO_LIMITS, Encoding, budget, open_source, takes
 from spikerun.converters.budget import Aim, BudgetMissed
@@ -38,6 +39,7 @@ from spikerun.converters.validation import Validation
 from spikerun.datasets import Dataset
 from spikerun.errors import UsageError
 from spikerun.file import require_snn
+from spikerun.network import Network
 
 if TYPE_CHECKING:
     from spikerun.converters.pipeline import Converter
@@ -345,16 +347,29 @@ def convert(
             conversion, missed = _converted(converter, settings, (train, held_out), test, *choose)
     report = conversion.report
     texts = (dumps(report.json(), indent=2) + "\n", report.text(), report.html(output.name))
-    file.save(conversion.network, output, force)
-    for path, text in zip(paths[1:], texts, strict=True):
-        write_atomically(path, text, force)
+    _write(conversion.network, paths, texts, force)
     emit(SCHEMA, _payload(report, paths), json, lambda: _summary(report, paths))
+    for note in report.notes if isinstance(report, Report) else ():  # a SpikingReport's summary has them
+        talk(f"note: {note}", quiet, style="dim")
     if isinstance(report, SpikingReport):
         check_drop(report, max_drop)
     if missed is not None:
         raise missed
     if not json:
         suggest(f"spikerun run {output} --data {data or calibration}", quiet)
+
+
+def _write(network: Network, paths: tuple[Path, ...], texts: tuple[str, ...], force: bool) -> None:
+    """Write the network and what is said of it; where one cannot be written, those that were new are taken back."""
+    new = [path for path in paths if not path.exists()]
+    try:
+        for path, text in zip(paths[1:], texts, strict=True):
+            write_atomically(path, text, force)
+        file.save(network, paths[0], force)
+    except UsageError:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _without_time(**given: object) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from spikerun import datasets, file, load
 from spikerun.cli import main
 from spikerun.converters import Encoding, convert
+from spikerun.errors import UsageError
 from spikerun.session import Session
 
 MODEL = """
@@ -132,6 +133,22 @@ def test_nothing_is_overwritten_without_force(
     assert "--force" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [f"own.report.{kind}"]
     assert (tmp_path / f"own.report.{kind}").read_text() == "mine"
+
+
+def test_what_cannot_be_written_whole_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise UsageError("no space left")
+
+    monkeypatch.setattr(file, "save", full)
+    assert run(folder, "-o", f"{tmp_path}/own.snn", "--limit", "20", "--samples", "16") == 2
+    assert "no space left" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_notes_are_said_on_the_console_too(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "-o", f"{tmp_path}/own.snn", "--limit", "100", "--samples", "16", weights=None) == 0
+    assert "no more often than by chance" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_budget_is_chosen_on_the_rest_of_the_train_split(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

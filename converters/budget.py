@@ -27,7 +27,7 @@ from spikerun.converters.validation import Judgement, Validation
 from spikerun.errors import CheckFailed, UsageError, unknown_name
 from spikerun.text import plural
 
-__all__ = ["Aim", "BudgetMissed", "search", "sweep"]
+__all__ = ["Aim", "BudgetMissed", "chain", "search", "settings_of", "sweep"]
 
 BITS = range(2, 9)
 
@@ -99,7 +99,7 @@ def search(
     record = Found(
         aim.objective, _name(validation.metric), aim.max_drop, aim.confidence, kept, place, tuple(chain), tuple(table)
     )
-    conversion = converter.convert(_settings(one.choices))
+    conversion = converter.convert(settings_of(one.choices))
     conversion = replace(conversion, report=replace(conversion.report, search=record))
     found.end()
     if not kept:
@@ -148,7 +148,7 @@ class _Judge:
         """Return a candidate with what it is like on held-out samples."""
         name = " ".join(f"{population}:{choice}" for population, choice in one.choices.items())
         if name not in self.journal:
-            network = self.converter.network(_settings(one.choices))
+            network = self.converter.network(settings_of(one.choices))
             done = counter(self.converter.tell, "measure candidates", self.validation.count)
             judged = self.validation.judged(network, self.aim.max_drop, self.aim.confidence, done)
             self.journal[name] = [asdict(judged), network.window * (max(network.latency.values()) + 1)]
@@ -205,7 +205,8 @@ def _slope(cheap: Price, dear: Price) -> float:
     return (dear.divergence - cheap.divergence) / max(dear.cost - cheap.cost, 1e-300)
 
 
-def _settings(choices: Mapping[str, Choice]) -> Settings:
+def settings_of(choices: Mapping[str, Choice]) -> Settings:
+    """Return the settings with these choices."""
     bits = max((choice.bits for choice in choices.values()), default=1)
     codes = dict.fromkeys(choice.code for choice in choices.values())
     return Settings(bits, next(iter(codes)) if len(codes) == 1 else "bits", choices=choices)

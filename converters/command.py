@@ -349,8 +349,8 @@ def convert(
     texts = (dumps(report.json(), indent=2) + "\n", report.text(), report.html(output.name))
     _write(conversion.network, paths, texts, force)
     emit(SCHEMA, _payload(report, paths), json, lambda: _summary(report, paths))
-    for note in report.notes if isinstance(report, Report) else ():  # a SpikingReport's summary has them
-        talk(f"note: {note}", quiet, style="dim")
+    for remark in report.notes if isinstance(report, Report) else ():  # a SpikingReport's summary has them
+        talk(f"note: {remark}", quiet, style="dim")
     if isinstance(report, SpikingReport):
         check_drop(report, max_drop)
     if missed is not None:

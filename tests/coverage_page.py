@@ -29,6 +29,6 @@ def written(page: str) -> str:
         begin, end = (page.count(f"<!-- {part} {name} -->") for part in ("begin", "end"))
         if (begin, end) != (1, 1):
             raise ValueError(f"the page must have one place for the table of {name}")
-        text = table(rules)
-        page = re.sub(TABLE.format(name), lambda m, text=text: m[1] + text + m[2], page, flags=re.DOTALL)
+        head, first, last, tail = re.split(TABLE.format(name), page, flags=re.DOTALL)
+        page = head + first + table(rules) + last + tail
     return page

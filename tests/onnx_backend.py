@@ -97,6 +97,7 @@ def cases() -> Iterator[Case]:
         warnings.simplefilter("ignore")
         found = collect_testcases(None)
     for case in found:
+        assert case.model is not None and case.data_sets is not None, case.name
         nodes = case.model.graph.node
         if len(nodes) == 1 and nodes[0].domain in ("", "ai.onnx") and nodes[0].op_type in read:
             yield Case(case.name, nodes[0].op_type, case.model, *case.data_sets[0])

@@ -18,8 +18,8 @@ Axes = Sequence[int | str]
 
 def node(operator: str, inputs: str, outputs: str, name: str = "", domain: str = "", **attributes: Any) -> NodeProto:
     """Return a node; its inputs and outputs are names with blanks between, `-` for one that is left out."""
-    names = [["" if name == "-" else name for name in text.split()] for text in (inputs, outputs)]
-    return helper.make_node(operator, *names, name=name or None, domain=domain, **attributes)
+    given, results = (["" if name == "-" else name for name in text.split()] for text in (inputs, outputs))
+    return helper.make_node(operator, given, results, name=name or None, domain=domain, **attributes)
 
 
 def made(

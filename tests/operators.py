@@ -129,7 +129,7 @@ OPERATORS: dict[str, Model] = {
     "conv, reflect": between(lambda: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.ReLU())),
     "conv, circular": between(lambda: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), nn.ReLU())),
     "padded channels": whole(lambda x: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 1, 2))),
-    "split": whole(lambda x: torch.cat(tuple(reversed(x.split([1, 3], 1))), 1)),
+    "split": whole(lambda x: torch.cat(tuple(reversed(torch.split(x, [1, 3], 1))), 1)),
     "chunk": whole(lambda x: x.chunk(2, 1)[0] + x.chunk(2, 1)[1]),
     "chunk, one part further": whole(lambda x: torch.cat([x[:, :2], F.relu(x[:, 2:] - 0.2)], 1)),
     "unbind": after(lambda m, x: torch.stack(x.unbind(1)[1:], 1)),

@@ -35,8 +35,8 @@ class ShuffleUnit(nn.Module):
         super().__init__()
         self.groups = groups
         self.first = unit(channels, channels, 1, groups=groups)
-        self.depthwise = nn.Sequential(*unit(channels, channels, groups=channels)[:2])
-        self.last = nn.Sequential(*unit(channels, channels, 1, groups=groups)[:2])
+        self.depthwise = nn.Sequential(*list(unit(channels, channels, groups=channels))[:2])
+        self.last = nn.Sequential(*list(unit(channels, channels, 1, groups=groups))[:2])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(x + self.last(self.depthwise(shuffled(self.first(x), self.groups))))
@@ -48,7 +48,7 @@ class SplitUnit(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         half = channels // 2
-        depthwise = nn.Sequential(*unit(half, half, groups=half)[:2])
+        depthwise = nn.Sequential(*list(unit(half, half, groups=half))[:2])
         self.branch = nn.Sequential(unit(half, half, 1), depthwise, unit(half, half, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -114,8 +114,8 @@ def padded_resnet() -> nn.Module:
         skip = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
         return m.head(F.relu(m.c(m.b(x)) + skip).mean((2, 3)))  # type: ignore[no-any-return]
 
-    layers = {"a": unit(2, 4), "b": unit(4, 8, stride=2), "c": nn.Sequential(*unit(8, 8)[:2]), "head": nn.Linear(8, 4)}
-    return Functional(forward, **layers)
+    without = nn.Sequential(*list(unit(8, 8))[:2])
+    return Functional(forward, a=unit(2, 4), b=unit(4, 8, stride=2), c=without, head=nn.Linear(8, 4))
 
 
 def normalised() -> nn.Module:

@@ -43,7 +43,7 @@ def around(neuron: Levels, channels: int) -> Array:
     far = np.rint(np.sign(rng.normal(size=(channels, 400))) * np.exp2(rng.uniform(0, 31, (channels, 400))))
     dense = np.broadcast_to(np.arange(-300, 301), (channels, 601))
     found = np.concatenate([near, far.astype(np.int64), dense], axis=1).T
-    return np.clip(found, LOW, HIGH - 1)
+    return np.clip(found, LOW, HIGH - 1)  # type: ignore[no-any-return]
 
 
 def assert_exact(activation: Curved, scale: Array, grid: Grid, bits: int) -> None:

@@ -203,7 +203,7 @@ def test_linear_parts_of_a_chain_stay_linear(function: Any, expected: list[str])
 def test_equal_constants_of_channels_are_one_number_for_any_part_of_them(check: Any) -> None:
     def forward(m: Functional, x: torch.Tensor) -> torch.Tensor:
         both = torch.cat([F.relu(m.a(x)), m.b(x)], 1)
-        return m.c((both * torch.sigmoid(both * torch.full((7,), 1.7))).flatten(1))
+        return m.c((both * torch.sigmoid(both * torch.full((7,), 1.7))).flatten(1))  # type: ignore[no-any-return]
 
     check(Functional(forward, a=nn.Linear(12, 4), b=nn.Linear(12, 3), c=nn.Linear(7, 4)), 12, near=0.02)
 
@@ -307,8 +307,9 @@ def test_words_of_0_are_taken_off_the_bias_where_there_is_no_padding(check: Any)
 
 def test_values_near_0_cost_few_spikes() -> None:
     rng = np.random.default_rng(0)
-    model = nn.Sequential(nn.Linear(12, 40, bias=False), nn.SiLU(), nn.Linear(40, 4))
-    model[0].weight.data *= 12
+    first = nn.Linear(12, 40, bias=False)
+    first.weight.data *= 12
+    model = nn.Sequential(first, nn.SiLU(), nn.Linear(40, 4))
     data = rng.integers(0, 256, (200, 12))
     made = convert(model, data, bits=6).quantised.layers[1]
     zero = made.grid.zero  # type: ignore[union-attr]

@@ -133,8 +133,11 @@ def test_entry_point_that_is_no_spec_is_refused(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"samples": np.zeros((2, 1, 1, 1), np.float32)}, "'samples' is float32"),
-        ({"samples": np.zeros(2, np.uint8)}, "expected uint8 or int8 with 2 or 3 or 4 or 5 dimensions"),
+        ({"samples": np.zeros((2, 1, 1, 1), np.float64)}, "'samples' is float64"),
+        (
+            {"samples": np.zeros(2, np.uint8)},
+            "or float32 with 2 or 3 or 4 or 5 dimensions",
+        ),
         ({"samples": np.zeros((0, 1, 1, 1), np.uint8)}, "without any value"),
         ({"labels": np.array([0, 1], np.int32)}, "'labels' is int32"),
         ({"labels": np.array([0])}, "1 entries for 2 samples"),

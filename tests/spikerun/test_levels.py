@@ -144,6 +144,7 @@ def test_a_word_that_the_window_has_no_room_for_is_refused() -> None:
 def test_a_file_and_a_pickle_keep_it(neuron: Levels, tmp_path: Path) -> None:
     net = network(neuron)
     for copy in (load(save(net, tmp_path / "a.snn")).populations["h"].neuron, pickle.loads(pickle.dumps(neuron))):
+        assert isinstance(copy, Levels)
         assert (copy.bits, copy.signed, copy.code) == (neuron.bits, neuron.signed, neuron.code)
         assert (copy.table is None) == (neuron.table is None)
         for name in ("levels", "words", "bias"):

@@ -10,6 +10,7 @@ from onnxfiles import FLOAT, made, node, weights, write
 
 from spikerun.cli import main
 from spikerun.converters import open_source
+from spikerun.converters.graph import Array
 from spikerun.converters.onnx.source import OnnxSource
 from spikerun.errors import ConversionError, UsageError
 
@@ -115,7 +116,7 @@ def branched(strange: str) -> ModelProto:
     return made(
         [node("Equal", "rate k", "chosen"), choice],
         {"x": [1, 1, 6], "rate": []},
-        constants={"k": np.float32(1), "w": weights(1, 16, 6), "r": weights(1, 16, 4)},
+        constants={"k": np.array(1, np.float32), "w": weights(1, 16, 6), "r": weights(1, 16, 4)},
     )
 
 
@@ -146,7 +147,7 @@ def test_the_option_is_of_onnx_files_alone(headed: Path, tmp_path: Path, capsys:
 
 
 def test_a_softmax_between_pairs_of_a_quantised_file_is_left_out(file: Path) -> None:
-    scaled = {"s": np.float32(0.1), "z": np.int8(0)}
+    scaled: dict[str, Array] = {"s": np.array(0.1, np.float32), "z": np.array(0, np.int8)}
     nodes = [node("Gemm", "x w", "a")]
     for k, (name, end) in enumerate((("a", "b"), ("c", "y"))):
         nodes += [node("QuantizeLinear", f"{name} s z", f"q{k}"), node("DequantizeLinear", f"q{k} s z", end)]

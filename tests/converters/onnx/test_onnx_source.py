@@ -135,7 +135,7 @@ def test_a_result_that_depends_on_the_number_of_samples_is_refused(file: Path) -
         node("Div", "x f", "d"),
         node("Gemm", "d w b", "y"),
     ]
-    model = made(nodes, ROW, constants={**DENSE, "zero": np.int64(0)})
+    model = made(nodes, ROW, constants={**DENSE, "zero": np.array(0)})
     with pytest.raises(ConversionError, match="depends on how many there are"):
         OnnxSource(write(file, model)).graph({"input": (6,)})
 

@@ -21,11 +21,12 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 
 @pytest.fixture(scope="module")
 def options() -> set[str]:
-    """Return the options of all commands."""
+    """Return the options of all commands, and of scripts beside them."""
     commands = [load_command(name) for name in COMMANDS]
     commands += [one for command in commands for one in getattr(command, "commands", {}).values()]
     found = {option for command in commands for one in command.params for option in one.opts}
-    return found | EVERYWHERE | FOREIGN | set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', RUNNER.read_text()))
+    scripts = "".join(path.read_text() for path in (RUNNER, *(ROOT / "benchmarks").glob("*.py")))
+    return found | EVERYWHERE | FOREIGN | set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', scripts))
 
 
 def texts() -> Iterator[tuple[str, str]]:

@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from spikerun.connections import Dense
 from spikerun.converters import Encoding, convert
 from spikerun.converters.fitting import notes_on
 from spikerun.errors import DataError, UsageError
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import Input, Readout
 from spikerun.session import Session
 
 MEAN, STD = (0.48, 0.45, 0.4), (0.22, 0.23, 0.25)
@@ -210,3 +213,13 @@ def test_an_ann_that_is_right_is_not() -> None:
     model, samples, labels = labelled(1.0)
     notes = convert(model, samples, evaluation=(samples, labels)).report.notes
     assert not any("by chance" in note for note in notes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_session_takes_tensors_even_where_they_need_a_gradient(dtype: torch.dtype) -> None:
+    populations = {"in": Population((3,), Input()), "out": Population((2,), Readout(np.float32(1), np.int32(0)))}
+    weight = Dense(np.array([[3, -2], [5, 7], [-1, 4]], np.int8))
+    net = Network(populations, [Projection("in", "out", weight)], "out", 8, {"in_scale": 0.5})
+    real = torch.tensor([[1.0, 2.0, 3.0]], dtype=dtype, requires_grad=True)
+    expected = Session(net).run(net.encode(np.array([[1.0, 2.0, 3.0]]))).outputs["out"]
+    np.testing.assert_array_equal(Session(net).run(real).outputs["out"], expected)  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from spikerun import reference
 from spikerun.connections import Conv, Dense
@@ -72,14 +71,6 @@ def test_a_session_runs_real_samples_as_the_integers_that_they_encode() -> None:
     np.testing.assert_array_equal(
         Session(net).run(real).outputs["out"], Session(net).run(net.encode(real)).outputs["out"]
     )
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_tensors_are_samples_even_where_they_need_a_gradient(dtype: torch.dtype) -> None:
-    net = vector()
-    real = torch.tensor([[1.0, 2.0, 3.0]], dtype=dtype, requires_grad=True)
-    expected = Session(net).run(net.encode(np.array([[1.0, 2.0, 3.0]]))).outputs["out"]
-    np.testing.assert_array_equal(Session(net).run(real).outputs["out"], expected)  # type: ignore[arg-type]
 
 
 def test_a_stream_takes_a_real_frame() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from operators import Functional
 from torch import nn
 
 from spikerun.connections import Dense
@@ -21,19 +22,6 @@ from spikerun.converters.verify import evaluate
 from spikerun.edge.mcu import deploy
 from spikerun.errors import ConversionError
 from spikerun.neurons import FewSpikes, Levels
-
-
-class Functional(nn.Module):
-    """Layers by name, and a function of them and the samples."""
-
-    def __init__(self, function: Callable[..., torch.Tensor], **layers: nn.Module) -> None:
-        super().__init__()
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(self, x)
 
 
 def between(function: Callable[[torch.Tensor], torch.Tensor]) -> Functional:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from operators import Functional
 from torch import nn
 
 from spikerun.connections import Conv, Diagonal, Sparse, SumPool
@@ -15,19 +16,6 @@ from spikerun.neurons import FewSpikes, MaxPool
 
 def head(features: int, classes: int = 4) -> list[nn.Module]:
     return [nn.Flatten(), nn.Linear(features, classes)]
-
-
-class Functional(nn.Module):
-    """A model whose forward is a function given to it."""
-
-    def __init__(self, function: Any, **layers: nn.Module) -> None:
-        super().__init__()
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(self, x)  # type: ignore[no-any-return]
 
 
 SEQUENCES: dict[str, tuple[list[nn.Module], tuple[int, ...]]] = {

@@ -7,9 +7,9 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Accuracy", "drop_bounds"]
+from spikerun.paired import interval
 
-Z_95 = 1.96
+__all__ = ["Accuracy", "drop_bounds"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Accuracy:
     @property
     def bounds(self) -> tuple[float, float]:
         """Return the 95 % interval of the drop."""
-        return self.drop - Z_95 * self.standard_error, self.drop + Z_95 * self.standard_error
+        return interval(self.drop, self.standard_error)
 
 
 def drop_bounds(ann: npt.NDArray[np.float64], snn: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:

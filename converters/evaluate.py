@@ -15,6 +15,7 @@ from spikerun.converters.source import Source
 from spikerun.errors import ConversionError, DataError
 from spikerun.inputs import sample_shape
 from spikerun.network import Network
+from spikerun.paired import standard_error
 
 __all__ = ["Evaluation", "Metric", "ann_logits", "paired", "snn_logits", "top1"]
 
@@ -100,6 +101,5 @@ def _image(values: Array, axes: int) -> Array:
 
 def paired(ann: Array, snn: Array, same: Array) -> Accuracy:
     """Return the means of two lists of scores, in percent, and the standard error of their difference."""
-    error = float((ann - snn).std() / np.sqrt(len(ann)))
     means = [float(values.mean()) * 100 for values in (ann, snn, same)]
-    return Accuracy(len(ann), means[0], means[1], means[2], error * 100)
+    return Accuracy(len(ann), means[0], means[1], means[2], standard_error(ann, snn))

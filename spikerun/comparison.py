@@ -12,13 +12,12 @@ from spikerun.errors import DataError, UsageError
 from spikerun.inputs import Given
 from spikerun.memory import Memory, memory_of, memory_of_all
 from spikerun.network import Network
+from spikerun.paired import interval, standard_error
 from spikerun.result import Result
 from spikerun.session import Session
 from spikerun.text import plural
 
 __all__ = ["Comparison", "LayerCost", "NetworkCost", "Paired", "compare"]
-
-Z_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Paired:
     @property
     def bounds(self) -> tuple[float, float]:
         """Return the 95 % interval of the difference."""
-        return self.difference - Z_95 * self.standard_error, self.difference + Z_95 * self.standard_error
+        return interval(self.difference, self.standard_error)
 
 
 @dataclass(frozen=True)
@@ -147,8 +146,7 @@ def _paired(a: Result, b: Result, labels: npt.NDArray[Any]) -> Paired:
     if labels.shape != (a.samples,) or labels.dtype.kind not in "iu":
         raise DataError(f"labels must be {plural(a.samples, 'integer')}, got {labels.dtype} of shape {labels.shape}")
     right = [(result.classes == labels).astype(np.float64) for result in (a, b)]
-    error = 100 * float((right[1] - right[0]).std() / np.sqrt(a.samples))
-    return Paired(100 * float(right[0].mean()), 100 * float(right[1].mean()), error)
+    return Paired(100 * float(right[0].mean()), 100 * float(right[1].mean()), standard_error(*right))
 
 
 def _identical(a: Result, b: Result) -> bool:

@@ -34,7 +34,7 @@ __all__ = [
     "collapsed",
 ]
 
-# th * 2^T stays below 2^21, where kernels divide by multiplication; biases keep a margin to int32
+# th * 2^T stays far below what int32 holds, and biases keep a margin to it
 THRESHOLD_ROOM = 2**20
 BIAS_ROOM = 2**24
 WIDE_BIAS = 4  # bits more, where words are wide

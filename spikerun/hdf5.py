@@ -41,8 +41,16 @@ def image(write: Callable[[Any], None]) -> bytes:
     # The format of 1.10 has checksums, and half the size of the oldest. Closed before its bytes are taken: those of an
     # open file (`get_file_image`) come from many versions of HDF5 with a superblock that its checksum no longer fits.
     raw = io.BytesIO()
-    with h5py.File(raw, "w", libver=("v110", "v110")) as file:
-        write(file.id)
+    how = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    how.set_obj_track_times(False)  # of the root group, which h5py before 3.15 keeps
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, raw)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+    file = h5py.h5f.create(b"in memory", h5py.h5f.ACC_TRUNC, how, access)
+    try:
+        write(file)
+    finally:
+        file.close()
     return raw.getvalue()
 
 
@@ -329,14 +337,18 @@ def _members(group: Any) -> dict[str, None]:
     if not len(group):
         return {}
     kept = len(group) > 1 and group.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED
-    found: dict[bytes, int] = {}
-    order = h5py.h5.INDEX_CRT_ORDER if kept else h5py.h5.INDEX_NAME
-    group.links.iterate(lambda name, info: found.update({name: info.type}), info=True, idx_type=order)
-    members = {_text(name): kind for name, kind in found.items()}
-    for member, kind in members.items():
+    found: list[tuple[bytes, Any, int]] = []
+    # As they lie, and sorted here: HDF5 before 2.0 sorts them in a table, and where it cannot read them all it frees
+    # what it never wrote.
+    order = h5py.h5.ITER_NATIVE
+    group.links.iterate(lambda name, info: found.append((name, info.type, info.corder)), info=True, order=order)
+    members: dict[str, None] = {}
+    for name, kind, _ in sorted(found, key=lambda link: link[2] if kept else link[0]):
+        member = _text(name)
         if kind != h5py.h5l.TYPE_HARD:
             raise ValueError(f"{member!r} is a link; everything must lie in this file")
-    return dict.fromkeys(members)
+        members[member] = None
+    return members
 
 
 def _text(name: bytes) -> str:

@@ -56,8 +56,11 @@ def bundle(tmp_path: Path) -> Make:
     return make
 
 
+SHARED = set(Path("/dev/shm").glob("psm_*_*"))  # of others, who may have ended without a word
+
+
 def left(folder: Path, seconds: float = 5) -> list[str]:
-    """Return processes that name a folder, and shared memory of runners that ended, that some seconds do not end."""
+    """Return processes that name a folder, and new shared memory of runners that ended, after some seconds."""
     end = time.monotonic() + seconds
     while True:
         alive = []
@@ -68,7 +71,7 @@ def left(folder: Path, seconds: float = 5) -> list[str]:
                 continue
             if os.fsencode(folder) in words and path.parent.name != str(os.getpid()):
                 alive.append(words.decode(errors="replace"))
-        segments = Path("/dev/shm").glob("psm_*_*")
+        segments = set(Path("/dev/shm").glob("psm_*_*")) - SHARED
         alive += [str(path) for path in segments if not Path("/proc", path.name.split("_")[1]).exists()]
         if not alive or time.monotonic() > end:
             return alive

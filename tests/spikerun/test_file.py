@@ -335,6 +335,8 @@ def test_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
     net = golden()[0]
     a, b = (save(net, tmp_path / f"{name}.snn") for name in "ab")
     assert a.read_bytes() == b.read_bytes()
+    with h5py.File(a) as file:
+        assert h5py.h5g.get_objinfo(file.id).mtime == 0
 
 
 @settings(max_examples=150)
@@ -355,6 +357,21 @@ def test_one_wrong_byte_is_refused_or_changes_nothing(
         assert "damaged.snn" in str(error)
     else:
         same_networks(net, loaded)
+
+
+def test_a_damaged_index_of_names_is_refused(tmp_path: Path) -> None:
+    """More than eight members of a group lie in an index of their own, where HDF5 before 2.0 crashes with ease."""
+    names = [f"p{k}" for k in range(30)]
+    path = save(Network({name: Population((1,), Input()) for name in names}, [], names, 8), tmp_path / "a.snn")
+    raw = path.read_bytes()
+    refused = 0
+    for at in range(0, len(raw), 61):
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 255]) + raw[at + 1 :])
+        try:
+            load(path)
+        except FileFormatError:
+            refused += 1
+    assert refused > len(raw) / 61 / 2
 
 
 def test_order_of_populations_is_kept(tmp_path: Path) -> None:

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spikerun convert`: a trained network becomes a `.snn` file and a report."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from spikerun import datasets, file
+from spikerun import file
 from spikerun.atomic import require_writable, write_atomically
 from spikerun.chip import chip_named
 from spikerun.console import (
@@ -24,7 +21,7 @@ from spikerun.console import (
 )
 from spikerun.converters import NO_LIMITS, Encoding, budget, open_source, takes
 from spikerun.converters.budget import Aim, BudgetMissed
-from spikerun.converters.inputs import alike, entering_as
+from spikerun.converters.given import Splits, places_of
 from spikerun.converters.metrics import METRICS, Metric, metric_named
 from spikerun.converters.options import (
     BinsOption,
@@ -80,8 +77,6 @@ if TYPE_CHECKING:
 
 __all__ = ["convert"]
 
-SEED = 0
-HELD_OUT = 60_000  # samples at most of the train split, beside those that calibrate, by which a search judges
 SWEPT = 5000  # of them, by which --sweep measures
 
 
@@ -193,7 +188,13 @@ def convert(
     asked = readout_of(readout, classes)
     missed: BudgetMissed | None = None
     with stages(quiet or json) as tell:
-        train, test = _data(calibration, data, data_dir, limit, tell)
+        splits = Splits.of(source, calibration, data, data_dir, limit, scale, tell)
+        if in_time:
+            splits.require_one_input()
+        else:
+            assert isinstance(source, Source)  # there are no others
+            splits = splits.as_taken(source, tell)
+        test = splits.measured
         if in_time and len(test.targets):
             tell(f"{calibration} has real targets: those of networks with a time loop are not measured", 0, 0)
         if in_time and not test.labelled and (max_drop is not None or sweep):
@@ -202,29 +203,29 @@ def convert(
             raise UsageError("--metric is for networks without a time loop of their own")
         if aim is not None and not in_time and not test.labelled and not len(test.targets):
             tell("there are no labels: results are held to those of the ANN itself", 0, 0)
-        chosen, held_out = _split(len(train), samples, not in_time and (max_drop is not None or sweep))
+        chosen, held_out = places_of(splits.count, samples, not in_time and (max_drop is not None or sweep))
         said = any(one is not None for one in (scale, mean, std))
-        encoding, note = entering_as(encoding, (train, test), chosen, input_bits, said, scale)
+        encodings, note = splits.encodings(encoding, chosen, input_bits, said, scale)
         for text in note:
             tell(text, 0, 0)
         if weights is None and ":" in model:
             tell("no --weights: the model is taken as its function returns it", 0, 0)
         conversion: Conversion | SpikingConversion
         if in_time:
-            encoding, (train, test) = entering.samples(encoding, train, test)
+            encoding, (train, test) = entering.samples(next(iter(encodings.values())), splits.only, test)
             if rates:
                 tell("fit rates", 0, 0)
                 source = rate_source(source, train.samples.take(chosen, axis=0), encoding, reset)
             assert isinstance(source, StepSource)  # there are no others
             conversion = convert_steps(source, train, chosen, test, encoding, duration, asked, tell, limits)
         else:
-            assert isinstance(source, Source)  # there are no others
-            converter = Converter(source, train.samples[chosen], encoding, tell)
+            assert isinstance(source, Source)
+            converter = Converter(source, splits.training(chosen), encodings, tell)
             converter.notes += note
             journal = output.with_suffix(".search.json")
             usual = score or METRICS["mse" if len(test.targets) else "top1"]
             choose = (aim, sweep, usual, score is not None, journal)
-            conversion, missed = _converted(converter, settings, (train, held_out), test, *choose)
+            conversion, missed = _converted(converter, settings, splits, held_out, *choose)
     report = conversion.report
     texts = (dumps(report.json(), indent=2) + "\n", report.text(), report.html(output.name))
     _write(conversion.network, paths, texts, force)
@@ -266,44 +267,24 @@ def _files(model: str, weights: Path | None, *data: str | None) -> list[Path]:
     return [Path(model.partition(":")[0]), *([weights] if weights else []), *(Path(name) for name in data if name)]
 
 
-def _data(
-    calibration: str, data: str | None, folder: Path | None, limit: int | None, tell: Callable[[str, int, int], None]
-) -> tuple[Dataset, Dataset]:
-    """Return the samples that calibrate and choose, and those that measure."""
-    train = datasets.load(calibration, folder, split="train")
-    test = datasets.load(data or calibration, folder, split="test", limit=limit)
-    train, test = alike(train, test)
-    if train.split == "all" and data in (None, calibration):
-        tell(f"{calibration} has one split: the samples that calibrate are among those that measure", 0, 0)
-    return train, test
-
-
-def _split(count: int, samples: int, choose: bool) -> tuple[Any, Any]:
-    """Return the places of the samples that calibrate, and of those held out: half at least, where they choose."""
-    samples = min(samples, max(count // 2, 1)) if choose else samples
-    order = np.random.default_rng(SEED).permutation(count)
-    return np.sort(order[:samples]), np.sort(order[samples : samples + HELD_OUT])
-
-
 def _labels(data: Dataset) -> Any:
     """Return classes, or targets, or None."""
     return data.labels if data.labelled else data.targets if len(data.targets) else None
 
 
 def _converted(
-    converter: "Converter", settings: Settings, training: tuple[Dataset, Any], test: Dataset, aim: Aim | None,
-    sweep: bool, metric: Metric, measure: bool, journal: Path,
+    converter: "Converter", settings: Settings, splits: Splits, places: Any, aim: Aim | None, sweep: bool,
+    metric: Metric, measure: bool, journal: Path,
 ) -> tuple[Conversion, BudgetMissed | None]:  # fmt: skip
     """Return the conversion, chosen on the held-out training samples, measured on the test samples.
 
     measure: also those without labels, by the ANN's own results. Beside it, the error where nothing keeps the budget.
     """
-    train, places = training
-    held_out, labels, missed = train.samples[places], _labels(train), None
+    held_out, labels, missed = splits.training(places), _labels(splits.only), None
     labels = None if labels is None else labels[places]
-    known = _labels(test)
+    known = _labels(splits.measured)
     measure = measure or aim is not None or known is not None
-    evaluation = converter.evaluation(test.samples, known, metric) if measure else None
+    evaluation = converter.evaluation(splits.testing, known, metric) if measure else None
     try:
         if aim is not None:
             conversion = budget.search(converter, aim, Validation(converter, held_out, labels, metric), journal)
@@ -313,7 +294,8 @@ def _converted(
         conversion, missed = error.conversion, error
     if sweep:
         few = slice(None, SWEPT)
-        validation = converter.evaluation(held_out[few], None if labels is None else labels[few], metric)
+        some = {name: values[few] for name, values in held_out.items()}
+        validation = converter.evaluation(some, None if labels is None else labels[few], metric)
         rows = budget.sweep(converter, settings, validation)
         conversion = replace(conversion, report=replace(conversion.report, sweep=rows))
     conversion = converter.compared(conversion, held_out if len(places) else None)

@@ -30,6 +30,10 @@ class Trained(Protocol):
 class Source(Trained, Protocol):
     """A network that computes its results of a sample at once; sources of this kind derive from it."""
 
+    def expected(self) -> Mapping[str, tuple[int | None, ...] | None]:
+        """Return its inputs by name, with the axes of a sample, None where free; None: it says nothing of them."""
+        return {"input": None}
+
     def graph(self, shapes: Mapping[str, Shape]) -> Graph:
         """Return the float graph for samples of these shapes, without the batch, by the names of the inputs."""
 

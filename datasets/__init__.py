@@ -10,6 +10,7 @@ if __name__ != "spikerun.datasets":
 
 import importlib
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -135,6 +136,7 @@ def load(
     limit: int | None = None,
     download: bool = False,
     encoder: Encoder | None = None,
+    unit: float | None = None,
 ) -> Dataset:
     """Return the data set `name`, or the user's own from the path of an `.npz` file.
 
@@ -145,8 +147,9 @@ def load(
     limit:    at most this many samples, the first ones
     download: fetch the files first when they are not on this machine
     encoder:  what makes steps of samples (`spikerun.datasets.encode`): for the network `net`, encoder_of(net.meta)
+    unit:     the real value of one integer, where real numbers within 0..1 of a file become integers; None: 1/255
     """
-    found = _read(name, folder, split, limit, download)
+    found = _read(name, folder, split, limit, download, unit)
     return found if encoder is None else found.encoded(encoder)
 
 
@@ -156,6 +159,7 @@ def _read(
     split: str,
     limit: int | None,
     download: bool = False,
+    unit: float | None = None,
 ) -> Dataset:
     if not isinstance(name, str | os.PathLike):
         raise UsageError(f"a data set is given by its name, or by the path of an .npz file, got {name!r:.80}")
@@ -165,8 +169,9 @@ def _read(
         raise UsageError(f"the limit of samples is {limit!r}; give an integer of at least 1")
     given = os.fsdecode(name)
     if given.endswith(".npz"):
-        read = read_packed if is_packed(names_of(Path(given))) else read_npz
-        return _told(read(Path(given), split)).first(limit)
+        if is_packed(names_of(Path(given))):
+            return _told(read_packed(Path(given), split)).first(limit)
+        return _told(read_npz(Path(given), split, unit=unit)).first(limit)
     if _key(given) not in map(_key, names()) and _is_path(given):
         raise UsageError(f"'{given}' is not the name of a data set, and of files only .npz is read; {ADVICE}")
     known = spec(given)
@@ -184,37 +189,48 @@ def load_inputs(
     split: str = "test",
     limit: int | None = None,
     meta: Mapping[str, Any] | None = None,
+    unit: float | None = None,
 ) -> dict[str, Dataset]:
     """Return samples for each of the named inputs; for several, from an `.npz` file that has an array for each.
 
-    All have the same labels. meta: of the network, which says how samples are encoded. Raises UsageError where a data
-    set has samples for one input only.
+    All have the same labels. meta: of the network, which says how samples are encoded. unit: as `load` has it; None:
+    what meta says of the input. Raises UsageError where a data set has samples for one input only.
     """
-    found = _for_inputs(name, inputs, folder, split, limit)
+    units = {one: unit if unit is not None else _unit(meta or {}, one) for one in inputs}
+    found = _for_inputs(name, units, folder, split, limit)
     encoders = {one: encoder_of(meta or {}, one) for one in inputs}
     return {one: data if (encoder := encoders[one]) is None else data.encoded(encoder) for one, data in found.items()}
 
 
 def _for_inputs(
     name: str | os.PathLike[str],
-    inputs: Sequence[str],
+    inputs: Mapping[str, float | None],
     folder: str | os.PathLike[str] | None,
     split: str,
     limit: int | None,
 ) -> dict[str, Dataset]:
+    """Return samples for the inputs, by what an integer of each stands for."""
     if len(inputs) == 1:
-        return {inputs[0]: load(name, folder, split, limit)}
+        ((one, unit),) = inputs.items()
+        return {one: load(name, folder, split, limit, unit=unit)}
     given = os.fsdecode(name)
     if not given.endswith(".npz"):
         raise UsageError(
             f"'{given}' has samples for one input, the network has the inputs {', '.join(inputs)}: give an .npz file "
             "with an array of samples for each, under its name, and the labels as 'labels'"
         )
-    found = {one: _told(read_npz(Path(given), split, samples_of=one)) for one in inputs}
+    found = {one: _told(read_npz(Path(given), split, samples_of=one, unit=unit)) for one, unit in inputs.items()}
     if len({len(data) for data in found.values()}) > 1:
         counts = ", ".join(f"{len(data)} for '{one}'" for one, data in found.items())
         raise DataError(f"'{given}' has samples {counts}; give as many for each input")
     return {one: data.first(limit) for one, data in found.items()}
+
+
+def _unit(meta: Mapping[str, Any], name: str) -> float | None:
+    """Return what the network says of one integer of an input, if it says a number that can be one."""
+    scale = meta.get(f"{name}_scale")
+    known = isinstance(scale, int | float) and math.isfinite(scale) and scale > 0
+    return float(scale) if known and scale is not None else None
 
 
 def _told(found: Dataset) -> Dataset:

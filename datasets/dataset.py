@@ -31,11 +31,12 @@ class Dataset:
     samples: uint8, int8, uint16 or int16, images (N, C, H, W) or features (N, F); or a film of each step
              (N, T, C, H, W) or (N, T, F); or float32, real numbers, of scale 1; or what makes such when it is asked
              for: event recordings as soon as they are binned, encoded samples
-    labels:  int64 (N,), indexes into `classes`; empty when the samples are not labelled
+    labels:  int64 (N,), or of each pixel (N, H, W), indexes into `classes`; empty when the samples are not labelled
     classes: the name of each class
     scale:   real value of one integer unit (1/16 for digits, 1/255 for photos)
     source:  the file or folder that the samples were read from
     targets: float32 (N, K), what the network is to answer where this is no class; (0, 0) where it is, or unknown
+    channel_added: the samples are (N, 1, A, B) of a file that holds (N, A, B): grey images, or signals (N, C, L)
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dataset:
     scale: float
     source: str
     targets: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    channel_added: bool = False
 
     def __post_init__(self) -> None:
         """Refuse arrays that are not as the class says."""
@@ -53,7 +55,7 @@ class Dataset:
             self._check_array(
                 "samples", self.samples, (np.uint8, np.int8, np.uint16, np.int16, np.float32), (2, 3, 4, 5)
             )
-        self._check_array("labels", self.labels, (np.int64,), (1,))
+        self._check_array("labels", self.labels, (np.int64,), (1, 3))
         self._check_array("targets", self.targets, (np.float32,), (2,))
         if self.samples.size == 0:
             raise self._error("samples", f"has the shape {self.samples.shape}, without any value")
@@ -137,7 +139,11 @@ class Dataset:
 
     def film(self) -> "Dataset":
         """Return images of one channel as films of features: (N, 1, T, F) as (N, T, F)."""
-        return dataclasses.replace(self, samples=self.samples.reshape(len(self), *self.shape[1:]))
+        return dataclasses.replace(self, samples=self.samples.reshape(len(self), *self.shape[1:]), channel_added=False)
+
+    def as_signals(self) -> "Dataset":
+        """Return what was taken for images, because a file holds (N, A, B), as signals of these axes."""
+        return self.film() if self.channel_added else self
 
     def fitted(self, shape: tuple[int, ...]) -> Small | Lazy:
         """Return the samples in the shape that an input takes. Raises DataError where they do not fit.
@@ -169,8 +175,8 @@ class Dataset:
             raise self._error(what, f"is {got}, expected {kinds} with {axes} dimensions")
 
     def _check_labels(self) -> None:
-        if self.labels.shape != self.samples.shape[:1]:
-            raise self._error("labels", f"has {self.labels.size} entries for {len(self)} samples")
+        if self.labels.shape[:1] != self.samples.shape[:1]:
+            raise self._error("labels", f"has {len(self.labels)} entries for {len(self)} samples")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= len(self.classes):
             raise self._error("labels", f"lies in {low}..{high}, outside of the {len(self.classes)} classes")

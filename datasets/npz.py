@@ -7,8 +7,10 @@ split is enough where only that one is asked for. Case does not matter: `X_train
 
 samples: (N, C, H, W), (N, H, W), (N, F), or of each step (N, T, C, H, W), (N, T, F). Integers of up to 16 bits, and
          real numbers that all are such, in the smallest type that holds them. In a file without a scale, real numbers
-         within 0..1 are round(255 x), of 1/255, and others stay as they are, float32: what the model sees
-labels:  optional, class numbers from 0, (N,) or (N, 1); or real numbers (N,) or (N, K), the targets of a regression
+         within 0..1 are round(255 x), of 1/255 (or of the unit that is asked for), and others stay as they are,
+         float32: what the model sees
+labels:  optional, class numbers from 0, (N,) or (N, 1), or for each pixel (N, H, W); or real numbers (N,) or (N, K),
+         the targets of a regression
 scale:   optional, one number, the real value of one integer; if missing, 1/255 of 8 bits, and 1 of more. Of several
          inputs each may have its own, `scale_NAME`
 
@@ -39,10 +41,17 @@ MOST_CLASSES = 1 << 20
 log = logging.getLogger(__name__)
 
 
-def read_npz(path: Path, split: str = "test", largest: int | None = None, samples_of: str = "") -> Dataset:
+def read_npz(
+    path: Path,
+    split: str = "test",
+    largest: int | None = None,
+    samples_of: str = "",
+    unit: float | None = None,
+) -> Dataset:
     """Return the `train` or `test` split of an `.npz` file; arrays of more than `largest` bytes are refused.
 
-    samples_of: the input of several whose samples are asked for, under its name; labels are `labels` or `y`.
+    samples_of: the input of several whose samples are asked for, under its name; labels are `labels` or `y`. unit: the
+    real value of one integer, where real numbers within 0..1 become integers; None: 1/255.
     """
     schemes: list[tuple[str, str]] = []
 
@@ -67,7 +76,7 @@ def read_npz(path: Path, split: str = "test", largest: int | None = None, sample
     arrays, names = read_arrays(path, choose, ADVICE, largest)
     (scheme,) = schemes
     where = {role: f"'{path}', array '{name}'" for role, name in names.items()}
-    samples, scale = _samples(arrays["samples"], arrays.get("scale"), where, scheme == KERAS)
+    samples, scale = _samples(arrays["samples"], arrays.get("scale"), where, scheme == KERAS, unit)
     labels, targets = class_labels(arrays.get("labels"), where["labels"])
     return Dataset(
         name=path.name,
@@ -78,6 +87,7 @@ def read_npz(path: Path, split: str = "test", largest: int | None = None, sample
         scale=scale,
         source=str(path),
         targets=targets,
+        channel_added=arrays["samples"].ndim == 3,
     )
 
 
@@ -96,7 +106,7 @@ def _scheme(found: Names, path: Path) -> tuple[str, str]:
 
 
 def _samples(
-    array: NDArray[Any], scale: NDArray[Any] | None, where: dict[str, str], keras: bool
+    array: NDArray[Any], scale: NDArray[Any] | None, where: dict[str, str], keras: bool, asked: float | None
 ) -> tuple[Small, float]:
     """Return the samples as small integers, channels first, and the real value of one integer."""
     if not array.size:
@@ -107,8 +117,8 @@ def _samples(
     if scale is not None and (scale.size != 1 or scale.dtype.kind not in "uif"):
         raise DataError(f"{where['scale']}: is {scale.dtype} {scale.shape}, expected one number")
     if array.dtype.kind == "f" and scale is None and array.min() >= 0 and array.max() <= 1:
-        integers = _rounded(array, where["samples"])
-        unit = 1 / 255
+        unit = 1 / 255 if asked is None else asked
+        integers = _rounded(array, unit, where["samples"])
     else:
         integers = _integers(array, where["samples"], scale is not None)
         unit = 1.0 if integers.dtype.itemsize > 1 else 1 / 255
@@ -123,10 +133,15 @@ def _samples(
     return np.ascontiguousarray(integers), unit if scale is None else float(scale.reshape(()))
 
 
-def _rounded(array: NDArray[Any], where: str) -> Small:
-    units: NDArray[np.uint8] = np.rint(array * 255).astype(np.uint8)
-    error = float(np.abs(units / np.float32(255) - array).max())
-    log.warning("%s: real numbers in 0..1 are taken as round(255 x), each at most %.2g beside x", where, error)
+def _rounded(array: NDArray[Any], unit: float, where: str) -> Small:
+    """Return real numbers in 0..1 as the nearest multiples of a unit."""
+    whole = np.rint(array.astype(np.float64) / unit)
+    if whole.max() > np.iinfo(np.uint16).max:
+        raise DataError(f"{where}: holds real numbers up to {array.max():.6g}, more than 65535 times {unit:.6g}")
+    units = whole.astype(np.uint8 if whole.max() <= np.iinfo(np.uint8).max else np.uint16)
+    error = float(np.abs(whole * unit - array).max())
+    said = f"round({1 / unit:.6g} x)" if unit <= 1 else f"round(x / {unit:.6g})"
+    log.warning("%s: real numbers in 0..1 are taken as %s, each at most %.2g beside x", where, said, error)
     return cast(Small, units)
 
 
@@ -165,11 +180,12 @@ def class_labels(array: NDArray[Any] | None, where: str) -> tuple[NDArray[np.int
         return classes, targets
     if array.dtype.kind == "f" and array.ndim in (1, 2) and array.size:
         return classes, array.reshape(len(array), -1).astype(np.float32)
-    if array.dtype.kind not in "ui" or array.shape not in ((array.size,), (array.size, 1)):
+    maps = array.ndim == 3
+    if array.dtype.kind not in "ui" or not (maps or array.shape in ((array.size,), (array.size, 1))):
         raise DataError(
-            f"{where}: is {array.dtype} {array.shape}, expected class numbers, integers (N,), or the targets of a "
-            "regression, real numbers (N,) or (N, K); of one-hot labels take the argmax"
+            f"{where}: is {array.dtype} {array.shape}, expected class numbers, integers (N,) or for each pixel "
+            "(N, H, W), or the targets of a regression, real numbers (N,) or (N, K); of one-hot labels take the argmax"
         )
     if array.size and (int(array.min()) < 0 or int(array.max()) >= MOST_CLASSES):
-        raise DataError(f"{where}: expected class numbers 0..{MOST_CLASSES - 1}, one a sample")
-    return array.ravel().astype(np.int64), targets
+        raise DataError(f"{where}: expected class numbers 0..{MOST_CLASSES - 1}, one a sample, or one a pixel")
+    return (array if maps else array.ravel()).astype(np.int64), targets

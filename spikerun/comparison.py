@@ -132,8 +132,9 @@ def compare(
 ) -> Comparison:
     """Run two networks on the same samples, as `Session.run` takes them, and return how they compare.
 
-    labels: classes (B,), by which accuracy is compared. on_progress is called with the number of samples done since the
-    last call, of twice as many. Raises DataError where samples or labels do not fit, or the networks each other.
+    labels: classes (B,), or of pixels (B, H, W), by which accuracy is compared. on_progress is called with the number
+    of samples done since the last call, of twice as many. Raises DataError where samples or labels do not fit, or the
+    networks each other.
     """
     for net in (a, b):
         if not isinstance(net, Network):
@@ -143,9 +144,12 @@ def compare(
 
 
 def _paired(a: Result, b: Result, labels: npt.NDArray[Any]) -> Paired:
-    if labels.shape != (a.samples,) or labels.dtype.kind not in "iu":
-        raise DataError(f"labels must be {plural(a.samples, 'integer')}, got {labels.dtype} of shape {labels.shape}")
-    right = [(result.classes == labels).astype(np.float64) for result in (a, b)]
+    if labels.shape[:1] != (a.samples,) or labels.ndim not in (1, 3) or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"labels must be {plural(a.samples, 'integer')}, or as many maps (N, H, W), got {labels.dtype} of shape "
+            f"{labels.shape}"
+        )
+    right = [result.right(labels) for result in (a, b)]
     return Paired(100 * float(right[0].mean()), 100 * float(right[1].mean()), standard_error(*right))
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run returns."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.activity import Activity
+from spikerun.errors import DataError
 from spikerun.network import Network, Population
+from spikerun.text import plural
 
 __all__ = ["Result", "classes_of"]
 
@@ -45,6 +48,25 @@ class Result:
         name = self.net.outputs[0]
         return classes_of(self.net.populations[name], self.outputs[name])
 
+    def right(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return whether each sample has the class of its label (B,), or what share of its pixels has (B, H, W): (B,).
+
+        Pixels have the classes of the first axis of the first output. Raises DataError for labels of other shapes.
+        """
+        if labels.shape == (self.samples,):
+            right: npt.NDArray[np.bool_] = self.classes == labels
+            return right.astype(np.float64)
+        name = self.net.outputs[0]
+        population = self.net.populations[name]
+        if labels.ndim != 3 or len(labels) != self.samples or population.size % math.prod(labels.shape[1:]):
+            raise DataError(
+                f"labels are of the shape {labels.shape}, and the network gives {population.shape} for each of "
+                f"{plural(self.samples, 'sample')}: give classes (N,), or maps (N, H, W) of the size of the result"
+            )
+        values = _comparable(population, self.outputs[name]).reshape(self.samples, -1, *labels.shape[1:])
+        share: npt.NDArray[np.float64] = (values.argmax(axis=1) == labels).mean(axis=(1, 2))
+        return share
+
     @cached_property
     def activity(self) -> Activity:
         """Return the spikes and synaptic operations of all samples."""
@@ -56,7 +78,12 @@ def classes_of(population: Population, values: npt.NDArray[Any]) -> npt.NDArray[
 
     Integers decide where all scales agree, exactly, as they do in firmware; else their float32 products.
     """
-    scale = population.neuron.real_scale
-    comparable = values if (scale == scale.flat[0]).all() else population.real(values)
-    classes: npt.NDArray[np.int64] = comparable.reshape(len(values), population.size).argmax(axis=1)
+    classes: npt.NDArray[np.int64] = (
+        _comparable(population, values).reshape(len(values), population.size).argmax(axis=1)
+    )
     return classes
+
+
+def _comparable(population: Population, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    scale = population.neuron.real_scale
+    return values if (scale == scale.flat[0]).all() else population.real(values)

@@ -58,6 +58,9 @@ class OnnxSource(Source):
         if not has_runtime():
             self.notes.append("onnxruntime is not installed: the model's own results are those of ONNX's reference")
 
+    def expected(self) -> Mapping[str, tuple[int | None, ...] | None]:
+        return {name: self.model.inputs[file].axes[1:] for file, name in self.inputs.items()}
+
     def graph(self, shapes: Mapping[str, Shape]) -> Graph:
         """Return the float graph; raises ConversionError with all operators that cannot be converted."""
         given = {file: shapes[name] for file, name in self._checked(shapes).items()}

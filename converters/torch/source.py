@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A torch module as a source: its float graph by torch.export, and its own results."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -38,6 +39,12 @@ class TorchSource(Source):
         self.model = deepcopy(model).float() if short else model
         parameter = next(self.model.parameters(), torch.zeros(()))
         self.like: dict[str, Any] = {"device": parameter.device, "dtype": parameter.dtype}
+
+    def expected(self) -> Mapping[str, tuple[int | None, ...] | None]:
+        """Return the arguments that forward needs; torch says nothing of their shapes."""
+        parameters = inspect.signature(self.model.forward).parameters.values()
+        plain = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.default is p.empty]
+        return dict.fromkeys([p.name for p in plain]) if len(plain) > 1 else super().expected()
 
     def graph(self, shapes: Mapping[str, Shape]) -> Graph:
         """Return the float graph; raises ConversionError with all operators that cannot be converted."""

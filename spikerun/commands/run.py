@@ -2,6 +2,7 @@
 """`spikerun run`: a network on data."""
 
 import io
+import math
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,7 +74,7 @@ def run(
         "data": dataset.name,
         "split": dataset.split,
         "samples": len(dataset),
-        "accuracy": 100 * float(np.mean(result.classes == dataset.labels)) if dataset.labelled else None,
+        "accuracy": 100 * float(result.right(dataset.labels).mean()) if dataset.labelled else None,
         **error_of(result, dataset),
         "spikes_per_neuron": activity.spikes_per_neuron,
         "synops_per_sample": activity.synops_per_sample,
@@ -98,6 +99,13 @@ def _require_npz(output: Path, force: bool, read: tuple[Path, str]) -> None:
 def check_labels(net: Network, dataset: Dataset) -> None:
     """Refuse labels or targets that the network has no outputs for."""
     outputs = net.populations[net.outputs[0]].size
+    pixels = math.prod(dataset.labels.shape[1:])
+    if outputs % pixels:
+        raise DataError(
+            f"'{dataset.name}' has labels for {dataset.labels.shape[1:]} pixels of a sample, and the network gives "
+            f"{net.populations[net.outputs[0]].shape}: give maps of the size of the result"
+        )
+    outputs //= pixels
     if dataset.labelled and dataset.labels.max() >= outputs:
         raise DataError(
             f"labels of '{dataset.name}' reach {dataset.labels.max()}, the network has {plural(outputs, 'output')}; "

@@ -77,7 +77,7 @@ def test_one_value_has_no_class() -> None:
     ("other", "labels", "said"),
     [
         (network(outputs=4), LABELS, "A answers with 3 values and B with 4"),
-        (network(), LABELS[:9], r"labels must be 50 integers, got int64 of shape \(9,\)"),
+        (network(), LABELS[:9], r"labels must be 50 integers, or as many maps .*, got int64 of shape \(9,\)"),
         (network(), LABELS / 2, "got float64"),
     ],
 )

@@ -47,7 +47,7 @@ def main() -> None:
                    .report.layers if layer.kind == "input")  # fmt: skip
     for code in (None, "ttfs"):
         table = prices(converter.calibration, code, "synops", True, Journal(None, ""), lambda done, total: None)
-        one = next(one for one in chain(table) if one.expected + entering <= RATIO * converter.graph.macs())
+        one = next(one for one in chain(table) if one.expected + entering <= RATIO * converter.macs)
         what = f"{code or 'bits and ttfs'}, {' '.join(map(str, one.choices.values()))}"
         tell(what, converter.convert(settings_of(one.choices)))
     try:

@@ -75,8 +75,8 @@ class Op:
         """Return what it computes of batches (batch, *shape)."""
         raise NotImplementedError
 
-    def macs(self, shape: Shape) -> int:
-        """Return its multiply-accumulates for a result of `shape`."""
+    def macs(self, shape: Shape, source: Shape) -> int:
+        """Return its multiplications by weights for a result of `shape` from a value of shape `source`."""
         return 0
 
 
@@ -107,7 +107,7 @@ class Linear(Op):
     def apply(self, *x: Array) -> Array:
         return forward.linear(x[0], self.weight) + self.bias
 
-    def macs(self, shape: Shape) -> int:
+    def macs(self, shape: Shape, source: Shape) -> int:
         return int(self.weight.size)
 
 
@@ -126,8 +126,8 @@ class Conv(Op):
         y = forward.conv(x[0], self.weight, self.stride, self.padding, self.dilation, self.groups)
         return y + forward.spread(self.bias, y.shape[1:])
 
-    def macs(self, shape: Shape) -> int:
-        return int(np.prod(shape)) * int(np.prod(self.weight.shape[1:]))
+    def macs(self, shape: Shape, source: Shape) -> int:
+        return math.prod(shape) * math.prod(self.weight.shape[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +151,8 @@ class ConvTranspose(Op):
         )
         return y + forward.spread(self.bias, y.shape[1:])
 
-    def macs(self, shape: Shape) -> int:
-        kernel = math.prod(self.weight.shape[2:])
-        return math.prod(shape) * (len(self.weight) // self.groups) * kernel // math.prod(self.stride)
+    def macs(self, shape: Shape, source: Shape) -> int:
+        return math.prod(source) * math.prod(self.weight.shape[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -346,8 +345,12 @@ class Graph:
         return replace(self, nodes=kept)
 
     def macs(self) -> int:
-        """Return the multiply-accumulates of one forward pass (padding counted, as profilers do)."""
-        return sum(node.op.macs(node.shape) for node in self.nodes.values())
+        """Return the MACs of one forward pass: all multiplications by weights, padding counted, as profilers do.
+
+        Those of the model as it was read: pools, sums, batch norms, activations and what moves values have none.
+        """
+        nodes = self.nodes
+        return sum(node.op.macs(node.shape, nodes[node.inputs[0]].shape) for node in nodes.values() if node.inputs)
 
     def evaluate(self, samples: Mapping[str, Array]) -> dict[str, Array]:
         """Return the results by name for real samples by the names of the inputs, batches (batch, *shape)."""

@@ -82,6 +82,7 @@ class Converter:
         short, left_out = shortened(graph)
         self.ann: Source = Shortened(source.name, short) if left_out else source
         self.graph, self.notes = simplify(short), [*notes, *graph.notes, *left_out]
+        self.macs = short.macs()
         self.layers = lower(self.graph, self.encodings)
         verify.check_lowering(self.layers, few, short, real)
         self.calibration = Calibration(self.layers, self.samples)
@@ -110,7 +111,7 @@ class Converter:
         meta: dict[str, str | int | float] = {
             "converted_from": self.source.name,
             "bits": settings.bits,
-            "macs": self.graph.macs(),
+            "macs": self.macs,
             "classes": int(np.prod(self.layers.outputs[0].shape)),
             "tool": f"spikerun {_version()}",
         }
@@ -136,7 +137,7 @@ class Converter:
         given = self.samples
         if held_out is not None:
             given = checked(by_name(held_out, (INPUT,)), self.encodings, "the held-out samples", self.samples)
-        few = min(COMPARED_SAMPLES, max(COMPARED_MACS // max(self.graph.macs(), 1), 1))
+        few = min(COMPARED_SAMPLES, max(COMPARED_MACS // max(self.macs, 1), 1))
         given = {name: values[:few] for name, values in given.items()}
         found = fidelity(self.layers, conversion.quantised, given)
         layers = tuple(
@@ -176,7 +177,7 @@ class Converter:
         operators = tuple(OperatorReport(o.operator, o.module, o.line, o.code) for o in origins)
         codes = ", ".join(dict.fromkeys(encoding.code for encoding in self.encodings.values()))
         report = Report(
-            settings.bits, network.window, settings.code, codes, self.count, self.graph.macs(), operators, layers,
+            settings.bits, network.window, settings.code, codes, self.count, self.macs, operators, layers,
             decisions=decisions(settings, self.encodings, quantised), error_samples=self.count,
         )  # fmt: skip
         report = report.with_notes(*self.notes)
@@ -205,7 +206,7 @@ def _layer_report(
         name, "relay" if isinstance(layer, RelayLayer) else kind, population.shape,
         word.bits if word else 0, word.code if word else "", fit.chosen_by if fit else "", threshold,
         network.bounds.get(name, 0), fit.signal_to_noise if fit else None,
-        macs=sum(link.connection.macs(population.shape) for link in network.out_of(name)),
+        dense=network.dense_of(name),
         memory=memory_of(network, name), sources=tuple(dict.fromkeys(layer.sources)),
         operators=tuple(operator_name(origin) for origin in origins if origin.operator != "input"),
         reasons=tuple(reasons(layer, origins, fit)),

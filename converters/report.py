@@ -5,6 +5,7 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from spikerun.activity import beside_macs
 from spikerun.converters.accuracy import Accuracy
 from spikerun.converters.found import Found
 from spikerun.converters.quantise import Quantised
@@ -43,8 +44,8 @@ class LayerReport:
     chosen_by: the step sizes, `channel` or `population`. signal_to_noise (dB), cosine, relative_error (a share): of the
     words' values against the ANN's, on `Report.error_samples` samples; None where there is nothing to compare. bound:
     the largest magnitude of its accumulator in the worst case. spikes, synops: means for one sample; None without
-    evaluation. macs: of the ANN, of the same projections as `synops`, those that lead out of it. sources: the layers
-    that it reads; operators: of the model, that it computes; reasons: sentences on what was decided for it.
+    evaluation. dense: what `synops` were if each neuron sent one spike. sources: the layers that it reads; operators:
+    of the model, that it computes; reasons: sentences on what was decided for it.
     """
 
     name: str
@@ -60,7 +61,7 @@ class LayerReport:
     synops: float | None = None
     cosine: float | None = None
     relative_error: float | None = None
-    macs: int = 0
+    dense: int = 0
     memory: Memory = NONE
     sources: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
@@ -171,8 +172,8 @@ class Report:
             ]
         if self.synops_per_sample is not None:
             lines.append(
-                f"one sample: {self.synops_per_sample:,.0f} synaptic operations against {self.macs:,} MACs of the ANN "
-                f"(ratio {self.synops_per_mac or 0:.3f}), {self.spikes_per_neuron or 0:.3f} spikes a neuron"
+                f"one sample: {self.synops_per_sample:,.0f} synaptic operations"
+                f"{beside_macs(self.synops_per_sample, self.macs)}, {self.spikes_per_neuron or 0:.3f} spikes a neuron"
             )
         return "\n".join(lines)
 

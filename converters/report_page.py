@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+from spikerun.activity import beside_macs
 from spikerun.converters.page import (
     Bar,
     Point,
@@ -58,7 +59,7 @@ def page_of(report: Report, name: str = "") -> str:
                 ),
             ),
             section("Activity", *_activity(report)),
-            section("Synaptic operations against MACs", *_synops(report)),
+            section("Synaptic operations", *_synops(report)),
             section("Memory", *_memory(report)),
             section(
                 "Decisions",
@@ -146,8 +147,8 @@ def _short(report: Report) -> list[tuple[str, str]]:
         rows += [
             (
                 "one sample takes",
-                f"{report.synops_per_sample:,.0f} synaptic operations against {report.macs:,} MACs of the ANN "
-                f"(ratio {report.synops_per_mac or 0:.3f})",
+                f"{report.synops_per_sample:,.0f} synaptic operations"
+                f"{beside_macs(report.synops_per_sample, report.macs)}",
             ),
             ("spikes", f"{report.spikes_per_neuron or 0:.3f} a neuron and sample"),
         ]
@@ -187,17 +188,17 @@ def _activity(report: Report) -> list[str]:
 
 
 def _synops(report: Report) -> list[str]:
-    rows = [one for one in report.layers if one.synops is not None and (one.synops or one.macs)]
+    rows = [one for one in report.layers if one.synops is not None and one.dense]
     drawn = [
         Bar(
             one.name,
-            f"{one.synops or 0:,.0f} / {one.macs:,}" + (f" = {(one.synops or 0) / one.macs:.3f}" if one.macs else ""),
-            (one.synops or 0.0, float(one.macs)),
+            f"{one.synops or 0:,.0f} / {one.dense:,} = {(one.synops or 0) / one.dense:.3f}",
+            (one.synops or 0.0, float(one.dense)),
         )
         for one in rows
     ]
-    said = "What the spikes of a layer cause where they arrive, against the MACs of the same synapses in the ANN."
-    return _drawn(said, drawn, ("synaptic operations", "MACs"))
+    said = "What the spikes of a layer cause where they arrive, beside what one spike of each of its neurons would."
+    return _drawn(said, drawn, ("synaptic operations", "dense operations"))
 
 
 def _memory(report: Report) -> list[str]:

@@ -5,6 +5,7 @@ A bundle's report.json lists the files that it consists of. What others put into
 """
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from spikerun.errors import UsageError
 __all__ = ["LICENSE", "SCHEMA", "finish", "place", "read_report", "require_free", "scratch", "write_all"]
 
 SCHEMA = "spikerun.deploy/1"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LICENSE = Path(__file__).parent / "LICENSE"
 
 
@@ -59,7 +61,8 @@ def read_report(folder: Path) -> dict[str, Any]:
 def scratch(out: Path) -> Iterator[Path]:
     """Yield a new folder beside `out`, on the same disk, and remove it in the end if it is still there.
 
-    What processes that were killed have left there is removed as well. Raises UsageError where none can be made.
+    What processes that were killed have left there is removed as well. Raises UsageError where none can be made, and
+    where there is no room for what is written to it; what was at `out` stays.
     """
     out = out.resolve()
     _sweep(out)
@@ -70,6 +73,11 @@ def scratch(out: Path) -> Iterator[Path]:
         raise UsageError(f"cannot write a bundle to '{out}': {error.strerror}; choose another folder") from error
     try:
         yield made
+    except (OSError, UsageError) as error:
+        met = error.__cause__ if isinstance(error, UsageError) else error  # of a file that lies in the new folder
+        if not isinstance(met, OSError) or met.errno not in NO_ROOM:
+            raise
+        raise UsageError(f"cannot write '{out}': {met.strerror}; make room, or choose another folder") from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
 

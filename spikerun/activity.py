@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spikerun.network import Network
 
-__all__ = ["Activity", "PopulationActivity"]
+__all__ = ["Activity", "PopulationActivity", "beside_macs"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,13 @@ class Activity:
     """Spikes and synaptic operations of `samples` samples, by population.
 
     The spikes of an input in code `bits` are the set bits of its integers. Comparisons of max pooling are no synaptic
-    operations; the spikes that it passes on are spikes of its population.
+    operations; the spikes that it passes on are spikes of its population. macs, dense: of one sample, see `Network`.
     """
 
     samples: int
     populations: dict[str, PopulationActivity]
-    macs: int
+    macs: int | None
+    dense: int
 
     @staticmethod
     def of(net: Network, samples: int, counted: Mapping[str, Sequence[int]]) -> "Activity":
@@ -43,7 +44,7 @@ class Activity:
             inner = p.neuron.fires and not p.neuron.is_input
             spikes, synops = counted.get(name, (0, 0))
             populations[name] = PopulationActivity(p.neuron.kind, p.size, spikes, synops, inner)
-        return Activity(samples, populations, net.macs)
+        return Activity(samples, populations, net.macs, net.dense)
 
     @property
     def spikes_per_neuron(self) -> float:
@@ -58,6 +59,11 @@ class Activity:
         return sum(p.synops for p in self.populations.values()) / self.samples if self.samples else 0.0
 
     @property
-    def synops_per_mac(self) -> float:
-        """Return synaptic operations over the multiply-accumulates of the same layers run densely."""
-        return self.synops_per_sample / self.macs if self.macs else 0.0
+    def synops_per_mac(self) -> float | None:
+        """Return synaptic operations over the MACs of the ANN; None where there was none."""
+        return self.synops_per_sample / self.macs if self.macs else None
+
+
+def beside_macs(synops: float, macs: int | None) -> str:
+    """Return in words what synaptic operations are beside the MACs of the ANN, if there was one."""
+    return f" against {macs:,} MACs of the ANN (ratio {synops / macs:.3f})" if macs else ""

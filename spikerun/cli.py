@@ -223,7 +223,7 @@ def _group() -> Any:
             "spikerun demo",
             "spikerun run model.snn --data digits --limit 100",
         ),
-        epilog="Exit codes: 0 done, 1 a check or budget failed, 2 bad usage, 3 bad input.",
+        epilog="Exit codes: 0 done, 1 a check or budget failed, 2 bad usage, 3 bad input, 130 interrupted (Ctrl-C).",
     )
     app.callback()(_options)
     return get_command(app)

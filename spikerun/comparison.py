@@ -55,12 +55,15 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """A network: means for one sample; latency: time steps from the first of a frame to the last of its answer."""
+    """A network: means for one sample; macs, dense: see `Network`; latency: time steps from the first of a frame to the
+    last of its answer.
+    """
 
     spikes: float
     spikes_per_neuron: float
     synops: float
-    macs: int
+    macs: int | None
+    dense: int
     memory: Memory
     window: int
     latency: int
@@ -80,7 +83,7 @@ class NetworkCost:
         windows = max(net.latency[name] for name in net.outputs) + 1
         return NetworkCost(
             sum(layer.spikes for layer in layers.values()), activity.spikes_per_neuron, activity.synops_per_sample,
-            net.macs, memory_of_all(net), net.window, windows * net.window, layers,
+            net.macs, net.dense, memory_of_all(net), net.window, windows * net.window, layers,
         )  # fmt: skip
 
 

@@ -136,14 +136,29 @@ def _path(group: Any) -> str:
 
 @contextmanager
 def located(source: Path, where: str) -> Iterator[None]:
-    """Turn whatever HDF5 or the description refuses into one error that names the file and the place in it."""
+    """Turn whatever HDF5 or the description refuses into one error that names the file and the place in it.
+
+    What HDF5 itself says stands in brackets behind what it comes to: that the place is damaged.
+    """
     try:
         yield
     except FileFormatError:
         raise
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        message = str(error)[:MAX_MESSAGE] or type(error).__name__
-        raise FileFormatError(printable(f"'{source}': {where}: {message}")) from error
+        said = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        said = said[:MAX_MESSAGE] or type(error).__name__
+        if _of_hdf5(error):
+            damaged = "" if where.endswith("damaged") else ": is damaged"
+            raise FileFormatError(printable(f"'{source}': {where}{damaged} (HDF5 says: {said})")) from error
+        raise FileFormatError(printable(f"'{source}': {where}: {said}")) from error
+
+
+def _of_hdf5(error: Exception) -> bool:
+    """Return whether HDF5 or h5py raised an error; they raise the kinds that we do."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and "h5py" in Path(place.tb_frame.f_code.co_filename).parts
 
 
 @contextmanager

@@ -141,9 +141,23 @@ class Network:
         return all(p.delay == 0 for p in self.projections)
 
     @cached_property
-    def macs(self) -> int:
-        """Return the multiply-accumulates that an ANN with the same layers needs for one sample."""
-        return sum(p.connection.macs(self.populations[p.source].shape) for p in self.projections)
+    def macs(self) -> int | None:
+        """Return the MACs for one sample of the ANN that it was converted from, as its meta says; None: it does not.
+
+        They are the multiplications by weights of its convolutions and matrices, padding counted, as profilers do.
+        """
+        said = self.meta.get("macs")
+        return said if isinstance(said, int) and said > 0 else None
+
+    def dense_of(self, name: str) -> int:
+        """Return the dense operations out of a population: its synaptic operations if each neuron sent one spike."""
+        shape = self.populations[name].shape
+        return sum(int(link.connection.fan_out(shape).sum()) for link in self.out_of(name))
+
+    @cached_property
+    def dense(self) -> int:
+        """Return the dense operations of all populations."""
+        return sum(self.dense_of(name) for name in self.populations)
 
 
 def _tuple(given: Any) -> Any:

@@ -166,6 +166,8 @@ class StepConverter:
         """Return the network, and how many of its spikes are the trained network's."""
         peaks, parts = self._observed.peaks, self.parts
         said: dict[str, str | int | float] = {"converted_from": self.source.name, "classes": self._width, **meta}
+        if self.source.macs is not None:
+            said["macs"] = self.source.macs
         for name, encoding in self.encodings.items():
             said |= encoding.meta(name)
         encoders = encoders_of(self.samples)
@@ -187,6 +189,7 @@ class StepConverter:
             (*self.step.assumed, *(one.said for one in encoders.values()),
              *(["samples are given to the network flattened"] if self.flat else [])),
             notes=(*notes, *coarse(on_chip)), limits=self.chip.name if self.chip else None, on_chip=on_chip,
+            macs=self.source.macs,
         )  # fmt: skip
         return SpikingConversion(network, self.source.told(report))
 

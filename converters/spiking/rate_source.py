@@ -7,6 +7,7 @@ from typing import Any
 
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array, Shape
+from spikerun.converters.last import Shortened, shortened
 from spikerun.converters.samples import by_name, checked, encodings_of
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source, Trained
@@ -38,7 +39,7 @@ class RateSource(StepSource):
     ) -> None:
         self.ann, self.samples, self.reset, self.timed = ann, samples, reset, timed
         self.layers: tuple[RateLayer, ...] = ()
-        self.macs = 0
+        self.left_out: tuple[str, ...] = ()
         self._shapes: Mapping[str, Shape] = {}
 
     @property
@@ -63,14 +64,17 @@ class RateSource(StepSource):
             name: values.reshape(*values.shape[: 1 + (name in self.timed)], *shapes[name])
             for name, values in self.samples.items()
         }
-        found, self.layers = rates(simplify(graph), shaped, steps, self.reset, self.timed)
-        self.macs = graph.macs()
+        short, left_out = shortened(graph)
+        if left_out:
+            self.ann, self.left_out = Shortened(self.ann.name, short), left_out
+        found, self.layers = rates(simplify(short), shaped, steps, self.reset, self.timed)
+        self.macs = short.macs()
         said = ("the ANN is given the mean of the spikes of all steps",) if self.timed else ()
         return Step(found, dict.fromkeys(found.outputs, Readout("mean")), steps, assumed=said)
 
     def told(self, report: SpikingReport) -> SpikingReport:
-        """Return the report with how near the rates are to the activations."""
-        return replace(report, rates=self.layers, macs=self.macs)
+        """Return the report with how near the rates are to the activations, and what of the ANN was left out."""
+        return replace(report, rates=self.layers, notes=(*report.notes, *self.left_out))
 
     def results(self, batch: Mapping[str, Array], steps: int, asked: Step) -> dict[str, Array]:
         """Return the results of the ANN."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from spikerun.activity import beside_macs
 from spikerun.converters.report import SCHEMA, Accuracy
 from spikerun.converters.spiking.rate import RateLayer
 from spikerun.network import Network
@@ -60,7 +61,7 @@ class SpikingReport:
 
     same_as_read: the share of the network's own results that what was read of it gives too, in real numbers. limits:
     the chip whose arithmetic the network keeps to, and on_chip: its layers there. rates: of an ANN whose activations
-    became rates, how near they are, and macs: its multiply-accumulates.
+    became rates, how near they are, and macs: its MACs.
     """
 
     source: str
@@ -107,7 +108,7 @@ class SpikingReport:
                 f"{a.drop:+.2f} points (95 %: {low:+.2f} to {high:+.2f}), same class {a.agreement:.2f} %"
             )
         if self.synops_per_sample is not None:
-            beside = f" against {self.macs:,} MACs of the ANN" if self.macs else ""
+            beside = beside_macs(self.synops_per_sample, self.macs)
             lines.append(
                 f"one sample: {self.synops_per_sample:,.0f} synaptic operations{beside}, {self.spikes_per_neuron:.3f} "
                 "spikes a neuron"

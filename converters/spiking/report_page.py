@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of a trained spiking network's conversion as a page."""
 
+from spikerun.activity import beside_macs
 from spikerun.converters.page import Bar, bars, facts, items, page, paragraph, section, table
 from spikerun.converters.report_page import accuracy_facts
 from spikerun.converters.spiking.report import SpikingReport
@@ -37,7 +38,7 @@ def _short(report: SpikingReport) -> list[tuple[str, str]]:
     if not report.rates:
         rows.append(("own results", f"what was read of the network gives {report.same_as_read:.2f} % of them"))
     if report.synops_per_sample is not None:
-        beside = f" against {report.macs:,} MACs of the ANN" if report.macs else ""
+        beside = beside_macs(report.synops_per_sample, report.macs)
         rows += [
             ("one sample takes", f"{report.synops_per_sample:,.0f} synaptic operations{beside}"),
             ("spikes", f"{report.spikes_per_neuron or 0:.3f} a neuron and sample"),

@@ -20,6 +20,7 @@ class StepSource(Trained, Protocol):
 
     time_loop: bool = True
     approximate: bool = False  # whether its results are but what its step comes near to
+    macs: int | None = None  # of an ANN that it takes the place of, once its step is known
 
     @property
     def inputs(self) -> tuple[str, ...]:

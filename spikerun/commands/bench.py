@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
-from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, loaded
+from spikerun.commands.samples import DataOption, LimitOption, SplitOption, ThreadsOption, loaded
 from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.file import load
@@ -49,6 +49,7 @@ def bench(
     repeat: Annotated[int, typer.Option(min=1, help="Single samples timed, in turn for each.")] = 200,
     batch: Annotated[int, typer.Option(min=1, help="Samples of a batch, for throughput.")] = 256,
     split: SplitOption = "test",
+    limit: LimitOption = None,
     threads: ThreadsOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
@@ -76,6 +77,7 @@ def bench(
             raise UsageError(f"--against {against} has a time loop of its own: bench times networks without one")
         source = opened
     count = max(batch, min(repeat, 1000))
+    count = count if limit is None else min(count, limit)
     samples = np.asarray(loaded(net, data, data_dir, split, count)[1][net.inputs[0]])  # encoding them is not timed
     session = Session(net, threads=threads)
     runners: dict[str, Runner] = {SNN: lambda first, end: session.run(samples[first:end])}
@@ -92,6 +94,7 @@ def bench(
         "network": str(network),
         "threads": session.threads,
         "schedule": session.schedule,
+        "samples": len(samples),
         "batch": min(batch, len(samples)),
         "results": rows,
     }

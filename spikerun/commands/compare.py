@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from spikerun.commands.run import check_labels, error_of
-from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, loaded
+from spikerun.commands.samples import DataOption, LimitOption, SplitOption, ThreadsOption, loaded
 from spikerun.comparison import Comparison, NetworkCost
 from spikerun.console import DataDirOption, JsonOption, QuietOption, emit, progress, table
 from spikerun.errors import UsageError
@@ -25,7 +25,7 @@ def compare(
     second: Second,
     data: DataOption,
     split: SplitOption = "test",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first samples.")] = None,
+    limit: LimitOption = None,
     threads: ThreadsOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
@@ -78,7 +78,8 @@ def _text(found: Comparison, errors: list[float | None], paths: tuple[Path, Path
         ("spikes per neuron", f"{a.spikes_per_neuron:.3f}", f"{b.spikes_per_neuron:.3f}",
          _ratio(a.spikes_per_neuron, b.spikes_per_neuron)),
         ("synaptic operations", f"{a.synops:,.0f}", f"{b.synops:,.0f}", _ratio(a.synops, b.synops)),
-        ("the same ANN, MACs", f"{a.macs:,}", f"{b.macs:,}", _ratio(a.macs, b.macs)),
+        ("MACs of the ANN", *(f"{one.macs:,}" if one.macs else "-" for one in (a, b)), _ratio(a.macs, b.macs)),
+        ("dense operations", f"{a.dense:,}", f"{b.dense:,}", _ratio(a.dense, b.dense)),
         *(
             (f"{key}, bytes", f"{one:,}", f"{other:,}", _ratio(one, other))
             for (key, one), other in zip(vars(a.memory).items(), vars(b.memory).values(), strict=True)
@@ -127,5 +128,5 @@ def _answers(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _ratio(a: float, b: float) -> str:
-    return f"{b / a:.3f}x" if a else "-"
+def _ratio(a: float | None, b: float | None) -> str:
+    return f"{b / a:.3f}x" if a and b is not None else "-"

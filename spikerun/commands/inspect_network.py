@@ -38,6 +38,7 @@ def inspect(
         "neurons": sum(p.size for p in net.populations.values()),
         "weights": sum(link.connection.weights for link in net.links),
         "macs": net.macs,
+        "dense": net.dense,
         "populations": [_population(net, name, p) for name, p in net.populations.items()],
         "projections": [_projection(net, link) for link in net.links],
         "inputs": list(net.inputs),
@@ -110,7 +111,8 @@ def _text(found: dict[str, Any]) -> str:
         ("time", _time(found)),
         ("neurons", f"{found['neurons']:,}"),
         ("weights", plural(found["weights"], "byte")),
-        ("the same ANN", f"{plural(found['macs'], 'multiply-accumulate')} a sample"),
+        ("dense operations", f"{found['dense']:,} a sample, if each neuron sends one spike"),
+        *([("MACs of the ANN", f"{found['macs']:,} a sample")] if found["macs"] else []),
         *_scales(found),
     ]
     populations = [

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from spikerun.activity import Activity
+from spikerun.activity import Activity, beside_macs
 from spikerun.atomic import require_writable, write_atomically
-from spikerun.commands.samples import DataOption, SplitOption, ThreadsOption, loaded
+from spikerun.commands.samples import DataOption, LimitOption, SplitOption, ThreadsOption, loaded
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -46,7 +46,7 @@ def run(
     data: DataOption,
     output: OutputOption = None,
     split: SplitOption = "test",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first samples.")] = None,
+    limit: LimitOption = None,
     schedule: Annotated[str, typer.Option(help="auto, blocked (whole windows) or stepped; same bits.")] = "auto",
     kernels: Annotated[str, typer.Option(help="auto (measured), event or dense; same bits.")] = "auto",
     threads: ThreadsOption = None,
@@ -79,6 +79,8 @@ def run(
         "spikes_per_neuron": activity.spikes_per_neuron,
         "synops_per_sample": activity.synops_per_sample,
         "synops_per_mac": activity.synops_per_mac,
+        "macs": activity.macs,
+        "dense": activity.dense,
         "schedule": session.schedule,
         "threads": session.threads,
         "seconds": seconds,
@@ -138,10 +140,11 @@ def _archive(result: Result, dataset: Dataset) -> bytes:
 
 
 def _text(found: dict[str, Any], result: Result) -> str:
+    synops = found["synops_per_sample"]
     rows = [
         ("samples", f"{found['samples']} of {found['data']}, {found['split']}"),
         ("spikes per neuron", f"{found['spikes_per_neuron']:.3f}"),
-        ("synaptic operations", f"{found['synops_per_sample']:,.0f} a sample, {found['synops_per_mac']:.3f} per MAC"),
+        ("synaptic operations", f"{synops:,.0f} a sample{beside_macs(synops, found['macs'])}"),
         ("time", f"{found['seconds']:.2f} s, {found['schedule']}, {plural(found['threads'], 'thread')}"),
     ]
     if found["accuracy"] is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options that name a network and the data it meets, and what they mean: shared by run and bench."""
+"""The options that name a network and the data it meets, and what they mean: shared by run, compare and bench."""
 
 import logging
 import math
@@ -15,7 +15,7 @@ from spikerun.errors import UsageError
 from spikerun.inputs import sample_shape
 from spikerun.network import Network
 
-__all__ = ["DataOption", "SplitOption", "ThreadsOption", "loaded"]
+__all__ = ["DataOption", "LimitOption", "SplitOption", "ThreadsOption", "loaded"]
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ DataOption = Annotated[
     str, typer.Option("--data", metavar="NAME", help="A data set (see spikerun datasets), or an .npz file of yours.")
 ]
 SplitOption = Annotated[str, typer.Option("--split", help="Which part of the data set: test or train.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first samples.")]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Default: $SPIKERUN_NUM_THREADS, or the physical cores.")
 ]

@@ -84,10 +84,6 @@ class Connection:
         """
         raise NotImplementedError
 
-    def macs(self, source: Shape) -> int:
-        """Return the multiply-accumulates of the same layer in an ANN (padding counted, as profilers do)."""
-        return 0
-
 
 def alike(count: int | IntArray, source: Shape) -> IntArray:
     """Return a fan-out as a view of shape `source`."""

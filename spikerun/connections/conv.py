@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -71,6 +70,3 @@ class Conv(Connection):
 
     def largest_sum(self, source: Shape, channels: int) -> npt.NDArray[np.float64]:
         return column_sums(self.weight.reshape(len(self.weight), -1).T)
-
-    def macs(self, source: Shape) -> int:
-        return math.prod(self.target_shape(source)) * math.prod(self.weight.shape[1:])

@@ -44,9 +44,6 @@ class Dense(Connection):
         largest: npt.NDArray[np.float64] = column_sums(self.weight).reshape(channels, -1).max(axis=1)
         return largest
 
-    def macs(self, source: Shape) -> int:
-        return int(self.weight.size)
-
 
 def column_sums(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
     """Return sum |weight| over the rows of (rows, columns), some rows at a time: a copy is wider than the weights."""

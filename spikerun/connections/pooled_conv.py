@@ -63,6 +63,3 @@ class PooledConv(Connection):
 
     def largest_sum(self, source: Shape, channels: int) -> npt.NDArray[np.float64]:
         return self.conv.largest_sum(source, channels)
-
-    def macs(self, source: Shape) -> int:
-        return self.conv.macs(source)

@@ -63,6 +63,3 @@ class Sparse(Connection):
         sums = np.bincount(self.indices, np.abs(self.data, dtype=np.float64), self.size).astype(np.float64)
         largest: npt.NDArray[np.float64] = sums.reshape(channels, -1).max(axis=1)
         return largest
-
-    def macs(self, source: Shape) -> int:
-        return len(self.data)

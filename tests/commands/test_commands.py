@@ -71,7 +71,7 @@ def test_run_reports_accuracy_and_cost(network: Path, capsys: pytest.CaptureFixt
     assert found["samples"] == 50
     assert 0 <= found["accuracy"] <= 100
     assert found["spikes_per_neuron"] > 0
-    assert found["synops_per_mac"] > 0
+    assert found["dense"] > 0 and found["macs"] is found["synops_per_mac"] is None  # it was converted from no ANN
 
 
 def test_run_gives_the_same_with_every_schedule_and_kernel(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +165,7 @@ def test_inspect_shows_populations_bounds_and_targets(network: Path, capsys: pyt
     found = result(capsys, "inspect", network)
     assert found["schema"] == "spikerun.inspect/1"
     assert [p["name"] for p in found["populations"]] == ["pixels", "features", "largest", "sums", "digit"]
-    assert found["macs"] == 8 * 8 * 4 * 9 + 16 * 10
+    assert found["dense"] == 22 * 22 * 4 + 64 + 16 * 10 and found["macs"] is None
     assert found["targets"]["generic-cortex-m4"] == "fits"
     assert found["latency_windows"] == 2
 
@@ -201,6 +201,11 @@ def test_bench_times_torch_beside_it(network: Path, tmp_path: Path, capsys: pyte
     )
     words = ("bench", network, "--data", "digits", "--repeat", 5, "--batch", 8, "--against", f"{model}:build")
     assert [row["name"] for row in result(capsys, *words)["results"]] == ["spikerun", "torch"]
+
+
+def test_bench_takes_only_the_first_samples(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("bench", network, "--data", "digits", "--repeat", 5, "--batch", 8)
+    assert result(capsys, *words, "--limit", 3)["samples"] == 3 and result(capsys, *words)["samples"] == 8
 
 
 def test_bench_weights_without_a_model_are_refused(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -355,12 +360,12 @@ def test_inspect_tells_bits_from_time_steps_and_shows_scales(
     assert main(["inspect", str(network)]) == 0
     out = capsys.readouterr().out
     assert "4 to 5-bit activations, 8 time steps, the answer comes 2 windows after the frame" in out
-    assert "output digit  real value = 0.0099999998 x v" in out
+    assert "output digit      real value = 0.0099999998 x v" in out
     net = load(network)
     meta: dict[str, str | int | float] = {"pixels_scale": 0.0625, "pixels_mean": "0.5", "pixels_std": "\x1b[2J"}
     other = Network(net.populations, net.projections, net.outputs, net.window, meta)
     assert main(["inspect", str(save(other, tmp_path / "other.snn"))]) == 0
-    assert r"input pixels  real value = (0.0625 x integer - (0.5)) / (\x1b[2J)" in capsys.readouterr().out
+    assert r"input pixels      real value = (0.0625 x integer - (0.5)) / (\x1b[2J)" in capsys.readouterr().out
 
 
 def test_inspect_counts_in_plain_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -376,7 +381,7 @@ def test_inspect_counts_in_plain_words(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["inspect", str(save(Network(populations, projections, ["h", "out"], 1), tmp_path / "one.snn"))]) == 0
     out = capsys.readouterr().out
     assert "1-bit activations, 1 time step, the answer comes 2 windows after the frame" in out
-    assert "the same ANN  6 multiply-accumulates a sample" in out
+    assert "dense operations  6 a sample, if each neuron sends one spike" in out and "MACs" not in out
     assert "bits, 1 bit " in out and "200-200" not in out and "100 to 300" in out
 
 

@@ -532,3 +532,50 @@ def test_real_samples_enter_by_the_scale_that_is_said(tmp_path: Path) -> None:
     assert converted_npz(tmp_path, (pixels / 255 - 0.5) / 0.25, "--mean", "0.5", "--std", "0.25") == 0
     network = load(tmp_path / "own.snn")
     np.testing.assert_array_equal(network.encode((pixels / 255 - 0.5) / 0.25), pixels)
+
+
+MIXED = """
+import torch
+from torch import nn
+
+
+class Mixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.inner = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.up, self.pool, self.last = nn.Upsample(scale_factor=2), nn.AvgPool2d(2), nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        x = torch.relu(x + self.inner(x))
+        x = nn.functional.max_pool2d(self.up(x), 3, 1, 1)
+        return self.last(self.pool(self.pool(x)).flatten(1)).softmax(1)
+"""
+
+
+def test_convert_run_and_compare_count_the_same_macs_of_a_network_with_a_pool_a_relay_and_a_residual(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mixed.py").write_text(MIXED)
+    net, data = f"{tmp_path}/net.snn", ("--data", "digits", "--limit", "20")
+
+    def told(*words: str) -> tuple[dict[str, Any], str]:
+        assert main([*words, "--json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert main([*words, *(["--force"] if "convert" in words else [])]) == 0
+        return found, capsys.readouterr().out
+
+    converted, said = told("convert", f"{tmp_path}/mixed.py:Mixed", "--calibration", *data[1:], "-o", net)
+    ran, run_said = told("run", net, *data)
+    compared, compare_said = told("compare", net, net, *data)
+    macs = 64 * 4 * 9 + 64 * 4 * 4 * 9 + 64 * 10
+    report = json.loads(Path(converted["report"]).read_text())
+    kinds = {layer["kind"] for layer in report["layers"]}
+    assert "relay" in kinds and "positive" in kinds  # the pools are no maxima
+    assert {converted["macs"], report["macs"], ran["macs"], compared["a"]["macs"], compared["b"]["macs"]} == {macs}
+    assert converted["synops_per_mac"] == pytest.approx(ran["synops_per_mac"])
+    ratio = f"against {macs:,} MACs of the ANN (ratio {ran['synops_per_mac']:.3f})"
+    assert ratio in said and ratio in run_said and ratio in Path(f"{tmp_path}/net.report.html").read_text()
+    assert next(row for row in compare_said.splitlines() if row.startswith("MACs of the ANN")).count(f"{macs:,}") == 2
+    assert ran["dense"] == compared["a"]["dense"] == sum(layer["dense"] for layer in report["layers"]) > macs

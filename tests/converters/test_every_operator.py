@@ -113,4 +113,4 @@ def test_an_image_of_a_million_places_is_no_dense_matrix(samples: Samples) -> No
         nn.ReflectionPad2d(1), nn.Conv2d(3, 2, 3, 16), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     )
     network = convert(model, samples(3, 256, 256, count=4)).network
-    assert sum(link.connection.macs(network.populations[link.source].shape) for link in network.projections) < 10**6
+    assert network.dense < 10**6

@@ -86,10 +86,10 @@ def test_more_bits_are_nearer_in_every_layer(given: tuple[nn.Module, Any, Any]) 
         assert coarse is not None and fine is not None and fine < coarse / 4
 
 
-def test_macs_and_synops_of_a_layer_are_of_the_same_projections(conversion: Conversion) -> None:
+def test_dense_operations_and_synops_of_a_layer_are_of_the_same_projections(conversion: Conversion) -> None:
     report = conversion.report
-    assert sum(layer.macs for layer in report.layers) == conversion.network.macs
-    assert layer_of(report, "hidden").macs == 6 * 3 and layer_of(report, "input").macs == 4 * 16 * 9
+    assert sum(layer.dense for layer in report.layers) == conversion.network.dense
+    assert layer_of(report, "hidden").dense == 6 * 3
     assert sum(layer.synops or 0 for layer in report.layers) == pytest.approx(report.synops_per_sample)
 
 

@@ -2,8 +2,9 @@
 """`spikerun deploy` and `spikerun targets`, as typed."""
 
 import json
+import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from spikerun import datasets, edge, plugins
 from spikerun.cli import main
-from spikerun.edge.bundle import finish, require_free, scratch, write_all
+from spikerun.edge.bundle import SCHEMA, finish, require_free, scratch, write_all
 from spikerun.edge.mcu import McuOptions, McuTarget
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.target import Bundle, Frames, Options, RunReport, Table, Tool, Verdict, option
@@ -43,6 +44,31 @@ def test_a_board_file_is_all_that_a_new_target_takes(tmp_path: Path, monkeypatch
     before = set(edge.targets())
     monkeypatch.setattr(boards, "FOLDER", tmp_path)
     assert set(edge.targets()) - before == {"mine"}
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Let no file grow beyond 1,000 bytes, as where a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("target", ["host", "loihi1"])
+def test_a_full_disk_is_said_with_the_folder_and_what_was_there_stays(
+    target: str, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.json").write_text(json.dumps({"schema": SCHEMA, "files": ["report.json", "old.c"]}))
+    (out / "old.c").write_text("old")
+    request.getfixturevalue("full_disk")
+    assert main(["deploy", str(saved), "--target", target, "-o", str(out), "--force"]) == 2
+    said = capsys.readouterr().err
+    assert f"cannot write '{out}" in said and "File too large" in said and "make room" in said
+    assert {path.name for path in out.iterdir()} == {"report.json", "old.c"} and (out / "old.c").read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "tiny.snn"}
 
 
 @pytest.mark.parametrize("more", [["--run"], ["--verify"], ["-o", "out"]])

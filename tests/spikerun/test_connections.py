@@ -117,7 +117,7 @@ def test_a_pooled_convolution_is_the_largest_sum_in_each_window(seed: int) -> No
         rows, columns = ([n for n in tap if 0 <= n < size] for tap, size in zip(taps, sums.shape[1:], strict=True))
         assert largest == max(sums[c, row, column] for row in rows for column in columns)
     assert np.abs(got).reshape(len(got), -1).max(axis=1).max() <= 9 * both.largest_sum(source, len(got)).max()
-    assert (both.macs(source), both.weights) == (conv.macs(source), conv.weights)
+    assert both.weights == conv.weights
     np.testing.assert_array_equal(both.fan_out(source), conv.fan_out(source))
 
 
@@ -151,14 +151,6 @@ def test_target_shape_is_the_shape_of_the_currents(seed: int) -> None:
     currents = connection.apply(np.zeros(shape, np.int64))
     assert connection.target_shape(shape) in (None, currents.shape)
     assert connection.target_size(shape) == currents.size
-
-
-def test_macs_count_padding_as_profilers_of_anns_do() -> None:
-    assert Dense(np.zeros((6, 4), np.int8)).macs((6,)) == 24
-    assert Conv(np.zeros((8, 3, 3, 3), np.int8), padding=1).macs((3, 5, 5)) == 8 * 5 * 5 * 3 * 3 * 3
-    assert Conv(np.zeros((6, 1, 3, 3), np.int8), groups=6).macs((6, 5, 5)) == 6 * 3 * 3 * 9
-    assert Sparse(np.array([0, 1, 2]), np.array([0, 0], np.int32), np.ones(2, np.int8), 1).macs((2,)) == 2
-    assert Diagonal(np.int32(3)).macs((4,)) == SumPool(2, 2).macs((1, 4, 4)) == 0
 
 
 def test_window_has_no_synapses_and_shows_its_candidates() -> None:

@@ -2,6 +2,7 @@
 """The .snn file: what is saved is loaded, and what was saved once is loaded for ever."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 import types
@@ -357,6 +358,22 @@ def test_one_wrong_byte_is_refused_or_changes_nothing(
         assert "damaged.snn" in str(error)
     else:
         same_networks(net, loaded)
+
+
+def test_damage_is_said_in_our_words_first(tmp_path: Path) -> None:
+    """File, place, `is damaged`; what HDF5 says of it stands in brackets behind."""
+    path = save(random_network(5, "words"), tmp_path / "a.snn")
+    raw, said = path.read_bytes(), set()
+    for at in range(0, len(raw), 37):
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 255]) + raw[at + 1 :])
+        try:
+            load(path)
+        except FileFormatError as error:
+            message = str(error)
+            said.add(message.partition(" (HDF5 says: ")[0])
+            assert "nable to" not in message.partition(" (HDF5 says: ")[0], message
+    damaged = [text for text in said if re.fullmatch(r"'.*a\.snn': /\S*: is damaged", text)]
+    assert len(damaged) > 3 and f"'{path}': it is not an HDF5 file, or damaged" in said
 
 
 def test_a_damaged_index_of_names_is_refused(tmp_path: Path) -> None:

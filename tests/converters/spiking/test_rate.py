@@ -272,6 +272,18 @@ def test_the_report_says_how_near_the_rates_are_and_what_they_cost() -> None:
     assert "MACs of the ANN" in text and "signal to noise dB" in text and "what was read" not in text
 
 
+@pytest.mark.parametrize("last", [nn.Softmax(dim=1), nn.Sigmoid()])
+def test_what_a_network_ends_with_and_rates_need_not_compute_is_left_out_and_said(last: nn.Module) -> None:
+    torch.manual_seed(0)
+    model, data = cnn().eval(), images()
+    ended = nn.Sequential(model, last)
+    plain, made = (convert_spiking(m, data, duration=8, neuron="if", encoding=CURRENT) for m in (model, ended))
+    results = [Session(one.network).run(data).logits for one in (plain, made)]
+    np.testing.assert_array_equal(*results)
+    assert any("was left out" in note for note in made.report.notes) and not plain.report.notes
+    assert made.network.macs == made.report.macs == plain.network.macs
+
+
 def test_a_max_pool_is_refused_with_what_to_do() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2))
     with pytest.raises(ConversionError, match=r"max_pool2d.*train with average pools or strided convolutions"):

@@ -43,11 +43,9 @@ def main() -> None:
 
     for bits in (3, 4, 5):
         tell(f"ttfs, {bits} bits", converter.convert(Settings(bits, "ttfs")))
-    entering = sum(layer.synops or 0 for layer in converter.measured(converter.convert(Settings(3)), evaluation)
-                   .report.layers if layer.kind == "input")  # fmt: skip
     for code in (None, "ttfs"):
         table = prices(converter.calibration, code, "synops", True, Journal(None, ""), lambda done, total: None)
-        one = next(one for one in chain(table) if one.expected + entering <= RATIO * converter.macs)
+        one = next(one for one in chain(*table) if one.expected <= RATIO * converter.macs)
         what = f"{code or 'bits and ttfs'}, {' '.join(map(str, one.choices.values()))}"
         tell(what, converter.convert(settings_of(one.choices)))
     try:

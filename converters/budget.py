@@ -4,7 +4,10 @@
 Both are measured on samples to choose by, which are not those on which the result is reported. The search prices every
 choice for every population alone (`sensitivity.py`). Divergences nearly add up, costs do: the settings of which nothing
 that diverges less is cheaper are a chain, each one choice cheaper than the one before. Bisection finds the cheapest
-on it that keeps the budget on held-out samples.
+on it that keeps the budget on held-out samples. It looks at these often, and each look may be lucky: the doubt that is
+allowed is shared out among all looks that there may be (Bonferroni), so that the answer is as sure as was asked for.
+Of settings that are worse the cheaper they are, bisection meets those beyond the budget in an order that is fixed until
+one of them is lucky: as many looks count as it takes, and not as many as there are settings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +28,13 @@ from spikerun.converters.samples import counter
 from spikerun.converters.sensitivity import prices
 from spikerun.converters.validation import Judgement, Validation
 from spikerun.errors import CheckFailed, UsageError, unknown_name
+from spikerun.memory import memory_of_all
 from spikerun.text import plural
 
 __all__ = ["Aim", "BudgetMissed", "chain", "search", "settings_of", "sweep"]
 
 BITS = range(2, 9)
+KEPT = 2  # the form of what a journal keeps
 
 
 class BudgetMissed(CheckFailed):
@@ -75,12 +80,10 @@ def search(
     aim: Aim,
     validation: Validation,
     journal: Path | None = None,
-    table: Sequence[Price] | None = None,
 ) -> Conversion:
     """Return the cheapest conversion whose drop keeps the budget, by a one-sided paired bound on held-out samples.
 
-    table: prices that are known already, for the same code and objective. journal: a file that holds what was found
-    while the search lasts, from which one that was interrupted goes on.
+    journal: a file that holds what was found while the search lasts, from which one that was interrupted goes on.
     Raises BudgetMissed, with the nearest, where none keeps it.
     """
     found = Journal(journal, _key(converter, aim, validation))
@@ -88,10 +91,10 @@ def search(
     def tell(done: int, total: int) -> None:
         converter.tell("price the choices for each population", done, total)
 
-    if table is None:
-        table = prices(converter.calibration, aim.code, aim.objective, not is_error(validation.metric), found, tell)
+    classes = not is_error(validation.metric)
+    table, standing = prices(converter.calibration, aim.code, aim.objective, classes, found, tell)
     judge = _Judge(converter, aim, validation, found)
-    chain, place = judge.cheapest(table)
+    chain, place = judge.cheapest(table, standing)
     kept = place is not None
     if place is None:
         place = min((p for p, one in enumerate(chain) if one.upper is not None), key=lambda p: chain[p].upper or 0.0)
@@ -115,23 +118,29 @@ class _Judge:
     aim: Aim
     validation: Validation
     journal: Journal
+    looks: int = 1  # that there may be at held-out samples
 
-    def cheapest(self, table: Sequence[Price]) -> tuple[list[Candidate], int | None]:
+    def cheapest(self, table: Sequence[Price], standing: float) -> tuple[list[Candidate], int | None]:
         """Return the frontier, and the place on it of the cheapest that keeps the budget.
 
         By latency, first the shortest window is found in which the least divergence keeps it; then the fewest synaptic
         operations within that window.
         """
         if self.aim.objective != "latency":
-            return self._bisected(chain(table))
+            frontier = chain(table, standing)
+            self.looks = self.validation.looks * len(frontier).bit_length()
+            return self._bisected(frontier)
         room = max(encoding.steps for encoding in self.converter.encodings.values())
         lengths = sorted({max(room, word_steps(p.choice.code, p.choice.bits)) for p in table}, reverse=True)
         within = [[p for p in table if word_steps(p.choice.code, p.choice.bits) <= steps] for steps in lengths]
         within = [rows for rows in within if {p.population for p in rows} == {p.population for p in table}]
-        dearest, place = self._bisected([chain(rows)[0] for rows in within])
+        frontiers = [chain(rows, standing) for rows in within]
+        measured = len(frontiers).bit_length() + max(map(len, frontiers)).bit_length()
+        self.looks = self.validation.looks * measured
+        dearest, place = self._bisected([frontier[0] for frontier in frontiers])
         if place is None:
             return dearest, None
-        return self._bisected(chain(within[place]))
+        return self._bisected(frontiers[place])
 
     def _bisected(self, candidates: list[Candidate]) -> tuple[list[Candidate], int | None]:
         low, high = -1, len(candidates)
@@ -150,21 +159,26 @@ class _Judge:
         if name not in self.journal:
             network = self.converter.network(settings_of(one.choices))
             done = counter(self.converter.tell, "measure candidates", self.validation.count)
-            judged = self.validation.judged(network, self.aim.max_drop, self.aim.confidence, done)
-            self.journal[name] = [asdict(judged), network.window * (max(network.latency.values()) + 1)]
-        kept, steps = self.journal[name]
+            sure = 1 - (1 - self.aim.confidence) / self.looks
+            judged = self.validation.judged(network, self.aim.max_drop, sure, done)
+            steps = network.window * (max(network.latency.values()) + 1)
+            self.journal[name] = [asdict(judged), steps, memory_of_all(network).total]
+        kept, steps, memory = self.journal[name]
         judged = Judgement(**{**kept, "accuracy": Accuracy(**kept["accuracy"])})
         cost = {
             "synops": judged.synops,
             "spikes": judged.spikes,
             "latency": float(steps),
-            "memory": one.expected,
+            "memory": float(memory),
         }[self.aim.objective]
         return replace(one, cost=cost, synops=judged.synops, accuracy=judged.accuracy, upper=judged.upper)
 
 
-def chain(table: Sequence[Price]) -> list[Candidate]:
-    """Return the settings on the frontier, from the least divergence to the least cost."""
+def chain(table: Sequence[Price], standing: float = 0.0) -> list[Candidate]:
+    """Return the settings on the frontier, from the least divergence to the least cost.
+
+    standing: the cost of what no choice changes.
+    """
     hulls = {
         name: _hull([p for p in table if p.population == name]) for name in dict.fromkeys(p.population for p in table)
     }
@@ -177,7 +191,7 @@ def chain(table: Sequence[Price]) -> list[Candidate]:
 
     def candidate() -> Candidate:
         chosen = [hulls[name][place] for name, place in places.items()]
-        divergence, cost = sum(p.divergence for p in chosen), sum(p.cost for p in chosen)
+        divergence, cost = sum(p.divergence for p in chosen), sum((p.cost for p in chosen), standing)
         return Candidate({p.population: p.choice for p in chosen}, divergence, cost)
 
     found = [candidate()]
@@ -214,7 +228,7 @@ def settings_of(choices: Mapping[str, Choice]) -> Settings:
 
 def _key(converter: Converter, aim: Aim, validation: Validation) -> str:
     """Return a hash of all that a search depends on."""
-    parts: list[object] = [aim, _name(validation.metric), converter.encodings, validation.labels]
+    parts: list[object] = [KEPT, aim, _name(validation.metric), converter.encodings, validation.labels]
     code = getattr(validation.metric, "__code__", None)
     parts += [code.co_code, code.co_consts] if code is not None and validation.metric not in METRICS.values() else []
     for layer in converter.layers.every:

@@ -13,7 +13,7 @@ UNITS: Mapping[str, str] = {
     "synops": "synaptic operations a sample",
     "spikes": "spikes a sample",
     "latency": "time steps a sample",
-    "memory": "bytes of words",
+    "memory": "bytes in all",
 }
 SHOWN = 24  # rows of the table
 
@@ -51,9 +51,9 @@ class Candidate:
     """A setting on the frontier: of all those of no more divergence, none was expected to be cheaper.
 
     choices: by the name of the population. divergence: the sum of those of its choices. expected: its cost by those of
-    its choices, without that of the input. The rest is None where it was not measured: cost, in the units of the
-    objective, synops for one sample, accuracy on held-out samples, and the largest drop that these leave likely (see
-    `Found.confidence`).
+    its choices and what none of them changes; by latency, synaptic operations. The rest is None where it was not
+    measured: cost, in the units of the objective, synops for one sample, accuracy on held-out samples, and the largest
+    drop that these leave likely (see `Found.confidence`).
     """
 
     choices: Mapping[str, Choice]
@@ -69,8 +69,9 @@ class Candidate:
 class Found:
     """A search: the cheapest network by `objective` whose drop is at most `max_drop` points, with `confidence`.
 
-    metric: by its name. kept: whether there is one; chosen: its place on the frontier, else that of the nearest.
-    frontier: from the dearest to the cheapest.
+    That is how sure it is that all largest drops that were measured hold together. metric: by its name. kept: whether
+    there is one; chosen: its place on the frontier, else that of the nearest. frontier: from the dearest to the
+    cheapest.
     """
 
     objective: str
@@ -91,7 +92,8 @@ class Found:
         """Return the frontier as a table: what was measured, and as many of the rest as can be read."""
         step = max(1, len(self.frontier) // SHOWN)
         names = list(self.frontier[0].choices)
-        header = ["", "expected", "measured", "synops", "drop", f"at most ({self.confidence:.0%})", "samples", "bits"]
+        expected = "expected synops" if self.objective == "latency" else "expected"
+        header = ["", expected, "measured", "synops", "drop", f"at most ({self.confidence:.0%})", "samples", "bits"]
         rows = []
         for place, one in enumerate(self.frontier):
             if place % step and one.accuracy is None and place != self.chosen:

@@ -2,6 +2,7 @@
 """The report of a conversion as a page."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 
 from spikerun.activity import beside_macs
 from spikerun.converters.page import (
@@ -205,16 +206,14 @@ def _memory(report: Report) -> list[str]:
     total = report.memory
     return [
         paragraph(
-            f"In all {total.weights:,} bytes of weights, {total.parameters:,} of thresholds, biases and gains, "
-            f"{total.state:,} of state (membranes, and what is still to be sent). Targets say what they take beside it."
+            f"In all {total.total:,} bytes: {total.weights:,} of weights, {total.parameters:,} of thresholds, tables, "
+            f"biases and gains, {total.state:,} of state (membranes, and what is still to be sent), {total.words:,} of "
+            "words on their way. Targets say what they take beside it."
         ),
         table(
-            ("layer", "weights", "thresholds, biases, gains", "state"),
-            [
-                (one.name, f"{one.memory.weights:,}", f"{one.memory.parameters:,}", f"{one.memory.state:,}")
-                for one in report.layers
-            ],
-            right=(1, 2, 3),
+            ("layer", "weights", "thresholds, tables, biases, gains", "state", "words"),
+            [(one.name, *(f"{size:,}" for size in astuple(one.memory))) for one in report.layers],
+            right=(1, 2, 3, 4),
         ),
     ]
 

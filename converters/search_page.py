@@ -16,9 +16,10 @@ def search_parts(found: Found | None) -> list[str]:
     return [
         paragraph(
             f"The cheapest by {found.objective} ({found.unit}) whose drop of {found.metric} is at most "
-            f"{found.max_drop:g} points with a confidence of {found.confidence:.0%} was searched among "
-            f"{plural(len(found.frontier), 'setting')} on the frontier, of which {len(measured)} were measured on "
-            f"held-out samples. {'The one that is taken keeps the budget.' if found.kept else 'None keeps the budget.'}"
+            f"{found.max_drop:g} points was searched among {plural(len(found.frontier), 'setting')} on the frontier, "
+            f"of which {len(measured)} were measured on held-out samples. With a confidence of {found.confidence:.0%} "
+            f"all their largest drops hold together. {'The one that is taken keeps' if found.kept else 'None keeps'} "
+            "the budget."
         ),
         chart(
             [point for place, one in measured for point in _point(one, place == found.chosen)],

@@ -22,6 +22,8 @@ from spikerun.converters.journal import Journal
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer
 from spikerun.converters.maps import accumulate
 from spikerun.converters.quantise import QLayer, Settings, as_channels
+from spikerun.memory import memory_of_all
+from spikerun.neurons import Neuron
 
 __all__ = ["prices"]
 
@@ -33,9 +35,10 @@ SPIKING = ("bits", "ttfs")  # one bit at a time, so that either may be taken whe
 def prices(
     calibration: Calibration, code: str | None, objective: str, classes: bool, journal: Journal,
     tell: Callable[[int, int], None],
-) -> list[Price]:  # fmt: skip
-    """Return what every choice for every population costs, in the order of the layers.
+) -> tuple[list[Price], float]:  # fmt: skip
+    """Return what every choice for every population costs, in the order of the layers, and what no choice changes.
 
+    That is what the spikes of inputs cost, or the memory of weights, membranes, inputs and results.
     code: of all words; None: `bits`, or `ttfs` where it takes no step more than the samples do. classes: results are
     compared as probabilities. tell is told how many populations are done, of how many.
     """
@@ -62,11 +65,20 @@ def prices(
     probe.choices = {layer.name: choices(layer) for layer in layers.sums if layer.activation.fires}
     if not all(name in journal for name in probe.choices):
         few.fit(Settings(MAX_BITS), probe.fit)
-    return [
+    table = [
         Price(name, choice, *journal[name][place])
         for name, chosen in probe.choices.items()
         for place, choice in enumerate(chosen)
     ]
+    if objective == "memory":
+        chosen_by = {name: probe.memory(network.populations[name].neuron, name, MAX_BITS) for name in probe.choices}
+        return table, memory_of_all(network).total - sum(chosen_by.values())
+    return table, sum(
+        probe.spikes(
+            layer.name, few.samples[layer.name].reshape(-1, *layer.shape), layer.encoding.bits, layer.encoding.code
+        )
+        for layer in layers.inputs
+    )
 
 
 @dataclass
@@ -111,7 +123,11 @@ class _Probe:
                 words = fit.sent(v, grid, one)
                 values = _onwards(self.layers, index, {**self._alive(index), name: grid.real(words)}, self.means)
                 divergence = sum(self._divergence(key, values[key]) for key in self.wanted)
-                found.append((divergence, self._cost(name, words, choice)))
+                if self.objective == "memory":
+                    cost = self.memory(replaced(one, grid=grid).neuron(), name, choice.bits)
+                else:
+                    cost = self.spikes(name, words, choice.bits, choice.code)
+                found.append((divergence, cost))
             self.journal[name] = found
         self.tell(sum(key in self.journal for key in self.choices), len(self.choices))
 
@@ -137,16 +153,22 @@ class _Probe:
         power = float(np.square(wanted - wanted.mean(axis=0)).sum())
         return float(np.square(values - wanted).sum()) / power if power > 0 else 0.0
 
-    def _cost(self, name: str, words: Array, choice: Choice) -> float:
+    def memory(self, neuron: Neuron, name: str, bits: int) -> float:
+        """Return the bytes that a choice decides on: thresholds or tables, and words, passed on ones too."""
+        own = self.calibration.layers
+        size = {layer.name: math.prod(layer.shape) for layer in own.every}
+        passed = sum(size[pool.name] / len(set(pool.sources)) for pool in own.passing(name))
+        return sum(value.nbytes for value in neuron.arrays().values()) + (size[name] + passed) * bits / 8
+
+    def spikes(self, name: str, words: Array, bits: int, code: str) -> float:
+        """Return what the words of a layer cost, and as they are passed on: their spikes, or what these cause."""
         sent = {name: words}
         for pool in self.layers.passing(name):
             sent[pool.name] = pool.pooled(sent)
-        if self.objective == "memory":
-            return sum(math.prod(values.shape[1:]) * choice.bits / 8 for values in sent.values())
         total = 0.0
         for population, values in sent.items():
             known = np.where(np.isfinite(values), values, 0)  # beside the image of a max pool stand smallest words
-            spikes = spike_count(known.astype(np.int64), choice.code, choice.bits)
+            spikes = spike_count(known.astype(np.int64), code, bits)
             total += float((spikes * (1 if self.objective == "spikes" else self.fan_out[population])).sum())
         return total / len(words)
 

@@ -55,8 +55,16 @@ class Validation:
         """Return the number of samples."""
         return len(self._order)
 
+    @property
+    def looks(self) -> int:
+        """Return how often at most a network is looked at, each time on twice as many samples."""
+        return max(-(-self.count // FIRST) - 1, 0).bit_length() + 1
+
     def judged(self, network: "Network", max_drop: float, confidence: float, done: Callable[[int], None]) -> Judgement:
-        """Return what a network is like, on as many samples as tell whether it keeps a budget, or on all."""
+        """Return what a network is like, on as many samples as tell whether it keeps a budget, or on all.
+
+        confidence: of its bounds at each of its `looks`.
+        """
         parts: list[dict[str, Array]] = []
         spikes = synops = 0
         while True:

@@ -1,30 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a population keeps in memory, by the contract; targets say what they take in all."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
 from spikerun.network import Network
 
-__all__ = ["NONE", "Memory", "memory_of", "memory_of_all"]
+__all__ = ["NONE", "Memory", "memory_of", "memory_of_all", "words_of"]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes. weights: int8, of the projections into it; parameters: gains, places, thresholds, biases; state: membranes
-    and all else that it keeps from step to step.
+    """Bytes. weights: int8, of the projections into it; parameters: gains, places, thresholds, tables of levels, biases;
+    state: membranes and all else that it keeps from step to step; words: what it sends, on its way, as many bits as it
+    has.
     """
 
     weights: int
     parameters: int
     state: int
+    words: int
+
+    @property
+    def total(self) -> int:
+        """Return all of it."""
+        return self.weights + self.parameters + self.state + self.words
 
     def __add__(self, other: "Memory") -> "Memory":
-        return Memory(self.weights + other.weights, self.parameters + other.parameters, self.state + other.state)
+        return Memory(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
 
 
-NONE = Memory(0, 0, 0)
+NONE = Memory(0, 0, 0, 0)
 
 
 def memory_of(net: Network, name: str) -> Memory:
@@ -35,7 +42,14 @@ def memory_of(net: Network, name: str) -> Memory:
     weights = sum(link.connection.weights for link in net.into(name))
     parameters = sum(sizes) - weights + sum(value.nbytes for value in population.neuron.arrays().values())
     state = population.neuron.initial(population.shape, net.taps(name))
-    return Memory(weights, parameters, sum(v.size * np.dtype(kept[key]).itemsize for key, v in state.items()))
+    held = sum(v.size * np.dtype(kept[key]).itemsize for key, v in state.items())
+    word = net.sender_of(name)
+    return Memory(weights, parameters, held, 0 if word is None else words_of(population.size, word.bits))
+
+
+def words_of(neurons: int, bits: int) -> int:
+    """Return the bytes of one word of each neuron."""
+    return -(-neurons * bits // 8)
 
 
 def memory_of_all(net: Network) -> Memory:

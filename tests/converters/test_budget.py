@@ -4,7 +4,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,15 +12,17 @@ import torch
 from torch import nn
 
 from spikerun.converters import budget, convert
-from spikerun.converters.accuracy import drop_bounds
+from spikerun.converters.accuracy import Accuracy, drop_bounds
 from spikerun.converters.budget import Aim, BudgetMissed, chain, search, sweep
 from spikerun.converters.evaluate import paired
 from spikerun.converters.found import Choice, Found, Price
+from spikerun.converters.journal import Journal
 from spikerun.converters.pipeline import Converter
 from spikerun.converters.quantise import Settings
 from spikerun.converters.torch.source import TorchSource
-from spikerun.converters.validation import Validation
+from spikerun.converters.validation import Judgement, Validation
 from spikerun.errors import CheckFailed, DataError, UsageError
+from spikerun.memory import memory_of_all
 from spikerun.session import Session
 
 
@@ -124,9 +126,62 @@ def test_a_search_for_latency_takes_the_shortest_window_then_the_fewest_operatio
     assert record.frontier[record.chosen].cost == longest * 3  # one window for each of three layers
 
 
-def test_by_memory_words_of_fewer_bits_are_cheaper(converter: Converter, validation: Validation) -> None:
-    one = (record := found(converter, validation, 20, objective="memory")).frontier[record.chosen]
-    assert one.cost == sum(choice.bits * size / 8 for choice, size in zip(one.choices.values(), (32, 24), strict=True))
+def test_by_memory_all_that_a_deployed_network_needs_counts(converter: Converter, validation: Validation) -> None:
+    conversion = search(converter, Aim(20, "memory"), validation)
+    record = conversion.report.search
+    assert record is not None
+    one, memory = record.frontier[record.chosen], memory_of_all(conversion.network)
+    assert one.cost == memory.total == memory.weights + memory.parameters + memory.state + memory.words
+    assert memory.weights == 12 * 32 + 32 * 24 + 24 * 10 and memory.state >= 4 * (32 + 24 + 10)
+    assert one.expected == pytest.approx(one.cost, rel=0.02)
+
+
+def test_by_memory_tables_of_levels_count() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 10)).eval()
+    converter = Converter(TorchSource(model), labelled(model, 60, 2)[0])
+    record = found(converter, Validation(converter, *labelled(model, 400, 1)), 30, objective="memory")
+    one = record.frontier[record.chosen]
+    few, many = (memory_of_all(converter.network(Settings(bits))).parameters for bits in (2, 8))
+    assert many - few >= 32 * 4 * (2**8 - 2**2)  # a level for each word and channel
+    assert max(choice.bits for choice in one.choices.values()) < 8 and one.expected == pytest.approx(one.cost, rel=0.02)
+
+
+def test_what_is_expected_has_the_spikes_of_the_input_in_it(converter: Converter, validation: Validation) -> None:
+    record = found(converter, validation, 10)
+    for one in record.frontier:
+        assert one.cost is None or one.expected == pytest.approx(one.cost, rel=0.05)
+
+
+class Lucky:
+    """Held-out samples by which each look at a network sees differences of chance, of a drop just beyond the budget."""
+
+    def __init__(self, seed: int, looks: int) -> None:
+        self.rng, self.looks, self.count = np.random.default_rng(seed), looks, 2048
+
+    def judged(self, network: Any, max_drop: float, confidence: float, done: Any) -> Judgement:
+        """Return the best of so many looks."""
+        lost = self.rng.choice([1.0, -1.0, 0.0], (self.looks, 2048), p=[0.03, 0.02, 0.95])
+        upper = min(drop_bounds(each, np.zeros(2048), confidence)[1] for each in lost)
+        return Judgement(Accuracy(2048, 90, 90, 99, 0.1), 0, upper, 0, 0)
+
+
+def test_however_often_samples_are_looked_at_luck_keeps_a_budget_no_more_often_than_the_confidence_says(
+    converter: Converter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = converter.network(Settings(4))
+    monkeypatch.setattr(Converter, "network", lambda self, settings: network)
+    table = [Price("m0", Choice(bits, "bits", 1 + k / 8), -bits + k / 8, bits - k / 8) for bits in range(1, 9)
+             for k in range(8)]  # fmt: skip
+    kept = {
+        objective: sum(
+            budget._Judge(converter, Aim(1.0, objective), cast(Validation, Lucky(seed, 3)), Journal(None, ""))
+            .cheapest(table, 0.0)[1] is not None
+            for seed in range(300)
+        )
+        for objective in ("synops", "latency")
+    }  # fmt: skip
+    assert all(0 < times <= 0.05 * 300 for times in kept.values()), kept
 
 
 def test_bits_are_chosen_on_other_samples_than_those_of_the_report(model: nn.Module) -> None:
@@ -161,7 +216,7 @@ def test_few_samples_prove_little_and_that_is_said(model: nn.Module) -> None:
         convert(model, samples, validation=(samples, labels), max_drop=0.5)
 
 
-def test_less_confidence_takes_what_was_measured_as_it_is(converter: Converter, validation: Validation) -> None:
+def test_less_confidence_asks_for_less_proof(converter: Converter, validation: Validation) -> None:
     record = found(converter, validation, 5, confidence=0.5)
     sure = found(converter, validation, 5)
     assert (record.frontier[record.chosen].synops or 0) < (sure.frontier[sure.chosen].synops or 0)

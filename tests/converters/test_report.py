@@ -93,6 +93,19 @@ def test_dense_operations_and_synops_of_a_layer_are_of_the_same_projections(conv
     assert sum(layer.synops or 0 for layer in report.layers) == pytest.approx(report.synops_per_sample)
 
 
+@pytest.mark.parametrize(
+    ("layer", "macs"),
+    [
+        (nn.Conv2d(2, 6, 3, padding=1, groups=2), 6 * 25 * 9),  # padding counts
+        (nn.ConvTranspose2d(2, 3, 2, stride=2, padding=1), 2 * 25 * 3 * 4),  # what is cut off counts too
+        (nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 7)), 8 * 7),
+        (nn.Sequential(nn.BatchNorm2d(2), nn.Upsample(scale_factor=2), nn.MaxPool2d(2)), 0),
+    ],
+)
+def test_macs_are_multiplications_by_weights_of_the_model_as_it_was_read(layer: nn.Module, macs: int) -> None:
+    assert convert(layer.eval(), np.arange(300).reshape(6, 2, 5, 5) % 256).report.macs == macs
+
+
 def test_memory_is_that_of_the_network(conversion: Conversion) -> None:
     assert conversion.report.memory == memory_of_all(conversion.network)
     assert layer_of(conversion.report, "hidden").memory.weights == 16 * 6
@@ -146,7 +159,7 @@ def test_the_json_has_the_keys_that_the_document_lists(conversion: Conversion) -
 def layer(name: str, error: float | None, synops: float, weights: int, *sources: str) -> LayerReport:
     return LayerReport(
         name, "relu", (4,), 5, "bits", "channel", (1, 2), 9, None, 1.0, synops, None, error,
-        memory=Memory(weights, 0, 0), sources=sources,
+        memory=Memory(weights, 0, 0, 0), sources=sources,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from spikerun.converters.pipeline import Converter
 from spikerun.converters.quantise import Settings
 from spikerun.converters.sensitivity import prices
 from spikerun.converters.torch.source import TorchSource
+from spikerun.memory import memory_of_all
 from spikerun.session import Session
 
 NETS = {
@@ -47,6 +48,12 @@ def converter(request: pytest.FixtureRequest) -> Converter:
 
 
 def priced(converter: Converter, objective: str = "synops", code: str | None = None) -> list[Price]:
+    return priced_with_standing(converter, objective, code)[0]
+
+
+def priced_with_standing(
+    converter: Converter, objective: str = "synops", code: str | None = None
+) -> tuple[list[Price], float]:
     return prices(converter.calibration, code, objective, False, Journal(None, ""), lambda done, total: None)
 
 
@@ -60,6 +67,23 @@ def test_costs_are_those_of_the_network_that_has_the_choice(objective: str, coun
             activity = Session(network).run(converter.samples["input"]).activity.populations
             passing = [name, *(pool.name for pool in converter.layers.passing(name))]
             assert price.cost == pytest.approx(sum(getattr(activity[n], counted) for n in passing) / 40, rel=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["synops", "spikes"])
+def test_what_no_choice_changes_is_what_the_input_costs(objective: str, converter: Converter) -> None:
+    activity = Session(converter.network(Settings(8))).run(converter.samples["input"]).activity.populations
+    standing = priced_with_standing(converter, objective)[1]
+    assert standing == pytest.approx(getattr(activity["input"], objective) / 40) and standing > 0
+
+
+def test_memory_is_that_of_the_network_that_has_the_choices(converter: Converter) -> None:
+    table, standing = priced_with_standing(converter, "memory")
+    for bits in (3, 8):
+        chosen = {p.population: p for p in table if (p.choice.bits, p.choice.stretch) == (bits, 1)}
+        network = converter.network(Settings(8, choices={name: p.choice for name, p in chosen.items()}))
+        wanted = memory_of_all(network).total
+        assert sum(p.cost for p in chosen.values()) + standing == pytest.approx(wanted, rel=0.01)
+        assert standing > memory_of_all(network).weights
 
 
 def test_divergences_are_near_those_of_the_network_that_has_the_choice(converter: Converter) -> None:

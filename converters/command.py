@@ -257,9 +257,7 @@ def _without_time(**given: object) -> None:
     """Refuse options of networks with a time loop."""
     for name, value in given.items():
         if value is not None:
-            raise UsageError(
-                f"--{name} is for networks with a time loop of their own; this one has none: --bits chooses"
-            )
+            raise UsageError(f"--{name} is for networks with a time loop of their own; this one has none: leave it out")
 
 
 def _files(model: str, weights: Path | None, *data: str | None) -> list[Path]:

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from spikerun.codes import MAX_BITS
 from spikerun.connections import Window
 from spikerun.converters import forward
 from spikerun.converters.activations import Activation, Grid
@@ -19,7 +18,6 @@ from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Origin, Pair, Shape
 from spikerun.converters.maps import Term, accumulate
 from spikerun.converters.sparse_map import SparseMap
-from spikerun.errors import ConversionError
 from spikerun.neurons import FewSpikes, MaxPool, Neuron
 from spikerun.population import Projection
 
@@ -95,7 +93,7 @@ class RelayLayer:
     term reaches and that hold the smallest word of all, as a max pool needs it outside its image; None: there are none.
     Other places that none reaches hold the word of 0.
     bits, code: of its words, which are those of its sources (0 while these have none yet); zero: int64 (C,), the words
-    of 0, while its values are words.
+    of 0, while its values are words. exponent: copies count 2^exponent times, and so does the threshold.
     """
 
     name: str
@@ -106,6 +104,7 @@ class RelayLayer:
     bits: int = 0
     code: str = ""
     zero: Array | None = None
+    exponent: int = 0
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -176,19 +175,16 @@ class RelayLayer:
 
     def neuron(self) -> Neuron:
         """Return the kind of its population."""
-        if self.bits > MAX_BITS:
-            raise ConversionError(
-                f"'{self.name}' copies words of an input of {self.bits} bits to other places, and neurons send such of "
-                f"at most {MAX_BITS}: give the input as many, Encoding.of_data(samples, bits=8) or --input-bits 8"
-            )
-        held = self._held().astype(np.int32)
+        unit = 2**self.exponent
+        held = self._held().astype(np.int32) * unit
         bias = held if held.any() else np.zeros((), np.int32)
-        return FewSpikes(self.bits, np.ones((), np.int32), bias, self.signed, None, self.code)
+        return FewSpikes(self.bits, np.array(unit, np.int32), bias, self.signed, None, self.code)
 
     def projections(self) -> list[Projection]:
         """Return the projections into its population, one for each term."""
         ones = np.ones(self.shape[0])
-        return [term.rounded(ones).projection(self.name, self.shape) for term in self.terms]
+        terms = (replace(term.rounded(ones), exponent=self.exponent) for term in self.terms)
+        return [term.projection(self.name, self.shape) for term in terms]
 
 
 @dataclass(frozen=True, eq=False)

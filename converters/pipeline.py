@@ -36,7 +36,7 @@ from spikerun.converters.samples import (
     gathered,
     quiet,
 )
-from spikerun.converters.sigma_delta import SigmaDeltaFit, check
+from spikerun.converters.sigma_delta import SigmaDeltaFit, check, even
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source
 from spikerun.errors import UsageError
@@ -106,6 +106,7 @@ class Converter:
         if settings.coding == "sdnn":
             check(self.layers)
             quantised, fits = self.calibration.fit(settings, SigmaDeltaFit)
+            quantised = even(quantised)
         else:
             quantised, fits = self.calibration.fit(settings)
         meta: dict[str, str | int | float] = {

@@ -80,10 +80,19 @@ class Settings:
             raise UsageError(f"coding must be one of {', '.join(CODINGS)}, got {coding!r:.80}")
         if coding == "words":
             return cls(BITS if bits is None else bits, code or "bits", {} if overrides is None else overrides)
-        if bits not in (None, MAX_BITS) or overrides or code not in (None, "graded") or search:
+        given = [
+            name
+            for name, said in (
+                ("bits", bits not in (None, MAX_BITS)),
+                ("code", code not in (None, "graded")),
+                ("overrides", bool(overrides)),
+                ("max_drop and sweep", search),
+            )
+            if said
+        ]
+        if given:
             raise UsageError(
-                f"coding '{coding}' has activations of {MAX_BITS} bits in code 'graded': leave out bits, code, "
-                "overrides, max_drop and sweep"
+                f"coding '{coding}' has activations of {MAX_BITS} bits in code 'graded': leave out {', '.join(given)}"
             )
         return cls(MAX_BITS, "graded", coding=coding)
 

@@ -21,10 +21,10 @@ from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import Layers, PoolLayer, RelayLayer
 from spikerun.converters.maps import WEIGHT_LIMIT, Term, lifted
-from spikerun.converters.quantise import SMALLEST, QLayer
+from spikerun.converters.quantise import SMALLEST, QLayer, Quantised
 from spikerun.errors import ConversionError
 
-__all__ = ["SigmaDeltaFit", "check", "graded"]
+__all__ = ["SigmaDeltaFit", "check", "even", "graded"]
 
 HEADROOM = 200  # the word of the largest activation
 LARGEST = 2**23 - 1  # of a sum
@@ -45,24 +45,32 @@ def check(layers: Layers) -> None:
     for layer in layers.every:
         if isinstance(layer, PoolLayer):
             found.append(f"'{layer.name}' is a max pool: use an average pool or a strided convolution")
-        if isinstance(layer, RelayLayer):
-            found.append(
-                f"'{layer.name}' copies words to other places (upsampling, padding, shuffling): use code 'graded'"
-            )
     for summing in layers.sums:
         activation = summing.activation
         if activation.signed:
             found.append(f"'{summing.name}' sends signed values: put a ReLU behind it, or let one layer alone read it")
         elif not activation.divides and activation.fires:
-            found.append(f"'{summing.name}' is an activation {activation.name}: train with ReLU")
+            found.append(f"'{summing.name}' is the activation {activation.name}: train with ReLU")
         elif activation.bound < inf:
             found.append(f"'{summing.name}' is bounded by {activation.bound:g}: train with ReLU")
     if any(layer.encoding.signed for layer in layers.inputs):
         found.append("the input is signed: give unsigned integers")
     if any(layer.encoding.bits > MAX_BITS for layer in layers.inputs):
-        found.append(f"the input has more than {MAX_BITS} bits: give it as many, Encoding(bits=8) or --input-bits 8")
+        found.append(f"the input has more than {MAX_BITS} bits: give it {MAX_BITS}, Encoding(bits=8) or --input-bits 8")
     if found:
-        raise ConversionError("coding 'sdnn' cannot take " + "; ".join(found))
+        raise ConversionError("coding 'sdnn' cannot take this network: " + "; ".join(found))
+
+
+def even(quantised: Quantised) -> Quantised:
+    """Return the integers with relays whose copies count twice, as all weights do, and are halved again by a threshold.
+
+    Whatever words they copy, chips are told that these are as long as all others.
+    """
+    layers = (
+        replace(layer, exponent=1, bits=MAX_BITS) if isinstance(layer, RelayLayer) else layer
+        for layer in quantised.layers
+    )
+    return replace(quantised, layers=tuple(layers))
 
 
 class SigmaDeltaFit(Fit):
@@ -89,7 +97,8 @@ class SigmaDeltaFit(Fit):
 
     def _scale(self, terms: Sequence[Term], least: Array, top: Array, k: int) -> Array:
         """Return S (C,) for the threshold 2^k: weights fit int8, the largest word is at most HEADROOM."""
-        return self._bounded(terms, np.maximum(least, top / (HEADROOM * 2**k)), k)
+        scale = self._bounded(terms, np.maximum(least, top / (HEADROOM * 2**k)), k)
+        return np.full_like(scale, scale.max()) if self.layer.together else scale
 
     def _least(self, terms: Sequence[Term]) -> Array:
         """Return the least S (C,) with which all weights fit int8."""

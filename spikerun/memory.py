@@ -12,9 +12,8 @@ __all__ = ["NONE", "Memory", "memory_of", "memory_of_all", "words_of"]
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes. weights: int8, of the projections into it; parameters: gains, places, thresholds, tables of levels, biases;
-    state: membranes and all else that it keeps from step to step; words: what it sends, on its way, as many bits as it
-    has.
+    """Bytes. weights: int8, of the projections into it; parameters: gains, places, thresholds, tables, biases; state:
+    membranes and all else that it keeps from step to step; words: what it sends, on its way, of as many bits as it has.
     """
 
     weights: int

@@ -13,7 +13,7 @@ from operators import OPERATORS, Functional
 from torch import nn
 
 from spikerun.connections import Sparse
-from spikerun.converters import Conversion, convert
+from spikerun.converters import Conversion, Encoding, convert
 from spikerun.converters.verify import evaluate
 
 Samples = Callable[..., npt.NDArray[np.uint8]]
@@ -106,6 +106,20 @@ def test_several_results_keep_their_names(samples: Samples) -> None:
 
     model = Functional(forward, a=nn.Linear(12, 9), b=nn.Linear(9, 4), c=nn.Linear(9, 2))
     assert convert(model, samples(12)).network.outputs == ("class", "box")
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, "relay"), (12, "positive")])
+def test_an_input_wider_than_words_of_neurons_is_rounded_to_such_before_its_words_are_copied(
+    bits: int, kind: str
+) -> None:
+    def forward(m: Any, x: torch.Tensor) -> Any:
+        return m.last(F.max_pool2d(F.interpolate(x, scale_factor=2.0), 3, 2, 1)).flatten(1)
+
+    data = np.random.default_rng(0).integers(0, 2**bits, (20, 2, 6, 6))
+    conversion = convert(Functional(forward, last=nn.Conv2d(2, 3, 6)), data, encoding=Encoding(bits=bits))
+    made = {layer.name: (layer.kind, layer.bits) for layer in conversion.report.layers}
+    assert made["input"] == ("input", bits) and made["upsample_nearest2d"] == (kind, 8)
+    assert (conversion.report.layers[-1].signal_to_noise or 0) > 30
 
 
 def test_an_image_of_a_million_places_is_no_dense_matrix(samples: Samples) -> None:

@@ -13,10 +13,12 @@ import numpy as np
 
 from spikerun.converters.curved import samples_of
 from spikerun.converters.curves import FUNCTIONS
-from spikerun.converters.graph import Add, Affine, Array, Curve, Graph, Multiply, Node, Op, Relu
+from spikerun.converters.graph import Add, Affine, Array, Curve, Graph, Identity, Input, Multiply, Node, Op, Relu
 from spikerun.errors import ConversionError
 
-__all__ = ["check_products", "fused"]
+__all__ = ["check_products", "fused", "products_among", "without_identities"]
+
+PRODUCT = "a product of two computed values (squeeze-and-excite, gates, attention) is not a synapse: train without it"
 
 EXACT = 1e-9
 CLOSE = 1e-5  # of a function that is written out to one that has a name
@@ -37,9 +39,32 @@ def check_products(graph: Graph) -> None:
         places = "\n".join(f"  - {node.origin or node.name}" for node in found)
         raise ConversionError(
             "the model multiplies values that it computes with one another, which no synapse can; squeeze-and-excite, "
-            f"gates and attention do:\n{places}\n    Train without them. Constant factors, and functions of one value "
-            "such as x * sigmoid(x), are converted."
+            f"gates and attention do:\n{places}\n    Train without them (docs/operators.md). Constant factors, and "
+            "functions of one value such as x * sigmoid(x), are converted."
         )
+
+
+def products_among(nodes: Mapping[str, Node]) -> list[str]:
+    """Return what to say of products among the nodes that could be read of a model that is refused anyway."""
+    before = {name: Node(name, Input(name), (), node.shape) for node in nodes.values() for name in node.inputs
+              if name not in nodes}  # fmt: skip
+    graph = fused(without_identities(Graph({**before, **nodes})))
+    return [
+        f"{node.origin or node.name}\n    {PRODUCT}" for node in graph.nodes.values() if isinstance(node.op, Multiply)
+    ]
+
+
+def without_identities(graph: Graph) -> Graph:
+    """Return the graph without what does nothing."""
+    alias: dict[str, str] = {}
+    nodes: dict[str, Node] = {}
+    for node in graph.nodes.values():
+        inputs = tuple(alias.get(name, name) for name in node.inputs)
+        if isinstance(node.op, Identity):
+            alias[node.name] = inputs[0]
+        else:
+            nodes[node.name] = replace(node, inputs=inputs)
+    return Graph(nodes)
 
 
 def _elementwise(node: Node) -> bool:

@@ -57,13 +57,15 @@ class Origin:
     module: str = ""  # dotted path of the module, empty for the model itself
     line: str = ""  # file:line
     code: str = ""  # the source line
+    kind: str = ""  # the class of the module
 
     def __bool__(self) -> bool:
         return bool(self.operator)
 
     def __str__(self) -> str:
         at = f" at {self.line}" if self.line else ""
-        inside = f" in module '{self.module}'" if self.module else ""
+        kind = f" ({self.kind})" if self.kind else ""
+        inside = f" in module '{self.module}'{kind}" if self.module else ""
         code = f": {self.code}" if self.code else ""
         return f"{self.operator}{inside}{at}{code}"
 

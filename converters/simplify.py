@@ -6,8 +6,8 @@ operator, and activations move before what moves.
 from dataclasses import replace
 
 from spikerun.converters.curved import increases
-from spikerun.converters.fuse import fused
-from spikerun.converters.graph import Curve, Flatten, Graph, Identity, MaxPool, Node, Relu
+from spikerun.converters.fuse import fused, without_identities
+from spikerun.converters.graph import Curve, Flatten, Graph, MaxPool, Node, Relu
 from spikerun.converters.rearranging import moved_back, settled, uniform
 
 __all__ = ["simplify"]
@@ -19,25 +19,13 @@ def simplify(graph: Graph) -> Graph:
     What is computed of one value alone is one operator. No rectifier follows a max pool or a flattening, and no
     rearrangement another; signals (C, L) are images (C, 1, L), those of the inputs too.
     """
-    graph = moved_back(uniform(fused(_without_identities(graph))))
+    graph = moved_back(uniform(fused(without_identities(graph))))
     while (pair := _late_rectifier(graph)) is not None:
         graph = moved_back(_swapped(graph, *pair))
     graph = fused(settled(graph))
     while (pair := _late_rectifier(graph)) is not None:
         graph = _swapped(graph, *pair)
     return graph
-
-
-def _without_identities(graph: Graph) -> Graph:
-    alias: dict[str, str] = {}
-    nodes: dict[str, Node] = {}
-    for node in graph.nodes.values():
-        inputs = tuple(alias.get(name, name) for name in node.inputs)
-        if isinstance(node.op, Identity):
-            alias[node.name] = inputs[0]
-        else:
-            nodes[node.name] = replace(node, inputs=inputs)
-    return Graph(nodes)
 
 
 def _late_rectifier(graph: Graph) -> tuple[Node, Node] | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from spikerun.converters.fuse import products_among
 from spikerun.converters.graph import (
     Add,
     Affine,
@@ -127,7 +128,8 @@ class _Reader:
                 self._item(item)
         if self.complaints:
             values = {name for name, value in self.values.items() if isinstance(value, Value)}
-            raise not_converted(self.complaints, advice(self.model, self.values, values))
+            gates = products_among(self.nodes)
+            raise not_converted([*self.complaints, *gates], advice(self.model, self.values, values))
         for given, name in self.results.items():
             value = self.values[given]
             if not isinstance(value, Value) or isinstance(self.nodes[value.name].op, Input):

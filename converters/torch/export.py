@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 from operator import getitem
@@ -18,9 +19,11 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from spikerun.converters.fuse import products_among
 from spikerun.converters.graph import Graph, Input, Node, Op, Origin, Output, Shape
 from spikerun.converters.rules import Call, Refusal, Value, not_converted, result_shape
 from spikerun.converters.torch.aten import ATEN
+from spikerun.converters.torch.aten.dialect import MODULES
 from spikerun.converters.torch.aten.shape import MIXES, SPLITS
 from spikerun.errors import ConversionError
 
@@ -150,6 +153,7 @@ class _Reader:
         self.constants = constants_of(program)
         self.aliases: dict[str, str] = {}  # getitem(batch_norm, 0) is batch_norm
         self.complaints: list[str] = []
+        self.wholes: dict[str, str] = {}  # of modules that are refused as a whole, by their paths
         self.refused: set[str] = set()
 
     def graph(self) -> Graph:
@@ -161,8 +165,8 @@ class _Reader:
                 )
             elif node.op == "call_function" and node.name in wanted:
                 self._call(node)
-        if self.complaints:
-            raise not_converted(self.complaints)
+        if complaints := [*self.wholes.values(), *self.complaints]:
+            raise not_converted([*complaints, *products_among(self.nodes)])
         return self._finished(self.program.graph_signature)
 
     def _finished(self, signature: Any) -> Graph:
@@ -205,11 +209,11 @@ class _Reader:
         shape = _shape(node)
         if item and operator not in SPLITS:
             if called.name not in self.refused:
-                self._refuse(origin, f"its result number {item + 1} is not converted, only the first")
+                self._refuse(node, origin, f"its result number {item + 1} is not converted, only the first")
             return
         if found is None:
             self.refused.add(node.name)
-            self._refuse(origin, ATEN.advice_for(operator.removeprefix("aten.").split(".")[0]))
+            self._refuse(node, origin, ATEN.advice_for(operator.removeprefix("aten.").split(".")[0]))
             return
         try:
             emit = partial(self._emit, node.name, origin)
@@ -218,7 +222,7 @@ class _Reader:
         except Refusal as refusal:
             follows = self.refused.intersection(sources)
             if called.name not in self.refused and not (follows and str(refusal) == MIXES):
-                self._refuse(origin, str(refusal))
+                self._refuse(node, origin, str(refusal))
             self.refused.add(node.name)
 
     def _emit(self, name: str, origin: Origin, op: Op, *values: Value) -> Value:
@@ -228,7 +232,13 @@ class _Reader:
         self.nodes[own] = Node(own, op, tuple(value.name for value in values), shape, origin)
         return Value(own, shape)
 
-    def _refuse(self, origin: Origin, advice: str) -> None:
+    def _refuse(self, node: Any, origin: Origin, advice: str) -> None:
+        """Take note of an operator; of one within a module that cannot be converted at all, of that module."""
+        for path, kind in _modules(node):
+            if kind in MODULES:
+                whole = replace(origin, operator=kind.rpartition(".")[2], module=path, kind="")
+                self.wholes.setdefault(path, f"{whole}\n    {MODULES[kind]}")
+                return
         self.complaints.append(f"{origin}\n    {advice}")
 
     def _arguments(self, node: Any) -> Mapping[str, Any]:
@@ -283,13 +293,23 @@ def _shape(node: Any) -> Shape:
 
 def origin_of(node: Any, operator: str) -> Origin:
     """Return the place in the user's code: the innermost frame that is not torch's own, where there is one."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    module = stack[-1][0] if stack else ""
+    module, kind = _modules(node)[-1]
+    kind = kind.rpartition(".")[2]
     frames = FRAME.findall(node.meta.get("stack_trace") or "")
     if not frames:
-        return Origin(operator, module)
+        return Origin(operator, module, kind=kind)
     own = [frame for frame in frames if not frame[0].startswith(TORCH_FOLDER)]
     file, line, code = (own or frames)[-1]
     if not own:  # a Sequential: all of the forward is torch's
         file = f"torch{file.removeprefix(TORCH_FOLDER)}"
-    return Origin(operator, module, f"{file}:{line}", code.strip())
+    return Origin(operator, module, f"{file}:{line}", code.strip(), kind)
+
+
+def _modules(node: Any) -> list[tuple[str, str]]:
+    """Return the modules that an operator is part of, outermost first: path and class, by its full name."""
+    stack = (node.meta.get("nn_module_stack") or {}).values()
+    return [(path, _class(kind)) for path, kind in stack] or [("", "")]
+
+
+def _class(kind: Any) -> str:
+    return kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"

@@ -3,7 +3,10 @@
 
 from spikerun.converters.rules import Rules
 
-__all__ = ["ATEN"]
+__all__ = ["ATEN", "MODULES"]
+
+RECURRENT = "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers"
+ATTENTION = "attention multiplies two activations, which synapses cannot; train without it"
 
 # By a part of the operator's name; the first that matches is given.
 ADVICE: dict[str, str] = {
@@ -12,10 +15,11 @@ ADVICE: dict[str, str] = {
     "instance_norm": "use BatchNorm, which folds into the weights; statistics of the running sample cannot be folded",
     "conv3d": "only images and signals are converted",
     "conv_transpose3d": "only images and signals are converted",
-    "lstm": "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers",
-    "gru": "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers",
-    "rnn": "recurrent layers are not converted; train a spiking network for sequences, or unroll with Linear layers",
-    "attention": "attention multiplies two activations, which synapses cannot; train without it",
+    "lstm": RECURRENT,
+    "gru": RECURRENT,
+    "rnn": RECURRENT,
+    "attention": ATTENTION,
+    "glu": "a gate multiplies two activations, which synapses cannot; train without it",
     "embedding": "feed the embedded vectors as input instead",
     "dropout": "dropout is active at inference; use nn.Dropout, or pass training=self.training",
     "rand": "a random number in forward gives another result each time; remove it",
@@ -26,6 +30,12 @@ ADVICE: dict[str, str] = {
     "sort": "return the logits, and sort them",
     "where": "use a clamp or another activation that docs/operators.md lists",
     "cumsum": "write it as a Linear with a triangle of ones",
+}
+
+# Modules of torch of which nothing can be converted where one of their operators cannot.
+MODULES: dict[str, str] = {
+    **{f"torch.nn.modules.rnn.{name}": RECURRENT for name in ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell")},
+    "torch.nn.modules.activation.MultiheadAttention": ATTENTION,
 }
 
 ATEN = Rules(

@@ -182,10 +182,10 @@ def _places(call: Call, x: Value, arguments: dict[str, Any]) -> Array:
     given = {key: _indices(value) if key in INDICES else value for key, value in arguments.items()}
     try:
         result = target(**given)
+        if isinstance(result, tuple | list):
+            result = result[call.item]
     except (RuntimeError, IndexError) as error:  # it stands behind an operator that was refused, and its shapes
         raise Refusal(MIXES) from error
-    if isinstance(result, tuple | list):
-        result = result[call.item]
     found = result.to(torch.int64).numpy()
     size = int(np.prod(x.shape))
     if found.shape != (call.batch, *call.shape):

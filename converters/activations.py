@@ -71,6 +71,11 @@ class Activation:
         return self.signed
 
     @property
+    def given(self) -> bool:
+        """Return whether a quantised model gives its words below 0."""
+        return False
+
+    @property
     def elastic(self) -> bool:
         """Return whether steps may be wider than those of least error: not where the largest word is to be a bound."""
         return False

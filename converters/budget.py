@@ -10,13 +10,16 @@ Of settings that are worse the cheaper they are, bisection meets those beyond th
 one of them is lucky: as many looks count as it takes, and not as many as there are settings.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from spikerun.codes import word_steps
-from spikerun.converters.accuracy import Accuracy
+from spikerun.converters.accuracy import Accuracy, drop_bounds
 from spikerun.converters.evaluate import Evaluation
 from spikerun.converters.found import UNITS, Candidate, Choice, Found, Price
 from spikerun.converters.journal import Journal, fingerprint
@@ -35,6 +38,7 @@ __all__ = ["Aim", "BudgetMissed", "chain", "search", "settings_of", "sweep"]
 
 BITS = range(2, 9)
 KEPT = 2  # the form of what a journal keeps
+FEWEST = 20  # samples that calibrate
 
 
 class BudgetMissed(CheckFailed):
@@ -84,8 +88,9 @@ def search(
     """Return the cheapest conversion whose drop keeps the budget, by a one-sided paired bound on held-out samples.
 
     journal: a file that holds what was found while the search lasts, from which one that was interrupted goes on.
-    Raises BudgetMissed, with the nearest, where none keeps it.
+    Raises BudgetMissed, with the nearest, where none keeps it; UsageError where too few samples calibrate.
     """
+    _require_enough(converter.count)
     found = Journal(journal, _key(converter, aim, validation))
 
     def tell(done: int, total: int) -> None:
@@ -106,7 +111,7 @@ def search(
     conversion = replace(conversion, report=replace(conversion.report, search=record))
     found.end()
     if not kept:
-        missed = BudgetMissed(_why(record, validation.count))
+        missed = BudgetMissed(_why(record, validation.count, judge.sure))
         missed.conversion = conversion
         raise missed
     return conversion
@@ -119,6 +124,11 @@ class _Judge:
     validation: Validation
     journal: Journal
     looks: int = 1  # that there may be at held-out samples
+
+    @property
+    def sure(self) -> float:
+        """Return the confidence of one look, such that all together have that of the aim."""
+        return 1 - (1 - self.aim.confidence) / self.looks
 
     def cheapest(self, table: Sequence[Price], standing: float) -> tuple[list[Candidate], int | None]:
         """Return the frontier, and the place on it of the cheapest that keeps the budget.
@@ -159,8 +169,7 @@ class _Judge:
         if name not in self.journal:
             network = self.converter.network(settings_of(one.choices))
             done = counter(self.converter.tell, "measure candidates", self.validation.count)
-            sure = 1 - (1 - self.aim.confidence) / self.looks
-            judged = self.validation.judged(network, self.aim.max_drop, sure, done)
+            judged = self.validation.judged(network, self.aim.max_drop, self.sure, done)
             steps = network.window * (max(network.latency.values()) + 1)
             self.journal[name] = [asdict(judged), steps, memory_of_all(network).total]
         kept, steps, memory = self.journal[name]
@@ -238,13 +247,23 @@ def _key(converter: Converter, aim: Aim, validation: Validation) -> str:
     return fingerprint(*parts, *converter.samples.values(), *validation.samples.values())
 
 
+def _require_enough(count: int) -> None:
+    """Refuse ranges by so few samples that later ones lie beyond them every so often, whatever held-out ones show."""
+    if count < FEWEST:
+        raise UsageError(
+            f"max_drop needs at least {FEWEST} samples that calibrate, got {count}: of one new sample in {count + 1} "
+            f"the largest value lies beyond those of {count} others, so ranges would be found by chance; "
+            "give hundreds (--samples, and a data set of twice as many: half of it judges)"
+        )
+
+
 def _name(metric: Metric) -> str:
     own = getattr(metric, "__name__", type(metric).__name__)
     return next((name for name, known in METRICS.items() if known is metric), own)
 
 
-def _why(found: Found, count: int) -> str:
-    """Return what to say where nothing keeps the budget."""
+def _why(found: Found, count: int, sure: float) -> str:
+    """Return what to say where nothing keeps the budget; sure: the confidence of each look."""
     one = found.frontier[found.chosen]
     assert one.accuracy is not None and one.upper is not None
     said = (
@@ -252,6 +271,13 @@ def _why(found: Found, count: int) -> str:
         f"{plural(count, 'held-out sample')}; the best has a drop of {one.accuracy.drop:+.2f}, at most "
         f"{one.upper:+.2f} (ANN {one.accuracy.ann:.2f} %, SNN {one.accuracy.snn:.2f} %)"
     )
+    least = drop_bounds(np.zeros(count), np.zeros(count), sure)[1]  # of a network that never differs
+    if found.metric in ("top1", "top5") and least > found.max_drop > 0:
+        needed = math.ceil((count + 2) * least / found.max_drop) - 2
+        return (
+            f"{said}. So few samples prove no drop below {least:.2f}, were not one of them to differ: about {needed} "
+            f"could prove {found.max_drop:g}; or ask for less confidence, or allow more"
+        )
     if one.accuracy.drop <= found.max_drop:
         return f"{said}. More held-out samples may show that it does; or ask for less confidence, or allow more"
     return f"{said}. Allow a larger drop, or give more calibration samples"

@@ -3,16 +3,18 @@
 
 from collections.abc import Mapping
 
-from spikerun.converters.quantise import Quantised
+from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
+from spikerun.converters.quantise import QLayer, Quantised
 from spikerun.errors import ConversionError, NetworkError
 from spikerun.network import Network, Population
+from spikerun.neurons import Neuron
 
 __all__ = ["build"]
 
 
 def build(quantised: Quantised, meta: Mapping[str, str | int | float]) -> Network:
     """Return the network; raises ConversionError with advice where the integers break the contract."""
-    populations = {layer.name: Population(layer.shape, layer.neuron()) for layer in quantised.layers}
+    populations = {layer.name: Population(layer.shape, _neuron(layer)) for layer in quantised.layers}
     projections = [p for layer in quantised.layers for p in layer.projections()]
     outputs = tuple(name for name, population in populations.items() if not population.neuron.fires)
     try:
@@ -22,3 +24,10 @@ def build(quantised: Quantised, meta: Mapping[str, str | int | float]) -> Networ
         raise ConversionError(
             f"the converted network breaks the arithmetic contract: {error}" + (f" ({advice})." if advice else "")
         ) from error
+
+
+def _neuron(layer: InputLayer | PoolLayer | RelayLayer | QLayer) -> Neuron:
+    try:
+        return layer.neuron()
+    except ConversionError as error:
+        raise ConversionError(f"population '{layer.name}': {error}") from error

@@ -12,11 +12,12 @@ from functools import partial
 
 import numpy as np
 
-from spikerun.codes import spike_count
+from spikerun.codes import MAX_BITS, spike_count
 from spikerun.converters.activations import FACTORS, Activation, Grid, one
 from spikerun.converters.breakpoints import steps
 from spikerun.converters.forward import spread
-from spikerun.converters.graph import Array, Curve
+from spikerun.converters.graph import Array, Curve, Origin
+from spikerun.converters.ranges import RANGE
 from spikerun.errors import ConversionError
 from spikerun.neurons import Levels, Neuron
 from spikerun.neurons.levels import MAX_LEVELS
@@ -51,7 +52,7 @@ def _part(curve: Curve, first: int, end: int, channels: int) -> Curve:
         whole[:, first:end] = x
         return curve.apply(whole)[:, first:end]
 
-    return Curve(curve.name, function, alike=False)
+    return replace(curve, function=function)
 
 
 @dataclass(frozen=True)
@@ -66,20 +67,30 @@ class Curved(Activation):
     curve: Curve = field(kw_only=True)
     least: float = field(kw_only=True)  # of all its values
     zeros: bool = False
+    origin: Origin = field(default=Origin(), compare=False, repr=False)
 
     @classmethod
-    def of(cls, curve: Curve, first: int, end: int, channels: int) -> "Curved":
+    def of(cls, curve: Curve, first: int, end: int, channels: int, origin: Origin) -> "Curved":
         """Return a curve of `channels` for those from `first` to `end`."""
         part = _part(curve, first, end, channels)
-        return cls(curve=part, least=float(np.nan_to_num(samples_of(part, end - first), nan=-1).min()))
+        return cls(curve=part, least=float(np.nan_to_num(samples_of(part, end - first), nan=-1).min()), origin=origin)
 
     @property
     def name(self) -> str:
         return self.curve.name
 
     @property
+    def given(self) -> bool:
+        return self.curve.given is not None
+
+    @property
     def negative(self) -> bool:
         return self.least < 0
+
+    def word(self, bits: int, code: str, room: int) -> tuple[int, str]:
+        if self.name == RANGE:  # a sum, not an activation: all bits that there is room for
+            return max(room, 2), "graded" if code == "graded" else "bits"
+        return bits, code
 
     def holding_zero(self) -> "Curved":
         return replace(self, zeros=True)
@@ -111,17 +122,21 @@ class Curved(Activation):
         return Levels(bits, levels, words, one(bias), False, code)
 
     def _refusal(self, bits: int, what: str) -> ConversionError:
+        place = f" ({self.origin})" if self.origin else ""
         return ConversionError(
-            f"the activation '{self.name}' goes up and down too often for words of {bits} bits: {what}, and neurons "
-            f"hold {MAX_LEVELS}. Take fewer bits, or train with another activation."
+            f"the activation '{self.name}'{place} goes up and down too often for words of {bits} bits: {what}, "
+            f"and neurons hold {MAX_LEVELS}. Take fewer bits, or train with another activation."
         )
 
     def fit(self, v: Array, target: Array, top: Array, scale: Array, bits: int, *, together: bool) -> Grid:
         """Return the steps, and the words of 0, of the least squared error; for little more of it, of fewer spikes.
 
         First the largest value that words reach is chosen, with the least one as it comes; then how far they reach
-        below 0.
+        below 0. Where a quantised model gives words of 8 bits, they are those.
         """
+        if self.curve.given is not None and bits == MAX_BITS:
+            step, zero = self.curve.given.step, self.curve.given.zero
+            return Grid(np.full(len(scale), step), np.full(len(scale), zero, np.int64))
         y = np.nan_to_num(self.real((v * scale[:, None].astype(v.dtype)).T).T)
         low, high = target.min(axis=1).astype(np.float64), target.max(axis=1).astype(np.float64)
         flat = high <= low

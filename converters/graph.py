@@ -39,6 +39,7 @@ __all__ = [
     "Origin",
     "Output",
     "Pair",
+    "Ranged",
     "Rearrange",
     "Relu",
     "Shape",
@@ -186,17 +187,29 @@ class Relu(Op):
         return np.clip(x[0], 0, self.bound)
 
 
+@dataclass(frozen=True)
+class Ranged(Op):
+    """The same value, and what words of 8 bits stand for it in a quantised model: step * (word - zero)."""
+
+    step: float
+    zero: int
+
+    def apply(self, *x: Array) -> Array:
+        return x[0]
+
+
 @dataclass(frozen=True, eq=False)
 class Curve(Op):
     """A function of each value alone: an activation, or what several operators of one value compute together.
 
     function: of batches (batch, C, ...), in the dtype of the batch; it may differ between channels, not within one.
-    alike: it is the same for all channels.
+    alike: it is the same for all channels. given: what words stand for it, where a quantised model says so.
     """
 
     name: str  # as people call it, such as `silu`
     function: Callable[[Array], Array]
     alike: bool = True
+    given: Ranged | None = None
 
     def apply(self, *x: Array) -> Array:
         with np.errstate(all="ignore"):  # what is not a number is met by those who use it

@@ -224,7 +224,7 @@ class Lowering:
         def bent(part: Part, first: int, end: int) -> Part:
             form = part.form()
             form = replace(form, origins=(*form.origins, node.origin))
-            activation = Curved.of(op, first, end, node.shape[0])
+            activation = Curved.of(op, first, end, node.shape[0], node.origin)
             return self._add(self._name(form.origins, node.name), form, activation)
 
         return self._each(inputs[0], bent)

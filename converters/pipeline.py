@@ -17,12 +17,13 @@ from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
 from spikerun.converters.fidelity import fidelity
 from spikerun.converters.fitting import by_chance, notes_on
-from spikerun.converters.graph import Array, Origin
+from spikerun.converters.graph import Array, Flatten, Input, Origin, Output
 from spikerun.converters.last import Shortened, shortened
 from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
 from spikerun.converters.lower import lower
-from spikerun.converters.metrics import reference
+from spikerun.converters.metrics import METRICS, reference
 from spikerun.converters.quantise import QLayer, Quantised, Settings
+from spikerun.converters.ranges import said as ranges_said
 from spikerun.converters.report import Accuracy, Conversion, LayerReport, OperatorReport, Report
 from spikerun.converters.samples import (
     Progress,
@@ -84,6 +85,8 @@ class Converter:
         self.graph, self.notes = simplify(short), [*notes, *graph.notes, *left_out]
         self.macs = short.macs()
         self.layers = lower(self.graph, self.encodings)
+        takers = [layer.name for layer in self.layers.sums if layer.activation.given]
+        self.notes += ranges_said(short, takers)
         verify.check_lowering(self.layers, few, short, real)
         self.calibration = Calibration(self.layers, self.samples)
 
@@ -157,6 +160,13 @@ class Converter:
         """Return samples with the ANN's results; without labels, these take their place."""
         given, labels = self.checked(samples, labels)
         count = count_of(given)
+        if len(self.layers.outputs) > 1 and metric in METRICS.values():
+            names = ", ".join(layer.name for layer in self.layers.outputs)
+            raise UsageError(
+                f"the network has several outputs, and {_name(metric)} scores one: {self.source.choice()}; or give a "
+                f"metric of your own, --metric FILE.py:FUNCTION, that takes a dict of logits by name ({names}), and "
+                "labels"
+            )
         logits = ann_logits(self.ann, given, self.encodings, counter(self.tell, "evaluate the ANN", count))
         if labels is None:
             first = self.layers.outputs[0]
@@ -182,6 +192,10 @@ class Converter:
             decisions=decisions(settings, self.encodings, quantised), error_samples=self.count,
         )  # fmt: skip
         report = report.with_notes(*self.notes)
+        if not report.macs:
+            bare = all(isinstance(node.op, Input | Output | Flatten) for node in self.graph.nodes.values())
+            what = "gives its samples back as they are, through no layer" if bare else "has no weights"
+            report = report.with_notes(f"the model {what}, so 0 MACs: is it the whole of what was trained?")
         if self.count == 1:
             report = report.with_notes("one sample calibrates: its ranges are taken for those of all; give hundreds.")
         if all(values.min() == values.max() for values in self.samples.values()):
@@ -237,6 +251,10 @@ def _measured(report: Report, accuracy: Accuracy, activity: Activity) -> Report:
         "one sample takes more synaptic operations than the ANN takes MACs, so the ANN in int8 may be cheaper where "
         "events are not free. Fewer bits, code 'ttfs' or 'graded', or sparser activations help."
     )
+
+
+def _name(metric: Metric) -> str:
+    return next(name for name, known in METRICS.items() if known is metric)
 
 
 def _version() -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from spikerun.converters.curved import increases
 from spikerun.converters.fuse import fused, without_identities
 from spikerun.converters.graph import Curve, Flatten, Graph, MaxPool, Node, Relu
+from spikerun.converters.ranges import as_curves, needed
 from spikerun.converters.rearranging import moved_back, settled, uniform
 
 __all__ = ["simplify"]
@@ -19,7 +20,7 @@ def simplify(graph: Graph) -> Graph:
     What is computed of one value alone is one operator. No rectifier follows a max pool or a flattening, and no
     rearrangement another; signals (C, L) are images (C, 1, L), those of the inputs too.
     """
-    graph = moved_back(uniform(fused(without_identities(graph))))
+    graph = moved_back(uniform(as_curves(fused(needed(without_identities(graph))))))
     while (pair := _late_rectifier(graph)) is not None:
         graph = moved_back(_swapped(graph, *pair))
     graph = fused(settled(graph))

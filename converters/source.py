@@ -34,6 +34,10 @@ class Source(Trained, Protocol):
         """Return its inputs by name, with the axes of a sample, None where free; None: it says nothing of them."""
         return {"input": None}
 
+    def choice(self) -> str:
+        """Return how a user keeps one of several results."""
+        return "return only that one from forward"
+
     def graph(self, shapes: Mapping[str, Shape]) -> Graph:
         """Return the float graph for samples of these shapes, without the batch, by the names of the inputs."""
 

@@ -22,6 +22,7 @@ __all__ = [
     "encoded",
     "events",
     "in_parts",
+    "lacks_one",
     "part",
     "sample_shape",
 ]
@@ -108,7 +109,7 @@ def checked(net: Network, name: str, values: npt.NDArray[Any], batch: bool) -> n
     missing. Raises DataError if they are not.
     """
     shape = sample_shape(net, name)
-    if _lacks_one(values.shape[batch:], shape):
+    if lacks_one(values.shape[batch:], shape):
         values = values.reshape(*values.shape[:batch], *shape)
     if values.dtype.kind == "f":
         _check_shape(name, values.shape, shape, batch)
@@ -139,7 +140,7 @@ def _integers(net: Network, name: str, values: npt.NDArray[Any]) -> npt.NDArray[
     return real.encoded(exact, low, high, f"input '{name}'").reshape(values.shape)
 
 
-def _lacks_one(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+def lacks_one(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Return whether a shape is another one without one of its axes of length 1."""
     return len(given) == len(shape) - 1 > 0 and any(
         shape[axis] == 1 and given == (*shape[:axis], *shape[axis + 1 :]) for axis in range(len(shape))

@@ -15,7 +15,7 @@ from spikerun.converters.graph import Array
 from spikerun.converters.onnx.model import RANGE, Item, Model
 from spikerun.errors import ConversionError
 
-__all__ = ["limits", "with_ranges"]
+__all__ = ["limits", "wide", "with_ranges"]
 
 QUANTISE, DEQUANTISE = "QuantizeLinear", "DequantizeLinear"
 
@@ -39,7 +39,8 @@ def with_ranges(model: Model) -> Model:
         for reader in after:
             if not _alike(model, item, reader):
                 raise ConversionError(f"{reader.origin}: it has another scale than the QuantizeLinear before it")
-            replaced[reader] = [_ranged(reader, source, {"low": low, "high": high, "rectifies": rectifies})]
+            said = {"low": low, "high": high, "rectifies": rectifies, **_grid(model, item)}
+            replaced[reader] = [_ranged(reader, source, said)]
         replaced[item] = []
     return replace(model, items=tuple(kept for item in model.items for kept in replaced.get(item, [item])))
 
@@ -98,6 +99,23 @@ def _range(model: Model, item: Item) -> tuple[float, float]:
     scale, zero = _scale(model, item)
     kind = np.iinfo(zero.dtype)
     return float(scale) * (kind.min - int(zero)), float(scale) * (kind.max - int(zero))
+
+
+def _grid(model: Model, item: Item) -> dict[str, float | int]:
+    """Return the step of a range, and the word of 8 bits that stands for 0: 0 also where no population has such words.
+
+    That is where values are samples, or have more bits.
+    """
+    scale, zero = _scale(model, item)
+    kind = np.iinfo(zero.dtype)
+    held = kind.bits == 8 and item.inputs[0] not in model.inputs
+    return {"step": float(scale), "zero": int(zero) - kind.min if held else 0}
+
+
+def wide(model: Model) -> int:
+    """Return how many ranges below 0 are those of words of more than 8 bits."""
+    found = [item.attributes for item in model.items if item.operator == RANGE and item.inputs[0] not in model.inputs]
+    return sum(said["low"] < 0 and not said["zero"] for said in found)
 
 
 def _alike(model: Model, item: Item, other: Item) -> bool:

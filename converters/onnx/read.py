@@ -27,6 +27,7 @@ from spikerun.converters.graph import (
     Op,
     Origin,
     Output,
+    Ranged,
     Rearrange,
     Relu,
     Shape,
@@ -43,7 +44,7 @@ __all__ = ["read", "require_rules"]
 
 FREE = (2, 3)  # batches with which a graph is read whose batch is free
 MAX_QUOTED = 600  # characters of what is said of an operator
-KEEPS = (Affine, Curve, Relu, Identity, Add, Multiply, Output)
+KEEPS = (Affine, Curve, Relu, Identity, Add, Multiply, Output, Ranged)
 
 
 def read(model: Model, shapes: Mapping[str, Shape], names: Mapping[str, str], results: Mapping[str, str]) -> Graph:

@@ -17,11 +17,12 @@ from spikerun.converters.graph import Array, Graph, Shape
 from spikerun.converters.onnx.ending import ending_at
 from spikerun.converters.onnx.file import load
 from spikerun.converters.onnx.model import model_of
-from spikerun.converters.onnx.quantised import limits, with_ranges
+from spikerun.converters.onnx.quantised import limits, wide, with_ranges
 from spikerun.converters.onnx.read import read, require_rules
 from spikerun.converters.onnx.tail import cut
 from spikerun.converters.source import Source
 from spikerun.errors import ConversionError, DataError, UsageError, printable
+from spikerun.text import plural
 
 __all__ = ["OnnxSource", "open_source"]
 
@@ -47,6 +48,11 @@ class OnnxSource(Source):
                 "pairs of QuantizeLinear and DequantizeLinear are read as ranges: the results to keep are those "
                 "without the rounding of activations"
             )
+        if count := wide(self.model):
+            self.notes.append(
+                f"{plural(count, 'range')} of pairs of 16 bits below 0 {'is' if count == 1 else 'are'} calibrated in "
+                "place of what the file gives: words have 8 bits"
+            )
         self.path = Path(path)
         used = {name for item in self.model.items for name in item.inputs}
         self.inputs = _named([name for name in self.model.inputs if name in used], "input")
@@ -60,6 +66,10 @@ class OnnxSource(Source):
 
     def expected(self) -> Mapping[str, tuple[int | None, ...] | None]:
         return {name: self.model.inputs[file].axes[1:] for file, name in self.inputs.items()}
+
+    def choice(self) -> str:
+        options = " or ".join(f"--outputs '{self.model.results.get(name, name)}'" for name in self.results)
+        return printable(f"say which, {options} (in Python open_source(path, outputs=[...]))")
 
     def graph(self, shapes: Mapping[str, Shape]) -> Graph:
         """Return the float graph; raises ConversionError with all operators that cannot be converted."""

@@ -8,6 +8,7 @@ from typing import Any
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array, Shape
 from spikerun.converters.last import Shortened, shortened
+from spikerun.converters.ranges import without
 from spikerun.converters.samples import by_name, checked, encodings_of
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source, Trained
@@ -67,7 +68,7 @@ class RateSource(StepSource):
         short, left_out = shortened(graph)
         if left_out:
             self.ann, self.left_out = Shortened(self.ann.name, short), left_out
-        found, self.layers = rates(simplify(short), shaped, steps, self.reset, self.timed)
+        found, self.layers = rates(simplify(without(short)), shaped, steps, self.reset, self.timed)
         self.macs = short.macs()
         said = ("the ANN is given the mean of the spikes of all steps",) if self.timed else ()
         return Step(found, dict.fromkeys(found.outputs, Readout("mean")), steps, assumed=said)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from spikerun.codes import significance
 from spikerun.errors import DataError, UnsupportedError, UsageError
+from spikerun.inputs import lacks_one
 from spikerun.network import Link, Network, Population
 from spikerun.plan import blockable
 
@@ -266,7 +267,8 @@ POPULATIONS: Mapping[str, Callable[[Network, str], nn.Module]] = MappingProxyTyp
 
 
 class NetworkModule(nn.Module):
-    """A network of words; called with integers (B, *shape of the input), or a dict of them by the names of inputs.
+    """A network of words; called with integers (B, *shape of the input), an axis of length 1 of
+    which may be missing, or a dict of them by the names of inputs.
 
     Returns the logits of the first output, float32 (B, K), those of `Session.run`. Every weight, gain, bias and
     threshold is a parameter of about -1..1 in float64, which stands for an integer: rounding, and the floors of words,
@@ -324,6 +326,8 @@ class NetworkModule(nn.Module):
         x = torch.as_tensor(values, device=device).double()
         shape, word = self.net.populations[name].shape, self.net.sender_of(name)
         assert word is not None
+        if lacks_one(tuple(x.shape[1:]), shape):  # a signal, or an image without its channel
+            x = x.reshape(len(x), *shape)
         if tuple(x.shape[1:]) != shape or x.ndim != len(shape) + 1:
             raise DataError(f"input '{name}' takes values of shape {('B', *shape)}, got {tuple(x.shape)}")
         low, high = word.range

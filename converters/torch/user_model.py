@@ -23,6 +23,7 @@ __all__ = ["load_model", "load_weights"]
 CHECKPOINT = ("state_dict", "model_state_dict", "model")
 # What wrappers put before the names of all weights, and which.
 WRAPPERS = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
+LOOKED_AT, QUOTED = 4096, 40  # bytes of what is no file of weights, and what of them is quoted
 FOREIGN = re.compile(r"GLOBAL ([\w.]+)")  # what torch's reader names where it finds an object
 
 log = logging.getLogger(__name__)
@@ -136,16 +137,31 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
                 "can execute code; save its state_dict instead: torch.save(model.state_dict(), ...)"
             ) from error
         raise ConversionError(
-            f"'{path}' is not a file of weights that can be read safely ({_first_line(error)}). "
-            "Save them with torch.save(model.state_dict(), ...) or safetensors.torch.save_file."
+            f"'{path}' {_kind(path) or f'is not a file of weights that can be read safely ({_first_line(error)})'}. "
+            "Weights are what torch.save(model.state_dict(), ...) or safetensors.torch.save_file writes: save them so."
         ) from error
     return _state_dict(path, state)
+
+
+def _kind(path: Path) -> str:
+    """Return what a file is, where it is plain that it holds no weights."""
+    with path.open("rb") as file:
+        head = file.read(LOOKED_AT)
+    if not head:
+        return "is empty"
+    try:
+        text = head[: head.rfind(b"\n") + 1 or len(head)].decode()
+    except UnicodeDecodeError:
+        return ""
+    plain = all(c.isprintable() or c in "\n\r\t" for c in text)
+    return f"is a text file ('{text.split(chr(10))[0][:QUOTED].strip()}'), and holds no weights" if plain else ""
 
 
 def _first_line(error: Exception) -> str:
     """Return what a reader says, in one line; torch's advice to read unsafely is left out."""
     said = str(error).strip().splitlines()
-    return said[0].rstrip(".") if said and not said[0].startswith("Weights only") else type(error).__name__
+    told = said and " " in said[0] and not said[0].startswith("Weights only")  # of a KeyError there is a number
+    return said[0].rstrip(".") if told else type(error).__name__
 
 
 def _state_dict(path: Path, state: Any) -> Mapping[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 """The budget: the cheapest network that keeps it, chosen on other samples than those of the report, by any metric."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -210,10 +211,21 @@ def test_a_budget_that_nothing_keeps_is_a_failed_check_with_the_nearest_network(
     assert set(report.search.frontier[report.search.chosen].choices.values()) == {Choice(8, "bits")}
 
 
-def test_few_samples_prove_little_and_that_is_said(model: nn.Module) -> None:
+def test_few_samples_prove_little_and_how_many_could_is_said(model: nn.Module) -> None:
     samples, labels = labelled(model, 30, 1)
-    with pytest.raises(CheckFailed, match="More held-out samples may show that it does"):
+    with pytest.raises(
+        CheckFailed, match=r"no drop below (.*), were not one of them to differ: about (\d+) could"
+    ) as said:
         convert(model, samples, validation=(samples, labels), max_drop=0.5)
+    least, needed = re.findall(r"below ([\d.]+), .* about (\d+) could prove 0\.5", str(said.value))[0]
+    assert float(least) * (30 + 2) / (int(needed) + 2) == pytest.approx(0.5, rel=3e-3)  # of one difference that may be
+
+
+@pytest.mark.parametrize("count", [1, 2, 19])
+def test_a_budget_of_ranges_by_too_few_samples_is_refused(count: int, model: nn.Module) -> None:
+    samples, labels = labelled(model, 400, 1)
+    with pytest.raises(UsageError, match=f"at least 20 samples that calibrate, got {count}: .* in {count + 1} "):
+        convert(model, samples[:count], validation=(samples, labels), max_drop=50)
 
 
 def test_less_confidence_asks_for_less_proof(converter: Converter, validation: Validation) -> None:

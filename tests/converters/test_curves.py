@@ -221,7 +221,10 @@ def test_products_of_two_values_are_refused_together_with_their_places() -> None
 
 def test_an_activation_with_too_many_turns_is_refused() -> None:
     model = between(lambda x: torch.sin(1000 * x))
-    with pytest.raises(ConversionError, match="activation 'sin' goes up and down too often for words of 8 bits"):
+    with pytest.raises(
+        ConversionError,
+        match=r"^population 'a': the activation 'sin' \(aten.sin.default at .*\) goes up and down",
+    ):
         convert(model, np.ones((4, 12), np.uint8), bits=8)
 
 

@@ -264,3 +264,72 @@ def test_a_unit_makes_real_numbers_integers_of_it(tmp_path: Path) -> None:
     found = datasets.load(tmp_path / "own.npz", unit=1 / 16)
     assert found.scale == 1 / 16
     np.testing.assert_array_equal(np.asarray(found.samples).ravel(), np.arange(12))
+
+
+def two_results(folder: Path) -> None:
+    constants = {"w": weights(12, 6), "v": weights(6, 4, seed=1), "u": weights(6, 3, seed=2)}
+    nodes = [
+        node("MatMul", "x w", "a"),
+        node("Relu", "a", "b"),
+        node("MatMul", "b v", "6"),
+        node("MatMul", "b u", "z:0"),
+    ]
+    write(folder / "two.onnx", made(nodes, {"x": ("n", 12)}, ("6", "z:0"), constants))
+
+
+def test_of_several_results_the_options_to_type_are_said_by_the_names_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_results(tmp_path)
+    assert convert(tmp_path, "two.onnx", samples=pixels(12), labels=classes()) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "has several outputs, and top1 scores one: say which, --outputs '6' or --outputs 'z:0'" in error
+    assert convert(tmp_path, "two.onnx", "--outputs", "6", samples=pixels(12), labels=classes()) == 0
+
+
+def test_several_results_convert_where_nothing_is_scored(tmp_path: Path) -> None:
+    two_results(tmp_path)
+    assert convert(tmp_path, "two.onnx", samples=pixels(12)) == 0
+    assert load(tmp_path / "own.snn").outputs == ("_6", "z_0")
+
+
+def test_several_results_are_scored_by_a_metric_of_ones_own(tmp_path: Path) -> None:
+    two_results(tmp_path)
+    (tmp_path / "own.py").write_text("def first(logits, labels):\n    return logits['_6'].argmax(1) == labels\n")
+    metric = f"{tmp_path}/own.py:first"
+    assert convert(tmp_path, "two.onnx", "--metric", metric, samples=pixels(12), labels=classes()) == 0
+
+
+@pytest.mark.parametrize("operator", ["Identity", "Flatten"])
+def test_that_a_model_gives_its_samples_back_is_said(
+    operator: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "same.onnx", made([node(operator, "x", "y")], {"x": ("n", 12)}))
+    assert convert(tmp_path, "same.onnx", samples=pixels(12), labels=classes()) == 0
+    assert "gives its samples back as they are, through no layer, so 0 MACs" in capsys.readouterr().err
+
+
+def test_a_model_without_weights_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "bare.onnx", made([node("Relu", "x", "y")], {"x": ("n", 12)}))
+    assert convert(tmp_path, "bare.onnx", samples=pixels(12), labels=classes()) == 0
+    assert any("has no weights, so 0 MACs" in note for note in said(tmp_path)["notes"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"epoch 1: 0.93\nepoch 2: 0.95\n", "is a text file ('epoch 1: 0.93'), and holds no weights"),
+        ("größe\n".encode() * 2000, "is a text file ('größe'), and holds no weights"),
+        (b"", "is empty"),
+        (b"\x80\x02}i", "is not a file of weights that can be read safely"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["pt", "pth", "safetensors"])
+def test_files_that_hold_no_weights_are_said_to_be_what_they_are(
+    suffix: str, content: bytes, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"w.{suffix}").write_bytes(content)
+    assert convert(tmp_path, "dense", "--weights", f"{tmp_path}/w.{suffix}", samples=pixels(48)) == 3
+    error = capsys.readouterr().err
+    assert message in error and "Weights are what torch.save(model.state_dict(), ...)" in error
+    assert "(105)" not in error

@@ -185,3 +185,13 @@ def test_other_shapes_inputs_and_things_are_refused() -> None:
     with pytest.raises(UsageError, match="takes a Network"):
         sr.to_torch("model.snn")
     assert isinstance(module, NetworkModule)
+
+
+def test_signals_are_taken_as_they_were_converted() -> None:
+    torch.manual_seed(0)
+    signals = np.random.default_rng(0).integers(0, 256, (30, 3, 12), dtype=np.uint8)
+    model = nn.Sequential(nn.Conv1d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(40, 5))
+    net = sr.convert(model, signals).network
+    module = sr.to_torch(net)
+    np.testing.assert_array_equal(module(signals).detach().numpy(), sr.Session(net).run(signals).logits)
+    assert torch.equal(module(signals), module(signals[:, :, None]))

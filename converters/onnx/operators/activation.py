@@ -9,7 +9,7 @@ import numpy as np
 
 from spikerun.converters import curves
 from spikerun.converters.curves import curve
-from spikerun.converters.graph import Affine, Identity, Op, Relu
+from spikerun.converters.graph import Affine, Identity, Op, Ranged, Relu
 from spikerun.converters.onnx.model import RANGE
 from spikerun.converters.onnx.operators.dialect import ONNX
 from spikerun.converters.onnx.operators.values import Read, arrange, beside, move, number, places, to_front
@@ -220,8 +220,10 @@ def same(call: Call) -> Read:
 @ONNX.rule(RANGE)
 def ranged(call: Call) -> Read:
     """QuantizeLinear, DequantizeLinear of a computed value: its range; from 0 on it rectifies."""
-    x = call.value("x")
-    return (Relu(float(call.arguments["high"]), given=True) if call.arguments["rectifies"] else Identity()), (x.name,)
+    x, said = call.value("x"), call.arguments
+    if said["rectifies"]:
+        return Relu(float(said["high"]), given=True), (x.name,)
+    return (Ranged(said["step"], said["zero"]) if said["zero"] else Identity()), (x.name,)
 
 
 @ONNX.rule("DequantizeLinear")

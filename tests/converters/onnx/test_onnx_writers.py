@@ -145,6 +145,15 @@ def test_a_linear_classifier_of_scikit_learn(file: Path, classes: int) -> None:
     assert found.report.accuracy.ann == 100 * trained.score(x, y)
 
 
+@pytest.mark.parametrize(("dynamo", "of_norm"), [(False, "0"), (True, "1")])
+def test_populations_have_the_names_of_the_exporter(dynamo: bool, of_norm: str, file: Path) -> None:
+    """One folds the norm into the convolution and keeps its name, the other that of the norm."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    found = convert(str(exported(module, file, dynamo, 18)), images())
+    assert list(found.network.populations) == ["input", f"m{of_norm}", "output"]
+
+
 @cache
 def quantised(per_channel: bool) -> bytes:
     """Return the file of two convolutions and a dense layer, quantised by ONNX Runtime."""

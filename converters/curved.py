@@ -25,7 +25,7 @@ from spikerun.neurons.levels import MAX_LEVELS
 __all__ = ["Curved", "increases", "samples_of"]
 
 LOW_FACTORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the least value
-BARGAIN = 2.0  # times the least error: what cheaper words may cost
+BARGAIN = 2.0  # times the error that rounding adds: what cheaper words may cost
 SPIKES_WEIGH = 4  # as in calibration
 
 
@@ -132,7 +132,8 @@ class Curved(Activation):
         """Return the steps, and the words of 0, of the least squared error; for little more of it, of fewer spikes.
 
         First the largest value that words reach is chosen, with the least one as it comes; then how far they reach
-        below 0. Where a quantised model gives words of 8 bits, they are those.
+        below 0. Where a quantised model gives words of 8 bits, they are those. More error is allowed in proportion to
+        what rounding adds here, not to what layers before left: a share of that would grow with each layer.
         """
         if self.curve.given is not None and bits == MAX_BITS:
             step, zero = self.curve.given.step, self.curve.given.zero
@@ -147,20 +148,25 @@ class Curved(Activation):
         far = (low > 0.5 * high) & (not self.zeros)  # above 0: words begin there
         low = np.where((low > 0) & ~far, 0, low)
 
-        def judged(grid: Grid) -> tuple[Array, Array]:
+        def judged(grid: Grid) -> tuple[Array, Array, Array]:
+            """Return the squared error of words, the part of it that rounding adds, and spikes, (C,) each."""
             q = np.clip(np.rint(y / grid.step[:, None].astype(y.dtype)) + grid.zero[:, None], 0, words)
             value = (q - grid.zero[:, None]) * grid.step[:, None]
-            error = np.square(value - target).sum(axis=1, dtype=np.float64)
+            error, added = (np.square(value - x).sum(axis=1, dtype=np.float64) for x in (target, y))
             spikes = spike_count(q.astype(np.int64), "bits", bits).mean(axis=1)
             if together:
-                error, spikes = np.full_like(error, error.sum()), np.full_like(spikes, spikes.mean())
-            return error, spikes
+                error, added = np.full_like(error, error.sum()), np.full_like(added, added.sum())
+                spikes = np.full_like(spikes, spikes.mean())
+            return error, added, spikes
 
         reaching = [_between(low, np.where(largest > 0, high * f, high), words) for f in FACTORS]
-        first = _chosen([(grid, *judged(grid)) for grid in reaching], spikes_count=False)
+        first = _best(reaching, np.array([judged(grid)[0] for grid in reaching]))
         high = first.step * (words - first.zero)
         tried = [first, *_lower(first, low, high, words)]
-        return _chosen([(grid, *judged(grid)) for grid in tried], spikes_count=True)
+        error, added, spikes = (np.array(figures) for figures in zip(*map(judged, tried), strict=True))
+        least = error.argmin(axis=0)[None]
+        bearable = np.take_along_axis(error + (BARGAIN - 1) * added, least, axis=0)
+        return _best(tried, np.where(error <= bearable, error * (spikes + 1e-3) ** SPIKES_WEIGH, np.inf))
 
 
 def _between(low: Array, high: Array, words: int) -> Grid:
@@ -190,19 +196,12 @@ def _with_zero(first: Grid, zero: Array, high: Array, words: int) -> Grid:
     return Grid(np.where(fits, high / np.maximum(words - zero, 1), first.step), zero)
 
 
-def _chosen(tried: list[tuple[Grid, Array, Array]], *, spikes_count: bool) -> Grid:
-    """Return the best grid of each channel."""
-    errors = np.array([error for _, error, _ in tried])
-    cost = errors
-    if spikes_count:
-        least = errors.min(axis=0)
-        spikes = np.array([spikes for *_, spikes in tried])
-        cost = np.where(errors <= BARGAIN * least, errors * (spikes + 1e-3) ** SPIKES_WEIGH, np.inf)
+def _best(tried: list[Grid], cost: Array) -> Grid:
+    """Return the grid of least cost (tried, C) in each channel."""
     best = cost.argmin(axis=0)
     c = np.arange(len(best))
-    step = np.array([grid.step for grid, *_ in tried])[best, c]
-    zero = np.array([grid.zero for grid, *_ in tried])[best, c]
-    return Grid(step, zero)
+    step, zero = np.array([grid.step for grid in tried]), np.array([grid.zero for grid in tried])
+    return Grid(step[best, c], zero[best, c])
 
 
 def _rows(values: Array) -> Array:

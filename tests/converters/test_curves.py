@@ -14,8 +14,9 @@ from torch import nn
 
 from spikerun.connections import Dense
 from spikerun.converters import convert
+from spikerun.converters.curved import Curved
 from spikerun.converters.curves import curve
-from spikerun.converters.graph import Curve, Graph, Relu
+from spikerun.converters.graph import Array, Curve, Graph, Relu
 from spikerun.converters.simplify import simplify
 from spikerun.converters.torch.source import TorchSource
 from spikerun.converters.verify import evaluate
@@ -305,6 +306,22 @@ def test_values_near_0_cost_few_spikes() -> None:
     made = convert(model, data, bits=6).quantised.layers[1]
     zero = made.grid.zero  # type: ignore[union-attr]
     assert (zero >= 0).all() and 0 < np.median(zero) < 16
+
+
+def test_errors_of_layers_before_allow_no_more_of_this_one() -> None:
+    """A share of what came before would grow with each layer of a deep network."""
+    rng = np.random.default_rng(0)
+    v = rng.standard_normal((3, 4000)).astype(np.float32) * 800
+    curved, scale = Curved.of(curve("silu"), 0, 3, 3), np.full(3, 0.004)
+    y = curved.real(v * 0.004)
+    far = y + rng.normal(0, 1, y.shape).astype(np.float32)
+
+    def added(target: Array) -> Array:
+        grid = curved.fit(v, target, y.max(axis=1), scale, 6, together=False)
+        found: Array = np.square(grid.real(curved.words(v.T, scale, grid, 6)).T - y).mean(axis=1)
+        return found
+
+    assert (added(far) < 2.5 * added(y)).all()
 
 
 def test_functions_that_are_not_negative_begin_at_word_0() -> None:

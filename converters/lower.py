@@ -44,7 +44,7 @@ from spikerun.converters.graph import (
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer
 from spikerun.converters.maps import ChannelMap, ConvMap, DenseMap, Map, PlaceMap, PoolMap, Term
 from spikerun.converters.parts import Coded, Form, Part, Parts, copied, merged, summed
-from spikerun.converters.relays import Relays
+from spikerun.converters.relays import Relays, copies
 from spikerun.converters.rules import not_converted
 from spikerun.converters.sparse_map import SparseMap, channels_of, folded
 from spikerun.errors import ConversionError
@@ -86,6 +86,7 @@ class Lowering:
         self.signed: dict[str, bool] = {}  # whether words are two's complement
         self.negative: dict[str, bool] = {}  # whether what they stand for may be below 0
         self.relays = Relays()
+        self.movers: dict[tuple[object, ...], str] = {}  # relays and pools by what they do
 
     def run(self) -> Layers:
         self._check()
@@ -187,11 +188,13 @@ class Lowering:
         signs = {self.signed[term.source] for term in terms}
         if len(signs) > 1 or not self.relays.can(terms, form.shape):
             return None
-        signed = signs.pop()
-        name = self._name((), fallback)
-        self.layers.append(RelayLayer(name, form.shape, terms, signed, lowest))
-        self.signed[name], self.negative[name] = signed, any(self.negative[term.source] for term in terms)
-        self.relays.copy(name, terms, form.shape)
+        signed, key = signs.pop(), copies(terms, form.shape, lowest)
+        if key not in self.movers:  # else there are words at these places already
+            name = self.movers[key] = self._name((), fallback)
+            self.layers.append(RelayLayer(name, form.shape, terms, signed, lowest))
+            self.signed[name], self.negative[name] = signed, any(self.negative[term.source] for term in terms)
+            self.relays.copy(name, terms, form.shape)
+        name = self.movers[key]
         if not form.bias.any() and (gain == 1).all():
             return Coded(name, form.shape, form.shape, self.negative[name])
         return replace(form, terms=(Term(name, form.shape, form.shape, ChannelMap(gain), 0, form.shape[0]),))
@@ -350,10 +353,12 @@ class Lowering:
             part = self._ready(part, node)
         through = part if isinstance(part, Form) and part.keeps_order else None
         source = through.terms[0].source if through else self._coded(part, node).name
-        name = self._name((), f"{source}_{node.name}")
-        self.layers.append(PoolLayer(name, shape, source, op.kernel, op.stride, op.padding, op.dilation))
-        self.signed[name], self.negative[name] = self.signed[source], self.negative[source]
-        self.relays.same(name, source)
+        if (source, op) not in self.movers:
+            name = self.movers[source, op] = self._name((), f"{source}_{node.name}")
+            self.layers.append(PoolLayer(name, shape, source, op.kernel, op.stride, op.padding, op.dilation))
+            self.signed[name], self.negative[name] = self.signed[source], self.negative[source]
+            self.relays.same(name, source)
+        name = self.movers[source, op]
         if through is None:
             return Coded(name, shape, shape, self.negative[source])
         bias = np.broadcast_to(through.bias[:, :1, :1], shape)

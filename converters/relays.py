@@ -11,9 +11,20 @@ from spikerun.converters.graph import Array, Shape
 from spikerun.converters.maps import Term
 from spikerun.converters.sparse_map import SparseMap
 
-__all__ = ["Relays"]
+__all__ = ["Relays", "copies"]
 
 CHANNELS = 2**32  # step sizes have numbers: that of the layer times CHANNELS, and the channel
+
+
+def copies(terms: Sequence[Term], shape: Shape, lowest: Array | None) -> tuple[object, ...]:
+    """Return what a relay does, the same for relays of which one will do."""
+    found: list[object] = [shape, None if lowest is None else lowest.tobytes()]
+    for term in terms:
+        assert isinstance(term.map, SparseMap)
+        used = term.map.weight != 0
+        index = np.where(used, term.map.index, -1)
+        found += [term.source, term.first, term.end, index.shape, index.astype(np.int64).tobytes()]
+    return tuple(found)
 
 
 class Relays:

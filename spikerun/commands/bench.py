@@ -108,14 +108,23 @@ def _ann(net: Network, source: "Source", against: str, samples: npt.NDArray[Any]
     name = net.inputs[0]
     floats = samples.dtype.kind == "f"  # what the model sees
     real = samples.astype(np.float64) if floats else Encoding.of(net.meta, name).real(samples)
-    try:
-        given = sum(values.size for values in source.logits({name: real[:1]}).values())
-    except Exception as error:  # whatever the user's own code raises
-        raise DataError(f"{against} does not take samples of shape {real.shape[1:]}: {error}") from error
+    given, real = _taken(source, name, real, against)
     expected = sum(net.populations[output].size for output in net.outputs)
     if given != expected:
         raise DataError(f"{against} gives {given} values a sample, the network {expected}: they are not the same model")
     return {source.name: source.runner({name: real}, threads)}
+
+
+def _taken(source: "Source", name: str, real: npt.NDArray[Any], against: str) -> tuple[int, npt.NDArray[Any]]:
+    """Return how many values the ANN gives for a sample, and the samples as it takes them, signals (N, C, L) too."""
+    forms = [real, *([real[:, :, 0]] if real.ndim == 4 and real.shape[2] == 1 else [])]
+    refused: list[Exception] = []
+    for form in forms:
+        try:
+            return sum(values.size for values in source.logits({name: form[:1]}).values()), form
+        except Exception as error:  # whatever the user's own code raises
+            refused.append(error)
+    raise DataError(f"{against} does not take samples of shape {real.shape[1:]}: {refused[0]}") from refused[0]
 
 
 def _reference_runner(net: Network, samples: npt.NDArray[Any]) -> Runner:

@@ -128,3 +128,34 @@ def test_an_image_of_a_million_places_is_no_dense_matrix(samples: Samples) -> No
     )
     network = convert(model, samples(3, 256, 256, count=4)).network
     assert network.dense < 10**6
+
+
+class TwoReaders(nn.Module):
+    """Two layers that read what each moves, or compares, by itself, in the same way."""
+
+    def __init__(self, moved: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.first, self.moved = nn.Conv2d(2, 4, 3, padding=1), moved
+        self.a, self.b = nn.Conv2d(4, 3, 3), nn.Conv2d(4, 3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x).relu()
+        return self.a(self.moved(x)).relu().flatten(1) + self.b(self.moved(x)).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("moved", "kind"),
+    [
+        (lambda x: F.interpolate(x, scale_factor=2), "relay"),
+        (lambda x: F.pad(x, (1, 1, 1, 1), "reflect"), "relay"),
+        (lambda x: F.max_pool2d(x, 2, 1), "max_pool"),
+    ],
+)
+def test_one_relay_or_pool_serves_all_that_read_the_same(moved: Any, kind: str, check: Any) -> None:
+    assert kinds(check(TwoReaders(moved), 2, 6, 6)).count(kind) == 1
+
+
+def test_relays_that_put_words_elsewhere_stay_two(check: Any) -> None:
+    flips = iter([2, 3] * 9)
+    model = TwoReaders(lambda x: F.interpolate(x, scale_factor=2).flip(next(flips)))
+    assert kinds(check(model, 2, 6, 6)).count("relay") == 2

@@ -111,6 +111,8 @@ def test_signals_convert_run_and_compare(tmp_path: Path, capsys: pytest.CaptureF
     assert ran["accuracy"] == said(tmp_path)["snn_accuracy"]
     compared = shown(capsys, "compare", network, network, "--data", data)
     assert compared["accuracy"] == [ran["accuracy"]] * 2 and compared["identical"]
+    words = ("bench", network, "--data", data, "--repeat", "2", "--batch", "8", "--against")
+    assert "torch" in str(shown(capsys, *words, f"{tmp_path}/nets.py:signals")["results"])
 
 
 def test_real_signals_keep_a_scale_for_each_channel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ forms that move each value to its own place, with which they compose; any other 
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import inf
@@ -16,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spikerun.converters import forward
-from spikerun.converters.activations import Activation, Given, Positive, Readout, Rectifier, Signed
+from spikerun.converters.activations import Given, Readout, Rectifier
 from spikerun.converters.curved import Curved
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.fuse import check_products
@@ -35,24 +34,21 @@ from spikerun.converters.graph import (
     Linear,
     MaxPool,
     Node,
-    Origin,
     Output,
     Rearrange,
     Relu,
     Shape,
 )
-from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer
-from spikerun.converters.maps import ChannelMap, ConvMap, DenseMap, Map, PlaceMap, PoolMap, Term
-from spikerun.converters.parts import Coded, Form, Part, Parts, copied, merged, summed
-from spikerun.converters.relays import Relays, copies
+from spikerun.converters.layers import Layers
+from spikerun.converters.maps import ConvMap, DenseMap, Map, PlaceMap, PoolMap, Term
+from spikerun.converters.parts import Coded, Form, Part, Parts, merged, summed
+from spikerun.converters.populations import Populations
 from spikerun.converters.rules import not_converted
-from spikerun.converters.sparse_map import SparseMap, channels_of, folded
+from spikerun.converters.sparse_map import channels_of, folded
 from spikerun.errors import ConversionError
 
 __all__ = ["LOWER", "Lowering", "lower"]
 
-WEIGHTED = ("conv", "linear", "addmm", "gemm", "matmul")  # in the names of operators that have weights
-NAME_LENGTH = 80  # of a population; a number may follow
 ADVICE: Mapping[type, str] = {
     Final: "it is left out only where it is the last operator: return what is before it (the logits) from forward",
 }
@@ -66,7 +62,7 @@ def lower(graph: Graph, encodings: Mapping[str, Encoding]) -> Layers:
     Raises ConversionError where the graph multiplies two values.
     """
     check_products(graph)
-    return Lowering(graph, encodings).run()
+    return Lowering(graph, encodings, Populations({*graph.inputs, *graph.outputs})).run()
 
 
 def _pooled_shape(shape: Shape, node: Node) -> Shape:
@@ -74,19 +70,13 @@ def _pooled_shape(shape: Shape, node: Node) -> Shape:
 
 
 class Lowering:
-    """Walks a graph; `table` holds a method for each operator."""
+    """Walks a graph; `table` holds a method for each operator, `made` takes the populations."""
 
     table: ClassVar[Mapping[type, Callable[[Any, Node, Any, list[Parts]], Parts]]]
 
-    def __init__(self, graph: Graph, encodings: Mapping[str, Encoding]) -> None:
-        self.graph, self.encodings = graph, encodings
-        self.layers: list[InputLayer | PoolLayer | RelayLayer | Layer] = []
-        self.taken = {*graph.inputs, *graph.outputs}
+    def __init__(self, graph: Graph, encodings: Mapping[str, Encoding], made: Populations) -> None:
+        self.graph, self.encodings, self.made = graph, encodings, made
         self.values: dict[str, Parts] = {}
-        self.signed: dict[str, bool] = {}  # whether words are two's complement
-        self.negative: dict[str, bool] = {}  # whether what they stand for may be below 0
-        self.relays = Relays()
-        self.movers: dict[tuple[object, ...], str] = {}  # relays and pools by what they do
 
     def run(self) -> Layers:
         self._check()
@@ -95,9 +85,9 @@ class Lowering:
             lowered = self.table[type(node.op)](self, node, node.op, [self.values[name] for name in node.inputs])
             parts = tuple(part.traced(node) for part in lowered)
             if node.name in shared:  # computed once, not once for every reader
-                parts = tuple(p if p.light else self._ready(p, node) for p in parts)
+                parts = tuple(p if p.light else self.made.ready(p, node) for p in parts)
             self.values[node.name] = parts
-        return Layers(tuple(self.layers)).alike(self.relays.alike).holding_zero()
+        return self.made.layers()
 
     def _check(self) -> None:
         """Refuse, all at once, operators that no neuron and no synapse can compute."""
@@ -124,93 +114,11 @@ class Lowering:
             first = end
         return tuple(results)
 
-    def _name(self, origins: tuple[Origin, ...], fallback: str) -> str:
-        """Return a name of a population that is free: the module's, in letters that names may have."""
-        modules = [o.module for o in origins if o.module and any(w in o.operator.lower() for w in WEIGHTED)]
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", modules[-1] if modules else fallback)[-NAME_LENGTH:]
-        name = name if re.match("[A-Za-z_]", name) else f"m{name}"
-        unique, count = name, 2
-        while unique in self.taken:
-            unique, count = f"{name}_{count}", count + 1
-        self.taken.add(unique)
-        return unique
-
-    def _add(self, name: str, form: Form, activation: Activation) -> Coded:
-        shape, terms = form.shape, form.terms
-        if len(shape) == 1 and any(term.image for term in terms):  # one pixel was flattened
-            if any(term.map.light and not term.image for term in terms):  # beside single neurons at their places
-                terms = tuple(term.flat() for term in terms)
-            else:
-                shape = (shape[0], 1, 1)  # its neurons are still those of an image
-        terms = self._relayed(terms, form, name)
-        self.layers.append(Layer(name, shape, terms, form.bias.reshape(shape), activation, form.origins))
-        self.signed[name], self.negative[name] = activation.signed, activation.negative
-        self.relays.own(name, shape[0])
-        return Coded(name, shape, form.shape, activation.negative)
-
-    def _coded(self, part: Part, node: Node) -> Coded:
-        """Return the part as words of a population, which is made where there is none."""
-        if isinstance(part, Coded):
-            return part
-        name = self._name(part.origins, part.name or node.name)
-        return self._add(name, part, Positive() if part.positive else Signed())
-
-    def _relayed(self, terms: tuple[Term, ...], form: Form, name: str) -> tuple[Term, ...]:
-        """Return terms in which words that come to other places beside other sums are copied there by a relay.
-
-        A sparse map has int8 weights, which beside those of other maps would leave few bits to a gain.
-        """
-        if len(terms) == 1:
-            return terms
-        found = []
-        for term in terms:
-            beside = any(t is not term and t.first < term.end and term.first < t.end for t in terms)
-            if beside and isinstance(term.map, SparseMap):
-                shape = (term.end - term.first, *form.shape[1:])
-                alone = Form(shape, (term.moved(-term.first),), np.zeros(shape), False)
-                relay = self._relay(alone, f"{name}_moved")
-                term = term if relay is None else relay.form().terms[0].moved(term.first)
-            found.append(term)
-        return tuple(found)
-
-    def _ready(self, part: Part, node: Node) -> Part:
-        """Return the part such that its words are at their own places: copied by a relay, or those of a population."""
-        if isinstance(part, Coded):
-            return part
-        return self._relay(part, part.name or node.name) or self._coded(part, node)
-
-    def _relay(self, form: Form, fallback: str, lowest: Array | None = None) -> Part | None:
-        """Return the form of words that a relay copies to their places; None where the form is more than that."""
-        found = copied(form)
-        if found is None:
-            return None
-        terms, gain = found
-        signs = {self.signed[term.source] for term in terms}
-        if len(signs) > 1 or not self.relays.can(terms, form.shape):
-            return None
-        signed, key = signs.pop(), copies(terms, form.shape, lowest)
-        if key not in self.movers:  # else there are words at these places already
-            name = self.movers[key] = self._name((), fallback)
-            self.layers.append(RelayLayer(name, form.shape, terms, signed, lowest))
-            self.signed[name], self.negative[name] = signed, any(self.negative[term.source] for term in terms)
-            self.relays.copy(name, terms, form.shape)
-        name = self.movers[key]
-        if not form.bias.any() and (gain == 1).all():
-            return Coded(name, form.shape, form.shape, self.negative[name])
-        return replace(form, terms=(Term(name, form.shape, form.shape, ChannelMap(gain), 0, form.shape[0]),))
-
     def input(self, node: Node, op: Input, inputs: list[Parts]) -> Parts:
-        shape, encoding = node.shape, self.encodings[op.name]
-        self.layers.append(InputLayer(op.name, shape, encoding))
-        self.signed[op.name] = self.negative[op.name] = encoding.signed
-        self.relays.input(op.name, shape[0], encoding.bits)
-        gain, shift = encoding.gain(shape[0]), encoding.shift(shape[0])
-        bias = np.zeros(shape) + forward.spread(shift, shape)
-        term = Term(op.name, shape, shape, ChannelMap(gain), 0, shape[0])
-        return (Form(shape, (term,), bias, bool((bias >= 0).all()) and not encoding.signed),)
+        return (self.made.input(op.name, node.shape, self.encodings[op.name]),)
 
     def output(self, node: Node, op: Output, inputs: list[Parts]) -> Parts:
-        return (self._add(op.name, merged(inputs[0]), Readout()),)
+        return (self.made.add(op.name, merged(inputs[0]), Readout()),)
 
     def relu(self, node: Node, op: Relu, inputs: list[Parts]) -> Parts:
         def rectified(part: Part, first: int, end: int) -> Part:
@@ -219,7 +127,7 @@ class Lowering:
                 return part
             form = replace(form, origins=(*form.origins, node.origin))
             activation = Given(op.bound) if op.given else Rectifier(op.bound)
-            return self._add(self._name(form.origins, node.name), form, activation)
+            return self.made.add(self.made.named(form.origins, node.name), form, activation)
 
         return self._each(inputs[0], rectified)
 
@@ -228,7 +136,7 @@ class Lowering:
             form = part.form()
             form = replace(form, origins=(*form.origins, node.origin))
             activation = Curved.of(op, first, end, node.shape[0], node.origin)
-            return self._add(self._name(form.origins, node.name), form, activation)
+            return self.made.add(self.made.named(form.origins, node.name), form, activation)
 
         return self._each(inputs[0], bent)
 
@@ -238,7 +146,7 @@ class Lowering:
         def scaled(part: Part, first: int, end: int) -> Part:
             form = part.form()
             if scale.ndim > 1 and not form.scalable:
-                form = self._coded(part, node).form()
+                form = self.made.coded(part, node).form()
             return form.affine(scale[first:end], shift[first:end])
 
         return self._each(inputs[0], scaled)
@@ -251,7 +159,7 @@ class Lowering:
         taken = channels_of(op.index, math.prod(rest)) if op.index.shape[1:] == rest else None
         if taken is not None:
             return self._selected(node, taken, op.fill, parts)
-        form = merged(tuple(p if p.form().placed else self._ready(p, node) for p in parts))
+        form = merged(tuple(p if p.form().placed else self.made.ready(p, node) for p in parts))
         return (form.rearranged(op.index, op.fill),)
 
     def _selected(self, node: Node, taken: Array, fill: float, parts: Parts) -> Parts:
@@ -266,7 +174,7 @@ class Lowering:
                 chosen = np.array(pending)
                 form = merged(parts).selected(chosen, fill)
                 if form is None:
-                    form = merged(tuple(self._ready(part, node) for part in parts)).selected(chosen, fill)
+                    form = merged(tuple(self.made.ready(part, node) for part in parts)).selected(chosen, fill)
                 assert form is not None, "words can be taken by channels"
                 results.append(form)
                 pending.clear()
@@ -288,16 +196,16 @@ class Lowering:
 
     def _lowest(self, node: Node, index: Array, parts: Parts) -> Form:
         """Return values with places, those of -1 in `index`, that no max pool ever takes."""
-        whole = merged(tuple(p if isinstance(p, Coded) or p.keeps_order else self._coded(p, node) for p in parts))
+        whole = merged(tuple(p if isinstance(p, Coded) or p.keeps_order else self.made.coded(p, node) for p in parts))
         for form in (whole, None):
-            form = form or self._coded(whole, node).form()
+            form = form or self.made.coded(whole, node).form()
             first = form.bias.reshape(form.shape[0], -1)[:, 0]
             moved = form.rearranged(index, 0.0)
             source = np.where(index < 0, -1, index // math.prod(form.shape[1:]))
             shift = first[source.reshape(len(source), -1).max(axis=1)]
             even = bool((np.where(index < 0, 0, moved.bias - forward.spread(shift, index.shape)) == 0).all())
             plain = replace(moved, bias=np.zeros(index.shape))
-            relay = self._relay(plain, node.name, index < 0) if even else None
+            relay = self.made.relay(plain, node.name, index < 0) if even else None
             if relay is not None:
                 return replace(relay.form(), bias=np.zeros(index.shape) + forward.spread(shift, index.shape))
         raise ConversionError(
@@ -328,7 +236,7 @@ class Lowering:
                 for t in part.terms
             )
             return replace(part, shape=size, terms=terms, bias=part.bias.reshape(size))
-        return replace(self._coded(part, node), shape=size)
+        return replace(self.made.coded(part, node), shape=size)
 
     def average(self, node: Node, op: AvgPool, inputs: list[Parts]) -> Parts:
         def averaged(part: Part, first: int, end: int) -> Part:
@@ -336,7 +244,7 @@ class Lowering:
             unit = PoolMap(np.full(shape[0], 1 / op.divisor), op.kernel, op.stride, op.padding)
             if form.placed and not form.light and math.prod((*shape, *op.kernel)) <= COMPOSED:
                 return form.averaged(unit, op.divisor, shape)
-            form = form if form.light else self._ready(part, node).form()
+            form = form if form.light else self.made.ready(part, node).form()
             terms = tuple(replace(t, map=replace(unit, weight=t.map.weight / op.divisor)) for t in form.terms)
             bias = unit.apply(form.bias[None])[0].reshape(shape)
             return Form(shape, terms, bias, form.positive, form.origins)
@@ -350,20 +258,18 @@ class Lowering:
         """Max pooling; through a rescaling with positive gains of one source, which keeps the order of words."""
         shape = _pooled_shape(part.shape, node)
         if isinstance(part, Form) and not part.keeps_order:
-            part = self._ready(part, node)
+            part = self.made.ready(part, node)
         through = part if isinstance(part, Form) and part.keeps_order else None
-        source = through.terms[0].source if through else self._coded(part, node).name
-        if (source, op) not in self.movers:
-            name = self.movers[source, op] = self._name((), f"{source}_{node.name}")
-            self.layers.append(PoolLayer(name, shape, source, op.kernel, op.stride, op.padding, op.dilation))
-            self.signed[name], self.negative[name] = self.signed[source], self.negative[source]
-            self.relays.same(name, source)
-        name = self.movers[source, op]
+        source = through.terms[0].source if through else self.made.coded(part, node).name
+        pooled = self.made.pool(source, shape, op, node)
         if through is None:
-            return Coded(name, shape, shape, self.negative[source])
+            return pooled
         bias = np.broadcast_to(through.bias[:, :1, :1], shape)
         return replace(
-            through, shape=shape, terms=(replace(through.terms[0], source=name, own=shape, shape=shape),), bias=bias
+            through,
+            shape=shape,
+            terms=(replace(through.terms[0], source=pooled.name, own=shape, shape=shape),),
+            bias=bias,
         )
 
     def linear(self, node: Node, op: Linear, inputs: list[Parts]) -> Parts:
@@ -384,7 +290,7 @@ class Lowering:
             form = part.form()
             found = [_composed(sliced, low, term) for term in form.terms] if form.placed else [None]
             if None in found:
-                form = self._ready(part, node).form()
+                form = self.made.ready(part, node).form()
                 found = [_composed(sliced, low, term) for term in form.terms]
             terms += [term for term in found if term is not None]
             if form.bias.any():

@@ -6,7 +6,7 @@ is repeated.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -79,11 +79,17 @@ def _reshaped(op: Op, own: Shape, shape: Shape) -> Op:
 
 def moved_back(graph: Graph) -> Graph:
     """Return an equal graph in which no rearrangement follows another, or stands before what acts on single values."""
-    while (
-        changed := _composed(graph) or _joined(graph) or _hoisted(graph) or _hoisted_sum(graph) or _into_padding(graph)
-    ) is not None:
+    while (changed := next(filter(None, _rewrites(graph)), None)) is not None:
         graph = changed
     return graph
+
+
+def _rewrites(graph: Graph) -> Iterator[Graph | None]:
+    """Yield for each node what REWRITE makes of the graph where a rearrangement stands before it; None: nothing."""
+    consumers = graph.consumers()
+    for node in graph.nodes.values():
+        if type(node.op) in REWRITE and all(isinstance(graph.nodes[name].op, Rearrange) for name in node.inputs):
+            yield REWRITE[type(node.op)](graph, consumers, node)
 
 
 def settled(graph: Graph) -> Graph:
@@ -105,48 +111,41 @@ def settled(graph: Graph) -> Graph:
     return Graph(nodes)
 
 
-def _single(graph: Graph, consumers: Mapping[str, list[str]], node: Node, of: int = 0) -> Node | None:
-    """Return the rearrangement before an operator that alone reads it."""
-    before = graph.nodes[node.inputs[of]]
-    return before if isinstance(before.op, Rearrange) and len(consumers[before.name]) == 1 else None
+Readers = Mapping[str, list[str]]
 
 
-def _composed(graph: Graph) -> Graph | None:
-    """Return the graph with two rearrangements that follow each other as one; None where there are none."""
-    for node in graph.nodes.values():
-        if not isinstance(node.op, Rearrange):
-            continue
-        before = graph.nodes[node.inputs[0]]
-        if not isinstance(before.op, Rearrange):
-            continue
-        outer, inner = node.op, before.op
-        index = np.where(outer.index < 0, -1, inner.index.reshape(-1)[outer.index])
-        fills = {op.fill for op in (outer, inner) if (op.index < 0).any()}
-        if len(fills) > 1:
-            continue
-        one = Rearrange(index, fills.pop() if fills else 0.0)
-        nodes = {**graph.nodes, node.name: replace(node, op=one, inputs=before.inputs)}
-        return _without(Graph(nodes), before.name)
-    return None
+def _alone(graph: Graph, readers: Readers, node: Node) -> bool:
+    """Return whether what a node reads, it alone reads."""
+    return all(len(readers[name]) == 1 for name in node.inputs)
 
 
-def _joined(graph: Graph) -> Graph | None:
-    """Return the graph with a concatenation of rearrangements of one value as one; None where there is none."""
-    for node in graph.nodes.values():
-        if not isinstance(node.op, Concat):
-            continue
-        before = [graph.nodes[name] for name in node.inputs]
-        orders = [found.op for found in before if isinstance(found.op, Rearrange)]
-        sources = {found.inputs for found in before}
-        fills = {op.fill for op in orders if (op.index < 0).any()}
-        if len(orders) < len(before) or len(sources) > 1 or len(fills) > 1:
-            continue
-        one = Rearrange(np.concatenate([op.index for op in orders]), fills.pop() if fills else 0.0)
-        graph = Graph({**graph.nodes, node.name: replace(node, op=one, inputs=sources.pop())})
-        for name in {found.name for found in before}:
-            graph = _without(graph, name)
-        return graph
-    return None
+def _composed(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+    """Return the graph with two rearrangements that follow each other as one."""
+    before = graph.nodes[node.inputs[0]]
+    outer, inner = node.op, before.op
+    assert isinstance(outer, Rearrange) and isinstance(inner, Rearrange)
+    index = np.where(outer.index < 0, -1, inner.index.reshape(-1)[outer.index])
+    fills = {op.fill for op in (outer, inner) if (op.index < 0).any()}
+    if len(fills) > 1:
+        return None
+    one = Rearrange(index, fills.pop() if fills else 0.0)
+    nodes = {**graph.nodes, node.name: replace(node, op=one, inputs=before.inputs)}
+    return _without(Graph(nodes), before.name)
+
+
+def _joined(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+    """Return the graph with a concatenation of rearrangements of one value as one."""
+    before = [graph.nodes[name] for name in node.inputs]
+    orders = [found.op for found in before if isinstance(found.op, Rearrange)]
+    sources = {found.inputs for found in before}
+    fills = {op.fill for op in orders if (op.index < 0).any()}
+    if len(sources) > 1 or len(fills) > 1:
+        return None
+    one = Rearrange(np.concatenate([op.index for op in orders]), fills.pop() if fills else 0.0)
+    graph = Graph({**graph.nodes, node.name: replace(node, op=one, inputs=sources.pop())})
+    for name in {found.name for found in before}:
+        graph = _without(graph, name)
+    return graph
 
 
 def _without(graph: Graph, name: str) -> Graph:
@@ -156,24 +155,17 @@ def _without(graph: Graph, name: str) -> Graph:
     return Graph({key: node for key, node in graph.nodes.items() if key != name})
 
 
-def _hoisted(graph: Graph) -> Graph | None:
-    """Return the graph with `f(rearranged(x))` written as `rearranged(f(x))` for one f; None where there is none."""
-    consumers = graph.consumers()
-    for node in graph.nodes.values():
-        if not isinstance(node.op, Relu | Affine | Curve):
-            continue
-        before = _single(graph, consumers, node)
-        if before is None:
-            continue
-        source = graph.nodes[before.inputs[0]]
-        found = _before(node.op, before.op, source.shape)
-        if found is None:
-            continue
-        op, order = found
-        first = replace(node, name=before.name, op=op, inputs=before.inputs, shape=source.shape)
-        then = replace(before, name=node.name, op=order, inputs=(before.name,))
-        return Graph({**graph.nodes, before.name: first, node.name: then})
-    return None
+def _hoisted(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+    """Return the graph with `f(rearranged(x))` written as `rearranged(f(x))`."""
+    before = graph.nodes[node.inputs[0]]
+    source = graph.nodes[before.inputs[0]]
+    found = _before(node.op, before.op, source.shape) if _alone(graph, readers, node) else None
+    if found is None:
+        return None
+    op, order = found
+    first = replace(node, name=before.name, op=op, inputs=before.inputs, shape=source.shape)
+    then = replace(before, name=node.name, op=order, inputs=(before.name,))
+    return Graph({**graph.nodes, before.name: first, node.name: then})
 
 
 def _before(op: Op, order: Op, source: Shape) -> tuple[Op, Op] | None:
@@ -210,27 +202,19 @@ def _along(values: Array, index: Array, source: Shape) -> Array | None:
     return found if (found[channel] == wanted).all() else None
 
 
-def _hoisted_sum(graph: Graph) -> Graph | None:
-    """Return the graph with a sum of values that are rearranged alike as one that is rearranged; None where none is."""
-    consumers = graph.consumers()
-    for node in graph.nodes.values():
-        if not isinstance(node.op, Add):
-            continue
-        pair = [_single(graph, consumers, node, of) for of in (0, 1)]
-        left, right = pair
-        if left is None or right is None or left is right:
-            continue
-        a, b = left.op, right.op
-        assert isinstance(a, Rearrange) and isinstance(b, Rearrange)
-        shapes = {graph.nodes[n.inputs[0]].shape for n in (left, right)}
-        if len(shapes) > 1 or not np.array_equal(a.index, b.index):
-            continue
-        first = replace(node, name=right.name, inputs=(left.inputs[0], right.inputs[0]), shape=shapes.pop())
-        then = replace(right, name=node.name, op=Rearrange(a.index, a.fill + b.fill), inputs=(right.name,))
-        nodes = {**graph.nodes, right.name: first, node.name: then}
-        del nodes[left.name]
-        return Graph(_ordered(nodes))
-    return None
+def _hoisted_sum(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+    """Return the graph with a sum of values that are rearranged alike as one that is rearranged."""
+    left, right = (graph.nodes[name] for name in node.inputs)
+    a, b = left.op, right.op
+    assert isinstance(a, Rearrange) and isinstance(b, Rearrange)
+    shapes = {graph.nodes[n.inputs[0]].shape for n in (left, right)}
+    if left is right or not _alone(graph, readers, node) or len(shapes) > 1 or not np.array_equal(a.index, b.index):
+        return None
+    first = replace(node, name=right.name, inputs=(left.inputs[0], right.inputs[0]), shape=shapes.pop())
+    then = replace(right, name=node.name, op=Rearrange(a.index, a.fill + b.fill), inputs=(right.name,))
+    nodes = {**graph.nodes, right.name: first, node.name: then}
+    del nodes[left.name]
+    return Graph(_ordered(nodes))
 
 
 def _ordered(nodes: dict[str, Node]) -> dict[str, Node]:
@@ -248,24 +232,17 @@ def _ordered(nodes: dict[str, Node]) -> dict[str, Node]:
     return done
 
 
-def _into_padding(graph: Graph) -> Graph | None:
-    """Return the graph with zeros around an image as the padding of what reads it; None where there are none."""
-    consumers = graph.consumers()
-    for node in graph.nodes.values():
-        if not isinstance(node.op, Conv | AvgPool | MaxPool):
-            continue
-        before = _single(graph, consumers, node)
-        if before is None:
-            continue
-        assert isinstance(before.op, Rearrange)
-        source = graph.nodes[before.inputs[0]].shape
-        pads = _zeros_around(before.op, source, -math.inf if isinstance(node.op, MaxPool) else 0.0)
-        op = _padded(node.op, pads) if pads is not None else None
-        if op is None:
-            continue
-        nodes = {**graph.nodes, node.name: replace(node, op=op, inputs=before.inputs)}
-        return _without(Graph(nodes), before.name)
-    return None
+def _into_padding(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+    """Return the graph with zeros around an image as the padding of what reads it."""
+    before = graph.nodes[node.inputs[0]]
+    assert isinstance(before.op, Rearrange)
+    source = graph.nodes[before.inputs[0]].shape
+    fill = -math.inf if isinstance(node.op, MaxPool) else 0.0
+    pads = _zeros_around(before.op, source, fill) if _alone(graph, readers, node) else None
+    op = _padded(node.op, pads) if pads is not None else None
+    if op is None:
+        return None
+    return _without(Graph({**graph.nodes, node.name: replace(node, op=op, inputs=before.inputs)}), before.name)
 
 
 def _zeros_around(op: Rearrange, source: Shape, fill: float) -> tuple[int, int, int, int] | None:
@@ -298,3 +275,17 @@ def _padded(op: Op, pads: tuple[int, int, int, int]) -> Op | None:
     padding = (op.padding[0] + pads[0], op.padding[1] + pads[2])
     fits = all(2 * p <= k for p, k in zip(padding, op.kernel, strict=True))
     return replace(op, padding=padding) if fits else None
+
+
+# What becomes of an operator that reads nothing but rearranged values; None where nothing can.
+REWRITE: Mapping[type[Op], Callable[[Graph, Readers, Node], Graph | None]] = {
+    Rearrange: _composed,
+    Concat: _joined,
+    Relu: _hoisted,
+    Affine: _hoisted,
+    Curve: _hoisted,
+    Add: _hoisted_sum,
+    Conv: _into_padding,
+    AvgPool: _into_padding,
+    MaxPool: _into_padding,
+}

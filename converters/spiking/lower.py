@@ -19,6 +19,7 @@ from spikerun.converters.layers import Layers
 from spikerun.converters.lower import LOWER, Lowering
 from spikerun.converters.maps import ConvMap, DenseMap, Map, PooledConvMap, PoolMap, Term
 from spikerun.converters.parts import Coded, Form, Part, Parts, merged
+from spikerun.converters.populations import Populations
 from spikerun.converters.spiking.cell import Cell, Membrane, Previous
 from spikerun.converters.spiking.step import result
 from spikerun.errors import ConversionError
@@ -70,6 +71,21 @@ class _Late(Coded):
         return replace(form, terms=tuple(replace(term, delay=self.steps) for term in form.terms))
 
 
+class _Sending(Populations):
+    """Populations of neurons that spike: there are no others between them."""
+
+    def coded(self, part: Part, node: Node) -> Coded:
+        if isinstance(part, Coded):
+            return part
+        raise ConversionError(
+            f"{node.origin or node.name} reads what no neuron has computed yet ({part.name or 'a sum'}), which a "
+            "spiking network cannot hold: put a spiking neuron between them"
+        )
+
+    def relay(self, form: Form, fallback: str, lowest: Array | None = None) -> None:
+        """Return None: no population copies spikes, for they would come a step later."""
+
+
 @dataclass
 class _StepLowering(Lowering):
     graph: Graph
@@ -78,25 +94,13 @@ class _StepLowering(Lowering):
     table: ClassVar[Mapping[type, Callable[[Any, Node, Any, list[Parts]], Parts]]]
 
     def __post_init__(self) -> None:
-        super().__init__(self.graph, self.encodings)
-        self.taken = set(self.graph.inputs)
+        super().__init__(self.graph, self.encodings, _Sending(set(self.graph.inputs)))
         found = [node.op.name for node in self.graph.nodes.values() if isinstance(node.op, Cell)]
-        self.names = {name: self._name((), re.sub(r"[^A-Za-z0-9_.-]", "_", name)) for name in found}
+        self.names = {name: self.made.named((), re.sub(r"[^A-Za-z0-9_.-]", "_", name)) for name in found}
 
     def _shared(self) -> set[str]:
         """Return nothing: between cells there is no population that could keep a value."""
         return set()
-
-    def _coded(self, part: Part, node: Node) -> Coded:
-        if isinstance(part, Coded):
-            return part
-        raise ConversionError(
-            f"{node.origin or node.name} reads what no neuron has computed yet ({part.name or 'a sum'}), which a "
-            "spiking network cannot hold: put a spiking neuron between them"
-        )
-
-    def _relay(self, form: Form, fallback: str, lowest: Array | None = None) -> None:
-        """Return None: no population copies spikes, for they would come a step later."""
 
     def relu(self, node: Node, op: Relu, inputs: list[Parts]) -> Parts:
         if op.bound == math.inf and all(part.form().positive for part in inputs[0]):
@@ -113,7 +117,7 @@ class _StepLowering(Lowering):
         )
 
     def cell(self, node: Node, op: Cell, inputs: list[Parts]) -> Parts:
-        coded = self._add(self.names[op.name], merged(inputs[0]), Spiking(op))
+        coded = self.made.add(self.names[op.name], merged(inputs[0]), Spiking(op))
         return (_weighed(coded, op.factor),)
 
     def previous(self, node: Node, op: Previous, inputs: list[Parts]) -> Parts:
@@ -140,8 +144,8 @@ class _StepLowering(Lowering):
         if isinstance(read.op, Cell):
             self.outputs[op.name] = self.names[read.op.name]
             return inputs[0]
-        self.outputs[op.name] = self._name((), op.name)
-        return (self._add(self.outputs[op.name], merged(inputs[0]), Readout()),)
+        self.outputs[op.name] = self.made.named((), op.name)
+        return (self.made.add(self.outputs[op.name], merged(inputs[0]), Readout()),)
 
     def _flat(self, part: Part, node: Node) -> Part:
         if isinstance(part, Coded) or part.light or part.shape[1:] in ((), (1, 1)):

@@ -27,6 +27,7 @@ __all__ = ["Curved", "increases", "samples_of"]
 LOW_FACTORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the least value
 BARGAIN = 2.0  # times the error that rounding adds: what cheaper words may cost
 SPIKES_WEIGH = 4  # as in calibration
+NOWHERE = Origin()  # of a curve that no model has
 
 
 def samples_of(curve: Curve, channels: int) -> Array:
@@ -67,10 +68,10 @@ class Curved(Activation):
     curve: Curve = field(kw_only=True)
     least: float = field(kw_only=True)  # of all its values
     zeros: bool = False
-    origin: Origin = field(default=Origin(), compare=False, repr=False)
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
 
     @classmethod
-    def of(cls, curve: Curve, first: int, end: int, channels: int, origin: Origin) -> "Curved":
+    def of(cls, curve: Curve, first: int, end: int, channels: int, origin: Origin = NOWHERE) -> "Curved":
         """Return a curve of `channels` for those from `first` to `end`."""
         part = _part(curve, first, end, channels)
         return cls(curve=part, least=float(np.nan_to_num(samples_of(part, end - first), nan=-1).min()), origin=origin)

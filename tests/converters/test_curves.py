@@ -16,7 +16,7 @@ from spikerun.connections import Dense
 from spikerun.converters import convert
 from spikerun.converters.curved import Curved
 from spikerun.converters.curves import curve
-from spikerun.converters.graph import Array, Curve, Graph, Origin, Relu
+from spikerun.converters.graph import Array, Curve, Graph, Relu
 from spikerun.converters.simplify import simplify
 from spikerun.converters.torch.source import TorchSource
 from spikerun.converters.verify import evaluate
@@ -312,7 +312,7 @@ def test_errors_of_layers_before_allow_no_more_of_this_one() -> None:
     """A share of what came before would grow with each layer of a deep network."""
     rng = np.random.default_rng(0)
     v = rng.standard_normal((3, 4000)).astype(np.float32) * 800
-    curved, scale = Curved.of(curve("silu"), 0, 3, 3, Origin()), np.full(3, 0.004)
+    curved, scale = Curved.of(curve("silu"), 0, 3, 3), np.full(3, 0.004)
     y = curved.real(v * 0.004)
     far = y + rng.normal(0, 1, y.shape).astype(np.float32)
 

@@ -4,10 +4,10 @@
 Both are measured on samples to choose by, which are not those on which the result is reported. The search prices every
 choice for every population alone (`sensitivity.py`). Divergences nearly add up, costs do: the settings of which nothing
 that diverges less is cheaper are a chain, each one choice cheaper than the one before. Bisection finds the cheapest
-on it that keeps the budget on held-out samples. It looks at these often, and each look may be lucky: the doubt that is
-allowed is shared out among all looks that there may be (Bonferroni), so that the answer is as sure as was asked for.
-Of settings that are worse the cheaper they are, bisection meets those beyond the budget in an order that is fixed until
-one of them is lucky: as many looks count as it takes, and not as many as there are settings.
+on it that keeps the budget on held-out samples, and likewise the fewest bits alike for all. It measures many, and each
+may be lucky: the doubt that is allowed is shared out among all that may be measured (Bonferroni), so that the answer is
+as sure as was asked for. Of settings that are worse the cheaper they are, bisection meets those beyond the budget in an
+order that is fixed until one of them is lucky: as many count as it takes, and not as many as there are settings.
 """
 
 import math
@@ -29,15 +29,15 @@ from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Conversion, SweepRow
 from spikerun.converters.samples import counter
 from spikerun.converters.sensitivity import prices
-from spikerun.converters.validation import Judgement, Validation
+from spikerun.converters.validation import Judgement, Validation, confidence_of_look
 from spikerun.errors import CheckFailed, UsageError, unknown_name
 from spikerun.memory import memory_of_all
 from spikerun.text import plural
 
-__all__ = ["Aim", "BudgetMissed", "chain", "search", "settings_of", "sweep"]
+__all__ = ["Aim", "BudgetMissed", "alike", "chain", "search", "settings_of", "sweep"]
 
 BITS = range(2, 9)
-KEPT = 2  # the form of what a journal keeps
+KEPT = 3  # the form of what a journal keeps
 FEWEST = 20  # samples that calibrate
 
 
@@ -111,7 +111,8 @@ def search(
     conversion = replace(conversion, report=replace(conversion.report, search=record))
     found.end()
     if not kept:
-        missed = BudgetMissed(_why(record, validation.count, judge.sure))
+        last = confidence_of_look(judge.sure, validation.looks, last=True)
+        missed = BudgetMissed(_why(record, validation.count, last))
         missed.conversion = conversion
         raise missed
     return conversion
@@ -123,30 +124,37 @@ class _Judge:
     aim: Aim
     validation: Validation
     journal: Journal
-    looks: int = 1  # that there may be at held-out samples
+    looks: int = 1  # candidates that may be measured
 
     @property
     def sure(self) -> float:
-        """Return the confidence of one look, such that all together have that of the aim."""
+        """Return the confidence of one candidate's bound, such that all together have that of the aim."""
         return 1 - (1 - self.aim.confidence) / self.looks
 
     def cheapest(self, table: Sequence[Price], standing: float) -> tuple[list[Candidate], int | None]:
-        """Return the frontier, and the place on it of the cheapest that keeps the budget.
+        """Return the settings, and the place among them of the cheapest that keeps the budget.
+
+        They are the frontier and, of the settings with the same bits for all, those that were measured: prices of
+        populations alone may mislead by more than the bits of all differ.
 
         By latency, first the shortest window is found in which the least divergence keeps it; then the fewest synaptic
         operations within that window.
         """
         if self.aim.objective != "latency":
-            frontier = chain(table, standing)
-            self.looks = self.validation.looks * len(frontier).bit_length()
-            return self._bisected(frontier)
+            ways = chain(table, standing), alike(table, standing)
+            self.looks = sum(len(one).bit_length() for one in ways)
+            frontier, same = (self._bisected(one)[0] for one in ways)
+            measured = [one for one in same if one.accuracy is not None]
+            frontier = [one for one in frontier if one.choices not in [other.choices for other in measured]] + measured
+            frontier.sort(key=lambda one: -one.expected)
+            kept = [p for p, one in enumerate(frontier) if one.upper is not None and one.upper <= self.aim.max_drop]
+            return frontier, min(kept, key=lambda p: frontier[p].cost or 0.0, default=None)
         room = max(encoding.steps for encoding in self.converter.encodings.values())
         lengths = sorted({max(room, word_steps(p.choice.code, p.choice.bits)) for p in table}, reverse=True)
         within = [[p for p in table if word_steps(p.choice.code, p.choice.bits) <= steps] for steps in lengths]
         within = [rows for rows in within if {p.population for p in rows} == {p.population for p in table}]
         frontiers = [chain(rows, standing) for rows in within]
-        measured = len(frontiers).bit_length() + max(map(len, frontiers)).bit_length()
-        self.looks = self.validation.looks * measured
+        self.looks = len(frontiers).bit_length() + max(map(len, frontiers)).bit_length()
         dearest, place = self._bisected([frontier[0] for frontier in frontiers])
         if place is None:
             return dearest, None
@@ -199,15 +207,31 @@ def chain(table: Sequence[Price], standing: float = 0.0) -> list[Candidate]:
     )
 
     def candidate() -> Candidate:
-        chosen = [hulls[name][place] for name, place in places.items()]
-        divergence, cost = sum(p.divergence for p in chosen), sum((p.cost for p in chosen), standing)
-        return Candidate({p.population: p.choice for p in chosen}, divergence, cost)
+        return _candidate([hulls[name][place] for name, place in places.items()], standing)
 
     found = [candidate()]
     for _, _, name in steps:
         places[name] += 1
         found.append(candidate())
     return found
+
+
+def alike(table: Sequence[Price], standing: float = 0.0) -> list[Candidate]:
+    """Return the settings with the same bits for all populations, or the nearest that one has, the most bits first."""
+    rows: dict[str, list[Price]] = {}
+    for price in table:
+        if price.choice.stretch == 1:
+            rows.setdefault(price.population, []).append(price)
+    found = []
+    for bits in sorted({price.choice.bits for price in table}, reverse=True):
+        chosen = [min(mine, key=lambda p: (abs(p.choice.bits - bits), p.cost)) for mine in rows.values()]
+        found.append(_candidate(chosen, standing))
+    return found
+
+
+def _candidate(chosen: Sequence[Price], standing: float) -> Candidate:
+    divergence, cost = sum(p.divergence for p in chosen), sum((p.cost for p in chosen), standing)
+    return Candidate({p.population: p.choice for p in chosen}, divergence, cost)
 
 
 def _hull(rows: list[Price]) -> list[Price]:
@@ -263,7 +287,7 @@ def _name(metric: Metric) -> str:
 
 
 def _why(found: Found, count: int, sure: float) -> str:
-    """Return what to say where nothing keeps the budget; sure: the confidence of each look."""
+    """Return what to say where nothing keeps the budget; sure: the confidence of a look at all samples."""
     one = found.frontier[found.chosen]
     assert one.accuracy is not None and one.upper is not None
     said = (

@@ -48,7 +48,7 @@ class Price:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A setting on the frontier: of all those of no more divergence, none was expected to be cheaper.
+    """A setting on the frontier (of all those of no more divergence, none was expected to be cheaper) or beside it.
 
     choices: by the name of the population. divergence: the sum of those of its choices. expected: its cost by those of
     its choices and what none of them changes; by latency, synaptic operations. The rest is None where it was not
@@ -71,7 +71,7 @@ class Found:
 
     That is how sure it is that all largest drops that were measured hold together. metric: by its name. kept: whether
     there is one; chosen: its place on the frontier, else that of the nearest. frontier: from the dearest to the
-    cheapest.
+    cheapest by what was expected, and between them the settings of the same bits for all that were measured.
     """
 
     objective: str

@@ -18,10 +18,18 @@ if TYPE_CHECKING:
     from spikerun.converters.pipeline import Converter
     from spikerun.network import Network
 
-__all__ = ["Judgement", "Validation"]
+__all__ = ["Judgement", "Validation", "confidence_of_look"]
 
 FIRST = 2048  # samples; the next parts are as many as all before
+EARLY = 0.1  # of the doubt that a confidence leaves: for all looks before the last together (after Haybittle and Peto)
 SEED = 0
+
+
+def confidence_of_look(confidence: float, looks: int, *, last: bool) -> float:
+    """Return how sure one look must be of what it accepts, such that as many `looks` together have `confidence`."""
+    if looks == 1:
+        return confidence
+    return 1 - (1 - confidence) * (1 - EARLY if last else EARLY / (looks - 1))
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Validation:
     def judged(self, network: "Network", max_drop: float, confidence: float, done: Callable[[int], None]) -> Judgement:
         """Return what a network is like, on as many samples as tell whether it keeps a budget, or on all.
 
-        confidence: of its bounds at each of its `looks`.
+        confidence: of the upper bound, however often samples are looked at (`looks`).
         """
         parts: list[dict[str, Array]] = []
         spikes = synops = 0
@@ -76,8 +84,9 @@ class Validation:
             whole = self._whole(len(parts))
             together = {name: np.concatenate([part[name] for part in parts]) for name in logits}
             accuracy, ann, snn = whole.accuracy(together), whole.scores(whole.ann), whole.scores(together)
-            lower, upper = drop_bounds(ann, snn, confidence)
             seen = len(ann)
+            sure = confidence_of_look(confidence, self.looks, last=seen == self.count)
+            lower, upper = drop_bounds(ann, snn, sure)
             if seen == self.count or upper <= max_drop or lower > max_drop:
                 return Judgement(accuracy, lower, upper, spikes / seen, synops / seen)
 

@@ -21,7 +21,7 @@ from spikerun.converters.journal import Journal
 from spikerun.converters.pipeline import Converter
 from spikerun.converters.quantise import Settings
 from spikerun.converters.torch.source import TorchSource
-from spikerun.converters.validation import Judgement, Validation
+from spikerun.converters.validation import Judgement, Validation, confidence_of_look
 from spikerun.errors import CheckFailed, DataError, UsageError
 from spikerun.memory import memory_of_all
 from spikerun.session import Session
@@ -66,9 +66,28 @@ def test_the_cheapest_that_was_measured_to_keep_the_budget_is_taken(
 ) -> None:
     record = found(converter, validation, max_drop)
     kept = [place for place, one in enumerate(record.frontier) if one.upper is not None and one.upper <= max_drop]
-    assert record.kept and record.chosen == max(kept)
-    after = record.frontier[record.chosen + 1 : record.chosen + 2]
-    assert all(one.upper is not None and one.upper > max_drop for one in after)  # the next cheaper one was tried
+    assert record.kept and record.chosen == min(kept, key=lambda place: record.frontier[place].cost or 0)
+    beyond = [one for one in record.frontier if one.upper is not None and one.upper > max_drop]
+    taken = record.frontier[record.chosen].cost or 0
+    assert any((one.cost or 0) < taken for one in beyond)  # cheaper ones were tried
+
+
+def test_a_search_finds_nothing_dearer_than_the_same_bits_for_all(converter: Converter) -> None:
+    """However wrong the prices of populations alone are."""
+
+    class Only:
+        looks, count = 1, 100
+
+        def judged(self, network: Any, max_drop: float, confidence: float, done: Any) -> Judgement:
+            bits = {network.sender_of(name).bits for name in ("m0", "m2")}
+            keeps = len(bits) == 1 and min(bits) >= 4
+            return Judgement(Accuracy(100, 90, 90, 99, 0.1), 0, 0.0 if keeps else 99.0, 0, sum(bits))
+
+    table = [Price(name, Choice(bits, "bits"), 1 / bits, k + bits) for k, name in enumerate(("m0", "m2"))
+             for bits in range(1, 9)]  # fmt: skip
+    judge = budget._Judge(converter, Aim(1.0), cast(Validation, Only()), Journal(None, ""))
+    found, place = judge.cheapest(table, 0.0)
+    assert place is not None and {choice.bits for choice in found[place].choices.values()} == {4}
 
 
 def test_a_smaller_budget_costs_more(converter: Converter, validation: Validation) -> None:
@@ -98,7 +117,8 @@ def test_a_code_that_is_asked_for_is_that_of_all_words(code: str, converter: Con
 
 
 def test_the_frontier_is_cheaper_for_more_divergence(converter: Converter, validation: Validation) -> None:
-    frontier = found(converter, validation, 20).frontier
+    record = found(converter, validation, 20)
+    frontier = [one for one in record.frontier if one.choices in [on.choices for on in chain(record.prices)]]
     pairs = [(one.expected, one.divergence) for one in frontier]
     assert len(pairs) > 8 and pairs == sorted(pairs, key=lambda pair: -pair[0]) == sorted(pairs, key=lambda p: p[1])
 
@@ -163,7 +183,8 @@ class Lucky:
     def judged(self, network: Any, max_drop: float, confidence: float, done: Any) -> Judgement:
         """Return the best of so many looks."""
         lost = self.rng.choice([1.0, -1.0, 0.0], (self.looks, 2048), p=[0.03, 0.02, 0.95])
-        upper = min(drop_bounds(each, np.zeros(2048), confidence)[1] for each in lost)
+        sure = [confidence_of_look(confidence, self.looks, last=k == self.looks - 1) for k in range(self.looks)]
+        upper = min(drop_bounds(*pair)[1] for pair in zip(lost, [np.zeros(2048)] * self.looks, sure, strict=True))
         return Judgement(Accuracy(2048, 90, 90, 99, 0.1), 0, upper, 0, 0)
 
 

@@ -25,7 +25,6 @@ from spikerun.neurons.levels import MAX_LEVELS
 __all__ = ["Curved", "increases", "samples_of"]
 
 LOW_FACTORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the least value
-NOWHERE = Origin()
 BARGAIN = 2.0  # times the error that rounding adds: what cheaper words may cost
 SPIKES_WEIGH = 4  # as in calibration
 NOWHERE = Origin()  # of a curve that no model has

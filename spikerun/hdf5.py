@@ -135,10 +135,10 @@ def _path(group: Any) -> str:
 
 
 @contextmanager
-def located(source: Path, where: str) -> Iterator[None]:
+def located(source: Path, where: str, found: str = ": is damaged") -> Iterator[None]:
     """Turn whatever HDF5 or the description refuses into one error that names the file and the place in it.
 
-    What HDF5 itself says stands in brackets behind what it comes to: that the place is damaged.
+    What HDF5 itself says stands in brackets behind what it comes to: `found`.
     """
     try:
         yield
@@ -148,8 +148,7 @@ def located(source: Path, where: str) -> Iterator[None]:
         said = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         said = said[:MAX_MESSAGE] or type(error).__name__
         if _of_hdf5(error):
-            damaged = "" if where.endswith("damaged") else ": is damaged"
-            raise FileFormatError(printable(f"'{source}': {where}{damaged} (HDF5 says: {said})")) from error
+            raise FileFormatError(printable(f"'{source}': {where}{found} (HDF5 says: {said})")) from error
         raise FileFormatError(printable(f"'{source}': {where}: {said}")) from error
 
 
@@ -158,7 +157,7 @@ def _of_hdf5(error: Exception) -> bool:
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
-    return place is not None and "h5py" in Path(place.tb_frame.f_code.co_filename).parts
+    return place is not None and str(place.tb_frame.f_globals.get("__name__")).partition(".")[0] == "h5py"
 
 
 @contextmanager
@@ -171,7 +170,7 @@ def opened(path: PathLike, suffix: str) -> Iterator[tuple[Path, Any]]:
             raise FileFormatError(f"'{source}': {what}; give the name of a {suffix} file")
         if not os.access(source, os.R_OK):
             raise FileFormatError(f"'{source}': you may not read it; change its permissions")
-    with located(source, "it is not an HDF5 file, or damaged"), h5py.File(source, "r") as file:
+    with located(source, "it is not an HDF5 file, or damaged", ""), h5py.File(source, "r") as file:
         yield source, file
 
 

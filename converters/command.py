@@ -225,7 +225,12 @@ def convert(
             journal = output.with_suffix(".search.json")
             usual = score or METRICS["mse" if len(test.targets) else "top1"]
             choose = (aim, sweep, usual, score is not None, journal)
-            conversion, missed = _converted(converter, settings, splits, held_out, *choose)
+            try:
+                conversion, missed = _converted(converter, settings, splits, held_out, *choose)
+            except KeyboardInterrupt:
+                if journal.exists():
+                    tell(f"interrupted: {journal} keeps what was found; the same command goes on from there", 0, 0)
+                raise
     report = conversion.report
     texts = (dumps(report.json(), indent=2) + "\n", report.text(), report.html(output.name))
     _write(conversion.network, paths, texts, force)

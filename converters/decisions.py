@@ -40,7 +40,8 @@ CODES: Mapping[str, str] = MappingProxyType(
 
 def decisions(settings: Settings, encodings: Mapping[str, Encoding], quantised: Quantised) -> tuple[Decision, ...]:
     """Return what was decided for the whole network."""
-    bits, code = (plural(settings.bits, "bit"), f"as asked; the default is {BITS}"), CODES[settings.code]
+    asked = "the default" if settings.bits == BITS else f"as asked; the default is {BITS}"
+    bits, code = (plural(settings.bits, "bit"), asked), CODES[settings.code]
     if settings.choices:
         said = ", ".join(f"{name} {choice.bits} {choice.code}" for name, choice in settings.choices.items())
         bits = (said, "by a search for the cheapest that keeps the budget: see its frontier")

@@ -10,9 +10,9 @@ from spikerun.activity import Activity
 from spikerun.converters.accuracy import Accuracy
 from spikerun.converters.encoding import Encoding, as_array
 from spikerun.converters.graph import Array
-from spikerun.converters.metrics import Metric, classes_of, top1
+from spikerun.converters.metrics import METRICS, Metric, classes_of, top1
 from spikerun.converters.source import Source
-from spikerun.errors import ConversionError, DataError
+from spikerun.errors import ConversionError, DataError, SpikerunError, UsageError
 from spikerun.inputs import sample_shape
 from spikerun.network import Network
 from spikerun.paired import standard_error
@@ -49,11 +49,20 @@ class Evaluation:
 
     def scores(self, logits: Mapping[str, Array]) -> Array:
         """Return the score of each sample, (batch,) float64."""
-        given = self.metric(logits if len(logits) > 1 else next(iter(logits.values())), self.labels)
+        try:
+            given = self.metric(logits if len(logits) > 1 else next(iter(logits.values())), self.labels)
+        except SpikerunError:
+            raise
+        except Exception as error:
+            if self.metric in METRICS.values():
+                raise
+            raise UsageError(f"the metric of your own fails: {type(error).__name__}: {error}") from error
         scores = as_array(given, "the scores of the metric")
         if scores.shape != (len(self.labels),) or scores.dtype.kind not in "biuf":
             got = f"{scores.dtype} of shape {scores.shape}"
             raise DataError(f"the metric must give {len(self.labels)} scores, one a sample; got {got}")
+        if not np.isfinite(scores).all():
+            raise DataError("the metric must give finite scores, of which 1 is the best; some are NaN or infinite")
         return scores.astype(np.float64)
 
 

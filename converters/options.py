@@ -86,7 +86,7 @@ Objective = Annotated[
 ]
 Confidence = Annotated[
     float | None,
-    typer.Option(metavar="SHARE", help="How sure it must be that --max-drop is kept. Default: 0.95; 0.5: as measured."),
+    typer.Option(metavar="SHARE", help="How sure it must be that --max-drop is kept. Default: 0.95."),
 ]
 MetricOption = Annotated[
     str | None,

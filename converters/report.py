@@ -159,7 +159,7 @@ class Report:
     def summary(self) -> str:
         """Return what matters in a few lines."""
         lines = [
-            f"{self._bits_said()}-bit activations in code '{self.code}', {plural(self.window, 'time step')}, "
+            f"{self._bits_said()}-bit activations in code {self.codes}, {plural(self.window, 'time step')}, "
             f"input code '{self.input_code}'",
             f"calibrated on {plural(self.calibration_samples, 'sample')}",
         ]
@@ -182,6 +182,12 @@ class Report:
             [choice.bits for choice in self.search.frontier[self.search.chosen].choices.values()] if self.search else []
         )
         return f"{min(bits)}- to {max(bits)}" if bits and min(bits) < max(bits) else str(self.bits)
+
+    @property
+    def codes(self) -> str:
+        """Return the codes of the activations, as they are said."""
+        chosen = self.search.frontier[self.search.chosen].choices.values() if self.search else ()
+        return " and ".join(f"'{code}'" for code in sorted({choice.code for choice in chosen} or {self.code}))
 
     def _layer_table(self) -> str:
         header = [

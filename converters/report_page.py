@@ -140,7 +140,7 @@ def _short(report: Report) -> list[tuple[str, str]]:
     few, many = min(bits, default=report.bits), max(bits, default=report.bits)
     said = plural(many, "bit") if few == many else f"{few} to {many} bits"
     rows += [
-        ("activations", f"{said} in code '{report.code}', input in code '{report.input_code}'"),
+        ("activations", f"{said} in code {report.codes}, input in code '{report.input_code}'"),
         ("window", plural(report.window, "time step")),
         ("calibrated on", plural(report.calibration_samples, "sample")),
     ]

@@ -104,3 +104,18 @@ def test_a_segmenting_network_is_measured_by_its_pixels() -> None:
         report = convert(model, samples, bits=3, evaluation=(samples, given)).report
         assert report.accuracy is not None and report.accuracy.ann == 100 and 50 < report.accuracy.snn < 100
         assert report.accuracy.agreement == pytest.approx(report.accuracy.snn)
+
+
+def _nan(logits: Any, labels: Any) -> Any:
+    return np.full(len(labels), np.nan)
+
+
+def _fails(logits: Any, labels: Any) -> Any:
+    raise KeyError("zz")
+
+
+@pytest.mark.parametrize(("metric", "said"), [(_nan, "finite scores"), (_fails, "metric of your own fails: KeyError")])
+def test_a_metric_of_ones_own_that_fails_or_gives_nan_is_refused(metric: Any, said: str) -> None:
+    model, samples = nn.Linear(12, 4), np.random.default_rng(0).integers(0, 256, (30, 12))
+    with pytest.raises((DataError, UsageError), match=said):
+        convert(model, samples, evaluation=(samples, np.zeros(30, int)), metric=metric)

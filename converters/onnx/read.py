@@ -65,16 +65,14 @@ def read(model: Model, shapes: Mapping[str, Shape], names: Mapping[str, str], re
 
 def require_rules(model: Model) -> None:
     """Raise ConversionError with all operators that no rule reads, whatever they are given."""
-    version = model.version
-    missing = [
-        f"{item.origin}\n    {no_rule(item)}"
-        for item in model.items
-        if item.operator not in FOLDED
-        and item.operator != RANGE
-        and not ONNX.find(item.operator, version(item.operator))
-    ]
+    missing = [f"{item.origin}\n    {no_rule(item)}" for item in model.items if unknown(model, item)]
     if missing:
         raise not_converted(missing)
+
+
+def unknown(model: Model, item: Item) -> bool:
+    """Return whether no rule reads an operator, whatever it is given."""
+    return item.operator not in (*FOLDED, RANGE) and not ONNX.find(item.operator, model.version(item.operator))
 
 
 def no_rule(item: Item) -> str:
@@ -125,8 +123,10 @@ class _Reader:
 
     def graph(self) -> Graph:
         for item in self.model.items:
-            if all(name in self.values for name in item.inputs):  # else it follows one that was refused
+            if all(name in self.values for name in item.inputs):
                 self._item(item)
+            elif unknown(self.model, item):  # behind one that was refused, which may be there for this one alone
+                self.complaints.append(f"{item.origin}\n    {no_rule(item)}")
         if self.complaints:
             values = {name for name, value in self.values.items() if isinstance(value, Value)}
             gates = products_among(self.nodes)

@@ -141,8 +141,8 @@ def test_recurrent_layers_are_refused_before_the_batches_of_their_state(file: Pa
 def test_recurrent_layers_are_named_behind_what_is_there_for_them_alone(file: Path) -> None:
     nodes = [node("Transpose", "x", "t", perm=[1, 0, 2]), node("LSTM", "t w r", "y", hidden_size=4)]
     model = made(nodes, {"x": [1, 5, 6]}, constants={"w": weights(1, 16, 6), "r": weights(1, 16, 4)})
-    with pytest.raises(ConversionError, match="(?s)Transpose.*recurrent layers"):
-        OnnxSource(write(file, model)).graph({"x": (5, 6)})
+    with pytest.raises(ConversionError, match=r"(?s)Transpose.*recurrent layers"):
+        OnnxSource(write(file, model)).graph({"input": (5, 6)})
 
 
 def test_the_option_is_of_onnx_files_alone(headed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

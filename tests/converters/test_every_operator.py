@@ -140,7 +140,8 @@ class TwoReaders(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x).relu()
-        return self.a(self.moved(x)).relu().flatten(1) + self.b(self.moved(x)).flatten(1)
+        found: torch.Tensor = self.a(self.moved(x)).relu().flatten(1) + self.b(self.moved(x)).flatten(1)
+        return found
 
 
 @pytest.mark.parametrize(

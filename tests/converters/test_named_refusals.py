@@ -48,7 +48,8 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         q, k, v = self.qkv(x.squeeze(1)).reshape(len(x), 8, 3, 2, 4).permute(2, 0, 3, 1, 4)
-        return ((q @ k.transpose(-2, -1)).softmax(-1) @ v).flatten(1)
+        found: torch.Tensor = ((q @ k.transpose(-2, -1)).softmax(-1) @ v).flatten(1)
+        return found
 
 
 def refused(model: nn.Module) -> list[str]:

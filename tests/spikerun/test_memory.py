@@ -23,10 +23,10 @@ def test_memory_is_weights_parameters_and_what_is_kept_from_step_to_step() -> No
         ["out"],
         window=4,
     )
-    words = 48 * (4 + 4 + 1)  # v and u of int32, left of uint8
-    assert memory_of(net, "in") == Memory(0, 0, 0)
-    assert memory_of(net, "conv") == Memory(27, 3 * 4 + 4, words)  # a threshold a channel, one bias
-    assert memory_of(net, "pool") == Memory(0, 0, 4 * 12)  # four candidates of each window
-    assert memory_of(net, "same") == Memory(0, 3 * 4 + 4 + 4, 12 * 9)  # gains are parameters
-    assert memory_of(net, "out") == Memory(60, 4 + 5 * 4, 5 * 4)
-    assert memory_of_all(net) == Memory(87, 16 + 20 + 24, words + 48 + 108 + 20)
+    state = 48 * (4 + 4 + 1)  # v and u of int32, left of uint8
+    assert memory_of(net, "in") == Memory(0, 0, 0, 16 * 4 // 8)
+    assert memory_of(net, "conv") == Memory(27, 3 * 4 + 4, state, 48 * 4 // 8)  # a threshold a channel, one bias
+    assert memory_of(net, "pool") == Memory(0, 0, 4 * 12, 12 * 4 // 8)  # four candidates of each window
+    assert memory_of(net, "same") == Memory(0, 3 * 4 + 4 + 4, 12 * 9, 12 * 4 // 8)  # gains are parameters
+    assert memory_of(net, "out") == Memory(60, 4 + 5 * 4, 5 * 4, 0)
+    assert memory_of_all(net) == Memory(87, 16 + 20 + 24, state + 48 + 108 + 20, 8 + 24 + 6 + 6)

@@ -71,9 +71,9 @@ class Activation:
         return self.signed
 
     @property
-    def given(self) -> bool:
-        """Return whether a quantised model gives its words below 0."""
-        return False
+    def range_name(self) -> str:
+        """Return the name of the range below 0 that a quantised model gives its words; empty: none."""
+        return ""
 
     @property
     def elastic(self) -> bool:

@@ -16,8 +16,7 @@ from spikerun.codes import MAX_BITS, spike_count
 from spikerun.converters.activations import FACTORS, Activation, Grid, one
 from spikerun.converters.breakpoints import steps
 from spikerun.converters.forward import spread
-from spikerun.converters.graph import Array, Curve, Origin
-from spikerun.converters.ranges import RANGE
+from spikerun.converters.graph import RANGE, Array, Curve, Origin
 from spikerun.errors import ConversionError
 from spikerun.neurons import Levels, Neuron
 from spikerun.neurons.levels import MAX_LEVELS
@@ -81,8 +80,8 @@ class Curved(Activation):
         return self.curve.name
 
     @property
-    def given(self) -> bool:
-        return self.curve.given is not None
+    def range_name(self) -> str:
+        return "" if self.curve.given is None else self.curve.given.name
 
     @property
     def negative(self) -> bool:

@@ -115,7 +115,9 @@ def _written(steps: list[Node], root: str) -> Op:
             values[step.name] = step.op.apply(*(values[name] for name in step.inputs))
         return values[steps[-1].name].astype(x.dtype)
 
-    return _named(Curve("curve", function, all(_alike(step.op) for step in steps)), steps[-1].shape[0])
+    last = steps[-1]
+    given = last.op.given if isinstance(last.op, Curve) else None
+    return _named(Curve("curve", function, all(_alike(step.op) for step in steps), given), last.shape[0])
 
 
 def _evened(node: Node) -> Node:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from spikerun.converters import forward
 
 __all__ = [
+    "RANGE",
     "Add",
     "Affine",
     "Array",
@@ -48,6 +49,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
+RANGE = "range"  # the name of the curve that is a range alone
 
 
 @dataclass(frozen=True)
@@ -102,21 +104,26 @@ class Output(Op):
 
 @dataclass(frozen=True, eq=False)
 class Linear(Op):
-    """y = W x + b; weight (out, in), bias (out,)."""
+    """y = W x + b; weight (out, in), bias (out,). own: as of `Conv`."""
 
     weight: Array
     bias: Array
+    own: int | None = None
 
     def apply(self, *x: Array) -> Array:
         return forward.linear(x[0], self.weight) + self.bias
 
     def macs(self, shape: Shape, source: Shape) -> int:
-        return int(self.weight.size)
+        return math.prod(shape) * _own(self.own, self.weight)
 
 
 @dataclass(frozen=True, eq=False)
 class Conv(Op):
-    """Two-dimensional cross-correlation with zero padding; weight (out, in / groups, kh, kw), bias (out,)."""
+    """Two-dimensional cross-correlation with zero padding; weight (out, in / groups, kh, kw), bias (out,).
+
+    own: by how many weights of the model each result is computed: fewer than the kernel holds where the importer has
+    widened it, none where it wrote a mean or sum so. None: all are.
+    """
 
     weight: Array
     bias: Array
@@ -124,13 +131,19 @@ class Conv(Op):
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    own: int | None = None
 
     def apply(self, *x: Array) -> Array:
         y = forward.conv(x[0], self.weight, self.stride, self.padding, self.dilation, self.groups)
         return y + forward.spread(self.bias, y.shape[1:])
 
     def macs(self, shape: Shape, source: Shape) -> int:
-        return math.prod(shape) * math.prod(self.weight.shape[1:])
+        return math.prod(shape) * _own(self.own, self.weight)
+
+
+def _own(said: int | None, weight: Array) -> int:
+    """Return how many weights of the model each result is computed by."""
+    return math.prod(weight.shape[1:]) if said is None else said
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,10 +202,14 @@ class Relu(Op):
 
 @dataclass(frozen=True)
 class Ranged(Op):
-    """The same value, and what words of 8 bits stand for it in a quantised model: step * (word - zero)."""
+    """The same value, and what words of 8 bits stand for it in a quantised model: step * (word - zero).
+
+    name: of the node that says so, which many may take over.
+    """
 
     step: float
     zero: int
+    name: str = field(default="", compare=False)
 
     def apply(self, *x: Array) -> Array:
         return x[0]
@@ -362,7 +379,8 @@ class Graph:
     def macs(self) -> int:
         """Return the MACs of one forward pass: all multiplications by weights, padding counted, as profilers do.
 
-        Those of the model as it was read: pools, sums, batch norms, activations and what moves values have none.
+        Those of the model as it was read: pools, means, sums, batch norms, activations, what moves values, and taps
+        that only the importer added have none.
         """
         nodes = self.nodes
         return sum(node.op.macs(node.shape, nodes[node.inputs[0]].shape) for node in nodes.values() if node.inputs)

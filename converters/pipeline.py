@@ -85,8 +85,8 @@ class Converter:
         self.graph, self.notes = simplify(short), [*notes, *graph.notes, *left_out]
         self.macs = short.macs()
         self.layers = lower(self.graph, self.encodings)
-        takers = [layer.name for layer in self.layers.sums if layer.activation.given]
-        self.notes += ranges_said(short, takers)
+        takers = {layer.name: layer.activation.range_name for layer in self.layers.sums}
+        self.notes += ranges_said(short, {name: given for name, given in takers.items() if given})
         verify.check_lowering(self.layers, few, short, real)
         self.calibration = Calibration(self.layers, self.samples)
 

@@ -49,12 +49,13 @@ class Populations:
 
     def pool(self, source: str, shape: Shape, op: MaxPool, node: Node) -> Coded:
         """Return a max pool of the words of `source`, which is made where there is none."""
-        if (source, op) not in self._movers:
-            name = self._movers[source, op] = self.named((), f"{source}_{node.name}")
+        key = source, shape, op
+        if key not in self._movers:
+            name = self._movers[key] = self.named((), f"{source}_{node.name}")
             self._layers.append(PoolLayer(name, shape, source, op.kernel, op.stride, op.padding, op.dilation))
             self._signed[name], self._negative[name] = self._signed[source], self._negative[source]
             self._relays.same(name, source)
-        name = self._movers[source, op]
+        name = self._movers[key]
         return Coded(name, shape, shape, self._negative[source])
 
     def named(self, origins: tuple[Origin, ...], fallback: str) -> str:

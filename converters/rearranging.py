@@ -88,8 +88,10 @@ def _rewrites(graph: Graph) -> Iterator[Graph | None]:
     """Yield for each node what REWRITE makes of the graph where a rearrangement stands before it; None: nothing."""
     consumers = graph.consumers()
     for node in graph.nodes.values():
-        if type(node.op) in REWRITE and all(isinstance(graph.nodes[name].op, Rearrange) for name in node.inputs):
-            yield REWRITE[type(node.op)](graph, consumers, node)
+        moved = all(isinstance(graph.nodes[name].op, Rearrange) for name in node.inputs)
+        alone = all(len(consumers[name]) == 1 for name in node.inputs)
+        if type(node.op) in REWRITE and moved and (alone or isinstance(node.op, SHARING)):
+            yield REWRITE[type(node.op)](graph, node)
 
 
 def settled(graph: Graph) -> Graph:
@@ -111,15 +113,7 @@ def settled(graph: Graph) -> Graph:
     return Graph(nodes)
 
 
-Readers = Mapping[str, list[str]]
-
-
-def _alone(graph: Graph, readers: Readers, node: Node) -> bool:
-    """Return whether what a node reads, it alone reads."""
-    return all(len(readers[name]) == 1 for name in node.inputs)
-
-
-def _composed(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+def _composed(graph: Graph, node: Node) -> Graph | None:
     """Return the graph with two rearrangements that follow each other as one."""
     before = graph.nodes[node.inputs[0]]
     outer, inner = node.op, before.op
@@ -133,7 +127,7 @@ def _composed(graph: Graph, readers: Readers, node: Node) -> Graph | None:
     return _without(Graph(nodes), before.name)
 
 
-def _joined(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+def _joined(graph: Graph, node: Node) -> Graph | None:
     """Return the graph with a concatenation of rearrangements of one value as one."""
     before = [graph.nodes[name] for name in node.inputs]
     orders = [found.op for found in before if isinstance(found.op, Rearrange)]
@@ -155,11 +149,11 @@ def _without(graph: Graph, name: str) -> Graph:
     return Graph({key: node for key, node in graph.nodes.items() if key != name})
 
 
-def _hoisted(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+def _hoisted(graph: Graph, node: Node) -> Graph | None:
     """Return the graph with `f(rearranged(x))` written as `rearranged(f(x))`."""
     before = graph.nodes[node.inputs[0]]
     source = graph.nodes[before.inputs[0]]
-    found = _before(node.op, before.op, source.shape) if _alone(graph, readers, node) else None
+    found = _before(node.op, before.op, source.shape)
     if found is None:
         return None
     op, order = found
@@ -202,13 +196,13 @@ def _along(values: Array, index: Array, source: Shape) -> Array | None:
     return found if (found[channel] == wanted).all() else None
 
 
-def _hoisted_sum(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+def _hoisted_sum(graph: Graph, node: Node) -> Graph | None:
     """Return the graph with a sum of values that are rearranged alike as one that is rearranged."""
     left, right = (graph.nodes[name] for name in node.inputs)
     a, b = left.op, right.op
     assert isinstance(a, Rearrange) and isinstance(b, Rearrange)
     shapes = {graph.nodes[n.inputs[0]].shape for n in (left, right)}
-    if left is right or not _alone(graph, readers, node) or len(shapes) > 1 or not np.array_equal(a.index, b.index):
+    if len(shapes) > 1 or not np.array_equal(a.index, b.index):
         return None
     first = replace(node, name=right.name, inputs=(left.inputs[0], right.inputs[0]), shape=shapes.pop())
     then = replace(right, name=node.name, op=Rearrange(a.index, a.fill + b.fill), inputs=(right.name,))
@@ -232,13 +226,13 @@ def _ordered(nodes: dict[str, Node]) -> dict[str, Node]:
     return done
 
 
-def _into_padding(graph: Graph, readers: Readers, node: Node) -> Graph | None:
+def _into_padding(graph: Graph, node: Node) -> Graph | None:
     """Return the graph with zeros around an image as the padding of what reads it."""
     before = graph.nodes[node.inputs[0]]
     assert isinstance(before.op, Rearrange)
     source = graph.nodes[before.inputs[0]].shape
     fill = -math.inf if isinstance(node.op, MaxPool) else 0.0
-    pads = _zeros_around(before.op, source, fill) if _alone(graph, readers, node) else None
+    pads = _zeros_around(before.op, source, fill)
     op = _padded(node.op, pads) if pads is not None else None
     if op is None:
         return None
@@ -265,10 +259,7 @@ def _zeros_around(op: Rearrange, source: Shape, fill: float) -> tuple[int, int, 
 def _padded(op: Op, pads: tuple[int, int, int, int]) -> Op | None:
     """Return an operator of images that pads by so much more; None where it has no such padding."""
     if isinstance(op, Conv):
-        own = op.padding
-        total = (own[0] + pads[0], own[0] + pads[1], own[1] + pads[2], own[1] + pads[3])
-        weight, padding, dilation = evenly_padded(op.weight, op.dilation, total)
-        return replace(op, weight=weight, padding=padding, dilation=dilation)
+        return evenly_padded(op, pads)
     assert isinstance(op, AvgPool | MaxPool)
     if pads[0] != pads[1] or pads[2] != pads[3]:
         return None
@@ -277,8 +268,9 @@ def _padded(op: Op, pads: tuple[int, int, int, int]) -> Op | None:
     return replace(op, padding=padding) if fits else None
 
 
+SHARING = (Rearrange, Concat)  # which need not be the only reader of the rearrangements before them
 # What becomes of an operator that reads nothing but rearranged values; None where nothing can.
-REWRITE: Mapping[type[Op], Callable[[Graph, Readers, Node], Graph | None]] = {
+REWRITE: Mapping[type[Op], Callable[[Graph, Node], Graph | None]] = {
     Rearrange: _composed,
     Concat: _joined,
     Relu: _hoisted,

@@ -147,7 +147,7 @@ class Network:
         They are the multiplications by weights of its convolutions and matrices, padding counted, as profilers do.
         """
         said = self.meta.get("macs")
-        return said if isinstance(said, int) and said > 0 else None
+        return said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else None
 
     def dense_of(self, name: str) -> int:
         """Return the dense operations out of a population: its synaptic operations if each neuron sent one spike."""

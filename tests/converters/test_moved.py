@@ -15,6 +15,7 @@ from spikerun.converters.graph import (
     Graph,
     Input,
     Linear,
+    MaxPool,
     Node,
     Op,
     Output,
@@ -22,6 +23,7 @@ from spikerun.converters.graph import (
     Relu,
     Shape,
 )
+from spikerun.converters.populations import Populations
 from spikerun.converters.source import Source
 from spikerun.converters.verify import evaluate
 from spikerun.reference import blocked
@@ -108,3 +110,13 @@ def test_an_image_of_one_pixel_whose_values_are_moved_is_flattened() -> None:
             b=(Linear(RNG.normal(0, 0.4, (3, 3)), np.zeros(3)), (3,), ("flat",)),
         )
     )
+
+
+def test_pools_of_one_source_whose_results_have_other_shapes_are_two() -> None:
+    made, op = Populations(set()), MaxPool((1, 2), (1, 2), (0, 0), (1, 1))
+    made.input("input", (2, 1, 5), Encoding())
+    pools = [
+        made.pool("input", shape, op, Node("pool", op, ("input",), shape)).name
+        for shape in ((2, 1, 2), (2, 1, 3), (2, 1, 2))
+    ]
+    assert pools == ["input_pool", "input_pool_2", "input_pool"]

@@ -93,17 +93,38 @@ def test_dense_operations_and_synops_of_a_layer_are_of_the_same_projections(conv
     assert sum(layer.synops or 0 for layer in report.layers) == pytest.approx(report.synops_per_sample)
 
 
+class MeanOf(nn.Module):
+    """The mean over channels of images, or of a vector, which the importer reads as a layer of weights."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x).mean(1, keepdim=True)  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
     ("layer", "macs"),
     [
         (nn.Conv2d(2, 6, 3, padding=1, groups=2), 6 * 25 * 9),  # padding counts
         (nn.ConvTranspose2d(2, 3, 2, stride=2, padding=1), 2 * 25 * 3 * 4),  # what is cut off counts too
+        (nn.Conv2d(2, 3, 4, padding="same"), 3 * 25 * 2 * 16),  # what the importer adds to the kernel does not
+        (nn.Conv2d(2, 3, 2, padding="same", dilation=3), 3 * 25 * 2 * 4),
+        (MeanOf(nn.Conv2d(2, 6, 3), nn.ReLU()), 6 * 9 * 18),
+        (MeanOf(nn.Flatten(), nn.Linear(50, 4)), 4 * 50),
         (nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 7)), 8 * 7),
         (nn.Sequential(nn.BatchNorm2d(2), nn.Upsample(scale_factor=2), nn.MaxPool2d(2)), 0),
     ],
 )
 def test_macs_are_multiplications_by_weights_of_the_model_as_it_was_read(layer: nn.Module, macs: int) -> None:
     assert convert(layer.eval(), np.arange(300).reshape(6, 2, 5, 5) % 256).report.macs == macs
+
+
+def test_a_kernel_of_even_size_counts_as_the_model_has_it() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 4, padding="same"), nn.ReLU(), nn.Flatten(), nn.Linear(400, 3)).eval()
+    samples = np.random.default_rng(0).integers(0, 256, (8, 1, 10, 10), dtype=np.uint8)
+    assert convert(model, samples).report.macs == 100 * 4 * 16 + 400 * 3
 
 
 def test_memory_is_that_of_the_network(conversion: Conversion) -> None:

@@ -62,7 +62,7 @@ def test_macs_are_those_that_the_meta_of_the_network_says() -> None:
     assert (activity.macs, activity.dense) == (8, 10) and activity.synops_per_mac == (6 * 2 + 6 * 3) / 2 / 8
 
 
-@pytest.mark.parametrize("said", ["8", 8.0, 0, -8])
+@pytest.mark.parametrize("said", ["8", 8.0, True, 0, -8])
 def test_a_meta_that_says_no_number_of_macs_says_nothing(said: str | float) -> None:
     assert replace(small(), meta={"macs": said}).macs is None
 

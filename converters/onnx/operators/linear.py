@@ -101,13 +101,11 @@ def conv(call: Call) -> Read:
     require_room(len(weight) * int(np.prod(lie.out)))
     if weight.ndim == 3:
         weight = weight[:, :, None]
-    padding, dilation = pair(lie.begin, 0), pair(lie.dilation, 1)
+    op = Conv(weight, bias, pair(lie.stride, 1), (0, 0), pair(lie.dilation, 1), group)
     if min(*lie.begin, *lie.end) < 0:
-        x, padding = outside(call, x, lie.begin, lie.end), (0, 0)
-    elif not lie.even:
-        (top, left), (bottom, right) = padding, pair(lie.end, 0)
-        weight, padding, dilation = evenly_padded(weight, dilation, (top, bottom, left, right))
-    return Conv(weight, bias, pair(lie.stride, 1), padding, dilation, group), (x.name,)
+        return op, (outside(call, x, lie.begin, lie.end).name,)
+    (top, left), (bottom, right) = pair(lie.begin, 0), pair(lie.end, 0)
+    return evenly_padded(op, (top, bottom, left, right)), (x.name,)
 
 
 def _require_kernel(call: Call, weight: Array) -> None:

@@ -37,9 +37,9 @@ def average_pool(call: Call) -> Read:
 
 
 def _spread(channels: int, lie: Windows, padding: Pair, divisor: float) -> Conv:
-    """Return the average of a dilated window: a convolution of each channel with itself."""
+    """Return the average of a dilated window: a convolution of each channel with itself, by no weights of a model."""
     weight = np.full((channels, 1, *pair(lie.kernel, 1)), 1 / divisor)
-    return Conv(weight, np.zeros(channels), pair(lie.stride, 1), padding, pair(lie.dilation, 1), channels)
+    return Conv(weight, np.zeros(channels), pair(lie.stride, 1), padding, pair(lie.dilation, 1), channels, own=0)
 
 
 @ONNX.rule("MaxPool")

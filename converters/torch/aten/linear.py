@@ -122,9 +122,9 @@ def conv_transpose(call: Call) -> Result:
 @ATEN.rule("aten.conv1d.padding", "aten.conv2d.padding")
 def conv_padding(call: Call) -> Result:
     """Conv1d, Conv2d with padding 'same' or 'valid'."""
-    x, weight, dilation, padding = _input(call), _weight(call), _pair(call, "dilation", 1), (0, 0)
-    bias = _bias(call, len(weight))
+    x, weight, dilation = _input(call), _weight(call), _pair(call, "dilation", 1)
+    stride, groups = _pair(call, "stride", 1), call.arguments["groups"]
+    op = Conv(weight, _bias(call, len(weight)), stride, (0, 0), dilation, groups)
     if call.arguments["padding"] == "same":
-        pads = same_padding((weight.shape[2], weight.shape[3]), dilation)
-        weight, padding, dilation = evenly_padded(weight, dilation, pads)
-    return Conv(weight, bias, _pair(call, "stride", 1), padding, dilation, call.arguments["groups"]), (x.name,)
+        op = evenly_padded(op, same_padding((weight.shape[2], weight.shape[3]), dilation))
+    return op, (x.name,)

@@ -88,11 +88,11 @@ def mean(call: Call) -> Result:
     x, axes = call.value("self"), _axes(call)
     count = math.prod(x.shape[axis] for axis in axes)
     divisor = float(count) if ".mean." in call.operator else 1.0
-    if axes == (0,):  # a sum over channels is one of weights of 1
+    if axes == (0,):  # a sum over channels is one of weights of 1, none of which is the model's
         if len(x.shape) == 1:
-            return Linear(np.full((1, x.shape[0]), 1 / divisor), np.zeros(1)), (x.name,)
+            return Linear(np.full((1, x.shape[0]), 1 / divisor), np.zeros(1), own=0), (x.name,)
         flat = x if len(x.shape) in (2, 3) else call.emit(Rearrange(_flat(x.shape)), x)
-        total = call.emit(Conv(np.full((1, x.shape[0], 1, 1), 1 / divisor), np.zeros(1)), flat)
+        total = call.emit(Conv(np.full((1, x.shape[0], 1, 1), 1 / divisor), np.zeros(1), own=0), flat)
         return _shaped(call, total)
     rows, window = _rows(call, x, axes)
     return _shaped(call, call.emit(AvgPool(window, window, (0, 0), divisor), rows))

@@ -19,7 +19,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (30, 1, 6, 6), dtype=np.uint8
 CONSTANTS: dict[str, Array] = {
     "w": weights(3, 1, 3, 3, size=0.5), "v": weights(4, 3, 3, 3, seed=1), "u": weights(3, 3, 1, 1, seed=2),
     "s": np.array(0.03, np.float32), "z": np.array(90, np.uint8), "si": np.array(-38, np.int8),
-    "zw": np.array(30000, np.uint16),
+    "zw": np.array(30000, np.uint16), "g": weights(48, 4, seed=3), "v6": weights(4, 6, 3, 3, seed=4),
+    "v2": weights(4, 2, 3, 3, seed=5), "two": np.array(2, np.float32),
+    "from": np.array([0, 0]), "to": np.array([99, 2]),
 }  # fmt: skip
 
 
@@ -125,6 +127,81 @@ def test_a_bottleneck_that_two_layers_read_has_one_population_of_its_range(tmp_p
              node("Add", "c d", "e"), *pair("e", "f"), node("Conv", "f v", "y")]  # fmt: skip
     layers = summing(converted(tmp_path, nodes))
     assert [set(layer.grid.zero) for layer in layers] == [{90}, {90}]
+
+
+BEHIND = {
+    "flattened": [node("Conv", "x w", "a"), node("Flatten", "a", "m"), *pair("m", "b"), node("MatMul", "b g", "y")],
+    "transposed": [node("Conv", "x w", "a"), node("Transpose", "a", "m", perm=[0, 1, 3, 2]), *pair("m", "b"),
+                   node("Conv", "b v", "y")],
+    "pooled": [node("Conv", "x w", "a"), node("MaxPool", "a", "m", kernel_shape=[2, 2]), *pair("m", "b"),
+               node("Conv", "b v", "y")],
+    "averaged": [node("Conv", "x w", "a"), node("AveragePool", "a", "m", kernel_shape=[2, 2]), *pair("m", "b"),
+                 node("Conv", "b v", "y")],
+    "bent, then flattened": [node("Conv", "x w", "a"), node("LeakyRelu", "a", "l"), node("Flatten", "l", "m"),
+                             *pair("m", "b"), node("MatMul", "b g", "y")],
+    "bent, then scaled": [node("Conv", "x w", "a"), node("LeakyRelu", "a", "l"), node("Mul", "l two", "m"),
+                          *pair("m", "b"), node("Conv", "b v", "y")],
+    "before a factor": [node("Conv", "x w", "a"), *pair("a", "b"), node("Mul", "b two", "m"), node("Conv", "m v", "y")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("nodes", BEHIND.values(), ids=list(BEHIND))
+def test_a_range_behind_what_moves_or_scales_values_is_taken(nodes: list[NodeProto], tmp_path: Path) -> None:
+    found = converted(tmp_path, nodes)
+    layer = summing(found)[-1]
+    assert layer.activation.kind == "curve" and set(layer.grid.zero) == {90}
+    assert set(layer.grid.step) == {np.float32(0.03)}
+    assert note(found).endswith(f"for '{layer.name}' taken as given, step and zero point, where words have 8 bits.")
+
+
+def test_one_range_of_sums_side_by_side_is_that_of_each_and_counts_once(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "a"), node("Conv", "x w", "r"), node("Concat", "a r", "c", axis=1), *pair("c", "b"),
+             node("Conv", "b v6", "d"), *pair("d", "e"), node("Relu", "e", "y")]  # fmt: skip
+    found = converted(tmp_path, nodes)
+    layers = [layer for layer in summing(found) if layer.activation.kind == "curve"]
+    assert [set(layer.grid.zero) for layer in layers] == [{90}, {90}]
+    names = ", ".join(f"'{layer.name}'" for layer in layers)
+    assert f"2 ranges of the quantised model begin below 0: for {names} taken as given" in note(found)
+    assert "; 1 not needed, what reads those values taking sums" in note(found) and "anew" not in note(found)
+
+
+def test_of_words_and_sums_side_by_side_the_sums_take_the_range(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "a"), node("Conv", "x w", "r"), node("Relu", "r", "t"),
+             node("Concat", "a t", "c", axis=1), *pair("c", "b"), node("Conv", "b v6", "y")]  # fmt: skip
+    kinds = {layer.activation.kind: set(layer.grid.zero) for layer in summing(converted(tmp_path, nodes))}
+    assert kinds == {"curve": {90}, "relu": {0}}
+
+
+def test_an_activation_behind_a_max_pool_needs_no_range_before_it(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "a"), *pair("a", "b"), node("MaxPool", "b", "p", kernel_shape=[2, 2]),
+             node("LeakyRelu", "p", "l"), node("Conv", "l v", "y")]  # fmt: skip
+    found = converted(tmp_path, nodes)
+    assert [layer.activation.name for layer in summing(found)] == ["leaky_relu"]
+    assert "1 not needed, what reads those values taking sums" in note(found) and "anew" not in note(found)
+
+
+def test_an_activation_that_falls_leaves_the_range_before_the_max_pool(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "a"), *pair("a", "b"), node("MaxPool", "b", "p", kernel_shape=[2, 2]),
+             node("Abs", "p", "l"), node("Conv", "l v", "y")]  # fmt: skip
+    found = converted(tmp_path, nodes)
+    layer = summing(found)[0]
+    assert layer.activation.name == "range" and set(layer.grid.zero) == {90}
+    assert f"for '{layer.name}' taken as given" in note(found)
+
+
+@pytest.mark.parametrize("moved", ["pool", "part"])
+def test_a_range_of_values_that_are_read_without_it_too_is_calibrated_and_that_is_said(
+    moved: str, tmp_path: Path
+) -> None:
+    if moved == "pool":
+        nodes = [node("Conv", "x w", "a"), node("MaxPool", "a", "m", kernel_shape=[2, 2]), *pair("m", "b"),
+                 node("Conv", "b v", "c"), node("Conv", "m v", "d"), node("Add", "c d", "y")]  # fmt: skip
+    else:
+        nodes = [node("Conv", "x w", "a"), node("Slice", "a from to", "m"), *pair("m", "b"), node("Conv", "b v2", "c"),
+                 node("Conv", "a v", "d"), node("Add", "c d", "y")]  # fmt: skip
+    found = converted(tmp_path, nodes)
+    assert {layer.activation.kind for layer in summing(found)} == {"signed"}
+    assert note(found).endswith("begins below 0: 1 calibrated anew, no population sending just those values.")
 
 
 def test_ranges_of_16_bits_are_calibrated_and_that_is_said(tmp_path: Path) -> None:

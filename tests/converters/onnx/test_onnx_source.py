@@ -53,6 +53,33 @@ def test_a_dense_layer_counts_its_macs_once(file: Path) -> None:
     assert OnnxSource(write(file, dense())).graph({"input": (6,)}).macs() == 6 * 4
 
 
+@pytest.mark.parametrize(
+    ("size", "attributes", "macs"),
+    [
+        (3, {"pads": [1, 1, 1, 1], "strides": [2, 2]}, 25 * 4 * 9),
+        (3, {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, 25 * 4 * 9),
+        (3, {"pads": [0, 0, 1, 1], "strides": [2, 2]}, 25 * 4 * 9),
+        (4, {"auto_pad": "SAME_UPPER"}, 100 * 4 * 16),
+        (2, {"pads": [0, 0, 3, 3], "dilations": [2, 2]}, 121 * 4 * 4),
+    ],
+)
+def test_a_convolution_that_is_padded_unevenly_counts_the_taps_of_the_model(
+    size: int, attributes: dict[str, Any], macs: int, file: Path
+) -> None:
+    model = made(
+        [node("Conv", "x w", "y", **attributes)], {"x": ["n", 1, 10, 10]}, ("y",), {"w": weights(4, 1, size, size)}
+    )
+    source = OnnxSource(write(file, model))
+    assert source.graph({"input": (1, 10, 10)}).macs() == macs
+    assert_read(source, {"input": samples(1, 10, 10)})
+
+
+def test_a_dilated_average_counts_no_macs(file: Path) -> None:
+    pool = node("AveragePool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2])
+    source = OnnxSource(write(file, made([pool], {"x": ["n", 1, 10, 10]}, opset=19)))
+    assert source.graph({"input": (1, 10, 10)}).macs() == 0
+
+
 # --- inputs, results, batches ----------------------------------------------------------------------------------------
 
 

@@ -194,6 +194,7 @@ def convert(
     aim = None
     if max_drop is not None:
         aim = budget.Aim(max_drop, objective, confidence, code)
+        budget.check_journal(None if journal is None else as_path(journal), score)
         if overrides:
             raise UsageError("max_drop chooses the bits of every layer: leave out overrides")
         if validation is None:

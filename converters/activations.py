@@ -90,6 +90,10 @@ class Activation:
         """Return what the ANN computes of a sum."""
         return np.clip(z, 0, self.bound)
 
+    def told(self, channels: int) -> tuple[object, ...]:
+        """Return what tells it, of so many channels, from others: plain values and arrays."""
+        return type(self).__name__, self.bound
+
     def holding_zero(self) -> "Activation":
         """Return it with a word of 0, whatever its values are: most have one."""
         return self

@@ -12,19 +12,22 @@ order that is fixed until one of them is lucky: as many count as it takes, and n
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from spikerun.codes import word_steps
+from spikerun.converters import activations, calibrate, curved, maps, quantise, sensitivity
+from spikerun.converters import validation as judging
 from spikerun.converters.accuracy import Accuracy, drop_bounds
 from spikerun.converters.evaluate import Evaluation
 from spikerun.converters.found import UNITS, Candidate, Choice, Found, Price
 from spikerun.converters.journal import Journal, fingerprint
-from spikerun.converters.metrics import METRICS, Metric, is_error
-from spikerun.converters.pipeline import Converter
+from spikerun.converters.layers import InputLayer, Layer, PoolLayer, RelayLayer
+from spikerun.converters.metrics import METRICS, FileMetric, Metric, is_error
+from spikerun.converters.pipeline import Converter, tool_version
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Conversion, SweepRow
 from spikerun.converters.samples import counter
@@ -34,11 +37,11 @@ from spikerun.errors import CheckFailed, UsageError, unknown_name
 from spikerun.memory import memory_of_all
 from spikerun.text import plural
 
-__all__ = ["Aim", "BudgetMissed", "alike", "chain", "search", "settings_of", "sweep"]
+__all__ = ["Aim", "BudgetMissed", "alike", "chain", "check_journal", "search", "settings_of", "sweep"]
 
 BITS = range(2, 9)
-KEPT = 3  # the form of what a journal keeps
 FEWEST = 20  # samples that calibrate
+TUNED = (activations, calibrate, curved, maps, quantise, sensitivity, judging)  # whose constants decide
 
 
 class BudgetMissed(CheckFailed):
@@ -88,8 +91,10 @@ def search(
     """Return the cheapest conversion whose drop keeps the budget, by a one-sided paired bound on held-out samples.
 
     journal: a file that holds what was found while the search lasts, from which one that was interrupted goes on.
-    Raises BudgetMissed, with the nearest, where none keeps it; UsageError where too few samples calibrate.
+    Raises BudgetMissed, with the nearest, where none keeps it; UsageError where too few samples calibrate, and for a
+    journal where the metric is a function of which nothing is known (`check_journal`).
     """
+    check_journal(journal, validation.metric)
     _require_enough(converter.count)
     found = Journal(journal, _key(converter, aim, validation))
 
@@ -112,7 +117,7 @@ def search(
     found.end()
     if not kept:
         last = confidence_of_look(judge.sure, validation.looks, last=True)
-        missed = BudgetMissed(_why(record, validation.count, last))
+        missed = BudgetMissed(_why(record, validation, last))
         missed.conversion = conversion
         raise missed
     return conversion
@@ -259,16 +264,38 @@ def settings_of(choices: Mapping[str, Choice]) -> Settings:
     return Settings(bits, next(iter(codes)) if len(codes) == 1 else "bits", choices=choices)
 
 
+def check_journal(journal: Path | None, metric: Metric) -> None:
+    """Refuse a journal of figures by a function that may be another one when they are read again."""
+    if journal is not None and not isinstance(metric, FileMetric) and metric not in METRICS.values():
+        raise UsageError(
+            f"whether the metric '{_name(metric)}' is still the same when a search goes on cannot be told: leave out "
+            f"journal, or take one of {', '.join(METRICS)}, or on the command line --metric FILE.py:FUNCTION"
+        )
+
+
 def _key(converter: Converter, aim: Aim, validation: Validation) -> str:
-    """Return a hash of all that a search depends on."""
-    parts: list[object] = [KEPT, aim, _name(validation.metric), converter.encodings, validation.labels]
-    code = getattr(validation.metric, "__code__", None)
-    parts += [code.co_code, code.co_consts] if code is not None and validation.metric not in METRICS.values() else []
-    for layer in converter.layers.every:
-        parts += [layer.name, layer.shape, layer.sources]
-    for summing in converter.layers.sums:
-        parts += [summing.activation, summing.bias, *(term.map.weight for term in summing.terms)]
-    return fingerprint(*parts, *converter.samples.values(), *validation.samples.values())
+    """Return a hash of all that a search depends on, the same in every process."""
+    metric = validation.metric
+    source = metric.source if isinstance(metric, FileMetric) else None
+    own = () if metric in METRICS.values() else (source, validation.first_scores)  # a file may import others
+    constants = [
+        (module.__name__, name, value)
+        for module in TUNED
+        for name, value in vars(module).items()
+        if name.isupper() and isinstance(value, int | float | str | tuple | range | np.ndarray)
+    ]
+    return fingerprint(
+        tool_version(), constants, aim, _name(metric), own, converter.encodings, converter.samples,
+        validation.samples, validation.labels, [_told(layer) for layer in converter.layers.every],
+    )  # fmt: skip
+
+
+def _told(layer: InputLayer | PoolLayer | RelayLayer | Layer) -> tuple[object, ...]:
+    """Return all that tells what a layer computes: its fields, but for where it comes from."""
+    told = {field.name: getattr(layer, field.name) for field in fields(layer) if field.name != "origins"}
+    if isinstance(layer, Layer):
+        told["activation"] = layer.activation.told(layer.shape[0])
+    return type(layer).__name__, told
 
 
 def _require_enough(count: int) -> None:
@@ -282,13 +309,13 @@ def _require_enough(count: int) -> None:
 
 
 def _name(metric: Metric) -> str:
-    own = getattr(metric, "__name__", type(metric).__name__)
+    own = metric.name if isinstance(metric, FileMetric) else getattr(metric, "__name__", type(metric).__name__)
     return next((name for name, known in METRICS.items() if known is metric), own)
 
 
-def _why(found: Found, count: int, sure: float) -> str:
+def _why(found: Found, validation: Validation, sure: float) -> str:
     """Return what to say where nothing keeps the budget; sure: the confidence of a look at all samples."""
-    one = found.frontier[found.chosen]
+    one, count = found.frontier[found.chosen], validation.count
     assert one.accuracy is not None and one.upper is not None
     said = (
         f"no network keeps the budget of {found.max_drop:g} points with a confidence of {found.confidence:.0%} on "
@@ -296,8 +323,8 @@ def _why(found: Found, count: int, sure: float) -> str:
         f"{one.upper:+.2f} (ANN {one.accuracy.ann:.2f} %, SNN {one.accuracy.snn:.2f} %)"
     )
     least = drop_bounds(np.zeros(count), np.zeros(count), sure)[1]  # of a network that never differs
-    if found.metric in ("top1", "top5") and least > found.max_drop > 0:
-        needed = math.ceil((count + 2) * least / found.max_drop) - 2
+    if bool(np.isin(validation.first_scores, (0, 1)).all()) and least > found.max_drop > 0:
+        needed = math.ceil(count * math.log1p(-least / 100) / math.log1p(-found.max_drop / 100))
         return (
             f"{said}. So few samples prove no drop below {least:.2f}, were not one of them to differ: about {needed} "
             f"could prove {found.max_drop:g}; or ask for less confidence, or allow more"

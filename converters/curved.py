@@ -92,6 +92,12 @@ class Curved(Activation):
             return max(room, 2), "graded" if code == "graded" else "bits"
         return bits, code
 
+    def told(self, channels: int) -> tuple[object, ...]:
+        """Return what tells it from others: of the function, which says nothing of itself, its values."""
+        curve = self.curve
+        values = samples_of(curve, channels)
+        return *super().told(channels), curve.name, curve.alike, curve.given, self.least, self.zeros, values
+
     def holding_zero(self) -> "Curved":
         return replace(self, zeros=True)
 

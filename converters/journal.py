@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a long search has found so far, in a file, so that one that was interrupted goes on where it was."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from hashlib import sha256
-from json import JSONDecodeError, dumps, loads
+from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,13 @@ class Journal:
             return
         try:
             kept = loads(path.read_text())
-            mine = kept["schema"] == SCHEMA
-        except (JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-            mine = False
-        if not mine:
+        except (ValueError, IsADirectoryError):  # no JSON, or no text
+            kept = None
+        if not isinstance(kept, dict) or kept.get("schema") != SCHEMA or not isinstance(kept.get("found"), dict):
             raise UsageError(
                 f"'{path}' is no journal of a search, and would be overwritten: move it, or choose -o anew"
             )
-        if kept["key"] == key:
+        if kept.get("key") == key:
             self._found = kept["found"]
 
     def __contains__(self, name: str) -> bool:
@@ -57,12 +58,30 @@ class Journal:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return a hash of arrays, by their bytes, and of everything else, by what it says of itself."""
+    """Return a hash of plain values, arrays, and sequences, mappings and dataclasses of these, with all their fields.
+
+    It is the same in every process. Raises TypeError for what else there is: what it says of itself may be an address.
+    """
     found = sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            found.update(f"{part.dtype}{part.shape}".encode())
-            found.update(np.ascontiguousarray(part).tobytes())
-        else:
-            found.update(repr(part).encode())
+    for piece in _pieces(parts):
+        found.update(f"{len(piece)}:".encode() + piece)
     return found.hexdigest()
+
+
+def _pieces(part: Any) -> Iterator[bytes]:
+    if isinstance(part, np.ndarray) and not part.dtype.hasobject:
+        yield f"{part.dtype.str}{part.shape}".encode()
+        yield np.ascontiguousarray(part).tobytes()
+    elif is_dataclass(part):
+        yield type(part).__name__.encode()
+        yield from _pieces({field.name: getattr(part, field.name) for field in fields(part)})
+    elif isinstance(part, Mapping):
+        yield from _pieces(list(part.items()))
+    elif isinstance(part, list | tuple | np.ndarray):
+        yield f"{len(part)} of".encode()
+        for one in part:
+            yield from _pieces(one)
+    elif part is None or isinstance(part, bool | int | float | str | bytes | range | np.generic):
+        yield f"{type(part).__name__} {part!r}".encode()
+    else:
+        raise TypeError(f"nothing tells one {type(part).__name__} from another")

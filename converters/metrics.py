@@ -6,6 +6,7 @@ good as the mean of the targets (of `mae`, as their median).
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,11 +17,24 @@ import numpy.typing as npt
 from spikerun.errors import DataError, SpikerunError, UsageError, unknown_name
 from spikerun.text import plural
 
-__all__ = ["METRICS", "Metric", "classes_of", "is_error", "metric_named", "reference", "top1"]
+__all__ = ["METRICS", "FileMetric", "Metric", "classes_of", "is_error", "metric_named", "reference", "top1"]
 
 Array = npt.NDArray[Any]
 # logits are (batch, K), of images flattened; or a dict of them where a network has several outputs
 Metric = Callable[[Any, Array], npt.ArrayLike]
+
+
+@dataclass(frozen=True)
+class FileMetric:
+    """A function of a user's file, whose text is `source`."""
+
+    name: str
+    source: str
+    function: Metric
+
+    def __call__(self, logits: Any, labels: Array) -> npt.ArrayLike:
+        """Return a score for each sample."""
+        return self.function(logits, labels)
 
 
 def top1(logits: Any, labels: Array) -> Array:
@@ -81,7 +95,8 @@ def metric_named(text: str) -> Metric:
         raise UsageError(f"there is no file '{path}' for --metric {text}")
     space: dict[str, Any] = {"__name__": "metric", "__file__": path}
     try:
-        exec(compile(Path(path).read_text(), path, "exec"), space)  # the user's own code, as the model is
+        source = Path(path).read_text()
+        exec(compile(source, path, "exec"), space)  # the user's own code, as the model is
     except SpikerunError:
         raise
     except Exception as error:
@@ -89,7 +104,7 @@ def metric_named(text: str) -> Metric:
     found = space.get(function)
     if not callable(found):
         raise UsageError(f"'{path}' has no function '{function}' for --metric")
-    return found  # type: ignore[no-any-return]
+    return FileMetric(function, source, found)
 
 
 def reference(metric: Metric, logits: Array) -> Array:

@@ -44,7 +44,7 @@ from spikerun.errors import UsageError
 from spikerun.memory import memory_of
 from spikerun.network import Network
 
-__all__ = ["INPUT", "Converter"]
+__all__ = ["INPUT", "Converter", "tool_version"]
 
 INPUT = "input"  # the name of the only input
 CHECKED_SAMPLES = 8
@@ -117,7 +117,7 @@ class Converter:
             "bits": settings.bits,
             "macs": self.macs,
             "classes": int(np.prod(self.layers.outputs[0].shape)),
-            "tool": f"spikerun {_version()}",
+            "tool": f"spikerun {tool_version()}",
         }
         for name, encoding in self.encodings.items():
             meta |= encoding.meta(name)
@@ -257,7 +257,8 @@ def _name(metric: Metric) -> str:
     return next(name for name, known in METRICS.items() if known is metric)
 
 
-def _version() -> str:
+def tool_version() -> str:
+    """Return the version of the package, as files and journals have it."""
     try:
         return version("spikerun")
     except PackageNotFoundError:

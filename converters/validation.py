@@ -26,7 +26,10 @@ SEED = 0
 
 
 def confidence_of_look(confidence: float, looks: int, *, last: bool) -> float:
-    """Return how sure one look must be of what it accepts, such that as many `looks` together have `confidence`."""
+    """Return how sure one look must be of what it accepts, such that as many `looks` together have `confidence`.
+
+    Their doubts add up to that of the confidence, so that together they hold however looks depend on each other.
+    """
     if looks == 1:
         return confidence
     return 1 - (1 - confidence) * (1 - EARLY if last else EARLY / (looks - 1))
@@ -67,6 +70,12 @@ class Validation:
     def looks(self) -> int:
         """Return how often at most a network is looked at, each time on twice as many samples."""
         return max(-(-self.count // FIRST) - 1, 0).bit_length() + 1
+
+    @property
+    def first_scores(self) -> Array:
+        """Return the ANN's scores of the samples that are looked at first."""
+        first = self._part(0)
+        return first.scores(first.ann)
 
     def judged(self, network: "Network", max_drop: float, confidence: float, done: Callable[[int], None]) -> Judgement:
         """Return what a network is like, on as many samples as tell whether it keeps a budget, or on all.

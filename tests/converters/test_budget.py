@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The budget: the cheapest network that keeps it, chosen on other samples than those of the report, by any metric."""
 
-import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -136,7 +134,7 @@ def test_a_search_for_latency_takes_the_shortest_window_then_the_fewest_operatio
     from spikerun.converters import Encoding
 
     converter = Converter(TorchSource(model), labelled(model, 60, 2)[0], Encoding(code="graded"))
-    validation = Validation(converter, *labelled(model, 400, 1))
+    validation = Validation(converter, *labelled(model, 1000, 1))
     record = found(converter, validation, 10, objective="latency", code="bits")
     longest = max(choice.bits for choice in record.frontier[record.chosen].choices.values())
     drops = {}
@@ -174,36 +172,53 @@ def test_what_is_expected_has_the_spikes_of_the_input_in_it(converter: Converter
         assert one.cost is None or one.expected == pytest.approx(one.cost, rel=0.05)
 
 
+DRAWS: dict[str, tuple[Any, float]] = {  # what 2,048 samples lose by chance, and a budget that is just too small
+    "fractions": (lambda rng: rng.normal(0.0101, 0.3, 2048), 1.0),
+    "right or wrong": (lambda rng: rng.choice([1.0, -1.0, 0.0], 2048, p=[0.0301, 0.02, 0.9499]), 1.0),
+    "right or wrong, never better": (lambda rng: rng.choice([1.0, 0.0], 2048, p=[0.00301, 0.99699]), 0.3),
+}
+
+
 class Lucky:
     """Held-out samples by which each look at a network sees differences of chance, of a drop just beyond the budget."""
 
-    def __init__(self, seed: int, looks: int) -> None:
-        self.rng, self.looks, self.count = np.random.default_rng(seed), looks, 2048
+    def __init__(self, seed: int, looks: int, draw: Any) -> None:
+        self.rng, self.looks, self.count, self.draw = np.random.default_rng(seed), looks, 2048, draw
 
     def judged(self, network: Any, max_drop: float, confidence: float, done: Any) -> Judgement:
         """Return the best of so many looks."""
-        lost = self.rng.choice([1.0, -1.0, 0.0], (self.looks, 2048), p=[0.03, 0.02, 0.95])
         sure = [confidence_of_look(confidence, self.looks, last=k == self.looks - 1) for k in range(self.looks)]
-        upper = min(drop_bounds(*pair)[1] for pair in zip(lost, [np.zeros(2048)] * self.looks, sure, strict=True))
+        upper = min(drop_bounds(self.draw(self.rng), np.zeros(2048), each)[1] for each in sure)
         return Judgement(Accuracy(2048, 90, 90, 99, 0.1), 0, upper, 0, 0)
 
 
+@pytest.mark.parametrize("looks", [1, 3])
+@pytest.mark.parametrize("draw", DRAWS)
 def test_however_often_samples_are_looked_at_luck_keeps_a_budget_no_more_often_than_the_confidence_says(
-    converter: Converter, monkeypatch: pytest.MonkeyPatch
+    draw: str, looks: int, converter: Converter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = converter.network(Settings(4))
     monkeypatch.setattr(Converter, "network", lambda self, settings: network)
     table = [Price("m0", Choice(bits, "bits", 1 + k / 8), -bits + k / 8, bits - k / 8) for bits in range(1, 9)
              for k in range(8)]  # fmt: skip
+    drawn, budget_of = DRAWS[draw]
     kept = {
         objective: sum(
-            budget._Judge(converter, Aim(1.0, objective), cast(Validation, Lucky(seed, 3)), Journal(None, ""))
-            .cheapest(table, 0.0)[1] is not None
-            for seed in range(300)
+            budget._Judge(
+                converter, Aim(budget_of, objective), cast(Validation, Lucky(seed, looks, drawn)), Journal(None, "")
+            ).cheapest(table, 0.0)[1] is not None
+            for seed in range(200)
         )
         for objective in ("synops", "latency")
     }  # fmt: skip
-    assert all(0 < times <= 0.05 * 300 for times in kept.values()), kept
+    assert all(times <= 0.05 * 200 for times in kept.values()), kept
+    assert draw != "fractions" or all(kept.values())  # by the normal bound nearly as often as is allowed
+
+
+@pytest.mark.parametrize("looks", [1, 2, 6])
+def test_the_doubts_of_all_looks_are_that_of_the_confidence(looks: int) -> None:
+    sure = [confidence_of_look(0.95, looks, last=k == looks - 1) for k in range(looks)]
+    assert sum(1 - each for each in sure) == pytest.approx(0.05) and sure[-1] == min(sure)
 
 
 def test_bits_are_chosen_on_other_samples_than_those_of_the_report(model: nn.Module) -> None:
@@ -239,7 +254,18 @@ def test_few_samples_prove_little_and_how_many_could_is_said(model: nn.Module) -
     ) as said:
         convert(model, samples, validation=(samples, labels), max_drop=0.5)
     least, needed = re.findall(r"below ([\d.]+), .* about (\d+) could prove 0\.5", str(said.value))[0]
-    assert float(least) * (30 + 2) / (int(needed) + 2) == pytest.approx(0.5, rel=3e-3)  # of one difference that may be
+    assert (1 - float(least) / 100) ** 30 == pytest.approx((1 - 0.005) ** int(needed), rel=0.02)
+
+
+def test_of_fractions_nothing_is_said_of_how_many_could_prove_a_budget(model: nn.Module) -> None:
+    samples, labels = labelled(model, 30, 1)
+
+    def odd(logits: Any, labels: Any) -> Any:
+        return np.abs(logits).max(axis=1) * 1e3 % 1
+
+    with pytest.raises(CheckFailed) as said:
+        convert(model, samples, validation=(samples, labels), max_drop=0.01, metric=odd)
+    assert "could prove" not in str(said.value)
 
 
 @pytest.mark.parametrize("count", [1, 2, 19])
@@ -268,72 +294,6 @@ def test_real_results_are_searched_by_their_error(model: nn.Module) -> None:
     assert report.search is not None and report.search.kept and report.search.metric == "mse"
     one = report.search.frontier[report.search.chosen].accuracy
     assert one is not None and one.ann == pytest.approx(100) and 0 < one.drop <= 1
-
-
-def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> list[Any]:
-    """Let judging stop the search after so many candidates; return those that were judged."""
-    judged: list[Any] = []
-    plain = Validation.judged
-
-    def stopping(self: Validation, *given: Any) -> Any:
-        if len(judged) == after:
-            raise KeyboardInterrupt
-        judged.append(given)
-        return plain(self, *given)
-
-    monkeypatch.setattr(Validation, "judged", stopping)
-    return judged
-
-
-def test_a_search_that_was_interrupted_goes_on(
-    converter: Converter, validation: Validation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journal, aim = tmp_path / "net.search.json", Aim(10.0)
-    expected = search(converter, aim, validation).report
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupted(patch, 2)
-        search(converter, aim, validation, journal)
-    assert journal.exists()
-    judged = interrupted(monkeypatch, 99)
-    monkeypatch.setattr("spikerun.converters.sensitivity._Probe.price", lambda *given: pytest.fail("priced again"))
-    found = search(converter, aim, validation, journal).report
-    assert found == expected and not journal.exists()
-    measured = [one for one in found.search.frontier if one.accuracy is not None] if found.search else []
-    assert len(judged) == len(measured) - 2
-
-
-def test_a_journal_of_other_weights_is_begun_anew(converter: Converter, validation: Validation, tmp_path: Path) -> None:
-    journal = tmp_path / "net.search.json"
-    journal.write_text(json.dumps({"schema": "spikerun.search/1", "key": "another", "found": {"m0": "nonsense"}}))
-    assert search(converter, Aim(10.0), validation, journal).report == search(converter, Aim(10.0), validation).report
-
-
-@pytest.mark.parametrize("text", ["{}", "mine", '{"schema": "spikerun.convert/2"}', "[]"])
-def test_a_file_that_is_no_journal_is_not_overwritten(
-    text: str, converter: Converter, validation: Validation, tmp_path: Path
-) -> None:
-    journal = tmp_path / "net.search.json"
-    journal.write_text(text)
-    with pytest.raises(UsageError, match="is no journal of a search"):
-        search(converter, Aim(10.0), validation, journal)
-    assert journal.read_text() == text
-
-
-def test_a_journal_depends_on_all_that_a_search_does(
-    model: nn.Module, converter: Converter, validation: Validation
-) -> None:
-    torch.manual_seed(1)
-    other = nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 24), nn.ReLU(), nn.Linear(24, 10))
-    few = Converter(TorchSource(model), labelled(model, 59, 2)[0])
-    keys = {
-        budget._key(converter, Aim(1.0), validation),
-        budget._key(converter, Aim(2.0), validation),
-        budget._key(Converter(TorchSource(other), labelled(model, 60, 2)[0]), Aim(1.0), validation),
-        budget._key(few, Aim(1.0), validation),
-        budget._key(converter, Aim(1.0), Validation(converter, *labelled(model, 399, 1))),
-        budget._key(converter, Aim(1.0), Validation(converter, labelled(model, 400, 1)[0], None)),
-    }
-    assert len(keys) == 6
 
 
 def test_a_sweep_measures_every_number_of_bits(converter: Converter, model: nn.Module) -> None:
@@ -374,21 +334,6 @@ def test_the_standard_error_is_that_of_paired_differences() -> None:
     accuracy = paired(ann, snn, ann == snn)
     assert accuracy.drop == pytest.approx(12.5) and accuracy.agreement == 62.5
     assert accuracy.standard_error == pytest.approx(100 * np.sqrt((3 / 8 - 1 / 64) / 8))
-
-
-def test_the_bound_of_a_drop_holds_as_often_as_it_says() -> None:
-    rng, true, held = np.random.default_rng(0), 0.01, 0
-    for _ in range(2000):
-        lost = rng.choice([1.0, -1.0, 0.0], 500, p=[0.02, 0.01, 0.97])
-        held += drop_bounds(lost, np.zeros(500), 0.95)[1] >= 100 * true
-    assert 0.94 < held / 2000 < 0.985
-
-
-def test_equal_results_prove_no_more_than_their_number() -> None:
-    same = np.ones(100)
-    low, high = drop_bounds(same, same, 0.95)
-    assert high == -low and 1 < high < 2
-    assert drop_bounds(np.full(9, 0.5), np.full(9, 0.25), 0.95) == (25, 25)
 
 
 @pytest.mark.parametrize("budget", [-1, 101, float("nan"), "1", True])

@@ -191,9 +191,10 @@ def convert(
         splits = Splits.of(source, calibration, data, data_dir, limit, scale, tell)
         if in_time:
             splits.require_one_input()
-        else:
-            assert isinstance(source, Source)  # there are no others
+        if isinstance(source, Source) and input_form not in ("frames", "events"):  # those have steps
             splits = splits.as_taken(source, tell)
+        if rates:
+            splits = splits.as_rows()
         test = splits.measured
         if in_time and len(test.targets):
             tell(f"{calibration} has real targets: those of networks with a time loop are not measured", 0, 0)
@@ -215,7 +216,7 @@ def convert(
             encoding, (train, test) = entering.samples(next(iter(encodings.values())), splits.only, test)
             if rates:
                 tell("fit rates", 0, 0)
-                source = rate_source(source, train.samples.take(chosen, axis=0), encoding, reset)
+                source = rate_source(source, train.samples.take(chosen, axis=0), encoding, reset, splits.signals)
             assert isinstance(source, StepSource)  # there are no others
             conversion = convert_steps(source, train, chosen, test, encoding, duration, asked, tell, limits)
         else:

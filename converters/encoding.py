@@ -19,6 +19,7 @@ from spikerun.values import on_host
 __all__ = ["Encoding", "as_array"]
 
 STEPWISE = ("current", "frames", "spikes")  # codes of networks with a time loop of their own
+AT_ONCE = 1024  # samples
 NEAR = 1e-3  # of an integer: real samples that are so near to integers stand for them
 
 
@@ -147,6 +148,17 @@ class Encoding:
                 f"{what} have the shape {array.shape}; frames are (N, T, C, H, W) or (N, T, F), T the steps"
             )
         return self._at_each_step(array, lambda one: self._integers(one, what))
+
+    def cut(self, samples: npt.ArrayLike) -> float:
+        """Return the share of the values of real samples (batch, C, ...) that lie beyond the range, and are cut."""
+        array, (low, high), outside = np.asarray(on_host(samples)), word_range(self.bits, self.signed), 0
+        if array.dtype.kind != "f" or not array.size:
+            return 0.0
+        for first in range(0, len(array), AT_ONCE):
+            part = array[first : first + AT_ONCE]
+            whole = np.rint(real.integers(part, self.scale, self._tuple("mean"), self._tuple("std")))
+            outside += int(((whole < low) | (whole > high)).sum())
+        return outside / array.size
 
     def _integers(self, array: Array, what: str) -> Array:
         signals = self.code in CODES  # where there are steps, a third axis would be theirs

@@ -9,13 +9,14 @@ import numpy as np
 from spikerun.activity import Activity
 from spikerun.converters.accuracy import Accuracy
 from spikerun.converters.encoding import Encoding, as_array
-from spikerun.converters.graph import Array
-from spikerun.converters.metrics import METRICS, Metric, classes_of, top1
+from spikerun.converters.graph import Array, Shape
+from spikerun.converters.metrics import METRICS, Metric, by_class, classes_of, top1
 from spikerun.converters.source import Source
 from spikerun.errors import ConversionError, DataError, SpikerunError, UsageError
 from spikerun.inputs import sample_shape
 from spikerun.network import Network
 from spikerun.paired import standard_error
+from spikerun.result import count_classes
 
 __all__ = ["Evaluation", "Metric", "ann_logits", "paired", "snn_logits", "top1"]
 
@@ -25,17 +26,24 @@ FEWEST_LABELS = 20  # below which nothing is said of chance
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Labelled integer samples by input, the results that the ANN gives for them, and how results are scored."""
+    """Labelled integer samples by input, the results that the ANN gives for them, and how results are scored.
+
+    shape: that of the first output, whose results are flat. notes: what is to be said beside the scores.
+    """
 
     samples: dict[str, Array]
     labels: Array
     ann: dict[str, Array]
+    shape: Shape
     metric: Metric = top1
+    notes: tuple[str, ...] = ()
 
     def accuracy(self, snn: Mapping[str, Array]) -> Accuracy:
         """Return the scores of ANN and SNN, and how often their first outputs have the same largest logit."""
         first = next(iter(self.ann))
-        same = classes_of(self.ann[first], self.labels) == classes_of(snn[first], self.labels)
+        same = classes_of(self._shaped(self.ann[first]), self.labels) == classes_of(
+            self._shaped(snn[first]), self.labels
+        )
         return paired(self.scores(self.ann), self.scores(snn), same.reshape(len(same), -1).mean(axis=1))
 
     @property
@@ -43,27 +51,32 @@ class Evaluation:
         """Return whether the ANN finds the class no more often than by chance, at three standard errors."""
         if self.metric is not top1 or len(self.labels) < FEWEST_LABELS:
             return False
-        classes = max(next(iter(self.ann.values())).shape[1], 2)
+        classes = max(count_classes(self.labels, self.shape, len(self.labels)), 2)
         right, chance = self.scores(self.ann).mean(), 1 / classes
         return bool(right <= chance + 3 * np.sqrt(chance * (1 - chance) / len(self.labels)))
 
     def scores(self, logits: Mapping[str, Array]) -> Array:
         """Return the score of each sample, (batch,) float64."""
+        (first, *more) = logits.values()
+        given = logits if more else self._shaped(first) if by_class(self.metric) else first
         try:
-            given = self.metric(logits if len(logits) > 1 else next(iter(logits.values())), self.labels)
+            scored = self.metric(given, self.labels)
         except SpikerunError:
             raise
         except Exception as error:
             if self.metric in METRICS.values():
                 raise
             raise UsageError(f"the metric of your own fails: {type(error).__name__}: {error}") from error
-        scores = as_array(given, "the scores of the metric")
+        scores = as_array(scored, "the scores of the metric")
         if scores.shape != (len(self.labels),) or scores.dtype.kind not in "biuf":
             got = f"{scores.dtype} of shape {scores.shape}"
             raise DataError(f"the metric must give {len(self.labels)} scores, one a sample; got {got}")
         if not np.isfinite(scores).all():
             raise DataError("the metric must give finite scores, of which 1 is the best; some are NaN or infinite")
         return scores.astype(np.float64)
+
+    def _shaped(self, flat: Array) -> Array:
+        return flat.reshape(len(flat), *self.shape)
 
 
 def ann_logits(

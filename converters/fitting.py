@@ -23,7 +23,7 @@ from spikerun.converters.graph import Array
 from spikerun.converters.report import Accuracy
 from spikerun.errors import DataError, UsageError
 
-__all__ = ["by_chance", "fitted", "notes_on"]
+__all__ = ["by_chance", "cut_said", "fitted", "notes_on"]
 
 BITS = 8
 FEWEST_STEPS = 8  # of a channel, from which on multiples of a step are no coincidence
@@ -67,6 +67,16 @@ def by_chance(accuracy: Accuracy | None, encodings: Mapping[str, Encoding]) -> s
         f"the ANN itself is right {right}no more often than by chance: most likely its samples were scaled or "
         f"standardised otherwise in training. They are taken here as {taken}: say by --scale, --mean and --std, or "
         "Encoding(scale, mean, std), what it was. Or the weights or the labels are not those of this model."
+    )
+
+
+def cut_said(name: str, share: float, encoding: Encoding) -> str:
+    """Return what is to be said where so large a share of the values that measure is cut."""
+    low, high = word_range(encoding.bits, encoding.signed)
+    return (
+        f"of the values for '{name}' of the samples that measure {share:.1%} are cut, for the ANN too: they lie beyond "
+        f"what {low}..{high} stand for, real value {_formula(encoding)}. The accuracy is that on samples so cut: "
+        "calibrate on samples of their range, or give more --input-bits or a larger --scale."
     )
 
 

@@ -3,7 +3,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from spikerun import datasets
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.graph import Array
+from spikerun.converters.forms import form_of, noise
 from spikerun.converters.inputs import alike, entering_as
 from spikerun.converters.source import Source, Trained
 from spikerun.datasets import Dataset
@@ -21,28 +20,27 @@ from spikerun.text import listed
 
 __all__ = ["Splits", "places_of"]
 
-TRIED = (2, 3)  # samples, with which a form is tried: one alone may be taken for a sample without a batch
 SEED = 0
 HELD_OUT = 60_000  # samples at most of the train split, beside those that calibrate, by which a search judges
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Samples that calibrate and choose, and those that measure, by the names of the inputs, all of the same labels."""
+    """Samples that calibrate and choose, and those that measure, by the names of the inputs, all of the same labels.
+
+    signals: the inputs whose images of one channel turned out to be signals.
+    """
 
     train: dict[str, Dataset]
     test: dict[str, Dataset]
+    signals: frozenset[str] = frozenset()
 
     @classmethod
     def of(
         cls, source: Trained, calibration: str, data: str | None, folder: Path | None, limit: int | None,
         unit: float | None, tell: Callable[[str, int, int], None],
     ) -> "Splits":  # fmt: skip
-        """Return the data for the inputs of a network; unit: what --scale says.
-
-        An array (N, A, B) of a file is a signal where the network takes no images of one channel, or means something
-        else by them.
-        """
+        """Return the data for the inputs of a network; unit: what --scale says."""
         expected = source.expected() if isinstance(source, Source) else {"input": None}
         names = tuple(expected)
         for name in (calibration, data or calibration) if len(names) > 1 else ():
@@ -56,44 +54,41 @@ class Splits:
         return cls(train, test)
 
     def as_taken(self, source: Source, tell: Callable[[str, int, int], None]) -> "Splits":
-        """Return images of one channel as signals where the network takes these, and not those."""
-        added = [name for name, one in self.train.items() if one.channel_added]
-        forms = [frozenset(name for name, plain in zip(added, flags, strict=True) if plain)
-                 for flags in product((False, True), repeat=len(added))]  # fmt: skip
-        if len(forms) == 1:
+        """Return images whose channel is not in the file as signals where the network takes these (`forms.py`)."""
+        added = {
+            name: self.train[name].shape[1:]
+            for name in self.train
+            if (self.train[name].channel_added or self.test[name].channel_added) and self.train[name].is_grey
+        }
+        if not added:
             return self
-        as_they_stand = self._results(source, forms[-1])
-        for form in forms:
-            results = self._results(source, form)
-            if results is not None:
-                same = as_they_stand is None or _same(results, as_they_stand)
-                return self._of_signals(form if same else forms[-1])
-        shapes = " and ".join(str(self.train[name].shape[1:]) for name in added)
-        tell(f"the network takes samples {shapes} neither as signals nor, with a channel, as images", 0, 0)
-        return self  # its own words on images follow
-
-    def _of_signals(self, names: frozenset[str]) -> "Splits":
+        real = {name: noise(np.asarray(one.samples)) * one.scale for name, one in self.train.items()}
+        form = form_of(source, real, dict.fromkeys(added, 1), signals_first=True)
+        shapes = " and ".join(map(str, added.values()))
+        if form.refused is not None:
+            tell(f"the network takes samples {shapes} neither as signals nor, with a channel, as images", 0, 0)
+            return self  # its own words on images follow
+        if form.several:
+            as_what = " and ".join(f"{shape} as {_form(name in form.signals)}" for name, shape in added.items())
+            more = (
+                "other results; for grey images give arrays with their channel, (N, 1, A, B)"
+                if form.differ
+                else "the same results"
+            )
+            tell(f"the network takes samples {shapes} as signals and as grey images, with {more}: here {as_what}", 0, 0)
         train, test = (
-            {name: one.as_signals() if name in names else one for name, one in split.items()}
+            {name: one.as_signals() if name in form.signals else one for name, one in split.items()}
+            for split in (self.train, self.test)
+        )
+        return replace(self, train=train, test=test, signals=form.signals)
+
+    def as_rows(self) -> "Splits":
+        """Return signals (N, C, L) as images of height 1, (N, C, 1, L), as they enter a network with a time loop."""
+        train, test = (
+            {name: one.as_rows() if name in self.signals else one for name, one in split.items()}
             for split in (self.train, self.test)
         )
         return replace(self, train=train, test=test)
-
-    def _results(self, source: Source, signals: frozenset[str]) -> list[dict[str, Array]] | None:
-        """Return the network's results for a few samples; None where it does not take them in this form."""
-        found = []
-        for count in TRIED:
-            batch = {}
-            for name, one in self._of_signals(signals).train.items():
-                real = one.first(count).real().astype(np.float64)
-                batch[name] = np.resize(real, (count, *real.shape[1:]))
-            try:
-                found.append(source.logits(batch))
-            except Exception:  # whatever a user's own forward raises
-                return None
-            if any(len(values) != count for values in found[-1].values()):
-                return None
-        return found
 
     @property
     def count(self) -> int:
@@ -146,16 +141,8 @@ def places_of(count: int, samples: int, choose: bool) -> tuple[Any, Any]:
     return np.sort(order[:samples]), np.sort(order[samples : samples + HELD_OUT])
 
 
-def _same(a: list[dict[str, Array]], b: list[dict[str, Array]]) -> bool:
-    """Return whether results are the same, but for the axes of length 1."""
-    return all(
-        x.keys() == y.keys() and all(_equal(x[name].squeeze(), y[name].squeeze()) for name in x)
-        for x, y in zip(a, b, strict=True)
-    )
-
-
-def _equal(x: Array, y: Array) -> bool:
-    return x.shape == y.shape and np.allclose(x, y, rtol=1e-4, atol=1e-4 * float(np.abs(x).max(initial=0)))
+def _form(signal: bool) -> str:
+    return "signals" if signal else "images"
 
 
 def _require_arrays(given: str, expected: Mapping[str, tuple[int | None, ...] | None]) -> None:

@@ -67,11 +67,13 @@ def _of_reals(given: Encoding, data: Dataset, chosen: Any, bits: int | None, nam
     if gap <= NEAR:
         return found, []
     said = (
-        f"the samples for '{name}' are not (integer * scale - mean) / std for --scale {given.scale:.6g}, and are "
-        f"rounded to such, each at most {gap * given.scale:.2g} beside what it was before mean and std"
+        f"the samples that calibrate for '{name}' are not (integer * scale - mean) / std for --scale "
+        f"{given.scale:.6g}, and are rounded to such, each at most {gap * given.scale:.2g} beside what it was before "
+        "mean and std"
     )
     if cut:
-        said += f"; {cut:.2%} lie beyond {found.bits} bits, and are cut: give more --input-bits or a larger --scale"
+        said += f"; {cut:.2%} of their values lie beyond {found.bits} bits, and are cut: give more --input-bits or a "
+        said += "larger --scale"
     return found, [f"{said}."]
 
 

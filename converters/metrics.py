@@ -15,12 +15,24 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import DataError, SpikerunError, UsageError, unknown_name
+from spikerun.result import count_classes
 from spikerun.text import plural
 
-__all__ = ["METRICS", "FileMetric", "Metric", "classes_of", "is_error", "metric_named", "reference", "top1"]
+__all__ = [
+    "METRICS",
+    "FileMetric",
+    "Metric",
+    "by_class",
+    "classes_of",
+    "is_error",
+    "metric_named",
+    "reference",
+    "top1",
+]
 
 Array = npt.NDArray[Any]
-# logits are (batch, K), of images flattened; or a dict of them where a network has several outputs
+# logits are (batch, K), of images flattened; or a dict of them where a network has several outputs. Metrics of classes,
+# `by_class`, take them in the shape of the output.
 Metric = Callable[[Any, Array], npt.ArrayLike]
 
 
@@ -120,33 +132,26 @@ def reference(metric: Metric, logits: Array) -> Array:
     raise UsageError("a metric of your own needs labels: give them, or take one of " + ", ".join(METRICS))
 
 
+def by_class(metric: Metric) -> bool:
+    """Return whether a metric compares classes, so that it must know the axis of these."""
+    return metric in (top1, top5)
+
+
 def classes_of(logits: Array, labels: Array) -> Array:
-    """Return the largest logit's place: for each sample, or each pixel of label maps."""
-    shaped = logits.reshape(len(logits), -1, *labels.shape[1:]) if _maps(logits, labels) else logits
-    found: Array = shaped.argmax(axis=1)
+    """Return the largest logit's place: for each sample, or each pixel of label maps. logits: (N, *shape)."""
+    maps = labels.ndim > 1 and labels.dtype.kind in "iu" and labels.shape[1:] == logits.shape[2:]
+    found: Array = logits.reshape(len(logits), -1, *(labels.shape[1:] if maps else ())).argmax(axis=1)
     return found
 
 
-def _maps(logits: Array, labels: Array) -> bool:
-    pixels = int(np.prod(labels.shape[1:]))
-    return labels.ndim > 2 and labels.dtype.kind in "iu" and not logits[0].size % pixels
-
-
 def _scored(logits: Any, labels: Array) -> Array:
-    """Return logits (N, K, *labels of a sample), for labels that can be classes of them."""
+    """Return logits (N, K, *labels of a sample) of such (N, *shape), for labels that can be classes of them."""
     if isinstance(logits, Mapping):
         raise DataError(f"the network has the outputs {', '.join(logits)}: give a metric that takes a dict of logits")
-    pixels = int(np.prod(labels.shape[1:]))
-    if labels.ndim not in (1, 3) or labels.dtype.kind not in "iu" or logits[0].size % pixels:
-        raise DataError(
-            f"labels must be {len(logits)} integers, or maps of them (N, H, W), got {labels.dtype} of shape "
-            f"{labels.shape}"
-        )
-    found: Array = logits.reshape(len(logits), -1, *labels.shape[1:])
-    if len(labels) and not 0 <= labels.min() <= labels.max() < found.shape[1]:
-        raise DataError(
-            f"labels go from {labels.min()} to {labels.max()}, the model has {plural(found.shape[1], 'output')}"
-        )
+    classes = count_classes(labels, logits.shape[1:], len(logits))
+    found: Array = logits.reshape(len(logits), classes, *labels.shape[1:])
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise DataError(f"labels go from {labels.min()} to {labels.max()}, the model has {plural(classes, 'output')}")
     return found
 
 

@@ -16,7 +16,7 @@ from spikerun.converters.decisions import decisions, operator_name, reasons
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
 from spikerun.converters.fidelity import fidelity
-from spikerun.converters.fitting import by_chance, notes_on
+from spikerun.converters.fitting import by_chance, cut_said, notes_on
 from spikerun.converters.graph import Array, Flatten, Input, Origin, Output
 from spikerun.converters.last import Shortened, shortened
 from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
@@ -48,6 +48,7 @@ __all__ = ["INPUT", "Converter", "tool_version"]
 
 INPUT = "input"  # the name of the only input
 CHECKED_SAMPLES = 8
+MUCH = 1e-3  # of the values of samples that measure: from there on it is said that they are cut
 COMPARED_SAMPLES = 64  # whose values are compared with the ANN's, layer by layer, and fewer of large networks:
 COMPARED_MACS = 2**33  # about so many in all
 
@@ -130,7 +131,7 @@ class Converter:
         network, report = conversion.network, conversion.report
         done = counter(self.tell, f"evaluate, {report.bits}-bit activations", len(evaluation.labels))
         logits, activity = snn_logits(network, evaluation.samples, done)
-        measured = _measured(report, evaluation.accuracy(logits), activity)
+        measured = _measured(report, evaluation.accuracy(logits), activity).with_notes(*evaluation.notes)
         if evaluation.by_chance:
             measured = measured.with_notes(by_chance(measured.accuracy, self.encodings))
         return replace(conversion, report=measured)
@@ -159,7 +160,7 @@ class Converter:
     def evaluation(self, samples: Samples, labels: npt.ArrayLike | None, metric: Metric = top1) -> Evaluation:
         """Return samples with the ANN's results; without labels, these take their place."""
         given, labels = self.checked(samples, labels)
-        count = count_of(given)
+        count, first = count_of(given), self.layers.outputs[0]
         if len(self.layers.outputs) > 1 and metric in METRICS.values():
             names = ", ".join(layer.name for layer in self.layers.outputs)
             raise UsageError(
@@ -169,11 +170,12 @@ class Converter:
             )
         logits = ann_logits(self.ann, given, self.encodings, counter(self.tell, "evaluate the ANN", count))
         if labels is None:
-            first = self.layers.outputs[0]
             if len(logits) > 1:
                 raise UsageError(f"a network of the outputs {', '.join(logits)} needs labels, and a metric of your own")
             labels = reference(metric, logits[first.name].reshape(count, *first.shape))
-        evaluation = Evaluation(given, labels, logits, metric)
+        cut = {name: self.encodings[name].cut(values) for name, values in by_name(samples, (INPUT,)).items()}
+        notes = tuple(cut_said(name, share, self.encodings[name]) for name, share in cut.items() if share >= MUCH)
+        evaluation = Evaluation(given, labels, logits, first.shape, metric, notes)
         evaluation.accuracy(logits)  # labels that the metric cannot take are refused before the work
         return evaluation
 

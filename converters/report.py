@@ -5,13 +5,12 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from spikerun.activity import beside_macs
 from spikerun.converters.accuracy import Accuracy
 from spikerun.converters.found import Found
 from spikerun.converters.quantise import Quantised
 from spikerun.memory import NONE, Memory
 from spikerun.network import Network
-from spikerun.text import plural, table
+from spikerun.text import beside_macs, plural, table
 
 __all__ = ["SCHEMA", "Accuracy", "Conversion", "Decision", "LayerReport", "OperatorReport", "Report", "SweepRow"]
 

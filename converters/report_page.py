@@ -4,7 +4,6 @@
 from collections.abc import Sequence
 from dataclasses import astuple
 
-from spikerun.activity import beside_macs
 from spikerun.converters.page import (
     Bar,
     Point,
@@ -19,7 +18,7 @@ from spikerun.converters.page import (
 )
 from spikerun.converters.report import Accuracy, LayerReport, Report
 from spikerun.converters.search_page import search_parts
-from spikerun.text import plural
+from spikerun.text import beside_macs, plural
 
 __all__ = ["accuracy_facts", "page_of", "verdicts"]
 

@@ -114,5 +114,6 @@ class Validation:
             {},
             np.concatenate([part.labels for part in parts]),
             {name: np.concatenate([part.ann[name] for part in parts]) for name in parts[0].ann},
+            parts[0].shape,
             self.metric,
         )

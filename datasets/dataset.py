@@ -141,19 +141,31 @@ class Dataset:
         """Return images of one channel as films of features: (N, 1, T, F) as (N, T, F)."""
         return dataclasses.replace(self, samples=self.samples.reshape(len(self), *self.shape[1:]), channel_added=False)
 
+    @property
+    def is_grey(self) -> bool:
+        """Tell whether the samples are images of one channel."""
+        return len(self.shape) == 3 and self.shape[0] == 1
+
     def as_signals(self) -> "Dataset":
-        """Return what was taken for images, because a file holds (N, A, B), as signals of these axes."""
-        return self.film() if self.channel_added else self
+        """Return images of one channel (N, 1, A, B) as signals of these axes."""
+        return self.film() if self.is_grey else self
+
+    def as_rows(self) -> "Dataset":
+        """Return signals (N, C, L) as images of height 1, (N, C, 1, L)."""
+        channels, length = self.shape
+        return dataclasses.replace(self, samples=self.samples.reshape(len(self), channels, 1, length))
 
     def fitted(self, shape: tuple[int, ...]) -> Small | Lazy:
         """Return the samples in the shape that an input takes. Raises DataError where they do not fit.
 
         An image of one channel may be the features of each step (T, F), or a signal (C, L) of a network that takes
-        (C, 1, L); a film (T, C, H, W) may be flattened at each step.
+        (C, 1, L), at each step too; a film (T, C, H, W) may be flattened at each step.
         """
         signal = shape[::2] if len(shape) == 3 and shape[1] == 1 else shape
+        signals = (shape[0], 1, shape[1], shape[3]) if len(shape) == 4 and shape[2] == 1 else shape
         steps = (self.shape[0], math.prod(self.shape[1:])) if len(self.shape) == 4 else None
-        if shape not in (self.shape, (math.prod(self.shape),), steps) and self.shape not in ((1, *shape), (1, *signal)):
+        others = (1, *shape), (1, *signal), signals
+        if shape not in (self.shape, (math.prod(self.shape),), steps) and self.shape not in others:
             raise DataError(
                 f"data set '{self.name}' has samples of shape {self.shape}, the input of the network takes {shape}"
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spikerun.network import Network
 
-__all__ = ["Activity", "PopulationActivity", "beside_macs"]
+__all__ = ["Activity", "PopulationActivity"]
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,3 @@ class Activity:
     def synops_per_mac(self) -> float | None:
         """Return synaptic operations over the MACs of the ANN; None where there was none."""
         return self.synops_per_sample / self.macs if self.macs else None
-
-
-def beside_macs(synops: float, macs: int | None) -> str:
-    """Return in words what synaptic operations are beside the MACs of the ANN, if there was one."""
-    return f" against {macs:,} MACs of the ANN (ratio {synops / macs:.3f})" if macs else ""

@@ -147,11 +147,6 @@ def compare(
 
 
 def _paired(a: Result, b: Result, labels: npt.NDArray[Any]) -> Paired:
-    if labels.shape[:1] != (a.samples,) or labels.ndim not in (1, 3) or labels.dtype.kind not in "iu":
-        raise DataError(
-            f"labels must be {plural(a.samples, 'integer')}, or as many maps (N, H, W), got {labels.dtype} of shape "
-            f"{labels.shape}"
-        )
     right = [result.right(labels) for result in (a, b)]
     return Paired(100 * float(right[0].mean()), 100 * float(right[1].mean()), standard_error(*right))
 

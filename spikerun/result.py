@@ -15,7 +15,7 @@ from spikerun.errors import DataError
 from spikerun.network import Network, Population
 from spikerun.text import plural
 
-__all__ = ["Result", "classes_of"]
+__all__ = ["Result", "classes_of", "count_classes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,24 +53,34 @@ class Result:
 
         Pixels have the classes of the first axis of the first output. Raises DataError for labels of other shapes.
         """
-        if labels.shape == (self.samples,):
-            right: npt.NDArray[np.bool_] = self.classes == labels
-            return right.astype(np.float64)
         name = self.net.outputs[0]
         population = self.net.populations[name]
-        if labels.ndim != 3 or len(labels) != self.samples or population.size % math.prod(labels.shape[1:]):
-            raise DataError(
-                f"labels are of the shape {labels.shape}, and the network gives {population.shape} for each of "
-                f"{plural(self.samples, 'sample')}: give classes (N,), or maps (N, H, W) of the size of the result"
-            )
-        values = _comparable(population, self.outputs[name]).reshape(self.samples, -1, *labels.shape[1:])
-        share: npt.NDArray[np.float64] = (values.argmax(axis=1) == labels).mean(axis=(1, 2))
+        classes = count_classes(labels, population.shape, self.samples)
+        values = _comparable(population, self.outputs[name]).reshape(self.samples, classes, *labels.shape[1:])
+        share: npt.NDArray[np.float64] = (values.argmax(axis=1) == labels).reshape(self.samples, -1).mean(axis=1)
         return share
 
     @cached_property
     def activity(self) -> Activity:
         """Return the spikes and synaptic operations of all samples."""
         return Activity.of(self.net, self.samples, self.counted)
+
+
+def count_classes(labels: npt.NDArray[Any], shape: tuple[int, ...], samples: int, what: str = "labels") -> int:
+    """Return how many classes an output of a shape has for each label.
+
+    An output (K,), or (K, 1, 1), takes a label a sample (B,); (K, H, W) a map of them for each sample, (B, H, W), whose
+    pixels have the classes of the first axis. Raises DataError for other labels.
+    """
+    single = sum(n > 1 for n in shape) <= 1
+    places = [(), shape[1:]] if single else [shape[1:]]
+    if labels.dtype.kind not in "iu" or len(labels) != samples or labels.shape[1:] not in places:
+        each = "one for each sample" if single else "one for each place of a sample's result"
+        raise DataError(
+            f"{what} are {labels.dtype} of the shape {labels.shape}, and the network gives {shape} for each of "
+            f"{plural(samples, 'sample')}: give integers of the shape {(samples, *places[0])}, {each}"
+        )
+    return math.prod(shape) // math.prod(labels.shape[1:])
 
 
 def classes_of(population: Population, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -3,9 +3,14 @@
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["listed", "plural", "table"]
+__all__ = ["beside_macs", "listed", "plural", "table"]
 
 SHOWN = 4  # names of a long list that a message holds
+
+
+def beside_macs(synops: float, macs: int | None) -> str:
+    """Return in words what synaptic operations are beside the MACs of the ANN, if there was one."""
+    return f" against {macs:,} MACs of the ANN (ratio {synops / macs:.3f})" if macs else ""
 
 
 def listed(names: Iterable[object]) -> str:

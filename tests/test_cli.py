@@ -80,6 +80,14 @@ def test_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(f"  {name} " in out and spec.summary in out for name, spec in COMMANDS.items())
 
 
+def test_the_overview_has_the_exit_codes_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    readme = " ".join((Path(__file__).parents[1] / "README.md").read_text().split())
+    codes = readme[readme.index("Exit codes: ") :].split(".")[0]
+    assert codes in shown
+
+
 def test_no_command_is_bad_usage_and_shows_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     out, err = capsys.readouterr()

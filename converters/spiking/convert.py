@@ -255,9 +255,15 @@ class StepConverter:
         labels = checked_labels(labels, count_of(given))
         batches = [self._results(batch) for batch in self._batches(given, "evaluate the trained network")]
         results = {name: np.concatenate([batch[name] for batch in batches]) for name in self._measured_by(metric)}
-        evaluation = Evaluation(given, labels, results, metric)
+        evaluation = Evaluation(given, labels, results, self._shape(results), metric)
         evaluation.accuracy(results)  # labels that the metric cannot take are refused before the work
         return evaluation
+
+    def _shape(self, results: Mapping[str, Array]) -> Shape:
+        """Return the shape of the first result; it is flat where it is read from groups of neurons."""
+        name, values = next(iter(results.items()))
+        shape = next(part.shape for part in self.rounded if part.name == self.outputs[name])
+        return shape if math.prod(shape) == values.shape[1] else values.shape[1:]
 
     def _measured_by(self, metric: Metric) -> tuple[str, ...]:
         """Return the results that a metric takes."""

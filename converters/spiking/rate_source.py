@@ -30,15 +30,17 @@ CHECKED_SAMPLES = 8
 class RateSource(StepSource):
     """A network with no time of its own, and the real samples by input by which its rates are fitted.
 
-    Samples are (N, *shape), of a timed input (N, steps, *shape), of which the ANN itself is given the mean.
+    Samples are (N, *shape), of a timed input (N, steps, *shape), of which the ANN itself is given the mean; those of
+    `signals` are (C, 1, L), and the ANN takes them as (C, L).
     """
 
     approximate = True
 
     def __init__(
-        self, ann: Source, samples: Mapping[str, Array], reset: str, timed: frozenset[str] = frozenset()
-    ) -> None:
-        self.ann, self.samples, self.reset, self.timed = ann, samples, reset, timed
+        self, ann: Source, samples: Mapping[str, Array], reset: str, timed: frozenset[str] = frozenset(),
+        signals: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        self.ann, self.samples, self.reset, self.timed, self.signals = ann, samples, reset, timed, signals
         self.layers: tuple[RateLayer, ...] = ()
         self.left_out: tuple[str, ...] = ()
         self._shapes: Mapping[str, Shape] = {}
@@ -57,8 +59,10 @@ class RateSource(StepSource):
             steps = next((self.samples[name].shape[1] for name in self.timed), None)
         if steps is None:
             raise UsageError("how many time steps are there for rates? Say --duration, such as --duration 32")
-        self._shapes = shapes
-        graph = self.ann.graph(shapes)
+        self._shapes = {
+            name: shape[::2] if name in self.signals and len(shape) == 3 else shape for name, shape in shapes.items()
+        }
+        graph = self.ann.graph(self._shapes)
         few = self._still({name: values[:CHECKED_SAMPLES] for name, values in self.samples.items()})
         check_reading(graph, few, self.ann.logits(few))
         shaped = {
@@ -110,9 +114,13 @@ def check_neuron(neuron: str | None, reset: str | None, others: Mapping[str, obj
 
 
 def rate_source(
-    source: Trained, data: Any, encoding: Encoding | Mapping[str, Encoding] | None, reset: str | None
-) -> RateSource:
-    """Return an ANN as rates, fitted to integer samples, as `convert_spiking` takes them; reset: usually `subtract`."""
+    source: Trained, data: Any, encoding: Encoding | Mapping[str, Encoding] | None, reset: str | None,
+    signals: frozenset[str] = frozenset(),
+) -> RateSource:  # fmt: skip
+    """Return an ANN as rates, fitted to integer samples, as `convert_spiking` takes them; reset: usually `subtract`.
+
+    signals: the inputs whose samples (C, 1, L) are signals (C, L) to the ANN.
+    """
     if not isinstance(source, Source):
         raise UsageError(f"--neuron makes spiking neurons of an ANN, and this network ({source.name}) spikes already")
     named = by_name(data, ("input",))
@@ -122,4 +130,4 @@ def rate_source(
     given = checked(named, encodings, "the calibration data")
     real = {name: encodings[name].real(values[: len(values)]) for name, values in given.items()}
     timed = frozenset(name for name, one in encodings.items() if one.stepwise)
-    return RateSource(source, real, reset or "subtract", timed)
+    return RateSource(source, real, reset or "subtract", timed, signals)

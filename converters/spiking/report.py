@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spikerun.activity import beside_macs
 from spikerun.converters.report import SCHEMA, Accuracy
 from spikerun.converters.spiking.rate import RateLayer
 from spikerun.network import Network
-from spikerun.text import table
+from spikerun.text import beside_macs, table
 
 __all__ = ["CellReport", "ChipLayer", "SpikingConversion", "SpikingReport", "coarse"]
 

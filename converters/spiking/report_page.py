@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of a trained spiking network's conversion as a page."""
 
-from spikerun.activity import beside_macs
 from spikerun.converters.page import Bar, bars, facts, items, page, paragraph, section, table
 from spikerun.converters.report_page import accuracy_facts
 from spikerun.converters.spiking.report import SpikingReport
-from spikerun.text import plural
+from spikerun.text import beside_macs, plural
 
 __all__ = ["page_of"]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spikerun bench`: latency and throughput of a network, beside the network it was converted from, in one process."""
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from spikerun.converters import Source
 
 __all__ = ["bench"]
+
+log = logging.getLogger(__name__)
 
 WARM_UP = 10
 BLOCK = 10  # samples of a turn: one at a time would time how each cools the other's caches
@@ -104,27 +107,26 @@ def bench(
 def _ann(net: Network, source: "Source", against: str, samples: npt.NDArray[Any], threads: int) -> dict[str, Runner]:
     """Return what runs the ANN, by the name of its source."""
     from spikerun.converters import Encoding
+    from spikerun.converters.forms import form_of, noise
 
     name = net.inputs[0]
-    floats = samples.dtype.kind == "f"  # what the model sees
-    real = samples.astype(np.float64) if floats else Encoding.of(net.meta, name).real(samples)
-    given, real = _taken(source, name, real, against)
+
+    def real(values: npt.NDArray[Any]) -> npt.NDArray[Any]:  # what the model sees
+        return values.astype(np.float64) if values.dtype.kind == "f" else Encoding.of(net.meta, name).real(values)
+
+    row = samples.ndim == 4 and samples.shape[2] == 1  # signals (N, C, L), as the network has them
+    form = form_of(source, {name: real(noise(samples))}, {name: 2} if row else {}, signals_first=False)
+    if form.refused is not None:
+        raise DataError(f"{against} does not take samples of shape {samples.shape[1:]}: {form.refused}")
+    if form.differ:
+        note = "%s takes samples %s also as signals %s, with other results: it is timed on those of the network, %s"
+        log.warning(note, against, samples.shape[1:], samples.shape[1::2], samples.shape[1:])
+    given, values = form.size, real(samples)
     expected = sum(net.populations[output].size for output in net.outputs)
     if given != expected:
         raise DataError(f"{against} gives {given} values a sample, the network {expected}: they are not the same model")
-    return {source.name: source.runner({name: real}, threads)}
-
-
-def _taken(source: "Source", name: str, real: npt.NDArray[Any], against: str) -> tuple[int, npt.NDArray[Any]]:
-    """Return how many values the ANN gives for a sample, and the samples as it takes them, signals (N, C, L) too."""
-    forms = [real, *([real[:, :, 0]] if real.ndim == 4 and real.shape[2] == 1 else [])]
-    refused: list[Exception] = []
-    for form in forms:
-        try:
-            return sum(values.size for values in source.logits({name: form[:1]}).values()), form
-        except Exception as error:  # whatever the user's own code raises
-            refused.append(error)
-    raise DataError(f"{against} does not take samples of shape {real.shape[1:]}: {refused[0]}") from refused[0]
+    values = values.squeeze(2) if form.signals else values
+    return {source.name: source.runner({name: values}, threads)}
 
 
 def _reference_runner(net: Network, samples: npt.NDArray[Any]) -> Runner:

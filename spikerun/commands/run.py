@@ -2,7 +2,6 @@
 """`spikerun run`: a network on data."""
 
 import io
-import math
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from spikerun.activity import Activity, beside_macs
+from spikerun.activity import Activity
 from spikerun.atomic import require_writable, write_atomically
 from spikerun.commands.samples import DataOption, LimitOption, SplitOption, ThreadsOption, loaded
 from spikerun.console import (
@@ -28,8 +27,9 @@ from spikerun.datasets import Dataset
 from spikerun.errors import DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
+from spikerun.result import count_classes
 from spikerun.session import Result, Session
-from spikerun.text import plural
+from spikerun.text import beside_macs, plural
 
 __all__ = ["activity_table", "check_labels", "error_of", "run"]
 
@@ -100,19 +100,16 @@ def _require_npz(output: Path, force: bool, read: tuple[Path, str]) -> None:
 
 def check_labels(net: Network, dataset: Dataset) -> None:
     """Refuse labels or targets that the network has no outputs for."""
-    outputs = net.populations[net.outputs[0]].size
-    pixels = math.prod(dataset.labels.shape[1:])
-    if outputs % pixels:
-        raise DataError(
-            f"'{dataset.name}' has labels for {dataset.labels.shape[1:]} pixels of a sample, and the network gives "
-            f"{net.populations[net.outputs[0]].shape}: give maps of the size of the result"
-        )
-    outputs //= pixels
-    if dataset.labelled and dataset.labels.max() >= outputs:
-        raise DataError(
-            f"labels of '{dataset.name}' reach {dataset.labels.max()}, the network has {plural(outputs, 'output')}; "
-            "leave labels out where they are no classes of this network, or store targets as real numbers"
-        )
+    output = net.populations[net.outputs[0]]
+    outputs = output.size
+    if dataset.labelled:
+        classes = count_classes(dataset.labels, output.shape, len(dataset), f"labels of '{dataset.name}'")
+        if dataset.labels.max() >= classes:
+            raise DataError(
+                f"labels of '{dataset.name}' reach {dataset.labels.max()}, the network has "
+                f"{plural(classes, 'output')}; leave labels out where they are no classes of this network, or store "
+                "targets as real numbers"
+            )
     if len(dataset.targets) and dataset.targets.shape[1] != outputs:
         raise DataError(
             f"'{dataset.name}' has {plural(dataset.targets.shape[1], 'target')} a sample, the network has "

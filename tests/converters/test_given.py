@@ -3,14 +3,17 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from spikerun import datasets
 from spikerun.cli import main
+from spikerun.converters.torch.source import TorchSource
 from spikerun.file import load
 from tests.onnxfiles import made, node, weights, write
 
@@ -30,6 +33,10 @@ def signals():
     return seeded(
         nn.Conv1d(3, 6, 5, padding=2), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(6, 8, 3), nn.ReLU(), nn.Flatten(),
         nn.Linear(8 * 8, 4))
+
+
+def rated():
+    return seeded(nn.Conv1d(3, 6, 5), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 16, 4))
 
 
 def images():
@@ -52,6 +59,20 @@ class EachStep(nn.Module):
 def each_step():
     torch.manual_seed(0)
     return EachStep()
+
+
+class Turned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.out = nn.Linear(64, 4)
+
+    def forward(self, x):
+        return self.out(x.transpose(1, 2).flatten(1))
+
+
+def turned():
+    return Turned()
 
 
 class Pair(nn.Module):
@@ -142,6 +163,82 @@ def test_what_a_network_takes_both_ways_is_taken_as_it_stands_where_results_diff
     assert load(tmp_path / "own.snn").populations["output"].size == 4
 
 
+def answers_of_turned(samples: Any) -> Any:
+    """Return the classes that the model `turned` gives signals."""
+    space: dict[str, Any] = {}
+    exec(MODELS, space)
+    with torch.no_grad():
+        return space["turned"]()(torch.tensor(samples / 255).float()).argmax(1).numpy()
+
+
+@pytest.mark.parametrize("first", ["blank", "symmetric", "of one value"])
+def test_the_form_is_told_by_noise_and_not_by_the_first_samples(
+    first: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = pixels(8, 8)
+    if first == "symmetric":
+        samples[:3] = samples[:3] // 2 + samples[:3].swapaxes(1, 2) // 2
+    else:
+        samples[:3] = 0 if first == "blank" else 200
+    labels = answers_of_turned(samples)
+    assert convert(tmp_path, "turned", samples=samples, labels=labels) == 0
+    assert said(tmp_path)["ann_accuracy"] == 100
+    note = " ".join(capsys.readouterr().err.split())
+    assert "takes samples (8, 8) as signals and as grey images, with other results" in note
+    assert "for grey images give arrays with their channel, (N, 1, A, B): here (8, 8) as signals" in note
+
+
+def test_samples_with_their_channel_are_images_whatever_else_the_network_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = pixels(8, 8)
+    arrays = {"samples": samples[:, None], "labels": answers_of_turned(samples.swapaxes(1, 2))}
+    assert convert(tmp_path, "turned", **arrays) == 0
+    assert said(tmp_path)["ann_accuracy"] == 100
+    assert "as signals" not in capsys.readouterr().err
+
+
+def test_that_both_forms_give_the_same_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert convert(tmp_path, "dense", samples=pixels(6, 8), labels=classes()) == 0
+    assert "with the same results: here (6, 8) as images" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("bare", ["train", "test"])
+def test_signals_of_which_one_split_has_a_channel_are_turned_in_both(bare: str, tmp_path: Path) -> None:
+    arrays = {f"{split}_samples": pixels(3, 20) for split in ("train", "test")}
+    arrays = {name: values if name.startswith(bare) else values[:, None] for name, values in arrays.items()}
+    assert convert(tmp_path, "signals", **arrays, train_labels=classes(), test_labels=classes()) == 0
+    assert load(tmp_path / "own.snn").populations["input"].shape == (3, 1, 20)
+
+
+def test_bench_times_a_network_of_both_forms_on_the_one_that_was_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = pixels(16, 1, 4)
+    samples[:3] = 0  # on which the forms agree
+    assert convert(tmp_path, "turned", samples=samples, labels=classes()) == 0
+    timed: list[tuple[int, ...]] = []
+
+    def runner(source: TorchSource, batch: dict[str, Any], threads: int) -> Callable[[int, int], object]:
+        timed.append(batch["input"].shape)
+        return lambda first, end: None
+
+    monkeypatch.setattr(TorchSource, "runner", runner)
+    words = ("bench", f"{tmp_path}/own.snn", "--data", f"{tmp_path}/own.npz", "--repeat", "2", "--batch", "8")
+    assert main([*words, "--against", f"{tmp_path}/nets.py:turned"]) == 0
+    assert [shape[1:] for shape in timed] == [(16, 1, 4)]
+    assert "also as signals (16, 4), with other results" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("way", [(), ("--input", "rate")])
+def test_signals_become_rates_and_run(way: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--neuron", "if", "--duration", "8", *way)
+    assert convert(tmp_path, "rated", *words, samples=pixels(3, 20), labels=classes()) == 0
+    assert load(tmp_path / "own.snn").populations["input"].shape == (3, 1, 20)
+    ran = shown(capsys, "run", f"{tmp_path}/own.snn", "--data", f"{tmp_path}/own.npz")
+    assert ran["accuracy"] == pytest.approx(said(tmp_path)["accuracy"]["snn"])
+
+
 def test_samples_that_fit_in_no_form_are_refused_with_their_shape(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,16 +308,25 @@ def test_label_maps_convert_run_and_compare(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(np.zeros((80, 5, 7), int), "maps of the size of the result"), (np.full((80, 6, 8), 3), "labels .* reach 3")],
+    [
+        (np.zeros((80, 5, 7), int), r"give integers of the shape \(80, 6, 8\)"),
+        (np.zeros((80, 8, 6), int), r"are int64 of the shape \(80, 8, 6\), and the network gives \(3, 6, 8\)"),
+        (np.zeros(80, int), "one for each place of a sample's result"),
+        (np.full((80, 6, 8), 3), "labels .* 3"),
+    ],
 )
 def test_label_maps_that_do_not_fit_the_result_are_refused(
     labels: Any, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert convert(tmp_path, "segments", samples=pixels(6, 8), labels=RNG.integers(0, 3, (80, 6, 8))) == 0
-    np.savez(tmp_path / "other.npz", samples=pixels(6, 8), labels=labels)
-    capsys.readouterr()
-    assert main(["run", f"{tmp_path}/own.snn", "--data", f"{tmp_path}/other.npz"]) == 3
-    assert re.search(message, " ".join(capsys.readouterr().err.split()))
+    network, other = f"{tmp_path}/own.snn", f"{tmp_path}/other.npz"
+    np.savez(other, samples=pixels(6, 8), labels=labels)
+    measured = ["convert", f"{tmp_path}/nets.py:segments", "--calibration", other, "-o", f"{tmp_path}/other.snn"]
+    swept = [*measured, "--sweep"]
+    for words in (["run", network, "--data", other], ["compare", network, network, "--data", other], measured, swept):
+        capsys.readouterr()
+        assert main(words) == 3
+        assert re.search(message, " ".join(capsys.readouterr().err.split()))
 
 
 def test_real_samples_beside_the_multiples_of_the_scale_are_said(
@@ -242,6 +348,21 @@ def test_samples_that_are_cut_are_said(tmp_path: Path) -> None:
     samples = RNG.integers(0, 900, (80, 48)) * 0.5 + 0.1
     assert convert(tmp_path, "dense", "--scale", "0.5", "--input-bits", "9", samples=samples, labels=classes()) == 0
     assert any("lie beyond 9 bits, and are cut" in note for note in said(tmp_path)["notes"])
+
+
+@pytest.mark.parametrize("options", [(), ("--scale", "0.01")])
+def test_that_samples_that_measure_are_cut_closes_the_report(options: tuple[str, ...], tmp_path: Path) -> None:
+    train = RNG.uniform(0, 2, (80, 48))
+    test = train * np.where(np.arange(80) < 40, 1, -1)[:, None]
+    arrays = {"train_samples": train, "test_samples": test, "train_labels": classes(), "test_labels": classes()}
+    assert convert(tmp_path, "dense", *options, **arrays) == 0
+    note = next(note for note in said(tmp_path)["notes"] if "samples that measure" in note)
+    assert re.search(r"for 'input' of the samples that measure (49\.\d|50\.0)% are cut", note)
+
+
+def test_samples_that_measure_within_the_range_are_not_said_to_be_cut(tmp_path: Path) -> None:
+    assert convert(tmp_path, "dense", samples=RNG.uniform(-2, 2, (80, 48)), labels=classes()) == 0
+    assert not [note for note in said(tmp_path)["notes"] if "are cut" in note]
 
 
 def test_a_scale_too_fine_for_16_bits_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

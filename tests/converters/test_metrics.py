@@ -29,9 +29,13 @@ def test_label_maps_are_scored_pixel_by_pixel() -> None:
     logits = np.random.default_rng(0).normal(size=(4, 3, 2, 5))
     labels = logits.argmax(axis=1)
     labels[0, 0, 0] = (labels[0, 0, 0] + 1) % 3
-    flat = logits.reshape(4, -1)
-    assert scores("top1", flat, labels).tolist() == [0.9, 1, 1, 1]
-    assert (classes_of(flat, labels) == logits.argmax(axis=1)).all()
+    assert scores("top1", logits, labels).tolist() == [0.9, 1, 1, 1]
+    assert (classes_of(logits, labels) == logits.argmax(axis=1)).all()
+
+
+def test_an_output_of_one_place_takes_a_label_for_each_sample() -> None:
+    logits = np.random.default_rng(0).normal(size=(4, 3, 1, 1))
+    assert scores("top1", logits, logits.reshape(4, 3).argmax(axis=1)).tolist() == [1] * 4
 
 
 def test_errors_are_the_share_that_is_explained() -> None:
@@ -56,8 +60,15 @@ def test_the_cosine_does_not_see_sizes() -> None:
         ("mse", np.ones((4, 2)), np.ones((4, 3)), r"shape \(4, 3\), the results of the model \(4, 2\)"),
         ("mae", np.ones((4, 2)), np.ones((4, 2)), "all targets are the same"),
         ("top1", np.ones((4, 2)), np.full(4, 2), "labels go from 2 to 2, the model has 2 outputs"),
-        ("top1", np.ones((4, 2)), np.ones(4), "must be 4 integers"),
-        ("top1", np.ones((4, 7)), np.ones((4, 2, 2), int), "maps of them"),
+        (
+            "top1",
+            np.ones((4, 2)),
+            np.ones(4),
+            r"labels are float64 .* give integers of the shape \(4,\), one for each sample",
+        ),
+        ("top1", np.ones((4, 8)), np.ones((4, 2, 2), int), r"gives \(8,\) for each of 4 samples"),
+        ("top1", np.ones((4, 3, 2, 5)), np.ones((4, 5, 2), int), r"give integers of the shape \(4, 2, 5\)"),
+        ("top5", np.ones((4, 9, 2, 5)), np.ones(4, int), "one for each place of a sample's result"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(name: str, logits: Any, labels: Any, words: str) -> None:

@@ -77,8 +77,8 @@ def test_one_value_has_no_class() -> None:
     ("other", "labels", "said"),
     [
         (network(outputs=4), LABELS, "A answers with 3 values and B with 4"),
-        (network(), LABELS[:9], r"labels must be 50 integers, or as many maps .*, got int64 of shape \(9,\)"),
-        (network(), LABELS / 2, "got float64"),
+        (network(), LABELS[:9], r"int64 of the shape \(9,\), .* give integers of the shape \(50,\)"),
+        (network(), LABELS / 2, "labels are float64"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(other: sr.Network, labels: Any, said: str) -> None:

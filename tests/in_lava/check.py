@@ -175,9 +175,13 @@ def test_control_c_leaves_nothing_behind(found: lava.Lava, bundle: Make) -> None
 def _runner(folder: Path) -> int:
     """Return the process of a runner, once its network runs."""
     for _ in range(300):
-        for path in Path("/dev/shm").glob("psm_*_*"):
+        for path in set(Path("/dev/shm").glob("psm_*_*")) - SHARED:
             pid = int(path.name.split("_")[1])
-            if os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes():
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:  # it has ended
+                continue
+            if os.fsencode(folder) in words:
                 time.sleep(0.5)
                 return pid
         time.sleep(0.1)

@@ -59,6 +59,12 @@ def bundle(tmp_path: Path) -> Make:
 SHARED = set(Path("/dev/shm").glob("psm_*_*"))  # of others, who may have ended without a word
 
 
+def segments() -> dict[Path, Path]:
+    """Return new shared memory, and where the process that made it stands while it runs."""
+    found = set(Path("/dev/shm").glob("psm_*_*")) - SHARED
+    return {path: Path("/proc", path.name.split("_")[1]) for path in found}
+
+
 def left(folder: Path, seconds: float = 5) -> list[str]:
     """Return processes that name a folder, and new shared memory of runners that ended, after some seconds."""
     end = time.monotonic() + seconds
@@ -71,8 +77,7 @@ def left(folder: Path, seconds: float = 5) -> list[str]:
                 continue
             if os.fsencode(folder) in words and path.parent.name != str(os.getpid()):
                 alive.append(words.decode(errors="replace"))
-        segments = set(Path("/dev/shm").glob("psm_*_*")) - SHARED
-        alive += [str(path) for path in segments if not Path("/proc", path.name.split("_")[1]).exists()]
+        alive += [str(path) for path, process in segments().items() if not process.exists()]
         if not alive or time.monotonic() > end:
             return alive
         time.sleep(0.2)
@@ -175,15 +180,14 @@ def test_control_c_leaves_nothing_behind(found: lava.Lava, bundle: Make) -> None
 def _runner(folder: Path) -> int:
     """Return the process of a runner, once its network runs."""
     for _ in range(300):
-        for path in set(Path("/dev/shm").glob("psm_*_*")) - SHARED:
-            pid = int(path.name.split("_")[1])
+        for process in segments().values():
             try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes()
+                words = (process / "cmdline").read_bytes()
             except OSError:  # it has ended
                 continue
             if os.fsencode(folder) in words:
                 time.sleep(0.5)
-                return pid
+                return int(process.name)
         time.sleep(0.1)
     raise AssertionError("the runner did not start")
 

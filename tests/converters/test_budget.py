@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from searches import labelled
 from torch import nn
 
 from spikerun.converters import budget, convert
@@ -29,13 +30,6 @@ from spikerun.session import Session
 def model() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 24), nn.ReLU(), nn.Linear(24, 10))
-
-
-def labelled(model: nn.Module, count: int, seed: int) -> tuple[Any, Any]:
-    """Return random samples and the classes that the model itself gives them: it is right about all."""
-    samples = np.random.default_rng(seed).integers(0, 256, (count, 12))
-    with torch.no_grad():
-        return samples, model(torch.from_numpy(samples).float() / 255).argmax(dim=1).numpy()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from searches import labelled
 from torch import nn
 
 from spikerun.converters import budget, calibrate, convert
@@ -26,13 +27,6 @@ from spikerun.errors import UsageError
 def perceptron(seed: int = 0, activation: type[nn.Module] = nn.ReLU) -> nn.Module:
     torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(12, 16), activation(), nn.Linear(16, 10), activation(), nn.Linear(10, 4)).eval()
-
-
-def labelled(model: nn.Module, count: int, seed: int) -> tuple[Any, Any]:
-    """Return random samples and the classes that the model itself gives them: it is right about all."""
-    samples = np.random.default_rng(seed).integers(0, 256, (count, 12))
-    with torch.no_grad():
-        return samples, model(torch.from_numpy(samples).float() / 255).argmax(dim=1).numpy()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from zoo.foreign import FOREIGN
 
 from spikerun.converters import calibrate, curved
 
-CONSTANTS = {"BARGAIN": (curved, float), "SPIKES_WEIGH": (calibrate, float)}
+CONSTANTS = {"BARGAIN": (curved,), "SPIKES_WEIGH": (calibrate, curved)}  # the modules that read them
 
 
 def arguments() -> argparse.Namespace:
@@ -36,7 +36,6 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure what was asked for."""
     asked = arguments()
-    module, kind = CONSTANTS[asked.constant]
     print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER), flush=True)
     rows: dict[float, list[dict[str, Any]]] = {value: [] for value in asked.values}
     for name, made in CASES.items():
@@ -44,7 +43,8 @@ def main() -> None:
             continue
         case = made(True)
         for value in asked.values:
-            setattr(module, asked.constant, kind(value))
+            for module in CONSTANTS[asked.constant]:
+                setattr(module, asked.constant, value)
             rows[value] += measured(f"{name}, {value:g}", case, asked)
     print(f"\n| {asked.constant} | T | mean of points lost | standard error | mean of synops per MAC |")
     print("|---|---|---|---|---|")

@@ -15,6 +15,7 @@ from spikerun.neurons import Readout as ReadoutNeuron
 
 __all__ = ["Activation", "Given", "Grid", "Positive", "Readout", "Rectifier", "Signed", "one"]
 
+SPIKES_WEIGH = 4  # against error; docs/measured.md compares it with others, on training images
 FACTORS = np.geomspace(0.15, 1.05, 32)  # of the largest value: candidates for the range that words cover
 
 

@@ -26,7 +26,7 @@ from spikerun.converters.evaluate import Evaluation
 from spikerun.converters.found import UNITS, Candidate, Choice, Found, Price
 from spikerun.converters.journal import Journal, fingerprint
 from spikerun.converters.layers import InputLayer, Layer, PoolLayer, RelayLayer
-from spikerun.converters.metrics import METRICS, FileMetric, Metric, is_error
+from spikerun.converters.metrics import METRICS, FileMetric, Metric, is_error, name_of
 from spikerun.converters.pipeline import Converter, tool_version
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Conversion, SweepRow
@@ -110,7 +110,7 @@ def search(
         place = min((p for p, one in enumerate(chain) if one.upper is not None), key=lambda p: chain[p].upper or 0.0)
     one = chain[place]
     record = Found(
-        aim.objective, _name(validation.metric), aim.max_drop, aim.confidence, kept, place, tuple(chain), tuple(table)
+        aim.objective, name_of(validation.metric), aim.max_drop, aim.confidence, kept, place, tuple(chain), tuple(table)
     )
     conversion = converter.convert(settings_of(one.choices))
     conversion = replace(conversion, report=replace(conversion.report, search=record))
@@ -268,7 +268,7 @@ def check_journal(journal: Path | None, metric: Metric) -> None:
     """Refuse a journal of figures by a function that may be another one when they are read again."""
     if journal is not None and not isinstance(metric, FileMetric) and metric not in METRICS.values():
         raise UsageError(
-            f"whether the metric '{_name(metric)}' is still the same when a search goes on cannot be told: leave out "
+            f"whether the metric '{name_of(metric)}' is still the same when a search goes on cannot be told: leave out "
             f"journal, or take one of {', '.join(METRICS)}, or on the command line --metric FILE.py:FUNCTION"
         )
 
@@ -285,7 +285,7 @@ def _key(converter: Converter, aim: Aim, validation: Validation) -> str:
         if name.isupper() and isinstance(value, int | float | str | tuple | range | np.ndarray)
     ]
     return fingerprint(
-        tool_version(), constants, aim, _name(metric), own, converter.encodings, converter.samples,
+        tool_version(), constants, aim, name_of(metric), own, converter.encodings, converter.samples,
         validation.samples, validation.labels, [_told(layer) for layer in converter.layers.every],
     )  # fmt: skip
 
@@ -306,11 +306,6 @@ def _require_enough(count: int) -> None:
             f"the largest value lies beyond those of {count} others, so ranges would be found by chance; "
             "give hundreds (--samples, and a data set of twice as many: half of it judges)"
         )
-
-
-def _name(metric: Metric) -> str:
-    own = metric.name if isinstance(metric, FileMetric) else getattr(metric, "__name__", type(metric).__name__)
-    return next((name for name, known in METRICS.items() if known is metric), own)
 
 
 def _why(found: Found, validation: Validation, sure: float) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikerun.codes import MAX_BITS, spike_count, word_steps
-from spikerun.converters.activations import Activation, Grid
+from spikerun.converters.activations import SPIKES_WEIGH, Activation, Grid
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array, Shape
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer, walk
@@ -31,7 +31,6 @@ __all__ = ["TRIAL_SAMPLES", "Calibration", "Fit", "LayerFit"]
 ROOM = 2**30  # bytes of the ANN's activations that are kept from one calibration to the next
 SAMPLES_PER_CHANNEL = 4096
 TRIAL_SAMPLES = 128  # for the comparison of candidates by the error of the layers that follow
-SPIKES_WEIGH = 4  # docs/measured.md compares it with others, on training images
 SEED = 0
 
 

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from spikerun.codes import MAX_BITS, spike_count
-from spikerun.converters.activations import FACTORS, Activation, Grid, one
+from spikerun.converters.activations import FACTORS, SPIKES_WEIGH, Activation, Grid, one
 from spikerun.converters.breakpoints import steps
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import RANGE, Array, Curve, Origin
@@ -25,7 +25,6 @@ __all__ = ["Curved", "increases", "samples_of"]
 
 LOW_FACTORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the least value
 BARGAIN = 2.0  # times the error that rounding adds: what cheaper words may cost
-SPIKES_WEIGH = 4  # as in calibration
 NOWHERE = Origin()  # of a curve that no model has
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "classes_of",
     "is_error",
     "metric_named",
+    "name_of",
     "reference",
     "top1",
 ]
@@ -117,6 +118,12 @@ def metric_named(text: str) -> Metric:
     if not callable(found):
         raise UsageError(f"'{path}' has no function '{function}' for --metric")
     return FileMetric(function, source, found)
+
+
+def name_of(metric: Metric) -> str:
+    """Return the name of a metric, as a command says it; of one's own, that of its function."""
+    own = metric.name if isinstance(metric, FileMetric) else getattr(metric, "__name__", type(metric).__name__)
+    return next((name for name, known in METRICS.items() if known is metric), own)
 
 
 def reference(metric: Metric, logits: Array) -> Array:

@@ -21,7 +21,7 @@ from spikerun.converters.graph import Array, Flatten, Input, Origin, Output
 from spikerun.converters.last import Shortened, shortened
 from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
 from spikerun.converters.lower import lower
-from spikerun.converters.metrics import METRICS, reference
+from spikerun.converters.metrics import METRICS, name_of, reference
 from spikerun.converters.quantise import QLayer, Quantised, Settings
 from spikerun.converters.ranges import said as ranges_said
 from spikerun.converters.report import Accuracy, Conversion, LayerReport, OperatorReport, Report
@@ -164,7 +164,7 @@ class Converter:
         if len(self.layers.outputs) > 1 and metric in METRICS.values():
             names = ", ".join(layer.name for layer in self.layers.outputs)
             raise UsageError(
-                f"the network has several outputs, and {_name(metric)} scores one: {self.source.choice()}; or give a "
+                f"the network has several outputs, and {name_of(metric)} scores one: {self.source.choice()}; or give a "
                 f"metric of your own, --metric FILE.py:FUNCTION, that takes a dict of logits by name ({names}), and "
                 "labels"
             )
@@ -253,10 +253,6 @@ def _measured(report: Report, accuracy: Accuracy, activity: Activity) -> Report:
         "one sample takes more synaptic operations than the ANN takes MACs, so the ANN in int8 may be cheaper where "
         "events are not free. Fewer bits, code 'ttfs' or 'graded', or sparser activations help."
     )
-
-
-def _name(metric: Metric) -> str:
-    return next(name for name, known in METRICS.items() if known is metric)
 
 
 def tool_version() -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "NetworkError",
     "SpikerunError",
     "TargetError",
+    "TrainingDiverged",
     "UnsupportedError",
     "UsageError",
     "printable",
@@ -62,6 +63,10 @@ class CheckFailed(SpikerunError, RuntimeError):
     """A verification or an accuracy budget failed; nothing is wrong with the input."""
 
     exit_code = 1
+
+
+class TrainingDiverged(CheckFailed):
+    """The loss of a training became NaN or infinite; the last good epoch is kept."""
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:

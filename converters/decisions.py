@@ -11,9 +11,10 @@ from spikerun.converters.graph import Origin
 from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
 from spikerun.converters.quantise import BITS, QLayer, Quantised, Settings
 from spikerun.converters.report import Decision
-from spikerun.text import plural
+from spikerun.gone import Gone
+from spikerun.text import listed, plural
 
-__all__ = ["decisions", "folded", "operator_name", "reasons"]
+__all__ = ["decisions", "folded", "gone_said", "operator_name", "reasons"]
 
 # Why a population is there, by the kind of its activation; those of an activation of the model need no reason.
 OWN: Mapping[str, str] = MappingProxyType(
@@ -105,6 +106,40 @@ def _steps(fit: LayerFit) -> str:
         f"{chosen}: by channel the next layers meet a relative squared error of {fine:.3g}, with one for all "
         f"{coarse:.3g}, for {spikes} (on at most {TRIAL_SAMPLES} calibration samples that judge)."
     )
+
+
+GONE: Mapping[str, str] = MappingProxyType(
+    {
+        "pruned": "no weight leads to them",
+        "silent": "they send the same whatever comes, as the range of their sums proves",
+        "unread": "no weight leads on from them",
+    }
+)
+
+
+def gone_said(gone: Gone) -> list[str]:
+    """Return what is to be said of channels that are not in the network, and of results that they leave alone."""
+    found = []
+    if total := sum(count for why in gone.why.values() for count in why.values()):
+        each = {said: sum(why[said] for why in gone.why.values()) for said in GONE}
+        why = "; ".join(f"{count} are {said} ({GONE[said]})" for said, count in each.items() if count)
+        whole = [name for name, kept in gone.kept.items() if not kept.any()]
+        left = f"; nothing is left of {listed(whole)}" if whole else ""
+        where = ", ".join(
+            f"{sum(counts.values())} of {len(gone.kept[name])} of '{name}'" for name, counts in gone.why.items()
+        )
+        found.append(
+            f"{plural(total, 'channel')} that make no difference are left out, neurons of vectors among them: {why}. "
+            f"These are {where}{left}. Every result is the same."
+        )
+    if gone.free:
+        found.append(
+            f"the results {listed(gone.free)} are the same whatever the samples: no weight, or none that makes a "
+            "neuron fire, leads there. Is a layer pruned as a whole, or did its training fail?"
+        )
+    if gone.unused:
+        found.append(f"no result depends on the inputs {listed(gone.unused)}: nothing that they send leads to one.")
+    return found
 
 
 def folded(origin: Origin) -> bool:

@@ -12,7 +12,7 @@ from spikerun.activity import Activity
 from spikerun.converters import verify
 from spikerun.converters.build import build
 from spikerun.converters.calibrate import Calibration, LayerFit
-from spikerun.converters.decisions import decisions, operator_name, reasons
+from spikerun.converters.decisions import decisions, gone_said, operator_name, reasons
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation, Metric, ann_logits, snn_logits, top1
 from spikerun.converters.fidelity import fidelity
@@ -41,6 +41,7 @@ from spikerun.converters.sigma_delta import SigmaDeltaFit, check, even
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source
 from spikerun.errors import UsageError
+from spikerun.gone import Gone, without_gone
 from spikerun.memory import memory_of
 from spikerun.network import Network
 
@@ -99,14 +100,14 @@ class Converter:
     def convert(self, settings: Settings) -> Conversion:
         """Return the spiking network with the bits and the code of `settings`."""
         self.tell(f"calibrate, {settings.bits}-bit activations", 0, 0)
-        network, quantised, fits = self._fitted(settings)
-        return Conversion(network, self._report(network, quantised, fits, settings), quantised)
+        network, gone, quantised, fits = self._fitted(settings)
+        return Conversion(network, self._report(network, gone, quantised, fits, settings), quantised, gone)
 
     def network(self, settings: Settings) -> Network:
         """Return the spiking network alone."""
         return self._fitted(settings)[0]
 
-    def _fitted(self, settings: Settings) -> tuple[Network, Quantised, list[LayerFit]]:
+    def _fitted(self, settings: Settings) -> tuple[Network, Gone, Quantised, list[LayerFit]]:
         if settings.coding == "sdnn":
             check(self.layers)
             quantised, fits = self.calibration.fit(settings, SigmaDeltaFit)
@@ -124,7 +125,7 @@ class Converter:
             meta |= encoding.meta(name)
         if settings.coding == "sdnn":
             meta["coding"] = settings.coding
-        return build(quantised, meta), quantised, fits
+        return *without_gone(build(quantised, meta)), quantised, fits
 
     def measured(self, conversion: Conversion, evaluation: Evaluation) -> Conversion:
         """Return the conversion with what its network is like on labelled samples."""
@@ -179,12 +180,15 @@ class Converter:
         evaluation.accuracy(logits)  # labels that the metric cannot take are refused before the work
         return evaluation
 
-    def _report(self, network: Network, quantised: Quantised, fits: list[LayerFit], settings: Settings) -> Report:
+    def _report(
+        self, network: Network, gone: Gone, quantised: Quantised, fits: list[LayerFit], settings: Settings
+    ) -> Report:
         fitted = {fit.name: fit for fit in fits}
         made_of = {layer.name: layer.origins for layer in self.layers.sums}
         layers = tuple(
-            _layer_report(layer, network, fitted.get(layer.name), made_of.get(layer.name, ()))
+            _layer_report(layer, network, gone, fitted.get(layer.name), made_of.get(layer.name, ()))
             for layer in quantised.layers
+            if layer.name in network.populations
         )
         origins = dict.fromkeys(n.origin for n in self.graph.nodes.values() if n.origin.operator not in ("", "input"))
         operators = tuple(OperatorReport(o.operator, o.module, o.line, o.code) for o in origins)
@@ -193,7 +197,7 @@ class Converter:
             settings.bits, network.window, settings.code, codes, self.count, self.macs, operators, layers,
             decisions=decisions(settings, self.encodings, quantised), error_samples=self.count,
         )  # fmt: skip
-        report = report.with_notes(*self.notes)
+        report = report.with_notes(*self.notes, *gone_said(gone))
         if not report.macs:
             bare = all(isinstance(node.op, Input | Output | Flatten) for node in self.graph.nodes.values())
             what = "gives its samples back as they are, through no layer" if bare else "has no weights"
@@ -208,6 +212,7 @@ class Converter:
 def _layer_report(
     layer: InputLayer | PoolLayer | RelayLayer | QLayer,
     network: Network,
+    gone: Gone,
     fit: LayerFit | None,
     origins: tuple[Origin, ...],
 ) -> LayerReport:
@@ -217,6 +222,7 @@ def _layer_report(
     summing = layer if isinstance(layer, QLayer) else None
     threshold = None
     if summing and (found := summing.threshold) is not None:
+        found = found[gone.kept[name]]
         threshold = (int(found.min()), int(found.max()))
     kind = summing.activation.name if summing else population.neuron.kind
     return LayerReport(
@@ -224,9 +230,9 @@ def _layer_report(
         word.bits if word else 0, word.code if word else "", fit.chosen_by if fit else "", threshold,
         network.bounds.get(name, 0), fit.signal_to_noise if fit else None,
         dense=network.dense_of(name),
-        memory=memory_of(network, name), sources=tuple(dict.fromkeys(layer.sources)),
+        memory=memory_of(network, name), sources=tuple(dict.fromkeys(link.source for link in network.into(name))),
         operators=tuple(operator_name(origin) for origin in origins if origin.operator != "input"),
-        reasons=tuple(reasons(layer, origins, fit)),
+        reasons=tuple(reasons(layer, origins, fit)), gone=gone.why.get(name, {}),
     )  # fmt: skip
 
 

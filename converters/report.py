@@ -2,12 +2,14 @@
 """What a conversion says about itself: operators, layers, accuracy, cost, decisions; as JSON, as text, as a page."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from spikerun.converters.accuracy import Accuracy
 from spikerun.converters.found import Found
 from spikerun.converters.quantise import Quantised
+from spikerun.gone import Gone
 from spikerun.memory import NONE, Memory
 from spikerun.network import Network
 from spikerun.text import beside_macs, plural, table
@@ -44,7 +46,8 @@ class LayerReport:
     words' values against the ANN's, on `Report.error_samples` samples; None where there is nothing to compare. bound:
     the largest magnitude of its accumulator in the worst case. spikes, synops: means for one sample; None without
     evaluation. dense: what `synops` were if each neuron sent one spike. sources: the layers that it reads; operators:
-    of the model, that it computes; reasons: sentences on what was decided for it.
+    of the model, that it computes; reasons: sentences on what was decided for it. gone: how many channels of it were
+    left out, for each reason of `spikerun.gone`.
     """
 
     name: str
@@ -65,6 +68,7 @@ class LayerReport:
     sources: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    gone: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def neurons(self) -> int:
@@ -232,8 +236,12 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """The spiking network, what is known of it, and the integers that it was built from."""
+    """The spiking network, what is known of it, and the integers that it was built from.
+
+    gone: what of these is not in the network, for it makes no difference.
+    """
 
     network: Network
     report: Report
     quantised: Quantised
+    gone: Gone

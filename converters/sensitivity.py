@@ -17,12 +17,14 @@ from spikerun.converters.build import build
 from spikerun.converters.calibrate import Calibration, Fit, LayerFit
 from spikerun.converters.forward import spread
 from spikerun.converters.found import Choice, Price
-from spikerun.converters.graph import Array
+from spikerun.converters.graph import Array, Shape
 from spikerun.converters.journal import Journal
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer
 from spikerun.converters.maps import accumulate
 from spikerun.converters.quantise import QLayer, Settings, as_channels
+from spikerun.gone import without_gone
 from spikerun.memory import memory_of_all
+from spikerun.network import Network
 from spikerun.neurons import Neuron
 
 __all__ = ["prices"]
@@ -46,11 +48,9 @@ def prices(
     few = Calibration(layers, {name: values[:SAMPLES] for name, values in calibration.samples.items()})
     room = max(layer.encoding.steps for layer in layers.inputs)
     wide = few.fit(Settings(MAX_BITS))[0]
-    network = build(wide, {})
-    fan_out = {
-        name: sum((link.connection.fan_out(p.shape) for link in network.out_of(name)), np.zeros((), np.int64))
-        for name, p in network.populations.items()
-    }
+    whole = build(wide, {})
+    network, gone = without_gone(whole)
+    fan_out = {name: _fan_out(network, name, p.shape, gone.kept[name]) for name, p in whole.populations.items()}
     probe = _Probe(few, fan_out, objective, classes, journal, tell)
 
     def choices(layer: Layer) -> list[Choice]:
@@ -71,14 +71,23 @@ def prices(
         for place, choice in enumerate(chosen)
     ]
     if objective == "memory":
-        chosen_by = {name: probe.memory(network.populations[name].neuron, name, MAX_BITS) for name in probe.choices}
-        return table, memory_of_all(network).total - sum(chosen_by.values())
+        chosen_by = {name: probe.memory(whole.populations[name].neuron, name, MAX_BITS) for name in probe.choices}
+        return table, memory_of_all(whole).total - sum(chosen_by.values())
     return table, sum(
         probe.spikes(
             layer.name, few.samples[layer.name].reshape(-1, *layer.shape), layer.encoding.bits, layer.encoding.code
         )
         for layer in layers.inputs
     )
+
+
+def _fan_out(network: Network, name: str, shape: Shape, kept: Array) -> Array:
+    """Return how many synapses a spike of each neuron of `shape` reaches, where only these channels are left."""
+    found = np.zeros(shape, np.int64)
+    if kept.any():
+        left = network.populations[name].shape
+        found[kept] = sum((link.connection.fan_out(left) for link in network.out_of(name)), np.zeros((), np.int64))
+    return found
 
 
 @dataclass

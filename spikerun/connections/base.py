@@ -15,9 +15,11 @@ import numpy.typing as npt
 from spikerun.errors import NetworkError
 from spikerun.values import as_array, integer, locked
 
-__all__ = ["Connection", "IntArray", "Pair", "Shape", "frozen", "pair"]
+__all__ = ["Connection", "IntArray", "Mask", "Pair", "Reals", "Shape", "frozen", "pair", "signed_sums"]
 
 IntArray = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
 MAX_PAIR = 2**15 - 1
@@ -83,6 +85,45 @@ class Connection:
         float64 cannot wrap.
         """
         raise NotImplementedError
+
+    def reads(self, source: Shape, kept: Mask) -> Mask:
+        """Return which channels of a source, (C,), have synapses that are not 0 to channels, (channels,), of `kept`.
+
+        A kind that does not tell reads all of them.
+        """
+        return np.ones(source[0], np.bool_)
+
+    def spans(self, source: Shape, channels: int, low: Reals, high: Reals) -> tuple[Reals, Reals]:
+        """Return the least and the largest sum in each of the `channels` that it reaches, (channels,) each.
+
+        low <= 0 <= high: of the events of each channel of the source, (C,).
+        """
+        reach = np.zeros(channels) + self.largest_sum(source, channels) * max(-low.min(), high.max())
+        return -reach, reach
+
+    def without(self, source: Shape, less: Mask, fewer: Mask) -> tuple[Mask, Mask]:
+        """Return without which channels of its source and of its target it can be: some of `less` and of `fewer`."""
+        return np.zeros_like(less), np.zeros_like(fewer)
+
+    def narrowed(self, source: Shape, kept: Mask, reached: Mask) -> "Connection":
+        """Return it between the channels `kept` of its source and `reached` of its target, as `without` allows."""
+        assert kept.all() and reached.all(), f"{self.kind} cannot be without channels"
+        return self
+
+
+def signed_sums(weight: npt.NDArray[Any], low: Reals, high: Reals) -> tuple[Reals, Reals]:
+    """Return the least and the largest sum of each column of weights (rows, columns), for inputs low..high, (rows,).
+
+    Some rows at a time: a copy is wider than the weights.
+    """
+    rows = max(1, 2**21 // weight.shape[1])
+    least, largest = np.zeros((2, weight.shape[1]))
+    for first in range(0, len(weight), rows):
+        part, here = weight[first : first + rows].astype(np.float64), slice(first, first + rows)
+        up, down = np.maximum(part, 0), np.minimum(part, 0)
+        least += low[here] @ up + high[here] @ down
+        largest += high[here] @ up + low[here] @ down
+    return least, largest
 
 
 def alike(count: int | IntArray, source: Shape) -> IntArray:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.connections.base import Connection, IntArray, Pair, Shape, alike, frozen, pair
+from spikerun.connections.base import Connection, IntArray, Mask, Pair, Reals, Shape, alike, frozen, pair, signed_sums
 from spikerun.connections.dense import column_sums
 from spikerun.connections.sliding import covered, output_size, windows
 from spikerun.errors import NetworkError
@@ -70,3 +70,41 @@ class Conv(Connection):
 
     def largest_sum(self, source: Shape, channels: int) -> npt.NDArray[np.float64]:
         return column_sums(self.weight.reshape(len(self.weight), -1).T)
+
+    def reads(self, source: Shape, kept: Mask) -> Mask:
+        used: Mask = (self.weight != 0).reshape(*self.weight.shape[:2], -1).max(axis=2) & kept[:, None]
+        return np.asarray(used.reshape(self.groups, -1, used.shape[1]).any(axis=1)).reshape(-1)
+
+    def spans(self, source: Shape, channels: int, low: Reals, high: Reals) -> tuple[Reals, Reals]:
+        columns = self.weight.reshape(self.groups, -1, self.weight[0].size)  # (g, Cout/g, Cin/g k)
+        ends = (np.repeat(end, self.kernel[0] * self.kernel[1]).reshape(self.groups, -1) for end in (low, high))
+        found = [signed_sums(group.T, *rows) for group, *rows in zip(columns, *ends, strict=True)]
+        least, largest = (np.concatenate(part) for part in zip(*found, strict=True))
+        return least, largest
+
+    def without(self, source: Shape, less: Mask, fewer: Mask) -> tuple[Mask, Mask]:
+        """Of groups only as many channels as each of them can be without, or a group as a whole."""
+        if self.groups == 1:
+            return less, fewer
+        inner, outer = less.reshape(self.groups, -1), fewer.reshape(self.groups, -1)
+        whole: Mask = np.concatenate([inner, outer], axis=1).min(axis=1, keepdims=True)
+        return _evenly(inner, whole).reshape(-1), _evenly(outer, whole).reshape(-1)
+
+    def narrowed(self, source: Shape, kept: Mask, reached: Mask) -> "Conv":
+        inner, outer = kept.reshape(self.groups, -1), reached.reshape(self.groups, -1)
+        groups = [
+            rows[out][:, into]
+            for rows, out, into in zip(
+                self.weight.reshape(*outer.shape, *self.weight.shape[1:]), outer, inner, strict=True
+            )
+            if out.any()
+        ]
+        return Conv(np.concatenate(groups), self.stride, self.padding, self.dilation, len(groups))
+
+
+def _evenly(less: Mask, whole: Mask) -> Mask:
+    """Return of channels (groups, C) to be without as many in each group; those of groups that go as a `whole` all."""
+    count = min(
+        (min(int(row.sum()), len(row) - 1) for row, gone in zip(less, whole, strict=True) if not gone), default=0
+    )
+    return whole | (less & (np.cumsum(less, axis=1) <= count))

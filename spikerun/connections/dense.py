@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.connections.base import Connection, IntArray, Shape, alike, frozen
+from spikerun.connections.base import Connection, IntArray, Mask, Reals, Shape, alike, frozen, signed_sums
 from spikerun.errors import NetworkError
 
 __all__ = ["Dense", "column_sums"]
@@ -43,6 +43,25 @@ class Dense(Connection):
     def largest_sum(self, source: Shape, channels: int) -> npt.NDArray[np.float64]:
         largest: npt.NDArray[np.float64] = column_sums(self.weight).reshape(channels, -1).max(axis=1)
         return largest
+
+    def reads(self, source: Shape, kept: Mask) -> Mask:
+        used = np.asarray((self.weight if kept.all() else self.weight[:, self._columns(kept)]).any(axis=1))
+        return np.asarray(used.reshape(source[0], -1).any(axis=1))
+
+    def spans(self, source: Shape, channels: int, low: Reals, high: Reals) -> tuple[Reals, Reals]:
+        each = self.weight.shape[0] // source[0]
+        least, largest = signed_sums(self.weight, np.repeat(low, each), np.repeat(high, each))
+        return least.reshape(channels, -1).min(axis=1), largest.reshape(channels, -1).max(axis=1)
+
+    def without(self, source: Shape, less: Mask, fewer: Mask) -> tuple[Mask, Mask]:
+        return less, fewer
+
+    def narrowed(self, source: Shape, kept: Mask, reached: Mask) -> "Dense":
+        rows = np.repeat(kept, self.weight.shape[0] // len(kept))
+        return Dense(self.weight[rows][:, self._columns(reached)])
+
+    def _columns(self, channels: Mask) -> Mask:
+        return np.repeat(channels, self.weight.shape[1] // len(channels))
 
 
 def column_sums(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:

@@ -1,21 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each neuron to the one at its own place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.connections.base import Connection, IntArray, Shape, alike
+from spikerun.connections.base import Connection, IntArray, Mask, Reals, Shape, alike
 from spikerun.errors import NetworkError
 from spikerun.values import int32_array
 
-__all__ = ["Diagonal", "channel_gain", "check_gain", "per_channel"]
+__all__ = ["Channelwise", "Diagonal", "channel_gain", "check_gain", "per_channel"]
+
+
+class Channelwise(Connection):
+    """What connections share that lead each channel to the one at its own place, times a gain () or (C,)."""
+
+    gain: npt.NDArray[np.int32]
+
+    def reads(self, source: Shape, kept: Mask) -> Mask:
+        return np.asarray(kept & (self.gain != 0))
+
+    def spans(self, source: Shape, channels: int, low: Reals, high: Reals) -> tuple[Reals, Reals]:
+        reach = self.largest_sum(source, channels)
+        ends = np.sign(self.gain) * reach * low, np.sign(self.gain) * reach * high
+        return np.minimum(*ends), np.maximum(*ends)
+
+    def without(self, source: Shape, less: Mask, fewer: Mask) -> tuple[Mask, Mask]:
+        return less & fewer, less & fewer
+
+    def narrowed(self, source: Shape, kept: Mask, reached: Mask) -> Connection:
+        return replace(self, gain=self.gain[kept] if self.gain.ndim else self.gain)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, eq=False)
-class Diagonal(Connection):
+class Diagonal(Channelwise):
     """Each neuron to the one at its own place: `i[n] = gain s[n]`, the identity of a residual, or a rescaling.
 
     gain: int32, shape () or (C,).

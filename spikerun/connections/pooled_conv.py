@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution, and a max pool of its sums."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.connections.base import Connection, IntArray, Pair, Shape
+from spikerun.connections.base import Connection, IntArray, Mask, Pair, Shape
 from spikerun.connections.conv import Conv
 from spikerun.connections.window import Window
 
@@ -63,3 +63,13 @@ class PooledConv(Connection):
 
     def largest_sum(self, source: Shape, channels: int) -> npt.NDArray[np.float64]:
         return self.conv.largest_sum(source, channels)
+
+    def reads(self, source: Shape, kept: Mask) -> Mask:
+        return self.conv.reads(source, kept)
+
+    def without(self, source: Shape, less: Mask, fewer: Mask) -> tuple[Mask, Mask]:
+        return self.conv.without(source, less, fewer)
+
+    def narrowed(self, source: Shape, kept: Mask, reached: Mask) -> "PooledConv":
+        conv = self.conv.narrowed(source, kept, reached)
+        return replace(self, weight=conv.weight, groups=conv.groups)

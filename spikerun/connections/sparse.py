@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.connections.base import Connection, IntArray, Shape, alike, frozen
+from spikerun.connections.base import Connection, IntArray, Mask, Reals, Shape, alike, frozen
 from spikerun.errors import NetworkError
 from spikerun.values import integer
 
@@ -52,8 +52,7 @@ class Sparse(Connection):
 
     def apply(self, x: IntArray) -> IntArray:
         current = np.zeros(self.size, dtype=np.int64)
-        source = np.repeat(np.arange(x.size), np.diff(self.indptr))
-        np.add.at(current, self.indices, self.data * x.ravel()[source])
+        np.add.at(current, self.indices, self.data * x.ravel()[self._sources])
         return current
 
     def fan_out(self, source: Shape) -> IntArray:
@@ -63,3 +62,32 @@ class Sparse(Connection):
         sums = np.bincount(self.indices, np.abs(self.data, dtype=np.float64), self.size).astype(np.float64)
         largest: npt.NDArray[np.float64] = sums.reshape(channels, -1).max(axis=1)
         return largest
+
+    def reads(self, source: Shape, kept: Mask) -> Mask:
+        used = np.repeat(kept, self.size // len(kept))[self.indices] & (self.data != 0)
+        counts = np.bincount(self._sources[used], minlength=math.prod(source)).reshape(source[0], -1)
+        return np.asarray(counts.any(axis=1))
+
+    def spans(self, source: Shape, channels: int, low: Reals, high: Reals) -> tuple[Reals, Reals]:
+        each, data = math.prod(source) // source[0], self.data.astype(np.float64)
+        ends = np.stack([data * np.repeat(end, each)[self._sources] for end in (low, high)])
+        least = np.bincount(self.indices, ends.min(axis=0), self.size).reshape(channels, -1).min(axis=1)
+        largest = np.bincount(self.indices, ends.max(axis=0), self.size).reshape(channels, -1).max(axis=1)
+        return least, largest
+
+    def without(self, source: Shape, less: Mask, fewer: Mask) -> tuple[Mask, Mask]:
+        return less, fewer
+
+    def narrowed(self, source: Shape, kept: Mask, reached: Mask) -> "Sparse":
+        rows = np.repeat(kept, (len(self.indptr) - 1) // len(kept))
+        targets = np.repeat(reached, self.size // len(reached))
+        used = rows[self._sources] & targets[self.indices]
+        counts = np.bincount(self._sources[used], minlength=len(rows))[rows]
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        places = (np.cumsum(targets) - 1).astype(np.int32)
+        return Sparse(indptr, places[self.indices[used]], self.data[used], int(targets.sum()))
+
+    @property
+    def _sources(self) -> IntArray:
+        """Return the source neuron of each synapse."""
+        return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))

@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.connections.base import Connection, IntArray, Pair, Shape, alike, pair
-from spikerun.connections.diagonal import channel_gain, check_gain, per_channel
+from spikerun.connections.base import IntArray, Pair, Shape, alike, pair
+from spikerun.connections.diagonal import Channelwise, channel_gain, check_gain, per_channel
 from spikerun.connections.sliding import check_padding, covered, output_size, touching, windows
 from spikerun.values import all_alike
 
@@ -16,7 +16,7 @@ __all__ = ["SumPool"]
 
 
 @dataclass(frozen=True, eq=False)
-class SumPool(Connection):
+class SumPool(Channelwise):
     """Sum over windows, channel by channel: `i[c, y, x] = gain[c] * sum of s in the window`; average pooling, unscaled.
 
     kernel, stride, padding: one integer or (vertical, horizontal); gain: int32, shape () or (C,).

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spikerun.connections.base import Connection, IntArray, Pair, Shape, alike, pair
+from spikerun.connections.base import Connection, IntArray, Mask, Pair, Reals, Shape, alike, pair
 from spikerun.connections.sliding import check_padding, output_size, touching, windows
 from spikerun.errors import NetworkError
 
@@ -54,3 +54,15 @@ class Window(Connection):
 
     def fan_out(self, source: Shape) -> IntArray:
         return alike(0, source)  # comparisons are not synaptic operations
+
+    def reads(self, source: Shape, kept: Mask) -> Mask:
+        return kept
+
+    def spans(self, source: Shape, channels: int, low: Reals, high: Reals) -> tuple[Reals, Reals]:
+        return low, high
+
+    def without(self, source: Shape, less: Mask, fewer: Mask) -> tuple[Mask, Mask]:
+        return less & fewer, less & fewer
+
+    def narrowed(self, source: Shape, kept: Mask, reached: Mask) -> "Window":
+        return self

@@ -9,7 +9,7 @@ int32, one sample at a time.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -22,6 +22,7 @@ __all__ = ["V_LIMIT", "Int32Array", "IntArray", "Neuron", "Now", "Shape", "State
 
 Int32Array = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Shape = tuple[int, ...]
 State = dict[str, IntArray]
 
@@ -124,6 +125,24 @@ class Neuron:
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
         """Update `state` by one step of currents `i`, times their significance if windows matter; return the events."""
         raise NotImplementedError(f"{self.kind} neurons take no currents")
+
+    def between(self, shape: Shape, low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the least and the largest word of membranes low..high, of `shape`; for kinds that take a window."""
+        raise NotImplementedError(f"{self.kind} neurons do not take a window at once")
+
+    def shifted(self, bias: Int32Array) -> "Neuron":
+        """Return it with another bias, which has the place of `offset`; for kinds that take a window."""
+        return replace(self, bias=bias)  # type: ignore[type-var]
+
+    def narrowed(self, kept: Mask) -> "Neuron":
+        """Return the neurons of the channels `kept`, (C,), alone."""
+        first = len(kept)
+        arrays = {
+            name: value[kept]
+            for name, value in self.arrays().items()
+            if value.ndim > (name in self.tables) and len(value) == first
+        }
+        return replace(self, **arrays)  # type: ignore[type-var]
 
 
 def unscaled() -> npt.NDArray[np.float32]:

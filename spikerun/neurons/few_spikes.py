@@ -88,6 +88,11 @@ class FewSpikes(Neuron):
         v = wide(self.bias, shape) + i
         return v, self.fire(shape, v)
 
+    def between(self, shape: Shape, low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
+        return self.fire(shape, low), self.fire(
+            shape, high
+        )  # the largest word of so few spikes below q: it never falls
+
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
         if now.r == 0:  # a window ends and the next begins: what was integrated is now sent
             if now.t > 0:

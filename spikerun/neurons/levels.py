@@ -122,6 +122,18 @@ class Levels(Neuron):
         found = [words[c][np.searchsorted(levels[c], v[c], side="right")] for c in range(channels)]
         return np.stack(found).astype(np.int64)
 
+    def between(self, shape: Shape, low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
+        count = self.levels.shape[-1] + 1
+        levels = np.broadcast_to(self.levels, (shape[0], count - 1))
+        words = np.broadcast_to(self.words, (shape[0], count)).astype(np.int64)
+        found = []
+        for c in range(shape[0]):
+            first, last = (np.searchsorted(levels[c], v[c].ravel() + 1) for v in (low, high))
+            ends, row = np.stack([first, last + 1], axis=1).ravel(), np.append(words[c], words[c, -1])
+            found.append([bound.reduceat(row, ends)[::2].reshape(shape[1:]) for bound in (np.minimum, np.maximum)])
+        least, largest = (np.stack(part) for part in zip(*found, strict=True))
+        return least, largest
+
     def window(self, shape: Shape, i: IntArray) -> tuple[IntArray, IntArray]:
         v = wide(self.bias, shape) + i
         return v, self.look_up(v)

@@ -35,7 +35,7 @@ def assert_words_equal(conversion: Conversion, samples: npt.NDArray[np.uint8]) -
 
     The reference runs it sample by sample, the session in one batch.
     """
-    expected = evaluate(conversion.quantised, samples)
+    expected = conversion.gone.left(evaluate(conversion.quantised, samples))
     samples = samples.reshape(-1, *conversion.network.populations["input"].shape)  # signals are images of height 1
     ran = Session(conversion.network, kernels="event", threads=1).run(samples, trace=True)
     for name in expected.keys() - {"output"}:
@@ -48,6 +48,12 @@ def assert_words_equal(conversion: Conversion, samples: npt.NDArray[np.uint8]) -
             got = turn.membrane if name == "output" else turn.word
             assert got is not None
             np.testing.assert_array_equal(got, expected[name][index], err_msg=f"population {name}")
+
+
+@pytest.fixture
+def words_equal() -> Callable[[Conversion, npt.NDArray[np.uint8]], None]:
+    """Return the comparison of a network with the quantised ANN."""
+    return assert_words_equal
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ class Drawn(Source):
 def converted(source: Source) -> Conversion:
     """Return the conversion in 8 bits, whose words all equal the quantised ANN, in the session and in the reference."""
     conversion = convert(source, SAMPLES, bits=8)
-    expected = evaluate(conversion.quantised, SAMPLES[:2])
+    expected = conversion.gone.left(evaluate(conversion.quantised, SAMPLES[:2]))
     ran = Session(conversion.network).run(SAMPLES[:2], trace=True)
     turns = blocked(conversion.network, {"input": SAMPLES[0].astype(np.int64)})
     for name, words in expected.items():

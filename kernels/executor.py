@@ -21,11 +21,21 @@ Int64Array = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Choice:
-    """What an executor chose for one operation: `operation` and `map` in words, the kernel, and why."""
+    """What an executor chose for one operation: `operation` and `map` in words, the kernel, and why.
+
+    layout: how its weights lie in memory, where there was a choice; bytes: what they take.
+    """
 
     operation: str
     kernel: str
     reason: str
+    layout: str = ""
+    bytes: int = 0
+
+    def __str__(self) -> str:
+        layout = f" in the layout '{self.layout}'" if self.layout else ""
+        weights = f", {self.bytes:,} bytes of weights{layout}" if self.bytes else ""
+        return f"{self.operation}: {self.kernel}{weights} ({self.reason})"
 
 
 @dataclass(frozen=True)

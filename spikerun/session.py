@@ -31,8 +31,8 @@ class Session:
     """A network made ready to run on a device, `cpu` unless another is named.
 
     schedule: `blocked` (whole windows at once; feed-forward networks of words), `stepped`, or `auto`, which takes
-    `blocked` where it can. Further options are the device's; for the CPU `kernels` (`event`, `dense`, or `auto`) and
-    `threads` (`spikerun.kernels.cpu.executor.Cpu` explains them). None of these changes a result.
+    `blocked` where it can. Further options are the device's; for the CPU `kernels` (`event`, `dense`, or `auto`),
+    `layout` of weights, and `threads` (`spikerun.kernels.cpu.executor.Cpu` explains them). None changes a result.
 
     Raises UsageError for an unknown choice, UnsupportedError for what has no kernel.
     """
@@ -54,7 +54,7 @@ class Session:
         program = self._executor.program
         self._inputs, self._outputs = dict(program.inputs), dict(program.outputs)
         for choice in self._executor.choices():
-            log.info("%s: %s (%s)", choice.operation, choice.kernel, choice.reason)
+            log.info("%s", choice)
 
     @property
     def threads(self) -> int:

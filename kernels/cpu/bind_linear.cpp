@@ -4,6 +4,7 @@
 
 #define SPIKERUN_MAPS(_) \
     _(dense)             \
+    _(blocks)            \
     _(sparse)            \
     _(conv)              \
     _(diagonal)          \
@@ -44,7 +45,8 @@ void bind_linear(nb::module_& module) {
             "apply_dense", [](const Linear& map, nb::object x, nb::object acc) { apply(map, x, acc, false); },
             "x"_a, "acc"_a)
         .def_prop_ro("n_in", &Linear::n_in)
-        .def_prop_ro("n_out", &Linear::n_out);
+        .def_prop_ro("n_out", &Linear::n_out)
+        .def_prop_ro("bytes", &Linear::bytes);
 #define SPIKERUN_BIND(map) bind_##map(cls);
     SPIKERUN_MAPS(SPIKERUN_BIND)
 }

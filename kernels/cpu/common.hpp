@@ -17,6 +17,13 @@
 #define SPIKERUN_RESTRICT __restrict
 #endif
 
+// Before a loop that must not be unrolled before it is vectorised; clang needs no such advice.
+#if defined(__GNUC__) && !defined(__clang__)
+#define SPIKERUN_ROLLED _Pragma("GCC unroll 1")
+#else
+#define SPIKERUN_ROLLED
+#endif
+
 namespace spikerun {
 
 using std::int16_t;

@@ -192,6 +192,7 @@ class Conv final : public Linear {
         // The lists of all inputs, and behind them the merged list of one window.
         return {n_in() + window + 2 * piece, shape_.in_h * shape_.in_w * shape_.groups + 1, window};
     }
+    size_t bytes() const noexcept override { return bytes_of(weight_); }
 
   private:
     std::vector<int8_t> weight_;
@@ -255,6 +256,7 @@ class Depthwise final : public Linear {
         run<DepthwiseAll>(shape_, of_outputs_, weight_.data(), x, acc);
     }
     ScratchSize scratch_size() const noexcept override { return {shape_.in_c, 0, 0}; }
+    size_t bytes() const noexcept override { return bytes_of(weight_); }
 
   private:
     std::vector<int8_t> weight_;

@@ -38,6 +38,7 @@ class Dense final : public Linear {
         run<All>(weight_.data(), n_in(), n_out(), x, acc);
     }
     ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
+    size_t bytes() const noexcept override { return bytes_of(weight_); }
 
   private:
     std::vector<int8_t> weight_;

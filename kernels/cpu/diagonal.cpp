@@ -29,6 +29,7 @@ class Diagonal final : public Linear {
     }
 
     ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
+    size_t bytes() const noexcept override { return bytes_of(gain_, target_); }
 
   private:
     std::vector<int32_t> gain_;

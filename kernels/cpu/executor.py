@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs on the CPU: compiled to C++ kernels, event-driven or dense by the times measured on this machine."""
+"""Programs on the CPU: compiled to C++ kernels, event-driven or dense by the times measured on this machine.
+
+Weights that are zero are a matter of layout here, not a kind of connection: what a network means, its file, and what
+other targets make of it stay as they are, and each machine takes the layout that is the fastest there.
+"""
 
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import UnsupportedError, UsageError, unknown_name
 from spikerun.kernels.cpu import native
-from spikerun.kernels.cpu.maps import linear
+from spikerun.kernels.cpu.maps import LAYOUTS, layouts, linear
 from spikerun.kernels.cpu.order import from_kernel, hwc, positions, to_kernel
 from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads
 from spikerun.kernels.executor import Capture, Choice, Events, Sent
@@ -23,54 +27,82 @@ __all__ = ["Cpu", "CpuExecutor", "CpuWorkspace"]
 Array = npt.NDArray[Any]
 ALIGNMENT = 32  # elements: a cache line of words, two of accumulators
 _NATIVE = frozenset(map(np.dtype, (np.uint8, np.int8, np.int16)))
-_native_linear: Any = native.Linear  # whose stubs may be older than this file
 WIDTH = {"uint8": "int16", "int8": "int16", "uint16": "int16", "int16": "int16", "int32": "int32"}
+
+
+class Kernel(NamedTuple):
+    """What executes a map: event-driven where at most `cut` inputs are active; layout: of the weights of dense ones."""
+
+    map: Map
+    linear: native.Linear
+    layout: str
+    cut: int
+    reason: str
+
+    @property
+    def bytes(self) -> int:
+        """Return what the weights of a dense map take, with the places of those that are kept."""
+        all_of_them = self.linear.n_in * self.linear.n_out
+        return all_of_them if self.layout == "dense" else self.linear.bytes
 
 
 class Cpu:
     """This computer's processor.
 
     kernels: `event`, `dense`, or `auto`: for each map, by the activity it meets and the times measured on this machine
-    while programs are compiled (some milliseconds a layer). threads: default $SPIKERUN_NUM_THREADS, or the physical
-    cores. Neither changes a result.
+    while programs are compiled (some milliseconds a layer). layout: of the weights of all `dense` maps: `dense`,
+    `blocks` (of 16 outputs, those that are not all zero), `csr` (weights that are not zero), or `auto`: the fastest, as
+    measured, for large maps with many zeros where `kernels` is `auto` too, else dense. threads: default
+    $SPIKERUN_NUM_THREADS, or the physical cores. None of them changes a result.
     """
 
-    def __init__(self, kernels: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, kernels: str = "auto", threads: int | None = None, layout: str = "auto") -> None:
         if kernels not in ("auto", "event", "dense"):
             raise unknown_name("choice of kernels", str(kernels), ("auto", "event", "dense"))
-        self.kernels = kernels
+        if layout not in ("auto", *LAYOUTS):
+            raise unknown_name("layout", str(layout), ("auto", *LAYOUTS))
+        self.kernels, self.layout = kernels, layout
         self.threads = default_threads() if threads is None else _threads(threads)
-        self._maps: dict[tuple[Any, ...], tuple[Map, native.Linear, int, str]] = {}
-        self._cuts: dict[tuple[Any, ...], int] = {}
+        self._maps: dict[tuple[Any, ...], Kernel] = {}
+        self._measured: dict[tuple[Any, ...], tuple[int, int]] = {}
 
     def compile(self, program: Program, keep: Collection[str] = ()) -> "CpuExecutor":
         """Return an executor of the program. Raises UnsupportedError for what has no kernel, or is too large."""
         return CpuExecutor(self, program, keep)
 
-    def kernel(self, map_: Map, largest: int, unsigned_words: bool) -> tuple[native.Linear, int, str]:
-        """Return the kernel object of a map, its cut (the active inputs up to which it is event-driven), and why.
+    def kernel(self, map_: Map, largest: int, unsigned_words: bool) -> Kernel:
+        """Return the kernel of a map; programs of one network share them.
 
-        Programs of one network share them. largest: the magnitude of its inputs; unsigned_words: they may be 2^15 and
-        more.
+        largest: the magnitude of its inputs; unsigned_words: they may be 2^15 and more.
         """
         key = (unsigned_words, map_.kind, map_.source, map_.target, map_.channels, *map(_identity, map_.parameters))
         if key not in self._maps:
-            made = linear(map_)
+            names = self._layouts(map_)
+            made = [linear(map_, layout) for layout in names]
             if unsigned_words:
-                made = _native_linear.unsigned_words(made)
-            self._maps[key] = (map_, made, *self._cut(map_, made, largest))
-        return self._maps[key][1:]
+                made = [native.Linear.unsigned_words(one) for one in made]
+            which, cut, reason = self._choice(map_, made, largest)
+            self._maps[key] = Kernel(map_, made[which], names[which], cut, reason)
+        return self._maps[key]
 
-    def _cut(self, map_: Map, made: native.Linear, largest: int) -> tuple[int, str]:
+    def _layouts(self, map_: Map) -> tuple[str, ...]:
+        if self.layout != "auto":
+            return (self.layout,)
+        return layouts(map_) if self.kernels == "auto" else ("dense",)
+
+    def _choice(self, map_: Map, made: Sequence[native.Linear], largest: int) -> tuple[int, int, str]:
+        """Return which of a map's layouts to take, its cut, and why."""
         if self.kernels != "auto":
-            return made.n_in if self.kernels == "event" else 0, "asked for"
+            return 0, made[0].n_in if self.kernels == "event" else 0, "asked for"
         sizes = ((n, getattr(v, "shape", v)) for n, v in map_.parameters)
-        key = (map_.kind, map_.source, map_.target, map_.channels, largest, *sizes)  # maps of one form take one time
-        if key not in self._cuts:
+        shares = (round(100 * one.bytes / one.n_in / one.n_out) for one in made[1:])
+        # maps of one form, and as many zeros, take one time
+        key = (map_.kind, map_.source, map_.target, map_.channels, largest, *sizes, *shares)
+        if key not in self._measured:
             from spikerun.kernels.cpu.cost import calibrate
 
-            self._cuts[key] = calibrate(made, largest)
-        return self._cuts[key], "times measured on this machine"
+            self._measured[key] = calibrate(made, largest)
+        return (*self._measured[key], "times measured on this machine")
 
 
 class CpuExecutor:
@@ -124,9 +156,11 @@ class CpuExecutor:
 
     def _number(self, operation: Operation, name: str, value: Any, first: Register) -> dict[str, Any]:
         if isinstance(value, Map):
-            made, cut, reason = self._device.kernel(value, first.largest, _unsigned(first))
-            self._choices.append(Choice(str(operation), _cut_text(cut, made.n_in), reason))
-            return {"map": made, "cut": cut}
+            made = self._device.kernel(value, first.largest, _unsigned(first))
+            kernel = _cut_text(made.cut, made.linear.n_in)
+            laid_out = (made.layout, made.bytes) if value.kind == "dense" else ()
+            self._choices.append(Choice(str(operation), kernel, made.reason, *laid_out))
+            return {"map": made.linear, "cut": made.cut}
         if isinstance(value, Geometry):
             pairs = {key: getattr(value, key) for key in ("kernel", "stride", "padding", "dilation")}
             return {"in_hwc": hwc(value.source), "out_hwc": hwc(value.target), **pairs}

@@ -46,6 +46,11 @@ struct Scratch {
     }
 };
 
+template <class... T>
+size_t bytes_of(const std::vector<T>&... vectors) {
+    return ((vectors.size() * sizeof(T)) + ...);
+}
+
 // acc[j] += sum over i of weight(i, j) * x[i], modulo 2^32. Both kernels give the same bits.
 class Linear {
   public:
@@ -58,6 +63,8 @@ class Linear {
     // Visits all inputs and never asks whether one is zero.
     virtual void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept = 0;
     virtual ScratchSize scratch_size() const noexcept = 0;
+    // What the weights take, and the places where they are.
+    virtual size_t bytes() const noexcept = 0;
 
     size_t n_in() const noexcept { return n_in_; }
     size_t n_out() const noexcept { return n_out_; }

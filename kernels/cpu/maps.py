@@ -5,32 +5,65 @@ import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from spikerun.errors import UnsupportedError
 from spikerun.kernels.cpu.native import Linear
 from spikerun.kernels.cpu.order import hwc, positions
 from spikerun.kernels.operations import Map
 
-__all__ = ["linear"]
+__all__ = ["LAYOUTS", "SMALLEST", "layouts", "linear"]
+
+Weights = npt.NDArray[np.int8]
+
+# Weights of `dense` maps: all of them; the blocks of 16 outputs that are not all zero; those that are not zero.
+LAYOUTS = ("dense", "blocks", "csr")
+BLOCK = 16  # outputs
+SMALLEST = 2**18  # weights: where there are fewer, zeros have less than a microsecond to give
+ZEROS = {"blocks": 0.5, "csr": 0.85}  # the share of the weights from which on a layout can pay
 
 
-def linear(map_: Map) -> Linear:
-    """Return the kernel object of a map. Raises UnsupportedError beyond the limits of the kernels."""
+def layouts(map_: Map) -> tuple[str, ...]:
+    """Return the layouts of a map's weights that may be the fastest, `dense` first; others keep no zeros."""
+    if map_.kind != "dense" or map_["weight"].size < SMALLEST or map_["weight"].shape[1] < BLOCK:
+        return ("dense",)
+    zeros = 1 - np.count_nonzero(map_["weight"]) / map_["weight"].size
+    return ("dense", *(layout for layout, least in ZEROS.items() if zeros >= least))
+
+
+def linear(map_: Map, layout: str = "dense") -> Linear:
+    """Return the kernel object of a map; layout: that of the weights of a `dense` one.
+
+    Raises UnsupportedError beyond the limits of the kernels.
+    """
     if map_.kind not in _MAKE:
         raise UnsupportedError(f"no CPU kernel for a connection of kind '{map_.kind}'; spikerun.reference runs it")
     try:
-        return _MAKE[map_.kind](map_)
+        return _dense(map_, layout) if map_.kind == "dense" else _MAKE[map_.kind](map_)
     except ValueError as error:
         raise UnsupportedError(f"beyond the limits of the CPU kernels: {map_}: {error}") from None
 
 
-def _dense(m: Map) -> Linear:
+def _dense(m: Map, layout: str = "dense") -> Linear:
     weight, size = m["weight"], math.prod(m.target)
-    if len(m.source) == len(m.target) == 1 and weight.shape[1] == size:
-        return Linear.dense(weight)
-    placed = np.zeros((len(weight), size), np.int8)
-    placed[positions(m.source).reshape(-1, 1), _columns(m)] = weight
-    return Linear.dense(placed)
+    if len(m.source) > 1 or len(m.target) > 1 or weight.shape[1] != size:
+        placed = np.zeros((len(weight), size), np.int8)
+        placed[positions(m.source).reshape(-1, 1), _columns(m)] = weight
+        weight = placed
+    return _LAID_OUT[layout](weight)
+
+
+def _blocks(weight: Weights) -> Linear:
+    return Linear.blocks(weight) if weight.shape[1] >= BLOCK else Linear.dense(weight)
+
+
+def _csr(weight: Weights) -> Linear:
+    rows, columns = np.nonzero(weight)
+    begin = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(weight)))])
+    return Linear.sparse(begin, columns.astype(np.int32), weight[rows, columns], weight.shape[1])
+
+
+_LAID_OUT: Mapping[str, Callable[[Weights], Linear]] = {"dense": Linear.dense, "blocks": _blocks, "csr": _csr}
 
 
 def _sparse(m: Map) -> Linear:

@@ -123,13 +123,22 @@ SPIKERUN_INLINE void add_all(const Rows& source, size_t count, size_t narrow, in
     if (column < n) add_range(source, 0, count, column, acc + column, n - column);
 }
 
-// acc[j] += x * row[j], for j < Block. The sums have a place of their own meanwhile, which the row cannot
-// share.
+// acc[j] += x * row[j], for j < Block; x has 16 bits. The sums of few have a place of their own meanwhile,
+// which the row cannot share. Of 16 GCC makes good vectors, for every instruction set, where the loop is not
+// unrolled before, and its factors have 16 bits.
 template <size_t Block>
-SPIKERUN_INLINE void add_row_block(const int8_t* row, int32_t x, int32_t* acc) {
-    int32_t sum[Block];
-    for (size_t j = 0; j < Block; ++j) sum[j] = wrapping_add(acc[j], x * row[j]);
-    for (size_t j = 0; j < Block; ++j) acc[j] = sum[j];
+SPIKERUN_INLINE void add_row_block(const int8_t* SPIKERUN_RESTRICT row, int32_t x,
+                                   int32_t* SPIKERUN_RESTRICT acc) {
+    if constexpr (Block < 16) {
+        int32_t sum[Block];
+        for (size_t j = 0; j < Block; ++j) sum[j] = wrapping_add(acc[j], x * row[j]);
+        for (size_t j = 0; j < Block; ++j) acc[j] = sum[j];
+    } else {
+        int16_t wide[Block];
+        for (size_t j = 0; j < Block; ++j) wide[j] = row[j];
+        SPIKERUN_ROLLED
+        for (size_t j = 0; j < Block; ++j) acc[j] = wrapping_add(acc[j], static_cast<int16_t>(x) * wide[j]);
+    }
 }
 
 // acc[j] += x * row[j], for j < n: one row, without the choices of add_all.

@@ -1,75 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sparse projections: by source for events, and transposed, by target, for the dense kernel.
+// Sparse projections: the entries of each source, in rows.
+#include <limits>
 #include <utility>
 
 #include "bindings.hpp"
+#include "isa.hpp"
 #include "rows.hpp"
 
 namespace spikerun {
 
 namespace {
 
+template <class Index>
 struct Rows {
     std::vector<int64_t> begin;
-    std::vector<int32_t> index;
+    std::vector<Index> index;
     std::vector<int8_t> weight;
 };
 
-Rows transposed(const Rows& rows, size_t n_out) {
-    Rows result{std::vector<int64_t>(n_out + 1, 0), std::vector<int32_t>(rows.index.size()),
-                std::vector<int8_t>(rows.index.size())};
-    for (const int32_t target : rows.index) ++result.begin[static_cast<size_t>(target) + 1];
-    for (size_t o = 0; o < n_out; ++o) result.begin[o + 1] += result.begin[o];
-    std::vector<int64_t> next(result.begin.begin(), result.begin.end() - 1);
-    for (size_t i = 0; i + 1 < rows.begin.size(); ++i) {
-        for (int64_t k = rows.begin[i]; k < rows.begin[i + 1]; ++k) {
-            const auto from = static_cast<size_t>(k);
-            const auto to = static_cast<size_t>(next[static_cast<size_t>(rows.index[from])]++);
-            result.index[to] = static_cast<int32_t>(i);
-            result.weight[to] = rows.weight[from];
-        }
-    }
-    return result;
-}
-
+template <class Index>
 class Sparse final : public Linear {
   public:
-    Sparse(Rows rows, size_t n_out)
-        : Linear(rows.begin.size() - 1, n_out),
-          by_source_(std::move(rows)),
-          by_target_(transposed(by_source_, n_out)) {}
+    Sparse(Rows<Index> rows, size_t n_out) : Linear(rows.begin.size() - 1, n_out), rows_(std::move(rows)) {}
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
         Event* const events = scratch.events.data();
-        const size_t count = collect_events(x, n_in(), 1, events);
-        for (size_t e = 0; e < count; ++e) {
-            const size_t i = row_of(events[e]);
-            for (auto k = begin(by_source_, i); k < begin(by_source_, i + 1); ++k) {
-                int32_t& sum = acc[by_source_.index[k]];
-                sum = wrapping_add(sum, value_of(events[e]) * by_source_.weight[k]);
-            }
-        }
+        const size_t count = run<Collect>(x, n_in(), events);
+        for (size_t e = 0; e < count; ++e) add(row_of(events[e]), value_of(events[e]), acc);
     }
-
     void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
-        for (size_t o = 0; o < n_out(); ++o) {
-            int32_t sum = acc[o];
-            for (auto k = begin(by_target_, o); k < begin(by_target_, o + 1); ++k)
-                sum = wrapping_add(sum, x[by_target_.index[k]] * by_target_.weight[k]);
-            acc[o] = sum;
-        }
+        for (size_t i = 0; i < n_in(); ++i) add(i, x[i], acc);
     }
-
     ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
+    size_t bytes() const noexcept override { return bytes_of(rows_.begin, rows_.index, rows_.weight); }
 
   private:
-    static size_t begin(const Rows& rows, size_t i) { return static_cast<size_t>(rows.begin[i]); }
+    struct Collect {
+        SPIKERUN_INLINE static size_t run(const int16_t* x, size_t n, Event* events) {
+            return collect_events(x, n, 1, events);
+        }
+    };
 
-    Rows by_source_;
-    Rows by_target_;
+    SPIKERUN_INLINE void add(size_t row, int32_t x, int32_t* acc) const noexcept {
+        const Index* const index = rows_.index.data();
+        const int8_t* const weight = rows_.weight.data();
+        const auto end = static_cast<size_t>(rows_.begin[row + 1]);
+        for (auto k = static_cast<size_t>(rows_.begin[row]); k < end; ++k)
+            acc[index[k]] = wrapping_add(acc[index[k]], x * weight[k]);
+    }
+
+    Rows<Index> rows_;
 };
 
-void check(const Rows& rows, int64_t n_out) {
+void check(const Rows<int32_t>& rows, int64_t n_out) {
     require_range("n_out", n_out, 1, max_size);
     require_range("indptr", static_cast<int64_t>(rows.begin.size()), 2, max_size + 1);
     require_same(rows.index.size(), rows.weight.size(), "data");
@@ -81,10 +64,14 @@ void check(const Rows& rows, int64_t n_out) {
 }
 
 LinearPointer sparse(nb::object indptr, nb::object indices, nb::object data, int64_t n_out) {
-    Rows rows{copied<int64_t, 1>(indptr, "indptr"), copied<int32_t, 1>(indices, "indices"),
-              copied<int8_t, 1>(data, "data")};
+    Rows<int32_t> rows{copied<int64_t, 1>(indptr, "indptr"), copied<int32_t, 1>(indices, "indices"),
+                       copied<int8_t, 1>(data, "data")};
     check(rows, n_out);
-    return std::make_shared<Sparse>(std::move(rows), unsign(n_out));
+    if (n_out > std::numeric_limits<uint16_t>::max())
+        return std::make_shared<Sparse<int32_t>>(std::move(rows), unsign(n_out));
+    std::vector<uint16_t> narrow(rows.index.begin(), rows.index.end());
+    return std::make_shared<Sparse<uint16_t>>(
+        Rows<uint16_t>{std::move(rows.begin), std::move(narrow), std::move(rows.weight)}, unsign(n_out));
 }
 
 }  // namespace

@@ -73,6 +73,7 @@ class SumPool final : public Linear {
         run<Gather>(shape_, rows_of_outputs_, columns_of_outputs_, gain_.data(), x, acc);
     }
     ScratchSize scratch_size() const noexcept override { return {shape_.channels, 0, 0}; }
+    size_t bytes() const noexcept override { return bytes_of(gain_); }
 
   private:
     std::vector<int32_t> gain_;

@@ -28,6 +28,7 @@ class UnsignedWords final : public Linear {
         size.sums = n_out();
         return size;
     }
+    size_t bytes() const noexcept override { return map_->bytes(); }
 
   private:
     void add_tops(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept {

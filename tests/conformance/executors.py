@@ -89,10 +89,11 @@ class Blocked(Executor):
     kernels: str
     threads: int
     device: str = "cpu"
+    layout: str = "auto"
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"{self.device}/blocked/{self.kernels}/{self.threads}"
+        return f"{self.device}/blocked/{self.kernels}/{self.threads}{_suffix(self.layout)}"
 
     def takes(self, net: Network) -> bool:
         neurons = [population.neuron for population in net.populations.values()]
@@ -100,7 +101,8 @@ class Blocked(Executor):
         return net.feedforward and coded and all(n.integrates != "step" for n in neurons)
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        session = Session(truth.net, device=self.device, schedule="blocked", kernels=self.kernels, threads=self.threads)
+        options = {"kernels": self.kernels, "threads": self.threads, "layout": self.layout}
+        session = Session(truth.net, device=self.device, schedule="blocked", **options)
         result = session.run(truth.samples, trace=True)
         for name, population in truth.net.populations.items():
             turns = [turn[name] for turn in truth.turns]
@@ -121,13 +123,15 @@ class Stepped(Executor):
     kernels: str
     threads: int
     device: str = "cpu"
+    layout: str = "auto"
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"{self.device}/stepped/{self.kernels}/{self.threads}"
+        return f"{self.device}/stepped/{self.kernels}/{self.threads}{_suffix(self.layout)}"
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        session = Session(truth.net, device=self.device, schedule="stepped", kernels=self.kernels, threads=self.threads)
+        options = {"kernels": self.kernels, "threads": self.threads, "layout": self.layout}
+        session = Session(truth.net, device=self.device, schedule="stepped", **options)
         result = session.run(truth.samples)
         yield from _outputs(truth, result.outputs)
         yield from _counts(truth, {name: p.spikes for name, p in result.activity.populations.items()}, spikes=True)
@@ -143,13 +147,14 @@ class Streamed(Executor):
     kernels: str
     restored: bool = False
     device: str = "cpu"
+    layout: str = "auto"
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"{self.device}/stream/{self.kernels}{'/restored' if self.restored else ''}"
+        return f"{self.device}/stream/{self.kernels}{'/restored' if self.restored else ''}{_suffix(self.layout)}"
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        session = Session(truth.net, device=self.device, kernels=self.kernels, threads=1)
+        session = Session(truth.net, device=self.device, kernels=self.kernels, threads=1, layout=self.layout)
         stream = session.stream()
         for t, step in enumerate(truth.steps):
             if self.restored and t % 3 == 2:
@@ -232,6 +237,10 @@ EXECUTORS: tuple[Executor, ...] = (
     *(kind(kernels, threads) for kind in (Blocked, Stepped) for kernels in KERNELS for threads in THREADS),
     *(Streamed(kernels) for kernels in KERNELS),
     Streamed("event", restored=True),
+    *(kind(kernels, 1, layout="blocks") for kind in (Blocked, Stepped) for kernels in ("event", "dense")),
+    *(Blocked(kernels, 1, layout="csr") for kernels in ("event", "dense")),
+    Streamed("event", layout="blocks"),
+    Streamed("event", layout="csr"),
     Firmware("host", (("cc", "gcc", "clang", "ziglang"),)),
     Firmware("generic-cortex-m4", (("arm-none-eabi-gcc", "ziglang"), ("qemu-system-arm", "unicorn"))),
 )
@@ -247,6 +256,10 @@ def compare(executor: Executor, truth: Truth) -> Tally:
             tally.mismatches += 1
             tally.first = tally.first or f"{executor.name}: {shown.what}: {_difference(shown)}"
     return tally
+
+
+def _suffix(layout: str) -> str:
+    return "" if layout == "auto" else f"/{layout}"
 
 
 def _difference(shown: Shown) -> str:

@@ -52,6 +52,57 @@ def test_dense_is_exact_where_all_weights_and_values_are_extreme(magnitude: int)
         check(Linear.dense(weight), x, x.astype(np.int64) @ weight, rng)
 
 
+def blocky(rng: np.random.Generator, n_in: int, n_out: int, kept: float) -> Any:
+    """Return weights of which only this share of the blocks of 16 outputs is not zero."""
+    keep = np.repeat(rng.random((n_in, -(-n_out // 16))) < kept, 16, axis=1)[:, :n_out]
+    return np.where(keep, rng.integers(-128, 128, (n_in, n_out)), 0).astype(np.int8)
+
+
+@quick
+@given(seeds, st.integers(1, 70), st.integers(16, 90), st.sampled_from([0.0, 0.1, 0.5, 1.0]), densities, magnitudes)
+def test_blocks_multiply_as_the_dense_weights_do(
+    seed: int, n_in: int, n_out: int, kept: float, density: float, magnitude: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    weight, x = blocky(rng, n_in, n_out, kept), events(rng, n_in, density, magnitude)
+    check(Linear.blocks(weight), x, x.astype(np.int64) @ weight, rng)
+
+
+def test_blocks_of_extreme_weights_and_values_are_exact() -> None:
+    for weight, value in ((-128, -32768), (-128, 32767), (127, -32768)):
+        x, rng = np.full(5, value, np.int16), np.random.default_rng(0)
+        check(Linear.blocks(np.full((5, 35), weight, np.int8)), x, np.full(35, 5 * weight * value), rng)
+
+
+@pytest.mark.parametrize("n_out", [65535, 65536, 65551])
+def test_outputs_beyond_16_bits_are_reached(n_out: int) -> None:
+    rng = np.random.default_rng(0)
+    weight = np.zeros((2, n_out), np.int8)
+    weight[0, :3], weight[1, -20:] = 7, np.arange(-9, 11)
+    x = np.array([3, -32768], np.int16)
+    rows, columns = np.nonzero(weight)
+    begin = np.array([0, 3, len(rows)])
+    listed = Linear.sparse(begin, columns.astype(np.int32), weight[rows, columns], n_out)
+    for linear in (Linear.blocks(weight), listed):
+        check(linear, x, x.astype(np.int64) @ weight, rng)
+
+
+def test_zeros_take_no_memory() -> None:
+    weight = np.zeros((64, 160), np.int8)
+    weight[::4, 5] = weight[::4, 159] = 1  # two blocks in each fourth row
+    begins = 65 * 4
+    assert Linear.dense(weight).bytes == 64 * 160
+    assert Linear.blocks(weight).bytes == begins + 32 * (16 + 2)
+    listed = Linear.sparse(np.arange(65), np.zeros(64, np.int32), np.ones(64, np.int8), 160)
+    assert listed.bytes == 65 * 8 + 64 * (1 + 2)
+
+
+@pytest.mark.parametrize("shape", [(3, 15), (0, 16)])
+def test_blocks_refuse_fewer_outputs_than_one_holds(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"^weight: expected "):
+        Linear.blocks(np.zeros(shape, np.int8))
+
+
 @quick
 @given(seeds, st.integers(1, 30), st.integers(1, 30), densities, magnitudes)
 def test_sparse_adds_its_entries_and_duplicates(

@@ -52,6 +52,34 @@ def windows_much_longer_than_their_words() -> Network:
     )
 
 
+def pruned(seed: int, n_in: int, n_out: int) -> Dense:
+    """Return weights of which one block of 16 outputs in four is kept, and whole rows are zero."""
+    keep = np.random.default_rng(seed).random((n_in, -(-n_out // 16))) < 0.25
+    keep[::5] = False
+    weight = np.where(np.repeat(keep, 16, axis=1)[:, :n_out], weights(seed, n_in, n_out), 0).astype(np.int8)
+    weight[1, [0, -1]] = -128, 127
+    return Dense(weight)
+
+
+@awkward
+def weights_that_are_mostly_zero() -> Network:
+    """From an image into an image, and into a number of neurons that is no multiple of a block."""
+    neuron = FewSpikes(5, ints(90), ints(60))
+    layers = [
+        ((4, 3, 5), neuron, pruned(1, 48, 60)),
+        (37, neuron, pruned(2, 60, 37)),
+        (18, Readout(), pruned(3, 37, 18)),
+    ]
+    return chain(((3, 4, 4), Input()), *layers)
+
+
+@awkward
+def zeros_behind_words_of_16_bits() -> Network:
+    neuron = FewSpikes(8, ints(9000))
+    layers = [(40, neuron, pruned(1, 30, 40)), (21, Readout(), pruned(2, 40, 21))]
+    return chain((30, Input(16)), *layers, window=16)
+
+
 @awkward
 def odd_numbers_of_neurons() -> Network:
     """More than a vector register holds, and no multiple of one."""

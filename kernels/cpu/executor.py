@@ -31,7 +31,7 @@ WIDTH = {"uint8": "int16", "int8": "int16", "uint16": "int16", "int16": "int16",
 
 
 class Kernel(NamedTuple):
-    """What executes a map: event-driven where at most `cut` inputs are active; layout: of the weights of dense ones."""
+    """What executes a map: event-driven where at most `cut` inputs are active; layout: of its weights, if chosen."""
 
     map: Map
     linear: native.Linear
@@ -41,9 +41,10 @@ class Kernel(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Return what the weights of a dense map take, with the places of those that are kept."""
-        all_of_them = self.linear.n_in * self.linear.n_out
-        return all_of_them if self.layout == "dense" else self.linear.bytes
+        """Return what weights whose layout is chosen take, with the places of those that are kept; 0 for others."""
+        if not self.layout:
+            return 0
+        return self.linear.n_in * self.linear.n_out if self.layout == "dense" else self.linear.bytes
 
 
 class Cpu:
@@ -86,9 +87,10 @@ class Cpu:
         return self._maps[key]
 
     def _layouts(self, map_: Map) -> tuple[str, ...]:
-        if self.layout != "auto":
-            return (self.layout,)
-        return layouts(map_) if self.kernels == "auto" else ("dense",)
+        found = layouts(map_) or ("",)
+        if found == ("",) or (self.layout, self.kernels) == ("auto", "auto"):
+            return found
+        return ("dense" if self.layout == "auto" else self.layout,)
 
     def _choice(self, map_: Map, made: Sequence[native.Linear], largest: int) -> tuple[int, int, str]:
         """Return which of a map's layouts to take, its cut, and why."""
@@ -158,8 +160,7 @@ class CpuExecutor:
         if isinstance(value, Map):
             made = self._device.kernel(value, first.largest, _unsigned(first))
             kernel = _cut_text(made.cut, made.linear.n_in)
-            laid_out = (made.layout, made.bytes) if value.kind == "dense" else ()
-            self._choices.append(Choice(str(operation), kernel, made.reason, *laid_out))
+            self._choices.append(Choice(str(operation), kernel, made.reason, made.layout, made.bytes))
             return {"map": made.linear, "cut": made.cut}
         if isinstance(value, Geometry):
             pairs = {key: getattr(value, key) for key in ("kernel", "stride", "padding", "dilation")}

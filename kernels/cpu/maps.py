@@ -24,33 +24,39 @@ ZEROS = {"blocks": 0.5, "csr": 0.85}  # the share of the weights from which on a
 
 
 def layouts(map_: Map) -> tuple[str, ...]:
-    """Return the layouts of a map's weights that may be the fastest, `dense` first; others keep no zeros."""
-    if map_.kind != "dense" or map_["weight"].size < SMALLEST or map_["weight"].shape[1] < BLOCK:
+    """Return the layouts of a map's weights that may be the fastest, `dense` first; none where they have one only."""
+    if map_.kind not in _MATRIX:
+        return ()
+    weight = map_["weight"]
+    if weight.size < SMALLEST or weight.shape[1] < BLOCK:
         return ("dense",)
-    zeros = 1 - np.count_nonzero(map_["weight"]) / map_["weight"].size
+    zeros = 1 - np.count_nonzero(weight) / weight.size
     return ("dense", *(layout for layout, least in ZEROS.items() if zeros >= least))
 
 
 def linear(map_: Map, layout: str = "dense") -> Linear:
-    """Return the kernel object of a map; layout: that of the weights of a `dense` one.
+    """Return the kernel object of a map; layout: that of its weights, where there are several.
 
     Raises UnsupportedError beyond the limits of the kernels.
     """
-    if map_.kind not in _MAKE:
+    if map_.kind not in _MAKE and map_.kind not in _MATRIX:
         raise UnsupportedError(f"no CPU kernel for a connection of kind '{map_.kind}'; spikerun.reference runs it")
     try:
-        return _dense(map_, layout) if map_.kind == "dense" else _MAKE[map_.kind](map_)
+        if matrix := _MATRIX.get(map_.kind):
+            return _LAID_OUT[layout](matrix(map_))
+        return _MAKE[map_.kind](map_)
     except ValueError as error:
         raise UnsupportedError(f"beyond the limits of the CPU kernels: {map_}: {error}") from None
 
 
-def _dense(m: Map, layout: str = "dense") -> Linear:
-    weight, size = m["weight"], math.prod(m.target)
-    if len(m.source) > 1 or len(m.target) > 1 or weight.shape[1] != size:
-        placed = np.zeros((len(weight), size), np.int8)
-        placed[positions(m.source).reshape(-1, 1), _columns(m)] = weight
-        weight = placed
-    return _LAID_OUT[layout](weight)
+def _dense(m: Map) -> Weights:
+    weight: Weights = m["weight"]
+    size = math.prod(m.target)
+    if len(m.source) == len(m.target) == 1 and weight.shape[1] == size:
+        return weight
+    placed = np.zeros((len(weight), size), np.int8)
+    placed[positions(m.source).reshape(-1, 1), _columns(m)] = weight
+    return placed
 
 
 def _blocks(weight: Weights) -> Linear:
@@ -101,9 +107,10 @@ def _columns(m: Map) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return positions(m.target)[m.channels[0] : m.channels[1]].ravel()
 
 
-# window and pooled_conv are no linear maps: what compares is an operation of its own.
+# Weights from each input to each output, in kernel order: their layout is chosen.
+_MATRIX: Mapping[str, Callable[[Map], Weights]] = {"dense": _dense}
+# dense stands above; window and pooled_conv are no linear maps: what compares is an operation of its own.
 _MAKE: Mapping[str, Callable[[Map], Linear]] = {
-    "dense": _dense,
     "sparse": _sparse,
     "diagonal": _diagonal,
     "conv": _conv,

@@ -26,11 +26,15 @@ from spikerun.network import Network
 from spikerun.plugins import resolve, rows
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from spikerun.converters.evaluate import Metric
+    from spikerun.converters.pruning.run import Pruned
     from spikerun.converters.samples import Samples
     from spikerun.converters.spiking.report import SpikingConversion
     from spikerun.converters.spiking.step import Readout
     from spikerun.converters.torch.module import NetworkModule
+    from spikerun.converters.training import Recipe
 
 __all__ = [
     "IMPORTERS",
@@ -44,6 +48,7 @@ __all__ = [
     "convert_spiking",
     "importers",
     "open_source",
+    "prune",
     "takes",
     "to_torch",
 ]
@@ -274,6 +279,53 @@ def convert_spiking(
         return converter.convert({})
     measured = converter.evaluation(*tested, metric or top1)
     return converter.measured(converter.convert({}), measured)
+
+
+def prune(
+    model: "nn.Module | str",
+    data: Any,
+    train_fn: "Callable[[nn.Module], Any] | None" = None,
+    *,
+    pattern: str = "unstructured",
+    method: str = "gradual",
+    sparsity: float | None = None,
+    recipe: "Recipe | None" = None,
+    rounds: int | None = None,
+    rewind: int | None = None,
+    encoding: Encoding | Mapping[str, Encoding] | None = None,
+    evaluation: "tuple[Samples, npt.ArrayLike] | None" = None,
+    metric: "Metric | str | None" = None,
+    journal: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    device: str = "auto",
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> "Pruned":
+    """Return a copy of a trained torch module without the least of its weights, channels or neurons, trained anew.
+
+    model: a module, which stays as it is, or "model.py:build". data: samples, or (samples, labels), or a loader of such
+    batches, as `convert` takes them: they train, but for a tenth by which networks are judged. train_fn: a training of
+    your own in place of this one, a function of the module, which is called once, by `gradual` four times, by `lottery`
+    in each round; the masks hold meanwhile. pattern: `unstructured`, `block16`, `2:4`, `channels` or `neurons`; method:
+    `one-shot`, `gradual` or `lottery`; sparsity: the share that goes, by default 0.9, of the last three patterns 0.5.
+    recipe: of the training (`training.Recipe`). rounds, rewind: of the lottery, the step to return to being one of its
+    first training. encoding, evaluation, metric, on_progress: as `convert` has them. journal: what names of files begin
+    with, from which an interrupted training goes on; force: those of something else are forgotten. device: `auto` is a
+    GPU where there is one.
+
+    Raises UsageError for what makes no sense, ConversionError for models that cannot be converted, and where a layer
+    would be left empty; TrainingDiverged.
+    """
+    from spikerun.converters.metrics import METRICS
+    from spikerun.converters.pruning.run import Plan, prune_arrays
+
+    if isinstance(metric, str) and metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    _check({"train_fn": train_fn, "on_progress": on_progress})
+    return prune_arrays(
+        model, data, Plan(pattern, method, sparsity, rounds, rewind), recipe, encoding=encoding, evaluation=evaluation,
+        own=train_fn, metric=METRICS[metric] if isinstance(metric, str) else metric,
+        journal=None if journal is None else as_path(journal), force=force, device=device, tell=on_progress,
+    )  # fmt: skip
 
 
 def to_torch(net: Network) -> "NetworkModule":

@@ -57,6 +57,7 @@ from spikerun.converters.options import (
     TimeStep,
     Weights,
     Writer,
+    numbers,
 )
 from spikerun.converters.quantise import Settings
 from spikerun.converters.report import SCHEMA, Conversion, Report
@@ -151,8 +152,8 @@ def convert(
     require_snn(output)
     encoding = Encoding(
         1.0 if scale is None else scale,
-        _numbers("--mean", mean, 0.0),
-        _numbers("--std", std, 1.0),
+        numbers("--mean", mean, 0.0),
+        numbers("--std", std, 1.0),
         bits=input_bits or 8,
         code=input_code or ("graded" if coding == "sdnn" else "bits"),
     )
@@ -304,17 +305,6 @@ def _converted(
         conversion = replace(conversion, report=replace(conversion.report, sweep=rows))
     conversion = converter.compared(conversion, held_out if len(places) else None)
     return conversion if evaluation is None else converter.measured(conversion, evaluation), missed
-
-
-def _numbers(option: str, text: str | None, default: float) -> list[float]:
-    if text is None:
-        return [default]
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(
-            f"{option} takes numbers separated by commas, such as 0.5 or 0.48,0.45,0.40; got '{text}'"
-        ) from None
 
 
 def _payload(report: Report | SpikingReport, paths: tuple[Path, ...]) -> dict[str, object]:

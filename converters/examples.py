@@ -46,7 +46,7 @@ class Examples:
     """Integer samples by input (N, *shape), as `encodings` says what they stand for, and classes, targets or None.
 
     They lie on the device in the smallest dtype. `training` and `held`: places, int64; trained, held_out: how many.
-    Raises DataError for fewer than four, and for labels that do not fit.
+    Raises DataError for labels that do not fit.
     """
 
     def __init__(
@@ -57,8 +57,6 @@ class Examples:
         device: torch.device | str = "cpu",
     ) -> None:
         count = count_of(samples)
-        if count < 4:
-            raise DataError(f"training takes four samples at least, got {count}")
         if labels is not None:
             labels = checked_labels(labels, count)
             labels = labels.astype(np.int64 if labels.dtype.kind in "iub" else np.float32)
@@ -85,9 +83,14 @@ class Examples:
         return self._labels is not None and self._labels.is_floating_point()
 
     @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of a sample, by input."""
+        return {name: tuple(x.shape[1:]) for name, x in self._samples.items()}
+
+    @property
     def images(self) -> bool:
         """Return whether the only input takes images so large that moving them by a pixel changes no class."""
-        shapes = [tuple(x.shape[1:]) for x in self._samples.values()]
+        shapes = list(self.shapes.values())
         maps = self._labels is not None and self._labels.ndim > 1
         return len(shapes) == 1 and len(shapes[0]) == 3 and min(shapes[0][1:]) >= LARGE and not maps
 
@@ -107,6 +110,12 @@ class Examples:
         for first in range(0, self.steps(batch) * batch, batch):
             part = slice(first, first + batch)
             yield self._batch(order[part], draws[part], augment)
+
+    def every(self) -> Iterator[Batch]:
+        """Yield all samples in their order."""
+        places = torch.arange(self.trained + self.held_out, device=self.device)
+        for part in torch.split(places, AT_ONCE):
+            yield self._batch(part, torch.empty(0), "none")
 
     def held_batches(self, augment: str = "none") -> Iterator[Batch]:
         """Yield what is held out, in its order; augmented the same way each time."""

@@ -6,7 +6,11 @@ from typing import Annotated
 
 import typer
 
+from spikerun.errors import UsageError
+
 __all__ = [
+    "Augment",
+    "BatchSize",
     "BinsOption",
     "Bits",
     "Calibration",
@@ -15,7 +19,9 @@ __all__ = [
     "Confidence",
     "Count",
     "Data",
+    "Device",
     "Duration",
+    "Epochs",
     "From",
     "Groups",
     "InputBits",
@@ -32,14 +38,19 @@ __all__ = [
     "Objective",
     "Output",
     "Outputs",
+    "Patience",
+    "Rate",
     "ReadoutRule",
     "Reset",
     "Scale",
     "Seed",
     "Sweep",
     "TimeStep",
+    "TrainedOn",
+    "TrainingSeed",
     "Weights",
     "Writer",
+    "numbers",
 ]
 
 Model = Annotated[
@@ -195,3 +206,39 @@ Outputs = Annotated[
     ),
 ]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Also measure 2 to 8 bits on held-out training samples.")]
+TrainedOn = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="A data set, or an .npz file, whose train split trains, but for samples held out to judge by, and whose "
+        "test split measures.",
+    ),
+]
+Epochs = Annotated[int | None, typer.Option(min=0, help="How often training sees the samples, in all.")]
+Rate = Annotated[float, typer.Option(help="The highest learning rate of AdamW, which rises and falls once.")]
+BatchSize = Annotated[int, typer.Option("--batch", min=2, help="Samples of a training step.")]
+Augment = Annotated[
+    str,
+    typer.Option(
+        help="How training samples are varied: none, shift (by a pixel), mirror, shift+mirror, or auto: images from "
+        "16x16 are shifted, and mirrored where that costs the trained network nothing."
+    ),
+]
+Patience = Annotated[
+    int | None, typer.Option(min=1, help="End after so many epochs without a better one, which is taken. Default: off.")
+]
+TrainingSeed = Annotated[int, typer.Option("--seed", min=0, help="Of all that is random in training.")]
+Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1, or auto, a GPU where there is one.")]
+
+
+def numbers(option: str, text: str | None, default: float) -> list[float]:
+    """Return the numbers that an option names."""
+    if text is None:
+        return [default]
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"{option} takes numbers separated by commas, such as 0.5 or 0.48,0.45,0.40; got '{text}'"
+        ) from None

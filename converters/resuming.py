@@ -16,7 +16,7 @@ from spikerun.converters.examples import AUGMENTS, Examples
 from spikerun.converters.journal import fingerprint
 from spikerun.errors import UsageError, unknown_name
 
-__all__ = ["Epoch", "Judged", "Kept", "Recipe", "Stateful"]
+__all__ = ["Epoch", "Judged", "Kept", "Recipe", "Stateful", "keep", "kept_in", "state_hash"]
 
 SCHEMA = "spikerun.training/1"
 RISES, FIRST, LAST = 0.1, 1 / 25, 1 / 250_000  # of the steps, and of the highest rate: one cycle
@@ -88,7 +88,7 @@ class Kept:
 
     def __init__(
         self, state: Mapping[str, Stateful], groups: Sequence[Mapping[str, Any]], examples: Examples, recipe: Recipe,
-        path: Path | None, force: bool,
+        aim: str, path: Path | None, force: bool,
     ) -> None:  # fmt: skip
         self._state, self._recipe, self._path = state, recipe, path
         self.optimiser = torch.optim.AdamW([dict(group) for group in groups], recipe.rate, weight_decay=recipe.decay)
@@ -97,8 +97,13 @@ class Kept:
         self.epochs: list[Epoch] = []
         self._best: bytes | None = None
         self._last = _bytes(self._all())
-        self._key = {"recipe": fingerprint(asdict(recipe), self._rates), "data": examples.key, "model": _hash(state)}
-        if path is not None and path.exists():
+        self._key = {
+            "recipe": fingerprint(asdict(recipe), self._rates),
+            "data": examples.key,
+            "model": state_hash(state),
+            "aim": aim,
+        }
+        if path is not None:
             self._read(path, force)
 
     @property
@@ -128,8 +133,7 @@ class Kept:
         if self._path is not None:
             records = [asdict(one) for one in self.epochs]
             contents = {"last": _as_tensor(self._last), "best": None if self._best is None else _as_tensor(self._best)}
-            held = {"schema": SCHEMA, "key": self._key, "epochs": records, **contents}
-            write_atomically(self._path, _bytes(held), force=True)
+            keep(self._path, SCHEMA, self._key, epochs=records, **contents)
 
     def back(self) -> None:
         """Go back to the last epoch."""
@@ -151,23 +155,43 @@ class Kept:
         self.optimiser.load_state_dict(held["optimiser"])
 
     def _read(self, path: Path, force: bool) -> None:
-        try:
-            held = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # readers raise whatever a broken file makes them stumble over
-            held = None
-        if not isinstance(held, dict) or not str(held.get("schema")).startswith(SCHEMA.partition("/")[0]):
-            raise UsageError(f"'{path}' is no journal of a training, and would be overwritten: move it away")
-        other = [name for name, mine in self._key.items() if held.get("key", {}).get(name) != mine]
-        what = f"another {' and another '.join(other)}" if held["schema"] == SCHEMA else "another version of spikerun"
-        if held["schema"] == SCHEMA and not other:
+        held = kept_in(path, SCHEMA, self._key, force)
+        if held is not None:
             self.epochs = [Epoch(**one) for one in held["epochs"]]
             self._last = held["last"].numpy().tobytes()
             self._best = None if held["best"] is None else held["best"].numpy().tobytes()
             self._take(self._last)
-        elif not force:
-            raise UsageError(
-                f"'{path}' keeps a training of {what}: give what was given then to go on with it, or delete it"
-            )
+
+
+def kept_in(path: Path, schema: str, key: Mapping[str, str], force: bool) -> dict[str, Any] | None:
+    """Return what a journal keeps, None where there is none.
+
+    One of another schema or key, whose names are what it may differ by, is refused, or with `force` forgotten. Raises
+    UsageError for that, and for a file that is something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # readers raise whatever a broken file makes them stumble over
+        held = None
+    if not isinstance(held, dict) or not str(held.get("schema")).startswith("spikerun."):
+        raise UsageError(f"'{path}' is no journal of a training, and would be overwritten: move it away")
+    other = [name for name, mine in key.items() if held.get("key", {}).get(name) != mine]
+    if held["schema"] == schema and not other:
+        return held
+    if force:
+        return None
+    what = f"another {' and another '.join(other)}" if held["schema"] == schema else "another version of spikerun"
+    raise UsageError(
+        f"'{path}' keeps a training of {what}: give what was given then to go on with "
+        "it, delete it, or use --force, in Python force=True, to begin anew"
+    )
+
+
+def keep(path: Path, schema: str, key: Mapping[str, str], **held: Any) -> None:
+    """Write a journal, of tensors and plain values."""
+    write_atomically(path, _bytes({"schema": schema, "key": dict(key), **held}), force=True)
 
 
 def _bytes(held: Mapping[str, Any]) -> bytes:
@@ -180,8 +204,8 @@ def _as_tensor(content: bytes) -> Tensor:
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)
 
 
-def _hash(state: Mapping[str, Stateful]) -> str:
-    """Return a hash of tensors and plain values."""
+def state_hash(state: Mapping[str, Stateful]) -> str:
+    """Return a hash of what changes: tensors and plain values."""
     held = {name: dict(one.state_dict()) for name, one in state.items()}
     return fingerprint({name: {k: _plain(v) for k, v in one.items()} for name, one in held.items()})
 

@@ -21,9 +21,9 @@ from torch.nn import functional as F
 from spikerun.converters.examples import Batch, Examples, seed_of
 from spikerun.converters.resuming import Epoch, Judged, Kept, Recipe, Stateful
 from spikerun.converters.samples import Progress, quiet
-from spikerun.errors import TrainingDiverged
+from spikerun.errors import DataError, TrainingDiverged
 
-__all__ = ["UNLABELLED", "Epoch", "Judged", "Recipe", "Stateful", "distilled", "train"]
+__all__ = ["UNLABELLED", "Epoch", "Judged", "Recipe", "Stateful", "distilled", "supervised", "train"]
 
 LOOKED = 50  # steps after which it is looked whether the loss is a number: each look waits for the device
 
@@ -38,6 +38,7 @@ def train(
     judge: Callable[[], Judged],
     *,
     state: Mapping[str, Stateful],
+    aim: str = "",
     after: Callable[[float], None] | None = None,
     journal: Path | None = None,
     force: bool = False,
@@ -49,11 +50,14 @@ def train(
     groups: of parameters, as torch's optimisers take them, with `lr` and `weight_decay` of their own where they differ.
     loss: of a batch, at a progress from 0 to 1 over all steps; after: called behind each step. judge: called after each
     epoch. state: all that changes, by name; modules among it are in training mode during an epoch, and in inference
-    mode for the judge and at the end. journal: where it is kept after each epoch; one of another model, other data or
-    another recipe is refused, or with `force` begun anew. Raises TrainingDiverged where the loss is no number any more;
+    mode for the judge and at the end. aim: in words, what else the weights depend on, such as options of a loss.
+    journal: where it is kept after each epoch; one of another model, data,
+    recipe or aim is refused, or with `force` begun anew. Raises TrainingDiverged where the loss is no number any more;
     the state is then that of the last good epoch.
     """
-    kept = Kept(state, groups, examples, recipe, journal, force)
+    if examples.trained < 2:
+        raise DataError(f"training takes three samples at least, got {examples.trained + examples.held_out}")
+    kept = Kept(state, groups, examples, recipe, aim, journal, force)
     steps = examples.steps(recipe.batch)
     total = steps * recipe.epochs
     begun, first = time.monotonic(), len(kept.epochs)
@@ -105,6 +109,13 @@ def distilled(
     own, other = (F.log_softmax(values / temperature, 1) for values in (logits, teacher))
     divergence = F.kl_div(own, other, reduction="batchmean", log_target=True) * len(logits) / labels.numel()
     return F.cross_entropy(logits, labels, label_smoothing=smoothing) + weight * divergence
+
+
+def supervised(logits: Tensor, labels: Tensor, smoothing: float = 0.05) -> Tensor:
+    """Return the loss of results (B, K, ...) without a teacher: cross-entropy, or squared errors by their variance."""
+    if not labels.is_floating_point():
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    return F.mse_loss(logits.flatten(1), labels.flatten(1)) / labels.var(correction=0).clamp_min(1e-12)
 
 
 def _epoch(

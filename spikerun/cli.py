@@ -61,6 +61,12 @@ COMMANDS = MappingProxyType(
             "Run a network on data; accuracy, spikes and synaptic operations.",
             "spikerun run model.snn --data digits --limit 100",
         ),
+        "prune": CommandSpec(
+            "spikerun.converters.pruning.command:prune",
+            "Prune a trained network, before it is converted.",
+            "spikerun prune model.py:build --weights w.safetensors --data fashion-mnist --sparsity 0.9 "
+            "-o pruned.safetensors",
+        ),
         "compare": CommandSpec(
             "spikerun.commands.compare:compare",
             "Compare two networks on the same samples.",

@@ -28,11 +28,7 @@ SKIPPED = {  # how a block begins: why it is not run
 }
 # What a reader has at hand where a block begins.
 IMAGES = "import numpy as np\nimages = np.random.default_rng(0).integers(0, 256, (4, 1, 28, 28)).astype(np.uint8)\n"
-GIVEN = {
-    "README.md": IMAGES,
-    "microcontrollers.md": IMAGES,
-    "datasets.md": f"{IMAGES}classes = np.arange(4)\n",
-    "conversion.md": """
+TRAINED = """
 from dataclasses import replace
 from safetensors.torch import load_file
 from spikerun import datasets
@@ -42,7 +38,13 @@ test = replace(test, samples=test.samples[:500], labels=test.labels[:500])
 model = build()
 model.load_state_dict(load_file("w.safetensors"))
 model.eval()
-""",
+"""
+GIVEN = {
+    "README.md": IMAGES,
+    "microcontrollers.md": IMAGES,
+    "datasets.md": f"{IMAGES}classes = np.arange(4)\n",
+    "conversion.md": TRAINED,
+    "sparsity.md": f"import torch\n{TRAINED}",
 }
 EXAMPLE = """
 import runpy
@@ -118,6 +120,7 @@ def test_commands_and_code_of_a_document_run(document: Path, scratch: Path) -> N
         shutil.rmtree(scratch / "firmware", ignore_errors=True)  # several blocks write it
         if block.skipped is None:
             again = re.sub(r"^spikerun convert\b", "spikerun convert --force", block.text, flags=re.MULTILINE)
+            again = re.sub(r"^(spikerun prune\b.*)$", r"\1 --epochs 0 --force", again, flags=re.MULTILINE)
             run(Block(block.language, again), scratch, GIVEN.get(document.name, ""))
 
 

@@ -76,7 +76,7 @@ def _execute(path: Path) -> ModuleType:
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load a state dict into `model`; every name and shape must fit."""
     own = model.state_dict()
-    state = _unwrapped(path, _read(path), own)
+    state = _merged(path, _unwrapped(path, _read(path), own), own)
     optional = {name for name in own if name.endswith("num_batches_tracked")}
     missing, strange = own.keys() - state.keys() - optional, state.keys() - own.keys()
     if missing or strange:
@@ -97,6 +97,24 @@ def _unwrapped(path: Path, state: Mapping[str, Any], own: Mapping[str, Any]) -> 
             log.warning("'%s': all names begin with '%s', as %s saves them; that is left out", path, prefix, wrapper)
             return _unwrapped(path, {name.removeprefix(prefix): value for name, value in state.items()}, own)
     return state
+
+
+def _merged(path: Path, state: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return weights with the masks of torch.nn.utils.prune multiplied in, where the model has none."""
+    masked = [name.removesuffix("_orig") for name in state if name.endswith("_orig") and name not in own]
+    masked = [name for name in masked if name in own and name not in state and f"{name}_mask" in state]
+    found = dict(state)
+    for name in masked:
+        weight, mask = found.pop(f"{name}_orig"), found.pop(f"{name}_mask")
+        if weight.shape != mask.shape:
+            raise ConversionError(
+                f"'{path}': '{name}_mask' has the shape {tuple(mask.shape)}, '{name}_orig' {tuple(weight.shape)}: the "
+                "file is broken, save the state_dict of the pruned module again"
+            )
+        found[name] = weight * mask
+    if masked:
+        log.info("'%s': masks are multiplied into %s", path, listed(masked))
+    return found
 
 
 def _check_tensor(path: Path, name: str, value: torch.Tensor, own: torch.Tensor) -> None:

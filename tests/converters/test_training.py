@@ -85,7 +85,7 @@ def test_the_rate_rises_for_a_tenth_and_falls_as_torch_has_it() -> None:
     model, rates = nn.Linear(6, 3), []
     optimiser = torch.optim.AdamW(model.parameters())
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=600, pct_start=0.1)
-    kept = Kept({"model": model}, [{"params": list(model.parameters())}], examples(), Recipe(1), None, False)
+    kept = Kept({"model": model}, [{"params": list(model.parameters())}], examples(), Recipe(1), "", None, False)
     for step in range(600):
         kept.pace(step / 599)
         rates.append((kept.optimiser.param_groups[0]["lr"], cycle.get_last_lr()[0]))
@@ -96,20 +96,20 @@ def test_the_rate_rises_for_a_tenth_and_falls_as_torch_has_it() -> None:
     assert mine[-1] == pytest.approx(theirs[-1])
 
 
-@pytest.mark.parametrize("other", ["recipe", "data", "model"])
+@pytest.mark.parametrize("other", ["recipe", "data", "model", "aim"])
 def test_a_journal_of_something_else_is_refused(tmp_path: Path, other: str) -> None:
     journal, data, recipe = tmp_path / "kept", examples(), Recipe(1)
-    trained(network(), data, recipe, journal=journal)
+    trained(network(), data, recipe, journal=journal, aim="" if other == "aim" else other)
     if other == "recipe":
         recipe = Recipe(1, rate=0.1)
     elif other == "data":
         data = examples(seed=1)
     model = network()
     if other == "model":
-        model[0].weight.data += 1
+        model.get_parameter("0.weight").data += 1
     with pytest.raises(UsageError, match=f"a training of another {other}: give what was given then"):
-        trained(model, data, recipe, journal=journal)
-    assert len(trained(model, data, recipe, journal=journal, force=True)) == 1
+        trained(model, data, recipe, journal=journal, aim=other)
+    assert len(trained(model, data, recipe, journal=journal, aim=other, force=True)) == 1
 
 
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_patience_ends_a_training_and_takes_the_best_epoch() -> None:
 @pytest.mark.parametrize("labels", ["classes", "targets", "none"])
 def test_classes_targets_and_results_alone_are_learnt(labels: str) -> None:
     data, model, teacher = examples(labels=labels), network(), network().eval()
-    teacher[4].bias.data += 1
+    teacher.get_parameter("4.bias").data += 1
 
     def loss(batch: Any, progress: float) -> Tensor:
         x = data.seen(batch.x)["input"]
@@ -234,8 +234,8 @@ def test_recipes_that_make_no_sense_are_refused(options: dict[str, Any], message
 
 
 def test_too_few_samples_and_labels_of_others_are_refused() -> None:
-    with pytest.raises(DataError, match="four samples at least"):
-        examples(3)
+    with pytest.raises(DataError, match="three samples at least, got 2"):
+        trained(network(), examples(2), Recipe(1))
     with pytest.raises(DataError, match="labels for 8 samples"):
         Examples({"input": np.zeros((8, 2), int)}, np.zeros(7), {"input": Encoding()})
 

@@ -233,6 +233,8 @@ def _layer_report(
         memory=memory_of(network, name), sources=tuple(dict.fromkeys(link.source for link in network.into(name))),
         operators=tuple(operator_name(origin) for origin in origins if origin.operator != "input"),
         reasons=tuple(reasons(layer, origins, fit)), gone=gone.why.get(name, {}),
+        weights=sum(link.connection.weights for link in network.into(name)),
+        zeros=sum(link.connection.zeros for link in network.into(name)),
     )  # fmt: skip
 
 

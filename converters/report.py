@@ -47,7 +47,7 @@ class LayerReport:
     the largest magnitude of its accumulator in the worst case. spikes, synops: means for one sample; None without
     evaluation. dense: what `synops` were if each neuron sent one spike. sources: the layers that it reads; operators:
     of the model, that it computes; reasons: sentences on what was decided for it. gone: how many channels of it were
-    left out, for each reason of `spikerun.gone`.
+    left out, for each reason of `spikerun.gone`. weights: how many lead to it; zeros: how many of these are 0.
     """
 
     name: str
@@ -69,6 +69,8 @@ class LayerReport:
     operators: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     gone: Mapping[str, int] = field(default_factory=dict)
+    weights: int = 0
+    zeros: int = 0
 
     @property
     def neurons(self) -> int:
@@ -147,7 +149,7 @@ class Report:
 
     def text(self) -> str:
         """Return the report as plain text."""
-        parts = [self.summary(), self._layer_table()]
+        parts = [self.summary(), self._layer_table(), self._weight_table()]
         if self.sweep:
             parts.append(f"on {self.sweep[0].accuracy.samples} held-out samples:\n{self._sweep_table()}")
         if self.search:
@@ -157,7 +159,7 @@ class Report:
         decided += [f"{layer.name}: {' '.join(layer.reasons)}" for layer in self.layers if layer.reasons]
         parts += ["\n".join(decided)] if decided else []
         parts += [f"note: {note}" for note in self.notes]
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join(filter(None, parts)) + "\n"
 
     def summary(self) -> str:
         """Return what matters in a few lines."""
@@ -212,6 +214,27 @@ class Report:
             for layer in self.layers
         ]
         return table(header, rows, right=(6, 7, 8, 9))
+
+    def _weight_table(self) -> str:
+        header = [
+            "weights into",
+            "weights",
+            "zeros %",
+            "bytes of weights",
+            "of gains, places, thresholds, tables, biases",
+        ]
+        rows = [
+            [
+                layer.name,
+                f"{layer.weights:,}",
+                f"{100 * layer.zeros / layer.weights:.1f}" if layer.weights else "-",
+                f"{layer.memory.weights:,}",
+                f"{layer.memory.parameters:,}",
+            ]
+            for layer in self.layers
+            if layer.sources
+        ]
+        return table(header, rows, right=range(1, 5)) if rows else ""
 
     def _sweep_table(self) -> str:
         header = ["bits", "SNN %", "drop", "95 %", "same class %", "spikes/neuron", "synops/MAC"]

@@ -210,9 +210,17 @@ def _memory(report: Report) -> list[str]:
             "words on their way. Targets say what they take beside it."
         ),
         table(
-            ("layer", "weights", "thresholds, tables, biases, gains", "state", "words"),
-            [(one.name, *(f"{size:,}" for size in astuple(one.memory))) for one in report.layers],
-            right=(1, 2, 3, 4),
+            ("layer", "weights", "zeros", "bytes of weights", "thresholds, tables, biases, gains", "state", "words"),
+            [
+                (
+                    one.name,
+                    f"{one.weights:,}",
+                    f"{100 * one.zeros / one.weights:.1f} %" if one.weights else "-",
+                    *(f"{size:,}" for size in astuple(one.memory)),
+                )
+                for one in report.layers
+            ],
+            right=(1, 2, 3, 4, 5, 6),
         ),
     ]
 

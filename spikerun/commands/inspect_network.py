@@ -37,6 +37,7 @@ def inspect(
         "latency_windows": max(net.latency[name] for name in net.outputs),
         "neurons": sum(p.size for p in net.populations.values()),
         "weights": sum(link.connection.weights for link in net.links),
+        "zeros": sum(link.connection.zeros for link in net.links),
         "macs": net.macs,
         "dense": net.dense,
         "populations": [_population(net, name, p) for name, p in net.populations.items()],
@@ -85,6 +86,8 @@ def _projection(net: Network, link: Link) -> dict[str, Any]:
         "target": link.target,
         "kind": link.connection.kind,
         "weights": link.connection.weights,
+        "zeros": link.connection.zeros,
+        "bytes": sum(v.nbytes for _, v in link.connection.parameters() if isinstance(v, np.ndarray)),
         "fan_out_mean": float(np.mean(fans)),
         "fan_out_max": int(np.max(fans)),
         "delay": link.projection.delay,
@@ -110,7 +113,7 @@ def _text(found: dict[str, Any]) -> str:
     head = [
         ("time", _time(found)),
         ("neurons", f"{found['neurons']:,}"),
-        ("weights", plural(found["weights"], "byte")),
+        ("weights", f"{plural(found['weights'], 'byte')}{_share(found, ', {} of them 0')}"),
         ("dense operations", f"{found['dense']:,} a sample, if each neuron sends one spike"),
         *([("MACs of the ANN", f"{found['macs']:,} a sample")] if found["macs"] else []),
         *_scales(found),
@@ -124,17 +127,31 @@ def _text(found: dict[str, Any]) -> str:
         for p in found["populations"]
     ]  # fmt: skip
     projections = [
-        (p["source"], p["target"], p["kind"], f"{p['weights']:,}", f"{p['fan_out_mean']:.1f}", p["lag"])
+        (
+            p["source"],
+            p["target"],
+            p["kind"],
+            f"{p['weights']:,}",
+            _share(p, "{}"),
+            f"{p['bytes']:,}",
+            f"{p['fan_out_mean']:.1f}",
+            p["lag"],
+        )
         for p in found["projections"]
     ]
     return "\n\n".join(
         (
             table((), head),
             table(("population", "kind", "shape", "code", "threshold", "bits of v", "window"), populations, (5, 6)),
-            table(("from", "to", "kind", "weights", "fan-out", "lag"), projections, (3, 4, 5)),
+            table(("from", "to", "kind", "weights", "zeros", "bytes", "fan-out", "lag"), projections, (3, 4, 5, 6, 7)),
             table(("target", "verdict"), list(found["targets"].items())),
         )
     )
+
+
+def _share(found: dict[str, Any], said: str) -> str:
+    """Return how many of the weights are 0; empty where there are none."""
+    return said.format(f"{100 * found['zeros'] / found['weights']:.1f} %") if found["weights"] else ""
 
 
 def _time(found: dict[str, Any]) -> str:

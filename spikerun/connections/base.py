@@ -6,6 +6,7 @@ Weights are int8; gains, which rescale whole channels, are int32.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, ClassVar
 
@@ -48,8 +49,16 @@ class Connection:
     @property
     def weights(self) -> int:
         """Return how many weights it stores, a byte each; gains are none."""
+        return sum(array.size for array in self._weights())
+
+    @property
+    def zeros(self) -> int:
+        """Return how many of these are 0."""
+        return sum(array.size - int(np.count_nonzero(array)) for array in self._weights())
+
+    def _weights(self) -> Iterator[npt.NDArray[np.int8]]:
         arrays = (value for _, value in self.parameters() if isinstance(value, np.ndarray))
-        return sum(array.size for array in arrays if array.dtype == np.int8)
+        return (array for array in arrays if array.dtype == np.int8)
 
     def target_shape(self, source: Shape) -> Shape | None:
         """Return the shape of the currents for a source of this shape, or None if only their number is fixed.

@@ -170,6 +170,16 @@ def test_inspect_shows_populations_bounds_and_targets(network: Path, capsys: pyt
     assert found["latency_windows"] == 2
 
 
+def test_inspect_shows_how_many_weights_are_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weight = np.array([[1, 0], [0, 0], [3, 4]], np.int8)
+    populations = {"in": Population((3,), Input(4)), "out": Population((2,), Readout())}
+    path = save(Network(populations, [Projection("in", "out", Dense(weight))], ["out"], 4), tmp_path / "net.snn")
+    assert main(["inspect", str(path)]) == 0
+    assert re.search(r"^in +out +dense +6 +50.0 % +6 +2.0 +0$", capsys.readouterr().out, re.MULTILINE)
+    found = result(capsys, "inspect", path)
+    assert (found["zeros"], found["projections"][0]["zeros"], found["projections"][0]["bytes"]) == (3, 3, 6)
+
+
 def test_inspect_shows_from_where_to_where_levels_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, neuron = Diagonal(np.int32(1)), Levels(2, [[-7, 0, 3], [-2, 5, 90]])
     populations = {"in": Population((2,), Input(4)), "h": Population((2,), neuron)}

@@ -165,6 +165,20 @@ def test_the_text_says_what_the_page_says(conversion: Conversion) -> None:
     assert all(d.reason in written and d.reason.replace("'", "&#x27;") in page for d in conversion.report.decisions)
 
 
+def test_weights_and_the_zeros_among_them_are_counted_for_each_layer() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    with torch.no_grad():
+        model[1].weight[:, ::2] = 0  # type: ignore[index, operator]
+    data = np.random.default_rng(0).integers(0, 256, (40, 1, 4, 4)).astype(np.uint8)
+    report = convert(model, data).report
+    layer = layer_of(report, "m1")
+    assert (layer.weights, layer.memory.weights) == (128, 128) and layer.zeros >= 64
+    share = f"{100 * layer.zeros / 128:.1f}"
+    assert re.search(rf"^m1 +128 +{share} +128 ", report.text(), re.MULTILINE)
+    assert f"<td>128</td><td>{share} %</td>" in re.sub("<td[^>]*>", "<td>", report.html())
+
+
 def test_the_json_has_the_keys_that_the_document_lists(conversion: Conversion) -> None:
     found = json.loads(json.dumps(conversion.report.json()))
     page = DOCUMENT.read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from networks import densities, random_inputs, random_network, seeds
 
 from spikerun import __version__, neurons
-from spikerun.connections import Diagonal
+from spikerun.connections import Dense, Diagonal
 from spikerun.errors import FileFormatError, UsageError
 from spikerun.file import _NetworkReader, _write_fields, load, save
 from spikerun.network import Network, Population, Projection
@@ -402,3 +402,14 @@ def test_projection_slices_and_delays_survive(tmp_path: Path) -> None:
     loaded = load(save(net, tmp_path / "a.snn"))
     assert [p.target_channels for p in loaded.projections].count((4, 6)) == 1
     assert isinstance(loaded.projections[0], Projection)
+
+
+def test_a_network_of_nine_zeros_in_ten_weights_is_a_file_of_a_third(tmp_path: Path) -> None:
+    def size(share: float) -> int:
+        rng = np.random.default_rng(0)
+        weight = np.where(rng.random((512, 256)) < share, 0, rng.integers(-127, 128, (512, 256))).astype(np.int8)
+        populations = {"in": Population((512,), Input(8)), "out": Population((256,), Readout())}
+        net = Network(populations, [Projection("in", "out", Dense(weight))], ["out"], 8)
+        return save(net, tmp_path / f"{share}.snn").stat().st_size
+
+    assert 3 * size(0.9) < size(0.0)

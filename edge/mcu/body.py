@@ -8,8 +8,9 @@ import numpy as np
 
 from spikerun.edge.mcu import emit, kernels
 from spikerun.edge.mcu.constants import Constants
-from spikerun.edge.mcu.kernels import Call, Table
+from spikerun.edge.mcu.kernels import Call
 from spikerun.edge.mcu.model import Model, Port, Printed
+from spikerun.edge.mcu.table import Table, shape_of
 from spikerun.kernels.operations import FOREVER, When
 
 __all__ = ["Body"]
@@ -113,7 +114,7 @@ class Body:
 
     def shape(self, register: str) -> str:
         """Return the symbol of the shape of a register."""
-        shape = kernels.shape_of(self.printed.registers[register].shape)
+        shape = shape_of(self.printed.registers[register].shape)
         return self.constants.table(Table("spikerun_shape", shape), self.model.owners[register])
 
     def take(self, windowed: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.edge.mcu import emit
-from spikerun.edge.mcu.kernels import Table
+from spikerun.edge.mcu.table import Table
 
 __all__ = ["Constants"]
 

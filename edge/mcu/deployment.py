@@ -24,10 +24,11 @@ from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import Transcript, build, execute
 from spikerun.edge.mcu.memory import STACK_BYTES, Memory, report
 from spikerun.edge.mcu.model import Model, compose, require_name
+from spikerun.edge.mcu.packings import WISHES
 from spikerun.edge.mcu.printer import Source, header, source
 from spikerun.edge.mcu.vectors import Vectors
 from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Tool, Verdict, option
-from spikerun.errors import TargetError, UsageError
+from spikerun.errors import TargetError, UsageError, unknown_name
 from spikerun.network import Network
 
 __all__ = ["McuOptions", "McuTarget", "deploy", "run_bundle", "targets"]
@@ -47,10 +48,13 @@ class McuOptions(Options):
     toolchain: str = option("auto", "gcc, zig, or auto: what is found first")
     emulator: str = option("auto", "qemu, unicorn, none (this computer), or auto: what is found first")
     timeout: float = option(600.0, "seconds that the self-test may take")
+    packing: str = option("auto", "of weights that are 0: auto, small, dense, delta or bitmap")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_name(self.name)
+        if self.packing not in WISHES:
+            raise unknown_name("packing", self.packing, WISHES)
         if not (self.timeout > 0 and math.isfinite(self.timeout)):
             raise UsageError(f"option 'timeout' must be a number of seconds above 0, got {self.timeout:g}")
 
@@ -110,7 +114,7 @@ class McuTarget:
         require_known(board, "toolchain", chosen.toolchain, core.compilers)
         require_known(board, "emulator", chosen.emulator, core.emulators)
         require_free(out, force)
-        model = compose(net, chosen.name, board.features)
+        model = compose(net, chosen.name, board.features, chosen.packing)
         made = source(model)
         frames = golden.frames_of(net, samples)
         memory = report(model, made, board, len(next(iter(frames.values()))))

@@ -7,13 +7,14 @@ from typing import Any
 from spikerun.edge.mcu import arch
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.emit import fill_in
-from spikerun.edge.mcu.memory import Memory
+from spikerun.edge.mcu.memory import COLUMNS, Memory
 from spikerun.edge.mcu.model import Model, total
 from spikerun.edge.target import Bundle
 from spikerun.text import plural
 
 __all__ = ["cmake", "readme", "report_text"]
 
+TEXTS = (0, 1, COLUMNS.index("packing"))
 CROSS = """
 For the board (the ELF file prints through a debugger's semihosting):
 
@@ -38,9 +39,21 @@ def readme(model: Model, board: Board, memory: Memory, state: int) -> str:
         tables=memory.tables - memory.golden,
         state=state,
         frame=total(model.frames.values()),
+        weights=_weights(memory),
         step=fill_in("step.md", name=name, NAME=upper) if model.step is not None else "",
         cross=CROSS if arch.of(board).toolchain_file is not None else "",
     )
+
+
+def _weights(memory: Memory) -> str:
+    """Return what there is to say of weights that are packed."""
+    rows = [dict(zip(memory.table.columns, row, strict=True)) for row in memory.table.rows]
+    packed = [row for row in rows if {"delta", "bitmap"} & set(str(row["packing"]).split())]
+    said = [
+        f"`{r['population']}` {r['weights']} ({r['zeros']} are 0) as {r['packing']} in {r['packed']} bytes"
+        for r in packed
+    ]
+    return f"  Weights that are 0 are left out: {'; '.join(said)}.\n" if said else ""
 
 
 def report_text(board: Board, memory: Memory, bundle: Bundle) -> str:
@@ -51,10 +64,10 @@ def report_text(board: Board, memory: Memory, bundle: Bundle) -> str:
         f"# {board.name}: {board.summary}",
         "",
         f"| {' | '.join(table.columns)} |",
-        f"|{'|'.join('---' if k < 2 else '---:' for k in range(len(table.columns)))}|",
+        f"|{'|'.join('---' if k in TEXTS else '---:' for k in range(len(table.columns)))}|",
         *(f"| {' | '.join(map(str, row))} |" for row in table.rows),
         "",
-        "All in bytes. Registers that are never needed at the same time share memory, so a column may have a larger "
+        "Neurons, weights and zeros (weights that are 0) are numbers, all else is bytes. Registers that are never needed at the same time share memory, so a column may have a larger "
         "sum than the whole.",
         "",
         f"- flash: {measures['flash_bytes']}{_of(measures, 'flash_limit')} ({measured}: tables "

@@ -5,15 +5,16 @@ The row of KIND stands for the type `spikerun_KIND` and the function `spikerun_K
 several rows have the same kind, the first is taken whose needs the core has.
 """
 
-import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from spikerun.edge.mcu import maps, packings
+from spikerun.edge.mcu.bounds import code_of
+from spikerun.edge.mcu.table import Array, Shape, Table, channels_last, pairs, shape_of
 from spikerun.errors import UnsupportedError
 from spikerun.kernels.operations import Geometry, Map, Operand, Operation
 from spikerun.kernels.program import Program, Register
@@ -23,51 +24,17 @@ __all__ = [
     "SILENT",
     "Call",
     "Kernel",
-    "Table",
     "bytes_of",
-    "channels_last",
     "choose",
     "fill",
-    "kind_of",
-    "shape_of",
     "sign_of",
     "wide",
 ]
 
-Array = npt.NDArray[Any]
 Registers = Mapping[str, Register]
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A constant struct of the C type `ctype`: numbers, and arrays that it points to (field -> values).
-
-    A field of a struct within the struct is written `outer.inner`.
-    """
-
-    ctype: str
-    numbers: Mapping[str, int | str]
-    arrays: Mapping[str, Array] = field(default_factory=dict)
 
 
 # --- how things lie -------------------------------------------------------------------------------------------------
-
-
-def shape_of(shape: Shape) -> dict[str, int]:
-    """Return channels and pixels of a register: neurons without an image are channels of one pixel."""
-    image = len(shape) == 3
-    return {"channels": shape[0] if image else math.prod(shape), "pixels": math.prod(shape[1:]) if image else 1}
-
-
-def channels_last(values: Array, shape: Shape) -> Array:
-    """Return one value for each neuron in the order in which they lie in memory: row, column, channel.
-
-    >>> channels_last(np.arange(6), (2, 1, 3)).tolist()
-    [0, 3, 1, 4, 2, 5]
-    """
-    values = np.asarray(values).reshape(shape)
-    return (np.moveaxis(values, 0, -1) if len(shape) == 3 else values).ravel()
 
 
 def sign_of(register: Register) -> int:
@@ -148,19 +115,10 @@ def _fire_levels(operation: Any, registers: Registers) -> Table:
     return Table("spikerun_fire_levels", numbers, packed)
 
 
-def _pairs(**pairs: tuple[int, int]) -> dict[str, int | str]:
-    """Return fields of pairs: kernel -> kernel_height, kernel_width; others -> _y, _x."""
-    numbers: dict[str, int | str] = {}
-    for key, (vertical, horizontal) in pairs.items():
-        ends = ("height", "width") if key in ("kernel", "source", "target") else ("y", "x")
-        numbers[f"{key}_{ends[0]}"], numbers[f"{key}_{ends[1]}"] = vertical, horizontal
-    return numbers
-
-
 def _windows(g: Geometry, sign: int) -> dict[str, int | str]:
     (channels, *source), (_, *target) = g.source, g.target
-    ends = _pairs(source=(source[0], source[1]), target=(target[0], target[1]), kernel=g.kernel)
-    rest = _pairs(stride=g.stride, padding=g.padding, dilation=g.dilation)
+    ends = pairs(source=(source[0], source[1]), target=(target[0], target[1]), kernel=g.kernel)
+    rest = pairs(stride=g.stride, padding=g.padding, dilation=g.dilation)
     return {"channels": channels, **ends, **rest, "sign": sign}
 
 
@@ -178,84 +136,6 @@ def _max_pool_step(operation: Any, registers: Registers) -> Table:
     return Table("spikerun_max_pool_step", {**{f"window.{k}": v for k, v in window.items()}, **numbers})
 
 
-# --- from maps to tables --------------------------------------------------------------------------------------------
-
-
-def _target(m: Map) -> dict[str, int | str]:
-    """Return where in the channels of the target a map adds: `pitch`, the channels that it has, and `offset`."""
-    return {"pitch": shape_of(m.target)["channels"], "offset": m.channels[0]}
-
-
-def _part(m: Map) -> Shape:
-    return (m.channels[1] - m.channels[0], *m.target[1:])
-
-
-def _dense(m: Map) -> Table:
-    part, source = _part(m), math.prod(m.source)
-    rows = channels_last(np.arange(source), m.source)
-    columns = channels_last(np.arange(math.prod(part)), part)
-    weights = np.ascontiguousarray(m["weight"][rows[:, None], columns])
-    numbers: dict[str, int | str] = {"inputs": source, **shape_of(part), **_target(m)}
-    if numbers["channels"] == numbers["pitch"]:  # all of the target, in one run
-        numbers |= {"channels": len(columns), "pixels": 1, "pitch": len(columns)}
-    return Table("spikerun_dense", numbers, {"weights": weights})
-
-
-def _sparse(m: Map) -> Table:
-    order = channels_last(np.arange(math.prod(m.source)), m.source)
-    begin, counts = m["indptr"][:-1][order], np.diff(m["indptr"])[order]
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    entry = np.repeat(begin - starts[:-1], counts) + np.arange(starts[-1])
-    inner, target = math.prod(m.target[1:]), m["indices"][entry].astype(np.int64)
-    places = target % inner * m.target[0] + m.channels[0] + target // inner
-    narrow = math.prod(m.target) <= 2**16
-    arrays = {
-        "starts": starts.astype(np.uint32),
-        "targets" if narrow else "wide_targets": _filled(places.astype(np.uint16 if narrow else np.uint32)),
-        "weights": _filled(m["data"][entry]),
-    }
-    return Table("spikerun_sparse", {"inputs": len(order)}, arrays)
-
-
-def _filled(array: Array) -> Array:
-    """Return the array, or one zero instead of none: C has no empty arrays."""
-    return array if array.size else np.zeros(1, array.dtype)
-
-
-def _conv(m: Map) -> Table:
-    """Weights as [group][source channel][row][column, reversed][target channel of the group]."""
-    weight, groups = m["weight"], m["groups"]
-    per_group = weight.shape[0] // groups
-    grouped = weight.reshape(groups, per_group, *weight.shape[1:])
-    weights = grouped.transpose(0, 2, 3, 4, 1)[:, :, :, ::-1]
-    numbers = {
-        "groups": groups,
-        "source_channels": weight.shape[1],
-        "channels": per_group,
-        **_pairs(source=(m.source[1], m.source[2]), target=(m.target[1], m.target[2]), kernel=weight.shape[2:]),
-        **_pairs(stride=m["stride"], padding=m["padding"], dilation=m["dilation"]),
-        **_target(m),
-    }
-    return Table("spikerun_conv", numbers, {"weights": np.ascontiguousarray(weights)})
-
-
-def _gains(gain: Array) -> tuple[int, Array]:
-    return int(gain.ndim and gain.size > 1), gain.reshape(-1)
-
-
-def _diagonal(m: Map) -> Table:
-    step, gains = _gains(m["gain"])
-    return Table("spikerun_diagonal", {"gain_step": step, **shape_of(m.source), **_target(m)}, {"gains": gains})
-
-
-def _sum_pool(m: Map) -> Table:
-    step, gains = _gains(m["gain"])
-    ends = _pairs(source=(m.source[1], m.source[2]), target=(m.target[1], m.target[2]), kernel=m["kernel"])
-    rest = _pairs(stride=m["stride"], padding=m["padding"])
-    numbers = {"gain_step": step, "channels": m.source[0], **ends, **rest, **_target(m)}
-    return Table("spikerun_sum_pool", numbers, {"gains": gains})
-
-
 def _apply(pack: Callable[[Map], Table]) -> Callable[[Any, Registers], Table]:
     def packed(operation: Any, registers: Registers) -> Table:
         table = pack(operation.map)
@@ -267,6 +147,7 @@ def _apply(pack: Callable[[Map], Table]) -> Callable[[Any, Registers], Table]:
 # --- the rows -------------------------------------------------------------------------------------------------------
 
 Divisor = tuple[int, int]
+Options = dict["Kernel", int]
 
 
 def _significance(operation: Any) -> Divisor:
@@ -299,12 +180,18 @@ class Kernel:
         return (self.file or f"spikerun_{self.kind}.c", *self.more)
 
 
+PACKED_ROWS = ("spikerun_packed.h", "spikerun_packed_rows.h")
+PACKED_CONV = ("spikerun_packed.h", "spikerun_packed_conv.h")
 ROWS = (
-    Kernel("dense", _apply(_dense), more=("spikerun_add_rows.c",), words=True),
-    Kernel("conv", _apply(_conv), more=("spikerun_add_rows.c",), words=True),
-    Kernel("sparse", _apply(_sparse), words=True),
-    Kernel("diagonal", _apply(_diagonal), words=True),
-    Kernel("sum_pool", _apply(_sum_pool), words=True),
+    Kernel("dense", _apply(maps.dense), more=("spikerun_add_rows.c",), words=True),
+    Kernel("conv", _apply(maps.conv), more=("spikerun_add_rows.c",), words=True),
+    Kernel("sparse", _apply(maps.sparse), words=True),
+    Kernel("delta", _apply(packings.packed("delta")), more=PACKED_ROWS, words=True),
+    Kernel("bitmap", _apply(packings.packed("bitmap")), more=PACKED_ROWS, words=True),
+    Kernel("conv_delta", _apply(packings.packed("delta")), more=PACKED_CONV, words=True),
+    Kernel("conv_bitmap", _apply(packings.packed("bitmap")), more=PACKED_CONV, words=True),
+    Kernel("diagonal", _apply(maps.diagonal), words=True),
+    Kernel("sum_pool", _apply(maps.sum_pool), words=True),
     Kernel("fill"),
     Kernel("clear", _bytes, file="spikerun_memory.c"),
     Kernel("copy", _bytes, file="spikerun_memory.c"),
@@ -327,11 +214,6 @@ ROWS = (
 SILENT = frozenset({"count"})  # activity is not counted on a board
 
 
-def kind_of(operation: Any) -> str:
-    """Return the kind of the row that an operation needs."""
-    return str(operation.map.kind) if operation.name == "apply" else str(operation.name)
-
-
 @dataclass(frozen=True, eq=False)
 class Call:
     """An operation with the kernel that executes it."""
@@ -346,26 +228,62 @@ class Call:
         return [o.register for o in self.operands if o.role != "read"]
 
 
-def choose(program: Program, owners: Mapping[str, str], features: Collection[str] = ()) -> list[Call]:
+def choose(
+    program: Program, owners: Mapping[str, str], features: Collection[str] = (), packing: str = "auto"
+) -> list[Call]:
     """Return the calls that execute a program on a board; `owners` names the population of each register.
+
+    packing: one of `packings.WISHES`; where it leaves a choice, tables and code together take the fewest bytes.
 
     Raises UnsupportedError, by name, for what has none.
     """
     best = {row.kind: row for row in reversed(ROWS) if row.needs <= set(features)}
     registers = {register.name: register for register in program.registers}
-    chosen = []
+    found: list[tuple[Operation, Options, tuple[Operand, ...]]] = []
     for operation in program.operations:
-        kind = kind_of(operation)
-        if kind in SILENT:
+        kinds = _kinds(operation, packing)
+        if SILENT & kinds.keys():
             continue
         operands = tuple(operation.operands())
-        if kind not in best:
+        rows = {best[kind]: size for kind, size in kinds.items() if kind in best}
+        if not rows:
             written = next(o.register for o in reversed(operands) if o.role != "read")
             raise UnsupportedError(
-                f"population '{owners[written]}': there is no C code for '{kind}'; "
+                f"population '{owners[written]}': there is no C code for '{next(iter(kinds))}'; "
                 "`spikerun run` executes it on this computer"
             )
-        row = best[kind]
-        both_bytes = row.words and any(wide(registers[operand.register]) for operand in operands)
-        chosen.append(Call(operation, row.wide() if both_bytes else row, operands))
-    return chosen
+        both_bytes = any(wide(registers[operand.register]) for operand in operands)
+        options = {row.wide() if row.words and both_bytes else row: size for row, size in rows.items()}
+        found.append((operation, options, operands))
+    kept = _fewest([options for _, options, _ in found])
+    return [Call(operation, _smallest(options, kept), operands) for operation, options, operands in found]
+
+
+def _kinds(operation: Any, packing: str) -> dict[str, int]:
+    """Return the kinds of rows that can execute an operation: kind -> bytes of its table, where that makes a choice."""
+    return packings.sizes(operation.map, packing) if operation.name == "apply" else {str(operation.name): 0}
+
+
+def _smallest(options: Options, kept: Collection[Kernel]) -> Kernel:
+    return min((row for row in options if row in kept), key=options.__getitem__)
+
+
+def _fewest(options: list[Options]) -> list[Kernel]:
+    """Return kernels that leave each operation one of its options: without those that save less than their code takes.
+
+    One after the other is left out, that which saves most first; this need not find the fewest bytes of all.
+    """
+
+    def total(kept: list[Kernel]) -> int:
+        chosen = [_smallest(each, kept) for each in options]
+        files = {file for row in chosen for file in row.sources}
+        return sum(each[row] for each, row in zip(options, chosen, strict=True)) + sum(map(code_of, files))
+
+    kept = list(dict.fromkeys(row for each in options for row in each))
+    while needless := [row for row in kept if all(len(each.keys() & kept) > (row in each) for each in options)]:
+        trials = [[other for other in kept if other != row] for row in needless]
+        fewer = min(trials, key=total)
+        if total(fewer) > total(kept):
+            break
+        kept = fewer
+    return kept

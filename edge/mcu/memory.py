@@ -4,8 +4,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spikerun.edge.mcu import vectors
+import numpy as np
+
+from spikerun.edge.mcu import packings, vectors
 from spikerun.edge.mcu.board import HOLDS, Board, Region
+from spikerun.edge.mcu.bounds import code_of
 from spikerun.edge.mcu.kernels import bytes_of
 from spikerun.edge.mcu.model import ALIGNMENT, Model, total
 from spikerun.edge.mcu.printer import Source
@@ -17,18 +20,12 @@ __all__ = ["STACK_BYTES", "Memory", "report"]
 STACK_BYTES = 1024  # bound of the deepest call, the self-test included; tests hold it
 BASE_BYTES = 4096  # bound of the code of self-test and start-up; tests hold it
 CALL_BYTES = 40  # bound of the code of a call, with its conditions
-# bounds of the code of each file of the runtime for a Cortex-M4, -O2: the larger of gcc's and zig's; tests hold them;
-# clear and copy are in `memory`, apply is its maps, and count has none; all others are UNMEASURED
-CODE: Mapping[str, int] = {
-    "accumulate": 352, "add_rows": 1152, "add_shifted": 128, "check": 256, "collect": 256, "conv": 1216,
-    "crc32": 928, "delay": 256, "dense": 448, "diagonal": 160, "encode": 640, "fill": 256, "fire": 448,
-    "fire_levels": 640, "if_step": 1280, "latch": 256, "lif_step": 544, "max_pool": 1216, "max_pool_step": 1408,
-    "max_pool_sums": 640, "memory": 256, "read": 608, "see": 64, "send": 896, "sparse": 608, "sum_pool": 352,
-    "tick": 288, "weigh": 320,
-}  # fmt: skip
-UNMEASURED = 1536  # of a file that is not among them
-WIDE_BYTES = 64  # that code for words of two bytes takes more at most
-COLUMNS = ("population", "kind", "neurons", "flash", "words", "membranes")
+COLUMNS = (
+    *("population", "kind", "neurons", "flash", "words", "membranes"),
+    *("weights", "zeros", "packing", "packed"),
+)
+
+NO_WEIGHTS = (0, 0, "-", 0)
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,8 @@ class Memory:
     """What the self-test of a network needs of each kind of memory in bytes, against what the board has.
 
     table: of each population, its constants in flash, its words with the rings that hold them back, and its membranes
-    and other numbers; their sums are all constants, and all registers with the clock. golden: bytes of the golden
+    and other numbers; their sums are all constants, and all registers with the clock; then how many weights it has, how
+    many of them are 0, their packing, and its bytes, which are among the constants. golden: bytes of the golden
     samples, which are among `tables`; state: registers, results and checksums.
     """
 
@@ -65,6 +63,7 @@ class Memory:
         if not self.computes:
             complaints = ("every population is an input: there is nothing to compute", *complaints)
         measures: dict[str, Measure] = {"flash_bytes": self.flash, "ram_bytes": self.ram, "stack_bytes": self.stack}
+        measures |= {"weight_bytes": sum(int(row[COLUMNS.index("packed")]) for row in self.table.rows)}
         measures |= {"golden_bytes": self.golden, **limits(self.board)}
         return Verdict(self.board.name, not complaints, complaints, self.table, measures)
 
@@ -113,21 +112,22 @@ def limits(board: Board) -> Mapping[str, int]:
 def report(model: Model, made: Source, board: Board, samples: int) -> Memory:
     """Return what a model needs on a board, with `samples` golden samples in its self-test."""
     words, membranes = _registers(model)
+    weights = _weights(model)
     rows: list[tuple[Measure, ...]] = []
     for name in model.net.order:
         population = model.net.populations[name]
         taken = [column.get(name, 0) for column in (made.constants.flash, words, membranes)]
         if any(taken):
-            rows.append((name, population.neuron.kind, population.size, *taken))
+            rows.append((name, population.neuron.kind, population.size, *taken, *weights.get(name, NO_WEIGHTS)))
     if made.clock:
-        rows.append(("(all)", "clock", 0, made.constants.flash.get("", 0), 0, 4 * made.clock))
+        rows.append(("(all)", "clock", 0, made.constants.flash.get("", 0), 0, 4 * made.clock, *NO_WEIGHTS))
     outputs, traces = total(model.outputs.values()), len(model.traces)
     golden = vectors.size(model, samples, len(made.constants.arrays))
     calls = sum(len(printed.calls) + len(model.traces) + 8 for printed in model.programs)
     return Memory(
         board,
         Table(COLUMNS, tuple(rows)),
-        code=BASE_BYTES + CODE["crc32"] + sum(map(_code, made.sources)) + CALL_BYTES * calls,
+        code=BASE_BYTES + sum(map(code_of, {"spikerun_crc32.c", *made.sources})) + CALL_BYTES * calls,
         tables=sum(made.constants.flash.values()) + golden,
         golden=golden,
         state=model.memory + 4 * made.clock + 4 * (outputs + traces),
@@ -135,10 +135,22 @@ def report(model: Model, made: Source, board: Board, samples: int) -> Memory:
     )
 
 
-def _code(file: str) -> int:
-    name = file.removeprefix("spikerun_").removesuffix(".c")
-    kind = name.removesuffix("_wide")
-    return CODE.get(kind, UNMEASURED) + (WIDE_BYTES if kind != name else 0)
+def _weights(model: Model) -> dict[str, tuple[int, int, str, int]]:
+    """Return of each population that has any: its weights, how many are 0, their packings, and the bytes of these."""
+    found: dict[str, tuple[int, int, str, int]] = {}
+    for call in model.run.calls:
+        weights = packings.weights_of(call.operation)
+        if weights.size:
+            owner, packing = model.owners[call.writes[0]], packings.name_of(call.kernel.kind.removesuffix("_wide"))
+            arrays = call.kernel.pack(call.operation, model.run.registers).arrays.values()
+            before, zeros, named, size = found.get(owner, (0, 0, "", 0))
+            found[owner] = (
+                before + weights.size,
+                zeros + weights.size - int(np.count_nonzero(weights)),
+                named if packing in named.split() else f"{named} {packing}".strip(),
+                size + sum(array.nbytes for array in arrays),
+            )
+    return found
 
 
 def _registers(model: Model) -> tuple[dict[str, int], dict[str, int]]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from spikerun.edge.mcu import kernels
 from spikerun.edge.mcu.kernels import Call
+from spikerun.edge.mcu.table import shape_of
 from spikerun.errors import UnsupportedError, UsageError
 from spikerun.kernels.liveness import lifetimes, place
 from spikerun.kernels.program import Program, Register
@@ -127,8 +128,8 @@ def require_name(name: str) -> None:
         raise UsageError(f"{said}it is taken, as are spikerun..., {', '.join(TAKEN[1:8])} and the headers of C")
 
 
-def compose(net: Network, name: str = "model", features: Collection[str] = ()) -> Model:
-    """Return a network as firmware for a core that has `features`.
+def compose(net: Network, name: str = "model", features: Collection[str] = (), packing: str = "auto") -> Model:
+    """Return a network as firmware for a core that has `features`, its weights packed as `packings.best` says.
 
     Raises UnsupportedError, naming the population, for what has no kernel in C; UsageError for an impossible name, and
     for what is no network.
@@ -145,13 +146,13 @@ def compose(net: Network, name: str = "model", features: Collection[str] = ()) -
     widths = {n: np.dtype(dtype_of(net, n)).itemsize for n in inputs}
     programs = [lower(net, "blocked" if words else "frame"), *([] if words else [lower(net, "stream")])]
     owners = _owners(net, programs)
-    run = _printed(programs[0], owners, features, words, windowed, net.window)
+    run = _printed(programs[0], owners, features, packing, words, windowed, net.window)
     seen = [(label, key) for label, key, _ in run.program.traces if label not in inputs and key in SEEN]
     return Model(
         net,
         name,
         run,
-        step=None if words else _printed(programs[1], owners, features, False, frozenset(), net.window),
+        step=None if words else _printed(programs[1], owners, features, packing, False, frozenset(), net.window),
         frames=_stack({n: size * (net.window if n in windowed else 1) for n, size in sizes.items()}, widths),
         events=_stack(sizes, widths),
         outputs=_stack({n: net.populations[n].size for n in net.outputs}, {}),
@@ -171,18 +172,19 @@ def _printed(
     program: Program,
     owners: Mapping[str, str],
     features: Collection[str],
+    packing: str,
     at_once: bool,
     windowed: frozenset[str],
     window: int,
 ) -> Printed:
-    calls = tuple(kernels.choose(program, owners, features))
+    calls = tuple(kernels.choose(program, owners, features, packing))
     registers = {register.name: register for register in program.registers}
     written = {register for call in calls for register in call.writes}
     silent_later = windowed if program.steps > window else frozenset()  # their frame ends before the program does
     in_place = frozenset(
         name
         for label, name in program.inputs
-        if name not in written and label not in silent_later and 1 in kernels.shape_of(registers[name].shape).values()
+        if name not in written and label not in silent_later and 1 in shape_of(registers[name].shape).values()
     )
 
     def size(register: Register) -> int:

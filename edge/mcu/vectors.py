@@ -12,9 +12,10 @@ import numpy.typing as npt
 from spikerun.edge import golden
 from spikerun.edge.golden import Golden, Seen
 from spikerun.edge.mcu import emit
-from spikerun.edge.mcu.kernels import bytes_of, channels_last
+from spikerun.edge.mcu.kernels import bytes_of
 from spikerun.edge.mcu.model import Model, total
 from spikerun.edge.mcu.printer import NOTICE
+from spikerun.edge.mcu.table import channels_last
 
 __all__ = ["Vectors", "crc", "make", "size", "source"]
 

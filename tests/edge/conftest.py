@@ -152,6 +152,41 @@ def mixed() -> Network:
     return Network(populations, projections, ["out", "fires", "payload"], 8)
 
 
+@pytest.fixture(scope="session")
+def pruned() -> Network:
+    """Every map that can be packed, most of its weights 0: rows that are empty, gaps over 255, words of two bytes."""
+    rng = np.random.default_rng(3)
+
+    def weights(*shape: int, zeros: float = 0.9) -> np.ndarray:
+        return np.where(rng.random(shape) < zeros, 0, rng.integers(-128, 128, shape)).astype(np.int8)
+
+    far = np.zeros((20, 700), np.int8)
+    far[::3, 690:], far[4, 256], far[5, 255], far[7, [0, 511]] = 90, 91, 92, -93
+    indptr = np.array([0, 3, 3, *range(4, 31), 40], np.int64)
+    indices = np.array([9, 2, 2, *rng.integers(0, 10, 37)], np.int32)  # in no order, and one of them twice
+    populations = {
+        "in": Population((2, 9, 8), Input()),
+        "wide": Population((30,), Input(12, "graded", signed=True)),
+        "conv": Population((24, 9, 8), FewSpikes(4, rng.integers(100, 900, 24), np.int32(90))),
+        "strided": Population((20, 5, 3), FewSpikes(5, np.int32(90), np.int32(100), signed=True)),
+        "flat": Population((20,), FewSpikes(4, np.int32(200), np.int32(90), signed=True)),
+        "far": Population((700,), FewSpikes(3, np.int32(90), np.int32(50))),
+        "out": Population((10,), Readout(np.float32(0.5))),
+    }
+    projections = [
+        Projection("in", "conv", Conv(weights(24, 2, 3, 3), padding=(1, 1))),
+        Projection(
+            "conv", "strided", Conv(weights(16, 12, 3, 2), (2, 2), (1, 0), (1, 3), groups=2), target_channels=(0, 16)
+        ),
+        Projection("wide", "strided", Dense(weights(30, 60)), target_channels=(16, 20)),
+        Projection("strided", "flat", Dense(weights(300, 20, zeros=0.8))),
+        Projection("flat", "far", Dense(far)),
+        Projection("wide", "out", Sparse(indptr, indices, weights(40, zeros=0.3), 10)),
+        Projection("far", "out", Dense(weights(700, 10, zeros=0.95))),
+    ]
+    return Network(populations, projections, ["out"], 8)
+
+
 @pytest.fixture
 def needs() -> Callable[[str], None]:
     """Return a function that skips the test unless a program or a module is on this machine."""

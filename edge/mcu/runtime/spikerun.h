@@ -83,6 +83,51 @@ typedef struct {
 void spikerun_sparse_run(const spikerun_sparse* self, const uint8_t* x, int32_t* acc);
 void spikerun_sparse_wide_run(const spikerun_sparse* self, const uint8_t* x, int32_t* acc);
 
+/* Packed: only weights that are not 0, in rows, the entries of one row behind those of the other.
+ * counts[row], or where one of them is over 255 wide_counts[row], is how many there are; the other pointer is
+ * NULL. Where in a row they lie say the marks. Delta: marks[k] is how many elements the entry k lies behind
+ * the entry before it, that of the first behind the begin of the row; entries of weight 0 bridge what is over
+ * 255. Bitmap: each row has `mask_bytes` marks, where bit b of the k-th is set if the element 8 k + b has an
+ * entry. */
+
+/* A row for each input: elements are those of acc. */
+typedef struct {
+    const uint8_t* marks;
+    const int8_t* weights;
+    const uint8_t* counts;
+    const uint16_t* wide_counts;
+    int32_t inputs, mask_bytes, sign;
+} spikerun_packed;
+typedef spikerun_packed spikerun_delta;
+void spikerun_delta_run(const spikerun_delta* self, const uint8_t* x, int32_t* acc);
+void spikerun_delta_wide_run(const spikerun_delta* self, const uint8_t* x, int32_t* acc);
+typedef spikerun_packed spikerun_bitmap;
+void spikerun_bitmap_run(const spikerun_bitmap* self, const uint8_t* x, int32_t* acc);
+void spikerun_bitmap_wide_run(const spikerun_bitmap* self, const uint8_t* x, int32_t* acc);
+
+/* Cross-correlation as of spikerun_conv, its weights in the same order. A row for each kernel row of each source
+ * channel where that reaches a run of membranes (stride_x and dilation_x are 1, channels is pitch), else for each
+ * tap. The entries of a source channel (counted over all groups) begin at `starts` or, where they are too many for
+ * 16 bits, `wide_starts`. */
+typedef struct {
+    const uint8_t* marks;
+    const int8_t* weights;
+    const uint8_t* counts;
+    const uint16_t* wide_counts;
+    const uint16_t* starts;
+    const uint32_t* wide_starts;
+    int32_t groups, source_channels, channels, mask_bytes;
+    int32_t source_height, source_width, target_height, target_width;
+    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
+    int32_t pitch, offset, sign;
+} spikerun_conv_packed;
+typedef spikerun_conv_packed spikerun_conv_delta;
+void spikerun_conv_delta_run(const spikerun_conv_delta* self, const uint8_t* x, int32_t* acc);
+void spikerun_conv_delta_wide_run(const spikerun_conv_delta* self, const uint8_t* x, int32_t* acc);
+typedef spikerun_conv_packed spikerun_conv_bitmap;
+void spikerun_conv_bitmap_run(const spikerun_conv_bitmap* self, const uint8_t* x, int32_t* acc);
+void spikerun_conv_bitmap_wide_run(const spikerun_conv_bitmap* self, const uint8_t* x, int32_t* acc);
+
 /* Each neuron to its own place, times the gain of its channel. */
 typedef struct {
     const int32_t* gains;

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packings of weights of which many are 0: which one a map takes, and its table.
+
+Rows are what a kernel walks when one neuron is active: of a dense or sparse map the weights of an input, of a
+convolution those of a source channel that reach a run of membranes. `delta` has two bytes for each weight that is not
+0, `bitmap` one, and a bit for each place; both have one or two for each row, which say how many there are.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikerun.edge.mcu import maps
+from spikerun.edge.mcu.table import Array, Table
+from spikerun.kernels.operations import Map
+
+__all__ = ["KINDS", "SLOWER", "WISHES", "name_of", "packed", "sizes", "weights_of"]
+
+WISHES = ("auto", "small", "dense", "delta", "bitmap")
+PLAIN: Mapping[str, Callable[[Map], Table]] = {"dense": maps.dense, "sparse": maps.sparse, "conv": maps.conv}
+WEIGHTS: Mapping[str, str] = {"dense": "weight", "sparse": "data", "conv": "weight"}
+SLOWER = 1.5  # `auto` takes no packing that needs more than so many times the instructions
+MAX_GAP = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The weights that are not 0, by row and place: int64 (entries,) of both, int8 (entries,) of weights.
+
+    count: how many rows there are; width: how many places a row has; numbers: the fields of the table;
+    plain: the bytes of the weights as they are; per_channel: of a convolution, the rows of each source channel.
+    """
+
+    row: Array
+    place: Array
+    weights: Array
+    count: int
+    width: int
+    numbers: Mapping[str, int | str]
+    plain: int
+    per_channel: int = 0
+
+
+def _dense(plain: Table) -> Rows:
+    n = {key: int(value) for key, value in plain.numbers.items()}
+    weights = plain.arrays["weights"]
+    row, column = np.nonzero(weights)
+    place = column // n["channels"] * n["pitch"] + n["offset"] + column % n["channels"]
+    numbers = {"inputs": n["inputs"]}
+    return Rows(row, place, weights[row, column], n["inputs"], n["pixels"] * n["pitch"], numbers, _bytes_of(plain))
+
+
+def _sparse(plain: Table) -> Rows:
+    starts, weights = plain.arrays["starts"].astype(np.int64), plain.arrays["weights"][: plain.arrays["starts"][-1]]
+    place = next(plain.arrays[key] for key in ("targets", "wide_targets") if key in plain.arrays).astype(np.int64)
+    place, row = place[: starts[-1]], np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    order = np.lexsort((place, row))
+    order = order[weights[order] != 0]
+    return Rows(
+        row[order],
+        place[order],
+        weights[order],
+        len(starts) - 1,
+        int(place.max(initial=0)) + 1,
+        plain.numbers,
+        _bytes_of(plain),
+    )
+
+
+def _conv(plain: Table) -> Rows:
+    n, weights = plain.numbers, plain.arrays["weights"]
+    run = n["stride_x"] == n["dilation_x"] == 1 and n["channels"] == n["pitch"]  # as the kernel asks
+    rows = weights.reshape(-1, weights.shape[4] * (weights.shape[3] if run else 1))
+    row, place = np.nonzero(rows)
+    per_channel = len(rows) // (weights.shape[0] * weights.shape[1])
+    return Rows(row, place, rows[row, place], len(rows), rows.shape[1], n, _bytes_of(plain), per_channel)
+
+
+ROWS: Mapping[str, Callable[[Table], Rows]] = {"dense": _dense, "sparse": _sparse, "conv": _conv}
+
+
+def _rows(m: Map) -> tuple[Table, Rows]:
+    plain = PLAIN[m.kind](m)
+    return plain, ROWS[m.kind](plain)
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def _delta(rows: Rows) -> Table | None:
+    first = np.diff(rows.row, prepend=-1) != 0
+    gaps = rows.place - np.where(first, 0, np.roll(rows.place, 1))
+    bridges = np.maximum(gaps - 1, 0) // MAX_GAP
+    ends = np.cumsum(bridges + 1) - 1
+    size = int(ends[-1]) + 1 if len(ends) else 0
+    marks, weights = np.full(size, MAX_GAP, np.uint8), np.zeros(size, np.int8)
+    marks[ends], weights[ends] = gaps - MAX_GAP * bridges, rows.weights
+    return _table("delta", rows, np.bincount(rows.row, bridges + 1, rows.count).astype(np.int64), marks, weights)
+
+
+def _bitmap(rows: Rows) -> Table | None:
+    mask_bytes = -(-rows.width // 8)
+    twice = (np.diff(rows.row) == 0) & (np.diff(rows.place) == 0)  # which a bit cannot say
+    if rows.count * mask_bytes > rows.plain or twice.any():
+        return None
+    marks = np.zeros(rows.count * mask_bytes, np.uint8)
+    np.bitwise_or.at(marks, rows.row * mask_bytes + rows.place // 8, (1 << rows.place % 8).astype(np.uint8))
+    return _table("bitmap", rows, np.bincount(rows.row, minlength=rows.count), marks, rows.weights, mask_bytes)
+
+
+def _table(packing: str, rows: Rows, counts: Array, marks: Array, weights: Array, mask_bytes: int = 0) -> Table | None:
+    most = counts.max(initial=0)
+    if most > np.iinfo(np.uint16).max:
+        return None
+    narrow = most <= np.iinfo(np.uint8).max
+    arrays = {"marks": maps.filled(marks), "weights": maps.filled(weights)}
+    arrays["counts" if narrow else "wide_counts"] = counts.astype(np.uint8 if narrow else np.uint16)
+    if rows.per_channel:
+        ends = np.cumsum(counts.reshape(-1, rows.per_channel).sum(axis=1))
+        narrow = len(weights) <= np.iinfo(np.uint16).max
+        starts = np.concatenate([[0], ends[:-1]]).astype(np.uint16 if narrow else np.uint32)
+        arrays["starts" if narrow else "wide_starts"] = starts
+    return Table(f"spikerun_{_kind(packing, rows)}", {**rows.numbers, "mask_bytes": mask_bytes}, arrays)
+
+
+def _kind(packing: str, rows: Rows) -> str:
+    return f"conv_{packing}" if rows.per_channel else packing
+
+
+PACKINGS: Mapping[str, Callable[[Rows], Table | None]] = {"delta": _delta, "bitmap": _bitmap}
+KINDS = frozenset(prefix + packing for prefix in ("", "conv_") for packing in PACKINGS)
+
+
+def packed(packing: str) -> Callable[[Map], Table]:
+    """Return what makes the table of a map that can have this packing."""
+
+    def pack(m: Map) -> Table:
+        table = PACKINGS[packing](_rows(m)[1])
+        assert table is not None
+        return table
+
+    return pack
+
+
+# --- the choice -----------------------------------------------------------------------------------------------------
+
+
+def weights_of(operation: Any) -> Array:
+    """Return the weights of an operation as the network has them; none where there are gains alone, or no map."""
+    key = WEIGHTS.get(operation.map.kind) if operation.name == "apply" else None
+    return np.asarray(operation.map[key]) if key else np.zeros(0, np.int8)
+
+
+def _bytes_of(table: Table) -> int:
+    """Return the bytes of a table in flash: its arrays, their rows in the list of all, and its fields."""
+    arrays = sum(-(-array.nbytes // 4) * 4 + 8 for array in table.arrays.values())
+    return arrays + 4 * (len(table.numbers) + len(table.arrays))
+
+
+def sizes(m: Map, wish: str) -> dict[str, int]:
+    """Return the kinds of kernels that a map can have, and so the packings of its weights: kind -> bytes of the table.
+
+    wish: a packing, where the map can have it; `small`, all; `auto`, those that take no more than SLOWER times the
+    instructions of the weights as they are; `dense`, these.
+    """
+    if wish == "dense" or m.kind not in PLAIN:
+        return {m.kind: 0}
+    stored = np.asarray(m[WEIGHTS[m.kind]])
+    entries = int(np.count_nonzero(stored))
+    if wish not in PACKINGS and m.kind != "sparse" and entries + min(entries, stored.size // 8) >= stored.size:
+        return {m.kind: 0}  # there is nothing to gain: before large arrays are made
+    plain, rows = _rows(m)
+    found = {}
+    for packing, make in PACKINGS.items():
+        quick = _instructions(packing, rows) <= SLOWER * _plain_instructions(m, plain)
+        table = make(rows) if wish in (packing, "small") or (wish == "auto" and quick) else None
+        if table is not None:
+            found[_kind(packing, rows)] = _bytes_of(table)
+    return found if found and wish in PACKINGS else {m.kind: rows.plain, **found}
+
+
+def name_of(kind: str) -> str:
+    """Return what the packing of a kind of kernel is called."""
+    return {"conv": "dense", "sparse": "list"}.get(kind, kind.removeprefix("conv_"))
+
+
+def _share(numbers: Mapping[str, int | str]) -> float:
+    """Return the share of its weights that an active neuron needs: of a convolution with strides not all."""
+    return 1 / (int(numbers.get("stride_y", 1)) * int(numbers.get("stride_x", 1)))
+
+
+def _instructions(packing: str, rows: Rows) -> float:
+    """Return about how many instructions of a Cortex-M4 a map takes if each source channel is active once."""
+    each = len(rows.row) * _share(rows.numbers)
+    walked = 8 * each if packing == "delta" else 4 * each + 20 * rows.count * (rows.width / 8) * _share(rows.numbers)
+    return walked + (25 if rows.per_channel else 15) * rows.count
+
+
+def _plain_instructions(m: Map, plain: Table) -> float:
+    """Return the same of the weights as they are."""
+    weights = plain.arrays["weights"].size * _share(plain.numbers)
+    return (8 if m.kind == "sparse" else 3.5) * weights + 15 * int(plain.numbers.get("inputs", 0))

@@ -67,8 +67,8 @@ def report_text(board: Board, memory: Memory, bundle: Bundle) -> str:
         f"|{'|'.join('---' if k in TEXTS else '---:' for k in range(len(table.columns)))}|",
         *(f"| {' | '.join(map(str, row))} |" for row in table.rows),
         "",
-        "Neurons, weights and zeros (weights that are 0) are numbers, all else is bytes. Registers that are never needed at the same time share memory, so a column may have a larger "
-        "sum than the whole.",
+        "Neurons, weights and zeros (weights that are 0) are counted, all else is in bytes. Registers that are never "
+        "needed at the same time share memory, so a column may have a larger sum than the whole.",
         "",
         f"- flash: {measures['flash_bytes']}{_of(measures, 'flash_limit')} ({measured}: tables "
         f"{memory.tables - memory.golden}, the rest is code, self-test and start-up); golden samples beside it: "

@@ -5,6 +5,7 @@ The row of KIND stands for the type `spikerun_KIND` and the function `spikerun_K
 several rows have the same kind, the first is taken whose needs the core has.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -147,7 +148,7 @@ def _apply(pack: Callable[[Map], Table]) -> Callable[[Any, Registers], Table]:
 # --- the rows -------------------------------------------------------------------------------------------------------
 
 Divisor = tuple[int, int]
-Options = dict["Kernel", int]
+Options = dict["Kernel", packings.Cost]
 
 
 def _significance(operation: Any) -> Divisor:
@@ -233,19 +234,20 @@ def choose(
 ) -> list[Call]:
     """Return the calls that execute a program on a board; `owners` names the population of each register.
 
-    packing: one of `packings.WISHES`; where it leaves a choice, tables and code together take the fewest bytes.
+    packing: one of `packings.WISHES`; where it leaves a choice, `small` makes tables and code as small as it can,
+    `auto` their bytes times the instructions, so that a percent of flash is worth a percent of time.
 
     Raises UnsupportedError, by name, for what has none.
     """
     best = {row.kind: row for row in reversed(ROWS) if row.needs <= set(features)}
     registers = {register.name: register for register in program.registers}
-    found: list[tuple[Operation, Options, tuple[Operand, ...]]] = []
+    found: list[tuple[Operation, tuple[Operand, ...], Options]] = []
     for operation in program.operations:
         kinds = _kinds(operation, packing)
         if SILENT & kinds.keys():
             continue
         operands = tuple(operation.operands())
-        rows = {best[kind]: size for kind, size in kinds.items() if kind in best}
+        rows = {best[kind]: cost for kind, cost in kinds.items() if kind in best}
         if not rows:
             written = next(o.register for o in reversed(operands) if o.role != "read")
             raise UnsupportedError(
@@ -253,37 +255,51 @@ def choose(
                 "`spikerun run` executes it on this computer"
             )
         both_bytes = any(wide(registers[operand.register]) for operand in operands)
-        options = {row.wide() if row.words and both_bytes else row: size for row, size in rows.items()}
-        found.append((operation, options, operands))
-    kept = _fewest([options for _, options, _ in found])
-    return [Call(operation, _smallest(options, kept), operands) for operation, options, operands in found]
+        options = {row.wide() if row.words and both_bytes else row: cost for row, cost in rows.items()}
+        found.append((operation, operands, options))
+    chosen = _choose([options for *_, options in found], packing)
+    return [Call(operation, row, operands) for (operation, operands, _), row in zip(found, chosen, strict=True)]
 
 
-def _kinds(operation: Any, packing: str) -> dict[str, int]:
-    """Return the kinds of rows that can execute an operation: kind -> bytes of its table, where that makes a choice."""
-    return packings.sizes(operation.map, packing) if operation.name == "apply" else {str(operation.name): 0}
+def _kinds(operation: Any, packing: str) -> dict[str, packings.Cost]:
+    """Return the kinds of rows that can execute an operation, with their costs where these make a choice."""
+    if operation.name == "apply":
+        return packings.costs(operation.map, packing)
+    return {str(operation.name): packings.Cost(0, 0)}
 
 
-def _smallest(options: Options, kept: Collection[Kernel]) -> Kernel:
-    return min((row for row in options if row in kept), key=options.__getitem__)
+def _choose(options: list[Options], packing: str) -> list[Kernel]:
+    """Return the kernel of each operation: one choice is changed after the other, until no change makes it better.
 
-
-def _fewest(options: list[Options]) -> list[Kernel]:
-    """Return kernels that leave each operation one of its options: without those that save less than their code takes.
-
-    One after the other is left out, that which saves most first; this need not find the fewest bytes of all.
+    So it may miss the best of all. It begins once with weights as they are, once with the smallest tables.
     """
+    starts = [next(iter(each)) for each in options], [min(each, key=lambda row: each[row].bytes) for each in options]
+    return min((_settled(options, start, packing) for start in starts), key=lambda found: found[0])[1]
 
-    def total(kept: list[Kernel]) -> int:
-        chosen = [_smallest(each, kept) for each in options]
-        files = {file for row in chosen for file in row.sources}
-        return sum(each[row] for each, row in zip(options, chosen, strict=True)) + sum(map(code_of, files))
 
-    kept = list(dict.fromkeys(row for each in options for row in each))
-    while needless := [row for row in kept if all(len(each.keys() & kept) > (row in each) for each in options)]:
-        trials = [[other for other in kept if other != row] for row in needless]
-        fewer = min(trials, key=total)
-        if total(fewer) > total(kept):
-            break
-        kept = fewer
-    return kept
+def _settled(options: list[Options], chosen: list[Kernel], packing: str) -> tuple[float, list[Kernel]]:
+    """Return what the kernels cost that changes of `chosen` lead to, and these."""
+    used = Counter(chosen)
+    tables = sum(each[row].bytes for each, row in zip(options, chosen, strict=True))
+    instructions = sum(each[row].instructions for each, row in zip(options, chosen, strict=True))
+
+    def cost(of: Options, old: Kernel, new: Kernel) -> float:
+        rows = (used - Counter([old])).keys() | {new}
+        code = sum(map(code_of, {file for row in rows for file in row.sources}))
+        size = code + tables - of[old].bytes + of[new].bytes
+        return size * (1 if packing == "small" else instructions - of[old].instructions + of[new].instructions)
+
+    open_ = [k for k, each in enumerate(options) if len(each) > 1]
+    changed = True
+    while changed:
+        changed = False
+        for k in open_:
+            each, old = options[k], chosen[k]
+            new = min(each, key=lambda row: cost(each, old, row))
+            if cost(each, old, new) < cost(each, old, old):
+                tables += each[new].bytes - each[old].bytes
+                instructions += each[new].instructions - each[old].instructions
+                used += Counter([new])
+                used -= Counter([old])
+                chosen[k], changed = new, True
+    return (cost(options[0], chosen[0], chosen[0]) if options else 0), chosen

@@ -46,7 +46,8 @@ def sparse(m: Map) -> Table:
         "targets" if narrow else "wide_targets": filled(places.astype(np.uint16 if narrow else np.uint32)),
         "weights": filled(m["data"][entry]),
     }
-    return Table("spikerun_sparse", {"inputs": len(order)}, arrays)
+    missing = "wide_targets" if narrow else "targets"
+    return Table("spikerun_sparse", {missing: "NULL", "inputs": len(order)}, arrays)
 
 
 def filled(array: Array) -> Array:

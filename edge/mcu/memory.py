@@ -83,7 +83,7 @@ class Memory:
             return [
                 f"{what}: {needed - self.golden} of {region.bytes} bytes. Most of it are the tables of population "
                 f"'{worst[0]}' ({worst[3]} bytes). Give it fewer inputs (pool before it), fewer neurons, "
-                "or prune it into a sparse connection."
+                "or prune it: weights that are 0 take hardly any flash."
             ]
         worst = max(self.table.rows, key=lambda row: int(row[4]) + int(row[5]))
         return [

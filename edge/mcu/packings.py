@@ -6,9 +6,10 @@ convolution those of a source channel that reach a run of membranes. `delta` has
 0, `bitmap` one, and a bit for each place; both have one or two for each row, which say how many there are.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,12 +17,21 @@ from spikerun.edge.mcu import maps
 from spikerun.edge.mcu.table import Array, Table
 from spikerun.kernels.operations import Map
 
-__all__ = ["KINDS", "SLOWER", "WISHES", "name_of", "packed", "sizes", "weights_of"]
+__all__ = ["KINDS", "WISHES", "Cost", "costs", "name_of", "packed", "weights_of"]
 
 WISHES = ("auto", "small", "dense", "delta", "bitmap")
 PLAIN: Mapping[str, Callable[[Map], Table]] = {"dense": maps.dense, "sparse": maps.sparse, "conv": maps.conv}
 WEIGHTS: Mapping[str, str] = {"dense": "weight", "sparse": "data", "conv": "weight"}
-SLOWER = 1.5  # `auto` takes no packing that needs more than so many times the instructions
+# instructions of a Cortex-M4, as QEMU counts them: of an entry, of a byte of marks, of a row; True: of convolutions
+COSTS: Mapping[tuple[str, bool], tuple[float, float, float]] = {
+    ("dense", False): (3.5, 0, 15),
+    ("sparse", False): (8, 0, 15),
+    ("delta", False): (8, 0, 15),
+    ("bitmap", False): (4, 20, 15),
+    ("conv", True): (3.5, 0, 0),
+    ("delta", True): (9, 0, 40),
+    ("bitmap", True): (4, 26, 40),
+}
 MAX_GAP = 255
 
 
@@ -53,20 +63,14 @@ def _dense(plain: Table) -> Rows:
 
 
 def _sparse(plain: Table) -> Rows:
-    starts, weights = plain.arrays["starts"].astype(np.int64), plain.arrays["weights"][: plain.arrays["starts"][-1]]
-    place = next(plain.arrays[key] for key in ("targets", "wide_targets") if key in plain.arrays).astype(np.int64)
-    place, row = place[: starts[-1]], np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    starts, inputs = plain.arrays["starts"].astype(np.int64), len(plain.arrays["starts"]) - 1
+    weights = plain.arrays["weights"][: starts[-1]]
+    targets = next(plain.arrays[key] for key in ("targets", "wide_targets") if key in plain.arrays)
+    place, row = targets[: starts[-1]].astype(np.int64), np.repeat(np.arange(inputs), np.diff(starts))
     order = np.lexsort((place, row))
     order = order[weights[order] != 0]
-    return Rows(
-        row[order],
-        place[order],
-        weights[order],
-        len(starts) - 1,
-        int(place.max(initial=0)) + 1,
-        plain.numbers,
-        _bytes_of(plain),
-    )
+    width = int(place.max(initial=0)) + 1
+    return Rows(row[order], place[order], weights[order], inputs, width, {"inputs": inputs}, _bytes_of(plain))
 
 
 def _conv(plain: Table) -> Rows:
@@ -81,9 +85,8 @@ def _conv(plain: Table) -> Rows:
 ROWS: Mapping[str, Callable[[Table], Rows]] = {"dense": _dense, "sparse": _sparse, "conv": _conv}
 
 
-def _rows(m: Map) -> tuple[Table, Rows]:
-    plain = PLAIN[m.kind](m)
-    return plain, ROWS[m.kind](plain)
+def _rows(m: Map) -> Rows:
+    return ROWS[m.kind](PLAIN[m.kind](m))
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -117,12 +120,14 @@ def _table(packing: str, rows: Rows, counts: Array, marks: Array, weights: Array
     narrow = most <= np.iinfo(np.uint8).max
     arrays = {"marks": maps.filled(marks), "weights": maps.filled(weights)}
     arrays["counts" if narrow else "wide_counts"] = counts.astype(np.uint8 if narrow else np.uint16)
+    numbers: dict[str, int | str] = {"wide_counts" if narrow else "counts": "NULL", **rows.numbers}
     if rows.per_channel:
         ends = np.cumsum(counts.reshape(-1, rows.per_channel).sum(axis=1))
         narrow = len(weights) <= np.iinfo(np.uint16).max
         starts = np.concatenate([[0], ends[:-1]]).astype(np.uint16 if narrow else np.uint32)
         arrays["starts" if narrow else "wide_starts"] = starts
-    return Table(f"spikerun_{_kind(packing, rows)}", {**rows.numbers, "mask_bytes": mask_bytes}, arrays)
+        numbers["wide_starts" if narrow else "starts"] = "NULL"
+    return Table(f"spikerun_{_kind(packing, rows)}", {**numbers, "mask_bytes": mask_bytes}, arrays)
 
 
 def _kind(packing: str, rows: Rows) -> str:
@@ -137,7 +142,7 @@ def packed(packing: str) -> Callable[[Map], Table]:
     """Return what makes the table of a map that can have this packing."""
 
     def pack(m: Map) -> Table:
-        table = PACKINGS[packing](_rows(m)[1])
+        table = PACKINGS[packing](_rows(m))
         assert table is not None
         return table
 
@@ -153,52 +158,45 @@ def weights_of(operation: Any) -> Array:
     return np.asarray(operation.map[key]) if key else np.zeros(0, np.int8)
 
 
+class Cost(NamedTuple):
+    """What a kernel takes with a table: bytes of the table in flash, and instructions if all neurons are active."""
+
+    bytes: int
+    instructions: float
+
+
+def costs(m: Map, wish: str) -> dict[str, Cost]:
+    """Return the kinds of kernels that a map can have, and so the packings of its weights, the plain one first.
+
+    wish: a packing, then it is the only one, where the map can have it; `dense`, weights as they are; else all.
+    """
+    if m.kind not in PLAIN:
+        return {m.kind: Cost(0, 0)}
+    stored = np.asarray(m[WEIGHTS[m.kind]])
+    pixels, inputs = (math.prod(m.source[1:]), 0) if m.kind == "conv" else (1, math.prod(m.source))
+    share = pixels / math.prod(m["stride"]) if m.kind == "conv" else 1.0
+    entry, _, row = COSTS[m.kind, m.kind == "conv"]
+    instructions, entries = entry * stored.size * share + row * inputs, int(np.count_nonzero(stored))
+    gains = m.kind == "sparse" or entries + min(entries, stored.size // 8) < stored.size
+    if wish == "dense" or (wish not in PACKINGS and not gains):  # before large arrays are made
+        return {m.kind: Cost(stored.size, instructions)}
+    rows = _rows(m)
+    found = {}
+    for packing, make in PACKINGS.items():
+        table = make(rows) if wish not in PACKINGS or wish == packing else None
+        if table is not None:
+            entry, mark, row = COSTS[packing, bool(rows.per_channel)]
+            walked = (entry * len(rows.row) + mark * rows.count * rows.width / 8) * share
+            found[_kind(packing, rows)] = Cost(_bytes_of(table), walked + row * rows.count * pixels)
+    return found if found and wish in PACKINGS else {m.kind: Cost(rows.plain, instructions), **found}
+
+
 def _bytes_of(table: Table) -> int:
     """Return the bytes of a table in flash: its arrays, their rows in the list of all, and its fields."""
     arrays = sum(-(-array.nbytes // 4) * 4 + 8 for array in table.arrays.values())
     return arrays + 4 * (len(table.numbers) + len(table.arrays))
 
 
-def sizes(m: Map, wish: str) -> dict[str, int]:
-    """Return the kinds of kernels that a map can have, and so the packings of its weights: kind -> bytes of the table.
-
-    wish: a packing, where the map can have it; `small`, all; `auto`, those that take no more than SLOWER times the
-    instructions of the weights as they are; `dense`, these.
-    """
-    if wish == "dense" or m.kind not in PLAIN:
-        return {m.kind: 0}
-    stored = np.asarray(m[WEIGHTS[m.kind]])
-    entries = int(np.count_nonzero(stored))
-    if wish not in PACKINGS and m.kind != "sparse" and entries + min(entries, stored.size // 8) >= stored.size:
-        return {m.kind: 0}  # there is nothing to gain: before large arrays are made
-    plain, rows = _rows(m)
-    found = {}
-    for packing, make in PACKINGS.items():
-        quick = _instructions(packing, rows) <= SLOWER * _plain_instructions(m, plain)
-        table = make(rows) if wish in (packing, "small") or (wish == "auto" and quick) else None
-        if table is not None:
-            found[_kind(packing, rows)] = _bytes_of(table)
-    return found if found and wish in PACKINGS else {m.kind: rows.plain, **found}
-
-
 def name_of(kind: str) -> str:
     """Return what the packing of a kind of kernel is called."""
     return {"conv": "dense", "sparse": "list"}.get(kind, kind.removeprefix("conv_"))
-
-
-def _share(numbers: Mapping[str, int | str]) -> float:
-    """Return the share of its weights that an active neuron needs: of a convolution with strides not all."""
-    return 1 / (int(numbers.get("stride_y", 1)) * int(numbers.get("stride_x", 1)))
-
-
-def _instructions(packing: str, rows: Rows) -> float:
-    """Return about how many instructions of a Cortex-M4 a map takes if each source channel is active once."""
-    each = len(rows.row) * _share(rows.numbers)
-    walked = 8 * each if packing == "delta" else 4 * each + 20 * rows.count * (rows.width / 8) * _share(rows.numbers)
-    return walked + (25 if rows.per_channel else 15) * rows.count
-
-
-def _plain_instructions(m: Map, plain: Table) -> float:
-    """Return the same of the weights as they are."""
-    weights = plain.arrays["weights"].size * _share(plain.numbers)
-    return (8 if m.kind == "sparse" else 3.5) * weights + 15 * int(plain.numbers.get("inputs", 0))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conformance.awkward import NETWORKS, samples
 
-from spikerun.connections import Dense
+from spikerun.connections import Conv, Dense
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy, run_bundle
 from spikerun.edge.mcu.build import WARNINGS, build
@@ -39,6 +39,26 @@ def test_the_generated_text_is_the_committed_one(tiny: Network, tmp_path: Path, 
     assert made.read_text(encoding="utf-8") == golden.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("packing", ["delta", "bitmap"])
+def test_the_generated_text_of_packed_weights_is_the_committed_one(tmp_path: Path, packing: str) -> None:
+    weight = np.zeros((4, 300), np.int8)
+    weight[0, [0, 1, 255]], weight[2, 299], weight[3, [7, 8]] = [1, -2, 3], -128, 127
+    kernel = np.zeros((4, 1, 2, 2), np.int8)
+    kernel[1, 0, 0, 1], kernel[3, 0, 1, 0] = 5, -6
+    populations = {
+        "in": Population((1, 2, 2), Input()),
+        "far": Population((300,), Readout()),
+        "near": Population((4, 1, 1), Readout()),
+    }
+    projections = [Projection("in", "far", Dense(weight)), Projection("in", "near", Conv(kernel))]
+    net = Network(populations, projections, ["far", "near"], 8)
+    deploy(net, tmp_path / "fw", BOARD, 1, packing=packing)
+    made, golden = tmp_path / "fw" / "model" / "model.c", GOLDEN / f"{packing}.c"
+    if os.environ.get("SPIKERUN_REGENERATE"):
+        shutil.copy(made, golden)
+    assert made.read_text(encoding="utf-8") == golden.read_text(encoding="utf-8")
+
+
 def test_the_same_network_gives_the_same_files(everything: Network, tmp_path: Path) -> None:
     deploy(everything, tmp_path / "a", BOARD, 2)
     deploy(everything, tmp_path / "b", BOARD, 2)
@@ -55,7 +75,7 @@ def test_the_same_network_gives_the_same_files(everything: Network, tmp_path: Pa
         pytest.param("host", "zig", "ziglang", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("which", ["everything", "spiking", "mixed"])
+@pytest.mark.parametrize("which", ["everything", "spiking", "mixed", "pruned"])
 def test_no_compiler_warns(
     request: pytest.FixtureRequest, tmp_path: Path, needs: Needs, which: str, target: str, toolchain: str, tool: str
 ) -> None:
@@ -64,12 +84,18 @@ def test_no_compiler_warns(
     build(tmp_path / "fw", boards.load(target), toolchain, tmp_path / "program", WARNINGS)
 
 
+@pytest.mark.parametrize(("which", "packing"), [("mixed", "auto"), ("pruned", "delta"), ("pruned", "bitmap")])
 def test_clang_does_not_warn_either(
-    mixed: Network, tmp_path: Path, needs: Needs, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    needs: Needs,
+    monkeypatch: pytest.MonkeyPatch,
+    which: str,
+    packing: str,
 ) -> None:
     needs("clang")
     monkeypatch.setenv("CC", "clang")
-    deploy(mixed, tmp_path / "fw", "host", 1)
+    deploy(request.getfixturevalue(which), tmp_path / "fw", "host", 1, packing=packing)
     build(tmp_path / "fw", boards.load("host"), "gcc", tmp_path / "program", WARNINGS)
 
 
@@ -81,7 +107,7 @@ def test_the_headers_are_valid_in_cpp(tiny: Network, tmp_path: Path, needs: Need
     subprocess.run(["g++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *include, tmp_path / "use.cpp"], check=True)
 
 
-@pytest.mark.parametrize("which", ["everything", "mixed"])
+@pytest.mark.parametrize("which", ["everything", "mixed", "pruned"])
 def test_the_library_has_no_state_and_needs_nothing(
     request: pytest.FixtureRequest, tmp_path: Path, needs: Needs, which: str
 ) -> None:
@@ -249,7 +275,7 @@ def test_the_clock_never_overflows(mixed: Network, tmp_path: Path, needs: Needs)
     assert clock.tolist() == [2**31 - 1, 2, 0]
 
 
-@pytest.mark.parametrize("module", ["emit", "kernels", "build", "deployment", "printer"])
+@pytest.mark.parametrize("module", ["emit", "table", "build", "deployment", "printer"])
 def test_the_examples_in_the_docstrings_are_true(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"spikerun.edge.mcu.{module}"))
     assert result.attempted > 0

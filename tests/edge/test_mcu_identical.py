@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,18 @@ from spikerun.edge.golden import random_frames
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy, run_bundle
 from spikerun.edge.mcu.build import SANITIZERS, WARNINGS, build, execute
+from spikerun.edge.mcu.packings import WISHES
 from spikerun.errors import NetworkError
-from spikerun.network import Network
+from spikerun.network import Network, Projection
 
 Needs = Callable[..., None]
 BOARD = "generic-cortex-m4"
 GCC_QEMU, PIP = ("qemu-system-arm", "arm-none-eabi-gcc"), ("unicorn", "ziglang")
 
 
-def sanitized(net: Network, folder: Path, samples: int = 6) -> list[str]:
+def sanitized(net: Network, folder: Path, samples: int = 6, packing: str = "auto") -> list[str]:
     """Return what the self-test of a network complains of, compiled with all warnings and sanitizers."""
-    deploy(net, folder, "host", random_frames(net, samples, seed=samples))
+    deploy(net, folder, "host", random_frames(net, samples, seed=samples), packing=packing)
     host = boards.load("host")
     program = build(folder, host, "gcc", folder / "program", (*WARNINGS, *SANITIZERS, "-O1"))
     transcript = execute(program, host, "none", timeout=60)
@@ -35,9 +37,32 @@ def sanitized(net: Network, folder: Path, samples: int = 6) -> list[str]:
     return transcript.mismatches
 
 
+def with_zeros(net: Network, share: float, seed: int) -> Network:
+    """Return a network with about this share of the weights set to 0, and their signs kept."""
+    rng = np.random.default_rng(seed)
+
+    def thinned(projection: Projection) -> Projection:
+        kept = {
+            name: np.where(rng.random(weights.shape) < share, 0, weights).astype(np.int8)
+            for name in ("weight", "data")
+            if (weights := getattr(projection.connection, name, None)) is not None
+        }
+        return replace(projection, connection=replace(projection.connection, **kept))
+
+    return Network(net.populations, [thinned(p) for p in net.projections], net.outputs, net.window)
+
+
 def test_words_are_identical_on_the_host_under_sanitizers(everything: Network, tmp_path: Path, needs: Needs) -> None:
     needs("gcc")
     assert sanitized(everything, tmp_path / "fw", samples=12) == []
+
+
+@pytest.mark.parametrize("packing", ["auto", "small", "dense", "delta", "bitmap"])
+def test_every_packing_of_weights_is_identical_on_the_host_under_sanitizers(
+    pruned: Network, tmp_path: Path, needs: Needs, packing: str
+) -> None:
+    needs("gcc")
+    assert sanitized(pruned, tmp_path / "fw", samples=12, packing=packing) == []
 
 
 @pytest.mark.parametrize("which", ["spiking", "mixed"])
@@ -60,6 +85,20 @@ def test_random_networks_are_identical_on_the_host_under_sanitizers(
     except NetworkError:
         assume(False)
     assert sanitized(net, tmp_path_factory.mktemp("fw") / "fw") == []
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seeds, st.sampled_from(["words", "spikes", "mixed"]), st.floats(0, 1), st.sampled_from(WISHES))
+def test_random_networks_with_zeros_are_identical_in_every_packing(
+    tmp_path_factory: pytest.TempPathFactory, needs: Needs, seed: int, kind: str, zeros: float, packing: str
+) -> None:
+    needs("gcc")
+    try:
+        net = with_zeros(random_network(seed, kind), zeros, seed)
+    except NetworkError:
+        assume(False)
+    assert sanitized(net, tmp_path_factory.mktemp("fw") / "fw", packing=packing) == []
 
 
 @pytest.mark.slow
@@ -88,7 +127,7 @@ def test_random_networks_are_identical_on_the_emulated_board(
         pytest.param("qemu", "zig", ("qemu-system-arm", "ziglang"), marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("which", ["everything", "spiking", "mixed"])
+@pytest.mark.parametrize("which", ["everything", "spiking", "mixed", "pruned"])
 def test_every_kind_is_identical_on_the_emulated_board(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -111,7 +150,7 @@ def test_every_kind_is_identical_on_the_emulated_board(
 
 
 @pytest.mark.parametrize(("emulator", "toolchain", "tools"), [("qemu", "gcc", GCC_QEMU), ("unicorn", "zig", PIP)])
-@pytest.mark.parametrize("which", ["everything", "mixed"])
+@pytest.mark.parametrize("which", ["everything", "mixed", "pruned"])
 def test_the_memory_report_bounds_what_is_measured(
     request: pytest.FixtureRequest,
     tmp_path: Path,

@@ -20,18 +20,6 @@ from spikerun.kernels.operations import Map
 __all__ = ["KINDS", "WISHES", "Cost", "costs", "name_of", "packed", "weights_of"]
 
 WISHES = ("auto", "small", "dense", "delta", "bitmap")
-PLAIN: Mapping[str, Callable[[Map], Table]] = {"dense": maps.dense, "sparse": maps.sparse, "conv": maps.conv}
-WEIGHTS: Mapping[str, str] = {"dense": "weight", "sparse": "data", "conv": "weight"}
-# instructions of a Cortex-M4, as QEMU counts them: of an entry, of a byte of marks, of a row; True: of convolutions
-COSTS: Mapping[tuple[str, bool], tuple[float, float, float]] = {
-    ("dense", False): (3.5, 0, 15),
-    ("sparse", False): (8, 0, 15),
-    ("delta", False): (8, 0, 15),
-    ("bitmap", False): (4, 20, 15),
-    ("conv", True): (3.5, 0, 0),
-    ("delta", True): (9, 0, 40),
-    ("bitmap", True): (4, 26, 40),
-}
 MAX_GAP = 255
 
 
@@ -82,11 +70,42 @@ def _conv(plain: Table) -> Rows:
     return Rows(row, place, rows[row, place], len(rows), rows.shape[1], n, _bytes_of(plain), per_channel)
 
 
-ROWS: Mapping[str, Callable[[Table], Rows]] = {"dense": _dense, "sparse": _sparse, "conv": _conv}
+@dataclass(frozen=True)
+class Plain:
+    """The weights of a kind of map as they are.
+
+    name: of this packing; key: of the parameter that holds them; table, rows: what makes these; bytes, instructions: of
+    a weight that is stored; scan: instructions of an input; slides: whether they are used at each pixel.
+    """
+
+    name: str
+    key: str
+    table: Callable[[Map], Table]
+    rows: Callable[[Table], Rows]
+    bytes: int
+    instructions: float
+    scan: float
+    slides: bool = False
+
+
+# pooled_conv is lowered to conv, window to a pool; diagonal and sum_pool have gains instead of weights
+PLAIN: Mapping[str, Plain] = {
+    "dense": Plain("dense", "weight", maps.dense, _dense, 1, 3.5, 15),
+    "sparse": Plain("list", "data", maps.sparse, _sparse, 3, 8, 15),
+    "conv": Plain("dense", "weight", maps.conv, _conv, 1, 3.5, 0, slides=True),
+}
+# instructions of a Cortex-M4, as QEMU counts them: of an entry, of a byte of a mask, of a row; True: of convolutions
+COSTS: Mapping[tuple[str, bool], tuple[float, float, float]] = {
+    ("delta", False): (8, 0, 15),
+    ("bitmap", False): (4, 20, 15),
+    ("delta", True): (9, 0, 40),
+    ("bitmap", True): (4, 26, 40),
+}
 
 
 def _rows(m: Map) -> Rows:
-    return ROWS[m.kind](PLAIN[m.kind](m))
+    plain = PLAIN[m.kind]
+    return plain.rows(plain.table(m))
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -154,8 +173,8 @@ def packed(packing: str) -> Callable[[Map], Table]:
 
 def weights_of(operation: Any) -> Array:
     """Return the weights of an operation as the network has them; none where there are gains alone, or no map."""
-    key = WEIGHTS.get(operation.map.kind) if operation.name == "apply" else None
-    return np.asarray(operation.map[key]) if key else np.zeros(0, np.int8)
+    plain = PLAIN.get(operation.map.kind) if operation.name == "apply" else None
+    return np.asarray(operation.map[plain.key]) if plain else np.zeros(0, np.int8)
 
 
 class Cost(NamedTuple):
@@ -170,16 +189,16 @@ def costs(m: Map, wish: str) -> dict[str, Cost]:
 
     wish: a packing, then it is the only one, where the map can have it; `dense`, weights as they are; else all.
     """
-    if m.kind not in PLAIN:
+    plain = PLAIN.get(m.kind)
+    if plain is None:
         return {m.kind: Cost(0, 0)}
-    stored = np.asarray(m[WEIGHTS[m.kind]])
-    pixels, inputs = (math.prod(m.source[1:]), 0) if m.kind == "conv" else (1, math.prod(m.source))
-    share = pixels / math.prod(m["stride"]) if m.kind == "conv" else 1.0
-    entry, _, row = COSTS[m.kind, m.kind == "conv"]
-    instructions, entries = entry * stored.size * share + row * inputs, int(np.count_nonzero(stored))
-    gains = m.kind == "sparse" or entries + min(entries, stored.size // 8) < stored.size
-    if wish == "dense" or (wish not in PACKINGS and not gains):  # before large arrays are made
-        return {m.kind: Cost(stored.size, instructions)}
+    stored, pixels = np.asarray(m[plain.key]), math.prod(m.source[1:]) if plain.slides else 1
+    share = pixels / math.prod(m["stride"]) if plain.slides else 1.0
+    instructions = plain.instructions * stored.size * share + plain.scan * math.prod(m.source)
+    entries = int(np.count_nonzero(stored))
+    least = entries + min(entries, stored.size // 8)
+    if wish == "dense" or (wish not in PACKINGS and least >= plain.bytes * stored.size):
+        return {m.kind: Cost(plain.bytes * stored.size, instructions)}  # before large arrays are made
     rows = _rows(m)
     found = {}
     for packing, make in PACKINGS.items():
@@ -199,4 +218,4 @@ def _bytes_of(table: Table) -> int:
 
 def name_of(kind: str) -> str:
     """Return what the packing of a kind of kernel is called."""
-    return {"conv": "dense", "sparse": "list"}.get(kind, kind.removeprefix("conv_"))
+    return PLAIN[kind].name if kind in PLAIN else kind.removeprefix("conv_")

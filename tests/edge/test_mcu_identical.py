@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,16 +39,17 @@ def sanitized(net: Network, folder: Path, samples: int = 6, packing: str = "auto
 
 
 def with_zeros(net: Network, share: float, seed: int) -> Network:
-    """Return a network with about this share of the weights set to 0, and their signs kept."""
+    """Return a network with about this share of the weights set to 0."""
     rng = np.random.default_rng(seed)
 
     def thinned(projection: Projection) -> Projection:
+        connection: Any = projection.connection
         kept = {
             name: np.where(rng.random(weights.shape) < share, 0, weights).astype(np.int8)
             for name in ("weight", "data")
-            if (weights := getattr(projection.connection, name, None)) is not None
+            if (weights := getattr(connection, name, None)) is not None
         }
-        return replace(projection, connection=replace(projection.connection, **kept))
+        return replace(projection, connection=replace(connection, **kept))
 
     return Network(net.populations, [thinned(p) for p in net.projections], net.outputs, net.window)
 

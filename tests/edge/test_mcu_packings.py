@@ -168,3 +168,16 @@ def test_random_maps_of_any_share_of_zeros_are_identical(
     program = build(tmp_path / "fw", host, "gcc", tmp_path / "program", (*WARNINGS, *SANITIZERS, "-O1"))
     found = execute(program, host, "none", timeout=60)
     assert found.complete and found.mismatches == []
+
+
+@pytest.mark.parametrize("packing", ["delta", "bitmap"])
+def test_more_entries_of_a_convolution_than_16_bits_can_count_are_identical(
+    tmp_path: Path, needs: Needs, packing: str
+) -> None:
+    needs("gcc")
+    populations = {"in": Population((64, 3, 3), Input(3)), "out": Population((128, 3, 3), Readout())}
+    kernel = weights(np.random.default_rng(0), (128, 64, 3, 3), 0.05)
+    net = Network(populations, [Projection("in", "out", Conv(kernel, padding=(1, 1)))], ["out"], 8)
+    run = deploy(net, tmp_path / "fw", "host", 2, run=True, packing=packing).run
+    assert run is not None and run.identical
+    assert "_wide_starts[64]" in (tmp_path / "fw" / "model" / "model.c").read_text()

@@ -105,10 +105,10 @@ typedef spikerun_packed spikerun_bitmap;
 void spikerun_bitmap_run(const spikerun_bitmap* self, const uint8_t* x, int32_t* acc);
 void spikerun_bitmap_wide_run(const spikerun_bitmap* self, const uint8_t* x, int32_t* acc);
 
-/* Cross-correlation as of spikerun_conv, its weights in the same order. A row for each kernel row of each source
- * channel where that reaches a run of membranes (stride_x and dilation_x are 1, channels is pitch), else for each
- * tap. The entries of a source channel (counted over all groups) begin at `starts` or, where they are too many for
- * 16 bits, `wide_starts`. */
+/* Cross-correlation as of spikerun_conv, its weights in the same order. A row for each kernel row of each
+ * source channel where that reaches a run of membranes (stride_x and dilation_x are 1, channels is pitch),
+ * else for each tap. The entries of a source channel (counted over all groups) begin at `starts` or, where
+ * they are too many for 16 bits, `wide_starts`. */
 typedef struct {
     const uint8_t* marks;
     const int8_t* weights;

@@ -62,6 +62,13 @@ def test_few_weights_are_not_worth_the_code_of_a_packing(outputs: int, packing: 
     assert {name: row["packing"] for name, row in table(net, "small").items()} == {"full": "dense", "out": packing}
 
 
+def test_some_bytes_less_are_not_worth_much_time() -> None:
+    kernel = weights(np.random.default_rng(0), (32, 16, 3, 3), 0.8)
+    populations = {"in": Population((16, 9, 9), Input()), "out": Population((32, 9, 9), Readout())}
+    net = Network(populations, [Projection("in", "out", Conv(kernel, padding=(1, 1)))], ["out"], 8)
+    assert [table(net, wish)["out"]["packing"] for wish in ("small", "auto")] == ["bitmap", "delta"]
+
+
 @pytest.mark.parametrize("packing", ["auto", "small"])
 def test_a_choice_of_packings_never_takes_more_flash_than_dense_weights(pruned: Network, packing: str) -> None:
     for net in (pruned, dense(30, 30, 0.0), dense(100, 9, 0.3), dense(100, 100, 0.8)):

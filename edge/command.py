@@ -78,7 +78,7 @@ def deploy(
     options = _options(chosen, given or [], {"name": name, "emulator": emulator, "toolchain": toolchain})
     net = load(network)
     if check:
-        _check(chosen, net, json)
+        _check(chosen, net, options, json)
         return
     if output is None:
         raise UsageError("name a folder for the bundle with -o, or ask with --check whether the network fits")
@@ -128,8 +128,8 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
     return {name: np.asarray(dataset.fitted(sample_shape(net, name))) for name, dataset in found.items()}
 
 
-def _check(chosen: edge.Target, net: Network, json: bool) -> None:
-    verdict = chosen.check(net)
+def _check(chosen: edge.Target, net: Network, options: Options, json: bool) -> None:
+    verdict = chosen.check(net, options)
     emit(SCHEMA, verdict.json(), json, lambda: _judged(verdict))
     if not verdict.fits:
         raise CheckFailed(f"the network does not fit '{chosen.name}': {' '.join(verdict.complaints)}")

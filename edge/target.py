@@ -169,7 +169,7 @@ class Target(Protocol):
         """Raise TargetError, or UsageError for an unknown choice, unless a bundle can be built and run here."""
         ...
 
-    def check(self, net: Network) -> Verdict:
+    def check(self, net: Network, options: Options | None = None) -> Verdict:
         """Judge whether the network fits. Raises UnsupportedError for what the target has no means to compute."""
         ...
 

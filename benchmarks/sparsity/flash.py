@@ -40,7 +40,7 @@ PACKINGS = ("dense", "auto", "small")
 
 def pruned(weights: str | Path, sparsity: float) -> Any:
     """Return the example network, the share `sparsity` of the weights of all layers set to 0, the smallest first."""
-    model = load_model(MODEL, weights)
+    model = load_model(MODEL, Path(weights))
     layers = [(m, "weight") for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
     if sparsity:
         prune.global_unstructured(layers, prune.L1Unstructured, amount=sparsity)
@@ -67,15 +67,15 @@ def main() -> None:
     train = datasets.load("fashion-mnist", split="train")
     images = datasets.load("fashion-mnist", split="test", limit=SAMPLES).samples
     whole = 0.0
-    for sparsity in (0.0,) if given else SPARSITIES:
-        model = pruned(given or WEIGHTS, sparsity)
+    for weights, sparsity in [(WEIGHTS, 0.0), (given, 0.0)] if given else [(WEIGHTS, share) for share in SPARSITIES]:
+        model = pruned(weights, sparsity)
         net = convert(model, train.samples[:512], bits=5, encoding=Encoding(train.scale)).network
         bundles = {packing: run(net, images, packing) for packing in PACKINGS}
         dense = bundles["dense"]
         rows = dense.verdict.json()["table"]
         zeros = sum(int(row["zeros"]) for row in rows) / sum(int(row["weights"]) for row in rows)
         whole = whole or float(dense.measures["flash_bytes"])
-        what = given or f"{sparsity:.0%} pruned"
+        what = Path(weights).stem if weights == given else f"{sparsity:.0%} pruned"
         record(NAME, f"{what}: int8 weights that are 0", 100 * zeros, "%")
         for packing, bundle in bundles.items():
             assert bundle.run is not None and dense.run is not None

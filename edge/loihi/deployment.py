@@ -121,7 +121,7 @@ class LoihiTarget:
         _own(options)
         lava.find()
 
-    def check(self, net: Network) -> Verdict:
+    def check(self, net: Network, options: Options | None = None) -> Verdict:
         """Judge whether the network maps and fits. Raises UnsupportedError, by name, for what does not map."""
         return self.mapped(net).verdict
 

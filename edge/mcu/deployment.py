@@ -88,9 +88,10 @@ class McuTarget:
         """Raise TargetError unless there are a compiler and an emulator for the board."""
         _tools(self.board, _own(options))
 
-    def check(self, net: Network) -> Verdict:
+    def check(self, net: Network, options: Options | None = None) -> Verdict:
         """Judge whether the network fits the board's memory."""
-        model = compose(net, features=self.board.features)
+        chosen = _own(options)
+        model = compose(net, chosen.name, self.board.features, chosen.packing)
         return report(model, source(model), self.board, samples=0).verdict()
 
     def deploy(

@@ -201,6 +201,16 @@ def test_a_target_without_such_an_option_says_which_it_has(
         assert f"target 'host' has no {words[0]}: {said}" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_check_looks_at_the_options(tmp_path: Path, pruned: Network, capsys: pytest.CaptureFixture[str]) -> None:
+    save(pruned, tmp_path / "pruned.snn")
+    sizes = []
+    for packing in ("dense", "small"):
+        words = ["deploy", str(tmp_path / "pruned.snn"), "--target", "host", "--check", "--json"]
+        assert main([*words, "--set", f"packing={packing}"]) == 0
+        sizes.append(json.loads(capsys.readouterr().out)["measures"]["weight_bytes"])
+    assert 3 * sizes[1] < sizes[0]
+
+
 def test_check_writes_nothing(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["deploy", str(saved), "--target", "generic-cortex-m4", "--check"]) == 0
     out = capsys.readouterr().out
@@ -259,7 +269,7 @@ class Abacus:
     def require(self, options: Options | None = None) -> None:
         pass
 
-    def check(self, net: Network) -> Verdict:
+    def check(self, net: Network, options: Options | None = None) -> Verdict:
         beads = sum(population.size for population in net.populations.values())
         return Verdict(self.name, True, (), Table(("wires", "beads"), ((1, beads),)), {"bead_bytes": 2 * beads})
 

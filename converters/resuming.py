@@ -95,15 +95,11 @@ class Kept:
         self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self.epochs: list[Epoch] = []
-        self._best: bytes | None = None
-        self._last = _bytes(self._all())
-        self._key = {
-            "recipe": fingerprint(asdict(recipe), self._rates),
-            "data": examples.key,
-            "model": state_hash(state),
-            "aim": aim,
-        }
+        self._best: dict[str, Any] | None = None
+        self._last = self._all()
         if path is not None:
+            recipes = fingerprint(asdict(recipe), self._rates)
+            self._key = {"recipe": recipes, "data": examples.key, "model": state_hash(state), "aim": aim}
             self._read(path, force)
 
     @property
@@ -127,13 +123,12 @@ class Kept:
         """Keep an epoch."""
         best = max((e.score for e in self.epochs if e.score is not None), default=-math.inf)
         self.epochs.append(epoch)
-        self._last = _bytes(self._all())
+        self._last = self._all()
         if self._recipe.patience is not None and epoch.score is not None and epoch.score > best:
             self._best = self._last
         if self._path is not None:
             records = [asdict(one) for one in self.epochs]
-            contents = {"last": _as_tensor(self._last), "best": None if self._best is None else _as_tensor(self._best)}
-            keep(self._path, SCHEMA, self._key, epochs=records, **contents)
+            keep(self._path, SCHEMA, self._key, epochs=records, last=self._last, best=self._best)
 
     def back(self) -> None:
         """Go back to the last epoch."""
@@ -146,20 +141,19 @@ class Kept:
 
     def _all(self) -> dict[str, Any]:
         state = {name: dict(one.state_dict()) for name, one in self._state.items()}
-        return {"state": state, "optimiser": self.optimiser.state_dict()}
+        whole: dict[str, Any] = _copied({"state": state, "optimiser": self.optimiser.state_dict()})
+        return whole
 
-    def _take(self, content: bytes) -> None:
-        held = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+    def _take(self, held: Mapping[str, Any]) -> None:
         for name, one in self._state.items():
             one.load_state_dict(held["state"][name])
-        self.optimiser.load_state_dict(held["optimiser"])
+        self.optimiser.load_state_dict(_copied(held["optimiser"]))  # it would go on with these very tensors
 
     def _read(self, path: Path, force: bool) -> None:
         held = kept_in(path, SCHEMA, self._key, force)
         if held is not None:
             self.epochs = [Epoch(**one) for one in held["epochs"]]
-            self._last = held["last"].numpy().tobytes()
-            self._best = None if held["best"] is None else held["best"].numpy().tobytes()
+            self._last, self._best = held["last"], held["best"]
             self._take(self._last)
 
 
@@ -191,17 +185,18 @@ def kept_in(path: Path, schema: str, key: Mapping[str, str], force: bool) -> dic
 
 def keep(path: Path, schema: str, key: Mapping[str, str], **held: Any) -> None:
     """Write a journal, of tensors and plain values."""
-    write_atomically(path, _bytes({"schema": schema, "key": dict(key), **held}), force=True)
-
-
-def _bytes(held: Mapping[str, Any]) -> bytes:
     file = BytesIO()
-    torch.save(held, file)
-    return file.getvalue()
+    torch.save({"schema": schema, "key": dict(key), **held}, file)
+    write_atomically(path, file.getvalue(), force=True)
 
 
-def _as_tensor(content: bytes) -> Tensor:
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+def _copied(value: Any) -> Any:
+    """Return plain values of which all tensors are copies, where they are."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        return {key: _copied(one) for key, one in value.items()}
+    return type(value)(map(_copied, value)) if isinstance(value, list | tuple) else value
 
 
 def state_hash(state: Mapping[str, Stateful]) -> str:

@@ -86,15 +86,51 @@ SPIKERUN_INLINE void add_range(const Rows& source, size_t begin, size_t end, siz
     if (k < end) add_n_rows<1>(source, k, column, sum, n);
 }
 
+// sum[j] += x * row[j], for j < Block; x has 16 bits. The sums of few have a place of their own meanwhile,
+// which the row cannot share. GCC makes good vectors of 16 for every instruction set where their factors have
+// 16 bits, and where a loop of int32 is not unrolled before; otherwise it takes up to seven times as long.
+template <size_t Block, class Sum>
+SPIKERUN_INLINE void add_row_block(const int8_t* SPIKERUN_RESTRICT row, int32_t x,
+                                   Sum* SPIKERUN_RESTRICT sum) {
+    const auto value = static_cast<int16_t>(x);
+    if constexpr (Block < 16) {
+        int32_t sums[Block];
+        for (size_t j = 0; j < Block; ++j) sums[j] = wrapping_add(sum[j], value * row[j]);
+        for (size_t j = 0; j < Block; ++j) sum[j] = sums[j];
+    } else {
+        int16_t wide[Block];
+        for (size_t j = 0; j < Block; ++j) wide[j] = row[j];
+        if constexpr (sizeof(Sum) == 2) {
+            for (size_t j = 0; j < Block; ++j) sum[j] = static_cast<int16_t>(sum[j] + value * wide[j]);
+        } else {
+            SPIKERUN_ROLLED
+            for (size_t j = 0; j < Block; ++j) sum[j] = wrapping_add(sum[j], value * wide[j]);
+        }
+    }
+}
+
+// Adds rows begin..end to the sums of a block of columns, in the way that is the fastest for its width.
+template <size_t Block, class Rows, class Sum>
+SPIKERUN_INLINE void add_to_block(const Rows& source, size_t begin, size_t end, size_t column, Sum* sum) {
+    constexpr size_t width = 16;
+    if constexpr (Block == width || (Block > width && sizeof(Sum) == 4)) {
+        for (size_t k = begin; k < end; ++k)
+            for (size_t j = 0; j < Block; j += width)
+                add_row_block<width>(source.row(k) + column + j, source.value(k), sum + j);
+    } else {
+        add_range(source, begin, end, column, sum, Block);
+    }
+}
+
 // One block of columns. `narrow` events share an int16 sum; 0: the sums are int32.
 template <size_t Block, class Rows>
 SPIKERUN_INLINE void add_block(const Rows& source, size_t count, size_t narrow, size_t column, int32_t* acc) {
     int32_t sum[Block];
     for (size_t j = 0; j < Block; ++j) sum[j] = acc[column + j];
-    if (narrow == 0) add_range(source, 0, count, column, sum, Block);
+    if (narrow == 0) add_to_block<Block>(source, 0, count, column, sum);
     for (size_t k = 0; narrow != 0 && k < count; k += narrow) {
         int16_t part[Block] = {};
-        add_range(source, k, std::min(k + narrow, count), column, part, Block);
+        add_to_block<Block>(source, k, std::min(k + narrow, count), column, part);
         for (size_t j = 0; j < Block; ++j) sum[j] = wrapping_add(sum[j], part[j]);
     }
     for (size_t j = 0; j < Block; ++j) acc[column + j] = sum[j];
@@ -121,24 +157,6 @@ SPIKERUN_INLINE void add_all(const Rows& source, size_t count, size_t narrow, in
         column += 8;
     }
     if (column < n) add_range(source, 0, count, column, acc + column, n - column);
-}
-
-// acc[j] += x * row[j], for j < Block; x has 16 bits. The sums of few have a place of their own meanwhile,
-// which the row cannot share. Of 16 GCC makes good vectors, for every instruction set, where the loop is not
-// unrolled before, and its factors have 16 bits.
-template <size_t Block>
-SPIKERUN_INLINE void add_row_block(const int8_t* SPIKERUN_RESTRICT row, int32_t x,
-                                   int32_t* SPIKERUN_RESTRICT acc) {
-    if constexpr (Block < 16) {
-        int32_t sum[Block];
-        for (size_t j = 0; j < Block; ++j) sum[j] = wrapping_add(acc[j], x * row[j]);
-        for (size_t j = 0; j < Block; ++j) acc[j] = sum[j];
-    } else {
-        int16_t wide[Block];
-        for (size_t j = 0; j < Block; ++j) wide[j] = row[j];
-        SPIKERUN_ROLLED
-        for (size_t j = 0; j < Block; ++j) acc[j] = wrapping_add(acc[j], static_cast<int16_t>(x) * wide[j]);
-    }
 }
 
 // acc[j] += x * row[j], for j < n: one row, without the choices of add_all.

@@ -62,7 +62,7 @@ def in_parts(net: Network, given: Given) -> dict[str, npt.NDArray[Any] | Lazy]:
     """
     found: dict[str, npt.NDArray[Any] | Lazy] = {}
     for name, values in _named(net, given, True).items():
-        if isinstance(values, Lazy):
+        if not isinstance(values, np.ndarray) and isinstance(values, Lazy):  # of arrays that takes long to say
             _check_shape(name, values.shape, sample_shape(net, name), batch=True)
             found[name] = values
         else:

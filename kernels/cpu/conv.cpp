@@ -28,15 +28,25 @@ struct Window {
     Taps rows, columns;
 };
 
+// Whether the lists of a window's row can be taken as one: they lie beside each other, and where their
+// weights are moves from column to column as the columns do.
+SPIKERUN_INLINE bool joins(const Shape& s, const Window& window) {
+    return s.groups == 1 && window.columns.position_step == 1 &&
+           (s.in_w + s.taps) * s.tap_weights() <= std::numeric_limits<uint32_t>::max();
+}
+
 // Lists the active channels of each input position and group: those of list i are events[begin[i] .. begin[i
-// + 1]).
-SPIKERUN_INLINE void list_events(const Shape& s, const int16_t* x, Event* events, uint32_t* begin) {
+// + 1]). The rows of joined lists are those of taps that move with their columns.
+SPIKERUN_INLINE void list_events(const Shape& s, bool joined, const int16_t* x, Event* events,
+                                 uint32_t* begin) {
     const size_t lists = s.in_h * s.in_w * s.groups;
+    const auto per_column = static_cast<uint32_t>(joined ? s.tap_weights() : 0);
     size_t count = 0;
-    for (size_t i = 0; i < lists; ++i) {
+    for (size_t i = 0, column = 0; i < lists; ++i) {
         begin[i] = static_cast<uint32_t>(count);
         count += collect_events(x + i * s.group_in, s.group_in, static_cast<uint32_t>(s.n_channel),
-                                events + count);
+                                events + count, static_cast<uint32_t>(column) * per_column);
+        if (++column == s.in_w) column = 0;
     }
     begin[lists] = static_cast<uint32_t>(count);
 }
@@ -45,8 +55,8 @@ SPIKERUN_INLINE void list_events(const Shape& s, const int16_t* x, Event* events
 // behind them.
 constexpr size_t piece = 16;
 
-// Copies a list of events with their rows moved by `base`.
-SPIKERUN_INLINE size_t move_list(const Event* SPIKERUN_RESTRICT from, size_t count, uint32_t base,
+// Copies a list of events with their rows moved by `base`, which is modulo 2^64: rows stay in 0..2^32 - 1.
+SPIKERUN_INLINE size_t move_list(const Event* SPIKERUN_RESTRICT from, size_t count, uint64_t base,
                                  Event* SPIKERUN_RESTRICT to) {
     for (size_t k = 0; k < count; k += piece)
         for (size_t i = 0; i < piece; ++i) to[k + i] = from[k + i] + base;
@@ -55,8 +65,9 @@ SPIKERUN_INLINE size_t move_list(const Event* SPIKERUN_RESTRICT from, size_t cou
 
 // Merges the lists of the inputs in the window of output (y, column), for one group; returns the number of
 // events.
-SPIKERUN_INLINE size_t merge_window(const Shape& s, const Window& window, size_t y, size_t column,
-                                    size_t group, const Event* events, const uint32_t* begin, Event* merged) {
+SPIKERUN_INLINE size_t merge_window(const Shape& s, const Window& window, bool joined, size_t y,
+                                    size_t column, size_t group, const Event* events, const uint32_t* begin,
+                                    Event* merged) {
     const Range rows = window.rows.ranges[y];
     const Range columns = window.columns.ranges[column];
     const size_t step = window.columns.position_step * s.groups;
@@ -65,13 +76,18 @@ SPIKERUN_INLINE size_t merge_window(const Shape& s, const Window& window, size_t
     for (size_t a = 0; a < rows.count; ++a) {
         const size_t image_row = rows.position + a * window.rows.position_step;
         size_t list = (image_row * s.in_w + columns.position) * s.groups;
-        if (begin[list] == begin[list + (columns.count - 1) * step + s.groups])
-            continue;  // this row is silent
-        list += group;
+        const uint32_t end = begin[list + (columns.count - 1) * step + s.groups];
+        if (begin[list] == end) continue;  // this row is silent
         size_t tap = (rows.kernel + a) * s.kernel_w + columns.kernel;
+        if (joined) {
+            count += move_list(events + begin[list], end - begin[list],
+                               (tap - columns.position) * s.tap_weights(), merged + count);
+            continue;
+        }
+        list += group;
         for (size_t b = 0; b < columns.count; ++b, list += step, ++tap)
-            count += move_list(events + begin[list], begin[list + 1] - begin[list],
-                               static_cast<uint32_t>(tap * s.tap_weights()), merged + count);
+            count += move_list(events + begin[list], begin[list + 1] - begin[list], tap * s.tap_weights(),
+                               merged + count);
     }
     return count;
 }
@@ -84,11 +100,12 @@ struct Gather {
         Event* const events = scratch.events.data();
         Event* const merged = events + s.in_h * s.in_w * s.in_c + piece;
         uint32_t* const begin = scratch.lists.data();
-        list_events(s, x, events, begin);
+        const bool joined = joins(s, window);
+        list_events(s, joined, x, events, begin);
         for (size_t y = 0; y < s.out_h; ++y) {
             for (size_t column = 0; column < s.out_w; ++column) {
                 for (size_t g = 0; g < s.groups; ++g) {
-                    const size_t count = merge_window(s, window, y, column, g, events, begin, merged);
+                    const size_t count = merge_window(s, window, joined, y, column, g, events, begin, merged);
                     if (count == 0) continue;
                     int32_t* const out = acc + (y * s.out_w + column) * s.out_c + s.offset + g * s.group_out;
                     add_all(ListedRows{weight + g * s.group_out, merged}, count, narrow, out, s.group_out);

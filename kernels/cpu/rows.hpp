@@ -203,36 +203,37 @@ SPIKERUN_INLINE uint64_t nonzero_bits(const int16_t* x) {
 
 // The events of the inputs begin..end, behind the first `count`; returns their new number. Without branches,
 // which are hard to predict here: zeros are written too, and overwritten.
-SPIKERUN_INLINE size_t append_events(const int16_t* x, size_t begin, size_t end, uint32_t stride,
-                                     Event* events, size_t count) {
+SPIKERUN_INLINE size_t append_events(const int16_t* x, size_t begin, size_t end, uint32_t first,
+                                     uint32_t stride, Event* events, size_t count) {
     for (size_t k = begin; k < end; ++k) {
-        events[count] = make_event(static_cast<uint32_t>(k) * stride, x[k]);
+        events[count] = make_event(first + static_cast<uint32_t>(k) * stride, x[k]);
         count += x[k] != 0;
     }
     return count;
 }
 
 // Writes the nonzero inputs x[0..n) to `events`, which has room for n, and returns their number; input i has
-// its weights at i * stride.
-SPIKERUN_INLINE size_t collect_events(const int16_t* x, size_t n, uint32_t stride, Event* events) {
+// its weights at first + i * stride.
+SPIKERUN_INLINE size_t collect_events(const int16_t* x, size_t n, uint32_t stride, Event* events,
+                                      uint32_t first = 0) {
     constexpr size_t few = 20;
     size_t count = 0;
     size_t i = 0;
     for (; i + 64 <= n; i += 64) {
         uint64_t bits = nonzero_bits(x + i);
         if (std::bitset<64>(bits).count() > few) {
-            count = append_events(x, i, i + 64, stride, events, count);
+            count = append_events(x, i, i + 64, first, stride, events, count);
             continue;
         }
         for (; bits != 0; bits &= bits - 1) {
             const size_t k = i + lowest_bit(bits);
-            events[count++] = make_event(static_cast<uint32_t>(k) * stride, x[k]);
+            events[count++] = make_event(first + static_cast<uint32_t>(k) * stride, x[k]);
         }
     }
     for (; i + 4 <= n; i += 4)
         if ((x[i] | x[i + 1] | x[i + 2] | x[i + 3]) != 0)
-            count = append_events(x, i, i + 4, stride, events, count);
-    return append_events(x, i, n, stride, events, count);
+            count = append_events(x, i, i + 4, first, stride, events, count);
+    return append_events(x, i, n, first, stride, events, count);
 }
 
 }  // namespace spikerun

@@ -148,12 +148,14 @@ def convert(
     code: str | None = None,
     coding: str = "words",
     overrides: Mapping[str, int] | None = None,
+    zones: Mapping[str, int] | None = None,
     encoding: Encoding | Mapping[str, Encoding] | None = None,
     evaluation: "tuple[Samples, npt.ArrayLike] | None" = None,
     validation: "tuple[Samples, npt.ArrayLike] | None" = None,
     max_drop: float | None = None,
     objective: str = "synops",
     confidence: float = 0.95,
+    dead_zones: bool | None = None,
     journal: str | os.PathLike[str] | None = None,
     metric: "Metric | str | None" = None,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -166,15 +168,17 @@ def convert(
     which the first 512 are taken; by name where the model has several inputs. Real numbers are taken as what the model
     sees. encoding: what integers stand for, by default one that fits the samples (`converters/fitting.py`), value / 255
     for 0..255; real numbers must be such integers, unless it rounds.
-    bits: of the activations, 1..8, by default 5; overrides: of single layers, by name. code: how integers travel as
-    spikes, `bits` (the default), `ttfs` or `graded`. coding: `sdnn` keeps to integers that chips run as a sigma-delta
-    network, of 8 bits in code `graded`, the input's too.
+    bits: of the activations, 1..8, by default 5; overrides: of single layers, by name. zones: by name of the layer, the
+    word below which all are 0, `{"conv1": 2}`: they send nothing, and biases make up for them. code: how integers
+    travel as spikes, `bits` (the default), `ttfs` or `graded`. coding: `sdnn` keeps to integers that chips run as a
+    sigma-delta network, of 8 bits in code `graded`, the input's too.
     evaluation: (samples, labels), or a loader of such batches, on which ANN and SNN are compared, by `metric`: a
     function (logits, labels) -> a score for each sample, or its name: `top1` (the default: whether the class is right),
     `top5`, `mse`, `mae`, `cosine`; labels None: what the ANN says takes their place. max_drop: points (100 times the
     mean score) that may be lost; the cheapest network by `objective` (`synops`, `latency`, `spikes`, `memory`) whose
     drop on `validation`, samples and labels to choose by, is at most that with `confidence` is searched, of mixed bits,
-    and in mixed codes unless one is given. journal: a file from which a search that was interrupted goes on.
+    and in mixed codes unless one is given; dead_zones: whether small words may become 0, too, by default in code
+    `graded`. journal: a file from which a search that was interrupted goes on.
     on_progress is told (stage, done, total). Networks that spike already are for `convert_spiking`, and so are the
     limits of chips.
 
@@ -190,7 +194,7 @@ def convert(
 
     if limits is not None:
         raise UsageError(NO_LIMITS)
-    settings = Settings.of(coding, bits, code, overrides, search=max_drop is not None)
+    settings = Settings.of(coding, bits, code, overrides, search=max_drop is not None, zones=zones)
     if isinstance(metric, str) and metric not in METRICS:
         raise unknown_name("metric", metric, METRICS)
     score = METRICS[metric] if isinstance(metric, str) else metric or top1
@@ -198,12 +202,14 @@ def convert(
     tested, checked = labelled(evaluation, "evaluation"), labelled(validation, "validation")
     aim = None
     if max_drop is not None:
-        aim = budget.Aim(max_drop, objective, confidence, code)
+        aim = budget.Aim(max_drop, objective, confidence, code, dead_zones)
         budget.check_journal(None if journal is None else as_path(journal), score)
-        if overrides:
-            raise UsageError("max_drop chooses the bits of every layer: leave out overrides")
+        if overrides or zones:
+            raise UsageError("max_drop chooses the words of every layer: leave out overrides and zones")
         if validation is None:
             raise UsageError("max_drop needs labelled samples to choose by: give validation=(samples, labels)")
+    elif dead_zones is not None:
+        raise UsageError("dead_zones says how max_drop searches: give the points that may be lost, or zones by name")
     source = _source(model)
     check_bits(source, bits, overrides, max_drop)
     if not isinstance(source, Source):

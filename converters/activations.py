@@ -81,6 +81,11 @@ class Activation:
         """Return whether steps may be wider than those of least error: not where the largest word is to be a bound."""
         return False
 
+    @property
+    def zoned(self) -> bool:
+        """Return whether small words may become 0: they stand for values near 0, and none for one below."""
+        return self.divides and self.fires and not self.signed
+
     def stretched(self, grid: Grid, scale: Array, bits: int, factor: float) -> Grid:
         """Return the grid with steps `factor` times as wide, multiples of `scale` again; only where it is `elastic`."""
         if factor == 1.0:

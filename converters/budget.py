@@ -54,13 +54,15 @@ class BudgetMissed(CheckFailed):
 class Aim:
     """What is searched: the cheapest by `objective` whose drop is at most `max_drop` points, with `confidence`.
 
-    code: of all words, None: what is cheapest of those that send one bit at a time and take no step more.
+    code: of all words, None: what is cheapest of those that send one bit at a time and take no step more. zones:
+    whether small words may become 0 as well; None: in code `graded`, where it pays, for there a word is an event.
     """
 
     max_drop: float
     objective: str = "synops"
     confidence: float = 0.95
     code: str | None = None
+    zones: bool | None = None
 
     def __post_init__(self) -> None:
         drop, sure = self.max_drop, self.confidence
@@ -68,6 +70,8 @@ class Aim:
             raise UsageError(f"max_drop is in points of a percent, 0..100, got {drop!r:.80}")
         if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0.5 <= sure < 1:
             raise UsageError(f"confidence is a share from 0.5 to below 1, such as 0.95, got {sure!r:.80}")
+        if self.zones is None:
+            object.__setattr__(self, "zones", self.code == "graded")
         if self.objective not in UNITS:
             raise unknown_name("objective", self.objective, UNITS)
 
@@ -102,7 +106,7 @@ def search(
         converter.tell("price the choices for each population", done, total)
 
     classes = not is_error(validation.metric)
-    table, standing = prices(converter.calibration, aim.code, aim.objective, classes, found, tell)
+    table, standing = prices(converter.calibration, aim.code, aim.objective, classes, found, tell, bool(aim.zones))
     judge = _Judge(converter, aim, validation, found)
     chain, place = judge.cheapest(table, standing)
     kept = place is not None
@@ -225,7 +229,7 @@ def alike(table: Sequence[Price], standing: float = 0.0) -> list[Candidate]:
     """Return the settings with the same bits for all populations, or the nearest that one has, the most bits first."""
     rows: dict[str, list[Price]] = {}
     for price in table:
-        if price.choice.stretch == 1:
+        if price.choice.stretch == 1 and not price.choice.zone:
             rows.setdefault(price.population, []).append(price)
     found = []
     for bits in sorted({price.choice.bits for price in table}, reverse=True):

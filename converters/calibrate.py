@@ -72,7 +72,8 @@ class Calibration:
         fits: list[LayerFit] = []
 
         def fitted(layer: Layer, words: Mapping[str, Array]) -> Array:
-            one = way(self.layers, layer, *word_of[layer.name], *next(real), stretch=settings.stretch_of(layer.name))
+            one = way(self.layers, layer, *word_of[layer.name], *next(real),
+                      stretch=settings.stretch_of(layer.name), zone=settings.zone_of(layer.name))  # fmt: skip
             made, fit, sent = one.made(words, grids)
             grids[layer.name] = made.grid
             sent_as[layer.name] = made.bits, made.code
@@ -120,7 +121,8 @@ class Calibration:
 class Fit:
     """One layer to be fitted: `z` is the ANN's sum, `target` its activation.
 
-    stretch: steps are so many times as wide as those of least error: fewer spikes for more error.
+    stretch: steps are so many times as wide as those of least error: fewer spikes for more error. zone: words below it
+    are 0, likewise.
     """
 
     layers: Layers
@@ -131,6 +133,7 @@ class Fit:
     target: Array
     trials: tuple[tuple[float, float], ...] = ()
     stretch: float = 1.0
+    zone: int = 0
 
     def made(self, words: Mapping[str, Array], grids: Mapping[str, Grid]) -> tuple[QLayer, LayerFit, Array]:
         """Return the layer in integers, how well it fits, and what it sends, for the words that it is sent."""
@@ -177,7 +180,7 @@ class Fit:
         v += bias.astype(np.float32)
         bias = bias - _of_zeros(integer, grids, layer.shape)
         made = QLayer(layer.name, layer.shape, integer, collapsed(bias.astype(np.int64)), layer.activation,
-                      scale, Grid.of(scale), self.bits, self.code)  # fmt: skip
+                      scale, Grid.of(scale), self.bits, self.code, self.zone)  # fmt: skip
         return made, v
 
     def finished(self, made: QLayer, v: Array, grid: Grid, chosen_by: str) -> tuple[QLayer, LayerFit, Array]:
@@ -215,7 +218,7 @@ class Fit:
     def sent(v: Array, grid: Grid, made: QLayer) -> Array:
         """Return the words on `grid` of accumulators `v`, whose bias has nothing added yet for rounding."""
         half = spread(made.activation.rounding(made.scale, grid), v.shape[1:]).astype(np.float32)
-        return made.activation.words(v + half, made.scale, grid, made.bits)
+        return made.zoned(made.activation.words(v + half, made.scale, grid, made.bits))
 
     def tried(self, made: QLayer, v: Array, target: Array, grid: Grid) -> tuple[float, float]:
         """Return the error that the next layers meet, and the spikes that it takes in code `bits`.

@@ -32,6 +32,7 @@ from spikerun.converters.options import (
     Confidence,
     Count,
     Data,
+    DeadZones,
     Duration,
     From,
     Groups,
@@ -91,6 +92,7 @@ def convert(
     max_drop: MaxDrop = None,
     objective: Objective = None,
     confidence: Confidence = None,
+    dead_zones: DeadZones = None,
     metric: MetricOption = None,
     code: Code = None,
     input_code: InputCode = None,
@@ -142,9 +144,11 @@ def convert(
         )
     aim = None
     if max_drop is not None:
-        aim = Aim(max_drop, objective or "synops", 0.95 if confidence is None else confidence, code)
-    elif objective is not None or confidence is not None:
-        raise UsageError("--objective and --confidence say how --max-drop searches: give the points that may be lost")
+        aim = Aim(max_drop, objective or "synops", 0.95 if confidence is None else confidence, code, dead_zones)
+    elif objective is not None or confidence is not None or dead_zones is not None:
+        raise UsageError(
+            "--objective, --confidence and --dead-zones say how --max-drop searches: give the points that may be lost"
+        )
     score = None if metric is None else metric_named(metric)
     paths = (output, *(output.with_suffix(f".report.{kind}") for kind in ("json", "txt", "html")))
     for path in paths:

@@ -44,7 +44,10 @@ def decisions(settings: Settings, encodings: Mapping[str, Encoding], quantised: 
     asked = "the default" if settings.bits == BITS else f"as asked; the default is {BITS}"
     bits, code = (plural(settings.bits, "bit"), asked), CODES[settings.code]
     if settings.choices:
-        said = ", ".join(f"{name} {choice.bits} {choice.code}" for name, choice in settings.choices.items())
+        said = ", ".join(
+            f"{name} {choice.bits} {choice.code}{f' from {choice.zone} on' if choice.zone > 1 else ''}"
+            for name, choice in settings.choices.items()
+        )
         bits = (said, "by a search for the cheapest that keeps the budget: see its frontier")
     found = [
         Decision("activations", *bits),
@@ -54,6 +57,9 @@ def decisions(settings: Settings, encodings: Mapping[str, Encoding], quantised: 
     if settings.overrides:
         choice = ", ".join(f"{name} {bits}" for name, bits in settings.overrides.items())
         found.append(Decision("bits of single layers", choice, "as asked"))
+    if settings.zones:
+        choice = ", ".join(f"{name} below {zone}" for name, zone in settings.zones.items())
+        found.append(Decision("words that become 0", choice, "as asked; a word of 0 sends nothing"))
     if settings.coding != "words":
         found.append(Decision("coding", settings.coding, "as asked: only what such neurons of a chip compute"))
     for name, encoding in encodings.items():
@@ -88,6 +94,11 @@ def reasons(
     found = [OWN[layer.activation.kind]] if layer.activation.kind in OWN else []
     if norms := [operator_name(o) for o in origins if folded(o)]:
         found.append(f"Folded into the weights: {', '.join(norms)}.")
+    if layer.zone > 1:
+        found.append(
+            f"Words below {layer.zone} are 0, a dead zone: they send nothing, and the biases of what reads them make "
+            "up for it on average."
+        )
     if fit is not None and fit.chosen_by:
         found.append(_steps(fit))
     return found

@@ -20,16 +20,19 @@ SHOWN = 24  # rows of the table
 
 @dataclass(frozen=True, order=True)
 class Choice:
-    """The words of a population: bits, code, and how many times as wide their steps are as those of least error."""
+    """The words of a population: bits, code, and how many times as wide their steps are as those of least error.
+
+    zone: words below it are 0; up to 1 there are none.
+    """
 
     bits: int
     code: str
     stretch: float = 1.0
+    zone: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"{self.bits}" + ("t" if self.code == "ttfs" else "") + (f"x{self.stretch:g}" if self.stretch > 1 else "")
-        )
+        wide = f"x{self.stretch:g}" if self.stretch > 1 else ""
+        return f"{self.bits}{'t' if self.code == 'ttfs' else ''}{wide}{f'z{self.zone}' if self.zone > 1 else ''}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Found:
             rows.append(["*" if place == self.chosen else "", f"{one.expected:,.0f}", *measured, bits])
         said = (
             f"search by {self.objective} ({self.unit}), {self.metric}, budget {self.max_drop:g} points; * is taken"
-            f"{'' if self.kept else ', and does not keep the budget'}; t: ttfs, x: steps so many times as wide; "
-            f"bits of {', '.join(names)}"
+            f"{'' if self.kept else ', and does not keep the budget'}; t: ttfs, x: steps so many times as wide, "
+            f"z: words below it are 0; bits of {', '.join(names)}"
         )
         return f"{said}:\n{table(header, rows, right=range(1, 7))}"

@@ -19,6 +19,7 @@ __all__ = [
     "Confidence",
     "Count",
     "Data",
+    "DeadZones",
     "Device",
     "Duration",
     "Epochs",
@@ -94,6 +95,13 @@ MaxDrop = Annotated[
 Objective = Annotated[
     str | None,
     typer.Option(help="What is cheap by --max-drop: synops (the default), latency, spikes or memory."),
+]
+DeadZones = Annotated[
+    bool | None,
+    typer.Option(
+        "--dead-zones/--no-dead-zones",
+        help="Whether the search of --max-drop may make small words 0 as well. Default: with --code graded.",
+    ),
 ]
 Confidence = Annotated[
     float | None,

@@ -13,13 +13,13 @@ from types import MappingProxyType
 import numpy as np
 
 from spikerun.codes import CODES, MAX_BITS
-from spikerun.converters.activations import Grid
+from spikerun.converters.activations import Grid, one
 from spikerun.converters.found import Choice
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer, Summing
 from spikerun.converters.maps import WEIGHT_LIMIT, Term
 from spikerun.errors import UsageError, unknown_name
-from spikerun.neurons import Neuron
+from spikerun.neurons import Levels, Neuron
 from spikerun.population import Projection
 
 __all__ = [
@@ -49,7 +49,8 @@ class Settings:
     """How values become words: the bits of activations, by name of the layer where they differ, and the code.
 
     coding: `words`, as they are; `sdnn`, restricted to what chips run as a sigma-delta network, of 8 bits in code
-    `graded`. choices: of single layers, by a search; they go before all else.
+    `graded`. choices: of single layers, by a search; they go before all else. zones: by name of the layer, the word
+    below which all are 0.
     """
 
     bits: int = BITS
@@ -57,6 +58,7 @@ class Settings:
     overrides: Mapping[str, int] = field(default_factory=dict)
     coding: str = "words"
     choices: Mapping[str, Choice] = field(default_factory=dict)
+    zones: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not (isinstance(self.overrides, Mapping) and all(isinstance(name, str) for name in self.overrides)):
@@ -64,14 +66,22 @@ class Settings:
         for where, bits in (("bits", self.bits), *((f"bits of '{k}'", v) for k, v in self.overrides.items())):
             if type(bits) is not int or not 1 <= bits <= MAX_BITS:
                 raise UsageError(f"{where} must be an integer in 1..{MAX_BITS}, got {bits!r:.80}")
+        if not (isinstance(self.zones, Mapping) and all(isinstance(name, str) for name in self.zones)):
+            raise UsageError(f"zones are least words by the names of layers, {{'conv1': 2}}, got {self.zones!r:.80}")
+        for name, zone in self.zones.items():
+            if type(zone) is not int or not 1 <= zone < 2 ** self.bits_of(name):
+                most = 2 ** self.bits_of(name) - 1
+                raise UsageError(f"the least word of '{name}' must be an integer in 1..{most}, got {zone!r:.80}")
         if self.code not in CODES:
             raise UsageError(f"code must be one of {', '.join(CODES)}, got '{self.code}'")
         object.__setattr__(self, "overrides", MappingProxyType(dict(self.overrides)))
+        object.__setattr__(self, "zones", MappingProxyType(dict(self.zones)))
 
     @classmethod
     def of(
-        cls, coding: str, bits: int | None, code: str | None, overrides: Mapping[str, int] | None, search: bool
-    ) -> "Settings":
+        cls, coding: str, bits: int | None, code: str | None, overrides: Mapping[str, int] | None, search: bool,
+        zones: Mapping[str, int] | None = None,
+    ) -> "Settings":  # fmt: skip
         """Return the settings of a coding, None being its default; raises UsageError for what it does not take.
 
         search: whether bits are to be chosen by what they cost.
@@ -79,20 +89,22 @@ class Settings:
         if coding not in CODINGS:
             raise UsageError(f"coding must be one of {', '.join(CODINGS)}, got {coding!r:.80}")
         if coding == "words":
-            return cls(BITS if bits is None else bits, code or "bits", {} if overrides is None else overrides)
-        given = [
+            own = {} if overrides is None else overrides
+            return cls(BITS if bits is None else bits, code or "bits", own, zones={} if zones is None else zones)
+        strange = [
             name
             for name, said in (
                 ("bits", bits not in (None, MAX_BITS)),
                 ("code", code not in (None, "graded")),
                 ("overrides", bool(overrides)),
+                ("zones", bool(zones)),
                 ("max_drop and sweep", search),
             )
             if said
         ]
-        if given:
+        if strange:
             raise UsageError(
-                f"coding '{coding}' has activations of {MAX_BITS} bits in code 'graded': leave out {', '.join(given)}"
+                f"coding '{coding}' has activations of {MAX_BITS} bits in code 'graded': leave out {', '.join(strange)}"
             )
         return cls(MAX_BITS, "graded", coding=coding)
 
@@ -104,12 +116,25 @@ class Settings:
         """Return how many times as wide the steps of a layer's words are as those of least error."""
         return self.choices[layer].stretch if layer in self.choices else 1.0
 
+    def zone_of(self, layer: str) -> int:
+        """Return the word of a layer below which all are 0."""
+        return self.choices[layer].zone if layer in self.choices else self.zones.get(layer, 0)
+
     def words(self, layers: Layers) -> dict[str, tuple[int, str]]:
         """Return (bits, code) of the words of each layer of sums; bits depend on no code, not even the input's."""
         names = [layer.name for layer in layers.sums if layer.activation.fires]
         for name in self.overrides:
             if name not in names:
                 raise unknown_name("layer", name, names)
+        zoned = [layer.name for layer in layers.sums if layer.activation.zoned]
+        for name in self.zones:
+            if name not in names:
+                raise unknown_name("layer", name, names)
+            if name not in zoned:
+                raise UsageError(
+                    f"zones: the words of '{name}' stand for negative values or by a table, so the small ones are not "
+                    f"those near 0: leave it out. Layers that can have a zone: {', '.join(zoned) or 'none'}"
+                )
         asked = [self.bits_of(name) for name in names] + [layer.encoding.bits for layer in layers.inputs]
         room = min(MAX_BITS, max(asked))  # in code `bits`, so many cost no step more
         found = {
@@ -123,13 +148,15 @@ class Settings:
 class QLayer(Summing):
     """A layer in integers; `scale` is (C,), `bias` (C,) or the full shape.
 
-    scale: S, the real value of 1 in the accumulator. grid: the values of its words. bits, code: of its words.
+    scale: S, the real value of 1 in the accumulator. grid: the values of its words. bits, code: of its words. zone:
+    words below it are 0.
     """
 
     scale: Array
     grid: Grid
     bits: int
     code: str
+    zone: int = 0
 
     @property
     def step_size(self) -> Array:
@@ -143,10 +170,20 @@ class QLayer(Summing):
 
     def words(self, v: Array) -> Array:
         """Return its words for accumulators (batch, *shape), the bias included."""
-        return self.activation.words(v, self.scale, self.grid, self.bits)
+        return self.zoned(self.activation.words(v, self.scale, self.grid, self.bits))
+
+    def zoned(self, words: Array) -> Array:
+        """Return words of which the small ones are 0."""
+        return np.where(words < self.zone, 0, words).astype(words.dtype) if self.zone > 1 else words
 
     def neuron(self) -> Neuron:
         """Return the kind of its population."""
+        threshold = self.threshold
+        if self.zone > 1 and threshold is not None:
+            words = np.arange(self.zone, 2**self.bits)
+            levels, table = threshold.reshape(-1, 1) * words, np.append(0, words)
+            levels = levels[0] if (levels == levels[0]).all() else levels
+            return Levels(self.bits, levels.astype(np.int32), table.astype(np.int32), one(self.bias), False, self.code)
         return self.activation.neuron(self.bits, self.code, self.bias, self.scale, self.grid)
 
     def projections(self) -> list[Projection]:

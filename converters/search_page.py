@@ -30,7 +30,7 @@ def search_parts(found: Found | None) -> list[str]:
         ),
         paragraph(
             "Bars are paired 95 % intervals; the one in the second colour is taken. Of bits, t: code ttfs; x: steps so "
-            "many times as wide as those of least error.",
+            "many times as wide as those of least error; z: words below it are 0.",
             faint=True,
         ),
         table(

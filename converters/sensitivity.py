@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
+from typing import Any
 
 import numpy as np
 
@@ -31,18 +32,19 @@ __all__ = ["prices"]
 
 SAMPLES = 128  # that calibrate, by which choices are priced
 STRETCHES = (1.0, 1.25, 1.5)
+ZONES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # words below which all are 0: up to a quarter of their range
 SPIKING = ("bits", "ttfs")  # one bit at a time, so that either may be taken where nothing is asked for
 
 
 def prices(
     calibration: Calibration, code: str | None, objective: str, classes: bool, journal: Journal,
-    tell: Callable[[int, int], None],
+    tell: Callable[[int, int], None], zones: bool = False,
 ) -> tuple[list[Price], float]:  # fmt: skip
     """Return what every choice for every population costs, in the order of the layers, and what no choice changes.
 
     That is what the spikes of inputs cost, or the memory of weights, membranes, inputs and results.
     code: of all words; None: `bits`, or `ttfs` where it takes no step more than the samples do. classes: results are
-    compared as probabilities. tell is told how many populations are done, of how many.
+    compared as probabilities. zones: small words may be 0. tell is told how many populations are done, of how many.
     """
     layers = calibration.layers
     few = Calibration(layers, {name: values[:SAMPLES] for name, values in calibration.samples.items()})
@@ -60,6 +62,8 @@ def prices(
             own = code or ("ttfs" if not signed and word_steps("ttfs", bits) <= room else "bits")
             own = "bits" if signed and own == "ttfs" else own
             found += [Choice(bits, own, s) for s in STRETCHES if s == 1 or (layer.activation.elastic and bits > 1)]
+            if zones and layer.activation.zoned:
+                found += [Choice(bits, own, zone=z) for z in ZONES if 4 * z <= 2**bits]
         return found
 
     probe.choices = {layer.name: choices(layer) for layer in layers.sums if layer.activation.fires}
@@ -114,9 +118,9 @@ class _Probe:
     def layers(self) -> Layers:
         return self.calibration.layers
 
-    def fit(self, layers: Layers, layer: Layer, bits: int, code: str, z: Array, target: Array, stretch: float) -> Fit:
+    def fit(self, layers: Layers, layer: Layer, bits: int, code: str, z: Array, target: Array, **more: Any) -> Fit:
         """Return the fit of a layer with 8 bits, which prices the choices for it on its way."""
-        return _Probing(layers, layer, bits, code, z, target, stretch=stretch, probe=self)
+        return _Probing(layers, layer, bits, code, z, target, **more, probe=self)
 
     def price(self, fit: Fit, made: QLayer, v: Array) -> None:
         """Write down what every choice for a layer costs, whose accumulators on 8-bit words are `v`."""
@@ -125,8 +129,8 @@ class _Probe:
         if name in self.choices and name not in self.journal:
             found = []
             for choice in self.choices[name]:
-                one = replaced(made, bits=choice.bits)
-                if choice.stretch == 1:
+                one = replaced(made, bits=choice.bits, zone=choice.zone)
+                if choice.stretch == 1 and not choice.zone:
                     least, _ = fit.grid(one, v)
                 grid = one.activation.stretched(least, one.scale, one.bits, choice.stretch)
                 words = fit.sent(v, grid, one)

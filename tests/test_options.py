@@ -24,7 +24,7 @@ def options() -> set[str]:
     """Return the options of all commands, and of scripts beside them."""
     commands = [load_command(name) for name in COMMANDS]
     commands += [one for command in commands for one in getattr(command, "commands", {}).values()]
-    found = {option for command in commands for one in command.params for option in one.opts}
+    found = {option for command in commands for one in command.params for option in one.opts + one.secondary_opts}
     scripts = "".join(path.read_text() for path in (RUNNER, *(ROOT / "benchmarks").glob("*.py")))
     return found | EVERYWHERE | FOREIGN | set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', scripts))
 

@@ -195,6 +195,7 @@ def test_a_metric_of_ones_own_is_read_from_a_file(folder: Path, capsys: pytest.C
     ("options", "said"),
     [
         (("--objective", "spikes"), "say how --max-drop searches"),
+        (("--dead-zones",), "say how --max-drop searches"),
         (("--max-drop", "1", "--objective", "energy"), "unknown objective 'energy'"),
         (("--max-drop", "1", "--confidence", "95"), "confidence is a share"),
         (("--metric", "top2"), "unknown metric 'top2'"),

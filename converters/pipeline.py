@@ -133,6 +133,12 @@ class Converter:
         done = counter(self.tell, f"evaluate, {report.bits}-bit activations", len(evaluation.labels))
         logits, activity = snn_logits(network, evaluation.samples, done)
         measured = _measured(report, evaluation.accuracy(logits), activity).with_notes(*evaluation.notes)
+        if any(2 * link.connection.zeros >= link.connection.weights > 0 for link in network.links):
+            from spikerun.session import Session  # converting alone needs no compiled kernels
+
+            laid_out = Session(network).layouts
+            found = (replace(one, layouts=tuple(laid_out.get(one.name, ()))) for one in measured.layers)
+            measured = replace(measured, layers=tuple(found))
         if evaluation.by_chance:
             measured = measured.with_notes(by_chance(measured.accuracy, self.encodings))
         return replace(conversion, report=measured)

@@ -48,6 +48,8 @@ class LayerReport:
     evaluation. dense: what `synops` were if each neuron sent one spike. sources: the layers that it reads; operators:
     of the model, that it computes; reasons: sentences on what was decided for it. gone: how many channels of it were
     left out, for each reason of `spikerun.gone`. weights: how many lead to it; zeros: how many of these are 0.
+    layouts: how they lie in memory and their bytes, where the CPU of this computer has a choice and many are 0; empty
+    without evaluation.
     """
 
     name: str
@@ -71,11 +73,17 @@ class LayerReport:
     gone: Mapping[str, int] = field(default_factory=dict)
     weights: int = 0
     zeros: int = 0
+    layouts: tuple[tuple[str, int], ...] = ()
 
     @property
     def neurons(self) -> int:
         """Return the number of neurons."""
         return math.prod(self.shape)
+
+    @property
+    def layout(self) -> str:
+        """Return how its weights lie in memory, in words."""
+        return ", ".join(f"{name} ({size:,} bytes)" for name, size in self.layouts)
 
 
 @dataclass(frozen=True)
@@ -223,6 +231,8 @@ class Report:
             "bytes of weights",
             "of gains, places, thresholds, tables, biases",
         ]
+        laid_out = any(layer.layouts for layer in self.layers)
+        header += ["layout on this computer"] if laid_out else []
         rows = [
             [
                 layer.name,
@@ -230,6 +240,7 @@ class Report:
                 f"{100 * layer.zeros / layer.weights:.1f}" if layer.weights else "-",
                 f"{layer.memory.weights:,}",
                 f"{layer.memory.parameters:,}",
+                *([layer.layout] if laid_out else []),
             ]
             for layer in self.layers
             if layer.sources

@@ -210,13 +210,23 @@ def _memory(report: Report) -> list[str]:
             "words on their way. Targets say what they take beside it."
         ),
         table(
-            ("layer", "weights", "zeros", "bytes of weights", "thresholds, tables, biases, gains", "state", "words"),
+            (
+                "layer",
+                "weights",
+                "zeros",
+                "bytes of weights",
+                "thresholds, tables, biases, gains",
+                "state",
+                "words",
+                "layout on this computer",
+            ),
             [
                 (
                     one.name,
                     f"{one.weights:,}",
                     f"{100 * one.zeros / one.weights:.1f} %" if one.weights else "-",
                     *(f"{size:,}" for size in astuple(one.memory)),
+                    one.layout or "-",
                 )
                 for one in report.layers
             ],

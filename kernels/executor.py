@@ -23,7 +23,8 @@ Int64Array = npt.NDArray[np.int64]
 class Choice:
     """What an executor chose for one operation: `operation` and `map` in words, the kernel, and why.
 
-    layout: how its weights lie in memory, where there was a choice; bytes: what they take.
+    layout: how its weights lie in memory, where there was a choice; bytes: what they take. registers: of the operation,
+    that which it writes last.
     """
 
     operation: str
@@ -31,6 +32,7 @@ class Choice:
     reason: str
     layout: str = ""
     bytes: int = 0
+    registers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         layout = f" in the layout '{self.layout}'" if self.layout else ""

@@ -66,6 +66,15 @@ class Session:
         """Return which kernels the device chose for a run, and why."""
         return self._executor.choices()
 
+    @property
+    def layouts(self) -> dict[str, list[tuple[str, int]]]:
+        """Return, by population, how weights into it lie in memory, and their bytes, where there is a choice."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for choice in self.choices:
+            if choice.layout:
+                found.setdefault(choice.registers[-1].partition(":")[0], []).append((choice.layout, choice.bytes))
+        return found
+
     @cached_property
     def _traced(self) -> Executor:
         """Return the executor that keeps the word and membrane of every population to the end."""

@@ -160,7 +160,8 @@ class CpuExecutor:
         if isinstance(value, Map):
             made = self._device.kernel(value, first.largest, _unsigned(first))
             kernel = _cut_text(made.cut, made.linear.n_in)
-            self._choices.append(Choice(str(operation), kernel, made.reason, made.layout, made.bytes))
+            registers = tuple(operand.register for operand in operation.operands())
+            self._choices.append(Choice(str(operation), kernel, made.reason, made.layout, made.bytes, registers))
             return {"map": made.linear, "cut": made.cut}
         if isinstance(value, Geometry):
             pairs = {key: getattr(value, key) for key in ("kernel", "stride", "padding", "dilation")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spikerun inspect`: what is in a .snn file; nothing is run."""
+"""`spikerun inspect`: what is in a .snn file; it is not run."""
 
 from typing import Annotated, Any
 
@@ -22,7 +22,10 @@ def inspect(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the populations, fan-out, memory and bounds of a network, and the targets that it fits."""
+    """Show the populations, fan-out, memory and bounds of a network, and the targets that it fits.
+
+    Nothing is run, but where many weights are 0 their layouts are timed on this computer.
+    """
     net = load(network)
     if plan:
         from spikerun.plan import describe
@@ -42,6 +45,7 @@ def inspect(
         "dense": net.dense,
         "populations": [_population(net, name, p) for name, p in net.populations.items()],
         "projections": [_projection(net, link) for link in net.links],
+        "layouts": _layouts(net),
         "inputs": list(net.inputs),
         "outputs": list(net.outputs),
         "targets": _targets(net),
@@ -96,6 +100,17 @@ def _projection(net: Network, link: Link) -> dict[str, Any]:
     }
 
 
+def _layouts(net: Network) -> dict[str, list[tuple[str, int]]]:
+    """Return how weights of which half and more are 0 lie in memory here, (layout, bytes), by the population."""
+    from spikerun.session import Session
+
+    sparse = {link.target for link in net.links if 2 * link.connection.zeros >= link.connection.weights > 0}
+    try:
+        return {name: found for name, found in Session(net).layouts.items() if name in sparse} if sparse else {}
+    except SpikerunError:  # no kernels for it
+        return {}
+
+
 def _targets(net: Network) -> dict[str, str]:
     """Return, for each target, "fits", or why the network does not fit."""
     from spikerun import edge
@@ -139,11 +154,13 @@ def _text(found: dict[str, Any]) -> str:
         )
         for p in found["projections"]
     ]
+    layouts = [(name, one, f"{size:,}") for name, every in found["layouts"].items() for one, size in every]
     return "\n\n".join(
         (
             table((), head),
             table(("population", "kind", "shape", "code", "threshold", "bits of v", "window"), populations, (5, 6)),
             table(("from", "to", "kind", "weights", "zeros", "bytes", "fan-out", "lag"), projections, (3, 4, 5, 6, 7)),
+            *([table(("weights into", "layout here", "bytes"), layouts, (2,))] if layouts else []),
             table(("target", "verdict"), list(found["targets"].items())),
         )
     )

@@ -484,3 +484,13 @@ def test_deploy_takes_golden_samples_of_several_inputs(pair: Path, capsys: pytes
 def test_bench_of_several_inputs_says_what_to_do(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", str(pair), "--data", str(pair.with_suffix(".npz"))]) == 3
     assert "this one has left, right: time Session.run with a dict of arrays" in capsys.readouterr().err
+
+
+def test_inspect_shows_how_weights_lie_in_memory_where_half_are_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weight = np.zeros((4, 2), np.int8)
+    weight[0] = 1
+    populations = {"in": Population((4,), Input(4)), "out": Population((2,), Readout())}
+    path = save(Network(populations, [Projection("in", "out", Dense(weight))], ["out"], 4), tmp_path / "net.snn")
+    assert result(capsys, "inspect", path)["layouts"] == {"out": [["dense", 8]]}

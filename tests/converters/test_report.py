@@ -179,6 +179,18 @@ def test_weights_and_the_zeros_among_them_are_counted_for_each_layer() -> None:
     assert f"<td>128</td><td>{share} %</td>" in re.sub("<td[^>]*>", "<td>", report.html())
 
 
+def test_the_layout_of_weights_is_said_where_many_are_0(given: tuple[nn.Module, Any, Any]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    assert not any(layer.layouts for layer in convert(model, given[1], evaluation=given[2]).report.layers)
+    with torch.no_grad():
+        model[1].weight[:, ::2] = 0  # type: ignore[index, operator]
+    report = convert(model, given[1], evaluation=given[2]).report
+    layer = layer_of(report, "m1")
+    assert layer.layouts == (("dense", layer.weights),)
+    assert (said := f"dense ({layer.weights} bytes)") in report.text() and said in report.html()
+
+
 def test_the_json_has_the_keys_that_the_document_lists(conversion: Conversion) -> None:
     found = json.loads(json.dumps(conversion.report.json()))
     page = DOCUMENT.read_text(encoding="utf-8")

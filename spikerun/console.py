@@ -38,6 +38,9 @@ __all__ = [
 ]
 
 
+SHOWN = 8  # stages that have a bar
+
+
 def _hush(quiet: bool) -> bool:
     if quiet:
         logging.getLogger("spikerun").setLevel(logging.ERROR)
@@ -177,9 +180,12 @@ def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
         def show(stage: str, done: int = 0, total: int = 0) -> None:
             for task in tasks.values():  # earlier stages are over
                 bar.update(task, total=1, completed=1)
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=None)
+            tasks[stage] = tasks.pop(stage) if stage in tasks else bar.add_task(stage, total=None)
             bar.update(tasks[stage], total=total or None, completed=done)
+            while len(tasks) > SHOWN:  # more than a terminal has room for: the oldest become lines above
+                oldest = next(iter(tasks))
+                bar.remove_task(tasks.pop(oldest))
+                bar.console.print(oldest, style="dim", markup=False)
 
         yield show
         for task in tasks.values():

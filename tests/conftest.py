@@ -78,3 +78,14 @@ def shared(request: pytest.FixtureRequest) -> Callable[[str], Path]:
         return Path(folder) / name
 
     return find
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let torch work in one thread: several wait for each other longer than tiny networks take."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

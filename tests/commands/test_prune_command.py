@@ -15,6 +15,8 @@ from torch.nn.utils import prune as torch_prune
 from spikerun.cli import main
 from spikerun.converters.torch.user_model import load_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MODEL = """from torch import nn
 def build():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 20), nn.ReLU(), nn.Linear(20, 3))

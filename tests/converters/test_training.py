@@ -17,6 +17,8 @@ from spikerun.converters.resuming import Kept
 from spikerun.converters.training import Judged, Recipe, distilled, train
 from spikerun.errors import DataError, TrainingDiverged, UsageError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def examples(count: int = 48, shape: tuple[int, ...] = (6,), labels: str = "classes", seed: int = 0) -> Examples:
     rng = np.random.default_rng(seed)

@@ -17,6 +17,8 @@ from spikerun.converters.pruning.run import Plan, Pruned, run
 from spikerun.converters.training import Recipe
 from spikerun.errors import DataError, TrainingDiverged, UsageError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 QUICK = Recipe(2, rate=0.01, batch=20)
 
 
@@ -132,6 +134,20 @@ def test_a_ticket_begins_at_the_early_weights() -> None:
     run(model, trainings(), Plan("unstructured", "lottery", 0.5, 1, rewind=steps), Recipe(2, batch=20), ticket=ticket)
     assert not torch.equal(weights[-1]["1.weight"], model.state_dict()["1.weight"])
     assert set(weights) == {-1, 0, 1}
+
+
+def test_every_round_begins_at_the_early_weights_that_are_left() -> None:
+    model, begun = network(), []
+
+    def own(net: nn.Module) -> None:
+        begun.append(net.get_parameter("1.weight").detach().clone())
+        run_in(net, 3)
+
+    prune(model, images(), own, method="lottery", sparsity=0.6, rounds=2, device="cpu")
+    first = model.get_parameter("1.weight").detach()
+    assert torch.equal(begun[0], first)
+    for weight in begun[1:]:
+        assert torch.equal(weight[weight != 0], first[weight != 0]) and 0 < int((weight != 0).sum()) < weight.numel()
 
 
 def test_a_fifth_of_what_is_left_goes_in_each_round() -> None:

@@ -14,6 +14,8 @@ from spikerun.converters.pruning.report import layer_rows
 from spikerun.converters.pruning.structure import structure_of
 from spikerun.errors import ConversionError, UsageError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def pattern(name: str, model: nn.Module, shape: tuple[int, ...] = SHAPE) -> Pattern:
     return pattern_named(name, model, structure_of(model, {"input": shape}))

@@ -16,6 +16,8 @@ from spikerun.converters.pruning.plain import own_names, plain_copy
 from spikerun.converters.pruning.structure import Structure, structure_of
 from spikerun.errors import ConversionError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 class Functional(nn.Module):
     def __init__(self, forward: Callable[..., Tensor], **parts: Any) -> None:

@@ -59,7 +59,8 @@ class Examples:
         count = count_of(samples)
         if labels is not None:
             labels = checked_labels(labels, count)
-            labels = labels.astype(np.int64 if labels.dtype.kind in "iub" else np.float32)
+            whole = labels.dtype.kind in "iub"
+            labels = labels.astype(np.int64) if whole else labels.astype(np.float32).reshape(count, -1)
             if not np.isfinite(labels).all():
                 raise DataError("the targets must be finite, some are NaN or infinite")
         self.key = fingerprint(dict(samples), labels, {k: e.meta(k) for k, e in encodings.items()})

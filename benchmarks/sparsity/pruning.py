@@ -157,7 +157,8 @@ class Work:
         network, plan = CASES[case]
         dense = self.dense(network)
         found = run(dense, self.train, plan, self.recipe(PRUNED))
-        save_file(weights_of(found.model), self.asked.keep / f"{_name(case)}-{self.seed}.safetensors")
+        if network == "cnn":
+            save_file(weights_of(found.model), self.asked.keep / f"{_name(case)}-{self.seed}.safetensors")
         layers = {layer.name: round(layer.sparsity, 3) for layer in found.report.layers}
         return [self.measured(case, found.report.zeros / found.report.weights, dense, found.model, layers=layers)]
 

@@ -121,6 +121,10 @@ def run(
         said += [] if examples.labelled else [UNLABELLED]
         if fresh and plan.method != "lottery":
             said.append("the network is right no more often than by chance: it learns from the labels alone")
+        if plan.method == "lottery" and not judge.by_chance:
+            said.append(
+                "the lottery begins with weights that are trained; tickets are usually drawn from untrained ones"
+            )
     masks, teacher = Masks(net), None if fresh else dense
     masks.check(pattern.masks(plan.share))  # before hours of training
     job = Job(net, masks, pattern, plan.share, plan.said(), examples, recipe, judge, teacher, own, journal, force, tell)

@@ -164,6 +164,12 @@ def test_classes_targets_and_results_alone_are_learnt(labels: str) -> None:
     assert epochs[-1].loss < epochs[0].loss
 
 
+def test_a_target_a_sample_is_a_column() -> None:
+    data = Examples({"input": np.zeros((8, 2), int)}, np.linspace(0, 1, 8), {"input": Encoding()})
+    labels = next(data.batches(4, 0, 0)).labels
+    assert data.real and labels is not None and labels.shape == (4, 1)
+
+
 def test_progress_says_loss_figures_and_the_time_left() -> None:
     said: list[str] = []
     judge = lambda: Judged({"accuracy": 91.25})  # noqa: E731

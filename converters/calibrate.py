@@ -26,7 +26,7 @@ from spikerun.converters.quantise import (
     collapsed,
 )
 
-__all__ = ["TRIAL_SAMPLES", "Calibration", "Fit", "LayerFit"]
+__all__ = ["TRIAL_SAMPLES", "Calibration", "Fit", "LayerFit", "of_zeros"]
 
 ROOM = 2**30  # bytes of the ANN's activations that are kept from one calibration to the next
 SAMPLES_PER_CHANNEL = 4096
@@ -175,13 +175,16 @@ class Fit:
         integer = tuple(term.rounded(scale) for term in terms)
         sent = {term.source: grids[term.source].centred(words[term.source][part]) for term in terms}
         v = accumulate(integer, sent, layer.shape)
-        bias = np.rint(layer.bias / spread(scale, layer.shape))
-        bias = bias + spread(_mean_error(self.z[part], v + bias.astype(np.float32), scale), layer.shape)
+        bias = self.corrected(np.rint(layer.bias / spread(scale, layer.shape)), v, scale, part)
         v += bias.astype(np.float32)
-        bias = bias - _of_zeros(integer, grids, layer.shape)
+        bias = bias - of_zeros(integer, grids, layer.shape)
         made = QLayer(layer.name, layer.shape, integer, collapsed(bias.astype(np.int64)), layer.activation,
                       scale, Grid.of(scale), self.bits, self.code, self.zone)  # fmt: skip
         return made, v
+
+    def corrected(self, bias: Array, v: Array, scale: Array, part: slice) -> Array:
+        """Return the integer bias with what sums `v` lack on average, in each channel, of those of the ANN."""
+        return bias + spread(_mean_error(self.z[part], v + bias.astype(np.float32), scale), self.layer.shape)
 
     def finished(self, made: QLayer, v: Array, grid: Grid, chosen_by: str) -> tuple[QLayer, LayerFit, Array]:
         """Return the layer whose words are on `grid`, how well it fits, and what it sends for accumulators `v`."""
@@ -262,7 +265,7 @@ def _mean_error(z: Array, v: Array, scale: Array) -> Array:
     return error
 
 
-def _of_zeros(terms: Sequence[Term], grids: Mapping[str, Grid], shape: Shape) -> Array:
+def of_zeros(terms: Sequence[Term], grids: Mapping[str, Grid], shape: Shape) -> Array:
     """Return what integer terms make of the words that stand for 0, `shape` float64: not so where padding is met."""
     zeros = {t.source: np.zeros((1, *t.own)) + spread(grids[t.source].zero, t.own) for t in terms}
     found: Array = accumulate(terms, zeros, shape)[0]

@@ -106,6 +106,8 @@ def reasons(
 
 def _steps(fit: LayerFit) -> str:
     """Return why step sizes are as they are."""
+    if fit.chosen_by == "training":
+        return "Step sizes as they were trained."
     chosen = {"channel": "A step size for each channel", "population": "One step size for all channels"}[fit.chosen_by]
     if not fit.trials and fit.chosen_by == "population":
         return f"{chosen}, as a relay that mixes them, or neurons of a chip, must have it."

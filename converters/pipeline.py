@@ -40,6 +40,8 @@ from spikerun.converters.samples import (
 from spikerun.converters.sigma_delta import SigmaDeltaFit, check, even
 from spikerun.converters.simplify import simplify
 from spikerun.converters.source import Source
+from spikerun.converters.tuning.fit import Tuned
+from spikerun.converters.tuning.recode import recoded
 from spikerun.errors import UsageError
 from spikerun.gone import Gone, without_gone
 from spikerun.memory import memory_of
@@ -58,7 +60,8 @@ class Converter:
     """A source read once, to be converted with any settings.
 
     samples: integers (batch, *shape), or by the names of the inputs, or a loader of batches; encodings: what they stand
-    for, by name likewise; None: what fits the samples, in `code`.
+    for, by name likewise; None: what fits the samples, in `code`. tuned: words that training has chosen, which are
+    taken instead of fitted ones. recode: bits of the inputs that are coded anew (`tuning/recode.py`).
     """
 
     def __init__(
@@ -68,8 +71,10 @@ class Converter:
         encodings: Encoding | Mapping[str, Encoding] | None = None,
         on_progress: Progress | None = None,
         code: str = "bits",
+        tuned: Tuned | None = None,
+        recode: Mapping[str, int] | None = None,
     ) -> None:
-        self.source = source
+        self.source, self.tuned = source, tuned
         self.tell = on_progress or quiet
         given = by_name(gathered(samples), (INPUT,))
         self.encodings = encodings_of(encodings, given, code)
@@ -86,7 +91,10 @@ class Converter:
         self.ann: Source = Shortened(source.name, short) if left_out else source
         self.graph, self.notes = simplify(short), [*notes, *graph.notes, *left_out]
         self.macs = short.macs()
-        self.layers = lower(self.graph, self.encodings)
+        recode = tuned.recoded if tuned is not None else recode or {}
+        self.layers = lower(recoded(self.graph, self.encodings, recode), self.encodings)
+        if tuned is not None:
+            tuned.require(self.layers, self.encodings)
         takers = {layer.name: layer.activation.range_name for layer in self.layers.sums}
         self.notes += ranges_said(short, {name: given for name, given in takers.items() if given})
         verify.check_lowering(self.layers, few, short, real)
@@ -113,7 +121,7 @@ class Converter:
             quantised, fits = self.calibration.fit(settings, SigmaDeltaFit)
             quantised = even(quantised)
         else:
-            quantised, fits = self.calibration.fit(settings)
+            quantised, fits = self.calibration.fit(settings, None if self.tuned is None else self.tuned.way)
         meta: dict[str, str | int | float] = {
             "converted_from": self.source.name,
             "bits": settings.bits,

@@ -7,13 +7,14 @@ The only file that reads torch's graphs. All operators that cannot be converted 
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from functools import partial
 from io import StringIO
 from operator import getitem
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -39,6 +40,7 @@ __all__ = [
     "origin_of",
     "quiet",
     "read",
+    "reader",
 ]
 
 T = TypeVar("T")
@@ -54,8 +56,16 @@ def read(model: nn.Module, shapes: Mapping[str, Shape], like: Mapping[str, Any])
 
     like: the device and dtype of its tensors.
     """
+    return reader(model, shapes, like)({})
+
+
+def reader(
+    model: nn.Module, shapes: Mapping[str, Shape], like: Mapping[str, Any]
+) -> Callable[[Mapping[str, torch.Tensor]], Graph]:
+    """Return what reads the graph of `model`, traced once, with some of its tensors, by name, replaced by others."""
     samples = {name: torch.zeros((BATCH, *shape), **like) for name, shape in shapes.items()}
-    return _Reader(_export(model, samples), tuple(shapes)).graph()
+    program = _export(model, samples)
+    return lambda tensors: _Reader(program, tuple(shapes), tensors).graph()
 
 
 def named(results: Any, kind: type[T]) -> dict[str, T]:
@@ -146,11 +156,11 @@ def _refused(model: nn.Module, samples: Mapping[str, torch.Tensor]) -> str:
 class _Reader:
     """Walks an exported program node by node."""
 
-    def __init__(self, program: Any, inputs: tuple[str, ...]) -> None:
+    def __init__(self, program: Any, inputs: tuple[str, ...], tensors: Mapping[str, torch.Tensor]) -> None:
         self.program = program
         self.inputs = dict(zip(program.graph_signature.user_inputs, inputs, strict=True))
         self.nodes: dict[str, Node] = {}
-        self.constants = constants_of(program)
+        self.constants = constants_of(program, tensors)
         self.aliases: dict[str, str] = {}  # getitem(batch_norm, 0) is batch_norm
         self.complaints: list[str] = []
         self.wholes: dict[str, str] = {}  # of modules that are refused as a whole, by their paths
@@ -263,12 +273,15 @@ def arguments_of(target: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str,
     return {a.name: given.get(a.name, a.default_value) for a in schema}
 
 
-def constants_of(program: Any) -> dict[str, torch.Tensor]:
-    """Return the parameters, buffers and constants of an exported program by the names of their nodes."""
+def constants_of(program: Any, instead: Mapping[str, torch.Tensor] = MappingProxyType({})) -> dict[str, torch.Tensor]:
+    """Return the parameters, buffers and constants of an exported program by the names of their nodes.
+
+    instead: other tensors for some of them, by their names in the model.
+    """
     signature = program.graph_signature
     lifted = getattr(signature, "inputs_to_lifted_tensor_constants", {})
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **lifted}
-    held = {**dict(program.state_dict), **dict(program.constants)}
+    held = {**dict(program.state_dict), **dict(program.constants), **instead}
     return {placeholder: held[target].detach() for placeholder, target in names.items()}
 
 

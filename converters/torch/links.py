@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tensors of a torch module the numbers of its layers are made of, so that training can be written back.
+
+Nothing is assumed of the rewrites between them. The layers are read again with tensors moved a little, in float64, by
+known random amounts; a number that moves by a multiple of one of these is made of that tensor alone. What is made of
+several (weight norm, say) is not linked, and stays as it is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from spikerun.converters.graph import Array
+from spikerun.converters.layers import Layer, Layers
+from spikerun.converters.tuning.links import Link, Links, trains
+
+__all__ = ["linked", "tensors_of"]
+
+Read = Callable[[Mapping[str, torch.Tensor]], Layers]  # the layers of a model with these tensors, by name
+MOVE = 2.0**-10  # of the largest number of a tensor
+CLOSE = 1e-6  # between gains that must be equal: what float64 leaves of a difference of two readings
+ROUNDS = 8  # of readings in which ever fewer biases move
+SEED = 0
+
+
+def tensors_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Return the names of each parameter of real numbers, the first of which stands for all that share it."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if parameter.is_floating_point():
+            names.setdefault(id(parameter), []).append(name)
+    return {found[0]: tuple(found) for found in names.values()}
+
+
+def linked(model: nn.Module, read: Read) -> Links:
+    """Return the links of the layers that `read` gives, each sum with a bias of its own where no tensor holds one."""
+    names = tensors_of(model)
+    state = {name: tensor.detach().double().cpu() for name, tensor in model.named_parameters(remove_duplicate=False)}
+    probe = _Probe(names, state, read)
+    weights = [name for name in names if state[name].ndim > 1]
+    found, sizes = _weights(probe, weights), {name: state[name].numel() for name in names}
+    biases = _biases(probe, [n for n in names if state[n].ndim == 1 and n.rpartition(".")[2].endswith("bias")])
+    for layer in probe.layers.sums:  # what no tensor of the model holds travels beside them
+        if layer.name not in biases:
+            own = f"+{layer.name}"
+            sizes[own] = layer.shape[0]
+            biases[layer.name] = Link(own, np.arange(layer.shape[0]), np.ones(layer.shape[0]))
+    used = {link.tensor for link in (*found.values(), *biases.values())}
+    return Links({name: size for name, size in sizes.items() if name in used}, found, biases)
+
+
+class _Probe:
+    """Readings of the layers with some tensors moved."""
+
+    def __init__(self, names: Mapping[str, tuple[str, ...]], state: Mapping[str, torch.Tensor], read: Read) -> None:
+        self.names, self.state, self.read = names, dict(state), read
+        self.layers = read(self.state)
+
+    def moved(self, tensors: Sequence[str], seed: int) -> tuple[Layers, dict[str, Array]]:
+        """Return the layers with these tensors moved, and by how much each of their numbers was, flat."""
+        random, by = np.random.default_rng(seed), {}
+        state = dict(self.state)
+        for name in tensors:
+            tensor = self.state[name]
+            size = float(tensor.abs().max()) or 1.0
+            move = random.uniform(0.5, 1.5, tensor.numel()) * (MOVE * size)
+            after = tensor + torch.from_numpy(move).reshape(tensor.shape)
+            by[name] = (after - tensor).flatten().numpy()
+            state |= dict.fromkeys(self.names[name], after)
+        return self.read(state), by
+
+
+def _weights(probe: _Probe, tensors: Sequence[str]) -> dict[tuple[str, int], Link]:
+    """Return the links of the numbers of terms."""
+    first, by_first = probe.moved(tensors, SEED)
+    second, by_second = probe.moved(tensors, SEED + 1)
+    table = _Table(by_first, by_second)
+    found: dict[tuple[str, int], Link] = {}
+    for before, one, other in zip(probe.layers.sums, first.sums, second.sums, strict=True):
+        for place, term in enumerate(before.terms):
+            if not trains(term):
+                continue
+            changes = [np.ravel(after.terms[place].map.weight - term.map.weight) for after in (one, other)]
+            link = table.link(changes[0], changes[1])
+            if link is not None:
+                found[before.name, place] = link
+    return found
+
+
+def _biases(probe: _Probe, tensors: Sequence[str]) -> dict[str, Link]:
+    """Return the links of the biases of layers: where several tensors add up to one, one of them takes all."""
+    found: dict[str, Link] = {}
+    for number in range(ROUNDS):
+        for some in _halves(tensors, number):
+            open_ = [layer for layer in probe.layers.sums if layer.name not in found]
+            if not open_ or not some:
+                return found
+            first, by_first = probe.moved(some, SEED)
+            second, by_second = probe.moved(some, SEED + 1)
+            table = _Table(by_first, by_second)
+            after = [{layer.name: layer for layer in layers.sums} for layers in (first, second)]
+            for layer in open_:
+                changes = [_even(layer, layers[layer.name]) for layers in after]
+                link = None if changes[0] is None or changes[1] is None else table.link(changes[0], changes[1])
+                if link is not None and _still(layer, after[0][layer.name]):
+                    found[layer.name] = link
+        if 2**number > len(tensors):
+            break
+    return found
+
+
+def _halves(tensors: Sequence[str], number: int) -> Iterator[list[str]]:
+    """Yield all tensors, then by turns those whose place has the bit `number` - 1 set or not."""
+    if number == 0:
+        yield list(tensors)
+        return
+    for value in (1, 0):
+        yield [name for place, name in enumerate(tensors) if place >> (number - 1) & 1 == value]
+
+
+def _even(before: Layer, after: Layer) -> Array | None:
+    """Return by how much the bias of each channel has moved; None where not all places of a channel have alike."""
+    change = (after.bias - before.bias).reshape(before.shape[0], -1)
+    return change[:, 0] if np.allclose(change, change[:, :1], rtol=CLOSE, atol=1e-12) else None
+
+
+def _still(before: Layer, after: Layer) -> bool:
+    """Return whether no weight of a layer has moved."""
+    pairs = zip(before.terms, after.terms, strict=True)
+    return all(np.array_equal(one.map.weight, other.map.weight) for one, other in pairs)
+
+
+class _Table:
+    """Finds the number of a tensor by the quotient of two moves."""
+
+    def __init__(self, first: Mapping[str, Array], second: Mapping[str, Array]) -> None:
+        self.first, self.second = first, second
+        self._sorted: tuple[Array, Array] | None = None
+        self.starts = np.cumsum([0, *(len(values) for values in first.values())])
+        self.names = list(first)
+
+    def link(self, first: Array, second: Array) -> Link | None:
+        """Return the link of numbers that moved so; None where they are made of nothing, or of several tensors."""
+        used = (first != 0) | (second != 0)
+        if not used.any():
+            return None
+        for name, moves in self.first.items():  # nearly always a tensor as it lies
+            if len(moves) == len(first) and (link := self._as_it_lies(name, first, second, used)) is not None:
+                return link
+        return self._anywhere(first, second, used)
+
+    def _as_it_lies(self, name: str, first: Array, second: Array, used: Array) -> Link | None:
+        gain = first / self.first[name]
+        if not _agree(gain[used], (second / self.second[name])[used]):
+            return None
+        return Link(name, np.where(used, np.arange(len(first)), -1), np.where(used, gain, 0.0))
+
+    def _anywhere(self, first: Array, second: Array, used: Array) -> Link | None:
+        if self._sorted is None:
+            quotients = np.concatenate([one / other for one, other in zip(self.first.values(), self.second.values(), strict=True)])
+            order = np.argsort(quotients)
+            self._sorted = quotients[order], order
+        quotients, order = self._sorted
+        if (second[used] == 0).any():
+            return None
+        wanted = first[used] / second[used]
+        at = np.clip(np.searchsorted(quotients, wanted), 1, len(quotients) - 1)
+        at -= np.abs(quotients[at - 1] - wanted) < np.abs(quotients[at] - wanted)
+        places = order[at]
+        tensors = np.searchsorted(self.starts, places, side="right") - 1
+        if (tensors != tensors[0]).any():
+            return None
+        name = self.names[int(tensors[0])]
+        places = places - self.starts[tensors[0]]
+        gain = first[used] / self.first[name][places]
+        if not _agree(gain, second[used] / self.second[name][places]) or not _agree(quotients[at], wanted):
+            return None
+        place, gains = np.full(len(first), -1), np.zeros(len(first))
+        place[used], gains[used] = places, gain
+        return Link(name, place, gains)
+
+
+def _agree(one: Array, other: Array) -> bool:
+    return bool(np.allclose(one, other, rtol=CLOSE, atol=0))

@@ -24,7 +24,7 @@ from spikerun.converters.maps import WEIGHT_LIMIT, ChannelMap, ConvMap, DenseMap
 from spikerun.converters.quantise import BIAS_ROOM, SMALLEST, THRESHOLD_ROOM, WIDE_BIAS, QLayer, Quantised
 from spikerun.converters.sparse_map import SparseMap
 from spikerun.converters.tuning.links import Link, Links
-from spikerun.converters.tuning.rounding import counted, rounded, taken
+from spikerun.converters.tuning.rounding import counted, fired, limited, rounded, taken
 from spikerun.errors import UnsupportedError
 
 __all__ = ["Passed", "TunedLayers"]
@@ -45,6 +45,7 @@ class Value:
     step: Tensor
     zero: Tensor
     bits: int
+    signed: bool
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class Passed:
 def _spread(values: Tensor, axes: int) -> Tensor:
     """Return values of shape (), (C,) or all `axes` such that they broadcast over a batch."""
     return values.reshape(-1, *(1,) * (axes - 1)) if values.ndim == 1 else values
+
+
+def _placed(current: Tensor, term: Term, shape: tuple[int, ...]) -> Tensor:
+    """Return currents into some channels as currents into all of them."""
+    before, behind = term.first, shape[0] - term.end
+    return F.pad(current, (0, 0) * (len(shape) - 1) + (before, behind)) if before or behind else current
 
 
 class _Term(nn.Module):
@@ -196,6 +203,20 @@ class _Layer(nn.Module):
                 scale = torch.where(scale > 0, scale, covering(False))
             return scale.clamp_min(SMALLEST)
 
+    def real(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Return what the trained network computes of real values, (B, *shape)."""
+        layer, z = self.layer, self.get_buffer("bias")[None]
+        for one in self.terms:
+            term = one.term
+            current = one.current(one.get_buffer("base"), values[term.source])  # type: ignore[operator]
+            current = current.reshape(len(current), term.end - term.first, *layer.shape[1:])
+            z = z + _placed(current, term, layer.shape)
+        if self.curve is not None:
+            found: Tensor = self.curve(z)
+            return found
+        activation = layer.activation
+        return z if activation.signed or not activation.fires else z.clamp(0, activation.bound)
+
     def forward(self, values: Mapping[str, Value], weights: list[Tensor], bias: Tensor) -> tuple[Tensor, Value | None]:
         """Return its accumulators in real numbers, and what it sends."""
         layer, shape = self.layer, self.layer.shape
@@ -222,10 +243,7 @@ class _Layer(nn.Module):
             whole = rounded(numbers / unit)
             whole = taken(whole.detach().clamp(-limit, limit), whole)
             current = one.current(whole, values[term.source].q)  # type: ignore[operator]
-            current = current.reshape(len(current), term.end - term.first, *shape[1:])
-            if (term.first, term.end) != (0, shape[0]):
-                before, behind = term.first, shape[0] - term.end
-                current = F.pad(current, (0, 0) * (axes - 1) + (before, behind))
+            current = _placed(current.reshape(len(current), term.end - term.first, *shape[1:]), term, shape)
             v = current if v is None else v + current
         assert v is not None, "a layer has terms"
         v = v + rounded(bias / scale.reshape(-1, *(1,) * (bias.ndim - 1))).reshape(shape)
@@ -236,16 +254,14 @@ class _Layer(nn.Module):
             assert self.curve is not None
             step = self.steps()
             u = self.curve(v * _spread(scale, axes)) / _spread(step, axes) + _spread(zero, axes)
-            words = u.detach().round().clamp(self.low, self.high)
+            q = limited(u.detach().round().clamp_(self.low, self.high), u, self.low, self.high)
         else:
-            step, th = threshold * scale, _spread(threshold, axes)
-            u = v / th
-            half = (th.detach() / 2).floor()
-            words = ((v.detach() + half) / th.detach()).floor().clamp(self.low, self.high)
-        q = taken(words, u.clamp(self.low, self.high))
+            step = threshold * scale
+            th = threshold.reshape(1, -1, *(1,) * (axes - 1))
+            q, u = fired(v, th, self.low, self.high)
         if zero.any():
             q = q - _spread(zero, axes)
-        return v, Value(q, u, step, zero, self.bits)
+        return v, Value(q, u, step, zero, self.bits, layer.activation.signed)
 
 
 class TunedLayers(nn.Module):
@@ -336,8 +352,10 @@ class TunedLayers(nn.Module):
         link = self.links.biases.get(name)
         return bias if link is None else bias + _spread(self._moved(f"bias.{name}", link.tensor), bias.ndim)
 
-    def forward(self, samples: Mapping[str, Tensor], events: bool = False) -> Passed:
-        """Return logits and counts for integers (B, *shape) by input; events: they are priced, not spikes."""
+    def forward(self, samples: Mapping[str, Tensor], events: bool | None = None) -> Passed:
+        """Return logits and counts for integers (B, *shape) by input: of spikes, or events, with their price; None:
+        of both, without.
+        """
         values: dict[str, Value] = {}
         logits: dict[str, Tensor] = {}
         spikes: dict[str, Tensor] = {}
@@ -347,7 +365,7 @@ class TunedLayers(nn.Module):
                 x = samples[layer.name]
                 x = x.reshape(len(x), *layer.shape)
                 ones = torch.ones(layer.shape[0], device=x.device)
-                value: Value | None = Value(x, None, ones, torch.zeros_like(ones), layer.encoding.bits)
+                value: Value | None = Value(x, None, ones, torch.zeros_like(ones), layer.encoding.bits, layer.encoding.signed)
             elif isinstance(layer, PoolLayer):
                 value = _pooled(layer, values[layer.source])
             elif isinstance(layer, RelayLayer):
@@ -359,20 +377,41 @@ class TunedLayers(nn.Module):
             if value is not None:
                 values[layer.name] = value
                 if layer.name in self.weighed:
-                    spikes[layer.name], fired[layer.name] = self._counts(layer.name, value, events)
+                    if events is not True:
+                        spikes[layer.name] = self._counts(layer.name, value, False)
+                    if events is not False:
+                        fired[layer.name] = self._counts(layer.name, value, True)
         return Passed(logits, spikes, fired)
 
-    def _counts(self, name: str, value: Value, events: bool) -> tuple[Tensor, Tensor]:
-        weigh = self.get_buffer(_key(f"weigh.{name}"))
-        axes = value.q.ndim - 1
-        words = value.q.detach() + _spread(value.zero, axes)
+    def _counts(self, name: str, value: Value, events: bool) -> Tensor:
+        """Return the spikes, or events, of a population times what each counts, (B,)."""
+        words = value.q.detach()
+        if value.zero.any():
+            words = words + _spread(value.zero, words.ndim - 1)
         u = words if value.u is None else value.u
+        each = counted(u, words, value.bits, value.signed, events).flatten(1)
+        return each @ self.get_buffer(_key(f"weigh.{name}")).flatten()
 
-        def total(priced: bool) -> Tensor:
-            each = counted(u if priced == events else u.detach(), words, value.bits, priced)
-            return (each * weigh).flatten(1).sum(1)
+    @torch.no_grad()
+    def real(self, samples: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the logits of the trained network itself: nothing is rounded, and nothing has moved."""
+        values: dict[str, Tensor] = {}
+        for layer in self.layers.every:
+            if isinstance(layer, InputLayer):
+                x = samples[layer.name]
+                values[layer.name] = x.reshape(len(x), *layer.shape)
+            elif isinstance(layer, PoolLayer):
+                whole = Value(values[layer.source], None, self._ones(layer.name), self._ones(layer.name), 0)
+                values[layer.name] = _pooled(layer, whole).q
+            elif isinstance(layer, RelayLayer):
+                sources = {t.source: Value(values[t.source], None, self._ones(t.source), self._ones(t.source, 0), 1, False) for t in layer.terms}
+                values[layer.name] = _relayed(layer, sources, -torch.inf).q
+            else:
+                values[layer.name] = self.sums[_key(layer.name)].real(values)
+        return {layer.name: values[layer.name] for layer in self.layers.outputs}
 
-        return total(False), total(True)
+    def _ones(self, name: str, value: float = 1.0) -> Tensor:
+        return torch.full((self.layers_by_name[name].shape[0],), value, device=self.moved[0].device)
 
     def grids(self) -> dict[str, Grid]:
         """Return what words stand for, by layer, as they are trained."""
@@ -409,11 +448,11 @@ def _pooled(layer: PoolLayer, value: Value) -> Value:
     u = None
     if value.u is not None:
         u = value.u.flatten(2).gather(2, index.flatten(2)).reshape(len(x), *layer.shape)
-    return Value(q.reshape(len(x), *layer.shape), u, value.step, value.zero, value.bits)
+    return Value(q.reshape(len(x), *layer.shape), u, value.step, value.zero, value.bits, value.signed)
 
 
-def _relayed(layer: RelayLayer, values: Mapping[str, Value]) -> Value:
-    """Return copies of words at other places."""
+def _relayed(layer: RelayLayer, values: Mapping[str, Value], least: float | None = None) -> Value:
+    """Return copies of words at other places; least: what stands where a max pool looks beyond its image."""
     first = values[layer.terms[0].source]
     device, batch = first.q.device, len(first.q)
     bits = max(values[term.source].bits for term in layer.terms)
@@ -438,5 +477,6 @@ def _relayed(layer: RelayLayer, values: Mapping[str, Value]) -> Value:
         zero = torch.cat([zero[: term.first], zeros, zero[term.end :]])
     if layer.lowest is not None:
         lowest = torch.tensor(layer.lowest, device=device)
-        q = torch.where(lowest, lows - _spread(zero, len(layer.shape)), q)
-    return Value(q, u, step, zero, bits)
+        outside = lows - _spread(zero, len(layer.shape)) if least is None else q.new_tensor(least)
+        q = torch.where(lowest, outside, q)
+    return Value(q, u, step, zero, bits, layer.signed)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["counted", "rounded", "taken"]
+__all__ = ["counted", "fired", "limited", "rounded", "taken"]
 
 UNFELT = -0.5  # of a word: membranes below it have no spike to lose
 
@@ -35,6 +35,56 @@ def rounded(x: Tensor) -> Tensor:
     return taken(x.detach().round(), x)
 
 
+class _Fired(torch.autograd.Function):
+    """Words of accumulators, and their membranes in steps; beyond the limits, words pass no gradient on."""
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, threshold: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
+        u = v / threshold
+        words = (v + (threshold / 2).floor()).div_(threshold).floor_().clamp_(low, high)  # exact where u + 1/2 is not
+        ctx.save_for_backward(u, threshold)
+        ctx.limits = low, high
+        return words, u
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (u, threshold), (low, high) = ctx.saved_tensors, ctx.limits
+        words, own = gradients
+        found = words * ((u >= low) & (u <= high))
+        if own is not None:
+            found = found.add_(own)
+        found = found.div_(threshold)
+        axes = [axis for axis, size in enumerate(threshold.shape) if size == 1]
+        return found, -(found * u).sum(axes, keepdim=True), None, None
+
+
+def fired(v: Tensor, threshold: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
+    """Return the words of accumulators (B, C, ...) for thresholds that broadcast, and their membranes in steps."""
+    found: tuple[Tensor, Tensor] = _Fired.apply(v, threshold, low, high)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Limited(torch.autograd.Function):
+    """Words, whose gradient goes to their membranes, but not of those beyond the limits."""
+
+    @staticmethod
+    def forward(ctx: Any, words: Tensor, u: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(u)
+        ctx.limits = low, high
+        return words.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (u,), (low, high) = ctx.saved_tensors, ctx.limits
+        return None, gradients[0] * ((u >= low) & (u <= high)), None, None
+
+
+def limited(words: Tensor, u: Tensor, low: float, high: float) -> Tensor:
+    """Return words with the gradient of their membranes `u` in steps, which is 0 beyond the limits."""
+    found: Tensor = _Limited.apply(words, u, low, high)  # type: ignore[no-untyped-call]
+    return found
+
+
 class _Counted(torch.autograd.Function):
     """The spikes of words; the gradient is that of a smooth concave price, which costs the first spike most.
 
@@ -43,13 +93,12 @@ class _Counted(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, u: Tensor, words: Tensor, bits: int, events: bool) -> Tensor:
+    def forward(ctx: Any, u: Tensor, words: Tensor, bits: int, signed: bool, events: bool) -> Tensor:
         ctx.save_for_backward(u)
-        ctx.events = events
-        ctx.signed = bool((words < 0).any())
+        ctx.events, ctx.signed = events, signed
         if events:
             return (words != 0).to(u.dtype)
-        return _set_bits(words, bits).to(u.dtype)
+        return _set_bits(words, bits)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
@@ -57,19 +106,16 @@ class _Counted(torch.autograd.Function):
         size = u.abs() if ctx.signed else u.clamp_min(0)
         price = 0.5 / (size + 0.5) ** 2 if ctx.events else 1 / (math.log(2) * (1 + size))
         price = price * u.sign() if ctx.signed else price * (u > UNFELT)
-        return gradients[0] * price, None, None, None
+        return gradients[0] * price, None, None, None, None
 
 
 def _set_bits(words: Tensor, bits: int) -> Tensor:
-    """Return how many bits of words are set, of which two's complement has `bits`."""
-    left = words.to(torch.int32) & (2**bits - 1)
-    left = left - ((left >> 1) & 0x55555555)
-    left = (left & 0x33333333) + ((left >> 2) & 0x33333333)
-    left = (left + (left >> 4)) & 0x0F0F0F0F
-    return (left * 0x01010101) >> 24 & 0xFF
+    """Return how many bits of words are set, of which two's complement has `bits`, float32."""
+    table = torch.tensor([value.bit_count() for value in range(2**bits)], dtype=torch.float32, device=words.device)
+    return table[words.to(torch.int32) & (2**bits - 1)]
 
 
-def counted(u: Tensor, words: Tensor, bits: int, events: bool) -> Tensor:
+def counted(u: Tensor, words: Tensor, bits: int, signed: bool, events: bool) -> Tensor:
     """Return the spikes of words (or whether there are any: events), priced at their membranes `u` in steps."""
-    found: Tensor = _Counted.apply(u, words, bits, events)  # type: ignore[no-untyped-call]
+    found: Tensor = _Counted.apply(u, words, bits, signed, events)  # type: ignore[no-untyped-call]
     return found

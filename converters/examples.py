@@ -99,6 +99,10 @@ class Examples:
         """Return what the model sees of integers, float32 by input."""
         return {name: torch.addcmul(self._affine[name][1], values, self._affine[name][0]) for name, values in x.items()}
 
+    def unseen(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the integers of what the model sees."""
+        return {name: ((values - self._affine[name][1]) / self._affine[name][0]).round() for name, values in x.items()}
+
     def steps(self, batch: int) -> int:
         """Return the batches of an epoch: whole ones, of at most the samples that train."""
         return self.trained // min(batch, self.trained)

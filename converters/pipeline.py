@@ -2,6 +2,7 @@
 """The conversion from end to end: read, check, lower, check, calibrate, build, measure."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
@@ -19,7 +20,7 @@ from spikerun.converters.fidelity import fidelity
 from spikerun.converters.fitting import by_chance, cut_said, notes_on
 from spikerun.converters.graph import Array, Flatten, Input, Origin, Output
 from spikerun.converters.last import Shortened, shortened
-from spikerun.converters.layers import InputLayer, PoolLayer, RelayLayer
+from spikerun.converters.layers import InputLayer, Layers, PoolLayer, RelayLayer
 from spikerun.converters.lower import lower
 from spikerun.converters.metrics import METRICS, name_of, reference
 from spikerun.converters.quantise import QLayer, Quantised, Settings
@@ -99,6 +100,13 @@ class Converter:
         self.notes += ranges_said(short, {name: given for name, given in takers.items() if given})
         verify.check_lowering(self.layers, few, short, real)
         self.calibration = Calibration(self.layers, self.samples)
+
+    def tuned_to(self, layers: Layers, tuned: Tuned) -> "Converter":
+        """Return a converter of layers that were trained on, which takes the words that training chose."""
+        other = copy(self)
+        tuned.require(layers, self.encodings)
+        other.layers, other.tuned, other.calibration = layers, tuned, Calibration(layers, self.samples)
+        return other
 
     @property
     def count(self) -> int:

@@ -8,6 +8,7 @@ there, and stop where words are at their limits.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ __all__ = ["Passed", "TunedLayers"]
 CURVE_POINTS = 2**16
 CURVE_REACH = 4.0  # times the largest sum that calibrated
 GAIN_LIMIT = 2.0**30
+STEP_RATE = 4 / 3  # of logarithms of steps, beside that of weights
+BIAS_SHARE = 1 / 3  # of the range of words: a unit of training of a bias
 
 
 @dataclass(frozen=True)
@@ -284,7 +287,7 @@ class TunedLayers(nn.Module):
         # each tensor by how far it has moved, in units of the layer that reads it first
         self.moved = nn.ParameterList(nn.Parameter(torch.zeros(count)) for count in links.sizes.values())
         self._place = {name: k for k, name in enumerate(links.sizes)}
-        self.units = units_of(links)
+        self.units = units_of(links, _sizes(layers, made))
         for (layer, place), link in links.weights.items():
             self._register(f"weight.{layer}.{place}", link)
         for layer, link in links.biases.items():
@@ -300,18 +303,15 @@ class TunedLayers(nn.Module):
         unit, place, gain = self.units[link.tensor], link.place, link.gain
         used = place >= 0
         ratio = np.where(used, gain / np.where(used, unit[place], 1.0), 0.0)
-        whole = len(place) == len(unit) and bool((place == np.arange(len(place))).all()) and bool((ratio == 1).all())
-        if not whole:
+        self.register_buffer(_key(f"{name}.ratio"), torch.tensor(ratio, dtype=torch.float32))
+        if len(place) != len(unit) or not bool(((place == np.arange(len(place))) | ~used).all()):
             self.register_buffer(_key(f"{name}.place"), torch.tensor(np.maximum(place, 0)))
-            self.register_buffer(_key(f"{name}.ratio"), torch.tensor(ratio, dtype=torch.float32))
 
     def _moved(self, name: str, tensor: str) -> Tensor:
         """Return how far the numbers of a layer have moved, flat."""
         moved = self.moved[self._place[tensor]]
         place = self._buffers.get(_key(f"{name}.place"))
-        if place is None:
-            return moved
-        return moved[place] * self.get_buffer(_key(f"{name}.ratio"))
+        return (moved if place is None else moved[place]) * self.get_buffer(_key(f"{name}.ratio"))
 
     def _begin(self, made: Mapping[str, QLayer]) -> None:
         """Begin with the biases that the converter has corrected."""
@@ -334,6 +334,12 @@ class TunedLayers(nn.Module):
             with torch.no_grad():
                 moved[torch.tensor(link.place[used])] = torch.tensor(less[used] / ratio, dtype=torch.float32)
 
+    def groups(self, rate: float) -> list[dict[str, Any]]:
+        """Return the parameters for an optimiser, at this highest rate; none decays, for they say what has moved."""
+        steps = [layer.log_step for layer in self.sums.values() if layer.log_step.requires_grad]  # type: ignore[union-attr]
+        alike = {"weight_decay": 0.0}
+        return [{"params": list(self.moved), "lr": rate, **alike}, {"params": steps, "lr": STEP_RATE * rate, **alike}]
+
     def weights_of(self, name: str) -> list[Tensor]:
         """Return the real numbers of the terms of a layer as they are now."""
         module = self.sums[_key(name)]
@@ -344,6 +350,13 @@ class TunedLayers(nn.Module):
             if link is not None:
                 base = base + self._moved(f"weight.{name}.{place}", link.tensor).reshape(base.shape)
             found.append(base)
+        return found
+
+    def moved_of(self, tensor: str) -> np.ndarray | None:
+        """Return how far the numbers of a tensor have moved, float64 (count,); None: it is not trained."""
+        if tensor not in self._place:
+            return None
+        found: np.ndarray = self.moved[self._place[tensor]].detach().double().cpu().numpy() / self.units[tensor]
         return found
 
     def bias_of(self, name: str) -> Tensor:
@@ -401,7 +414,7 @@ class TunedLayers(nn.Module):
                 x = samples[layer.name]
                 values[layer.name] = x.reshape(len(x), *layer.shape)
             elif isinstance(layer, PoolLayer):
-                whole = Value(values[layer.source], None, self._ones(layer.name), self._ones(layer.name), 0)
+                whole = Value(values[layer.source], None, self._ones(layer.name), self._ones(layer.name), 0, False)
                 values[layer.name] = _pooled(layer, whole).q
             elif isinstance(layer, RelayLayer):
                 sources = {t.source: Value(values[t.source], None, self._ones(t.source), self._ones(t.source, 0), 1, False) for t in layer.terms}
@@ -424,14 +437,39 @@ class TunedLayers(nn.Module):
         return found
 
 
-def units_of(links: Links) -> dict[str, np.ndarray]:
-    """Return, for each tensor, the size of one unit of training: the gain of the layer that reads each place first."""
+def units_of(links: Links, sizes: Mapping[tuple[str, int] | str, float]) -> dict[str, np.ndarray]:
+    """Return, for each tensor, by how much a place moves the number of its layer that reads it first, a unit of it.
+
+    sizes: that unit, by layer and term, and by layer of its bias. So a step of training is one of the size of weights,
+    whatever scale a network has.
+    """
     found = {name: np.zeros(count) for name, count in links.sizes.items()}
-    for link in (*links.weights.values(), *links.biases.values()):
+    for key, link in (*links.weights.items(), *links.biases.items()):
         unit, used = found[link.tensor], link.place >= 0
         places = link.place[used]
-        unit[places] = np.where(unit[places] == 0, np.abs(link.gain[used]), unit[places])
+        unit[places] = np.where(unit[places] == 0, np.abs(link.gain[used]) / sizes[key], unit[places])
     return {name: np.where(unit == 0, 1.0, unit) for name, unit in found.items()}
+
+
+def _sizes(layers: Layers, made: Mapping[str, QLayer]) -> dict[tuple[str, int] | str, float]:
+    """Return the mean norm of the weights of a sum, of each term, and a share of the range of each layer's words."""
+    found: dict[tuple[str, int] | str, float] = {}
+    for layer in layers.sums:
+        sizes = [_norm(term.map.weight) for term in layer.terms]
+        found |= {(layer.name, place): size for place, size in enumerate(sizes)}
+        start = made[layer.name]
+        if layer.activation.fires:
+            reach = start.grid.step * max(map(abs, layer.activation.word_range(start.bits)))
+            found[layer.name] = BIAS_SHARE * float(np.sqrt(np.square(reach).mean()))
+        else:
+            found[layer.name] = max(sizes)
+    return found
+
+
+def _norm(weight: np.ndarray) -> float:
+    """Return the root mean square norm of the weights of one sum; of nothing but zeros, 1."""
+    squares = np.square(weight.reshape(len(weight), -1)).sum(axis=1)
+    return float(np.sqrt(squares[squares > 0].mean())) if squares.any() else 1.0
 
 
 def _key(name: str) -> str:

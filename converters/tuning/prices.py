@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a spike costs, by what a network shall be cheap."""
+
+import numpy as np
+
+from spikerun.converters.graph import Array
+from spikerun.network import Network
+
+__all__ = ["OBJECTIVES", "weighed"]
+
+OBJECTIVES = ("synops", "events", "spikes", "latency")
+
+
+def weighed(network: Network, objective: str) -> dict[str, Array]:
+    """Return what a spike of each population counts, (*shape) by name: its fan-out; by `spikes`, one, inputs nothing."""
+    found = {}
+    for name, population in network.populations.items():
+        links = network.out_of(name)
+        if not population.neuron.fires or not links:
+            continue
+        each = [np.broadcast_to(link.connection.fan_out(population.shape), population.shape) for link in links]
+        counts = np.sum(each, axis=0, dtype=np.float64)
+        if objective == "spikes":
+            counts = np.full(population.shape, 0.0 if population.neuron.is_input else 1.0)
+        if counts.any():
+            found[name] = counts
+    return found

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tune`: a trained network learns to send few spikes, in the words of its conversion, and keeps what it knows.
+
+Cross-entropy and distillation from the network as it was, plus a price on what its spikes cost, through the rounding of
+the converter (straight-through: Bengio et al. 2013; learned steps: Esser et al. 2020). With a budget, stages at other
+prices follow, each from the last: which is the cheapest that keeps it is judged on samples that neither trains nor
+reports.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikerun.converters.evaluate import Evaluation
+from spikerun.converters.examples import Batch, Examples, device_named, harmless
+from spikerun.converters.graph import Array
+from spikerun.converters.pipeline import Converter
+from spikerun.converters.report import Conversion
+from spikerun.converters.resuming import Judged, Recipe
+from spikerun.converters.samples import Progress, quiet
+from spikerun.converters.training import UNLABELLED, distilled, train
+from spikerun.converters.tuning.fit import Tuned
+from spikerun.converters.tuning.tunable import Finished, Tunable
+from spikerun.errors import CheckFailed, UsageError
+from spikerun.paired import standard_error
+
+__all__ = ["Aim", "Missed", "Point", "Tuning", "tuned"]
+
+PRICE = 0.2  # of one synaptic operation per MAC, in nats
+RAMP = 0.3  # of the steps, over which the price rises to its full height
+FACTOR = 1.6  # from a price to the next, until one keeps the budget and one does not
+BATCH, STEPS_AN_EPOCH, SMALLEST_BATCH = 512, 100, 32
+AT_ONCE = 2**25  # values of populations in a batch, about
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a tuning is for. bits: of activations; input_bits: of the population that codes inputs anew, 0: none.
+
+    prices: of one unit of cost, a stage each; with max_drop, points that may be lost, the first of them, and the others
+    are found, in `stages` stages at most. later: epochs of stages after the first.
+    """
+
+    objective: str = "synops"
+    bits: int = 4
+    input_bits: int = 5
+    prices: tuple[float, ...] = (PRICE,)
+    max_drop: float | None = None
+    stages: int = 3
+    later: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (("bits", self.bits, 1, 8), ("input_bits", self.input_bits, 0, 8)):
+            if type(value) is not int or not low <= value <= high:
+                raise UsageError(f"{name} of a tuning must be an integer in {low}..{high}, got {value!r:.80}")
+        if not self.prices or not all(isinstance(p, int | float) and 0 <= p < np.inf for p in self.prices):
+            raise UsageError(f"prices are finite numbers of at least 0, such as 0.2, got {self.prices!r:.80}")
+        if self.max_drop is not None and not 0 <= self.max_drop <= 100:
+            raise UsageError(f"max_drop is in points, 0..100, got {self.max_drop!r:.80}")
+        if self.max_drop is not None and len(self.prices) > 1:
+            raise UsageError("max_drop finds the prices itself: give one to begin with, or leave out max_drop")
+        if self.stages < 1:
+            raise UsageError(f"stages must be at least 1, got {self.stages}")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network on the frontier, measured on samples that judge. stage: 0, untuned. price, epochs: of its training.
+
+    cost: in units of the objective a MAC (of `spikes`, a neuron). drop, standard_error: points lost against the ANN.
+    """
+
+    stage: int
+    price: float
+    epochs: int
+    cost: float
+    drop: float
+    standard_error: float
+    taken: bool = False
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A tuned network: what it became, the frontier on the way, and what is to be said.
+
+    conversion: the spiking network, with a report, measured where there was an evaluation. finished: its weights and
+    words. kept: whether the budget is kept, where there was one. untuned: of the same words, measured likewise.
+    """
+
+    conversion: Conversion
+    finished: Finished
+    frontier: tuple[Point, ...]
+    objective: str
+    kept: bool
+    notes: tuple[str, ...]
+    untuned: Conversion
+    seconds: float = 0.0
+    judged_by: str = ""
+
+    @property
+    def tuned(self) -> Tuned:
+        """Return the words that training chose."""
+        return self.finished.tuned
+
+    @property
+    def state(self) -> dict[str, Tensor] | None:
+        """Return the tensors of the model by name; None where the source takes none back."""
+        return self.finished.state
+
+
+class Missed(CheckFailed):
+    """No stage keeps the budget; `tuning` is the nearest."""
+
+    def __init__(self, message: str, tuning: Tuning) -> None:
+        super().__init__(message)
+        self.tuning = tuning
+
+
+def tuned(
+    converter: Converter,
+    samples: Mapping[str, Array],
+    labels: Array | None,
+    aim: Aim,
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    validation: tuple[Mapping[str, Array], Array | None] | None = None,
+    evaluation: Evaluation | None = None,
+    journal: Path | None = None,
+    force: bool = False,
+    tell: Progress = quiet,
+) -> Tuning:
+    """Return the network of `converter` tuned on integer samples by input, and labels or None.
+
+    validation: samples that judge, which the ANN has not seen; else a part of the samples is held out, by which only
+    costs are known well, for the ANN knows them by heart. evaluation: measures what comes out. Raises TrainingDiverged;
+    `Missed` where max_drop is not kept.
+    """
+    where = device_named(device)
+    tunable = Tunable(converter, aim.bits, _recode(converter, aim), aim.objective)
+    tunable.to(where)
+    examples = Examples(samples, labels, converter.encodings, where)
+    recipe = replace(recipe, batch=min(recipe.batch, _batch(examples, tunable)))
+    notes: list[str] = []
+    if labels is None:
+        notes.append(UNLABELLED)
+    augment, said = harmless(examples, recipe.augment, lambda x: tunable.teacher(examples.unseen(x)))
+    recipe = replace(recipe, augment=augment)
+    judges = examples if validation is None else _all_held(Examples(*validation, converter.encodings, where))
+    notes += [said] if said else []
+    stage = _Stages(tunable, examples, judges, aim, recipe, journal, force, tell)
+    finished, points = stage.run()
+    kept = aim.max_drop is None or any(p.taken and p.drop <= aim.max_drop for p in points)
+    conversion = finished.converter.convert(finished.tuned.settings())
+    untuned = tunable.start
+    if evaluation is not None:
+        conversion, untuned = (converter.measured(one, evaluation) for one in (conversion, untuned))
+    by = "held-out training samples, which the ANN may know by heart" if validation is None else "validation samples"
+    tuning = Tuning(conversion, finished, tuple(points), aim.objective, kept, tuple(notes), untuned, judged_by=by)
+    if not kept:
+        best = min((p.drop for p in points if p.stage), default=0.0)
+        raise Missed(
+            f"no stage keeps the budget of {aim.max_drop:g} points: the nearest loses {best:.2f} on {by}. Take more "
+            f"--epochs, more bits (now {aim.bits}), a lower --price than {points[-1].price:g}, or a larger --max-drop",
+            tuning,
+        )
+    return tuning
+
+
+@dataclass
+class _Stages:
+    tunable: Tunable
+    examples: Examples
+    judges: Examples
+    aim: Aim
+    recipe: Recipe
+    journal: Path | None
+    force: bool
+    tell: Progress
+    price: float = 0.0
+    last: tuple[float, float, float] = (0.0, 0.0, 0.0)  # drop, its standard error, cost
+
+    def run(self) -> tuple[Finished, list[Point]]:
+        """Train stage by stage, and return the network that is taken and all points."""
+        aim = self.aim
+        self.judge()
+        points = [Point(0, 0.0, 0, self.last[2], *self.last[:2])]
+        taken: tuple[Finished, int] | None = None
+        nearest: tuple[Finished, int] | None = None
+        prices, good, bad = list(aim.prices), None, None
+        for number in range(1, (aim.stages if aim.max_drop is not None else len(prices)) + 1):
+            self.price = prices[number - 1]
+            recipe = self.recipe if number == 1 else replace(self.recipe, epochs=self._later())
+            self.stage(number, recipe)
+            drop, error, cost = self.last
+            points.append(Point(number, self.price, recipe.epochs, cost, drop, error))
+            better = taken is None or cost < points[taken[1]].cost
+            if aim.max_drop is None:
+                taken = self.tunable.finished(), number
+                continue
+            if drop <= aim.max_drop:
+                good = max(good or 0.0, self.price)
+                if better:
+                    taken = self.tunable.finished(), number
+            else:
+                bad = min(bad or np.inf, self.price)
+                if nearest is None or drop < points[nearest[1]].drop:
+                    nearest = self.tunable.finished(), number
+            prices.append(_next(self.price, good, bad))
+        finished, place = taken or nearest or (self.tunable.finished(), 0)
+        return finished, [replace(point, taken=k == place) for k, point in enumerate(points)]
+
+    def stage(self, number: int, recipe: Recipe) -> None:
+        """Train at the price as it stands."""
+        journal = None if self.journal is None else self.journal.with_suffix(f".{number}{self.journal.suffix}")
+        train(
+            self.tunable.groups(recipe.rate), self.examples, recipe, self.loss, self.judge,
+            state={"layers": self.tunable.layers, "price": _Price(self.price)}, journal=journal, force=self.force,
+            stage=f"stage {number}: price {self.price:.3g}", tell=self.tell,
+        )  # fmt: skip
+        self.judge()
+
+    def loss(self, batch: Batch, progress: float) -> Tensor:
+        """Return what is to become less: the error beside the ANN, and the price of spikes, which rises."""
+        logits = self.tunable(batch.x)
+        error = distilled(logits, self.tunable.teacher(batch.x), batch.labels)
+        return error + self.price * min(1.0, progress / RAMP) * self.tunable.cost
+
+    @torch.no_grad()
+    def judge(self) -> Judged:
+        """Return how the network does on samples that judge, and what it costs."""
+        own, others, cost, error = [], [], [], 0.0
+        self.tunable.eval()
+        for batch in self.judges.held_batches():
+            mine, ann = self.tunable(batch.x), self.tunable.teacher(batch.x)
+            cost.append(self.tunable.cost * len(mine))
+            error += float(distilled(mine, ann, batch.labels)) * len(mine)
+            classes = batch.labels is not None and not batch.labels.is_floating_point()
+            labels = batch.labels if classes else ann.argmax(1)
+            own.append((mine.argmax(1) == labels).float().flatten())
+            others.append((ann.argmax(1) == labels).float().flatten())
+        right, before = (torch.cat(x).cpu().numpy() for x in (own, others))
+        count = self.judges.held_out
+        spent = float(torch.stack(cost).sum()) / count
+        self.last = 100 * float((before - right).mean()), standard_error(before, right), spent
+        figures = {"drop": self.last[0], self.aim.objective: spent}
+        return Judged(figures, -(error / count + self.price * spent))
+
+    def _later(self) -> int:
+        return self.aim.later if self.aim.later is not None else max(self.recipe.epochs // 3, 1)
+
+
+@dataclass
+class _Price:
+    """Of a stage: a journal of another is refused."""
+
+    value: float
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return {"price": self.value}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self.value = state_dict["price"]
+
+
+def _next(price: float, good: float | None, bad: float | None) -> float:
+    """Return the price to try next: higher while the budget is kept, lower while it is not, then in the middle."""
+    if good is not None and bad is not None and good < bad:
+        return float(np.sqrt(good * bad))
+    return price * FACTOR if good is not None and price >= good else price / FACTOR
+
+
+def _recode(converter: Converter, aim: Aim) -> dict[str, int]:
+    """Return the bits of the inputs that are coded anew: of those that have more."""
+    if not aim.input_bits:
+        return {}
+    return {name: aim.input_bits for name, one in converter.encodings.items() if one.bits > aim.input_bits}
+
+
+def _batch(examples: Examples, tunable: Tunable) -> int:
+    """Return samples of a batch, such that an epoch has steps enough, and a batch has room."""
+    wanted = BATCH
+    while wanted > SMALLEST_BATCH and examples.trained // wanted < STEPS_AN_EPOCH:
+        wanted //= 2
+    values = sum(int(np.prod(layer.shape)) for layer in tunable.converter.layers.every)
+    return max(2, min(wanted, AT_ONCE // values))
+
+
+def _all_held(examples: Examples) -> Examples:
+    """Return examples all of which judge."""
+    examples.held = torch.cat([examples.training, examples.held]).sort().values
+    examples.held_out = len(examples.held)
+    return examples
+
+

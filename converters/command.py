@@ -51,6 +51,7 @@ from spikerun.converters.options import (
     Output,
     Outputs,
     ReadoutRule,
+    Recalibrate,
     Reset,
     Scale,
     Seed,
@@ -68,6 +69,7 @@ from spikerun.converters.spiking.inputs import Entering
 from spikerun.converters.spiking.rate_source import check_neuron, rate_source
 from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
 from spikerun.converters.spiking.source import StepSource
+from spikerun.converters.tuning.fit import Tuned
 from spikerun.converters.validation import Validation
 from spikerun.datasets import Dataset
 from spikerun.errors import UsageError
@@ -118,6 +120,7 @@ def convert(
     limits: Limits = None,
     neuron: NeuronKind = None,
     reset: NeuronReset = None,
+    recalibrate: Recalibrate = False,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -149,6 +152,11 @@ def convert(
         raise UsageError(
             "--objective, --confidence and --dead-zones say how --max-drop searches: give the points that may be lost"
         )
+    tuned = None if recalibrate or rates else Tuned.of_file(weights)
+    if tuned is not None:
+        asked = {"--bits": bits, "--max-drop": max_drop, "--sweep": sweep or None, "--coding": coding != "words" or None}
+        tuned.require_alone(*(name for name, value in asked.items() if value is not None))
+        settings = tuned.settings(code or "bits")
     score = None if metric is None else metric_named(metric)
     paths = (output, *(output.with_suffix(f".report.{kind}") for kind in ("json", "txt", "html")))
     for path in paths:
@@ -226,7 +234,7 @@ def convert(
             conversion = convert_steps(source, train, chosen, test, encoding, duration, asked, tell, limits)
         else:
             assert isinstance(source, Source)
-            converter = Converter(source, splits.training(chosen), encodings, tell)
+            converter = Converter(source, splits.training(chosen), encodings, tell, tuned=tuned)
             converter.notes += note
             journal = output.with_suffix(".search.json")
             usual = score or METRICS["mse" if len(test.targets) else "top1"]

@@ -41,6 +41,7 @@ __all__ = [
     "Outputs",
     "Patience",
     "Rate",
+    "Recalibrate",
     "ReadoutRule",
     "Reset",
     "Scale",
@@ -200,6 +201,12 @@ NeuronKind = Annotated[
 NeuronReset = Annotated[
     str | None,
     typer.Option("--reset", help="The reset of --neuron: zero, as chips have it, or subtract. Default: subtract."),
+]
+Recalibrate = Annotated[
+    bool,
+    typer.Option(
+        "--recalibrate", help="Fit words anew, where --weights were tuned (spikerun tune) together with their own."
+    ),
 ]
 Limits = Annotated[
     str | None,

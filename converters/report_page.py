@@ -20,7 +20,7 @@ from spikerun.converters.report import Accuracy, LayerReport, Report
 from spikerun.converters.search_page import search_parts
 from spikerun.text import beside_macs, plural
 
-__all__ = ["accuracy_facts", "page_of", "verdicts"]
+__all__ = ["accuracy_facts", "layer_parts", "page_of", "verdicts"]
 
 
 def page_of(report: Report, name: str = "") -> str:
@@ -58,9 +58,7 @@ def page_of(report: Report, name: str = "") -> str:
                     right=(1, 2, 3),
                 ),
             ),
-            section("Activity", *_activity(report)),
-            section("Synaptic operations", *_synops(report)),
-            section("Memory", *_memory(report)),
+            *layer_parts(report),
             section(
                 "Decisions",
                 table(("about", "choice", "why"), [(d.about, d.choice, d.reason) for d in report.decisions]),
@@ -76,6 +74,15 @@ def page_of(report: Report, name: str = "") -> str:
             section("Notes", items(report.notes)),
         ],
     )
+
+
+def layer_parts(report: Report) -> list[str]:
+    """Return what each layer sends and holds."""
+    return [
+        section("Activity", *_activity(report)),
+        section("Synaptic operations", *_synops(report)),
+        section("Memory", *_memory(report)),
+    ]
 
 
 def accuracy_facts(accuracy: Accuracy | None, own: str = "ANN", made: str = "SNN") -> list[tuple[str, str]]:

@@ -61,6 +61,11 @@ COMMANDS = MappingProxyType(
             "Run a network on data; accuracy, spikes and synaptic operations.",
             "spikerun run model.snn --data digits --limit 100",
         ),
+        "tune": CommandSpec(
+            "spikerun.converters.tuning.command:tune",
+            "Train a network on to send few spikes, before it is converted.",
+            "spikerun tune model.py:build --weights w.safetensors --data fashion-mnist -o tuned.safetensors",
+        ),
         "prune": CommandSpec(
             "spikerun.converters.pruning.command:prune",
             "Prune a trained network, before it is converted.",

@@ -52,6 +52,15 @@ class Tuned:
         bits = {name: words.bits for name, words in self.layers.items() if words.bits}
         return Settings(min(bits.values(), default=MAX_BITS), code, bits)
 
+    @staticmethod
+    def require_alone(*asked: str) -> None:
+        """Refuse what chooses words, which training has chosen."""
+        if asked:
+            raise UsageError(
+                f"the weights were tuned together with their words, so there is nothing to choose by {', '.join(asked)}: "
+                "leave it out, or take the weights alone and fit words anew (--recalibrate; in Python tuned=None)"
+            )
+
     def require(self, layers: Layers, encodings: Mapping[str, Encoding]) -> None:
         """Refuse layers and encodings that are not those of the training."""
         own = {layer.name: layer.shape[0] for layer in layers.sums if layer.activation.fires}

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from spikerun.converters.page import Point as Drawn
-from spikerun.converters.page import chart, heading, page, paragraph, preformatted
+from spikerun.converters.page import chart, items, page, paragraph, section
 from spikerun.converters.page import table as drawn_table
 from spikerun.converters.report import Conversion
+from spikerun.converters.report_page import layer_parts
 from spikerun.converters.tuning.tune import Point, Tuning
 from spikerun.text import table
 
@@ -85,14 +86,17 @@ def html(tuning: Tuning, name: str) -> str:
         Drawn(p.cost, p.drop, p.drop - 1.96 * p.standard_error, p.drop + 1.96 * p.standard_error, p.taken)
         for p in tuning.frontier
     ]
-    parts = [
-        heading("Tuning"),
-        preformatted(summary(tuning)),
-        chart(points, UNITS[tuning.objective], "drop, points (lower is better)", None, joined=True),
-        paragraph(f"Bars are paired 95 % intervals, on {tuning.judged_by}.", faint=True),
-        drawn_table(HEADER, _rows(tuning.frontier), right=range(1, 5)),
-        *(paragraph(note) for note in tuning.notes),
-        heading("The network"),
-        preformatted(tuning.conversion.report.text()),
-    ]
-    return page(f"{name}: tuned", parts)
+    return page(
+        f"{name}: tuned",
+        [
+            section("In short", items([_measured("untuned", tuning.untuned), _measured("tuned", tuning.conversion)])),
+            section(
+                "The frontier",
+                chart(points, UNITS[tuning.objective], "drop, points (lower is better)"),
+                paragraph(f"Bars are paired 95 % intervals, on {tuning.judged_by}.", faint=True),
+                drawn_table(HEADER, _rows(tuning.frontier), right=range(1, 5)),
+                items(tuning.notes),
+            ),
+            *layer_parts(tuning.conversion.report),
+        ],
+    )

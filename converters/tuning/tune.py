@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation
 from spikerun.converters.examples import Batch, Examples, device_named, harmless
 from spikerun.converters.graph import Array
@@ -29,7 +30,7 @@ from spikerun.converters.tuning.tunable import Finished, Tunable
 from spikerun.errors import CheckFailed, UsageError
 from spikerun.paired import standard_error
 
-__all__ = ["Aim", "Missed", "Point", "Tuning", "tuned"]
+__all__ = ["Aim", "Missed", "Point", "Tuning", "recode", "tuned"]
 
 PRICE = 0.2  # of one synaptic operation per MAC, in nats
 RAMP = 0.3  # of the steps, over which the price rises to its full height
@@ -142,7 +143,7 @@ def tuned(
     `Missed` where max_drop is not kept.
     """
     where = device_named(device)
-    tunable = Tunable(converter, aim.bits, _recode(converter, aim), aim.objective)
+    tunable = Tunable(converter, aim.bits, recode(converter.encodings, aim), aim.objective)
     tunable.to(where)
     examples = Examples(samples, labels, converter.encodings, where)
     recipe = replace(recipe, batch=min(recipe.batch, _batch(examples, tunable)))
@@ -275,11 +276,9 @@ def _next(price: float, good: float | None, bad: float | None) -> float:
     return price * FACTOR if good is not None and price >= good else price / FACTOR
 
 
-def _recode(converter: Converter, aim: Aim) -> dict[str, int]:
+def recode(encodings: Mapping[str, Encoding], aim: Aim) -> dict[str, int]:
     """Return the bits of the inputs that are coded anew: of those that have more."""
-    if not aim.input_bits:
-        return {}
-    return {name: aim.input_bits for name, one in converter.encodings.items() if one.bits > aim.input_bits}
+    return {name: aim.input_bits for name, one in encodings.items() if 0 < aim.input_bits < one.bits}
 
 
 def _batch(examples: Examples, tunable: Tunable) -> int:

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`spikerun tune`: a trained network learns to send few spikes, before it is converted."""
+
+from dataclasses import replace
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from spikerun import file
+from spikerun.atomic import require_writable, write_atomically
+from spikerun.console import DataDirOption, ForceOption, JsonOption, QuietOption, emit, stages, suggest, talk
+from spikerun.converters import open_source
+from spikerun.converters.encoding import Encoding
+from spikerun.converters.given import Splits, places_of
+from spikerun.converters.options import (
+    Augment,
+    BatchSize,
+    Count,
+    Device,
+    Epochs,
+    InputBits,
+    Limit,
+    Model,
+    Numbers,
+    Patience,
+    Scale,
+    TrainedOn,
+    TrainingSeed,
+    Weights,
+    numbers,
+)
+from spikerun.converters.graph import Array
+from spikerun.converters.source import Source
+from spikerun.errors import UsageError
+
+if TYPE_CHECKING:
+    from spikerun.converters.tuning.tune import Tuning
+
+__all__ = ["tune"]
+
+EPOCHS, RATE, BATCH = 30, 0.006, 512
+SUFFIXES = (".safetensors", ".snn")
+OutputOption = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FILE",
+        help="tuned.safetensors: weights for MODEL, and beside them the words that convert shall take; or tuned.snn, "
+        "the spiking network itself.",
+    ),
+]  # fmt: skip
+ObjectiveOption = Annotated[
+    str,
+    typer.Option(
+        "--objective",
+        help="What is to become less: synops (synaptic operations), events (words that are not 0, which kernels and "
+        "graded spikes pay for), spikes, or latency (time steps: words of 3 bits).",
+    ),
+]
+PriceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--price", metavar="X[,X...]",
+        help="What one operation per MAC costs, beside the error. Several: a stage each, and so a frontier. "
+        "Default: 0.2.",
+    ),
+]  # fmt: skip
+DropOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-drop", metavar="POINTS",
+        help="Find the cheapest that loses at most so many points against the trained network, in stages, on samples "
+        "that do not train: see --validation.",
+    ),
+]  # fmt: skip
+ValidationOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATA",
+        help="Samples that the trained network has not seen, by which --max-drop chooses: the test split of DATA. "
+        "Default: every other test sample of --data, and the rest measures.",
+    ),
+]
+StagesOption = Annotated[int, typer.Option("--stages", min=1, help="At most so many prices with --max-drop.")]
+WordBits = Annotated[
+    int | None, typer.Option("--bits", "--steps", min=1, max=8, help="T: bits of the activations. Default: 4.")
+]
+RecodedBits = Annotated[
+    int | None,
+    typer.Option(
+        "--word-bits", min=0, max=8,
+        help="Bits in which a population behind the input codes it anew; 0: none does. Default: 5.",
+    ),
+]  # fmt: skip
+RateOption = Annotated[
+    float, typer.Option("--rate", help="The highest rate of training: a share of the norm of a neuron's weights.")
+]
+
+
+def tune(
+    model: Model,
+    data: TrainedOn,
+    output: OutputOption,
+    weights: Weights = None,
+    objective: ObjectiveOption = "synops",
+    max_drop: DropOption = None,
+    price: PriceOption = None,
+    validation: ValidationOption = None,
+    stages_: StagesOption = 3,
+    bits: WordBits = None,
+    word_bits: RecodedBits = None,
+    epochs: Epochs = None,
+    rate: RateOption = RATE,
+    batch: BatchSize = BATCH,
+    augment: Augment = "auto",
+    patience: Patience = None,
+    seed: TrainingSeed = 0,
+    device: Device = "auto",
+    samples: Count = 512,
+    limit: Limit = None,
+    mean: Numbers = None,
+    std: Numbers = None,
+    scale: Scale = None,
+    input_bits: InputBits = None,
+    data_dir: DataDirOption = None,
+    force: ForceOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a trained network on, in the words of its conversion, with a price on its spikes.
+
+    It learns from the labels and from what it said before. The same words are then deployed: convert takes them from
+    the weights file. What training has reached is kept beside the output after each epoch: the same command goes on
+    from there.
+    """
+    if output.suffix not in SUFFIXES:
+        raise UsageError(f"the result is written as .safetensors (weights) or .snn (the network), got '{output}'")
+    from spikerun.converters.pipeline import Converter
+    from spikerun.converters.resuming import Recipe
+    from spikerun.converters.samples import checked
+    from spikerun.converters.trainable import labels_of
+    from spikerun.converters.torch.source import TorchSource
+    from spikerun.converters.tuning import report
+    from spikerun.converters.tuning.tune import PRICE, Aim, Missed, recode, tuned
+
+    few = objective == "latency"
+    aim = Aim(
+        objective, bits or (3 if few else 4), (3 if few else 5) if word_bits is None else word_bits,
+        tuple(numbers("--price", price, PRICE)), max_drop, stages_,
+    )  # fmt: skip
+    recipe = Recipe(EPOCHS if epochs is None else epochs, rate, batch, seed=seed, augment=augment, patience=patience)
+    if validation is not None and max_drop is None:
+        raise UsageError("--validation is what --max-drop chooses by: give the points that may be lost")
+    paths = (output, *(output.with_suffix(f".tuning.{kind}") for kind in ("json", "txt", "html")))
+    for path in paths:
+        require_writable(path, force, keep=[Path(model.partition(":")[0]), weights, Path(data)])
+    entering = Encoding(1.0 if scale is None else scale, numbers("--mean", mean, 0.0), numbers("--std", std, 1.0))
+    said = any(one is not None for one in (scale, mean, std))
+    missed: Missed | None = None
+    with stages(quiet or json) as tell:
+        source = open_source(model, weights)
+        if not isinstance(source, Source):
+            raise UsageError(
+                f"'{model}' is of {source.name}, which has a time loop of its own: what is tuned is a network without"
+            )
+        splits = Splits.of(source, data, None, data_dir, limit, scale, tell).as_taken(source, tell)
+        calibrate, _ = places_of(splits.count, samples, False)
+        encodings, notes = splits.encodings(entering, calibrate, input_bits, said, scale)
+        converter = Converter(source, splits.training(calibrate), encodings, tell, recode=recode(encodings, aim))
+        if output.suffix == ".safetensors" and not isinstance(source, TorchSource):
+            raise UsageError(f"weights of {source.name} are not written back: write the network, -o tuned.snn")
+        train = checked({name: one.samples for name, one in splits.train.items()}, encodings, "the training data")
+        judged, evaluated = None, None
+        if splits.only.split != "all":
+            test, labels = converter.checked(splits.testing, labels_of(splits.measured))
+            places = np.arange(len(next(iter(test.values()))))
+            if max_drop is not None and validation is None:
+                notes.append("every other test sample chooses (--max-drop), and the rest measures: see --validation")
+                judged = _some(test, labels, places[::2])
+                places = places[1::2]
+            evaluated = converter.evaluation(*_some(test, labels, places))
+        if validation is not None:
+            other = Splits.of(source, validation, None, data_dir, None, scale, tell).as_taken(source, tell)
+            judged = converter.checked(other.testing, labels_of(other.measured))
+        if judged is None and max_drop is not None:
+            raise UsageError(
+                f"{data} has one split: give --validation, samples that the trained network has not seen, for "
+                "--max-drop to choose by"
+            )
+        for note in notes:
+            tell(note, 0, 0)
+        journal = output.with_suffix(".tuning.pt")
+        try:
+            tuning = tuned(
+                converter, train, labels_of(splits.only), aim, recipe, device=device, validation=judged,
+                evaluation=evaluated, journal=journal, force=force, tell=tell,
+            )  # fmt: skip
+        except Missed as error:
+            tuning, missed = error.tuning, error
+    tuning = replace(tuning, notes=(*notes, *tuning.notes))
+    texts = (dumps({"schema": report.SCHEMA, **report.payload(tuning)}, indent=2) + "\n", report.text(tuning))
+    for path, text in zip(paths[1:], (*texts, report.html(tuning, output.name)), strict=True):
+        write_atomically(path, text, force)
+    _write(tuning, output, force)
+    for path in output.parent.glob(f"{journal.stem}.*{journal.suffix}"):
+        path.unlink()
+    files = {"output": str(output), "report": str(paths[1]), "page": str(paths[3])}
+    emit(report.SCHEMA, {**report.payload(tuning), **files}, json, lambda: report.summary(tuning))
+    for note in tuning.notes:
+        talk(f"note: {note}", quiet or json, style="dim")
+    talk(f"wrote {', '.join(map(str, paths))}", quiet or json)
+    if missed is not None:
+        raise missed
+    if not json and output.suffix == ".safetensors":
+        suggest(f"spikerun convert {model} --weights {output} --calibration {data} -o tuned.snn", quiet)
+
+
+def _write(tuning: "Tuning", output: Path, force: bool) -> None:
+    """Write the weights with their words, or the network."""
+    if output.suffix == ".snn":
+        file.save(tuning.conversion.network, output, force)
+        return
+    from safetensors.torch import save
+
+    from spikerun.converters.tuning.fit import KEY
+
+    assert tuning.state is not None, "the source takes weights back"
+    own = {name: tensor.contiguous().clone() for name, tensor in tuning.state.items()}
+    write_atomically(output, save(own, {KEY: tuning.tuned.text()}), force)
+
+
+def _some(samples: dict[str, Array], labels: Array | None, places: Array) -> tuple[dict[str, Array], Array | None]:
+    return {name: x[places] for name, x in samples.items()}, None if labels is None else labels[places]

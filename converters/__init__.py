@@ -9,7 +9,7 @@ if __name__ != "spikerun.converters":
     raise ImportError("import spikerun.converters instead")
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from spikerun.converters.spiking.report import SpikingConversion
     from spikerun.converters.spiking.step import Readout
     from spikerun.converters.torch.module import NetworkModule
+    from spikerun.converters.tuning.fit import Tuned
+    from spikerun.converters.tuning.tunable import Tunable
+    from spikerun.converters.tuning.tune import Tuning
     from spikerun.converters.training import Recipe
 
 __all__ = [
@@ -51,6 +54,8 @@ __all__ = [
     "prune",
     "takes",
     "to_torch",
+    "tunable",
+    "tune",
 ]
 
 ENTRY_POINT_GROUP = "spikerun.importers"
@@ -160,6 +165,7 @@ def convert(
     metric: "Metric | str | None" = None,
     on_progress: Callable[[str, int, int], None] | None = None,
     limits: str | None = None,
+    tuned: "Tuned | None" = None,
 ) -> Conversion:
     """Convert a trained network to a spiking network, without any training.
 
@@ -179,7 +185,8 @@ def convert(
     drop on `validation`, samples and labels to choose by, is at most that with `confidence` is searched, of mixed bits,
     and in mixed codes unless one is given; dead_zones: whether small words may become 0, too, by default in code
     `graded`. journal: a file from which a search that was interrupted goes on.
-    on_progress is told (stage, done, total). Networks that spike already are for `convert_spiking`, and so are the
+    tuned: the words that `tune` has chosen together with the weights. on_progress is told (stage, done, total). Networks
+    that spike already are for `convert_spiking`, and so are the
     limits of chips.
 
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
@@ -210,6 +217,10 @@ def convert(
             raise UsageError("max_drop needs labelled samples to choose by: give validation=(samples, labels)")
     elif dead_zones is not None:
         raise UsageError("dead_zones says how max_drop searches: give the points that may be lost, or zones by name")
+    if tuned is not None:
+        asked = {"bits": bits, "overrides": overrides, "max_drop": max_drop, "zones": zones}
+        tuned.require_alone(*(name for name, value in asked.items() if value is not None))
+        settings = tuned.settings(code or "bits")
     source = _source(model)
     check_bits(source, bits, overrides, max_drop)
     if not isinstance(source, Source):
@@ -217,7 +228,7 @@ def convert(
     sdnn = coding == "sdnn"
     if encoding is not None and sdnn:
         encoding = graded(encoding)
-    converter = Converter(source, data, encoding, on_progress, "graded" if sdnn else "bits")
+    converter = Converter(source, data, encoding, on_progress, "graded" if sdnn else "bits", tuned)
     measured = None if tested is None else converter.evaluation(*tested, score)
     if aim is not None and checked is not None:
         held = Validation(converter, *checked, score)
@@ -332,6 +343,82 @@ def prune(
         own=train_fn, metric=METRICS[metric] if isinstance(metric, str) else metric,
         journal=None if journal is None else as_path(journal), force=force, device=device, tell=on_progress,
     )  # fmt: skip
+
+
+def tune(
+    model: Any,
+    data: Any,
+    *,
+    objective: str = "synops",
+    bits: int = 4,
+    input_bits: int = 5,
+    price: float | Sequence[float] = 0.2,
+    max_drop: float | None = None,
+    stages: int = 3,
+    recipe: "Recipe | None" = None,
+    encoding: Encoding | Mapping[str, Encoding] | None = None,
+    evaluation: "tuple[Samples, npt.ArrayLike] | None" = None,
+    validation: "tuple[Samples, npt.ArrayLike] | None" = None,
+    metric: "Metric | None" = None,
+    journal: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    device: str = "auto",
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> "Tuning":
+    """Return a trained network trained on in the words of its conversion, with a price on its spikes.
+
+    model: as `convert` takes it; it stays as it is. data: (samples, labels), samples alone, or a loader of such batches:
+    the first 512 calibrate, all train but for a tenth. objective: what costs: `synops`, `events`, `spikes` or `latency`
+    (as synops; take few bits). bits: of activations; input_bits: in which a population behind an input of more bits
+    codes it anew; 0: none does. price: of one operation per MAC, in nats; several are stages, each from the last.
+    max_drop: points that may be lost on `validation`, (samples, labels) that the model has not seen; the price is then
+    found in so many stages. recipe: of the training (`training.Recipe`), by default 30 epochs. encoding, evaluation,
+    metric, on_progress: as `convert` has them. journal: from which an interrupted training goes on.
+
+    Of what comes back, `conversion` is the spiking network and its report, `state` the weights of the model (None where
+    the source takes none back), which `convert(..., tuned=tuning.tuned)` makes the same network of. Raises
+    TrainingDiverged; `tuning.tune.Missed` where no stage keeps max_drop.
+    """
+    from spikerun.converters.resuming import Recipe
+    from spikerun.converters.tuning.arrays import tune_arrays
+    from spikerun.converters.tuning.tune import Aim
+
+    prices = (price,) if isinstance(price, int | float) else tuple(price)
+    _check({"metric": metric, "on_progress": on_progress})
+    return tune_arrays(
+        _timeless(model), data, Aim(objective, bits, input_bits, prices, max_drop, stages), recipe or Recipe(30, 0.006),
+        encoding=encoding, evaluation=evaluation, validation=validation, metric=metric,
+        journal=None if journal is None else as_path(journal), force=force, device=device, tell=on_progress,
+    )  # fmt: skip
+
+
+def tunable(
+    model: Any,
+    data: Any,
+    *,
+    objective: str = "synops",
+    bits: int = 4,
+    input_bits: int = 5,
+    encoding: Encoding | Mapping[str, Encoding] | None = None,
+) -> "Tunable":
+    """Return a trained network as a torch module of its conversion, to be trained by a training of your own.
+
+    Its forward takes integers (B, *shape) and gives logits; `cost` is then that of the batch, a tensor to be added to a
+    loss; `teacher(x)` gives the results of the network as it was, `groups(rate)` the parameters for an optimiser;
+    `finished()` gives weights, words and a converter. data: samples that calibrate. The rest is as `tune` has it.
+    """
+    from spikerun.converters.tuning.arrays import tunable_of
+    from spikerun.converters.tuning.tune import Aim
+
+    return tunable_of(_timeless(model), data, encoding, Aim(objective, bits, input_bits))
+
+
+def _timeless(model: Any) -> Source:
+    """Return the source of a model that has no time loop of its own."""
+    source = _source(model)
+    if not isinstance(source, Source):
+        raise UsageError(f"this network ({source.name}) has a time loop of its own: what is tuned is one without")
+    return source
 
 
 def to_torch(net: Network) -> "NetworkModule":

@@ -32,6 +32,7 @@ __all__ = ["Finished", "Tunable"]
 
 MORE = 2  # bits of sums without an activation, beside those of activations
 ALIKE = 1e-4  # of the largest weight of a layer: between what was trained and what is read back from the file
+ROUNDS = 4  # in which biases that several tensors make up are put in their places
 REACH = 30.0  # of sums, where an activation is a table
 
 
@@ -150,9 +151,34 @@ class Tunable(nn.Module):
                 for name in names:
                     by = torch.from_numpy(moved).reshape(state[name].shape)
                     state[name] = (state[name].double() + by).to(state[name].dtype)
-        layers = self._read(source)({k: v for k, v in state.items() if v.is_floating_point()})
-        _check(layers, _moved(self.converter.layers, module), set(extra))
+        read, trained = self._read(source), _moved(self.converter.layers, module)
+        for _ in range(ROUNDS):
+            layers = read({name: tensor for name, tensor in state.items() if tensor.is_floating_point()})
+            if not self._evened(layers, trained, state, tensors_of(source.model)):
+                break
+        _check(layers, trained)
         return Finished(tuned, state, self.converter.tuned_to(layers, tuned))
+
+
+    def _evened(
+        self, read: Layers, trained: Layers, state: dict[str, Tensor], names: Mapping[str, tuple[str, ...]]
+    ) -> bool:
+        """Add to tensors of biases what those of other layers have put out of place; return whether there was any."""
+        changed = False
+        for one, other in zip(read.sums, trained.sums, strict=True):
+            link = self.links.biases.get(one.name)
+            if link is None or link.tensor not in names:
+                continue
+            lack = (other.bias - one.bias).reshape(one.shape[0], -1)[:, 0]
+            used = (link.place >= 0) & (np.abs(lack) > ALIKE**2 * max(float(np.abs(other.bias).max()), 1e-3))
+            for name in names[link.tensor] if used.any() else ():
+                by = np.zeros(state[name].numel())
+                by[link.place[used]] = lack[used] / link.gain[used]
+                state[name] = (state[name].double() + torch.from_numpy(by).reshape(state[name].shape)).to(
+                    state[name].dtype
+                )
+                changed = True
+        return changed
 
 
 def first(logits: Mapping[str, Tensor]) -> Tensor:
@@ -205,7 +231,7 @@ def _moved(layers: Layers, module: TunedLayers) -> Layers:
     return Layers(tuple(every))
 
 
-def _check(read: Layers, trained: Layers, extra: set[str]) -> None:
+def _check(read: Layers, trained: Layers) -> None:
     """Refuse tensors of which the model makes other layers than were trained."""
     for one, other in zip(read.sums, trained.sums, strict=True):
         pairs = [(a.map.weight, b.map.weight) for a, b in zip(one.terms, other.terms, strict=True)]

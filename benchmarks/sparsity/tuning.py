@@ -81,7 +81,7 @@ def measured(name: str, seed: int, file: Path) -> tuple[float, float, float, flo
     untuned = Session(convert(before, calibrate, encoding=Encoding(scale), bits=4).network).run(samples)
     synops = (result.activity.synops_per_mac or 0, untuned.activity.synops_per_mac or 0)
     points = 100 * float(right.mean() - ann.mean())
-    return 100 * float(ann.mean()), points, standard_error(ann, right), synops[0], events(network, samples), synops[1]
+    return 100 * float(ann.mean()), points, standard_error(ann.astype(float), right.astype(float)), synops[0], events(network, samples), synops[1]
 
 
 def events(network: Spiking, samples: np.ndarray) -> float:

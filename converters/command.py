@@ -154,8 +154,9 @@ def convert(
         )
     tuned = None if recalibrate or rates else Tuned.of_file(weights)
     if tuned is not None:
-        asked = {"--bits": bits, "--max-drop": max_drop, "--sweep": sweep or None, "--coding": coding != "words" or None}
-        tuned.require_alone(*(name for name, value in asked.items() if value is not None))
+        choosing = {"--bits": bits, "--max-drop": max_drop, "--sweep": sweep or None}
+        choosing |= {"--coding": None if coding == "words" else True}
+        tuned.require_alone(*(name for name, value in choosing.items() if value is not None))
         settings = tuned.settings(code or "bits")
     score = None if metric is None else metric_named(metric)
     paths = (output, *(output.with_suffix(f".report.{kind}") for kind in ("json", "txt", "html")))

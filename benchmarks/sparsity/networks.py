@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trained networks that are tuned: how each is built and trained, and its weights.
 
-The weights of the example lie beside it, those of the keyword net in `zoo/`; the rest in this folder, NAME-SEED, float16.
+The weights of the example lie beside it, those of the keyword net in `zoo/`; the rest here, NAME-SEED, in float16.
 """
 
 from collections.abc import Callable

@@ -81,7 +81,14 @@ def measured(name: str, seed: int, file: Path) -> tuple[float, float, float, flo
     untuned = Session(convert(before, calibrate, encoding=Encoding(scale), bits=4).network).run(samples)
     synops = (result.activity.synops_per_mac or 0, untuned.activity.synops_per_mac or 0)
     points = 100 * float(right.mean() - ann.mean())
-    return 100 * float(ann.mean()), points, standard_error(ann.astype(float), right.astype(float)), synops[0], events(network, samples), synops[1]
+    return (
+        100 * float(ann.mean()),
+        points,
+        standard_error(ann.astype(float), right.astype(float)),
+        synops[0],
+        events(network, samples),
+        synops[1],
+    )
 
 
 def events(network: Spiking, samples: np.ndarray) -> float:
@@ -93,7 +100,9 @@ def events(network: Spiking, samples: np.ndarray) -> float:
         for name, population in network.populations.items():
             if population.neuron.fires:
                 active = (words[name] != 0).sum(0).numpy()
-                total += sum(float((active * link.connection.fan_out(population.shape)).sum()) for link in network.out_of(name))
+                total += sum(
+                    float((active * link.connection.fan_out(population.shape)).sum()) for link in network.out_of(name)
+                )
     return total / len(samples) / (network.macs or 1)
 
 

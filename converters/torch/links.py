@@ -159,7 +159,9 @@ class _Table:
 
     def _anywhere(self, first: Array, second: Array, used: Array) -> Link | None:
         if self._sorted is None:
-            quotients = np.concatenate([one / other for one, other in zip(self.first.values(), self.second.values(), strict=True)])
+            quotients = np.concatenate(
+                [one / other for one, other in zip(self.first.values(), self.second.values(), strict=True)]
+            )
             order = np.argsort(quotients)
             self._sorted = quotients[order], order
         quotients, order = self._sorted

@@ -32,7 +32,12 @@ def converter_of(
 
 def tunable_of(source: Source, data: Any, encoding: Encoding | Mapping[str, Encoding] | None, aim: Aim) -> Tunable:
     """Return the module that a training of one's own trains."""
-    return Tunable(converter := converter_of(source, data, encoding, aim, quiet), aim.bits, recode(converter.encodings, aim), aim.objective)
+    return Tunable(
+        converter := converter_of(source, data, encoding, aim, quiet),
+        aim.bits,
+        recode(converter.encodings, aim),
+        aim.objective,
+    )
 
 
 def tune_arrays(

@@ -15,6 +15,7 @@ from spikerun.console import DataDirOption, ForceOption, JsonOption, QuietOption
 from spikerun.converters import open_source
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.given import Splits, places_of
+from spikerun.converters.graph import Array
 from spikerun.converters.options import (
     Augment,
     BatchSize,
@@ -32,7 +33,6 @@ from spikerun.converters.options import (
     Weights,
     numbers,
 )
-from spikerun.converters.graph import Array
 from spikerun.converters.source import Source
 from spikerun.errors import UsageError
 
@@ -140,8 +140,8 @@ def tune(
     from spikerun.converters.pipeline import Converter
     from spikerun.converters.resuming import Recipe
     from spikerun.converters.samples import checked
-    from spikerun.converters.trainable import labels_of
     from spikerun.converters.torch.source import TorchSource
+    from spikerun.converters.trainable import labels_of
     from spikerun.converters.tuning import report
     from spikerun.converters.tuning.tune import PRICE, Aim, Missed, recode, tuned
 

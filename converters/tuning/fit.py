@@ -18,8 +18,7 @@ from spikerun.converters.calibrate import Fit, LayerFit
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import Layer, Layers
-from spikerun.converters.maps import accumulate
-from spikerun.converters.quantise import QLayer, Settings, collapsed
+from spikerun.converters.quantise import QLayer, Settings
 from spikerun.errors import ConversionError, UsageError
 
 __all__ = ["KEY", "Tuned", "TunedWords"]
@@ -57,7 +56,7 @@ class Tuned:
         """Refuse what chooses words, which training has chosen."""
         if asked:
             raise UsageError(
-                f"the weights were tuned together with their words, so there is nothing to choose by {', '.join(asked)}: "
+                f"the weights were tuned together with their words, and {', '.join(asked)} would choose others: "
                 "leave it out, or take the weights alone and fit words anew (--recalibrate; in Python tuned=None)"
             )
 
@@ -109,7 +108,7 @@ class Tuned:
             version = whole["version"]
             if version != VERSION:
                 raise ConversionError(
-                    f"{what} was tuned by another version of spikerun (format {version!r:.20}, here {VERSION}): tune again"
+                    f"{what} was tuned by another version (format {version!r:.20}, here {VERSION}): tune again"
                 )
             layers = {str(name): _words(**words) for name, words in whole["layers"].items()}
             encodings = {str(name): Encoding(**given) for name, given in whole["encodings"].items()}
@@ -161,7 +160,9 @@ class TunedFit(Fit):
     def made(self, words: Mapping[str, Array], grids: Mapping[str, Grid]) -> tuple[QLayer, LayerFit, Array]:
         if self.words is not None and self.words.bias.any():
             shape = self.layer.shape
-            self.layer = replace(self.layer, bias=self.layer.bias + self.words.bias.reshape(-1, *(1,) * (len(shape) - 1)))
+            self.layer = replace(
+                self.layer, bias=self.layer.bias + self.words.bias.reshape(-1, *(1,) * (len(shape) - 1))
+            )
         return super().made(words, grids)
 
     def top(self) -> Array:

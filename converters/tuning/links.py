@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikerun.converters.graph import Array
-from spikerun.converters.layers import Layer, Layers
+from spikerun.converters.layers import Layers
 from spikerun.converters.maps import ConvMap, DenseMap, Term
 
 __all__ = ["Link", "Links", "own_links", "trains"]

@@ -12,7 +12,6 @@ import numpy as np
 
 from spikerun.codes import word_range
 from spikerun.converters.encoding import Encoding
-
 from spikerun.converters.graph import Affine, Graph, Input, Node, Op, Relu
 from spikerun.errors import unknown_name
 

@@ -17,14 +17,13 @@ from spikerun.converters.lower import lower
 from spikerun.converters.pipeline import Converter
 from spikerun.converters.quantise import Settings
 from spikerun.converters.simplify import simplify
-from spikerun.converters.source import Source
 from spikerun.converters.torch.export import reader
 from spikerun.converters.torch.links import linked, tensors_of
 from spikerun.converters.torch.source import TorchSource
 from spikerun.converters.tuning.fit import Tuned, TunedWords
 from spikerun.converters.tuning.links import Links, own_links
-from spikerun.converters.tuning.prices import OBJECTIVES, weighed
 from spikerun.converters.tuning.module import Passed, TunedLayers
+from spikerun.converters.tuning.prices import OBJECTIVES, weighed
 from spikerun.converters.tuning.recode import recoded
 from spikerun.errors import ConversionError, UsageError, unknown_name
 
@@ -159,7 +158,6 @@ class Tunable(nn.Module):
         _check(layers, trained)
         return Finished(tuned, state, self.converter.tuned_to(layers, tuned))
 
-
     def _evened(
         self, read: Layers, trained: Layers, state: dict[str, Tensor], names: Mapping[str, tuple[str, ...]]
     ) -> bool:
@@ -205,7 +203,9 @@ def _readout(bias: np.ndarray) -> TunedWords:
 def _without_zeros(links: Links, layers: Layers) -> Links:
     """Return the links without weights that are exactly 0: those are pruned, and stay."""
     numbers = {
-        (layer.name, place): np.ravel(term.map.weight) for layer in layers.sums for place, term in enumerate(layer.terms)
+        (layer.name, place): np.ravel(term.map.weight)
+        for layer in layers.sums
+        for place, term in enumerate(layer.terms)
     }
     weights = {
         key: replace(link, place=np.where(numbers[key] == 0, -1, link.place)) for key, link in links.weights.items()
@@ -239,7 +239,7 @@ def _check(read: Layers, trained: Layers) -> None:
             near = np.abs(mine - theirs).max(initial=0) <= ALIKE * max(float(np.abs(theirs).max(initial=0)), 1e-3)
             if not near:
                 raise ConversionError(
-                    f"what was trained of '{one.name}' cannot be written back into the tensors of the model (are weights "
+                    f"what was trained of '{one.name}' cannot be written back into the tensors of the model (are some "
                     "computed from others, or shared in a way that is not understood?): write the network itself, "
                     "-o tuned.snn"
                 )

@@ -242,9 +242,9 @@ class _Stages:
             cost.append(self.tunable.cost * len(mine))
             error += float(distilled(mine, ann, batch.labels)) * len(mine)
             classes = batch.labels is not None and not batch.labels.is_floating_point()
-            labels = batch.labels if classes else ann.argmax(1)
-            own.append((mine.argmax(1) == labels).float().flatten())
-            others.append((ann.argmax(1) == labels).float().flatten())
+            labels: Tensor = batch.labels if classes and batch.labels is not None else ann.argmax(1)
+            own.append(torch.eq(mine.argmax(1), labels).float().flatten())
+            others.append(torch.eq(ann.argmax(1), labels).float().flatten())
         right, before = (torch.cat(x).cpu().numpy() for x in (own, others))
         count = self.judges.held_out
         spent = float(torch.stack(cost).sum()) / count
@@ -295,5 +295,3 @@ def _all_held(examples: Examples) -> Examples:
     examples.held = torch.cat([examples.training, examples.held]).sort().values
     examples.held_out = len(examples.held)
     return examples
-
-

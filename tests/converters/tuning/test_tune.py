@@ -141,3 +141,11 @@ def test_aims_that_make_no_sense_are_refused(wrong: dict[str, object], said: str
 def test_a_budget_needs_samples_that_the_network_has_not_seen(bars: Bars, known: nn.Module) -> None:
     with pytest.raises(UsageError, match="validation"):
         tune(known, bars, max_drop=1.0, recipe=QUICK)
+
+
+def test_a_journal_of_another_price_is_refused(bars: Bars, known: nn.Module, tmp_path: Path) -> None:
+    recipe = Recipe(1, 0.01, batch=20, augment="none")
+    tune(known, bars, price=0.1, recipe=recipe, journal=tmp_path / "w.pt")
+    with pytest.raises(UsageError, match=r"w\.1\.pt"):
+        tune(known, bars, price=0.2, recipe=recipe, journal=tmp_path / "w.pt")
+    tune(known, bars, price=0.2, recipe=recipe, journal=tmp_path / "w.pt", force=True)

@@ -102,7 +102,7 @@ def prune(
     from spikerun.converters.pruning.report import SCHEMA
     from spikerun.converters.pruning.run import Plan, run
     from spikerun.converters.trainable import trainable
-    from spikerun.converters.training import Recipe
+    from spikerun.converters.training import Recipe, keep_memory
 
     plan = Plan(pattern, method, sparsity, rounds, rewind)
     recipe = Recipe(
@@ -117,6 +117,7 @@ def prune(
     begun = any(output.with_suffix(f".{kind}.pt").exists() for kind in ("rounds", "round-0"))
     for number in range(-1, plan.last + 1) if not begun else ():
         require_writable(_ticket(output, number), force)
+    keep_memory()
     with stages(quiet or json) as tell:
         found = trainable(model, weights, data, data_dir, limit, entering, scale, input_bits, said, device, seed, tell)
         own = found.source.model

@@ -142,6 +142,7 @@ def tune(
     from spikerun.converters.samples import checked
     from spikerun.converters.torch.source import TorchSource
     from spikerun.converters.trainable import labels_of
+    from spikerun.converters.training import keep_memory
     from spikerun.converters.tuning import report
     from spikerun.converters.tuning.tune import PRICE, Aim, Missed, recode, tuned
 
@@ -159,6 +160,7 @@ def tune(
     entering = Encoding(1.0 if scale is None else scale, numbers("--mean", mean, 0.0), numbers("--std", std, 1.0))
     said = any(one is not None for one in (scale, mean, std))
     missed: Missed | None = None
+    keep_memory()
     with stages(quiet or json) as tell:
         source = open_source(model, weights)
         if not isinstance(source, Source):

@@ -77,6 +77,12 @@ def mlp() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 3))
 
 
+def scaled() -> nn.Module:
+    """Return a CNN whose batch norm stands behind the activation, before a convolution with padding."""
+    first = [nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(6), nn.Conv2d(6, 4, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*first, nn.Flatten(), nn.Linear(256, 3))
+
+
 def smooth() -> nn.Module:
     """Return a CNN whose activations are tables."""
     return nn.Sequential(nn.Conv2d(1, 5, 3), nn.SiLU(), nn.Conv2d(5, 5, 3), nn.GELU(), nn.Flatten(), nn.Linear(80, 3))
@@ -84,6 +90,7 @@ def smooth() -> nn.Module:
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "plain": plain, "residual": Residual, "depthwise": depthwise, "mlp": mlp, "branches": Branches, "shared": Shared,
+    "scaled": scaled,
 }  # fmt: skip
 
 

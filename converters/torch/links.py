@@ -7,13 +7,16 @@ several (weight norm, say) is not linked, and stays as it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import nn
 
+from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import Layer, Layers
+from spikerun.converters.maps import Term, accumulate
 from spikerun.converters.tuning.links import Link, Links, trains
 
 __all__ = ["linked", "tensors_of"]
@@ -21,6 +24,8 @@ __all__ = ["linked", "tensors_of"]
 Read = Callable[[Mapping[str, torch.Tensor]], Layers]  # the layers of a model with these tensors, by name
 MOVE = 2.0**-10  # of the largest number of a tensor
 CLOSE = 1e-6  # between gains that must be equal: what float64 leaves of a difference of two readings
+READINGS = 256  # at most, from which offsets are found
+ROWS = 4096  # places of a layer whose biases tell offsets
 ROUNDS = 8  # of readings in which ever fewer biases move
 SEED = 0
 
@@ -47,8 +52,9 @@ def linked(model: nn.Module, read: Read) -> Links:
             own = f"+{layer.name}"
             sizes[own] = layer.shape[0]
             biases[layer.name] = Link(own, np.arange(layer.shape[0]), np.ones(layer.shape[0]))
+    offsets = _offsets(probe, weights, found)
     used = {link.tensor for link in (*found.values(), *biases.values())}
-    return Links({name: size for name, size in sizes.items() if name in used}, found, biases)
+    return Links({name: size for name, size in sizes.items() if name in used}, found, biases, offsets)
 
 
 class _Probe:
@@ -87,6 +93,78 @@ def _weights(probe: _Probe, tensors: Sequence[str]) -> dict[tuple[str, int], Lin
             if link is not None:
                 found[before.name, place] = link
     return found
+
+
+def _offsets(probe: _Probe, tensors: Sequence[str], links: dict[tuple[str, int], Link]) -> dict[tuple[str, int], Array]:
+    """Return the offsets of sources that move biases with weights; a layer whose biases do so in another way has no
+    links any more.
+    """
+    readings = [_by_name(probe.moved(tensors, SEED + k)[0]) for k in (0, 1)]
+    found: dict[tuple[str, int], Array] = {}
+    for layer in probe.layers.sums:
+        places = [k for k in range(len(layer.terms)) if (layer.name, k) in links]
+        if not places or all(_near(one[layer.name].bias - layer.bias, 0.0, layer) for one in readings):
+            continue
+        unknown = sum(layer.terms[k].own[0] for k in places)
+        wanted = min(-(-2 * unknown // layer.shape[0]), READINGS)
+        while len(readings) < wanted:
+            readings.append(_by_name(probe.moved(tensors, SEED + len(readings))[0]))
+        solved = _solved(layer, places, [one[layer.name] for one in readings])
+        for place in places:
+            if solved is None:
+                del links[layer.name, place]
+            elif solved[place].any():
+                found[layer.name, place] = solved[place]
+    return found
+
+
+def _by_name(layers: Layers) -> dict[str, Layer]:
+    return {layer.name: layer for layer in layers.sums}
+
+
+def _near(change: Array, wanted: Array | float, layer: Layer) -> bool:
+    size = max(float(np.abs(wanted).max(initial=0)), CLOSE * float(np.abs(layer.bias).max(initial=0)), 1e-12)
+    return bool((np.abs(change - wanted) <= CLOSE * size).all())
+
+
+def _solved(layer: Layer, places: Sequence[int], readings: Sequence[Layer]) -> dict[int, Array] | None:
+    """Return the offsets of terms at `places` that explain how readings move the biases; None where none do."""
+    moved = [
+        {k: replace(layer.terms[k], map=replace(one.terms[k].map, weight=one.terms[k].map.weight - layer.terms[k].map.weight))
+         for k in places}
+        for one in readings
+    ]  # fmt: skip
+    changes = [one.bias - layer.bias for one in readings]
+    size = layer.bias.size
+    rows = np.random.default_rng(SEED).permutation(size)[: max(ROWS // len(readings), layer.shape[0])]
+    columns = [
+        np.concatenate(
+            [
+                accumulate([terms[k]], {terms[k].source: _one(terms[k], channel)}, layer.shape).ravel()[rows]
+                for terms in moved
+            ]
+        )
+        for k in places
+        for channel in range(layer.terms[k].own[0])
+    ]
+    solution = np.linalg.lstsq(np.stack(columns, 1), np.concatenate([c.ravel()[rows] for c in changes]), rcond=None)[0]
+    solution[np.abs(solution) < CLOSE * np.abs(solution).max()] = 0.0
+    ends = np.cumsum([layer.terms[k].own[0] for k in places])
+    found = dict(zip(places, np.split(solution, ends[:-1]), strict=True))
+    for terms, change in zip(moved, changes, strict=True):
+        made = sum(
+            accumulate([term], {term.source: np.zeros((1, *term.own)) + spread(found[k], term.own)}, layer.shape)[0]
+            for k, term in terms.items()
+        )
+        if not _near(made, change, layer):
+            return None
+    return found
+
+
+def _one(term: Term, channel: int) -> Array:
+    values = np.zeros((1, *term.own))
+    values[:, channel] = 1.0
+    return values
 
 
 def _biases(probe: _Probe, tensors: Sequence[str]) -> dict[str, Link]:

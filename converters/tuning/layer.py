@@ -44,7 +44,7 @@ def spread(values: Tensor, axes: int) -> Tensor:
     return values.reshape(-1, *(1,) * (axes - 1)) if values.ndim == 1 else values
 
 
-def _placed(current: Tensor, term: Term, shape: tuple[int, ...]) -> Tensor:
+def placed(current: Tensor, term: Term, shape: tuple[int, ...]) -> Tensor:
     """Return currents into some channels as currents into all of them."""
     before, behind = term.first, shape[0] - term.end
     return F.pad(current, (0, 0) * (len(shape) - 1) + (before, behind)) if before or behind else current
@@ -195,7 +195,7 @@ class Summing(nn.Module):
             term = one.term
             current = one.current(one.get_buffer("base"), values[term.source])
             current = current.reshape(len(current), term.end - term.first, *layer.shape[1:])
-            z = z + _placed(current, term, layer.shape)
+            z = z + placed(current, term, layer.shape)
         if self.curve is not None:
             found: Tensor = self.curve(z)
             return found
@@ -232,7 +232,7 @@ class Summing(nn.Module):
             whole = rounded(numbers / unit)
             whole = taken(whole.detach().clamp(-limit, limit), whole)
             current = one.current(whole, values[term.source].q)
-            current = _placed(current.reshape(len(current), term.end - term.first, *shape[1:]), term, shape)
+            current = placed(current.reshape(len(current), term.end - term.first, *shape[1:]), term, shape)
             v = current if v is None else v + current
         assert v is not None, "a layer has terms"
         v = v + rounded(bias / scale.reshape(-1, *(1,) * (bias.ndim - 1))).reshape(shape)

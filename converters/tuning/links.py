@@ -2,7 +2,7 @@
 """Which numbers of the layers are trained, and which tensors of the source they are made of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,11 +27,16 @@ class Link:
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """sizes: of the tensors by name. weights: by layer and the place of its term; biases: by layer, of its channels."""
+    """sizes: of the tensors by name. weights: by layer and the place of its term; biases: by layer, of its channels.
+
+    offsets: float64 (C,) by layer and term, by how much the model's values are above those that words stand for, which
+    is in the bias of the layer, times weights: of samples that are normalised, say. Not there: by nothing.
+    """
 
     sizes: Mapping[str, int]
     weights: Mapping[tuple[str, int], Link]
     biases: Mapping[str, Link]
+    offsets: Mapping[tuple[str, int], Array] = field(default_factory=dict)
 
 
 def trains(term: Term) -> bool:
@@ -39,11 +44,12 @@ def trains(term: Term) -> bool:
     return isinstance(term.map, DenseMap | ConvMap)
 
 
-def own_links(layers: Layers) -> Links:
-    """Return links in which every layer has tensors of its own, for sources that take none back."""
+def own_links(layers: Layers, offsets: Mapping[str, Array]) -> Links:
+    """Return links in which every layer has tensors of its own, for sources that take none back; offsets: by source."""
     sizes: dict[str, int] = {}
     weights: dict[tuple[str, int], Link] = {}
     biases: dict[str, Link] = {}
+    above: dict[tuple[str, int], Array] = {}
 
     def own(name: str, count: int) -> Link:
         sizes[name] = count
@@ -53,5 +59,7 @@ def own_links(layers: Layers) -> Links:
         for place, term in enumerate(layer.terms):
             if trains(term):
                 weights[layer.name, place] = own(f"{layer.name}.weight.{place}", term.map.weight.size)
+                if term.source in offsets:
+                    above[layer.name, place] = offsets[term.source]
         biases[layer.name] = own(f"{layer.name}.bias", layer.shape[0])
-    return Links(sizes, weights, biases)
+    return Links(sizes, weights, biases, above)

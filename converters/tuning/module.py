@@ -20,7 +20,7 @@ from spikerun.converters.forward import spread as spread_array
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer
 from spikerun.converters.quantise import QLayer, Quantised
-from spikerun.converters.tuning.layer import Summing, Value, pooled, relayed, spread
+from spikerun.converters.tuning.layer import Summing, Value, placed, pooled, relayed, spread
 from spikerun.converters.tuning.links import Link, Links
 from spikerun.converters.tuning.rounding import counted
 from spikerun.converters.tuning.units import sizes_of, units_of
@@ -72,6 +72,10 @@ class TunedLayers(nn.Module):
         self.units = units_of(links, sizes_of(layers, made))
         for (layer, place), link in links.weights.items():
             self._register(f"weight.{layer}.{place}", link)
+        for (layer, place), offset in links.offsets.items():
+            own = next(one for one in layers.sums if one.name == layer).terms[place].own
+            image = torch.tensor(spread_array(offset, own), dtype=torch.float32).expand(1, *own)
+            self.register_buffer(_key(f"offset.{layer}.{place}"), image.clone())
         for layer, link in links.biases.items():
             self._register(f"bias.{layer}", link)
         for name, counts in weigh.items():
@@ -145,9 +149,23 @@ class TunedLayers(nn.Module):
 
     def bias_of(self, name: str) -> Tensor:
         """Return the real bias of a layer as it is now, of its shape."""
-        bias = self._sum(name).get_buffer("bias")
+        bias = self.bias_by_weights(name)
         link = self.links.biases.get(name)
         return bias if link is None else bias + spread(self._moved(f"bias.{name}", link.tensor), bias.ndim)
+
+    def bias_by_weights(self, name: str) -> Tensor:
+        """Return the bias of a layer as its weights alone have moved it: what its sources are offset by counts in it."""
+        module = self._sum(name)
+        bias = module.get_buffer("bias")
+        for place, one in enumerate(module.terms):  # type: ignore[arg-type]
+            offset = self._buffers.get(_key(f"offset.{name}.{place}"))
+            if offset is None:
+                continue
+            term, moved = one.term, self._moved(f"weight.{name}.{place}", self.links.weights[name, place].tensor)
+            current = one.current(moved.reshape(one.get_buffer("base").shape), offset)
+            current = current.reshape(1, term.end - term.first, *bias.shape[1:])
+            bias = bias + placed(current, term, tuple(bias.shape))[0]
+        return bias
 
     def forward(self, samples: Mapping[str, Tensor], events: bool | None = None) -> Passed:
         """Return logits and counts for integers (B, *shape) by input: of spikes, or events, with their price; None:

@@ -12,10 +12,10 @@ import numpy as np
 
 from spikerun.codes import word_range
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.graph import Affine, Graph, Input, Node, Op, Relu
+from spikerun.converters.graph import Affine, Array, Graph, Input, Node, Op, Relu, Shape
 from spikerun.errors import unknown_name
 
-__all__ = ["RECODED", "recoded"]
+__all__ = ["RECODED", "offsets", "recoded"]
 
 RECODED = "{}_words"  # the name of the node
 
@@ -32,6 +32,20 @@ def recoded(graph: Graph, encodings: Mapping[str, Encoding], bits: Mapping[str, 
         if isinstance(node.op, Input) and node.op.name in bits:
             alias[node.name] = _behind(nodes, node, encodings[node.op.name])
     return Graph(nodes, graph.notes)
+
+
+def offsets(shapes: Mapping[str, Shape], encodings: Mapping[str, Encoding], bits: Mapping[str, int]) -> dict[str, Array]:
+    """Return by how much values are above those that words stand for, (C,), by the name of the population: of inputs of
+    these shapes, and of those behind them.
+    """
+    found = {}
+    for name, shape in shapes.items():
+        shift = encodings[name].shift(shape[0])
+        found[name] = shift
+        if name in bits:
+            low = word_range(encodings[name].bits, encodings[name].signed)[0]
+            found[RECODED.format(name)] = encodings[name].gain(shape[0]) * low + shift
+    return {name: values for name, values in found.items() if values.any()}
 
 
 def _behind(nodes: dict[str, Node], node: Node, encoding: Encoding) -> str:

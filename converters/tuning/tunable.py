@@ -24,7 +24,7 @@ from spikerun.converters.tuning.fit import Tuned, TunedWords
 from spikerun.converters.tuning.links import Links, own_links
 from spikerun.converters.tuning.module import Passed, TunedLayers
 from spikerun.converters.tuning.prices import OBJECTIVES, weighed
-from spikerun.converters.tuning.recode import recoded
+from spikerun.converters.tuning.recode import offsets, recoded
 from spikerun.errors import ConversionError, UsageError, unknown_name
 
 __all__ = ["Finished", "Tunable"]
@@ -106,7 +106,8 @@ class Tunable(nn.Module):
     def _linked(self) -> tuple[Links, bool]:
         source, converter = self.converter.source, self.converter
         if not isinstance(source, TorchSource):
-            return own_links(converter.layers), False
+            shapes = {one.name: one.shape for one in converter.layers.inputs}
+            return own_links(converter.layers, offsets(shapes, converter.encodings, self.recode)), False
         return _without_zeros(linked(source.model, self._read(source)), converter.layers), True
 
     def _read(self, source: TorchSource) -> Any:
@@ -225,8 +226,8 @@ def _moved(layers: Layers, module: TunedLayers) -> Layers:
             )
             link = module.links.biases.get(layer.name)
             kept = link is None or link.tensor[0] == "+"
-            bias = layer.bias if kept else module.bias_of(layer.name).double().numpy().reshape(layer.bias.shape)
-            layer = replace(layer, terms=terms, bias=bias)
+            bias = (module.bias_by_weights if kept else module.bias_of)(layer.name)
+            layer = replace(layer, terms=terms, bias=bias.double().numpy().reshape(layer.bias.shape))
         every.append(layer)
     return Layers(tuple(every))
 

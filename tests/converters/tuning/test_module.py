@@ -8,7 +8,7 @@ import torch
 from tuned_networks import NETWORKS, made
 
 from spikerun import Session
-from spikerun.converters import convert, tunable
+from spikerun.converters import Encoding, convert, tunable
 from spikerun.converters.tuning.tunable import Tunable
 
 Bars = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -41,6 +41,22 @@ def test_results_and_costs_are_those_of_the_network_that_is_deployed(name: str, 
     model.load_state_dict(finished.state)
     again = convert(model, bars[0], encoding=finished.tuned.encodings, tuned=finished.tuned).network
     np.testing.assert_array_equal(ran.logits, Session(again).run(bars[0]).logits)
+
+
+@pytest.mark.parametrize("name", ["plain", "mlp", "scaled"])
+@pytest.mark.parametrize("input_bits", [0, 4])
+def test_weights_that_read_values_above_their_words_are_written_back(name: str, input_bits: int, bars: Bars) -> None:
+    encoding = Encoding(1 / 255, mean=0.4, std=0.3)  # 0 is no word of these, and padding is 0
+    module = tunable(made(name), bars[0], encoding=encoding, input_bits=input_bits)
+    few_steps(module, bars)
+    finished = module.finished()
+    model = made(name)
+    assert finished.state is not None
+    model.load_state_dict(finished.state)
+    again = convert(model, bars[0], encoding=finished.tuned.encodings, tuned=finished.tuned).network
+    with torch.no_grad():
+        logits = module(torch.from_numpy(bars[0])).numpy()
+    np.testing.assert_allclose(logits, Session(again).run(bars[0]).logits, rtol=1e-4, atol=1e-4)
 
 
 def test_tables_of_activations_are_followed_closely(bars: Bars) -> None:

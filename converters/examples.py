@@ -46,6 +46,7 @@ class Examples:
     """Integer samples by input (N, *shape), as `encodings` says what they stand for, and classes, targets or None.
 
     They lie on the device in the smallest dtype. `training` and `held`: places, int64; trained, held_out: how many.
+    at_once: samples that are looked at together without training.
     Raises DataError for labels that do not fit.
     """
 
@@ -72,6 +73,7 @@ class Examples:
         held = min(max(count // 10, HELD_OUT[0]), HELD_OUT[1], count // 2)
         self.held, self.training = (part.sort().values.to(self.device) for part in (order[:held], order[held:]))
         self.trained, self.held_out = len(self.training), len(self.held)
+        self.at_once = AT_ONCE
 
     @property
     def labelled(self) -> bool:
@@ -119,7 +121,7 @@ class Examples:
     def every(self) -> Iterator[Batch]:
         """Yield all samples in their order."""
         places = torch.arange(self.trained + self.held_out, device=self.device)
-        for part in torch.split(places, AT_ONCE):
+        for part in torch.split(places, self.at_once):
             yield self._batch(part, torch.empty(0), "none")
 
     def held_batches(self, augment: str = "none") -> Iterator[Batch]:
@@ -127,8 +129,8 @@ class Examples:
         draws = torch.rand(self.held_out, 3, generator=torch.Generator().manual_seed(SPLIT)).to(self.device)
         if augment == "mirror":
             draws[:, 2] = 0  # all of them
-        for first in range(0, self.held_out, AT_ONCE):
-            part = slice(first, first + AT_ONCE)
+        for first in range(0, self.held_out, self.at_once):
+            part = slice(first, first + self.at_once)
             yield self._batch(self.held[part], draws[part], augment)
 
     def _batch(self, places: Tensor, draws: Tensor, augment: str) -> Batch:

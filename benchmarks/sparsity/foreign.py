@@ -29,7 +29,7 @@ from spikerun.converters.resuming import Recipe
 from spikerun.converters.tuning.tune import Tuning
 
 Array = npt.NDArray[Any]
-COPIES = 40
+COPIES = 20
 FRAMES, LOUDER, NOISE = 4, 12.0, 4.0  # most frames of a shift; standard deviations in integers, of all and of each
 AT_ONCE = 50
 
@@ -87,7 +87,8 @@ def keywords(options: argparse.Namespace) -> None:
     labels = said(case.model, case.encoding, samples)
     judge = (given[chooses], said(case.model, case.encoding, given[chooses])) if options.choose else None
     tuning = tune(
-        case.model, (samples, labels), price=prices, recipe=Recipe(options.epochs or 20, 0.006, seed=options.seed),
+        case.model, (samples, labels), price=prices, input_bits=0,
+        recipe=Recipe(options.epochs or 24, 0.003, seed=options.seed),
         encoding=case.encoding, validation=judge, evaluation=None if judge else (case.samples, case.labels),
         journal=options.journal, on_progress=told,
     )  # fmt: skip
@@ -104,6 +105,7 @@ def photos(options: argparse.Namespace) -> None:
     train = train[: options.photos]
     tuning = tune(
         case.model, (train, said(case.model, case.encoding, train)), price=tuple(options.price or [0.05]),
+        bits=6, input_bits=0,  # at 4 bits and 5 nothing is left of its accuracy
         recipe=Recipe(options.epochs or 1, 0.001, seed=options.seed), encoding=case.encoding,
         evaluation=(test, labels), journal=options.journal, on_progress=told,
     )  # fmt: skip
@@ -125,8 +127,11 @@ def report(name: str, tuning: Tuning) -> None:
         accuracy = one.report.accuracy
         assert accuracy is not None
         lost = accuracy.drop * accuracy.samples / 100
-        print(f"{name}, {kind}: ANN {accuracy.ann:.2f} %, SNN {accuracy.snn:.2f} %, {lost:.0f} net errors more of "
-              f"{accuracy.samples}, {accuracy.drop:+.2f} ± {accuracy.standard_error:.2f} points", flush=True)  # fmt: skip
+        print(
+            f"{name}, {kind}: ANN {accuracy.ann:.2f} %, SNN {accuracy.snn:.2f} %, {lost:.0f} net errors more of "
+            f"{accuracy.samples}, drop {accuracy.drop:+.2f} ± {accuracy.standard_error:.2f} points",
+            flush=True,
+        )
         record("sparsity foreign", f"{name}, {kind}: points", -accuracy.drop, "points")
         record("sparsity foreign", f"{name}, {kind}: synops", one.report.synops_per_mac or 0.0, "per MAC")
 

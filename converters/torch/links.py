@@ -16,7 +16,7 @@ from torch import nn
 from spikerun.converters.forward import spread
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import Layer, Layers
-from spikerun.converters.maps import Term, accumulate
+from spikerun.converters.maps import Map, Term, accumulate
 from spikerun.converters.tuning.links import Link, Links, trains
 
 __all__ = ["linked", "tensors_of"]
@@ -42,7 +42,8 @@ def tensors_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
 def linked(model: nn.Module, read: Read) -> Links:
     """Return the links of the layers that `read` gives, each sum with a bias of its own where no tensor holds one."""
     names = tensors_of(model)
-    state = {name: tensor.detach().double().cpu() for name, tensor in model.named_parameters(remove_duplicate=False)}
+    own = (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
+    state = {name: tensor.detach().double().cpu() for name, tensor in own if tensor.is_floating_point()}
     probe = _Probe(names, state, read)
     weights = [name for name in names if state[name].ndim > 1]
     found, sizes = _weights(probe, weights), {name: state[name].numel() for name in names}
@@ -130,10 +131,9 @@ def _near(change: Array, wanted: Array | float, layer: Layer) -> bool:
 def _solved(layer: Layer, places: Sequence[int], readings: Sequence[Layer]) -> dict[int, Array] | None:
     """Return the offsets of terms at `places` that explain how readings move the biases; None where none do."""
     moved = [
-        {k: replace(layer.terms[k], map=replace(one.terms[k].map, weight=one.terms[k].map.weight - layer.terms[k].map.weight))
-         for k in places}
+        {k: replace(layer.terms[k], map=_change(layer.terms[k].map, one.terms[k].map)) for k in places}
         for one in readings
-    ]  # fmt: skip
+    ]
     changes = [one.bias - layer.bias for one in readings]
     size = layer.bias.size
     rows = np.random.default_rng(SEED).permutation(size)[: max(ROWS // len(readings), layer.shape[0])]
@@ -159,6 +159,10 @@ def _solved(layer: Layer, places: Sequence[int], readings: Sequence[Layer]) -> d
         if not _near(made, change, layer):
             return None
     return found
+
+
+def _change(before: Map, after: Map) -> Map:
+    return replace(before, weight=after.weight - before.weight)
 
 
 def _one(term: Term, channel: int) -> Array:

@@ -154,7 +154,7 @@ class TunedLayers(nn.Module):
         return bias if link is None else bias + spread(self._moved(f"bias.{name}", link.tensor), bias.ndim)
 
     def bias_by_weights(self, name: str) -> Tensor:
-        """Return the bias of a layer as its weights alone have moved it: what its sources are offset by counts in it."""
+        """Return the bias of a layer as its weights alone move it, in which offsets of sources count."""
         module = self._sum(name)
         bias = module.get_buffer("bias")
         for place, one in enumerate(module.terms):  # type: ignore[arg-type]

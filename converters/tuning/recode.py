@@ -34,7 +34,9 @@ def recoded(graph: Graph, encodings: Mapping[str, Encoding], bits: Mapping[str, 
     return Graph(nodes, graph.notes)
 
 
-def offsets(shapes: Mapping[str, Shape], encodings: Mapping[str, Encoding], bits: Mapping[str, int]) -> dict[str, Array]:
+def offsets(
+    shapes: Mapping[str, Shape], encodings: Mapping[str, Encoding], bits: Mapping[str, int]
+) -> dict[str, Array]:
     """Return by how much values are above those that words stand for, (C,), by the name of the population: of inputs of
     these shapes, and of those behind them.
     """

@@ -21,7 +21,7 @@ from spikerun.converters.torch.export import reader
 from spikerun.converters.torch.links import linked, tensors_of
 from spikerun.converters.torch.source import TorchSource
 from spikerun.converters.tuning.fit import Tuned, TunedWords
-from spikerun.converters.tuning.links import Links, own_links
+from spikerun.converters.tuning.links import Links, own_links, trains
 from spikerun.converters.tuning.module import Passed, TunedLayers
 from spikerun.converters.tuning.prices import OBJECTIVES, weighed
 from spikerun.converters.tuning.recode import offsets, recoded
@@ -77,6 +77,12 @@ class Tunable(nn.Module):
         )
         self.unit = float(_unit(self))
         self.cost: Tensor = torch.zeros(())
+
+    @property
+    def fixed(self) -> list[str]:
+        """Return the layers with weights that are not trained: no single tensor of the source holds their numbers."""
+        every = ((one.name, k, term) for one in self.converter.layers.sums for k, term in enumerate(one.terms))
+        return [name for name, place, term in every if trains(term) and (name, place) not in self.links.weights]
 
     @property
     def events(self) -> bool:

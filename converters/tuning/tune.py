@@ -27,8 +27,10 @@ from spikerun.converters.samples import Progress, quiet
 from spikerun.converters.training import UNLABELLED, distilled, train
 from spikerun.converters.tuning.fit import Tuned
 from spikerun.converters.tuning.tunable import Finished, Tunable
-from spikerun.errors import CheckFailed, UsageError
+from spikerun.errors import CheckFailed, DataError, UsageError
 from spikerun.paired import standard_error
+from spikerun.result import count_classes
+from spikerun.text import listed, plural
 
 __all__ = ["Aim", "Missed", "Point", "Tuning", "recode", "tuned"]
 
@@ -73,7 +75,8 @@ class Aim:
 class Point:
     """A network on the frontier, measured on samples that judge. stage: 0, untuned. price, epochs: of its training.
 
-    cost: in units of the objective a MAC (of `spikes`, a neuron). drop, standard_error: points lost against the ANN.
+    cost: in units of the objective a MAC (of `spikes`, a neuron). drop, standard_error: points lost against the ANN; of
+    real targets, hundredths of their variance.
     """
 
     stage: int
@@ -146,13 +149,26 @@ def tuned(
     tunable = Tunable(converter, aim.bits, recode(converter.encodings, aim), aim.objective)
     tunable.to(where)
     examples = Examples(samples, labels, converter.encodings, where)
+    if examples.trained < 2:
+        raise DataError(f"training takes three samples at least, got {examples.trained + examples.held_out}")
+    for given, what in ((labels, "labels"), (validation and validation[1], "labels of the validation data")):
+        _require_fitting(given, converter.layers.outputs[0].shape, what)
     recipe = replace(recipe, batch=min(recipe.batch, _batch(examples, tunable)))
     notes: list[str] = []
+    if tunable.fixed:
+        notes.append(
+            f"the weights of {listed(tunable.fixed)} stay as they are: they are computed from several tensors, or "
+            "share them in a way that is not understood (weight norm? "
+            "torch.nn.utils.parametrize.remove_parametrizations makes plain weights of them)"
+        )
+    if examples.real:
+        notes.append("targets are real: points are hundredths of their variance that results do not explain any more")
     if labels is None:
         notes.append(UNLABELLED)
     augment, said = harmless(examples, recipe.augment, lambda x: tunable.teacher(examples.unseen(x)))
     recipe = replace(recipe, augment=augment)
     judges = examples if validation is None else _all_held(Examples(*validation, converter.encodings, where))
+    judges.at_once = examples.at_once
     notes += [said] if said else []
     stage = _Stages(tunable, examples, judges, aim, recipe, journal, force, tell)
     finished, points = stage.run()
@@ -235,17 +251,25 @@ class _Stages:
     @torch.no_grad()
     def judge(self) -> Judged:
         """Return how the network does on samples that judge, and what it costs."""
-        own, others, cost, error = [], [], [], 0.0
+        own, others, targets, cost, error = [], [], [], [], 0.0
         self.tunable.eval()
         for batch in self.judges.held_batches():
             mine, ann = self.tunable(batch.x), self.tunable.teacher(batch.x)
             cost.append(self.tunable.cost * len(mine))
             error += float(distilled(mine, ann, batch.labels)) * len(mine)
-            classes = batch.labels is not None and not batch.labels.is_floating_point()
-            labels: Tensor = batch.labels if classes and batch.labels is not None else ann.argmax(1)
+            if batch.labels is not None and batch.labels.is_floating_point():
+                targets.append(batch.labels.flatten())
+                for found, results in ((own, mine), (others, ann)):
+                    squares = (results.flatten(1) - batch.labels.reshape(len(results), -1)).square()
+                    found.append(-squares.mean(1))
+                continue
+            labels: Tensor = ann.argmax(1) if batch.labels is None else batch.labels
             own.append(torch.eq(mine.argmax(1), labels).float().flatten())
             others.append(torch.eq(ann.argmax(1), labels).float().flatten())
         right, before = (torch.cat(x).cpu().numpy() for x in (own, others))
+        if targets:
+            variance = max(float(torch.cat(targets).var(correction=0)), 1e-12)
+            right, before = right / variance, before / variance
         count = self.judges.held_out
         spent = float(torch.stack(cost).sum()) / count
         self.last = 100 * float((before - right).mean()), standard_error(before, right), spent
@@ -282,12 +306,28 @@ def recode(encodings: Mapping[str, Encoding], aim: Aim) -> dict[str, int]:
 
 
 def _batch(examples: Examples, tunable: Tunable) -> int:
-    """Return samples of a batch, such that an epoch has steps enough, and a batch has room."""
+    """Return samples of a batch, such that an epoch has steps enough, and a batch has room, one that is judged too."""
     wanted = BATCH
     while wanted > SMALLEST_BATCH and examples.trained // wanted < STEPS_AN_EPOCH:
         wanted //= 2
     values = sum(int(np.prod(layer.shape)) for layer in tunable.converter.layers.every)
+    examples.at_once = max(1, min(examples.at_once, AT_ONCE // values))
     return max(2, min(wanted, AT_ONCE // values))
+
+
+def _require_fitting(labels: Array | None, shape: tuple[int, ...], what: str) -> None:
+    """Refuse classes that the model does not have, and targets of another shape than its results."""
+    if labels is None:
+        return
+    count = len(labels)
+    if labels.dtype.kind in "iub":
+        classes = count_classes(labels.astype(np.int64), shape, count, what)
+        if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise DataError(
+                f"{what} go from {labels.min()} to {labels.max()}, the model has {plural(classes, 'output')}"
+            )
+    elif labels[0].size != int(np.prod(shape)):
+        raise DataError(f"{what} are targets of shape {labels.shape[1:]} for each sample, and the model gives {shape}")
 
 
 def _all_held(examples: Examples) -> Examples:

@@ -227,5 +227,5 @@ def _times(factor: float, shift: float = 0.0) -> Op:
 def dropout(call: Call) -> Found:
     """Dropout: nothing, after training."""
     if call.arguments["train"] and call.arguments["p"] > 0:
-        raise Refusal("dropout is active at inference; use nn.Dropout, or pass training=self.training")
+        raise Refusal("dropout is active at inference; call model.eval() first; in forward pass training=self.training")
     return Identity(), (call.value("input").name,)

@@ -21,7 +21,7 @@ ADVICE: dict[str, str] = {
     "attention": ATTENTION,
     "glu": "a gate multiplies two activations, which synapses cannot; train without it",
     "embedding": "feed the embedded vectors as input instead",
-    "dropout": "dropout is active at inference; use nn.Dropout, or pass training=self.training",
+    "dropout": "dropout is active at inference; call model.eval() first; in forward pass training=self.training",
     "rand": "a random number in forward gives another result each time; remove it",
     "einsum": "write it as nn.Linear, a convolution or a matmul with a constant",
     "upsample": "only modes nearest and nearest-exact are converted: use these, and fine-tune, or a ConvTranspose2d",

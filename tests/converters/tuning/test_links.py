@@ -43,6 +43,19 @@ def test_weights_that_are_computed_from_others_stay_as_they_are(bars: Bars) -> N
     assert module.finished().state is not None
 
 
+def test_weights_that_stay_as_they_are_are_named(bars: Bars) -> None:
+    model = made("mlp")
+    parametrizations.weight_norm(model[3])  # type: ignore[index]
+    assert tunable(model, bars[0]).fixed == ["m3"]
+    assert tunable(made("residual"), bars[0]).fixed == []
+
+
+def test_buffers_that_weights_are_computed_with_may_be_there(bars: Bars) -> None:
+    model = made("mlp")
+    parametrizations.spectral_norm(model[3])  # type: ignore[index]
+    assert tunable(model.eval(), bars[0]).finished().state is not None
+
+
 def test_a_model_without_biases_has_them_beside_its_weights(bars: Bars) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8, bias=False), nn.ReLU(), nn.Linear(8, 3, bias=False)).eval()
     module = tunable(model, bars[0], input_bits=0)

@@ -14,8 +14,9 @@ from tuned_networks import figures, made
 from spikerun import Session
 from spikerun.converters import convert, tune
 from spikerun.converters.resuming import Recipe
+from spikerun.converters.tuning.tunable import Tunable
 from spikerun.converters.tuning.tune import Aim, Missed, Tuning
-from spikerun.errors import TrainingDiverged, UsageError
+from spikerun.errors import DataError, TrainingDiverged, UsageError
 
 Bars = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 QUICK = Recipe(3, 0.01, batch=20, augment="none")
@@ -149,3 +150,49 @@ def test_a_journal_of_another_price_is_refused(bars: Bars, known: nn.Module, tmp
     with pytest.raises(UsageError, match=r"w\.1\.pt"):
         tune(known, bars, price=0.2, recipe=recipe, journal=tmp_path / "w.pt")
     tune(known, bars, price=0.2, recipe=recipe, journal=tmp_path / "w.pt", force=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "labels", "said"),
+    [
+        (240, np.full(240, 12), "go from 12 to 12, the model has 3 outputs"),
+        (240, np.full(240, -1), "go from -1 to -1"),
+        (240, np.zeros((240, 2)), r"targets of shape \(2,\)"),
+        (1, np.zeros(1, np.int64), "three samples at least, got 1"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(
+    count: int, labels: npt.NDArray[np.int64], said: str, bars: Bars, known: nn.Module
+) -> None:
+    with pytest.raises(DataError, match=said):
+        tune(known, (bars[0][:count], labels), recipe=QUICK)
+
+
+def test_real_targets_are_judged_by_what_is_explained_of_them(bars: Bars) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1)).eval()
+    with torch.no_grad():
+        targets = model(torch.from_numpy(bars[0]) / 255).numpy()  # the model explains all of them
+    tuning = tune(
+        model,
+        (bars[0], targets),
+        price=5.0,
+        bits=2,
+        max_drop=100.0,
+        validation=(bars[0], targets),
+        stages=1,
+        recipe=QUICK,
+    )
+    assert all(point.drop > 0.01 for point in tuning.frontier)
+    assert any("variance" in note for note in tuning.notes)
+
+
+def test_what_is_judged_has_room_too(bars: Bars, known: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikerun.converters.tuning.tune.AT_ONCE", 5000)
+    seen: list[int] = []
+    forward = Tunable.forward
+    monkeypatch.setattr(
+        Tunable, "forward", lambda self, x: (seen.append(len(next(iter(x.values())))), forward(self, x))[1]
+    )
+    tune(known, bars, recipe=QUICK)
+    assert seen and max(seen) <= 7

@@ -358,7 +358,7 @@ def tune(
     encoding: Encoding | Mapping[str, Encoding] | None = None,
     evaluation: "tuple[Samples, npt.ArrayLike] | None" = None,
     validation: "tuple[Samples, npt.ArrayLike] | None" = None,
-    metric: "Metric | None" = None,
+    metric: "Metric | str | None" = None,
     journal: str | os.PathLike[str] | None = None,
     force: bool = False,
     device: str = "auto",
@@ -379,10 +379,14 @@ def tune(
     the source takes none back), which `convert(..., tuned=tuning.tuned)` makes the same network of. Raises
     TrainingDiverged; `tuning.tune.Missed` where no stage keeps max_drop.
     """
+    from spikerun.converters.metrics import METRICS
     from spikerun.converters.resuming import Recipe
     from spikerun.converters.tuning.arrays import tune_arrays
     from spikerun.converters.tuning.tune import Aim
 
+    if isinstance(metric, str) and metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    metric = METRICS[metric] if isinstance(metric, str) else metric
     prices = (price,) if isinstance(price, int | float) else tuple(price)
     _check({"metric": metric, "on_progress": on_progress})
     return tune_arrays(

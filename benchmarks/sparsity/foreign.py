@@ -80,15 +80,15 @@ def told(stage: str, done: int, total: int) -> None:
 def keywords(options: argparse.Namespace) -> None:
     """Tune MLPerf Tiny's keyword net, and count its errors."""
     case = tiny_keywords()
-    given, prices = case.calibration, tuple(options.price or [0.1])
+    given, prices = case.calibration, tuple(options.price or [0.2])
     chooses = np.arange(len(given)) % 4 == 3
     trains = given[~chooses] if options.choose else given
     samples = variants(trains, COPIES, options.seed)
     labels = said(case.model, case.encoding, samples)
     judge = (given[chooses], said(case.model, case.encoding, given[chooses])) if options.choose else None
     tuning = tune(
-        case.model, (samples, labels), price=prices, input_bits=0,
-        recipe=Recipe(options.epochs or 24, 0.003, seed=options.seed),
+        case.model, (samples, labels), price=prices, bits=5, input_bits=0,
+        recipe=Recipe(options.epochs or 8, 0.0015, seed=options.seed),
         encoding=case.encoding, validation=judge, evaluation=None if judge else (case.samples, case.labels),
         journal=options.journal, on_progress=told,
     )  # fmt: skip

@@ -42,8 +42,8 @@ def tensors_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
 def linked(model: nn.Module, read: Read) -> Links:
     """Return the links of the layers that `read` gives, each sum with a bias of its own where no tensor holds one."""
     names = tensors_of(model)
-    own = (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
-    state = {name: tensor.detach().double().cpu() for name, tensor in own if tensor.is_floating_point()}
+    held = (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
+    state = {name: tensor.detach().double().cpu() for name, tensor in held if tensor.is_floating_point()}
     probe = _Probe(names, state, read)
     weights = [name for name in names if state[name].ndim > 1]
     found, sizes = _weights(probe, weights), {name: state[name].numel() for name in names}

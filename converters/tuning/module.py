@@ -157,12 +157,15 @@ class TunedLayers(nn.Module):
         """Return the bias of a layer as its weights alone move it, in which offsets of sources count."""
         module = self._sum(name)
         bias = module.get_buffer("bias")
-        for place, one in enumerate(module.terms):  # type: ignore[arg-type]
+        for place, one in enumerate(module.terms):
             offset = self._buffers.get(_key(f"offset.{name}.{place}"))
             if offset is None:
                 continue
-            term, moved = one.term, self._moved(f"weight.{name}.{place}", self.links.weights[name, place].tensor)
-            current = one.current(moved.reshape(one.get_buffer("base").shape), offset)
+            term, moved = (
+                module.layer.terms[place],
+                self._moved(f"weight.{name}.{place}", self.links.weights[name, place].tensor),
+            )
+            current: Tensor = one.current(moved.reshape(one.get_buffer("base").shape), offset)  # type: ignore[operator]
             current = current.reshape(1, term.end - term.first, *bias.shape[1:])
             bias = bias + placed(current, term, tuple(bias.shape))[0]
         return bias

@@ -251,7 +251,10 @@ class _Stages:
     @torch.no_grad()
     def judge(self) -> Judged:
         """Return how the network does on samples that judge, and what it costs."""
-        own, others, targets, cost, error = [], [], [], [], 0.0
+        own: list[Tensor] = []
+        others: list[Tensor] = []
+        targets: list[Tensor] = []
+        cost, error = [], 0.0
         self.tunable.eval()
         for batch in self.judges.held_batches():
             mine, ann = self.tunable(batch.x), self.tunable.teacher(batch.x)

@@ -127,9 +127,9 @@ def main() -> None:
         if rows:
             mean = np.mean(rows, axis=0)
             several = f"{name}, mean of {len(rows)}" if len(rows) > 1 else name
-            record("sparsity tuning", f"{several}: points", float(mean[1]), "points")
-            record("sparsity tuning", f"{several}: synops", float(mean[3]), "per MAC")
-            record("sparsity tuning", f"{several}: events", float(mean[4]), "per MAC")
+            record("sparsity_tuning", f"{several}: points", float(mean[1]), "points")
+            record("sparsity_tuning", f"{several}: synops", float(mean[3]), "per MAC")
+            record("sparsity_tuning", f"{several}: events", float(mean[4]), "per MAC")
 
 
 if __name__ == "__main__":

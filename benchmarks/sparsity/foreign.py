@@ -6,8 +6,8 @@
 
 keywords: trains on variants of the 250 inputs that calibrate, moved in time, made louder and noisy, with the classes
 that the network itself says: no label is read but those that measure, of 250 other inputs. --choose: prices are
-compared on every fourth of the inputs that calibrate while the others train. The recipe was changed once after a look at
-the samples that measure (4 bits missed the target by 3 errors).
+compared on every fourth of the inputs that calibrate while the others train. The recipe was changed once after a look
+at the samples that measure (4 bits missed the target by 3 errors).
 photos: trains on those that calibrate, with the classes that the network says; the others measure.
 """
 

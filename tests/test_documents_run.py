@@ -120,7 +120,7 @@ def test_commands_and_code_of_a_document_run(document: Path, scratch: Path) -> N
         shutil.rmtree(scratch / "firmware", ignore_errors=True)  # several blocks write it
         if block.skipped is None:
             again = re.sub(r"^spikerun convert\b", "spikerun convert --force", block.text, flags=re.MULTILINE)
-            again = re.sub(r"^(spikerun prune\b.*)$", r"\1 --epochs 0 --force", again, flags=re.MULTILINE)
+            again = re.sub(r"^(spikerun (?:prune|tune)\b.*)$", r"\1 --epochs 0 --force", again, flags=re.MULTILINE)
             run(Block(block.language, again), scratch, GIVEN.get(document.name, ""))
 
 
@@ -133,10 +133,11 @@ def test_the_example_runs_on_a_part_of_its_data(scratch: Path) -> None:
     assert (folder / "fashion.snn").exists()
 
 
-def test_every_example_is_run() -> None:  # docs/loihi.md runs the first
+def test_every_example_is_run() -> None:  # docs/loihi.md runs the first, docs/sparsity.md the last
     assert [path.name for path in sorted((ROOT / "examples").glob("*.py"))] == [
         "fashion_average.py",
         "fashion_mnist.py",
+        "tuned.py",
     ]
 
 

@@ -38,6 +38,7 @@ PRICE = 0.2  # of one synaptic operation per MAC, in nats
 RAMP = 0.3  # of the steps, over which the price rises to its full height
 FACTOR = 1.6  # from a price to the next, until one keeps the budget and one does not
 BATCH, STEPS_AN_EPOCH, SMALLEST_BATCH = 512, 100, 32
+FAR = 5.0  # points that are lost: from there on it is said what helps
 AT_ONCE = 2**25  # values of populations in a batch, about
 
 
@@ -175,8 +176,16 @@ def tuned(
     kept = aim.max_drop is None or any(p.taken and p.drop <= aim.max_drop for p in points)
     conversion = finished.converter.convert(finished.tuned.settings())
     untuned = tunable.start
+    if points[0].drop > FAR:
+        notes.append(_too_few(points[0].drop, aim.bits))
     if evaluation is not None:
         conversion, untuned = (converter.measured(one, evaluation) for one in (conversion, untuned))
+        before, after = untuned.report.accuracy, conversion.report.accuracy
+        if before and after and before.snn - after.snn > FAR:
+            notes.append(
+                f"training has lost {before.snn - after.snn:.1f} points beside the same words untuned: take a lower "
+                f"--price, or a lower --rate than {recipe.rate:g}, above all for deep networks and few samples"
+            )
     by = "held-out training samples, which the ANN may know by heart" if validation is None else "validation samples"
     tuning = Tuning(conversion, finished, tuple(points), aim.objective, kept, tuple(notes), untuned, judged_by=by)
     if not kept:
@@ -207,6 +216,8 @@ class _Stages:
         aim = self.aim
         self.judge()
         points = [Point(0, 0.0, 0, self.last[2], *self.last[:2])]
+        if points[0].drop > FAR:
+            self.tell(_too_few(points[0].drop, aim.bits), 0, 0)
         taken: tuple[Finished, int] | None = None
         nearest: tuple[Finished, int] | None = None
         prices, good, bad = list(aim.prices), None, None
@@ -294,6 +305,10 @@ class _Price:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.value = state_dict["price"]
+
+
+def _too_few(drop: float, bits: int) -> str:
+    return f"before any training, words of {bits} bits lose {drop:.1f} points: more --bits are a better beginning"
 
 
 def _next(price: float, good: float | None, bad: float | None) -> float:

@@ -196,3 +196,10 @@ def test_what_is_judged_has_room_too(bars: Bars, known: nn.Module, monkeypatch: 
     )
     tune(known, bars, recipe=QUICK)
     assert seen and max(seen) <= 7
+
+
+def test_words_that_are_too_few_and_a_rate_that_is_too_high_are_said(bars: Bars, known: nn.Module) -> None:
+    tuning = tune(known, bars, bits=1, input_bits=1, recipe=Recipe(1, 3.0, batch=20, augment="none"), evaluation=bars)
+    assert any("words of 1 bits lose" in note and "--bits" in note for note in tuning.notes)
+    tuning = tune(known, bars, recipe=Recipe(1, 3.0, batch=20, augment="none"), evaluation=bars)
+    assert any("training has lost" in note and "--rate" in note for note in tuning.notes)

@@ -183,8 +183,8 @@ def convert(
     `top5`, `mse`, `mae`, `cosine`; labels None: what the ANN says takes their place. max_drop: points (100 times the
     mean score) that may be lost; the cheapest network by `objective` (`synops`, `latency`, `spikes`, `memory`) whose
     drop on `validation`, samples and labels to choose by, is at most that with `confidence` is searched, of mixed bits,
-    and in mixed codes unless one is given; dead_zones: whether small words may become 0, too, by default in code
-    `graded`. journal: a file from which a search that was interrupted goes on.
+    and in mixed codes unless one is given; dead_zones: whether small words may become 0, too.
+    journal: a file from which a search that was interrupted goes on.
     tuned: the words that `tune` has chosen together with the weights. on_progress is told (stage, done, total).
     Networks that spike already are for `convert_spiking`, and so are the limits of chips.
 

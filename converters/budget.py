@@ -55,7 +55,7 @@ class Aim:
     """What is searched: the cheapest by `objective` whose drop is at most `max_drop` points, with `confidence`.
 
     code: of all words, None: what is cheapest of those that send one bit at a time and take no step more. zones:
-    whether small words may become 0 as well; None: in code `graded`, where it pays, for there a word is an event.
+    whether small words may become 0 as well; None: not.
     """
 
     max_drop: float
@@ -71,7 +71,7 @@ class Aim:
         if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0.5 <= sure < 1:
             raise UsageError(f"confidence is a share from 0.5 to below 1, such as 0.95, got {sure!r:.80}")
         if self.zones is None:
-            object.__setattr__(self, "zones", self.code == "graded")
+            object.__setattr__(self, "zones", False)
         if self.objective not in UNITS:
             raise unknown_name("objective", self.objective, UNITS)
 

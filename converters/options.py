@@ -101,7 +101,7 @@ DeadZones = Annotated[
     bool | None,
     typer.Option(
         "--dead-zones/--no-dead-zones",
-        help="Whether the search of --max-drop may make small words 0 as well. Default: with --code graded.",
+        help="Whether the search of --max-drop may make small words 0 as well. Default: not.",
     ),
 ]
 Confidence = Annotated[

@@ -96,6 +96,10 @@ class Converter:
         self.layers = lower(recoded(self.graph, self.encodings, recode), self.encodings)
         if tuned is not None:
             tuned.require(self.layers, self.encodings)
+            self.notes.append(
+                "the weights were tuned together with their words: the ANN that is compared with has these weights and "
+                "rounds nothing; what the network before tuning did is in the report of tune"
+            )
         takers = {layer.name: layer.activation.range_name for layer in self.layers.sums}
         self.notes += ranges_said(short, {name: given for name, given in takers.items() if given})
         verify.check_lowering(self.layers, few, short, real)

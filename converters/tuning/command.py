@@ -16,6 +16,7 @@ from spikerun.converters import open_source
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.given import Splits, places_of
 from spikerun.converters.graph import Array
+from spikerun.converters.metrics import METRICS
 from spikerun.converters.options import (
     Augment,
     BatchSize,
@@ -137,6 +138,8 @@ def tune(
     """
     if output.suffix not in SUFFIXES:
         raise UsageError(f"the result is written as .safetensors (weights) or .snn (the network), got '{output}'")
+    import torch
+
     from spikerun.converters.pipeline import Converter
     from spikerun.converters.resuming import Recipe
     from spikerun.converters.samples import checked
@@ -162,7 +165,9 @@ def tune(
     missed: Missed | None = None
     keep_memory()
     with stages(quiet or json) as tell:
-        source = open_source(model, weights)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)  # of weights that the function draws
+            source = open_source(model, weights)
         if not isinstance(source, Source):
             raise UsageError(
                 f"'{model}' is of {source.name}, which has a time loop of its own: what is tuned is a network without"
@@ -174,6 +179,8 @@ def tune(
         if output.suffix == ".safetensors" and not isinstance(source, TorchSource):
             raise UsageError(f"weights of {source.name} are not written back: write the network, -o tuned.snn")
         train = checked({name: one.samples for name, one in splits.train.items()}, encodings, "the training data")
+        if weights is None and ":" in model:
+            notes.append("no --weights: the model is taken as its function returns it")
         judged, evaluated = None, None
         if splits.only.split != "all":
             test, labels = converter.checked(splits.testing, labels_of(splits.measured))
@@ -182,7 +189,9 @@ def tune(
                 notes.append("every other test sample chooses (--max-drop), and the rest measures: see --validation")
                 judged = _some(test, labels, places[::2])
                 places = places[1::2]
-            evaluated = converter.evaluation(*_some(test, labels, places))
+            targets = labels is not None and labels.dtype.kind == "f"
+            metric = METRICS["mse" if targets else "top1"]
+            evaluated = converter.evaluation(*_some(test, labels, places), metric)
         if validation is not None:
             other = Splits.of(source, validation, None, data_dir, None, scale, tell).as_taken(source, tell)
             judged = converter.checked(other.testing, labels_of(other.measured))
@@ -191,8 +200,6 @@ def tune(
                 f"{data} has one split: give --validation, samples that the trained network has not seen, for "
                 "--max-drop to choose by"
             )
-        for note in notes:
-            tell(note, 0, 0)
         journal = output.with_suffix(".tuning.pt")
         try:
             tuning = tuned(
@@ -206,8 +213,8 @@ def tune(
     for path, text in zip(paths[1:], (*texts, report.html(tuning, output.name)), strict=True):
         write_atomically(path, text, force)
     _write(tuning, output, force)
-    for path in output.parent.glob(f"{journal.stem}.*{journal.suffix}"):
-        path.unlink()
+    for point in tuning.frontier:
+        journal.with_suffix(f".{point.stage}{journal.suffix}").unlink(missing_ok=True)
     files = {"output": str(output), "report": str(paths[1]), "page": str(paths[3])}
     emit(report.SCHEMA, {**report.payload(tuning), **files}, json, lambda: report.summary(tuning))
     for note in tuning.notes:

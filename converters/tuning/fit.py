@@ -62,6 +62,13 @@ class Tuned:
 
     def require(self, layers: Layers, encodings: Mapping[str, Encoding]) -> None:
         """Refuse layers and encodings that are not those of the training."""
+        shapes = {layer.name: layer.shape[0] for layer in layers.sums}
+        strange = [n for n, words in self.layers.items() if shapes.get(n) != len(words.grid.step)]
+        if strange or self.encodings.keys() != encodings.keys() or not self.recoded.keys() <= encodings.keys():
+            what = f"populations {', '.join(strange)}" if strange else f"inputs {', '.join(self.encodings)}"
+            raise ConversionError(
+                f"the weights were tuned for other {what} than the model has: give the model that was"
+            )
         own = {layer.name: layer.shape[0] for layer in layers.sums if layer.activation.fires}
         theirs = {name: len(words.grid.step) for name, words in self.layers.items() if words.bits}
         if own != theirs:
@@ -113,7 +120,11 @@ class Tuned:
             layers = {str(name): _words(**words) for name, words in whole["layers"].items()}
             encodings = {str(name): Encoding(**given) for name, given in whole["encodings"].items()}
             recoded = {str(name): int(bits) for name, bits in whole["recoded"].items()}
-        except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+            if not all(1 <= bits <= MAX_BITS for bits in recoded.values()):
+                raise ValueError("inputs are coded anew in 1 to 8 bits")
+        except ConversionError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError) as error:
             raise ConversionError(
                 f"what {what} says of its tuning (metadata '{KEY}') cannot be read ({type(error).__name__}: {error}): "
                 "tune again, or take the weights alone without it (--recalibrate)"
@@ -145,9 +156,10 @@ def _words(bits: int, step: list[float], zero: list[int] | None = None, bias: li
 
 
 def _told(encoding: Encoding) -> dict[str, Any]:
+    mean, std = (np.atleast_1d(values).tolist() for values in (encoding.mean, encoding.std))
     return {
-        "scale": encoding.scale, "mean": list(np.atleast_1d(encoding.mean)), "std": list(np.atleast_1d(encoding.std)),
-        "bits": encoding.bits, "signed": encoding.signed, "rounds": encoding.rounds,
+        "scale": encoding.scale, "mean": mean, "std": std, "bits": encoding.bits, "signed": encoding.signed,
+        "rounds": encoding.rounds,
     }  # fmt: skip
 
 

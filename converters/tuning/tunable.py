@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikerun.converters.build import build
+from spikerun.converters.graph import Array
 from spikerun.converters.last import shortened
 from spikerun.converters.layers import Layer, Layers
 from spikerun.converters.lower import lower
@@ -72,11 +73,23 @@ class Tunable(nn.Module):
         self.start = converter.convert(self.settings)
         self.links, self.reads = self._linked()
         reach = dict.fromkeys((layer.name for layer in layers.sums), REACH)
-        self.layers = TunedLayers(
-            layers, self.start.quantised, self.links, weighed(build(self.start.quantised, {}), objective), reach
-        )
+        self.layers = TunedLayers(layers, self.start.quantised, self.links, self._weighed(), reach)
         self.unit = float(_unit(self))
         self.cost: Tensor = torch.zeros(())
+
+    def _weighed(self) -> dict[str, Array]:
+        """Return what spikes count where they are sent: nothing of channels that are pruned, or that nothing reads.
+
+        Where some are only silent, all count, for training may wake them.
+        """
+        whole, gone = build(self.start.quantised, {}), self.start.gone
+        if any(reasons.get("silent") for reasons in gone.why.values()):
+            return weighed(whole, self.objective)
+        left, found = weighed(self.start.network, self.objective), {}
+        for name in left:
+            found[name] = np.zeros(whole.populations[name].shape)
+            found[name][gone.kept[name]] = left[name]
+        return found
 
     @property
     def fixed(self) -> list[str]:
@@ -208,7 +221,7 @@ def _readout(bias: np.ndarray) -> TunedWords:
 
 
 def _without_zeros(links: Links, layers: Layers) -> Links:
-    """Return the links without weights that are exactly 0: those are pruned, and stay."""
+    """Return the links without weights that are exactly 0, and biases of channels with no other: pruned ones stay."""
     numbers = {
         (layer.name, place): np.ravel(term.map.weight)
         for layer in layers.sums
@@ -217,7 +230,16 @@ def _without_zeros(links: Links, layers: Layers) -> Links:
     weights = {
         key: replace(link, place=np.where(numbers[key] == 0, -1, link.place)) for key, link in links.weights.items()
     }
-    return replace(links, weights=weights)
+    biases = dict(links.biases)
+    for layer in layers.sums:
+        if layer.name in biases:
+            read = np.zeros(layer.shape[0], dtype=bool)
+            for term in layer.terms:
+                numbers_of = np.abs(term.map.weight).reshape(term.end - term.first, -1).sum(axis=1)
+                read[term.first : term.end] |= numbers_of > 0
+            link = biases[layer.name]
+            biases[layer.name] = replace(link, place=np.where(read, link.place, -1))
+    return replace(links, weights=weights, biases=biases)
 
 
 def _moved(layers: Layers, module: TunedLayers) -> Layers:

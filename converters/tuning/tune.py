@@ -68,6 +68,8 @@ class Aim:
             raise UsageError(f"max_drop is in points, 0..100, got {self.max_drop!r:.80}")
         if self.max_drop is not None and len(self.prices) > 1:
             raise UsageError("max_drop finds the prices itself: give one to begin with, or leave out max_drop")
+        if self.max_drop is not None and not self.prices[0]:
+            raise UsageError("max_drop looks for the highest price that keeps it: begin with one above 0")
         if self.stages < 1:
             raise UsageError(f"stages must be at least 1, got {self.stages}")
 
@@ -104,7 +106,6 @@ class Tuning:
     kept: bool
     notes: tuple[str, ...]
     untuned: Conversion
-    seconds: float = 0.0
     judged_by: str = ""
 
     @property
@@ -154,8 +155,11 @@ def tuned(
         raise DataError(f"training takes three samples at least, got {examples.trained + examples.held_out}")
     for given, what in ((labels, "labels"), (validation and validation[1], "labels of the validation data")):
         _require_fitting(given, converter.layers.outputs[0].shape, what)
-    recipe = replace(recipe, batch=min(recipe.batch, _batch(examples, tunable)))
     notes: list[str] = []
+    fits = _batch(examples, tunable)
+    if fits < recipe.batch:
+        notes.append(f"batches are of {fits} samples, so that an epoch has steps enough and a batch has room")
+    recipe = replace(recipe, batch=min(recipe.batch, fits))
     if tunable.fixed:
         notes.append(
             f"the weights of {listed(tunable.fixed)} stay as they are: they are computed from several tensors, or "
@@ -220,6 +224,8 @@ class _Stages:
             self.tell(_too_few(points[0].drop, aim.bits), 0, 0)
         taken: tuple[Finished, int] | None = None
         nearest: tuple[Finished, int] | None = None
+        if aim.max_drop is not None and points[0].drop <= aim.max_drop:  # untuned words may be the best that keep it
+            taken = self.tunable.finished(), 0
         prices, good, bad = list(aim.prices), None, None
         for number in range(1, (aim.stages if aim.max_drop is not None else len(prices)) + 1):
             self.price = prices[number - 1]
@@ -249,6 +255,7 @@ class _Stages:
         train(
             self.tunable.groups(recipe.rate), self.examples, recipe, self.loss, self.judge,
             state={"layers": self.tunable.layers, "price": _Price(self.price)}, journal=journal, force=self.force,
+            aim=f"{self.aim.objective}, judged by {self.judges.key}",
             stage=f"stage {number}: price {self.price:.3g}", tell=self.tell,
         )  # fmt: skip
         self.judge()
@@ -291,7 +298,7 @@ class _Stages:
         return Judged(figures, -(error / count + self.price * spent))
 
     def _later(self) -> int:
-        return self.aim.later if self.aim.later is not None else max(self.recipe.epochs // 3, 1)
+        return self.aim.later if self.aim.later is not None else -(-self.recipe.epochs // 3)
 
 
 @dataclass

@@ -105,11 +105,9 @@ def test_a_search_offers_zones_only_where_it_is_asked_to(model: nn.Module, data:
 
 
 @pytest.mark.parametrize(
-    ("code", "zones", "found"), [(None, None, False), ("bits", True, True), ("graded", None, True)]
+    ("code", "zones", "found"), [(None, None, False), ("bits", True, True), ("graded", None, False)]
 )
-def test_a_search_in_code_graded_may_make_words_0_unless_told_otherwise(
-    code: str | None, zones: bool | None, found: bool
-) -> None:
+def test_a_search_may_make_words_0_only_where_it_is_told_so(code: str | None, zones: bool | None, found: bool) -> None:
     assert Aim(0.1, code=code, zones=zones).zones is found and Aim(0.1, code=code, zones=False).zones is False
 
 

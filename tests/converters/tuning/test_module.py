@@ -129,3 +129,19 @@ def test_each_objective_counts_what_it_says(objective: str, bars: Bars) -> None:
     else:
         wanted = ran.activity.synops_per_mac or 0
     assert float(module.cost) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_channels_that_the_conversion_leaves_out_cost_nothing_and_stay_as_they_are(bars: Bars) -> None:
+    model = made("plain")
+    with torch.no_grad():
+        for tensor in (model[0].weight, model[1].weight, model[1].bias):  # type: ignore[index]
+            tensor[:3] = 0
+    module = tunable(model, bars[0])
+    few_steps(module, bars)
+    finished = module.finished()
+    ran = Session(finished.converter.convert(finished.tuned.settings()).network).run(bars[0])
+    with torch.no_grad():
+        module(torch.from_numpy(bars[0]))
+    assert float(module.cost) == pytest.approx(ran.activity.synops_per_mac or 0, rel=0.02)
+    assert finished.state is not None
+    assert not any(finished.state[name][:3].any() for name in ("0.weight", "1.weight", "1.bias"))

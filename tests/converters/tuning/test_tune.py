@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +113,7 @@ def test_the_cheapest_that_keeps_a_budget_is_taken(bars: Bars, known: nn.Module)
 
 def test_a_budget_that_no_stage_keeps_is_an_error_that_holds_the_nearest(bars: Bars, known: nn.Module) -> None:
     with pytest.raises(Missed, match=r"no stage keeps the budget of 0 points.*--epochs") as caught:
-        tune(known, bars, price=50.0, max_drop=0.0, stages=1, validation=bars, recipe=QUICK)
+        tune(known, bars, bits=1, price=50.0, max_drop=0.0, stages=1, validation=bars, recipe=QUICK)
     assert operations(caught.value.tuning, bars) > 0
 
 
@@ -132,6 +133,7 @@ def test_a_rate_at_which_it_diverges_is_an_error(bars: Bars, known: nn.Module) -
         ({"bits": 9}, "bits"), ({"bits": 0}, "bits"), ({"input_bits": 9}, "input_bits"), ({"prices": ()}, "prices"),
         ({"prices": (-1.0,)}, "prices"), ({"max_drop": -1.0}, "max_drop"), ({"stages": 0}, "stages"),
         ({"max_drop": 1.0, "prices": (0.1, 0.2)}, "max_drop finds"),
+        ({"max_drop": 1.0, "prices": (0.0,)}, "max_drop looks"),
     ],
 )  # fmt: skip
 def test_aims_that_make_no_sense_are_refused(wrong: dict[str, object], said: str) -> None:
@@ -191,9 +193,12 @@ def test_what_is_judged_has_room_too(bars: Bars, known: nn.Module, monkeypatch: 
     monkeypatch.setattr("spikerun.converters.tuning.tune.AT_ONCE", 5000)
     seen: list[int] = []
     forward = Tunable.forward
-    monkeypatch.setattr(
-        Tunable, "forward", lambda self, x: (seen.append(len(next(iter(x.values())))), forward(self, x))[1]
-    )
+
+    def noted(self: Tunable, x: Any) -> torch.Tensor:
+        seen.append(len(next(iter(x.values()))))
+        return forward(self, x)
+
+    monkeypatch.setattr(Tunable, "forward", noted)
     tune(known, bars, recipe=QUICK)
     assert seen and max(seen) <= 7
 
@@ -203,3 +208,15 @@ def test_words_that_are_too_few_and_a_rate_that_is_too_high_are_said(bars: Bars,
     assert any("words of 1 bits lose" in note and "--bits" in note for note in tuning.notes)
     tuning = tune(known, bars, recipe=Recipe(1, 3.0, batch=20, augment="none"), evaluation=bars)
     assert any("training has lost" in note and "--rate" in note for note in tuning.notes)
+
+
+def test_a_journal_of_another_objective_is_refused(bars: Bars, known: nn.Module, tmp_path: Path) -> None:
+    recipe = Recipe(1, 0.01, batch=20, augment="none")
+    tune(known, bars, recipe=recipe, journal=tmp_path / "w.pt")
+    with pytest.raises(UsageError, match=r"w\.1\.pt"):
+        tune(known, bars, objective="events", recipe=recipe, journal=tmp_path / "w.pt")
+
+
+def test_untuned_words_that_keep_a_budget_are_taken_before_those_that_miss_it(bars: Bars, known: nn.Module) -> None:
+    tuning = tune(known, bars, price=50.0, max_drop=5.0, stages=1, validation=bars, recipe=QUICK)
+    assert [p.taken for p in tuning.frontier] == [True, False]

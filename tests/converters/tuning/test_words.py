@@ -48,6 +48,7 @@ def test_weights_that_were_not_tuned_have_no_words(tmp_path: Path) -> None:
         '{"version": 1, "layers": {"a": {"bits": 4, "step": "x"}}, "encodings": {}, "recoded": {}}',
         '{"version": 1, "layers": {}, "encodings": {"input": {"scale": 0}}, "recoded": {}}',
         '{"version": 1, "layers": {}, "encodings": {}, "recoded": {"input": "x"}}',
+        '{"version": 1, "layers": {}, "encodings": {}, "recoded": {"input": 99}}', "[" * 100_000,
     ],
 )  # fmt: skip
 def test_what_says_nothing_of_words_is_refused(text: str) -> None:

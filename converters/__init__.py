@@ -381,6 +381,7 @@ def tune(
     """
     from spikerun.converters.metrics import METRICS
     from spikerun.converters.resuming import Recipe
+    from spikerun.converters.tuning import EPOCHS, RATE
     from spikerun.converters.tuning.arrays import tune_arrays
     from spikerun.converters.tuning.tune import Aim
 
@@ -390,8 +391,8 @@ def tune(
     prices = (price,) if isinstance(price, int | float) else tuple(price)
     _check({"metric": metric, "on_progress": on_progress})
     return tune_arrays(
-        _timeless(model), data, Aim(objective, bits, input_bits, prices, max_drop, stages), recipe or Recipe(30, 0.006),
-        encoding=encoding, evaluation=evaluation, validation=validation, metric=metric,
+        _timeless(model), data, Aim(objective, bits, input_bits, prices, max_drop, stages),
+        recipe or Recipe(EPOCHS, RATE), encoding=encoding, evaluation=evaluation, validation=validation, metric=metric,
         journal=None if journal is None else as_path(journal), force=force, device=device, tell=on_progress,
     )  # fmt: skip
 

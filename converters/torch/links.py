@@ -22,6 +22,7 @@ from spikerun.converters.tuning.links import Link, Links, trains
 __all__ = ["linked", "tensors_of"]
 
 Read = Callable[[Mapping[str, torch.Tensor]], Layers]  # the layers of a model with these tensors, by name
+Reading = tuple[Layers, dict[str, Array]]  # with some tensors moved, and by how much, flat
 MOVE = 2.0**-10  # of the largest number of a tensor
 CLOSE = 1e-6  # between gains that must be equal: what float64 leaves of a difference of two readings
 READINGS = 256  # at most, from which offsets are found
@@ -46,14 +47,15 @@ def linked(model: nn.Module, read: Read) -> Links:
     state = {name: tensor.detach().double().cpu() for name, tensor in held if tensor.is_floating_point()}
     probe = _Probe(names, state, read)
     weights = [name for name in names if state[name].ndim > 1]
-    found, sizes = _weights(probe, weights), {name: state[name].numel() for name in names}
+    readings = [probe.moved(weights, SEED + k) for k in (0, 1)]
+    found, sizes = _weights(probe, *readings), {name: state[name].numel() for name in names}
     biases = _biases(probe, [n for n in names if state[n].ndim == 1 and n.rpartition(".")[2].endswith("bias")])
     for layer in probe.layers.sums:  # what no tensor of the model holds travels beside them
         if layer.name not in biases:
             own = f"+{layer.name}"
             sizes[own] = layer.shape[0]
             biases[layer.name] = Link(own, np.arange(layer.shape[0]), np.ones(layer.shape[0]))
-    offsets = _offsets(probe, weights, found)
+    offsets = _offsets(probe, weights, [_by_name(layers) for layers, _ in readings], found)
     used = {link.tensor for link in (*found.values(), *biases.values())}
     return Links({name: size for name, size in sizes.items() if name in used}, found, biases, offsets)
 
@@ -65,7 +67,7 @@ class _Probe:
         self.names, self.state, self.read = names, dict(state), read
         self.layers = read(self.state)
 
-    def moved(self, tensors: Sequence[str], seed: int) -> tuple[Layers, dict[str, Array]]:
+    def moved(self, tensors: Sequence[str], seed: int) -> Reading:
         """Return the layers with these tensors moved, and by how much each of their numbers was, flat."""
         random, by = np.random.default_rng(seed), {}
         state = dict(self.state)
@@ -79,28 +81,28 @@ class _Probe:
         return self.read(state), by
 
 
-def _weights(probe: _Probe, tensors: Sequence[str]) -> dict[tuple[str, int], Link]:
-    """Return the links of the numbers of terms."""
-    first, by_first = probe.moved(tensors, SEED)
-    second, by_second = probe.moved(tensors, SEED + 1)
+def _weights(probe: _Probe, one: Reading, other: Reading) -> dict[tuple[str, int], Link]:
+    """Return the links of the numbers of terms, by two readings in which weights have moved."""
+    (first, by_first), (second, by_second) = one, other
     table = _Table(by_first, by_second)
     found: dict[tuple[str, int], Link] = {}
-    for before, one, other in zip(probe.layers.sums, first.sums, second.sums, strict=True):
+    for before, *moved in zip(probe.layers.sums, first.sums, second.sums, strict=True):
         for place, term in enumerate(before.terms):
             if not trains(term):
                 continue
-            changes = [np.ravel(after.terms[place].map.weight - term.map.weight) for after in (one, other)]
+            changes = [np.ravel(after.terms[place].map.weight - term.map.weight) for after in moved]
             link = table.link(changes[0], changes[1])
             if link is not None:
                 found[before.name, place] = link
     return found
 
 
-def _offsets(probe: _Probe, tensors: Sequence[str], links: dict[tuple[str, int], Link]) -> dict[tuple[str, int], Array]:
+def _offsets(
+    probe: _Probe, tensors: Sequence[str], readings: list[dict[str, Layer]], links: dict[tuple[str, int], Link]
+) -> dict[tuple[str, int], Array]:
     """Return the offsets of sources that move biases with weights; a layer whose biases do so in another way has no
-    links any more.
+    links any more. readings: with `tensors` moved, to which others are added where they are needed.
     """
-    readings = [_by_name(probe.moved(tensors, SEED + k)[0]) for k in (0, 1)]
     found: dict[tuple[str, int], Array] = {}
     for layer in probe.layers.sums:
         places = [k for k in range(len(layer.terms)) if (layer.name, k) in links]
@@ -182,7 +184,7 @@ def _biases(probe: _Probe, tensors: Sequence[str]) -> dict[str, Link]:
             first, by_first = probe.moved(some, SEED)
             second, by_second = probe.moved(some, SEED + 1)
             table = _Table(by_first, by_second)
-            after = [{layer.name: layer for layer in layers.sums} for layers in (first, second)]
+            after = [_by_name(layers) for layers in (first, second)]
             for layer in open_:
                 changes = [_even(layer, layers[layer.name]) for layers in after]
                 link = None if changes[0] is None or changes[1] is None else table.link(changes[0], changes[1])

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikerun.codes import significance
+from spikerun.converters.tuning.rounding import spread, taken
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.inputs import lacks_one
 from spikerun.network import Link, Network, Population
@@ -45,23 +46,6 @@ def _sends_words(net: Network, name: str) -> bool:
     return word is not None and word.coded
 
 
-class _Taken(torch.autograd.Function):
-    """`exact`, whose gradient goes to `smooth`, which it is taken for."""
-
-    @staticmethod
-    def forward(ctx: Any, exact: Tensor, smooth: Tensor) -> Tensor:
-        return exact.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        return None, gradients[0]
-
-
-def _taken(exact: Tensor, smooth: Tensor) -> Tensor:
-    found: Tensor = _Taken.apply(exact.detach(), smooth)  # type: ignore[no-untyped-call]
-    return found
-
-
 class Rounded(nn.Module):
     """Holds an array of integers as a parameter p of about -1..1: they are round(p * unit), within limits.
 
@@ -78,7 +62,7 @@ class Rounded(nn.Module):
 
     def forward(self) -> Tensor:
         exact = self.parameter * self.unit
-        return _taken(exact.round().clamp(*self.limits), exact)
+        return taken(exact.round().clamp(*self.limits), exact)
 
     def integers(self, dtype: type[np.generic]) -> np.ndarray[Any, Any]:
         """Return the integers."""
@@ -136,7 +120,7 @@ class _Diagonal(Map):
         super().__init__(link, "gain", INT32)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * _spread(self.numbers(), x.ndim - 1)
+        return x * spread(self.numbers(), x.ndim - 1)
 
 
 class _SumPool(_Diagonal):
@@ -167,7 +151,7 @@ class Summing(nn.Module):
 
     def forward(self, words: Mapping[str, Tensor], batch: Tensor) -> Tensor:
         shape = self.population.shape
-        v = batch.new_zeros(len(batch), *shape) + _spread(self.bias(), len(shape))
+        v = batch.new_zeros(len(batch), *shape) + spread(self.bias(), len(shape))
         for link, connection in zip(self.links, self.maps, strict=True):
             first, end = link.channels
             current = connection(words[link.source]).reshape(len(batch), end - first, *shape[1:])
@@ -195,11 +179,11 @@ class _FewSpikes(Summing):
 
     def fire(self, v: Tensor) -> Tensor:
         low, high = self.neuron.word.range
-        exact = v / _spread(self.threshold(), v.ndim - 1)
+        exact = v / spread(self.threshold(), v.ndim - 1)
         q = exact.detach().floor().clamp(low, high)
         if self.neuron.kept_bits < self.neuron.bits:
             q = self._kept(q)
-        return _taken(q, exact.clamp(low, high + 1))  # beyond, words do not follow
+        return taken(q, exact.clamp(low, high + 1))  # beyond, words do not follow
 
     def _kept(self, q: Tensor) -> Tensor:
         """Return words with their most significant set bits only."""
@@ -233,7 +217,7 @@ class _Levels(Summing):
         levels, table, slopes = (self.get_buffer(name) for name in ("levels", "table", "slopes"))
         by_channel = v.transpose(0, 1).reshape(v.shape[1], -1)
         places = torch.searchsorted(levels, by_channel.detach().contiguous(), right=True)
-        words = _taken(table.gather(1, places), by_channel * slopes.gather(1, places))
+        words = taken(table.gather(1, places), by_channel * slopes.gather(1, places))
         return words.reshape(v.shape[1], len(v), *v.shape[2:]).transpose(0, 1)
 
 
@@ -300,7 +284,7 @@ class NetworkModule(nn.Module):
         """Return an output in real numbers, float32 (B, K)."""
         population = self.net.populations[output]
         scale = torch.tensor(np.asarray(population.neuron.real_scale), device=words[output].device)
-        return (words[output].float() * _spread(scale, len(population.shape))).flatten(1)
+        return (words[output].float() * spread(scale, len(population.shape))).flatten(1)
 
     def network(self) -> Network:
         """Return the network of the integers as they are now.
@@ -334,11 +318,6 @@ class NetworkModule(nn.Module):
         if not bool(((x == x.round()) & (x >= low) & (x <= high)).all()):
             raise DataError(f"input '{name}' takes integers of {low}..{high}: give raw values, unscaled")
         return x
-
-
-def _spread(values: Tensor, axes: int) -> Tensor:
-    """Return values of shape (), (C,) or all `axes` such that they broadcast over a batch."""
-    return values.reshape(-1, *(1,) * (axes - 1)) if values.ndim == 1 else values
 
 
 def _reaching(

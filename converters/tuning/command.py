@@ -35,6 +35,7 @@ from spikerun.converters.options import (
     numbers,
 )
 from spikerun.converters.source import Source
+from spikerun.converters.tuning import BATCH, EPOCHS, RATE
 from spikerun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["tune"]
 
-EPOCHS, RATE, BATCH = 30, 0.006, 512
 SUFFIXES = (".safetensors", ".snn")
 OutputOption = Annotated[
     Path,

@@ -16,9 +16,9 @@ from spikerun.converters.layers import Layer, Layers, PoolLayer, RelayLayer
 from spikerun.converters.maps import WEIGHT_LIMIT, ConvMap, DenseMap, PoolMap, Term
 from spikerun.converters.quantise import BIAS_ROOM, SMALLEST, THRESHOLD_ROOM, WIDE_BIAS, QLayer
 from spikerun.converters.sparse_map import SparseMap
-from spikerun.converters.tuning.rounding import fired, limited, rounded, taken
+from spikerun.converters.tuning.rounding import fired, rounded, spread, taken
 
-__all__ = ["Summing", "Value", "pooled", "relayed", "spread"]
+__all__ = ["Summing", "Value", "placed", "pooled", "relayed"]
 
 CURVE_POINTS, CURVE_POINTS_EACH = 2**16, 2**12  # of a table, of one for each channel
 CURVE_REACH = 4.0  # times the largest sum that calibrated
@@ -39,11 +39,6 @@ class Value:
     signed: bool
 
 
-def spread(values: Tensor, axes: int) -> Tensor:
-    """Return values of shape (), (C,) or all `axes` such that they broadcast over a batch."""
-    return values.reshape(-1, *(1,) * (axes - 1)) if values.ndim == 1 else values
-
-
 def placed(current: Tensor, term: Term, shape: tuple[int, ...]) -> Tensor:
     """Return currents into some channels as currents into all of them."""
     before, behind = term.first, shape[0] - term.end
@@ -53,14 +48,13 @@ def placed(current: Tensor, term: Term, shape: tuple[int, ...]) -> Tensor:
 class _Term(nn.Module):
     """A term: its numbers for words of the source's steps, in units of the accumulator, and what they make of words."""
 
-    def __init__(self, term: Term, channels: int) -> None:
+    def __init__(self, term: Term) -> None:
         super().__init__()
         self.term = term
         base = np.asarray(term.map.weight, np.float64)
         self.register_buffer("base", torch.tensor(base, dtype=torch.float32))
         if isinstance(term.map, SparseMap):
             self.register_buffer("index", torch.tensor(np.asarray(term.map.index, np.int64)))
-        self.inner = channels  # of the source
 
     def absorbed(self, weight: Tensor, step: Tensor) -> Tensor:
         """Return the numbers for words: `step` (C,) of the source is multiplied in."""
@@ -128,8 +122,7 @@ class Summing(nn.Module):
     def __init__(self, layers: Layers, layer: Layer, start: QLayer, z: float, biased: bool) -> None:
         super().__init__()
         self.layer, self.bits = layer, start.bits
-        shapes = {one.name: one.shape for one in layers.every}
-        self.terms = nn.ModuleList(_Term(term, shapes[term.source][0]) for term in layer.terms)
+        self.terms = nn.ModuleList(map(_Term, layer.terms))
         wide = max([MAX_BITS, *(layers.input_bits(term.source) for term in layer.terms)]) - MAX_BITS
         self.wide = wide
         alike = len(layer.terms) == 1 and not layer.bias.any() and bool((layer.terms[0].map.weight > 0).all())
@@ -245,7 +238,7 @@ class Summing(nn.Module):
             assert self.curve is not None
             step = self.steps()
             u = self.curve(v * spread(scale, axes)) / spread(step, axes) + spread(zero, axes)
-            q = limited(u.detach().round().clamp_(self.low, self.high), u, self.low, self.high)
+            q = taken(u.detach().round().clamp_(self.low, self.high), u.clamp(self.low, self.high))
         else:
             step = threshold * scale
             th = threshold.reshape(1, -1, *(1,) * (axes - 1))

@@ -20,9 +20,9 @@ from spikerun.converters.forward import spread as spread_array
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer
 from spikerun.converters.quantise import QLayer, Quantised
-from spikerun.converters.tuning.layer import Summing, Value, placed, pooled, relayed, spread
+from spikerun.converters.tuning.layer import Summing, Value, placed, pooled, relayed
 from spikerun.converters.tuning.links import Link, Links
-from spikerun.converters.tuning.rounding import counted
+from spikerun.converters.tuning.rounding import counted, spread
 from spikerun.converters.tuning.units import sizes_of, units_of
 
 __all__ = ["Passed", "TunedLayers"]

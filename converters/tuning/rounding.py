@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["counted", "fired", "limited", "rounded", "taken"]
+__all__ = ["counted", "fired", "rounded", "spread", "taken"]
 
 UNFELT = -0.5  # of a word: membranes below it have no spike to lose
 
@@ -28,6 +28,11 @@ def taken(exact: Tensor, smooth: Tensor) -> Tensor:
     """Return `exact`, with the gradient of `smooth` (the straight-through estimator of Bengio et al. 2013)."""
     found: Tensor = _Taken.apply(exact.detach(), smooth)  # type: ignore[no-untyped-call]
     return found
+
+
+def spread(values: Tensor, axes: int) -> Tensor:
+    """Return values of shape (), (C,) or all `axes` such that they broadcast over a batch."""
+    return values.reshape(-1, *(1,) * (axes - 1)) if values.ndim == 1 else values
 
 
 def rounded(x: Tensor) -> Tensor:
@@ -61,27 +66,6 @@ class _Fired(torch.autograd.Function):
 def fired(v: Tensor, threshold: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
     """Return the words of accumulators (B, C, ...) for thresholds that broadcast, and their membranes in steps."""
     found: tuple[Tensor, Tensor] = _Fired.apply(v, threshold, low, high)  # type: ignore[no-untyped-call]
-    return found
-
-
-class _Limited(torch.autograd.Function):
-    """Words, whose gradient goes to their membranes, but not of those beyond the limits."""
-
-    @staticmethod
-    def forward(ctx: Any, words: Tensor, u: Tensor, low: float, high: float) -> Tensor:
-        ctx.save_for_backward(u)
-        ctx.limits = low, high
-        return words.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        (u,), (low, high) = ctx.saved_tensors, ctx.limits
-        return None, gradients[0] * ((u >= low) & (u <= high)), None, None
-
-
-def limited(words: Tensor, u: Tensor, low: float, high: float) -> Tensor:
-    """Return words with the gradient of their membranes `u` in steps, which is 0 beyond the limits."""
-    found: Tensor = _Limited.apply(words, u, low, high)  # type: ignore[no-untyped-call]
     return found
 
 

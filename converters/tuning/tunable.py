@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trained network as it will be converted, as a torch module to be trained; and what becomes of it then."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spikerun.converters.activations import Grid
 from spikerun.converters.build import build
 from spikerun.converters.graph import Array
 from spikerun.converters.last import shortened
@@ -51,8 +53,8 @@ class Finished:
 class Tunable(nn.Module):
     """The layers of a conversion with `bits`, trained through rounding; `cost` is that of the last batch.
 
-    converter: of the source, with its calibration samples, in which inputs are recoded. bits, more: of activations, and
-    of sums without one; objective: what costs.
+    converter: of the source, with its calibration samples, in which inputs are recoded. bits: of activations; recode:
+    of inputs that are coded anew; objective: what costs.
     """
 
     def __init__(self, converter: Converter, bits: int, recode: Mapping[str, int], objective: str) -> None:
@@ -127,10 +129,13 @@ class Tunable(nn.Module):
         if not isinstance(source, TorchSource):
             shapes = {one.name: one.shape for one in converter.layers.inputs}
             return own_links(converter.layers, offsets(shapes, converter.encodings, self.recode)), False
-        return _without_zeros(linked(source.model, self._read(source)), converter.layers), True
+        return _without_zeros(linked(source.model, self._read), converter.layers), True
 
-    def _read(self, source: TorchSource) -> Any:
-        converter = self.converter
+    @cached_property
+    def _read(self) -> Callable[[Mapping[str, Tensor]], Layers]:
+        """Return what reads the layers of the source with other tensors; the source is traced once."""
+        source, converter = self.converter.source, self.converter
+        assert isinstance(source, TorchSource)
         shapes = {name: values.shape[1:] for name, values in converter.samples.items()}
         read = reader(source.model, shapes, source.like)
 
@@ -170,7 +175,7 @@ class Tunable(nn.Module):
                 for name in names:
                     by = torch.from_numpy(moved).reshape(state[name].shape)
                     state[name] = (state[name].double() + by).to(state[name].dtype)
-        read, trained = self._read(source), _moved(self.converter.layers, module)
+        read, trained = self._read, _moved(self.converter.layers, module)
         for _ in range(ROUNDS):
             layers = read({name: tensor for name, tensor in state.items() if tensor.is_floating_point()})
             if not self._evened(layers, trained, state, tensors_of(source.model)):
@@ -215,8 +220,6 @@ def _unit(one: Tunable) -> float:
 
 
 def _readout(bias: np.ndarray) -> TunedWords:
-    from spikerun.converters.activations import Grid
-
     return TunedWords(0, Grid.of(np.ones(len(bias))), bias)
 
 

@@ -25,6 +25,7 @@ from spikerun.converters.report import Conversion
 from spikerun.converters.resuming import Judged, Recipe
 from spikerun.converters.samples import Progress, quiet
 from spikerun.converters.training import UNLABELLED, distilled, train
+from spikerun.converters.tuning import BATCH
 from spikerun.converters.tuning.fit import Tuned
 from spikerun.converters.tuning.tunable import Finished, Tunable
 from spikerun.errors import CheckFailed, DataError, UsageError
@@ -37,7 +38,7 @@ __all__ = ["Aim", "Missed", "Point", "Tuning", "recode", "tuned"]
 PRICE = 0.2  # of one synaptic operation per MAC, in nats
 RAMP = 0.3  # of the steps, over which the price rises to its full height
 FACTOR = 1.6  # from a price to the next, until one keeps the budget and one does not
-BATCH, STEPS_AN_EPOCH, SMALLEST_BATCH = 512, 100, 32
+STEPS_AN_EPOCH, SMALLEST_BATCH = 100, 32
 FAR = 5.0  # points that are lost: from there on it is said what helps
 AT_ONCE = 2**25  # values of populations in a batch, about
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bindings.hpp"
+#include "conv_pairs.hpp"
 #include "isa.hpp"
 #include "rows.hpp"
 
@@ -160,6 +161,11 @@ bool scatters(const Shape& s, size_t active) noexcept {
     return active * std::max(s.group_out, long_row) <= s.in_h * s.in_w * s.groups * long_row;
 }
 
+// Up to so many active inputs, to scatter them takes less time than to visit all outputs in pairs. Measured.
+size_t few(const Shape& s) noexcept {
+    return s.in_h * s.in_w / 3;
+}
+
 // Each output position copies its window, zeros where that leaves the image, and adds all of it.
 struct GatherAll {
     SPIKERUN_INLINE static void run(const Shape& s, const Window& window, const int8_t* weight,
@@ -193,10 +199,14 @@ class Conv final : public Linear {
           weight_(std::move(weight)),
           shape_(shape),
           of_inputs_{taps_of_inputs(height(g)), taps_of_inputs(width(g))},
-          of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {}
+          of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {
+        if (shape.groups == 1) pairs_ = PairConv::make(weight_.data(), g, shape.n_channel, shape.offset);
+    }
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        if (scatters(shape_, run<CountNonzero>(x, n_in())))
+        const size_t active = run<CountNonzero>(x, n_in());
+        if (pairs_ && active > few(shape_) && pairs_->apply(x, acc, scratch)) return;
+        if (scatters(shape_, active))
             run<Scatter>(shape_, of_inputs_, weight_.data(), x, acc, scratch.events.data());
         else
             run<Gather>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
@@ -207,7 +217,9 @@ class Conv final : public Linear {
     ScratchSize scratch_size() const noexcept override {
         const size_t window = shape_.taps * shape_.group_in;
         // The lists of all inputs, and behind them the merged list of one window.
-        return {n_in() + window + 2 * piece, shape_.in_h * shape_.in_w * shape_.groups + 1, window};
+        ScratchSize size{n_in() + window + 2 * piece, shape_.in_h * shape_.in_w * shape_.groups + 1, window};
+        if (pairs_) pairs_->need(size);
+        return size;
     }
     size_t bytes() const noexcept override { return bytes_of(weight_); }
 
@@ -215,6 +227,7 @@ class Conv final : public Linear {
     std::vector<int8_t> weight_;
     Shape shape_;
     Window of_inputs_, of_outputs_;
+    std::unique_ptr<PairConv> pairs_;
 };
 
 // Depthwise (one input and one output channel a group): channels are the lanes instead of the rows.

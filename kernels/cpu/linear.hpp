@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "common.hpp"
@@ -24,9 +25,26 @@ SPIKERUN_INLINE int32_t value_of(Event event) {
     return static_cast<int32_t>(event >> 32);
 }
 
+// Memory on a boundary of cache lines.
+template <class T>
+struct Aligned {
+    using value_type = T;
+    static constexpr std::align_val_t boundary{64};
+    Aligned() = default;
+    template <class U>
+    explicit Aligned(const Aligned<U>&) noexcept {}
+    T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), boundary)); }
+    void deallocate(T* p, size_t) noexcept { ::operator delete(p, boundary); }
+    bool operator==(const Aligned&) const noexcept { return true; }
+    bool operator!=(const Aligned&) const noexcept { return false; }
+};
+
+template <class T>
+using Arena = std::vector<T, Aligned<T>>;
+
 // How many elements of scratch memory a map needs.
 struct ScratchSize {
-    size_t events = 0, lists = 0, patch = 0, words = 0, sums = 0;
+    size_t events = 0, lists = 0, patch = 0, words = 0, sums = 0, places = 0;
 };
 
 // Memory that kernels need while they run; one per thread, and large enough for every map it is used with.
@@ -36,6 +54,7 @@ struct Scratch {
     std::vector<int16_t> patch;   // the inputs of one output position
     std::vector<int16_t> words;   // other inputs of the same map
     std::vector<int32_t> sums;    // and what they come to
+    Arena<uint32_t> places;       // where the weights of active inputs lie
 
     void grow(const ScratchSize& size) {
         if (events.size() < size.events) events.resize(size.events);
@@ -43,6 +62,7 @@ struct Scratch {
         if (patch.size() < size.patch) patch.resize(size.patch);
         if (words.size() < size.words) words.resize(size.words);
         if (sums.size() < size.sums) sums.resize(size.sums);
+        if (places.size() < size.places) places.resize(size.places);
     }
 };
 

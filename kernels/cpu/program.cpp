@@ -63,8 +63,8 @@ void Program::append(When when, Action action) {
 
 void Program::need(const ScratchSize& size) {
     scratch_ = {std::max(scratch_.events, size.events), std::max(scratch_.lists, size.lists),
-                std::max(scratch_.patch, size.patch), std::max(scratch_.words, size.words),
-                std::max(scratch_.sums, size.sums)};
+                std::max(scratch_.patch, size.patch),   std::max(scratch_.words, size.words),
+                std::max(scratch_.sums, size.sums),     std::max(scratch_.places, size.places)};
 }
 
 void Program::need_slot(int64_t slot) {

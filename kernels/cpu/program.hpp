@@ -7,7 +7,6 @@
 #include <initializer_list>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -32,23 +31,6 @@ struct When {
     }
     void check() const;
 };
-
-// Memory on a boundary of cache lines.
-template <class T>
-struct Aligned {
-    using value_type = T;
-    static constexpr std::align_val_t boundary{64};
-    Aligned() = default;
-    template <class U>
-    explicit Aligned(const Aligned<U>&) noexcept {}
-    T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), boundary)); }
-    void deallocate(T* p, size_t) noexcept { ::operator delete(p, boundary); }
-    bool operator==(const Aligned&) const noexcept { return true; }
-    bool operator!=(const Aligned&) const noexcept { return false; }
-};
-
-template <class T>
-using Arena = std::vector<T, Aligned<T>>;
 
 // The state of one sample: the arenas that its registers lie in, and what else changes.
 struct Workspace {

@@ -1,37 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every linear kernel against its definition in plain NumPy: both kernels give the bits of the definition."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from maps import check, densities, events, magnitudes, padded, patch, quick, seeds, windows
 
 from spikerun.kernels.cpu.native import Linear
-
-quick = settings(max_examples=60, deadline=None)
-seeds = st.integers(0, 2**32 - 1)
-densities = st.sampled_from([0.0, 0.05, 0.3, 0.9, 1.0])
-# The largest event value: the kernels have a path of their own for those up to 63.
-magnitudes = st.sampled_from([1, 31, 63, 64, 255, 32767])
-
-
-def events(rng: np.random.Generator, n: int, density: float, magnitude: int) -> Any:
-    x = rng.integers(-magnitude - 1 if magnitude == 32767 else -magnitude, magnitude + 1, n)
-    return np.where(rng.random(n) < density, x, 0).astype(np.int16)
-
-
-def check(linear: Linear, x: Any, expected: Any, rng: np.random.Generator) -> None:
-    """Both kernels add `expected` to what the accumulators hold already, modulo 2^32."""
-    before = rng.integers(-(2**31), 2**31, linear.n_out).astype(np.int32)
-    by_event, by_dense = before.copy(), before.copy()
-    linear.apply_event(x, by_event)
-    linear.apply_dense(x, by_dense)
-    wanted = (before.astype(np.int64) + expected.reshape(-1)).astype(np.uint32).astype(np.int32)
-    np.testing.assert_array_equal(by_event, wanted)
-    np.testing.assert_array_equal(by_dense, wanted)
 
 
 @quick
@@ -119,104 +97,6 @@ def test_sparse_adds_its_entries_and_duplicates(
     check(Linear.sparse(indptr, indices, data, n_out), x, expected, rng)
 
 
-@st.composite
-def windows(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw the geometry of a sliding window: image (H, W), kernel, stride, padding, dilation and output (H, W)."""
-    kernel = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-    dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
-    padding = (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
-    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    span = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    image = tuple(draw(st.integers(max(1, s - 2 * p), s + 6)) for s, p in zip(span, padding, strict=True))
-    out = tuple((image[a] + 2 * padding[a] - span[a]) // stride[a] + 1 for a in range(2))
-    return {"image": image, "out": out, "kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-
-
-def padded(x: Any, window: dict[str, Any], value: int = 0) -> Any:
-    (ph, pw), extra = window["padding"], 8
-    return np.pad(x.astype(np.int64), ((ph, ph + extra), (pw, pw + extra), (0, 0)), constant_values=value)
-
-
-def patch(image: Any, window: dict[str, Any], ky: int, kx: int) -> Any:
-    """Return what kernel position (ky, kx) sees from every output position: (Ho, Wo, C)."""
-    (ho, wo), (sh, sw), (dh, dw) = window["out"], window["stride"], window["dilation"]
-    return image[ky * dh : ky * dh + ho * sh : sh, kx * dw : kx * dw + wo * sw : sw][:ho, :wo]
-
-
-@quick
-@given(
-    seeds,
-    windows(),
-    st.sampled_from([(1, 1, 1), (6, 1, 1), (18, 1, 1), (1, 6, 9), (1, 3, 34), (2, 1, 3), (3, 2, 1), (4, 5, 2)]),
-    st.integers(0, 3),
-    st.integers(0, 3),
-    densities,
-    magnitudes,
-)
-def test_conv_correlates_each_group(
-    seed: int,
-    window: dict[str, Any],
-    split: tuple[int, int, int],
-    before: int,
-    behind: int,
-    density: float,
-    magnitude: int,
-) -> None:
-    rng = np.random.default_rng(seed)
-    linear, correlated = convolution(rng, window, split, before, behind)
-    x = events(rng, linear.n_in, density, magnitude)
-    check(linear, x, correlated(x), rng)
-
-
-def convolution(
-    rng: np.random.Generator, window: dict[str, Any], split: tuple[int, int, int], before: int, behind: int
-) -> tuple[Linear, Callable[[Any], Any]]:
-    """Return a convolution of random weights, and its definition; split: groups, and channels in and out of each."""
-    (h, w), (ho, wo), (kh, kw) = window["image"], window["out"], window["kernel"]
-    groups, group_in, group_out = split
-    cin, cout = groups * group_in, groups * group_out
-    weight = rng.integers(-128, 128, (kh, kw, group_in, cout)).astype(np.int8)
-    shape = (ho, wo, before + cout + behind)
-
-    def correlated(x: Any) -> Any:
-        image = padded(x.reshape(h, w, cin), window)
-        sums = np.zeros(shape, np.int64)
-        for ky in range(kh):
-            for kx in range(kw):
-                seen = patch(image, window, ky, kx)
-                for g in range(groups):
-                    source, target = slice(g * group_in, (g + 1) * group_in), slice(g * group_out, (g + 1) * group_out)
-                    sums[..., before : before + cout][..., target] += seen[..., source] @ weight[ky, kx, :, target]
-        return sums
-
-    geometry = (window["stride"], window["padding"], window["dilation"])
-    return Linear.conv(weight, (h, w, cin), shape, *geometry, groups, channel_offset=before), correlated
-
-
-ODD = {"image": (9, 7), "out": (3, 7), "kernel": (3, 2), "stride": (3, 1), "padding": (2, 1), "dilation": (2, 2)}
-
-
-@pytest.mark.parametrize("split", [(1, 1, 8), (1, 3, 27), (2, 3, 5), (3, 1, 16), (1, 2, 130)])
-def test_every_single_event_of_a_conv_reaches_the_outputs_whose_windows_hold_it(split: tuple[int, int, int]) -> None:
-    rng = np.random.default_rng(0)
-    linear, correlated = convolution(rng, ODD, split, before=2, behind=1)
-    for value, i in enumerate(range(linear.n_in), 1):
-        x = np.zeros(linear.n_in, np.int16)
-        x[i] = -value
-        check(linear, x, correlated(x), rng)
-
-
-@pytest.mark.parametrize("magnitude", [1, 32767])
-@pytest.mark.parametrize("split", [(1, 5, 8), (2, 2, 3), (1, 3, 130)])
-def test_a_conv_gives_the_same_bits_for_few_events_and_for_many(split: tuple[int, int, int], magnitude: int) -> None:
-    rng = np.random.default_rng(0)
-    linear, correlated = convolution(rng, ODD, split, before=1, behind=2)
-    for active in range(linear.n_in + 1):  # one kind of kernel takes over from another on the way
-        x = np.zeros(linear.n_in, np.int16)
-        x[rng.permutation(linear.n_in)[:active]] = magnitude
-        check(linear, x, correlated(x), rng)
-
-
 @quick
 @given(seeds, st.integers(1, 200), densities)
 def test_events_are_found_wherever_they_are(seed: int, n: int, density: float) -> None:
@@ -265,43 +145,6 @@ def test_sum_pool_takes_windows_as_wide_as_the_image() -> None:
     expected = np.array([image[width + o - 1050 : width + o + 1051].sum() for o in range(width)])
     gain = np.ones(1, np.int32)
     check(Linear.sum_pool((1, width, 1), (1, width, 1), (1, 2101), (1, 1), (0, 1050), gain), x, expected, rng)
-
-
-def _conv(**changes: Any) -> Linear:
-    arguments: dict[str, Any] = {
-        "weight": np.zeros((3, 3, 2, 4), np.int8),
-        "in_hwc": (8, 8, 2),
-        "out_hwc": (6, 6, 4),
-        "stride": (1, 1),
-        "padding": (0, 0),
-        "dilation": (1, 1),
-        "groups": 1,
-    }
-    return Linear.conv(**(arguments | changes))
-
-
-@pytest.mark.parametrize(
-    ("argument", "changes"),
-    [
-        ("out_hwc", {"out_hwc": (7, 6, 4)}),
-        ("in_hwc", {"in_hwc": (8, 8, 0)}),
-        ("in_hwc", {"in_hwc": (2**28, 2**28, 2**28)}),
-        ("stride", {"stride": (0, 1)}),
-        ("padding", {"padding": (-1, 0)}),
-        ("padding", {"padding": (2**62, 0)}),
-        ("dilation", {"dilation": (2**40, 1)}),
-        ("kernel", {"dilation": (100, 1)}),
-        ("groups", {"groups": 3}),
-        ("groups", {"groups": 0}),
-        ("weight", {"in_hwc": (8, 8, 3)}),
-        ("channel_offset", {"channel_offset": 1}),
-        ("channel_offset", {"channel_offset": -1}),
-        ("channel_offset", {"channel_offset": 2**62}),
-    ],
-)
-def test_conv_refuses_sizes_that_contradict(argument: str, changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"^{argument}: "):
-        _conv(**changes)
 
 
 @pytest.mark.parametrize(

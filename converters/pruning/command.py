@@ -10,7 +10,6 @@ import typer
 
 from spikerun.atomic import require_writable, write_atomically
 from spikerun.console import DataDirOption, ForceOption, JsonOption, QuietOption, emit, plain, stages, suggest, talk
-from spikerun.converters.encoding import Encoding
 from spikerun.converters.metrics import metric_named
 from spikerun.converters.options import (
     Augment,
@@ -28,15 +27,19 @@ from spikerun.converters.options import (
     TrainedOn,
     TrainingSeed,
     Weights,
-    numbers,
 )  # fmt: skip
 from spikerun.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, device, nn
+
+    from spikerun.converters.examples import Examples
+    from spikerun.converters.samples import Progress
+    from spikerun.converters.trainable import Asked
 
 __all__ = ["prune"]
 
+CALIBRATED = 512  # samples by which the encoding of real numbers is chosen
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="The weights to write, such as pruned.safetensors.")
 ]
@@ -98,10 +101,11 @@ def prune(
         raise UsageError(f"the weights are written as .safetensors, got '{output}'")
     from safetensors.torch import save
 
+    from spikerun.converters.examples import device_named
     from spikerun.converters.pruning.plain import own_names
     from spikerun.converters.pruning.report import SCHEMA
     from spikerun.converters.pruning.run import Plan, run
-    from spikerun.converters.trainable import trainable
+    from spikerun.converters.trainable import Asked
     from spikerun.converters.training import Recipe, keep_memory
 
     plan = Plan(pattern, method, sparsity, rounds, rewind)
@@ -109,25 +113,23 @@ def prune(
         plan.epochs if epochs is None else epochs, rate, batch, seed=seed, augment=augment, patience=patience
     )
     score = None if metric is None else metric_named(metric)
+    asked = Asked(model, weights, data, data_dir, limit, mean, std, scale, input_bits, seed)
     paths = (output, output.with_suffix(".pruning.json"))
-    for path in paths:
-        require_writable(path, force, keep=[Path(model.partition(":")[0]), weights, Path(data)])
-    entering = Encoding(1.0 if scale is None else scale, numbers("--mean", mean, 0.0), numbers("--std", std, 1.0))
-    said = any(one is not None for one in (scale, mean, std))
+    asked.require_writable(paths, force)
+    where = device_named(device)
     begun = any(output.with_suffix(f".{kind}.pt").exists() for kind in ("rounds", "round-0"))
     for number in range(-1, plan.last + 1) if not begun else ():
         require_writable(_ticket(output, number), force)
     keep_memory()
     with stages(quiet or json) as tell:
-        found = trainable(model, weights, data, data_dir, limit, entering, scale, input_bits, said, device, seed, tell)
-        own = found.source.model
+        own, examples, test, notes = _given(asked, where, tell)
 
         def ticket(number: int, state: "Mapping[str, Tensor]") -> None:
             write_atomically(_ticket(output, number), save(own_names(own, state)), force or begun)
 
         pruned = run(
-            own, found.examples, plan, recipe, test=found.test, metric=score, journal=output, force=force,
-            ticket=ticket, notes=found.notes, tell=tell,
+            own, examples, plan, recipe, test=test, metric=score, journal=output, force=force, ticket=ticket,
+            notes=notes, tell=tell,
         )  # fmt: skip
     report = pruned.report
     write_atomically(paths[1], dumps(plain({"schema": SCHEMA, **report.json()}), indent=2) + "\n", force)
@@ -138,6 +140,29 @@ def prune(
     talk(f"wrote {', '.join(map(str, paths))}", quiet or json)
     if not json:
         suggest(f"spikerun convert {model} --weights {output} --calibration {data} -o model.snn", quiet)
+
+
+def _given(
+    asked: "Asked", where: "device", tell: "Progress"
+) -> "tuple[nn.Module, Examples, Examples | None, tuple[str, ...]]":
+    """Return the module, what trains it, what measures it where the data have two splits, and notes."""
+    from spikerun.converters.examples import Examples
+    from spikerun.converters.samples import checked
+    from spikerun.converters.torch.source import TorchSource
+
+    source = asked.opened()
+    if not isinstance(source, TorchSource):
+        raise UsageError(
+            f"'{asked.model}' is of {source.name}, and what is pruned is a torch module: give it as FILE.py:FUNCTION"
+        )
+    found = asked.trainable(source, CALIBRATED, tell)
+    examples = Examples(found.train, found.labels, found.encodings, where)
+    if found.test is None:
+        note = f"{asked.data} has one split, so held-out samples of it are all that measures"
+        return source.model, examples, None, (*found.notes, note)
+    samples, labels = found.test
+    test = Examples(checked(samples, found.encodings, "the test data"), labels, found.encodings, where)
+    return source.model, examples, test, found.notes
 
 
 def _ticket(output: Path, number: int) -> Path:

@@ -10,11 +10,8 @@ import numpy as np
 import typer
 
 from spikerun import file
-from spikerun.atomic import require_writable, write_atomically
+from spikerun.atomic import write_atomically
 from spikerun.console import DataDirOption, ForceOption, JsonOption, QuietOption, emit, stages, suggest, talk
-from spikerun.converters import open_source
-from spikerun.converters.encoding import Encoding
-from spikerun.converters.given import Splits, places_of
 from spikerun.converters.graph import Array
 from spikerun.converters.metrics import METRICS
 from spikerun.converters.options import (
@@ -34,7 +31,6 @@ from spikerun.converters.options import (
     Weights,
     numbers,
 )
-from spikerun.converters.source import Source
 from spikerun.converters.tuning import BATCH, EPOCHS, RATE
 from spikerun.errors import UsageError
 
@@ -138,13 +134,11 @@ def tune(
     """
     if output.suffix not in SUFFIXES:
         raise UsageError(f"the result is written as .safetensors (weights) or .snn (the network), got '{output}'")
-    import torch
-
+    from spikerun.converters.examples import device_named
     from spikerun.converters.pipeline import Converter
     from spikerun.converters.resuming import Recipe
-    from spikerun.converters.samples import checked
     from spikerun.converters.torch.source import TorchSource
-    from spikerun.converters.trainable import labels_of
+    from spikerun.converters.trainable import Asked, labels_of
     from spikerun.converters.training import keep_memory
     from spikerun.converters.tuning import report
     from spikerun.converters.tuning.tune import PRICE, Aim, Missed, recode, tuned
@@ -158,32 +152,21 @@ def tune(
     if validation is not None and max_drop is None:
         raise UsageError("--validation is what --max-drop chooses by: give the points that may be lost")
     paths = (output, *(output.with_suffix(f".tuning.{kind}") for kind in ("json", "txt", "html")))
-    for path in paths:
-        require_writable(path, force, keep=[Path(model.partition(":")[0]), weights, Path(data)])
-    entering = Encoding(1.0 if scale is None else scale, numbers("--mean", mean, 0.0), numbers("--std", std, 1.0))
-    said = any(one is not None for one in (scale, mean, std))
+    asked = Asked(model, weights, data, data_dir, limit, mean, std, scale, input_bits, seed)
+    asked.require_writable(paths, force)
+    device_named(device)  # what is not there is refused before the work
     missed: Missed | None = None
     keep_memory()
     with stages(quiet or json) as tell:
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)  # of weights that the function draws
-            source = open_source(model, weights)
-        if not isinstance(source, Source):
-            raise UsageError(
-                f"'{model}' is of {source.name}, which has a time loop of its own: what is tuned is a network without"
-            )
-        splits = Splits.of(source, data, None, data_dir, limit, scale, tell).as_taken(source, tell)
-        calibrate, _ = places_of(splits.count, samples, False)
-        encodings, notes = splits.encodings(entering, calibrate, input_bits, said, scale)
-        converter = Converter(source, splits.training(calibrate), encodings, tell, recode=recode(encodings, aim))
+        source = asked.opened()
         if output.suffix == ".safetensors" and not isinstance(source, TorchSource):
             raise UsageError(f"weights of {source.name} are not written back: write the network, -o tuned.snn")
-        train = checked({name: one.samples for name, one in splits.train.items()}, encodings, "the training data")
-        if weights is None and ":" in model:
-            notes.append("no --weights: the model is taken as its function returns it")
+        given = asked.trainable(source, samples, tell)
+        notes, recoded = list(given.notes), recode(given.encodings, aim)
+        converter = Converter(source, given.calibration, given.encodings, tell, recode=recoded)
         judged, evaluated = None, None
-        if splits.only.split != "all":
-            test, labels = converter.checked(splits.testing, labels_of(splits.measured))
+        if given.test is not None:
+            test, labels = converter.checked(*given.test)
             places = np.arange(len(next(iter(test.values()))))
             if max_drop is not None and validation is None:
                 notes.append("every other test sample chooses (--max-drop), and the rest measures: see --validation")
@@ -193,7 +176,7 @@ def tune(
             metric = METRICS["mse" if targets else "top1"]
             evaluated = converter.evaluation(*_some(test, labels, places), metric)
         if validation is not None:
-            other = Splits.of(source, validation, None, data_dir, None, scale, tell).as_taken(source, tell)
+            other = asked.splits(source, validation, None, tell)
             judged = converter.checked(other.testing, labels_of(other.measured))
         if judged is None and max_drop is not None:
             raise UsageError(
@@ -203,7 +186,7 @@ def tune(
         journal = output.with_suffix(".tuning.pt")
         try:
             tuning = tuned(
-                converter, train, labels_of(splits.only), aim, recipe, device=device, validation=judged,
+                converter, given.train, given.labels, aim, recipe, device=device, validation=judged,
                 evaluation=evaluated, journal=journal, force=force, tell=tell,
             )  # fmt: skip
         except Missed as error:

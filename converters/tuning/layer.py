@@ -1,42 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One layer of a conversion as a torch module: its accumulator, its words, and what pools and relays make of them."""
+"""One layer of a conversion as a torch module: its accumulator and its words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikerun.codes import MAX_BITS, word_range
+from spikerun.codes import MAX_BITS
 from spikerun.converters.activations import Readout
 from spikerun.converters.curved import Curved
-from spikerun.converters.layers import Layer, Layers, PoolLayer, RelayLayer
+from spikerun.converters.layers import Layer, Layers, PoolLayer
 from spikerun.converters.maps import WEIGHT_LIMIT, ConvMap, DenseMap, PoolMap, Term
 from spikerun.converters.quantise import BIAS_ROOM, SMALLEST, THRESHOLD_ROOM, WIDE_BIAS, QLayer
 from spikerun.converters.sparse_map import SparseMap
+from spikerun.converters.tuning.relay import Value
 from spikerun.converters.tuning.rounding import fired, rounded, spread, taken
 
-__all__ = ["Summing", "Value", "placed", "pooled", "relayed"]
+__all__ = ["Summing", "placed"]
 
 CURVE_POINTS, CURVE_POINTS_EACH = 2**16, 2**12  # of a table, of one for each channel
 CURVE_REACH = 4.0  # times the largest sum that calibrated
 GAIN_LIMIT = 2.0**30
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a population sends for a batch. q: words less the word of 0, (B, *shape); u: membranes in steps, likewise;
-    None of inputs. step, zero: (C,) what a word stands for, and the word of 0.
-    """
-
-    q: Tensor
-    u: Tensor | None
-    step: Tensor
-    zero: Tensor
-    bits: int
-    signed: bool
 
 
 def placed(current: Tensor, term: Term, shape: tuple[int, ...]) -> Tensor:
@@ -103,6 +89,7 @@ class _Curve(nn.Module):
         x = np.linspace(-reach, reach, self.points)
         table = np.nan_to_num(activation.real(np.repeat(x[:, None], count, axis=1))).T
         self.register_buffer("table", torch.tensor(np.ascontiguousarray(table), dtype=torch.float32))
+        self.register_buffer("rows", torch.arange(count) * self.points, persistent=False)
 
     def forward(self, z: Tensor) -> Tensor:
         table = self.get_buffer("table")
@@ -110,7 +97,7 @@ class _Curve(nn.Module):
         low = place.detach().floor().clamp(0, self.points - 2)
         index = low.long()
         if len(table) > 1:
-            index = index + spread(torch.arange(len(table), device=z.device) * self.points, z.ndim - 1)
+            index = index + spread(self.get_buffer("rows"), z.ndim - 1)
         flat = table.reshape(-1)
         first, second = flat[index], flat[index + 1]
         return first + (second - first) * (place - low)
@@ -132,6 +119,7 @@ class Summing(nn.Module):
         step = start.grid.step[:1] if layer.together else start.grid.step
         self.log_step = nn.Parameter(torch.tensor(np.log(step), dtype=torch.float32))
         self.register_buffer("zero", torch.tensor(start.grid.zero))
+        self.shifted = bool(start.grid.zero.any())
         self.curve = None
         activation = layer.activation
         if isinstance(activation, Curved):
@@ -243,48 +231,6 @@ class Summing(nn.Module):
             step = threshold * scale
             th = threshold.reshape(1, -1, *(1,) * (axes - 1))
             q, u = fired(v, th, self.low, self.high)
-        if zero.any():
+        if self.shifted:
             q = q - spread(zero, axes)
-        return v, Value(q, u, step, zero, self.bits, layer.activation.signed)
-
-
-def pooled(layer: PoolLayer, value: Value) -> Value:
-    """Return the largest word of each window, and the membrane that it comes from."""
-    x = value.q
-    flat = x[:, :, None] if x.ndim == 3 else x
-    q, index = F.max_pool2d(flat, layer.kernel, layer.stride, layer.padding, layer.dilation, return_indices=True)
-    u = None
-    if value.u is not None:
-        u = value.u.flatten(2).gather(2, index.flatten(2)).reshape(len(x), *layer.shape)
-    return Value(q.reshape(len(x), *layer.shape), u, value.step, value.zero, value.bits, value.signed)
-
-
-def relayed(layer: RelayLayer, values: Mapping[str, Value], least: float | None = None) -> Value:
-    """Return copies of words at other places; least: what stands where a max pool looks beyond its image."""
-    first = values[layer.terms[0].source]
-    device, batch = first.q.device, len(first.q)
-    bits = max(values[term.source].bits for term in layer.terms)
-    lows = word_range(bits, layer.signed)[0]
-    q = first.q.new_zeros(batch, *layer.shape)
-    u = first.q.new_zeros(batch, *layer.shape)
-    step, zero = torch.zeros(layer.shape[0], device=device), torch.zeros(layer.shape[0], device=device)
-    for term in layer.terms:
-        value, map_ = values[term.source], term.map
-        assert isinstance(map_, SparseMap)
-        index = torch.tensor(np.asarray(map_.index[..., 0], np.int64), device=device)
-        mask = torch.tensor(map_.weight[..., 0] != 0, device=device).to(first.q.dtype)
-        part = slice(term.first, term.end)
-        q[:, part] = q[:, part] + value.q.flatten(1)[:, index] * mask
-        membrane = value.q if value.u is None else value.u
-        u[:, part] = u[:, part] + membrane.flatten(1)[:, index] * mask
-        used, source = map_.sources(len(value.step))
-        reached = torch.tensor(used, device=device)
-        places = torch.tensor(source, device=device)
-        step = torch.cat([step[: term.first], torch.where(reached, value.step[places], step[part]), step[term.end :]])
-        zeros = torch.where(reached, value.zero[places].to(zero.dtype), zero[part])
-        zero = torch.cat([zero[: term.first], zeros, zero[term.end :]])
-    if layer.lowest is not None:
-        lowest = torch.tensor(layer.lowest, device=device)
-        outside = lows - spread(zero, len(layer.shape)) if least is None else q.new_tensor(least)
-        q = torch.where(lowest, outside, q)
-    return Value(q, u, step, zero, bits, layer.signed)
+        return v, Value(q, u, step, zero, self.bits, layer.activation.signed, self.shifted)

@@ -20,8 +20,9 @@ from spikerun.converters.forward import spread as spread_array
 from spikerun.converters.graph import Array
 from spikerun.converters.layers import InputLayer, Layer, Layers, PoolLayer, RelayLayer
 from spikerun.converters.quantise import QLayer, Quantised
-from spikerun.converters.tuning.layer import Summing, Value, placed, pooled, relayed
+from spikerun.converters.tuning.layer import Summing, placed
 from spikerun.converters.tuning.links import Link, Links
+from spikerun.converters.tuning.relay import Relaying, Value, largest, pooled
 from spikerun.converters.tuning.rounding import counted, spread
 from spikerun.converters.tuning.units import sizes_of, units_of
 
@@ -66,6 +67,12 @@ class TunedLayers(nn.Module):
                 for one in layers.sums
             }
         )
+        channels = {one.name: one.shape[0] for one in layers.every}
+        relays = [one for one in layers.every if isinstance(one, RelayLayer)]
+        self.relays = nn.ModuleDict({_key(one.name): Relaying(one, channels) for one in relays})
+        for one in layers.inputs:
+            self.register_buffer(_key(f"step.{one.name}"), torch.ones(one.shape[0]), persistent=False)
+            self.register_buffer(_key(f"zero.{one.name}"), torch.zeros(one.shape[0]), persistent=False)
         # each tensor by how far it has moved, in units of the layer that reads it first
         self.moved = nn.ParameterList(nn.Parameter(torch.zeros(count)) for count in links.sizes.values())
         self._place = {name: k for k, name in enumerate(links.sizes)}
@@ -182,15 +189,13 @@ class TunedLayers(nn.Module):
             if isinstance(layer, InputLayer):
                 x = samples[layer.name]
                 x = x.reshape(len(x), *layer.shape)
-                ones = torch.ones(layer.shape[0], device=x.device)
-                value: Value | None = Value(
-                    x, None, ones, torch.zeros_like(ones), layer.encoding.bits, layer.encoding.signed
-                )
+                step, zero = (self.get_buffer(_key(f"{what}.{layer.name}")) for what in ("step", "zero"))
+                value: Value | None = Value(x, None, step, zero, layer.encoding.bits, layer.encoding.signed)
             elif isinstance(layer, PoolLayer):
                 value = values[layer.source]
                 value = value if layer.source in self.early else pooled(layer, value)
             elif isinstance(layer, RelayLayer):
-                value = relayed(layer, values)
+                value = self._relay(layer.name)(values)
             else:
                 numbers = self.weights_of(layer.name), self.bias_of(layer.name)
                 v, value = self._sum(layer.name)(values, *numbers, self.early.get(layer.name))
@@ -208,7 +213,7 @@ class TunedLayers(nn.Module):
     def _counts(self, name: str, value: Value, events: bool) -> Tensor:
         """Return the spikes, or events, of a population times what each counts, (B,)."""
         words = value.q.detach()
-        if value.zero.any():
+        if value.shifted:
             words = words + spread(value.zero, words.ndim - 1)
         u = words if value.u is None else value.u
         each = counted(u, words, value.bits, value.signed, events).flatten(1)
@@ -223,14 +228,10 @@ class TunedLayers(nn.Module):
                 x = samples[layer.name]
                 values[layer.name] = x.reshape(len(x), *layer.shape)
             elif isinstance(layer, PoolLayer):
-                whole = Value(values[layer.source], None, self._ones(layer.name), self._ones(layer.name), 0, False)
-                values[layer.name] = pooled(layer, whole).q
+                values[layer.name] = largest(layer, values[layer.source])[0]
             elif isinstance(layer, RelayLayer):
-                sources = {
-                    t.source: Value(values[t.source], None, self._ones(t.source), self._ones(t.source, 0), 1, False)
-                    for t in layer.terms
-                }
-                values[layer.name] = relayed(layer, sources, -torch.inf).q
+                relay = self._relay(layer.name)
+                values[layer.name] = relay.least(relay.copies(values), -torch.inf)
             else:
                 values[layer.name] = self._sum(layer.name).real(values)
         return {layer.name: values[layer.name] for layer in self.layers.outputs}
@@ -240,8 +241,10 @@ class TunedLayers(nn.Module):
         assert isinstance(found, Summing)
         return found
 
-    def _ones(self, name: str, value: float = 1.0) -> Tensor:
-        return torch.full((self.layers_by_name[name].shape[0],), value, device=self.moved[0].device)
+    def _relay(self, name: str) -> Relaying:
+        found = self.relays[_key(name)]
+        assert isinstance(found, Relaying)
+        return found
 
     def grids(self) -> dict[str, Grid]:
         """Return what words stand for, by layer, as they are trained."""

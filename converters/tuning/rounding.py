@@ -2,6 +2,7 @@
 """Rounding that passes gradients on, and counts of spikes with a price in their place."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -95,8 +96,12 @@ class _Counted(torch.autograd.Function):
 
 def _set_bits(words: Tensor, bits: int) -> Tensor:
     """Return how many bits of words are set, of which two's complement has `bits`, float32."""
-    table = torch.tensor([value.bit_count() for value in range(2**bits)], dtype=torch.float32, device=words.device)
-    return table[words.to(torch.int32) & (2**bits - 1)]
+    return _table(bits, words.device)[words.to(torch.int32) & (2**bits - 1)]
+
+
+@lru_cache
+def _table(bits: int, device: torch.device) -> Tensor:
+    return torch.tensor([value.bit_count() for value in range(2**bits)], dtype=torch.float32, device=device)
 
 
 def counted(u: Tensor, words: Tensor, bits: int, signed: bool, events: bool) -> Tensor:

@@ -45,6 +45,7 @@ def train(
     journal: Path | None = None,
     force: bool = False,
     stage: str = "train",
+    earlier: str = "",
     tell: Progress = quiet,
 ) -> list[Epoch]:
     """Train what is in `groups`, and return what its epochs came to, those before an interruption among them.
@@ -53,9 +54,9 @@ def train(
     loss: of a batch, at a progress from 0 to 1 over all steps; after: called behind each step. judge: called after each
     epoch. state: all that changes, by name; modules among it are in training mode during an epoch, and in inference
     mode for the judge and at the end. aim: in words, what else the weights depend on, such as options of a loss.
-    journal: where it is kept after each epoch; one of another model, data,
-    recipe or aim is refused, or with `force` begun anew. Raises TrainingDiverged where the loss is no number any more;
-    the state is then that of the last good epoch.
+    journal: where it is kept after each epoch; one of another model, data, recipe or aim is refused, or with `force`
+    begun anew. earlier: what is kept of trainings before this, which an interruption in the first epoch says. Raises
+    TrainingDiverged where the loss is no number any more; the state is then that of the last good epoch.
     """
     if examples.trained < 2:
         raise DataError(f"training takes three samples at least, got {examples.trained + examples.held_out}")
@@ -75,8 +76,9 @@ def train(
                 _mode(state, False)
                 judged = judge()
             except (KeyboardInterrupt, SystemExit):
-                if journal is not None and epoch:
-                    tell(f"interrupted: {journal} keeps epoch {epoch}; the same command goes on from there", 0, 0)
+                held = f"{journal} keeps epoch {epoch}" if epoch else earlier
+                if journal is not None and held:
+                    tell(f"interrupted: {held}; the same command goes on from there", 0, 0)
                 raise
             except TrainingDiverged:
                 kept.back()

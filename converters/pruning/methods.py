@@ -71,9 +71,10 @@ class Job:
         ready: Callable[[], bool] = lambda: True,
         journal: Path | None = None,
         stage: str = "train",
+        earlier: str = "",
     ) -> list[Epoch]:
         """Train the model within its masks. state: what changes beside; after: called behind each step, before masks
-        are applied; ready: whether the score of an epoch counts.
+        are applied; ready: whether the score of an epoch counts; earlier: what is kept of trainings before.
         """
         if self.own is not None:
             with self.masks.holding():
@@ -95,7 +96,7 @@ class Job:
         groups = [{"params": list(self.model.parameters())}]
         return train(
             groups, self.examples, self.recipe, self._loss, judge, state=whole, aim=self.aim, after=behind,
-            journal=journal, force=self.force, stage=stage, tell=self.tell,
+            journal=journal, force=self.force, stage=stage, earlier=earlier, tell=self.tell,
         )  # fmt: skip
 
     def path(self, kind: str) -> Path | None:
@@ -181,7 +182,10 @@ def lottery(
             job.masks.apply()
         stage = f"round {number} of {rounds}, {100 * share:.1f} % pruned"
         own = job.path(f"round-{number}")
-        epochs = job.fit({"early": early}, None if number else early.after, journal=own, stage=stage)
+        earlier = f"{path} keeps round {number - 1}" if number else ""
+        epochs = job.fit(
+            {"early": early}, None if number else early.after, journal=own, stage=stage, earlier=earlier
+        )  # fmt: skip
         done.append(Round(number, share, job.judge.score(job.model)))
         if number == 0:
             dense = weights_of(job.model)

@@ -16,10 +16,8 @@ from spikerun.converters.graph import Array
 from spikerun.converters.metrics import METRICS
 from spikerun.converters.options import (
     Augment,
-    BatchSize,
     Count,
     Device,
-    Epochs,
     InputBits,
     Limit,
     Model,
@@ -77,7 +75,8 @@ ValidationOption = Annotated[
     typer.Option(
         metavar="DATA",
         help="Samples that the trained network has not seen, by which --max-drop chooses: the test split of DATA. "
-        "Default: every other test sample of --data, and the rest measures.",
+        "Without labels, what it loses are classes that the network gave them before. Default: every other test sample "
+        "of --data, and the rest measures.",
     ),
 ]
 StagesOption = Annotated[int, typer.Option("--stages", min=1, help="At most so many prices with --max-drop.")]
@@ -89,6 +88,22 @@ RecodedBits = Annotated[
     typer.Option(
         "--word-bits", min=0, max=8,
         help="Bits in which a population behind the input codes it anew; 0: none does. Default: 5.",
+    ),
+]  # fmt: skip
+EpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--epochs", min=0,
+        help="How often training sees the samples in the first stage. Later ones, of several prices or --max-drop, "
+        f"take a third of that each. Default: {EPOCHS}.",
+    ),
+]  # fmt: skip
+BatchOption = Annotated[
+    int,
+    typer.Option(
+        "--batch", min=2,
+        help="Samples of a training step, at most: 512, or half of that and so on, down to 32, while an epoch would "
+        "have under 100 steps, and no more than activations have room for. What is taken is said.",
     ),
 ]  # fmt: skip
 RateOption = Annotated[
@@ -108,9 +123,9 @@ def tune(
     stages_: StagesOption = 3,
     bits: WordBits = None,
     word_bits: RecodedBits = None,
-    epochs: Epochs = None,
+    epochs: EpochsOption = None,
     rate: RateOption = RATE,
-    batch: BatchSize = BATCH,
+    batch: BatchOption = BATCH,
     augment: Augment = "auto",
     patience: Patience = None,
     seed: TrainingSeed = 0,

@@ -22,7 +22,7 @@ from spikerun.converters.examples import Batch, Examples, device_named, harmless
 from spikerun.converters.graph import Array
 from spikerun.converters.pipeline import Converter
 from spikerun.converters.report import Conversion
-from spikerun.converters.resuming import Judged, Recipe
+from spikerun.converters.resuming import Epoch, Judged, Recipe
 from spikerun.converters.samples import Progress, quiet
 from spikerun.converters.training import UNLABELLED, distilled, train
 from spikerun.converters.tuning import BATCH
@@ -175,6 +175,11 @@ def tuned(
     recipe = replace(recipe, augment=augment)
     judges = examples if validation is None else _all_held(Examples(*validation, converter.encodings, where))
     judges.at_once = examples.at_once
+    if not judges.labelled:
+        notes.append(
+            "what judges has no labels: points lost are those of samples whose class is another than that of the "
+            "trained network"
+        )
     notes += [said] if said else []
     stage = _Stages(tunable, examples, judges, aim, recipe, journal, force, tell)
     finished, points = stage.run()
@@ -215,6 +220,7 @@ class _Stages:
     tell: Progress
     price: float = 0.0
     last: tuple[float, float, float] = (0.0, 0.0, 0.0)  # drop, its standard error, cost
+    judged: int = 0  # how often in this stage
 
     def run(self) -> tuple[Finished, list[Point]]:
         """Train stage by stage, and return the network that is taken and all points."""
@@ -252,14 +258,20 @@ class _Stages:
 
     def stage(self, number: int, recipe: Recipe) -> None:
         """Train at the price as it stands."""
-        journal = None if self.journal is None else self.journal.with_suffix(f".{number}{self.journal.suffix}")
-        train(
+        self.judged = 0
+        journal = self._journal(number)
+        epochs = train(
             self.tunable.groups(recipe.rate), self.examples, recipe, self.loss, self.judge,
             state={"layers": self.tunable.layers, "price": _Price(self.price)}, journal=journal, force=self.force,
             aim=f"{self.aim.objective}, judged by {self.judges.key}",
-            stage=f"stage {number}: price {self.price:.3g}", tell=self.tell,
+            stage=f"stage {number}: price {self.price:.3g}",
+            earlier=f"{self._journal(number - 1)} keeps stage {number - 1}" if number > 1 else "", tell=self.tell,
         )  # fmt: skip
-        self.judge()
+        if not self.judged or (recipe.patience is not None and not _last_is_best(epochs)):
+            self.judge()  # a journal that was complete, or an earlier epoch that was taken
+
+    def _journal(self, number: int) -> Path | None:
+        return None if self.journal is None else self.journal.with_suffix(f".{number}{self.journal.suffix}")
 
     def loss(self, batch: Batch, progress: float) -> Tensor:
         """Return what is to become less: the error beside the ANN, and the price of spikes, which rises."""
@@ -295,11 +307,17 @@ class _Stages:
         count = self.judges.held_out
         spent = float(torch.stack(cost).sum()) / count
         self.last = 100 * float((before - right).mean()), standard_error(before, right), spent
+        self.judged += 1
         figures = {"drop": self.last[0], self.aim.objective: spent}
         return Judged(figures, -(error / count + self.price * spent))
 
     def _later(self) -> int:
         return self.aim.later if self.aim.later is not None else -(-self.recipe.epochs // 3)
+
+
+def _last_is_best(epochs: list[Epoch]) -> bool:
+    scores = [one.score for one in epochs if one.score is not None]
+    return scores.index(max(scores)) == len(scores) - 1
 
 
 @dataclass

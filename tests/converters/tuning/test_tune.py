@@ -2,6 +2,7 @@
 """`tune`: fewer operations for the same knowledge, seeded and resumable, and clear where it cannot be."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from tuned_networks import figures, made
 
 from spikerun import Session
 from spikerun.converters import convert, tune
-from spikerun.converters.resuming import Recipe
+from spikerun.converters.resuming import Judged, Recipe
 from spikerun.converters.tuning.tunable import Tunable
-from spikerun.converters.tuning.tune import Aim, Missed, Tuning
+from spikerun.converters.tuning.tune import Aim, Missed, Tuning, _Stages
 from spikerun.errors import DataError, TrainingDiverged, UsageError
 
 Bars = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -220,3 +221,63 @@ def test_a_journal_of_another_objective_is_refused(bars: Bars, known: nn.Module,
 def test_untuned_words_that_keep_a_budget_are_taken_before_those_that_miss_it(bars: Bars, known: nn.Module) -> None:
     tuning = tune(known, bars, price=50.0, max_drop=5.0, stages=1, validation=bars, recipe=QUICK)
     assert [p.taken for p in tuning.frontier] == [True, False]
+
+
+def test_an_interruption_before_the_first_epoch_of_a_stage_says_which_is_kept(
+    bars: Bars, known: nn.Module, tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    def stop(stage: str, done: int, total: int) -> None:
+        said.append(stage)
+        if stage.startswith("stage 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(known, bars, price=(0.2, 0.4), recipe=QUICK, journal=tmp_path / "w.pt", on_progress=stop)
+    assert said[-1] == f"interrupted: {tmp_path / 'w.1.pt'} keeps stage 1; the same command goes on from there"
+
+
+def test_the_last_epoch_of_a_stage_is_judged_once(
+    bars: Bars, known: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[float] = []
+    judge = _Stages.judge
+
+    def noted(self: _Stages) -> Judged:
+        found = judge(self)
+        calls.append(self.last[2])
+        return found
+
+    monkeypatch.setattr(_Stages, "judge", noted)
+    ran = tune(known, bars, recipe=QUICK, journal=tmp_path / "w.pt")
+    assert len(calls) == 1 + 3
+    calls.clear()
+    again = tune(known, bars, recipe=QUICK, journal=tmp_path / "w.pt")
+    assert len(calls) == 1 + 1  # of a journal that is complete
+    assert again.frontier == ran.frontier
+
+
+def test_a_stage_that_takes_an_earlier_epoch_is_judged_by_it(
+    bars: Bars, known: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, scores = _Stages.judge, iter([0.0, 3.0, 2.0, 1.0])
+    costs: list[float] = []
+
+    def worse(self: _Stages) -> Judged:
+        found = replace(judge(self), score=next(scores, 0.0))
+        costs.append(self.last[2])
+        return found
+
+    monkeypatch.setattr(_Stages, "judge", worse)
+    point = tune(known, bars, recipe=replace(QUICK, patience=5)).frontier[1]
+    assert len(costs) == 1 + 3 + 1
+    assert point.cost == costs[1] != costs[3]
+
+
+def test_samples_without_labels_that_judge_are_said_to_compare_with_the_network_before(
+    bars: Bars, known: nn.Module
+) -> None:
+    tuning = tune(known, bars, max_drop=100.0, stages=1, validation=(bars[0], None), recipe=QUICK)
+    assert any("what judges has no labels" in note for note in tuning.notes)
+    assert not any("what judges" in note for note in tune(known, bars, recipe=QUICK).notes)

@@ -29,6 +29,7 @@ READINGS = 256  # at most, from which offsets are found
 ROWS = 4096  # places of a layer whose biases tell offsets
 ROUNDS = 8  # of readings in which ever fewer biases move
 SEED = 0
+BIAS = "bias"
 
 
 def tensors_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -57,7 +58,8 @@ def linked(model: nn.Module, read: Read) -> Links:
             biases[layer.name] = Link(own, np.arange(layer.shape[0]), np.ones(layer.shape[0]))
     offsets = _offsets(probe, weights, [_by_name(layers) for layers, _ in readings], found)
     used = {link.tensor for link in (*found.values(), *biases.values())}
-    return Links({name: size for name, size in sizes.items() if name in used}, found, biases, offsets)
+    staying = _staying(probe, [name for name in names if name not in used])
+    return Links({name: size for name, size in sizes.items() if name in used}, found, biases, offsets, staying)
 
 
 class _Probe:
@@ -208,6 +210,52 @@ def _even(before: Layer, after: Layer) -> Array | None:
     """Return by how much the bias of each channel has moved; None where not all places of a channel have alike."""
     change = (after.bias - before.bias).reshape(before.shape[0], -1)
     return change[:, 0] if np.allclose(change, change[:, :1], rtol=CLOSE, atol=1e-12) else None
+
+
+def _staying(probe: _Probe, tensors: Sequence[str]) -> dict[str, str]:
+    """Return which of `tensors` make up numbers that no link trains, each with the first layer that holds such: gains
+    between layers, slopes, biases of single places. Where several make up one number, the layer stands for them.
+
+    What only moves linked weights, or a bias in all places alike, is no loss: these are trained in its place.
+    """
+    if not tensors:
+        return {}
+    first, by_first = probe.moved(tensors, SEED)
+    pairs = list(zip(probe.layers.sums, first.sums, strict=True))
+    open_ = [layer for layer, moved in pairs if any(change.any() for change in _changes(layer, moved).values())]
+    if not open_:  # nearly always: one reading more
+        return {}
+    second, by_second = probe.moved(tensors, SEED + 1)
+    table, others = _Table(by_first, by_second), [_by_name(layers) for layers in (first, second)]
+    found: dict[str, str] = {}
+    for layer in open_:
+        one, other = (_changes(layer, moved[layer.name]) for moved in others)
+        for what in one:
+            if what in other and (one[what].any() or other[what].any()):
+                link = table.link(one[what], other[what])
+                if link is not None or what != BIAS:  # at the border of images, biases are made of many
+                    found.setdefault(layer.name if link is None else link.tensor, layer.name)
+    return found
+
+
+def _changes(before: Layer, after: Layer) -> dict[str, Array]:
+    """Return by how much numbers of a layer have moved that no link ever holds, flat: of its activation, of terms that
+    are no weights, and of its bias, unless all places of a channel have moved alike.
+    """
+    one, other = after.activation, before.activation
+    pairs = {"bound": (np.array([one.bound]), np.array([other.bound]))}
+    told = [_arrays(activation.told(before.shape[0])) for activation in (one, other)]
+    pairs |= {f"activation {k}": pair for k, pair in enumerate(zip(*told, strict=True))}
+    for k, (moved, term) in enumerate(zip(after.terms, before.terms, strict=True)):
+        if not trains(term):
+            pairs[f"term {k}"] = moved.map.weight, term.map.weight
+    if _even(before, after) is None:
+        pairs[BIAS] = after.bias, before.bias
+    return {what: np.ravel(np.nan_to_num(x) - np.nan_to_num(y)) for what, (x, y) in pairs.items()}
+
+
+def _arrays(values: Sequence[object]) -> list[Array]:
+    return [one for one in values if isinstance(one, np.ndarray)]
 
 
 def _still(before: Layer, after: Layer) -> bool:

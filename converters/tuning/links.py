@@ -31,12 +31,15 @@ class Links:
 
     offsets: float64 (C,) by layer and term, by how much the model's values are above those that words stand for, which
     is in the bias of the layer, times weights: of samples that are normalised, say. Not there: by nothing.
+    staying: parameters that stay as they are while no weight or bias makes up for them, by name, each with a layer of
+    whose numbers it is; where one is made of several, its layer stands for them.
     """
 
     sizes: Mapping[str, int]
     weights: Mapping[tuple[str, int], Link]
     biases: Mapping[str, Link]
     offsets: Mapping[tuple[str, int], Array] = field(default_factory=dict)
+    staying: Mapping[str, str] = field(default_factory=dict)
 
 
 def trains(term: Term) -> bool:

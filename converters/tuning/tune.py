@@ -167,6 +167,12 @@ def tuned(
             "share them in a way that is not understood (weight norm? "
             "torch.nn.utils.parametrize.remove_parametrizations makes plain weights of them)"
         )
+    if tunable.links.staying:
+        names = (name if name != layer else f"some of {layer}" for name, layer in tunable.links.staying.items())
+        notes.append(
+            f"the parameters {listed(names)} stay as they are: what trains is weights of linear layers and "
+            "convolutions, with the batch norms that these take in, biases, and steps of words"
+        )
     if examples.real:
         notes.append("targets are real: points are hundredths of their variance that results do not explain any more")
     if labels is None:

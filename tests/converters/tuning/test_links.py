@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from tuned_networks import made
 
-from spikerun.converters import tunable
+from spikerun.converters import tunable, tune
+from spikerun.converters.resuming import Recipe
 from spikerun.errors import ConversionError
 
 Bars = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -48,6 +49,35 @@ def test_weights_that_stay_as_they_are_are_named(bars: Bars) -> None:
     parametrizations.weight_norm(model[3])  # type: ignore[index]
     assert tunable(model, bars[0]).fixed == ["m3"]
     assert tunable(made("residual"), bars[0]).fixed == []
+
+
+class Unlike(nn.Module):
+    """Parameters that are no weights: slopes, a gain of words, one that weights take in, an image, one that is idle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.slopes, self.taken = nn.Conv2d(1, 4, 3, padding=1), nn.PReLU(4), nn.BatchNorm2d(4)
+        self.norm, self.last = nn.BatchNorm2d(4), nn.Linear(256, 3)
+        self.image, self.idle = nn.Parameter(torch.rand(4, 8, 8)), nn.Parameter(torch.rand(5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.slopes(self.taken(self.first(x)))
+        x = (self.norm(x) + self.image).relu()
+        result: torch.Tensor = self.last(x.flatten(1))
+        return result
+
+
+def test_parameters_that_nothing_trains_are_named_and_said(bars: Bars) -> None:
+    torch.manual_seed(0)
+    model = Unlike().eval()
+    assert tunable(model, bars[0]).links.staying.keys() == {"slopes.weight", "norm.weight", "image"}
+    tuning = tune(model, bars, recipe=Recipe(0, augment="none"))
+    assert any("the parameters 'image', 'norm.weight', 'slopes.weight' stay as they are" in n for n in tuning.notes)
+
+
+@pytest.mark.parametrize("name", ["plain", "residual", "scaled", "shared"])
+def test_parameters_for_which_weights_and_biases_make_up_are_not_named(name: str, bars: Bars) -> None:
+    assert not tunable(made(name), bars[0]).links.staying
 
 
 def test_buffers_that_weights_are_computed_with_may_be_there(bars: Bars) -> None:

@@ -221,15 +221,18 @@ def _staying(probe: _Probe, tensors: Sequence[str]) -> dict[str, str]:
     if not tensors:
         return {}
     first, by_first = probe.moved(tensors, SEED)
-    pairs = list(zip(probe.layers.sums, first.sums, strict=True))
-    open_ = [layer for layer, moved in pairs if any(change.any() for change in _changes(layer, moved).values())]
+    moved, names = _by_name(first), {layer.name for layer in probe.layers.sums}
+    found = {name: name for name in moved if name not in names}  # a gain that was 1, say, and no layer
+    open_ = [layer for layer in probe.layers.sums if _has_moved(_changes(layer, moved.get(layer.name)))]
     if not open_:  # nearly always: one reading more
-        return {}
+        return found
     second, by_second = probe.moved(tensors, SEED + 1)
-    table, others = _Table(by_first, by_second), [_by_name(layers) for layers in (first, second)]
-    found: dict[str, str] = {}
+    table, others = _Table(by_first, by_second), (moved, _by_name(second))
     for layer in open_:
-        one, other = (_changes(layer, moved[layer.name]) for moved in others)
+        one, other = (_changes(layer, layers.get(layer.name)) for layers in others)
+        if one is None or other is None:
+            found.setdefault(layer.name, layer.name)
+            continue
         for what in one:
             if what in other and (one[what].any() or other[what].any()):
                 link = table.link(one[what], other[what])
@@ -238,24 +241,27 @@ def _staying(probe: _Probe, tensors: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _changes(before: Layer, after: Layer) -> dict[str, Array]:
+def _has_moved(changes: Mapping[str, Array] | None) -> bool:
+    return changes is None or any(change.any() for change in changes.values())
+
+
+def _changes(before: Layer, after: Layer | None) -> dict[str, Array] | None:
     """Return by how much numbers of a layer have moved that no link ever holds, flat: of its activation, of terms that
-    are no weights, and of its bias, unless all places of a channel have moved alike.
+    are no weights, and of its bias, unless all places of a channel have moved alike. None where it is another layer.
     """
-    one, other = after.activation, before.activation
-    pairs = {"bound": (np.array([one.bound]), np.array([other.bound]))}
-    told = [_arrays(activation.told(before.shape[0])) for activation in (one, other)]
-    pairs |= {f"activation {k}": pair for k, pair in enumerate(zip(*told, strict=True))}
-    for k, (moved, term) in enumerate(zip(after.terms, before.terms, strict=True)):
-        if not trains(term):
-            pairs[f"term {k}"] = moved.map.weight, term.map.weight
+    old, new = _numbers(before), {} if after is None else _numbers(after)
+    if after is None or [(k, x.shape) for k, x in old.items()] != [(k, x.shape) for k, x in new.items()]:
+        return None
     if _even(before, after) is None:
-        pairs[BIAS] = after.bias, before.bias
-    return {what: np.ravel(np.nan_to_num(x) - np.nan_to_num(y)) for what, (x, y) in pairs.items()}
+        old[BIAS], new[BIAS] = before.bias, after.bias
+    return {what: np.ravel(np.nan_to_num(new[what]) - np.nan_to_num(old[what])) for what in old}
 
 
-def _arrays(values: Sequence[object]) -> list[Array]:
-    return [one for one in values if isinstance(one, np.ndarray)]
+def _numbers(layer: Layer) -> dict[str, Array]:
+    told = (one for one in layer.activation.told(layer.shape[0]) if isinstance(one, np.ndarray))
+    found = {f"activation {k}": one for k, one in enumerate((np.array([layer.activation.bound]), *told))}
+    terms = ((k, term.map.weight) for k, term in enumerate(layer.terms) if not trains(term))
+    return found | {f"term {k}": weight for k, weight in terms}
 
 
 def _still(before: Layer, after: Layer) -> bool:

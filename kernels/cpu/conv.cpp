@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bindings.hpp"
+#include "conv_all.hpp"
 #include "conv_pairs.hpp"
 #include "isa.hpp"
 #include "rows.hpp"
@@ -200,7 +201,9 @@ class Conv final : public Linear {
           shape_(shape),
           of_inputs_{taps_of_inputs(height(g)), taps_of_inputs(width(g))},
           of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {
-        if (shape.groups == 1) pairs_ = PairConv::make(weight_.data(), g, shape.n_channel, shape.offset);
+        if (shape.groups != 1) return;
+        pairs_ = PairConv::make(weight_.data(), g, shape.n_channel, shape.offset);
+        all_ = AllConv::make(weight_.data(), g, shape.n_channel, shape.offset);
     }
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
@@ -212,6 +215,7 @@ class Conv final : public Linear {
             run<Gather>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
     }
     void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+        if (all_ && all_->apply(x, acc, scratch)) return;
         run<GatherAll>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
     }
     ScratchSize scratch_size() const noexcept override {
@@ -219,6 +223,7 @@ class Conv final : public Linear {
         // The lists of all inputs, and behind them the merged list of one window.
         ScratchSize size{n_in() + window + 2 * piece, shape_.in_h * shape_.in_w * shape_.groups + 1, window};
         if (pairs_) pairs_->need(size);
+        if (all_) all_->need(size);
         return size;
     }
     size_t bytes() const noexcept override { return bytes_of(weight_); }
@@ -228,6 +233,7 @@ class Conv final : public Linear {
     Shape shape_;
     Window of_inputs_, of_outputs_;
     std::unique_ptr<PairConv> pairs_;
+    std::unique_ptr<AllConv> all_;
 };
 
 // Depthwise (one input and one output channel a group): channels are the lanes instead of the rows.

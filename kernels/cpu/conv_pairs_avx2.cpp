@@ -2,19 +2,12 @@
 // The kernel of conv_pairs.hpp, for AVX2. The bytes of two rows of weights are interleaved as [a0 b0 a1 b1
 // ..]; one instruction multiplies them by the two words and adds both products: 127 * 128 * 2 < 2^15. Sums
 // have 16 bits, and are added to those of 32 bits before they could overflow.
-#include "conv_pairs.hpp"
-#include "isa.hpp"
-
-#if defined(SPIKERUN_X86)
-#include <immintrin.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>
-#define SPIKERUN_V3 [[gnu::target("arch=x86-64-v3")]]
-#define SPIKERUN_V3_INLINE [[gnu::target("arch=x86-64-v3"), gnu::always_inline]] inline
-#define SPIKERUN_UNROLLED _Pragma("GCC unroll 16")
-#endif
+
+#include "avx2.hpp"
+#include "conv_pairs.hpp"
 
 namespace spikerun {
 
@@ -68,7 +61,7 @@ struct Seen {
         return static_cast<uint32_t>(_mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 1)) + other_sum;
     }
     SPIKERUN_V3_INLINE bool fit() const {
-        const __m256i large = _mm256_set1_epi32(static_cast<int>(~largest_word));
+        const __m256i large = repeated(~largest_word);
         return _mm256_testz_si256(bits, large) != 0 && (other_bits & ~largest_word) == 0;
     }
 };
@@ -80,12 +73,11 @@ SPIKERUN_V3_INLINE size_t pack(const int16_t* x, size_t n, uint32_t first, uint3
     const uint32_t step = reach << word_bits;
     const __m256i zero = _mm256_setzero_si256();
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    __m256i row = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(first)),
-                                   _mm256_mullo_epi32(lanes, _mm256_set1_epi32(static_cast<int>(step))));
-    const __m256i eight = _mm256_set1_epi32(static_cast<int>(8 * step));
+    __m256i row = _mm256_add_epi32(repeated(first), _mm256_mullo_epi32(lanes, repeated(step)));
+    const __m256i eight = repeated(8 * step);
     size_t count = 0, c = 0;
     for (; c + 8 <= n; c += 8) {
-        const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + c));
+        const __m128i words = load_half(x + c);
         const __m256i wide = _mm256_cvtepu16_epi32(words);
         seen.bits = _mm256_or_si256(seen.bits, wide);
         seen.sum = _mm256_add_epi32(seen.sum, wide);
@@ -94,7 +86,7 @@ SPIKERUN_V3_INLINE size_t pack(const int16_t* x, size_t n, uint32_t first, uint3
         const auto* const kept = reinterpret_cast<const __m128i*>(kept_lanes[mask].data());
         const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64(kept));
         const __m256i packed = _mm256_permutevar8x32_epi32(_mm256_or_si256(row, wide), order);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + count), packed);
+        store(to + count, packed);
         count += 8 - static_cast<size_t>(__builtin_popcount(mask));
         row = _mm256_add_epi32(row, eight);
     }
@@ -129,12 +121,12 @@ SPIKERUN_V3_INLINE bool pack_image(const PairPlan& p, const int16_t* x, uint32_t
 
 // Copies a list with its rows moved by `base`.
 SPIKERUN_V3_INLINE void move_list(const uint32_t* from, size_t count, uint32_t base, uint32_t* to) {
-    const __m256i bases = _mm256_set1_epi32(static_cast<int>(base));
+    const __m256i bases = repeated(base);
     size_t k = 0;
     do {
         for (size_t i = k; i < k + piece; i += 8) {
-            const __m256i eight = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i));
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_add_epi32(eight, bases));
+            const __m256i eight = load(from + i);
+            store(to + i, _mm256_add_epi32(eight, bases));
         }
         k += piece;
     } while (k < count);
@@ -168,17 +160,16 @@ SPIKERUN_V3_INLINE size_t merge_row(const PairPlan& p, size_t y, const uint32_t*
 
 // What is packed becomes places and factors.
 SPIKERUN_V3_INLINE void unpack(const Lists& lists, size_t count) {
-    const __m256i words = _mm256_set1_epi32(static_cast<int>(largest_word));
+    const __m256i words = repeated(largest_word);
     const __m256i low = _mm256_set1_epi64x(0xFFFF);
     for (size_t k = 0; k < count; k += 8) {
-        auto* const at = reinterpret_cast<__m256i*>(lists.place + k);
-        const __m256i packed = _mm256_loadu_si256(at);
+        const __m256i packed = load(lists.place + k);
         const __m256i word = _mm256_and_si256(packed, words);  // [a, b]
         const __m256i pair = _mm256_and_si256(_mm256_or_si256(word, _mm256_srli_epi64(word, 24)), low);
         const __m256i twice = _mm256_or_si256(pair, _mm256_slli_epi64(pair, 16));
         const __m256i sum = _mm256_slli_epi64(_mm256_add_epi32(word, _mm256_srli_epi64(word, 32)), 32);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(lists.factor + k / 2), _mm256_or_si256(twice, sum));
-        _mm256_storeu_si256(at, _mm256_slli_epi32(_mm256_srli_epi32(packed, word_bits), 4));
+        store(lists.factor + k / 2, _mm256_or_si256(twice, sum));
+        store(lists.place + k, _mm256_slli_epi32(_mm256_srli_epi32(packed, word_bits), 4));
     }
 }
 
@@ -217,19 +208,16 @@ struct Wide {
     using Vector = __m256i;
     static constexpr size_t channels = 32;
     SPIKERUN_V3_INLINE static Vector zero() { return _mm256_setzero_si256(); }
-    SPIKERUN_V3_INLINE static Vector both(uint64_t factor) {
-        return _mm256_set1_epi32(static_cast<int>(factor));
-    }
+    SPIKERUN_V3_INLINE static Vector both(uint64_t factor) { return repeated(static_cast<uint32_t>(factor)); }
     SPIKERUN_V3_INLINE static void add(const int8_t* a, const int8_t* b, Vector words, Vector& low,
                                        Vector& high) {
-        const Vector of_a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a));
-        const Vector of_b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
+        const Vector of_a = load(a);
+        const Vector of_b = load(b);
         low = _mm256_add_epi16(low, _mm256_maddubs_epi16(words, _mm256_unpacklo_epi8(of_a, of_b)));
         high = _mm256_add_epi16(high, _mm256_maddubs_epi16(words, _mm256_unpackhi_epi8(of_a, of_b)));
     }
     SPIKERUN_V3_INLINE static void save_eight(__m128i sums, int32_t* to) {
-        auto* const at = reinterpret_cast<__m256i*>(to);
-        _mm256_storeu_si256(at, _mm256_add_epi32(_mm256_loadu_si256(at), _mm256_cvtepi16_epi32(sums)));
+        add_to(to, _mm256_cvtepi16_epi32(sums));
     }
     SPIKERUN_V3_INLINE static void save(Vector low, Vector high, int32_t* to, size_t) {
         save_eight(_mm256_castsi256_si128(low), to);
@@ -249,8 +237,8 @@ struct Narrow {
     }
     SPIKERUN_V3_INLINE static void add(const int8_t* a, const int8_t* b, Vector words, Vector& low,
                                        Vector& high) {
-        const Vector of_a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
-        const Vector of_b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
+        const Vector of_a = load_half(a);
+        const Vector of_b = load_half(b);
         low = _mm_add_epi16(low, _mm_maddubs_epi16(words, _mm_unpacklo_epi8(of_a, of_b)));
         high = _mm_add_epi16(high, _mm_maddubs_epi16(words, _mm_unpackhi_epi8(of_a, of_b)));
     }
@@ -398,7 +386,7 @@ SPIKERUN_V3 bool run_plan(const PairPlan& p, const int16_t* x, int32_t* acc, Scr
 }  // namespace
 
 bool PairConv::apply(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept {
-    return current_isa.load(std::memory_order_relaxed) >= Isa::v3 && run_plan(plan_, x, acc, scratch);
+    return has_avx2() && run_plan(plan_, x, acc, scratch);
 }
 
 void PairConv::need(ScratchSize& size) const noexcept {

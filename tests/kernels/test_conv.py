@@ -163,3 +163,22 @@ def test_outputs_that_no_input_reaches_are_left_alone() -> None:
     linear, correlated = convolution(rng, window | {"dilation": (1, 1)}, (1, 20, 16), 0, 0)
     x = rng.integers(0, 8, linear.n_in).astype(np.int16)
     check(linear, x, correlated(x), rng)
+
+
+@pytest.mark.parametrize("weight", [-128, 127])
+@pytest.mark.parametrize("word", [-32768, 32767])
+@pytest.mark.parametrize("channels", [(1, 8), (3, 16), (5, 21)])
+def test_sums_beyond_32_bits_wrap_around(channels: tuple[int, int], word: int, weight: int) -> None:
+    rng = np.random.default_rng(0)
+    window = {"image": (9, 11), "out": (9, 11), "kernel": (3, 3), "stride": (1, 1), "padding": (1, 1)}
+    linear, correlated = convolution(rng, window | {"dilation": (1, 1)}, (1, *channels), 1, 1, weight)
+    x = np.full(linear.n_in, word, np.int16)
+    check(linear, x, correlated(x), rng)
+
+
+def test_much_padding_takes_no_memory() -> None:
+    rng = np.random.default_rng(0)
+    window = {"image": (2, 2), "out": (1202, 1202), "kernel": (1, 1), "stride": (1, 1), "padding": (600, 600)}
+    linear, correlated = convolution(rng, window | {"dilation": (1, 1)}, (1, 1, 2), 0, 0)
+    x = np.arange(1, linear.n_in + 1, dtype=np.int16)
+    check(linear, x, correlated(x), rng)

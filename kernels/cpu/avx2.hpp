@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// For files of kernels in intrinsics of AVX2: functions that are compiled for it, whatever the rest is.
+#pragma once
+
+#include "isa.hpp"
+
+#if defined(SPIKERUN_X86)
+
+#include <immintrin.h>
+
+#define SPIKERUN_V3 [[gnu::target("arch=x86-64-v3")]]
+#define SPIKERUN_V3_INLINE [[gnu::target("arch=x86-64-v3"), gnu::always_inline]] inline
+// Before a loop over registers.
+#define SPIKERUN_UNROLLED _Pragma("GCC unroll 16")
+
+namespace spikerun {
+
+inline bool has_avx2() noexcept {
+    return current_isa.load(std::memory_order_relaxed) >= Isa::v3;
+}
+
+SPIKERUN_V3_INLINE __m256i load(const void* from) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
+SPIKERUN_V3_INLINE __m128i load_half(const void* from) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+SPIKERUN_V3_INLINE void store(void* to, __m256i vector) {
+    _mm256_storeu_si256(static_cast<__m256i*>(to), vector);
+}
+SPIKERUN_V3_INLINE __m256i repeated(uint32_t number) {
+    return _mm256_set1_epi32(static_cast<int>(number));
+}
+// to[k] += sums[k] for eight sums.
+SPIKERUN_V3_INLINE void add_to(int32_t* to, __m256i sums) {
+    store(to, _mm256_add_epi32(load(to), sums));
+}
+
+}  // namespace spikerun
+
+#endif

@@ -12,6 +12,8 @@
 #define SPIKERUN_V3_INLINE [[gnu::target("arch=x86-64-v3"), gnu::always_inline]] inline
 // Before a loop over registers.
 #define SPIKERUN_UNROLLED _Pragma("GCC unroll 16")
+// Keeps what two operations read from being loaded twice, as operands of both: loads are scarce.
+#define SPIKERUN_IN_REGISTERS(a, b) asm("" : "+x"(a), "+x"(b))
 
 namespace spikerun {
 

@@ -211,8 +211,9 @@ struct Wide {
     SPIKERUN_V3_INLINE static Vector both(uint64_t factor) { return repeated(static_cast<uint32_t>(factor)); }
     SPIKERUN_V3_INLINE static void add(const int8_t* a, const int8_t* b, Vector words, Vector& low,
                                        Vector& high) {
-        const Vector of_a = load(a);
-        const Vector of_b = load(b);
+        Vector of_a = load(a);
+        Vector of_b = load(b);
+        SPIKERUN_IN_REGISTERS(of_a, of_b);
         low = _mm256_add_epi16(low, _mm256_maddubs_epi16(words, _mm256_unpacklo_epi8(of_a, of_b)));
         high = _mm256_add_epi16(high, _mm256_maddubs_epi16(words, _mm256_unpackhi_epi8(of_a, of_b)));
     }
@@ -237,8 +238,9 @@ struct Narrow {
     }
     SPIKERUN_V3_INLINE static void add(const int8_t* a, const int8_t* b, Vector words, Vector& low,
                                        Vector& high) {
-        const Vector of_a = load_half(a);
-        const Vector of_b = load_half(b);
+        Vector of_a = load_half(a);
+        Vector of_b = load_half(b);
+        SPIKERUN_IN_REGISTERS(of_a, of_b);
         low = _mm_add_epi16(low, _mm_maddubs_epi16(words, _mm_unpacklo_epi8(of_a, of_b)));
         high = _mm_add_epi16(high, _mm_maddubs_epi16(words, _mm_unpackhi_epi8(of_a, of_b)));
     }

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A 3x3 convolution of few-spikes words beside int8 of ONNX Runtime and float of torch, by how many words are active.
+
+    python benchmarks/cpu/conv.py [--rounds 15]
+
+One thread, batch 1, T = 5, int8 weights; words are random and independent, 1.4 spikes in an active one. A layer: words
+in, sums, thresholds, words out, as the runtime chooses its kernels; ONNX Runtime makes uint8 of uint8 meanwhile,
+channels last. Kernels: the sums alone, event by event and dense. Binary: all words are 1, which is a time step of a
+spiking network. All take turns, 8 inputs each, so that no weights are warmer than the layer makes them; thread CPU
+time, medians of the ratios of a round.
+
+The physical limit: of two active inputs and 64 outputs an AVX2 core makes 4 interleavings, 4 multiplications and 4
+additions, 4 of which can go at once: 43 MACs a cycle, so 105 GMAC/s at 2.45 GHz. A dense int8 kernel without VNNI makes
+32 MACs a cycle at best.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper
+from record import record
+
+from spikerun.kernels.cpu.cost import calibrate
+from spikerun.kernels.cpu.native import Linear, Program, isa
+
+NAME = "cpu_conv"
+SHAPES = ((64, 32), (128, 16), (256, 8))  # channels, in and out, and the side of the image
+BINARY = (128, 16)
+ACTIVE = (0.05, 0.1, 0.15, 0.3, 0.6, 1.0)
+BITS, INPUTS, THRESHOLD = 5, 8, 3000
+
+Array = np.ndarray[Any, Any]
+Call = Callable[[int], Any]
+
+
+def words(rng: np.random.Generator, n: int, active: float, binary: bool) -> Array:
+    """Return inputs (INPUTS, n) of words, of which this share is active."""
+    size = (INPUTS, n)
+    drawn = np.minimum(1 + np.floor(rng.exponential(3, size)), 1 if binary else 2**BITS - 1)
+    return np.where(rng.random(size) < active, drawn, 0).astype(np.uint8)
+
+
+def layer(linear: Linear, x: Array, cut: int) -> Call:
+    """Return the call of a layer, words in and words out."""
+    program = Program([("int16", linear.n_in, 0), ("int32", linear.n_out, 0), ("int16", linear.n_out, linear.n_in)])
+    program.fill(acc=1, value=np.zeros(1, np.int32))
+    program.apply(x=0, acc=1, map=linear, cut=cut)
+    threshold = np.full(1, THRESHOLD, np.int32)
+    program.fire(v=1, word=2, threshold=threshold, bits=BITS, signed=False, max_spikes=BITS)
+    return lambda k: program.run_batch(inputs=[(0, x[k : k + 1])], outputs=[2])
+
+
+def kernel(apply: Callable[[Array, Array], None], x: Array, n_out: int) -> Call:
+    """Return the call of a kernel."""
+    wide, acc = x.astype(np.int16), np.zeros(n_out, np.int32)
+    return lambda k: apply(wide[k], acc)
+
+
+def int8(weight: Array, x: Array, side: int) -> Call:
+    """Return the call of ONNX Runtime, channels last."""
+    channels = weight.shape[3]
+    constants = {
+        "s": (TensorProto.FLOAT, 1.0),
+        "z": (TensorProto.UINT8, 0),
+        "t": (TensorProto.INT8, 0),
+        "a": (TensorProto.FLOAT, float(THRESHOLD)),
+    }
+    tensors = [helper.make_tensor(name, kind, [], [value]) for name, (kind, value) in constants.items()]
+    oihw = np.ascontiguousarray(weight.transpose(3, 2, 0, 1))
+    tensors.append(helper.make_tensor("w", TensorProto.INT8, oihw.shape, oihw.tobytes(), raw=True))
+    attributes = {"channels_last": 1, "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    names = ["x", "s", "z", "w", "s", "t", "a", "z"]
+    node = helper.make_node("QLinearConv", names, ["y"], domain="com.microsoft", **attributes)
+    shape = [1, side, side, channels]
+    ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name in "xy"]
+    graph = helper.make_graph([node], "conv", ends[:1], ends[1:], tensors)
+    versions = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
+    model: Any = helper.make_model(graph, opset_imports=versions, ir_version=8)
+    onnx.checker.check_model(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    given = x.reshape(INPUTS, 1, side, side, channels)
+    return lambda k: session.run(None, {"x": given[k]})
+
+
+def float32(weight: Array, x: Array, side: int) -> Call:
+    """Return the call of torch, channels last, which is the faster of its two on such shapes or equal."""
+    channels = weight.shape[3]
+    form = torch.channels_last
+    w = torch.from_numpy(weight.transpose(3, 2, 0, 1).astype(np.float32)).to(memory_format=form)
+    images = torch.from_numpy(x.reshape(INPUTS, side, side, channels).transpose(0, 3, 1, 2).astype(np.float32))
+    given = [image[None].to(memory_format=form) for image in images]
+
+    def call(k: int) -> Any:
+        with torch.inference_mode():
+            return torch.nn.functional.conv2d(given[k], w, padding=1)
+
+    return call
+
+
+def in_turns(calls: Sequence[Call], rounds: int) -> Array:
+    """Return the CPU time of each call in microseconds, (rounds, calls)."""
+    times = np.empty((rounds, len(calls)))
+    for call in calls:
+        call(0)
+    for taken in times:
+        for which, call in enumerate(calls):
+            begin = time.thread_time_ns()
+            for k in range(INPUTS):
+                call(k)
+            taken[which] = (time.thread_time_ns() - begin) / INPUTS / 1000
+    return times
+
+
+def measure(channels: int, side: int, active: float, binary: bool, rounds: int) -> None:
+    """Measure and record one shape at one activity."""
+    rng = np.random.default_rng(0)
+    weight = np.clip(np.rint(rng.normal(0, 30, (3, 3, channels, channels))), -127, 127).astype(np.int8)
+    shape = (side, side, channels)
+    linear = Linear.conv(weight, shape, shape, (1, 1), (1, 1), (1, 1), 1)
+    x = words(rng, linear.n_in, active, binary)
+    _, cut = calibrate([linear], 1 if binary else 2**BITS - 1)
+    calls = [
+        layer(linear, x, cut),
+        kernel(linear.apply_event, x, linear.n_out),
+        kernel(linear.apply_dense, x, linear.n_out),
+        int8(weight, x, side),
+        float32(weight, x, side),
+    ]
+    times = in_turns(calls, rounds)
+    what = f"{channels}->{channels}@{side}, {active:.0%} active{', binary' if binary else ''}, {isa()}"
+    for name, column in zip(("layer", "events", "dense", "onnxruntime int8", "torch float32"), times.T, strict=True):
+        record(NAME, f"{what}: {name}", float(np.median(column)), "us")
+    for name, column in (("onnxruntime int8", 3), ("torch float32", 4)):
+        record(NAME, f"{what}: {name} over layer", float(np.median(times[:, column] / times[:, 0])), "x")
+
+
+def main() -> None:
+    """Measure all shapes and activities."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15, metavar="N")
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    for channels, side in SHAPES:
+        for active in ACTIVE:
+            measure(channels, side, active, False, rounds)
+    measure(*BINARY, 0.1, True, rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -383,7 +383,7 @@ def tune(
     from spikerun.converters.resuming import Recipe
     from spikerun.converters.tuning import EPOCHS, RATE
     from spikerun.converters.tuning.arrays import tune_arrays
-    from spikerun.converters.tuning.tune import Aim
+    from spikerun.converters.tuning.stages import Aim
 
     if isinstance(metric, str) and metric not in METRICS:
         raise unknown_name("metric", metric, METRICS)
@@ -413,7 +413,7 @@ def tunable(
     `finished()` gives weights, words and a converter. data: samples that calibrate. The rest is as `tune` has it.
     """
     from spikerun.converters.tuning.arrays import tunable_of
-    from spikerun.converters.tuning.tune import Aim
+    from spikerun.converters.tuning.stages import Aim
 
     return tunable_of(_timeless(model), data, encoding, Aim(objective, bits, input_bits))
 

@@ -11,8 +11,9 @@ from spikerun.converters.pipeline import INPUT, Converter
 from spikerun.converters.resuming import Recipe
 from spikerun.converters.samples import Progress, by_name, checked, encodings_of, gathered, labelled, quiet
 from spikerun.converters.source import Source
+from spikerun.converters.tuning.stages import Aim
 from spikerun.converters.tuning.tunable import Tunable
-from spikerun.converters.tuning.tune import Aim, Tuning, recode, tuned
+from spikerun.converters.tuning.tune import Tuning, recode, tuned
 from spikerun.errors import UsageError
 
 __all__ = ["tunable_of", "tune_arrays"]

@@ -2,6 +2,7 @@
 """`spikerun tune`: a trained network learns to send few spikes, before it is converted."""
 
 from dataclasses import replace
+from glob import escape
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -156,7 +157,8 @@ def tune(
     from spikerun.converters.trainable import Asked, labels_of
     from spikerun.converters.training import keep_memory
     from spikerun.converters.tuning import report
-    from spikerun.converters.tuning.tune import PRICE, Aim, Missed, recode, tuned
+    from spikerun.converters.tuning.stages import PRICE, Aim
+    from spikerun.converters.tuning.tune import Missed, recode, tuned
 
     few = objective == "latency"
     aim = Aim(
@@ -212,7 +214,8 @@ def tune(
         write_atomically(path, text, force)
     _write(tuning, output, force)
     for point in tuning.frontier:
-        journal.with_suffix(f".{point.stage}{journal.suffix}").unlink(missing_ok=True)
+        for kept in journal.parent.glob(f"{escape(journal.stem)}.{point.stage}*{journal.suffix}"):
+            kept.unlink()
     files = {"output": str(output), "report": str(paths[1]), "page": str(paths[3])}
     emit(report.SCHEMA, {**report.payload(tuning), **files}, json, lambda: report.summary(tuning))
     for note in tuning.notes:

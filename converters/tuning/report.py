@@ -9,7 +9,8 @@ from spikerun.converters.page import chart, items, page, paragraph, section
 from spikerun.converters.page import table as drawn_table
 from spikerun.converters.report import Conversion
 from spikerun.converters.report_page import layer_parts
-from spikerun.converters.tuning.tune import Point, Tuning
+from spikerun.converters.tuning.stages import Point
+from spikerun.converters.tuning.tune import Tuning
 from spikerun.text import table
 
 __all__ = ["SCHEMA", "html", "payload", "summary", "text"]

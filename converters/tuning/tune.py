@@ -10,7 +10,6 @@ reports.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,78 +17,25 @@ from torch import Tensor
 
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Evaluation
-from spikerun.converters.examples import Batch, Examples, device_named, harmless
+from spikerun.converters.examples import Examples, device_named, harmless
 from spikerun.converters.graph import Array
 from spikerun.converters.pipeline import Converter
 from spikerun.converters.report import Conversion
-from spikerun.converters.resuming import Epoch, Judged, Recipe
+from spikerun.converters.resuming import Recipe
 from spikerun.converters.samples import Progress, quiet
-from spikerun.converters.training import UNLABELLED, distilled, train
+from spikerun.converters.training import UNLABELLED
 from spikerun.converters.tuning import BATCH
 from spikerun.converters.tuning.fit import Tuned
+from spikerun.converters.tuning.stages import FAR, Aim, Point, Stages, too_few
 from spikerun.converters.tuning.tunable import Finished, Tunable
-from spikerun.errors import CheckFailed, DataError, UsageError
-from spikerun.paired import standard_error
+from spikerun.errors import CheckFailed, DataError
 from spikerun.result import count_classes
 from spikerun.text import listed, plural
 
-__all__ = ["Aim", "Missed", "Point", "Tuning", "recode", "tuned"]
+__all__ = ["Missed", "Tuning", "recode", "tuned"]
 
-PRICE = 0.2  # of one synaptic operation per MAC, in nats
-RAMP = 0.3  # of the steps, over which the price rises to its full height
-FACTOR = 1.6  # from a price to the next, until one keeps the budget and one does not
 STEPS_AN_EPOCH, SMALLEST_BATCH = 100, 32
-FAR = 5.0  # points that are lost: from there on it is said what helps
 AT_ONCE = 2**25  # values of populations in a batch, about
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What a tuning is for. bits: of activations; input_bits: of the population that codes inputs anew, 0: none.
-
-    prices: of one unit of cost, a stage each; with max_drop, points that may be lost, the first of them, and the others
-    are found, in `stages` stages at most. later: epochs of stages after the first.
-    """
-
-    objective: str = "synops"
-    bits: int = 4
-    input_bits: int = 5
-    prices: tuple[float, ...] = (PRICE,)
-    max_drop: float | None = None
-    stages: int = 3
-    later: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, value, low, high in (("bits", self.bits, 1, 8), ("input_bits", self.input_bits, 0, 8)):
-            if type(value) is not int or not low <= value <= high:
-                raise UsageError(f"{name} of a tuning must be an integer in {low}..{high}, got {value!r:.80}")
-        if not self.prices or not all(isinstance(p, int | float) and 0 <= p < np.inf for p in self.prices):
-            raise UsageError(f"prices are finite numbers of at least 0, such as 0.2, got {self.prices!r:.80}")
-        if self.max_drop is not None and not 0 <= self.max_drop <= 100:
-            raise UsageError(f"max_drop is in points, 0..100, got {self.max_drop!r:.80}")
-        if self.max_drop is not None and len(self.prices) > 1:
-            raise UsageError("max_drop finds the prices itself: give one to begin with, or leave out max_drop")
-        if self.max_drop is not None and not self.prices[0]:
-            raise UsageError("max_drop looks for the highest price that keeps it: begin with one above 0")
-        if self.stages < 1:
-            raise UsageError(f"stages must be at least 1, got {self.stages}")
-
-
-@dataclass(frozen=True)
-class Point:
-    """A network on the frontier, measured on samples that judge. stage: 0, untuned. price, epochs: of its training.
-
-    cost: in units of the objective a MAC (of `spikes`, a neuron). drop, standard_error: points lost against the ANN; of
-    real targets, hundredths of their variance.
-    """
-
-    stage: int
-    price: float
-    epochs: int
-    cost: float
-    drop: float
-    standard_error: float
-    taken: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,20 +133,21 @@ def tuned(
             "trained network"
         )
     notes += [said] if said else []
-    stage = _Stages(tunable, examples, judges, aim, recipe, journal, force, tell)
+    stage = Stages(tunable, examples, judges, aim, recipe, journal, force, tell)
     finished, points = stage.run()
+    notes += stage.said
     kept = aim.max_drop is None or any(p.taken and p.drop <= aim.max_drop for p in points)
     conversion = finished.converter.convert(finished.tuned.settings())
     untuned = tunable.start
     if points[0].drop > FAR:
-        notes.append(_too_few(points[0].drop, aim.bits))
+        notes.append(too_few(points[0].drop, aim.bits))
     if evaluation is not None:
         conversion, untuned = (converter.measured(one, evaluation) for one in (conversion, untuned))
         before, after = untuned.report.accuracy, conversion.report.accuracy
         if before and after and before.snn - after.snn > FAR:
             notes.append(
                 f"training has lost {before.snn - after.snn:.1f} points beside the same words untuned: take a lower "
-                f"--price, or a lower --rate than {recipe.rate:g}, above all for deep networks and few samples"
+                f"--price, or a lower --rate than {stage.recipe.rate:g}, above all for deep networks and few samples"
             )
     by = "held-out training samples, which the ANN may know by heart" if validation is None else "validation samples"
     tuning = Tuning(conversion, finished, tuple(points), aim.objective, kept, tuple(notes), untuned, judged_by=by)
@@ -212,142 +159,6 @@ def tuned(
             tuning,
         )
     return tuning
-
-
-@dataclass
-class _Stages:
-    tunable: Tunable
-    examples: Examples
-    judges: Examples
-    aim: Aim
-    recipe: Recipe
-    journal: Path | None
-    force: bool
-    tell: Progress
-    price: float = 0.0
-    last: tuple[float, float, float] = (0.0, 0.0, 0.0)  # drop, its standard error, cost
-    judged: int = 0  # how often in this stage
-
-    def run(self) -> tuple[Finished, list[Point]]:
-        """Train stage by stage, and return the network that is taken and all points."""
-        aim = self.aim
-        self.judge()
-        points = [Point(0, 0.0, 0, self.last[2], *self.last[:2])]
-        if points[0].drop > FAR:
-            self.tell(_too_few(points[0].drop, aim.bits), 0, 0)
-        taken: tuple[Finished, int] | None = None
-        nearest: tuple[Finished, int] | None = None
-        if aim.max_drop is not None and points[0].drop <= aim.max_drop:  # untuned words may be the best that keep it
-            taken = self.tunable.finished(), 0
-        prices, good, bad = list(aim.prices), None, None
-        for number in range(1, (aim.stages if aim.max_drop is not None else len(prices)) + 1):
-            self.price = prices[number - 1]
-            recipe = self.recipe if number == 1 else replace(self.recipe, epochs=self._later())
-            self.stage(number, recipe)
-            drop, error, cost = self.last
-            points.append(Point(number, self.price, recipe.epochs, cost, drop, error))
-            better = taken is None or cost < points[taken[1]].cost
-            if aim.max_drop is None:
-                taken = self.tunable.finished(), number
-                continue
-            if drop <= aim.max_drop:
-                good = max(good or 0.0, self.price)
-                if better:
-                    taken = self.tunable.finished(), number
-            else:
-                bad = min(bad or np.inf, self.price)
-                if nearest is None or drop < points[nearest[1]].drop:
-                    nearest = self.tunable.finished(), number
-            prices.append(_next(self.price, good, bad))
-        finished, place = taken or nearest or (self.tunable.finished(), 0)
-        return finished, [replace(point, taken=k == place) for k, point in enumerate(points)]
-
-    def stage(self, number: int, recipe: Recipe) -> None:
-        """Train at the price as it stands."""
-        self.judged = 0
-        journal = self._journal(number)
-        epochs = train(
-            self.tunable.groups(recipe.rate), self.examples, recipe, self.loss, self.judge,
-            state={"layers": self.tunable.layers, "price": _Price(self.price)}, journal=journal, force=self.force,
-            aim=f"{self.aim.objective}, judged by {self.judges.key}",
-            stage=f"stage {number}: price {self.price:.3g}",
-            earlier=f"{self._journal(number - 1)} keeps stage {number - 1}" if number > 1 else "", tell=self.tell,
-        )  # fmt: skip
-        if not self.judged or (recipe.patience is not None and not _last_is_best(epochs)):
-            self.judge()  # a journal that was complete, or an earlier epoch that was taken
-
-    def _journal(self, number: int) -> Path | None:
-        return None if self.journal is None else self.journal.with_suffix(f".{number}{self.journal.suffix}")
-
-    def loss(self, batch: Batch, progress: float) -> Tensor:
-        """Return what is to become less: the error beside the ANN, and the price of spikes, which rises."""
-        logits = self.tunable(batch.x)
-        error = distilled(logits, self.tunable.teacher(batch.x), batch.labels)
-        return error + self.price * min(1.0, progress / RAMP) * self.tunable.cost
-
-    @torch.no_grad()
-    def judge(self) -> Judged:
-        """Return how the network does on samples that judge, and what it costs."""
-        own: list[Tensor] = []
-        others: list[Tensor] = []
-        targets: list[Tensor] = []
-        cost, error = [], 0.0
-        self.tunable.eval()
-        for batch in self.judges.held_batches():
-            mine, ann = self.tunable(batch.x), self.tunable.teacher(batch.x)
-            cost.append(self.tunable.cost * len(mine))
-            error += float(distilled(mine, ann, batch.labels)) * len(mine)
-            if batch.labels is not None and batch.labels.is_floating_point():
-                targets.append(batch.labels.flatten())
-                for found, results in ((own, mine), (others, ann)):
-                    squares = (results.flatten(1) - batch.labels.reshape(len(results), -1)).square()
-                    found.append(-squares.mean(1))
-                continue
-            labels: Tensor = ann.argmax(1) if batch.labels is None else batch.labels
-            own.append(torch.eq(mine.argmax(1), labels).float().flatten())
-            others.append(torch.eq(ann.argmax(1), labels).float().flatten())
-        right, before = (torch.cat(x).cpu().numpy() for x in (own, others))
-        if targets:
-            variance = max(float(torch.cat(targets).var(correction=0)), 1e-12)
-            right, before = right / variance, before / variance
-        count = self.judges.held_out
-        spent = float(torch.stack(cost).sum()) / count
-        self.last = 100 * float((before - right).mean()), standard_error(before, right), spent
-        self.judged += 1
-        figures = {"drop": self.last[0], self.aim.objective: spent}
-        return Judged(figures, -(error / count + self.price * spent))
-
-    def _later(self) -> int:
-        return self.aim.later if self.aim.later is not None else -(-self.recipe.epochs // 3)
-
-
-def _last_is_best(epochs: list[Epoch]) -> bool:
-    scores = [one.score for one in epochs if one.score is not None]
-    return scores.index(max(scores)) == len(scores) - 1
-
-
-@dataclass
-class _Price:
-    """Of a stage: a journal of another is refused."""
-
-    value: float
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return {"price": self.value}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self.value = state_dict["price"]
-
-
-def _too_few(drop: float, bits: int) -> str:
-    return f"before any training, words of {bits} bits lose {drop:.1f} points: more --bits are a better beginning"
-
-
-def _next(price: float, good: float | None, bad: float | None) -> float:
-    """Return the price to try next: higher while the budget is kept, lower while it is not, then in the middle."""
-    if good is not None and bad is not None and good < bad:
-        return float(np.sqrt(good * bad))
-    return price * FACTOR if good is not None and price >= good else price / FACTOR
 
 
 def recode(encodings: Mapping[str, Encoding], aim: Aim) -> dict[str, int]:

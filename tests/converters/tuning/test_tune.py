@@ -16,8 +16,9 @@ from tuned_networks import figures, made
 from spikerun import Session
 from spikerun.converters import convert, tune
 from spikerun.converters.resuming import Judged, Recipe
+from spikerun.converters.tuning.stages import HARM, Aim, Stages
 from spikerun.converters.tuning.tunable import Tunable
-from spikerun.converters.tuning.tune import Aim, Missed, Tuning, _Stages
+from spikerun.converters.tuning.tune import Missed, Tuning
 from spikerun.errors import DataError, TrainingDiverged, UsageError
 
 Bars = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -204,11 +205,30 @@ def test_what_is_judged_has_room_too(bars: Bars, known: nn.Module, monkeypatch: 
     assert seen and max(seen) <= 7
 
 
-def test_words_that_are_too_few_and_a_rate_that_is_too_high_are_said(bars: Bars, known: nn.Module) -> None:
-    tuning = tune(known, bars, bits=1, input_bits=1, recipe=Recipe(1, 3.0, batch=20, augment="none"), evaluation=bars)
+def test_words_that_are_too_few_and_a_price_that_is_too_high_are_said(bars: Bars, known: nn.Module) -> None:
+    tuning = tune(known, bars, bits=1, input_bits=1, recipe=Recipe(0), evaluation=bars)
     assert any("words of 1 bits lose" in note and "--bits" in note for note in tuning.notes)
-    tuning = tune(known, bars, recipe=Recipe(1, 3.0, batch=20, augment="none"), evaluation=bars)
-    assert any("training has lost" in note and "--rate" in note for note in tuning.notes)
+    recipe = Recipe(6, 0.03, batch=20, augment="none")
+    tuning = tune(known, bars, price=1000, recipe=recipe, evaluation=bars)
+    assert any("training has lost" in note and "--price" in note for note in tuning.notes)
+
+
+def test_a_rate_that_destroys_a_network_is_lowered_which_is_said(bars: Bars, known: nn.Module, tmp_path: Path) -> None:
+    recipe, journal = Recipe(5, 3.0, batch=20, augment="none"), tmp_path / "bars.pt"
+    tuning = tune(known, bars, price=0.1, recipe=recipe, journal=journal)
+    assert any("at a rate of 3, and stage 1 began anew at 0.75" in note for note in tuning.notes)
+    assert tuning.frontier[-1].drop < tuning.frontier[0].drop + HARM
+    assert any(path.name.startswith("bars.1-") for path in tmp_path.iterdir())
+    again = tune(known, bars, price=0.1, recipe=recipe, journal=journal)
+    assert again.notes == tuning.notes and again.frontier == tuning.frontier
+
+
+def test_a_training_that_lower_rates_do_not_save_is_an_error(
+    bars: Bars, known: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikerun.converters.tuning.stages.LOWER", 1)
+    with pytest.raises(TrainingDiverged, match=r"destroys the network.*--rate below"):
+        tune(known, bars, recipe=Recipe(1, 3.0, batch=20, augment="none"))
 
 
 def test_a_journal_of_another_objective_is_refused(bars: Bars, known: nn.Module, tmp_path: Path) -> None:
@@ -242,14 +262,14 @@ def test_the_last_epoch_of_a_stage_is_judged_once(
     bars: Bars, known: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[float] = []
-    judge = _Stages.judge
+    judge = Stages.judge
 
-    def noted(self: _Stages) -> Judged:
+    def noted(self: Stages) -> Judged:
         found = judge(self)
         calls.append(self.last[2])
         return found
 
-    monkeypatch.setattr(_Stages, "judge", noted)
+    monkeypatch.setattr(Stages, "judge", noted)
     ran = tune(known, bars, recipe=QUICK, journal=tmp_path / "w.pt")
     assert len(calls) == 1 + 3
     calls.clear()
@@ -261,15 +281,15 @@ def test_the_last_epoch_of_a_stage_is_judged_once(
 def test_a_stage_that_takes_an_earlier_epoch_is_judged_by_it(
     bars: Bars, known: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge, scores = _Stages.judge, iter([0.0, 3.0, 2.0, 1.0])
+    judge, scores = Stages.judge, iter([0.0, 3.0, 2.0, 1.0])
     costs: list[float] = []
 
-    def worse(self: _Stages) -> Judged:
+    def worse(self: Stages) -> Judged:
         found = replace(judge(self), score=next(scores, 0.0))
         costs.append(self.last[2])
         return found
 
-    monkeypatch.setattr(_Stages, "judge", worse)
+    monkeypatch.setattr(Stages, "judge", worse)
     point = tune(known, bars, recipe=replace(QUICK, patience=5)).frontier[1]
     assert len(costs) == 1 + 3 + 1
     assert point.cost == costs[1] != costs[3]

@@ -12,7 +12,7 @@ from programs import Bench, i32, in_a_form, populations
 
 quick = settings(max_examples=60, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
-THRESHOLDS = [1, 2, 3, 1000, 65537, 2**22 + 1, 2**30, 2**31 - 1]
+THRESHOLDS = [1, 2, 3, 1000, 16384, 16385, 65535, 65536, 65537, 2**22 + 1, 2**30, 2**31 - 1]
 
 
 def limits(bits: int, signed: bool) -> tuple[int, int]:
@@ -45,6 +45,21 @@ def rules(draw: st.DrawFn) -> tuple[int, bool, int]:
     signed = draw(st.booleans())
     bits = draw(st.integers(1, 16 if signed else 15))
     return bits, signed, draw(st.integers(0, bits))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 5, 8, 12, 15])
+def test_single_precision_is_exact_beside_every_multiple_of_every_threshold(bits: int, signed: bool) -> None:
+    rng = np.random.default_rng(0)
+    low, high = limits(bits, signed)
+    most = 2 ** (21 - bits)  # the largest that takes single precision
+    thresholds = np.unique([*range(max(1, most - 30), most + 3), *rng.integers(1, most + 1, 100)]).astype(np.int32)
+    levels = np.arange(low - 1, high + 3) if bits <= 8 else np.r_[low - 1 : low + 99, high - 99 : high + 3]
+    for threshold in thresholds:
+        beside = levels[:, None] * int(threshold) + np.array([-1, 0, 1])
+        v = np.concatenate([beside.ravel(), [-(2**31), -(2**24) - 1, 2**24 + 1, 2**31 - 1]]).astype(np.int32)
+        expected = np.clip(v // threshold, low, high)
+        np.testing.assert_array_equal(run_fire(v, i32(int(threshold)), bits, signed, bits), expected)
 
 
 @quick

@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from spikerun.atomic import as_path
 from spikerun.converters.encoding import Encoding
-from spikerun.converters.quantise import Settings
 from spikerun.converters.report import Accuracy, Conversion, Report
-from spikerun.converters.source import Importer, Opener, Source, Trained, check_bits
+from spikerun.converters.source import Importer, Opener, Source, Trained
 from spikerun.errors import UsageError, unknown_name
 from spikerun.network import Network
 from spikerun.plugins import resolve, rows
@@ -59,11 +57,6 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP = "spikerun.importers"
-NO_LIMITS = (
-    "limits are those of chips, whose neurons spike step by step, and this network has no time loop: say "
-    "--neuron if beside --limits, which makes one of it; or --coding sdnn in place of --limits, for a sigma-delta "
-    "network on Loihi 2; or leave --limits out"
-)
 
 IMPORTERS: Mapping[str, Importer] = MappingProxyType(
     {
@@ -191,52 +184,13 @@ def convert(
     Raises ConversionError with all operators that cannot be converted, where they stand, and what to do; CheckFailed
     (`budget.BudgetMissed`, with the nearest as its `conversion`) where no network keeps max_drop.
     """
-    from spikerun.converters import budget
-    from spikerun.converters.metrics import METRICS, top1
-    from spikerun.converters.pipeline import Converter
-    from spikerun.converters.samples import labelled
-    from spikerun.converters.sigma_delta import graded
-    from spikerun.converters.validation import Validation
+    from spikerun.converters.arrays import convert_arrays
 
-    if limits is not None:
-        raise UsageError(NO_LIMITS)
-    settings = Settings.of(coding, bits, code, overrides, search=max_drop is not None, zones=zones)
-    if isinstance(metric, str) and metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
-    score = METRICS[metric] if isinstance(metric, str) else metric or top1
-    _check({"metric": score, "on_progress": on_progress})
-    tested, checked = labelled(evaluation, "evaluation"), labelled(validation, "validation")
-    aim = None
-    if max_drop is not None:
-        aim = budget.Aim(max_drop, objective, confidence, code, dead_zones)
-        budget.check_journal(None if journal is None else as_path(journal), score)
-        if overrides or zones:
-            raise UsageError("max_drop chooses the words of every layer: leave out overrides and zones")
-        if validation is None:
-            raise UsageError("max_drop needs labelled samples to choose by: give validation=(samples, labels)")
-    elif dead_zones is not None:
-        raise UsageError("dead_zones says how max_drop searches: give the points that may be lost, or zones by name")
-    if tuned is not None:
-        asked = {"bits": bits, "overrides": overrides, "max_drop": max_drop, "zones": zones}
-        tuned.require_alone(*(name for name, value in asked.items() if value is not None))
-        settings = tuned.settings(code or "bits")
-    source = _source(model)
-    check_bits(source, bits, overrides, max_drop)
-    if not isinstance(source, Source):
-        raise UsageError(f"this network ({source.name}) spikes already, in a time loop of its own: use convert_spiking")
-    sdnn = coding == "sdnn"
-    if encoding is not None and sdnn:
-        encoding = graded(encoding)
-    converter = Converter(source, data, encoding, on_progress, "graded" if sdnn else "bits", tuned)
-    measured = None if tested is None else converter.evaluation(*tested, score)
-    if aim is not None and checked is not None:
-        held = Validation(converter, *checked, score)
-        conversion = budget.search(converter, aim, held, None if journal is None else as_path(journal))
-    else:
-        conversion = converter.convert(settings)
-    held_out = checked or tested
-    conversion = converter.compared(conversion, None if held_out is None else held_out[0])
-    return conversion if measured is None else converter.measured(conversion, measured)
+    return convert_arrays(
+        model, data, bits=bits, code=code, coding=coding, overrides=overrides, zones=zones, encoding=encoding,
+        evaluation=evaluation, validation=validation, max_drop=max_drop, objective=objective, confidence=confidence,
+        dead_zones=dead_zones, journal=journal, metric=metric, on_progress=on_progress, limits=limits, tuned=tuned,
+    )  # fmt: skip
 
 
 def convert_spiking(
@@ -268,33 +222,12 @@ def convert_spiking(
 
     Raises ConversionError for what cannot be converted, UsageError where something has to be said.
     """
-    from spikerun.converters.evaluate import top1
-    from spikerun.converters.samples import gathered, labelled
-    from spikerun.converters.spiking.convert import StepConverter
-    from spikerun.converters.spiking.rate_source import check_neuron, rate_source
-    from spikerun.converters.spiking.source import StepSource
-    from spikerun.converters.spiking.step import Readout
+    from spikerun.converters.spiking.arrays import convert_spiking_arrays
 
-    _check({"metric": metric, "on_progress": on_progress})
-    tested = labelled(evaluation, "evaluation")
-    if isinstance(readout, str):
-        readout = Readout(readout)
-    elif readout is not None and not isinstance(readout, Readout):
-        raise UsageError(f"a readout is a name, such as 'count', or a Readout(name, groups), got {readout!r:.80}")
-    source = _source(model)
-    if check_neuron(neuron, reset, {}):
-        data = gathered(data)
-        source = rate_source(source, data, encoding, reset)
-    if not isinstance(source, StepSource):
-        raise UsageError(
-            f"this is no network with a time loop of its own, but {type(source).__name__}: use convert, or give it "
-            "neurons (neuron='if')"
-        )
-    converter = StepConverter(source, data, encoding, duration, readout, on_progress, limits)
-    if tested is None:
-        return converter.convert({})
-    measured = converter.evaluation(*tested, metric or top1)
-    return converter.measured(converter.convert({}), measured)
+    return convert_spiking_arrays(
+        model, data, duration=duration, readout=readout, encoding=encoding, evaluation=evaluation, metric=metric,
+        on_progress=on_progress, limits=limits, neuron=neuron, reset=reset,
+    )  # fmt: skip
 
 
 def prune(
@@ -331,16 +264,11 @@ def prune(
     Raises UsageError for what makes no sense, ConversionError for models that cannot be converted, and where a layer
     would be left empty; TrainingDiverged.
     """
-    from spikerun.converters.metrics import METRICS
     from spikerun.converters.pruning.run import Plan, prune_arrays
 
-    if isinstance(metric, str) and metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
-    _check({"train_fn": train_fn, "on_progress": on_progress})
     return prune_arrays(
         model, data, Plan(pattern, method, sparsity, rounds, rewind), recipe, encoding=encoding, evaluation=evaluation,
-        own=train_fn, metric=METRICS[metric] if isinstance(metric, str) else metric,
-        journal=None if journal is None else as_path(journal), force=force, device=device, tell=on_progress,
+        own=train_fn, metric=metric, journal=journal, force=force, device=device, tell=on_progress,
     )  # fmt: skip
 
 
@@ -372,28 +300,22 @@ def tune(
     more bits codes it anew; 0: none does. price: of one operation per MAC, in nats; several are stages, each from the
     last.
     max_drop: points that may be lost on `validation`, (samples, labels) that the model has not seen; the price is then
-    found in so many stages. recipe: of the training (`training.Recipe`), by default 30 epochs. encoding, evaluation,
+    found in so many stages. recipe: of the training (`training.Recipe`), by default 30 epochs; stages after the first
+    take a third of them, and batches are smaller where an epoch would have few steps. encoding, evaluation,
     metric, on_progress: as `convert` has them. journal: from which an interrupted training goes on.
 
     Of what comes back, `conversion` is the spiking network and its report, `state` the weights of the model (None where
     the source takes none back), which `convert(..., tuned=tuning.tuned)` makes the same network of. Raises
     TrainingDiverged; `tuning.tune.Missed` where no stage keeps max_drop.
     """
-    from spikerun.converters.metrics import METRICS
-    from spikerun.converters.resuming import Recipe
-    from spikerun.converters.tuning import EPOCHS, RATE
     from spikerun.converters.tuning.arrays import tune_arrays
     from spikerun.converters.tuning.stages import Aim
 
-    if isinstance(metric, str) and metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
-    metric = METRICS[metric] if isinstance(metric, str) else metric
     prices = (price,) if isinstance(price, int | float) else tuple(price)
-    _check({"metric": metric, "on_progress": on_progress})
     return tune_arrays(
-        _timeless(model), data, Aim(objective, bits, input_bits, prices, max_drop, stages),
-        recipe or Recipe(EPOCHS, RATE), encoding=encoding, evaluation=evaluation, validation=validation, metric=metric,
-        journal=None if journal is None else as_path(journal), force=force, device=device, tell=on_progress,
+        model, data, Aim(objective, bits, input_bits, prices, max_drop, stages), recipe, encoding=encoding,
+        evaluation=evaluation, validation=validation, metric=metric, journal=journal, force=force, device=device,
+        tell=on_progress,
     )  # fmt: skip
 
 
@@ -415,15 +337,7 @@ def tunable(
     from spikerun.converters.tuning.arrays import tunable_of
     from spikerun.converters.tuning.stages import Aim
 
-    return tunable_of(_timeless(model), data, encoding, Aim(objective, bits, input_bits))
-
-
-def _timeless(model: Any) -> Source:
-    """Return the source of a model that has no time loop of its own."""
-    source = _source(model)
-    if not isinstance(source, Source):
-        raise UsageError(f"this network ({source.name}) has a time loop of its own: what is tuned is one without")
-    return source
+    return tunable_of(model, data, encoding, Aim(objective, bits, input_bits))
 
 
 def to_torch(net: Network) -> "NetworkModule":
@@ -436,22 +350,3 @@ def to_torch(net: Network) -> "NetworkModule":
     from spikerun.converters.torch.module import module_of
 
     return module_of(net)
-
-
-def _check(functions: Mapping[str, Any]) -> None:
-    """Refuse what are no functions, by the names of the arguments."""
-    for name, function in functions.items():
-        if function is not None and not callable(function):
-            raise UsageError(f"{name} is a function, got {function!r:.80}")
-
-
-def _source(model: Any) -> Trained:
-    if isinstance(model, str):
-        return open_source(model)
-    from torch import nn
-
-    if not isinstance(model, nn.Module) and isinstance(model, Trained):
-        return model
-    from spikerun.converters.torch.source import TorchSource, source_of
-
-    return source_of(model) if isinstance(model, nn.Module) else TorchSource(model)

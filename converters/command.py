@@ -19,7 +19,8 @@ from spikerun.console import (
     suggest,
     talk,
 )
-from spikerun.converters import NO_LIMITS, Encoding, budget, open_source, takes
+from spikerun.converters import Encoding, budget, open_source, takes
+from spikerun.converters.arrays import NO_LIMITS
 from spikerun.converters.budget import Aim, BudgetMissed
 from spikerun.converters.given import Splits, places_of
 from spikerun.converters.metrics import METRICS, Metric, metric_named

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A module is pruned: `prune` in Python, and what `spikerun prune` calls."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from spikerun.converters.arguments import metric_of, path_of, require_functions
 from spikerun.converters.encoding import as_array
 from spikerun.converters.examples import Examples, device_named, harmless
 from spikerun.converters.fitting import notes_on
@@ -158,11 +160,16 @@ def prune_arrays(
     *,
     encoding: Any,
     evaluation: Any,
+    own: Callable[[nn.Module], Any] | None,
+    metric: Metric | str | None,
+    journal: str | os.PathLike[str] | None,
+    force: bool,
     device: str,
     tell: Progress | None,
-    **options: Any,
 ) -> Pruned:
     """Prune a module by samples as people have them: see `spikerun.converters.prune`."""
+    score, path = metric_of(metric), path_of(journal)
+    require_functions({"train_fn": own, "on_progress": tell})
     where = device_named(device)
     source = TorchSource(load_model(model) if isinstance(model, str) else model)
     pair = data if isinstance(data, tuple) and len(data) == 2 else _loaded(data)
@@ -176,7 +183,10 @@ def prune_arrays(
         test = Examples(measured, None if tested[1] is None else as_array(tested[1], "labels"), encodings, where)
     given = recipe or Recipe(plan.epochs)
     notes = [] if encoding is not None else notes_on(encodings, samples)
-    return run(source.model, examples, plan, given, test=test, notes=tuple(notes), tell=tell or quiet, **options)
+    return run(
+        source.model, examples, plan, given, test=test, own=own, metric=score, journal=path, force=force,
+        notes=tuple(notes), tell=tell or quiet,
+    )  # fmt: skip
 
 
 def _loaded(data: Any) -> tuple[Any, Any]:

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tune` and `tunable` in Python: of models and arrays."""
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from spikerun.converters.arguments import metric_of, path_of, require_functions, timeless
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.evaluate import Metric, top1
 from spikerun.converters.pipeline import INPUT, Converter
 from spikerun.converters.resuming import Recipe
 from spikerun.converters.samples import Progress, by_name, checked, encodings_of, gathered, labelled, quiet
 from spikerun.converters.source import Source
+from spikerun.converters.tuning import EPOCHS, RATE
 from spikerun.converters.tuning.stages import Aim
 from spikerun.converters.tuning.tunable import Tunable
 from spikerun.converters.tuning.tune import Tuning, recode, tuned
@@ -31,22 +33,21 @@ def converter_of(
     return Converter(source, few, encodings, tell, recode=recode(encodings, aim))
 
 
-def tunable_of(source: Source, data: Any, encoding: Encoding | Mapping[str, Encoding] | None, aim: Aim) -> Tunable:
+def tunable_of(model: Any, data: Any, encoding: Encoding | Mapping[str, Encoding] | None, aim: Aim) -> Tunable:
     """Return the module that a training of one's own trains."""
-    return Tunable(
-        converter := converter_of(source, data, encoding, aim, quiet),
-        aim.bits,
-        recode(converter.encodings, aim),
-        aim.objective,
-    )
+    converter = converter_of(timeless(model), data, encoding, aim, quiet)
+    return Tunable(converter, aim.bits, recode(converter.encodings, aim), aim.objective)
 
 
 def tune_arrays(
-    source: Source, data: Any, aim: Aim, recipe: Recipe, *, encoding: Encoding | Mapping[str, Encoding] | None,
-    evaluation: Any, validation: Any, metric: Metric | None, device: str, journal: Path | None, force: bool,
-    tell: Progress | None,
+    model: Any, data: Any, aim: Aim, recipe: Recipe | None, *, encoding: Encoding | Mapping[str, Encoding] | None,
+    evaluation: Any, validation: Any, metric: Metric | str | None, device: str,
+    journal: str | os.PathLike[str] | None, force: bool, tell: Progress | None,
 ) -> Tuning:  # fmt: skip
     """Return what `tune` does: see there."""
+    score = metric_of(metric) or top1
+    require_functions({"on_progress": tell})
+    source = timeless(model)
     pair = labelled(data, "data") if isinstance(data, tuple) or not _arrays(data) else (data, None)
     assert pair is not None
     samples, labels = pair
@@ -57,10 +58,10 @@ def tune_arrays(
         raise UsageError("max_drop needs samples that the trained network has not seen: validation=(samples, labels)")
     labels = None if labels is None else converter.checked(named, labels)[1]
     return tuned(
-        converter, named, labels, aim, recipe, device=device,
+        converter, named, labels, aim, recipe or Recipe(EPOCHS, RATE), device=device,
         validation=None if judged is None else converter.checked(*judged),
-        evaluation=None if tested is None else converter.evaluation(*tested, metric or top1),
-        journal=journal, force=force, tell=tell or quiet,
+        evaluation=None if tested is None else converter.evaluation(*tested, score),
+        journal=path_of(journal), force=force, tell=tell or quiet,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class Network:
 NETWORKS = {
     "cnn": Network(weights=lambda seed: WEIGHTS),
     "resnet8": Network(),
-    "depthwise": Network(price=0.15, epochs=90),
+    "depthwise": Network(price=0.1, epochs=90),
     "keywords": Network("fsdd", lambda seed: weights_of("keywords", 0)),
 }
 

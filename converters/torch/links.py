@@ -48,15 +48,19 @@ def linked(model: nn.Module, read: Read) -> Links:
     state = {name: tensor.detach().double().cpu() for name, tensor in held if tensor.is_floating_point()}
     probe = _Probe(names, state, read)
     weights = [name for name in names if state[name].ndim > 1]
-    readings = [probe.moved(weights, SEED + k) for k in (0, 1)]
-    found, sizes = _weights(probe, *readings), {name: state[name].numel() for name in names}
+    found, offsets = _weights_and_offsets(probe, weights)
+    lines = [name for name in weights if max(state[name].shape) == state[name].numel()]
+    if lines and len(found) < sum(trains(term) for layer in probe.layers.sums for term in layer.terms):
+        # gains of (C, 1, 1), say, by which weights are multiplied: these are trained in their place
+        more = _weights_and_offsets(probe, [name for name in weights if name not in lines])
+        found, offsets = more[0] | found, more[1] | offsets
+    sizes = {name: state[name].numel() for name in names}
     biases = _biases(probe, [n for n in names if state[n].ndim == 1 and n.rpartition(".")[2].endswith("bias")])
     for layer in probe.layers.sums:  # what no tensor of the model holds travels beside them
         if layer.name not in biases:
             own = f"+{layer.name}"
             sizes[own] = layer.shape[0]
             biases[layer.name] = Link(own, np.arange(layer.shape[0]), np.ones(layer.shape[0]))
-    offsets = _offsets(probe, weights, [_by_name(layers) for layers, _ in readings], found)
     used = {link.tensor for link in (*found.values(), *biases.values())}
     staying = _staying(probe, [name for name in names if name not in used])
     return Links({name: size for name, size in sizes.items() if name in used}, found, biases, offsets, staying)
@@ -81,6 +85,15 @@ class _Probe:
             by[name] = (after - tensor).flatten().numpy()
             state |= dict.fromkeys(self.names[name], after)
         return self.read(state), by
+
+
+def _weights_and_offsets(
+    probe: _Probe, tensors: Sequence[str]
+) -> tuple[dict[tuple[str, int], Link], dict[tuple[str, int], Array]]:
+    """Return the links of the numbers of terms that are made of one of `tensors`, and the offsets of their sources."""
+    readings = [probe.moved(tensors, SEED + k) for k in (0, 1)]
+    found = _weights(probe, *readings)
+    return found, _offsets(probe, tensors, [_by_name(layers) for layers, _ in readings], found)
 
 
 def _weights(probe: _Probe, one: Reading, other: Reading) -> dict[tuple[str, int], Link]:

@@ -80,6 +80,32 @@ def test_parameters_for_which_weights_and_biases_make_up_are_not_named(name: str
     assert not tunable(made(name), bars[0]).links.staying
 
 
+class Scaled(nn.Module):
+    """A block whose convolution is multiplied by a learned gain for each channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.block, self.last = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3), nn.Linear(144, 3)
+        self.gain = nn.Parameter(torch.linspace(0.5, 1.5, 4)[:, None, None])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.last((self.block(self.first(x).relu()) * self.gain).relu().flatten(1))
+        return y
+
+
+def test_weights_that_learned_gains_multiply_are_trained_in_their_place(bars: Bars) -> None:
+    model = Scaled().eval()
+    module = tunable(model, bars[0])
+    assert {link.tensor for link in module.links.weights.values()} == {"first.weight", "block.weight", "last.weight"}
+    assert module.fixed == [] and dict(module.links.staying) == {}
+    with torch.no_grad():
+        for moved in module.layers.moved:
+            moved.add_(0.01 * torch.rand_like(moved))
+    state = module.finished().state
+    assert state is not None
+    assert torch.equal(state["gain"], model.gain) and not torch.equal(state["block.weight"], model.block.weight)
+
+
 def test_buffers_that_weights_are_computed_with_may_be_there(bars: Bars) -> None:
     model = made("mlp")
     parametrizations.spectral_norm(model[3])  # type: ignore[index]

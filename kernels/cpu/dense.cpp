@@ -11,18 +11,40 @@ namespace spikerun {
 
 namespace {
 
+// The last `rest` columns of n, which fill no block: a block that ends with the rows, of which only they
+// count.
+template <size_t Block, class Rows>
+SPIKERUN_INLINE void add_rest(Rows source, size_t count, size_t narrow, int32_t* acc, size_t n, size_t rest) {
+    int32_t sum[Block] = {};
+    source.weight += n - Block;
+    add_block<Block>(source, count, narrow, 0, sum);
+    for (size_t j = 0; j < rest; ++j)
+        acc[n - rest + j] = wrapping_add(acc[n - rest + j], sum[Block - rest + j]);
+}
+
+template <class Rows>
+SPIKERUN_INLINE void add_columns(const Rows& source, size_t count, size_t narrow, int32_t* acc, size_t n) {
+    const size_t rest = n >= 16 ? n % 16 : n >= 8 ? n % 8 : 0;
+    add_all(source, count, narrow, acc, n - rest);
+    if (rest == 0) return;
+    if (n >= 16)
+        add_rest<16>(source, count, narrow, acc, n, rest);
+    else
+        add_rest<8>(source, count, narrow, acc, n, rest);
+}
+
 struct Events {
     SPIKERUN_INLINE static void run(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
                                     int32_t* acc, Event* events) {
         const size_t count = collect_events(x, n_in, static_cast<uint32_t>(n_out), events);
-        add_all(ListedRows{weight, events}, count, narrow_rows(x, n_in), acc, n_out);
+        add_columns(ListedRows{weight, events}, count, narrow_rows(x, n_in), acc, n_out);
     }
 };
 
 struct All {
     SPIKERUN_INLINE static void run(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
                                     int32_t* acc) {
-        add_all(AllRows{weight, n_out, x}, n_in, narrow_rows(x, n_in), acc, n_out);
+        add_columns(AllRows{weight, n_out, x}, n_in, narrow_rows(x, n_in), acc, n_out);
     }
 };
 

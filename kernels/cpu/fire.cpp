@@ -17,25 +17,36 @@ struct Rule {
     int max_spikes;
 };
 
-// (v + 1/2) / threshold has the floor of v / threshold, and is at least 1/2 / threshold away from every
-// integer. Clipped and shifted to be positive, so that truncation rounds down; what it is then is wrong by
-// less than that: by levels * 2^-51 in double precision, in single by levels * 2^-23, which is enough up to
-// this product of threshold and levels. There v + 1/2 is exact, or far beyond what is clipped.
-constexpr int64_t largest_single = int64_t{1} << 21;
-
-template <class Real>
+// (v + 1/2) / threshold has the floor of v / threshold, and is at least 1 / (2 threshold) away from every
+// integer. Clipped and shifted to be positive, so that truncation rounds down.
+//
+// Real: double, whose product with a reciprocal is wrong by far less than that for every int32; or float,
+// which has twice as many lanes, while threshold * 2^bits <= 2^21 (`short_enough`). v + 1/2 is exact below
+// 2^23, and what is not has words that are clipped: more than 4 * 2^bits. The reciprocal, the product and the
+// difference are wrong by 2^-24 of themselves each, together by less than 2^bits * 2^-22.4, 3 / (8 threshold)
+// at most.
+template <class Real, bool is_signed>
 struct Divide {
     SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT v, int16_t* SPIKERUN_RESTRICT word,
                                     const Real* SPIKERUN_RESTRICT reciprocal, size_t n, int32_t low,
                                     int32_t high) {
-        const auto floor_at = static_cast<Real>(low);
+        const auto floor_at = static_cast<Real>(is_signed ? low : 0);
         const auto ceiling = static_cast<Real>(high);
         for (size_t j = 0; j < n; ++j) {
-            const Real q = clip((static_cast<Real>(v[j]) + Real{0.5}) * reciprocal[j], floor_at, ceiling);
-            word[j] = static_cast<int16_t>(static_cast<int32_t>(q - floor_at) + low);
+            Real q = (static_cast<Real>(v[j]) + Real{0.5}) * reciprocal[j];
+            q = q < floor_at ? floor_at : q;
+            q = q < ceiling ? q : ceiling;
+            if constexpr (is_signed)
+                word[j] = static_cast<int16_t>(static_cast<int32_t>(q - floor_at) + low);
+            else
+                word[j] = static_cast<int16_t>(static_cast<int32_t>(q));
         }
     }
 };
+
+bool short_enough(int32_t threshold, int bits) {
+    return threshold <= (int32_t{1} << 21) >> bits;
+}
 
 // Drops the lowest set bits of two's complement words, until no more than max_spikes are left. A round drops
 // one.
@@ -61,21 +72,26 @@ Rule rule_of(int64_t bits, bool is_signed, int64_t max_spikes) {
     return {static_cast<int>(bits), is_signed, static_cast<int>(max_spikes)};
 }
 
+// Thresholds are the same for all neurons, for each channel or for each neuron.
 template <class Real>
-void append(Program& program, When when, Numbers v, Words word, const Values& values, size_t tile,
-            const Rule& rule) {
-    std::vector<Real> reciprocal(values.data().size());
-    for (size_t j = 0; j < reciprocal.size(); ++j)
-        reciprocal[j] = static_cast<Real>(1 / static_cast<double>(values.data()[j]));
+void append_fire(Program& program, When when, Numbers v, Words word, const Rule& rule,
+                 const Values& threshold, size_t tile) {
+    std::vector<Real> reciprocal(threshold.data().begin(), threshold.data().end());
+    for (Real& number : reciprocal) number = 1 / number;
     const int32_t levels = int32_t{1} << rule.bits;
     const int32_t low = rule.is_signed ? -levels / 2 : 0;
-    const bool all = values.size() == v.size;  // one for each neuron
+    const bool all = threshold.size() == v.size;
     program.append(when, [=, reciprocal = std::move(reciprocal)](Workspace& ws, int64_t) {
         for_each_tile(v.size, tile, [&](size_t j, size_t n) {
-            run<Divide<Real>>(v.in(ws) + j, word.in(ws) + j, reciprocal.data() + (all ? j : 0), n, low,
-                              low + levels - 1);
+            const int32_t* const from = v.in(ws) + j;
+            int16_t* const to = word.in(ws) + j;
+            const Real* const by = reciprocal.data() + (all ? j : 0);
+            if (rule.is_signed)
+                run<Divide<Real, true>>(from, to, by, n, low, low + levels - 1);
+            else
+                run<Divide<Real, false>>(from, to, by, n, low, low + levels - 1);
+            if (rule.max_spikes < rule.bits) run<Keep>(to, n, rule);
         });
-        if (rule.max_spikes < rule.bits) run<Keep>(word.in(ws), word.size, rule);
     });
 }
 
@@ -88,10 +104,8 @@ void fire(Program& program, When when, int64_t v_id, int64_t word_id, nb::object
     Values values = values_of(threshold, "threshold", v.size);
     values.require_within(1, std::numeric_limits<int32_t>::max());
     const size_t tile = tiled(v.size, {&values});
-    if (int64_t{values.largest()} << rule.bits <= largest_single)
-        append<float>(program, when, v, word, values, tile, rule);
-    else
-        append<double>(program, when, v, word, values, tile, rule);
+    const bool all_short = short_enough(values.largest(), rule.bits);
+    (all_short ? append_fire<float> : append_fire<double>)(program, when, v, word, rule, values, tile);
 }
 
 }  // namespace

@@ -18,17 +18,50 @@ struct Pool {
 };
 
 template <class T>
+SPIKERUN_INLINE void take_larger(T* SPIKERUN_RESTRICT best, const T* x, size_t n) {
+    for (size_t k = 0; k < n; ++k) best[k] = std::max(best[k], x[k]);
+}
+
+// Row by row: first the largest of each column of a row of windows, over the whole width of the image (`row`
+// has room for it), then the largest of the columns of each window.
+template <class T>
 struct Largest {
-    SPIKERUN_INLINE static void run(const Pool& p, const T* x, T* SPIKERUN_RESTRICT y) {
+    SPIKERUN_INLINE static void run(const Pool& p, const T* x, T* SPIKERUN_RESTRICT y,
+                                    T* SPIKERUN_RESTRICT row) {
+        const size_t width = p.in_w * p.channels;
         for (size_t oy = 0; oy < p.out_h; ++oy) {
-            for (size_t ox = 0; ox < p.out_w; ++ox, y += p.channels) {
-                std::fill_n(y, p.channels, std::numeric_limits<T>::min());
-                for_each_tap(p.rows, oy, p.columns, ox, p.in_w,
-                             [&](size_t, size_t, size_t position) SPIKERUN_LAMBDA_INLINE {
-                                 const T* const pixel = x + position * p.channels;
-                                 for (size_t c = 0; c < p.channels; ++c) y[c] = std::max(pixel[c], y[c]);
-                             });
+            const Range rows = p.rows.ranges[oy];
+            const T* from = x + rows.position * width;
+            if (rows.count > 1) {
+                const T* next = from + p.rows.position_step * width;
+                for (size_t k = 0; k < width; ++k) row[k] = std::max(from[k], next[k]);
+                for (uint32_t a = 2; a < rows.count; ++a) {
+                    next += p.rows.position_step * width;
+                    take_larger(row, next, width);
+                }
+                from = row;
             }
+            for (size_t ox = 0; ox < p.out_w; ++ox, y += p.channels)
+                of_columns(p.columns.ranges[ox], p.columns.position_step * p.channels, p.channels, from, y);
+        }
+    }
+
+    SPIKERUN_INLINE static void of_columns(Range columns, size_t step, size_t channels, const T* row,
+                                           T* SPIKERUN_RESTRICT y) {
+        constexpr size_t block = 16;
+        const T* const first = row + columns.position * channels;
+        size_t c = 0;
+        for (; c + block <= channels; c += block) {
+            T best[block];
+            for (size_t k = 0; k < block; ++k) best[k] = first[c + k];
+            for (uint32_t b = 1; b < columns.count; ++b)
+                for (size_t k = 0; k < block; ++k) best[k] = std::max(best[k], first[b * step + c + k]);
+            for (size_t k = 0; k < block; ++k) y[c + k] = best[k];
+        }
+        for (; c < channels; ++c) {
+            T best = first[c];
+            for (uint32_t b = 1; b < columns.count; ++b) best = std::max(best, first[b * step + c]);
+            y[c] = best;
         }
     }
 };
@@ -125,8 +158,17 @@ Pool checked_pool(const Geometry& g, Register<T> x, Register<T> y) {
 // As: what the elements are compared as.
 template <class As, class T>
 void append_largest(Program& program, When when, const Geometry& g, Register<T> x, Register<T> y) {
-    program.append(when, [=, pool = checked_pool(g, x, y)](Workspace& ws, int64_t) {
-        run<Largest<As>>(pool, reinterpret_cast<const As*>(x.in(ws)), reinterpret_cast<As*>(y.in(ws)));
+    Pool pool = checked_pool(g, x, y);
+    const size_t row = pool.in_w * pool.channels;
+    program.need(sizeof(T) == 2 ? ScratchSize{0, 0, row} : ScratchSize{0, 0, 0, 0, row});
+    program.append(when, [=, pool = std::move(pool)](Workspace& ws, int64_t) {
+        T* scratch = nullptr;
+        if constexpr (sizeof(T) == 2)
+            scratch = ws.scratch.patch.data();
+        else
+            scratch = ws.scratch.sums.data();
+        run<Largest<As>>(pool, reinterpret_cast<const As*>(x.in(ws)), reinterpret_cast<As*>(y.in(ws)),
+                         reinterpret_cast<As*>(scratch));
     });
 }
 

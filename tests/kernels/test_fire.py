@@ -85,6 +85,31 @@ def test_fire_divides_any_int32_by_any_threshold(
     np.testing.assert_array_equal(run_fire(v, given_, *rule), fired(v, threshold, *rule))
 
 
+@quick
+@given(seeds, rules(), st.sampled_from([-1, 0, 1]))
+def test_fire_is_exact_on_both_sides_of_the_largest_short_division(
+    seed: int, rule: tuple[int, bool, int], beside: int
+) -> None:
+    rng, (low, high) = np.random.default_rng(seed), limits(*rule[:2])
+    longest = 2**21 >> rule[0]
+    threshold = np.where(rng.integers(2, size=500), longest, rng.integers(1, longest + 1, 500))
+    threshold[0] = max(1, longest + beside)
+    k = np.where(rng.integers(2, size=500), rng.integers(low - 1, high + 2, 500), high - rng.integers(-1, 9, 500))
+    for v in (k * threshold + rng.integers(-1, 2, 500), rng.integers(-1, 2, 500) + 2 ** rng.integers(20, 31, 500)):
+        for one in (v, -v):
+            given_ = threshold.astype(np.int32)
+            np.testing.assert_array_equal(run_fire(one, given_, *rule), fired(one, threshold, *rule))
+
+
+def test_fire_is_exact_beside_all_multiples_of_thresholds_up_to_2_to_the_16() -> None:
+    bits, threshold = 5, np.arange(1, 2**16 + 1, dtype=np.int32)
+    for k in range(-1, 2**bits + 1):
+        for beside in (-1, 0, 1):
+            v = k * threshold + beside
+            word = run_fire(v, threshold, bits, False, bits)
+            np.testing.assert_array_equal(word, np.clip(v // threshold, 0, 2**bits - 1))
+
+
 def rows(rng: np.random.Generator, channels: int, low: int, high: int, count: int) -> Any:
     """Return a table of one row for all neurons, or of a row for each channel."""
     return rng.integers(low, high, (int(rng.choice([1, channels])), count)).astype(np.int32)

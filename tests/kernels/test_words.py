@@ -120,6 +120,19 @@ def test_count_adds_spikes_and_their_fan_out(
     np.testing.assert_array_equal(bench.workspace.counters, [[0, 0], [2 * t for t in total]])
 
 
+@quick
+@given(seeds, st.integers(1, 40), st.integers(1, 50), st.integers(1, 16), st.sampled_from(["popcount", "nonzero"]))
+def test_count_adds_runs_of_equal_fan_out(seed: int, channels: int, places: int, bits: int, mode: str) -> None:
+    rng = np.random.default_rng(seed)
+    word = np.where(rng.random(channels * places) < 0.5, rng.integers(*WORD, channels * places), 0).astype(np.int16)
+    fan_out = np.repeat(rng.integers(0, rng.choice([2, 2**31]), places), channels).astype(np.int32)
+    bench = Bench(word=("int16", word.size)).add("count", word="word", fan_out=fan_out, mode=mode, bits=bits, slot=0)
+    bench.step(word=word)
+    spikes = [int(w != 0) if mode == "nonzero" else (int(w) % 2**bits).bit_count() for w in word]
+    total = [sum(spikes), sum(k * int(f) for k, f in zip(spikes, fan_out, strict=True))]
+    assert bench.workspace.counters.tolist() == [total]
+
+
 def test_apply_takes_the_dense_kernel_above_the_cut_with_the_same_result() -> None:
     weight = np.random.default_rng(0).integers(-128, 128, (30, 20)).astype(np.int8)
     x = np.arange(30) % 4

@@ -4,19 +4,23 @@
 Arrays are in the order of the registers' shapes, (C, H, W), whatever a device's own layout is.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from spikerun.kernels.program import Program
 
-__all__ = ["Capture", "Choice", "Device", "Events", "Executor", "Sent", "Workspace"]
+__all__ = ["Capture", "Choice", "Device", "Events", "Executor", "Prepares", "Sent", "Single", "Workspace"]
 
 Array = npt.NDArray[Any]
 Int64Array = npt.NDArray[np.int64]
+
+# From a sample (1, *shape) to the outputs, int32 (1, *shape), and (spikes, synaptic operations), both by their labels;
+# to None where the sample needs a closer look: its shape, its type or a value may not fit, or not lie as it should.
+Single = Callable[[Array], tuple[dict[str, Array], dict[str, tuple[int, int]]] | None]
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,15 @@ class Executor(Protocol):
 
     def choices(self) -> list[Choice]:
         """Return which kernels were chosen, and why."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """An executor that looks everything up once, for samples that come one at a time."""
+
+    def prepared(self, low: int, high: int) -> Single | None:
+        """Return what runs a sample of the only input, with values in low..high; None for other programs."""
         ...
 
 

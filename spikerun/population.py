@@ -3,6 +3,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,12 @@ class Population:
     def size(self) -> int:
         """Return the number of neurons."""
         return math.prod(self.shape)
+
+    @cached_property
+    def one_scale(self) -> bool:
+        """Return whether all neurons have the same scale, so that their integers compare as the real numbers do."""
+        scale = self.neuron.real_scale
+        return bool((scale == scale.flat[0]).all())
 
     def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return a parameter of shape (), (C,) or the population's, as one value for each neuron (`shape`)."""

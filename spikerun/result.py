@@ -95,5 +95,4 @@ def classes_of(population: Population, values: npt.NDArray[Any]) -> npt.NDArray[
 
 
 def _comparable(population: Population, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    scale = population.neuron.real_scale
-    return values if (scale == scale.flat[0]).all() else population.real(values)
+    return values if population.one_scale else population.real(values)

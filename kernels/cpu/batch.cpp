@@ -54,7 +54,7 @@ template <class Poll>
 void work(Run& run, Workspace& ws, Poll poll) {
     const Batch& batch = run.batch;
     for (size_t sample = run.next++; sample < batch.samples; sample = run.next++) {
-        run.program.reset(ws);
+        run.program.restart(ws);
         for (const BatchInput& input : batch.inputs) load(input, sample, ws);
         for (size_t step = 0; step < batch.steps; ++step) {
             for (const StepInput& input : batch.step_inputs) load(input, sample, step, ws);

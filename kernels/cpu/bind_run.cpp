@@ -4,7 +4,6 @@
 #include <nanobind/stl/tuple.h>
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <optional>
 #include <tuple>
@@ -16,21 +15,6 @@
 namespace spikerun {
 
 namespace {
-
-// Asks Python, at most every 50 ms, whether a signal (Ctrl-C) wants the run to stop. Called without the GIL.
-class Interruption {
-  public:
-    bool operator()() {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::milliseconds(50)) return false;
-        last_ = now;
-        const nb::gil_scoped_acquire acquire;
-        return PyErr_CheckSignals() != 0;
-    }
-
-  private:
-    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 // A workspace as Python sees it; it keeps its program alive.
 struct PythonWorkspace {
@@ -261,6 +245,15 @@ std::tuple<AnyArrays, NumPy<int64_t>> run_batch_of(Program& program, const Named
     return {std::move(result), array_of(std::move(batch.counters), {program.n_slots(), 2})};
 }
 
+std::vector<int64_t> timed_step(const std::shared_ptr<Program>& program, PythonWorkspace& workspace) {
+    require_own(program, workspace);
+    const Exclusive exclusive(workspace);
+    require(workspace.state->t < forever, "workspace", "no pass is left");
+    std::vector<int64_t> times(program->n_operations());
+    program->timed_step(*workspace.state, times);
+    return times;
+}
+
 nb::object read(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t id) {
     require_own(program, workspace);
     const Exclusive exclusive(workspace);
@@ -345,6 +338,8 @@ void bind_run(nb::module_& module, ProgramClass& cls) {
         .def("reset", &reset, "Back to t = 0, zeros and initial values.");
     cls.def(nb::init<const std::vector<std::tuple<std::string, int64_t, int64_t>>&>(), "registers"_a);
     cls.def("initial", &initial, "register"_a, "values"_a);
+    cls.def("anew", &Program::anew, "registers"_a,
+            "What these hold before a run never matters; runs need not clear them.");
     cls.def("workspace",
             [](const std::shared_ptr<Program>& self) { return PythonWorkspace{self, self->workspace()}; });
     cls.def(
@@ -353,6 +348,8 @@ void bind_run(nb::module_& module, ProgramClass& cls) {
     cls.def("write", &write, "workspace"_a, "register"_a, "array"_a);
     cls.def("step", &step, "workspace"_a, "n"_a = 1, "rows"_a = NamedArrays{}, "events"_a = NamedEvents{},
             "watch"_a = NamedArrays{}, "capture"_a = NamedTimes{});
+    cls.def("timed_step", &timed_step, "workspace"_a,
+            "Execute a pass; return the nanoseconds that each operation took.");
     cls.def("run_batch", &run_batch_of, "inputs"_a, "outputs"_a, "threads"_a = 1, "steps"_a = 1,
             "step_inputs"_a = NamedArrays{});
 }

@@ -21,7 +21,7 @@
 namespace spikerun {
 
 // Raised whenever the meaning of a call changes; kernels/cpu/native.py expects the same number.
-constexpr int abi = 4;
+constexpr int abi = 5;
 
 #define SPIKERUN_DECLARE(family) void bind_##family(ProgramClass& cls);
 SPIKERUN_OPERATIONS(SPIKERUN_DECLARE)
@@ -40,6 +40,7 @@ NB_MODULE(_spikerun_cpu, module) {
     bind_linear(module);
     ProgramClass program(module, "Program", "Operations on registers, executed pass by pass.");
     bind_run(module, program);
+    bind_prepared(module, program);
 #define SPIKERUN_BIND(family) bind_##family(program);
     SPIKERUN_OPERATIONS(SPIKERUN_BIND)
 }

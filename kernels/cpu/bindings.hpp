@@ -12,6 +12,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,6 +71,21 @@ nb::ndarray<nb::numpy, T> array_of(std::vector<T> values, std::initializer_list<
     return {data, shape, owner};
 }
 
+// Asks Python, at most every 50 ms, whether a signal (Ctrl-C) wants the run to stop. Called without the GIL.
+class Interruption {
+  public:
+    bool operator()() {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_ < std::chrono::milliseconds(50)) return false;
+        last_ = now;
+        const nb::gil_scoped_acquire acquire;
+        return PyErr_CheckSignals() != 0;
+    }
+
+  private:
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
 using Dimensions3 = std::array<int64_t, 3>;
 using Dimensions2 = std::array<int64_t, 2>;
 
@@ -109,5 +125,6 @@ inline std::vector<int32_t> significance_of(const std::vector<int64_t>& given, c
 
 void bind_linear(nb::module_& module);
 void bind_run(nb::module_& module, ProgramClass& cls);
+void bind_prepared(nb::module_& module, ProgramClass& cls);
 
 }  // namespace spikerun

@@ -17,7 +17,7 @@ from spikerun.kernels.cpu import native
 from spikerun.kernels.cpu.maps import LAYOUTS, layouts, linear
 from spikerun.kernels.cpu.order import from_kernel, hwc, positions, to_kernel
 from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads
-from spikerun.kernels.executor import Capture, Choice, Events, Sent
+from spikerun.kernels.executor import Capture, Choice, Events, Sent, Single
 from spikerun.kernels.liveness import lifetimes, place
 from spikerun.kernels.operations import Accumulate, Geometry, Map, MaxPool, MaxPoolStep, Operation
 from spikerun.kernels.program import Program, Register
@@ -126,6 +126,7 @@ class CpuExecutor:
             offsets |= place(self.program, spans, _size_in(width), ALIGNMENT)[0]
         try:
             built = native.Program([(WIDTH[r.dtype], r.size, offsets[r.name]) for r in self.program.registers])
+            built.anew([self._ids[name] for name, (first, _) in spans.items() if first >= 0])
             for register in self.program.registers:
                 if register.initial is not None:
                     built.initial(self._ids[register.name], self._vector(register.initial, register.shape))
@@ -194,6 +195,25 @@ class CpuExecutor:
         described = (self._registers[name] for name in outputs)
         found = {r.name: from_kernel(_read(a, r), r.shape) for a, r in zip(arrays, described, strict=True)}
         return found, counters
+
+    def prepared(self, low: int, high: int) -> Single | None:
+        """Return what runs a sample of the only input (`spikerun.kernels.executor.Prepares`)."""
+        given = [self._registers[name] for _, name in self.program.inputs]
+        found = [(label, self._registers[name]) for label, name in self.program.outputs]
+        if len(given) != 1 or any(len(r.shape) > 3 for r in (*given, *(r for _, r in found))):
+            return None
+        return self._program.prepare(
+            input=self._ids[given[0].name],
+            shape=given[0].shape,
+            channels=_channels(given[0].shape),
+            low=low,
+            high=high,
+            outputs=[(n, (1, *r.shape), self._ids[r.name], _channels(r.shape), _unsigned(r)) for n, r in found],
+            counters=self.program.counters,
+            steps=self.program.steps,
+            empty=np.empty,
+            dtype=np.dtype(np.int32),
+        ).run
 
     def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> "CpuWorkspace":
         """Return a new sample at rest."""
@@ -287,6 +307,10 @@ class CpuWorkspace:
         )
         seen = tuple((t, k, _read(a, r)) for (t, k, a), r in zip(watched, self._watched, strict=True))
         return Sent(seen, contents, error if isinstance(error, BaseException) else None)
+
+
+def _channels(shape: tuple[int, ...]) -> int:
+    return shape[0] if len(shape) == 3 else 1
 
 
 def _unsigned(register: Register) -> bool:

@@ -16,7 +16,7 @@ except ImportError as error:
         f"the compiled kernels of spikerun are missing or do not load ({error}); rebuild: pip install ."
     ) from error
 
-EXPECTED_ABI = 4
+EXPECTED_ABI = 5
 
 if EXPECTED_ABI != _native.ABI:
     raise ImportError(
@@ -24,13 +24,14 @@ if EXPECTED_ABI != _native.ABI:
     )
 
 Linear = _native.Linear
+Prepared = _native.Prepared
 Program = _native.Program
 Workspace = _native.Workspace
 choose_isa = _native.choose_isa
 isa = _native.isa
 isas = _native.isas
 
-__all__ = ["EXPECTED_ABI", "Linear", "Program", "Workspace", "choose_isa", "isa", "isas"]
+__all__ = ["EXPECTED_ABI", "Linear", "Prepared", "Program", "Workspace", "choose_isa", "isa", "isas"]
 
 if wanted := os.environ.get("SPIKERUN_ISA"):
     if wanted not in isas():

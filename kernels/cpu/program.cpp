@@ -2,6 +2,7 @@
 #include "program.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace spikerun {
@@ -26,6 +27,51 @@ Program::Program(const std::vector<std::tuple<std::string, int64_t, int64_t>>& r
         arena = std::max(arena, added.offset + added.size);
         registers_.push_back(added);
     }
+    find_remembered();
+}
+
+namespace {
+
+// Fewer and longer stretches of the same memory; registers may share some, and gaps up to a cache line
+// between them hold nothing.
+template <class T>
+std::vector<Register<T>> joined(std::vector<Register<T>> registers) {
+    std::sort(registers.begin(), registers.end(),
+              [](const auto& a, const auto& b) { return a.offset < b.offset; });
+    std::vector<Register<T>> result;
+    for (const Register<T>& r : registers) {
+        constexpr size_t gap = 64 / sizeof(T);
+        if (!result.empty() && r.offset <= result.back().offset + result.back().size + gap)
+            result.back().size = std::max(result.back().size, r.offset + r.size - result.back().offset);
+        else
+            result.push_back(r);
+    }
+    return result;
+}
+
+}  // namespace
+
+void Program::find_remembered() {
+    remembered_words_.clear();
+    remembered_numbers_.clear();
+    for (const Entry& entry : registers_) {
+        if (entry.anew) continue;
+        if (entry.is_words)
+            remembered_words_.push_back({entry.size, entry.offset});
+        else
+            remembered_numbers_.push_back({entry.size, entry.offset});
+    }
+    remembered_words_ = joined(std::move(remembered_words_));
+    remembered_numbers_ = joined(std::move(remembered_numbers_));
+}
+
+void Program::anew(const std::vector<int64_t>& ids) {
+    require_open("it is fixed what a run makes anew");
+    for (const int64_t id : ids) {
+        entry(id, "anew");
+        registers_[unsign(id)].anew = true;
+    }
+    find_remembered();
 }
 
 const Program::Entry& Program::entry(int64_t id, const char* argument) const {
@@ -95,6 +141,16 @@ std::unique_ptr<Workspace> Program::workspace() {
 void Program::reset(Workspace& ws) const noexcept {
     std::fill(ws.words.begin(), ws.words.end(), int16_t{0});
     std::fill(ws.numbers.begin(), ws.numbers.end(), 0);
+    begin(ws);
+}
+
+void Program::restart(Workspace& ws) const noexcept {
+    for (const Words& r : remembered_words_) std::fill_n(r.in(ws), r.size, int16_t{0});
+    for (const Numbers& r : remembered_numbers_) std::fill_n(r.in(ws), r.size, 0);
+    begin(ws);
+}
+
+void Program::begin(Workspace& ws) const noexcept {
     for (const auto& [r, values] : initial_words_) std::copy(values.begin(), values.end(), r.in(ws));
     for (const auto& [r, values] : initial_numbers_) std::copy(values.begin(), values.end(), r.in(ws));
     std::fill(ws.counters.begin(), ws.counters.end(), int64_t{0});
@@ -104,6 +160,19 @@ void Program::reset(Workspace& ws) const noexcept {
 void Program::step(Workspace& ws) const noexcept {
     for (const Operation& operation : operations_)
         if (operation.when.includes(ws.t)) operation.action(ws, ws.t);
+    ++ws.t;
+}
+
+void Program::timed_step(Workspace& ws, std::vector<int64_t>& times) const noexcept {
+    using std::chrono::steady_clock;
+    auto begin = steady_clock::now();
+    for (size_t k = 0; k < operations_.size(); ++k) {
+        if (!operations_[k].when.includes(ws.t)) continue;
+        operations_[k].action(ws, ws.t);
+        const auto end = steady_clock::now();
+        times[k] += std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count();
+        begin = end;
+    }
     ++ws.t;
 }
 

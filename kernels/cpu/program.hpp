@@ -80,6 +80,9 @@ class Program {
     // Operations will need as much memory beside the registers.
     void need(const ScratchSize& size);
     void need_slot(int64_t slot);
+    // What these registers hold before a run never matters: nothing reads them before it has written all of
+    // them. `restart` leaves them as they are.
+    void anew(const std::vector<int64_t>& ids);
     // What a register holds before pass 0, instead of zeros.
     void initial(Words r, std::vector<int16_t> values);
     void initial(Numbers r, std::vector<int32_t> values);
@@ -87,8 +90,13 @@ class Program {
     std::unique_ptr<Workspace> workspace();
     // Back to t = 0, zeros and initial values.
     void reset(Workspace& ws) const noexcept;
+    // The same for a run, to which not all registers matter.
+    void restart(Workspace& ws) const noexcept;
     // Executes the operations of pass ws.t, and goes on to the next.
     void step(Workspace& ws) const noexcept;
+    // The same; the nanoseconds that each operation takes are added to `times`, which has room for all.
+    void timed_step(Workspace& ws, std::vector<int64_t>& times) const noexcept;
+    size_t n_operations() const noexcept { return operations_.size(); }
 
     size_t n_slots() const noexcept { return n_slots_; }
 
@@ -100,16 +108,22 @@ class Program {
     struct Entry {
         bool is_words;
         size_t size, offset;
+        bool anew = false;
     };
     struct Operation {
         When when;
         Action action;
     };
     const Entry& entry(int64_t id, const char* argument) const;
+    void begin(Workspace& ws) const noexcept;
+    void find_remembered();
     void require_open(const char* what) const;
 
     std::vector<Entry> registers_;
     size_t n_words_ = 0, n_numbers_ = 0;  // of the arenas
+    // What `restart` clears: the memory of registers that are not made anew.
+    std::vector<Words> remembered_words_;
+    std::vector<Numbers> remembered_numbers_;
     std::vector<Operation> operations_;
     std::vector<std::pair<Words, std::vector<int16_t>>> initial_words_;
     std::vector<std::pair<Numbers, std::vector<int32_t>>> initial_numbers_;

@@ -18,9 +18,10 @@ __all__ = ["Capture", "Choice", "Device", "Events", "Executor", "Prepares", "Sen
 Array = npt.NDArray[Any]
 Int64Array = npt.NDArray[np.int64]
 
-# From a sample (1, *shape) to the outputs, int32 (1, *shape), and (spikes, synaptic operations), both by their labels;
-# to None where the sample needs a closer look: its shape, its type or a value may not fit, or not lie as it should.
-Single = Callable[[Array], tuple[dict[str, Array], dict[str, tuple[int, int]]] | None]
+# From a sample (1, *shape) to the outputs, int32 (1, *shape), and (spikes, synaptic operations), both by their labels,
+# and to the place of the first output's largest value; to None where the sample needs a closer look: its shape, type or
+# values may not fit, or not lie as they should.
+Single = Callable[[Array], tuple[dict[str, Array], dict[str, tuple[int, int]], int] | None]
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,12 @@ class Executor(Protocol):
 class Prepares(Protocol):
     """An executor that looks everything up once, for samples that come one at a time."""
 
-    def prepared(self, low: int, high: int) -> Single | None:
-        """Return what runs a sample of the only input, with values in low..high; None for other programs."""
+    def prepared(self, low: int, high: int, scale: npt.NDArray[np.float32] | None) -> Single | None:
+        """Return what runs a sample of the only input, with values in low..high; None for other programs.
+
+        scale: of the shape of the first output: it is the largest product with it that counts, in float32; None: the
+        largest integer. Of equals the first.
+        """
         ...
 
 

@@ -34,6 +34,7 @@ class Result:
     counted: Mapping[str, tuple[int, int]]
     words: Mapping[str, npt.NDArray[np.int16]] = field(default_factory=dict)
     membranes: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    _class: int | None = field(default=None, repr=False)  # of the only sample, where it is known
 
     @cached_property
     def logits(self) -> npt.NDArray[np.float32]:
@@ -42,9 +43,13 @@ class Result:
         population = self.net.populations[name]
         return population.real(self.outputs[name]).reshape(self.samples, population.size)
 
-    @cached_property
+    @property
     def classes(self) -> npt.NDArray[np.int64]:
         """Return the index of the largest value of the first output, int64 (B,); the first of equals."""
+        return self._classes if self._class is None else np.array([self._class], np.int64)
+
+    @cached_property
+    def _classes(self) -> npt.NDArray[np.int64]:
         name = self.net.outputs[0]
         return classes_of(self.net.populations[name], self.outputs[name])
 

@@ -101,7 +101,8 @@ class Session:
         if self._single is not None and type(samples) is np.ndarray and not trace and on_progress is None:
             only = self._single(samples)
             if only is not None:
-                return Result(self.net, 1, *only)
+                outputs, counted, largest = only
+                return Result(self.net, 1, outputs, counted, _class=largest)
         if trace and self.schedule != "blocked":
             raise UnsupportedError(
                 "a trace needs the blocked schedule: step through a stream instead, and read its state"
@@ -131,7 +132,9 @@ class Session:
         words = [self.net.sender_of(name) for name in self.net.inputs]
         if len(words) != 1 or words[0] is None or words[0].stepwise or not isinstance(self._executor, Prepares):
             return None
-        return self._executor.prepared(*words[0].range)
+        first = self.net.populations[self.net.outputs[0]]
+        scale = None if first.one_scale else first.spread(first.neuron.real_scale)
+        return self._executor.prepared(*words[0].range, scale)
 
     def _given(self, samples: Given) -> dict[str, npt.NDArray[Any] | Lazy]:
         """Return the samples of each input, checked."""

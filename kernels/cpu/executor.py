@@ -196,11 +196,11 @@ class CpuExecutor:
         found = {r.name: from_kernel(_read(a, r), r.shape) for a, r in zip(arrays, described, strict=True)}
         return found, counters
 
-    def prepared(self, low: int, high: int) -> Single | None:
+    def prepared(self, low: int, high: int, scale: npt.NDArray[np.float32] | None) -> Single | None:
         """Return what runs a sample of the only input (`spikerun.kernels.executor.Prepares`)."""
         given = [self._registers[name] for _, name in self.program.inputs]
         found = [(label, self._registers[name]) for label, name in self.program.outputs]
-        if len(given) != 1 or any(len(r.shape) > 3 for r in (*given, *(r for _, r in found))):
+        if len(given) != 1 or not found or any(len(r.shape) > 3 for r in (*given, *(r for _, r in found))):
             return None
         return self._program.prepare(
             input=self._ids[given[0].name],
@@ -209,6 +209,7 @@ class CpuExecutor:
             low=low,
             high=high,
             outputs=[(n, (1, *r.shape), self._ids[r.name], _channels(r.shape), _unsigned(r)) for n, r in found],
+            scales=[] if scale is None else scale.ravel().tolist(),
             counters=self.program.counters,
             steps=self.program.steps,
             empty=np.empty,

@@ -68,6 +68,21 @@ void save(const T* from, int32_t* to, size_t channels, size_t n) noexcept {
             *to++ = static_cast<int32_t>(static_cast<As>(from[p * channels + c]));
 }
 
+// Where the largest is, the first of equals: of the integers, or of their products with a scale each.
+size_t largest(const int32_t* values, const std::vector<float>& scales, size_t n) noexcept {
+    if (scales.empty()) return static_cast<size_t>(std::max_element(values, values + n) - values);
+    size_t best = 0;
+    float most = static_cast<float>(values[0]) * scales[0];
+    for (size_t j = 1; j < n; ++j) {
+        const float value = static_cast<float>(values[j]) * scales[j];
+        if (value > most) {
+            most = value;
+            best = j;
+        }
+    }
+    return best;
+}
+
 struct Input {
     Words target;
     std::vector<int64_t> shape;  // of a sample, as Python has it
@@ -88,10 +103,12 @@ using GivenOutput = std::tuple<nb::object, nb::object, int64_t, int64_t, bool>;
 class Prepared {
   public:
     Prepared(std::shared_ptr<Program> program, Input input, std::vector<Output> outputs,
-             std::vector<nb::object> counters, int64_t steps, nb::object empty, nb::object dtype)
+             std::vector<float> scales, std::vector<nb::object> counters, int64_t steps, nb::object empty,
+             nb::object dtype)
         : program_(std::move(program)),
           input_(std::move(input)),
           outputs_(std::move(outputs)),
+          scales_(std::move(scales)),
           counters_(std::move(counters)),
           steps_(steps),
           empty_(std::move(empty)),
@@ -114,8 +131,15 @@ class Prepared {
             finished = go_through(*lent.workspace);
         }
         if (!finished) throw nb::python_error();
-        for (const Output& output : outputs_) save_to(results[output.name], output, *lent.workspace);
-        return nb::make_tuple(std::move(results), counted(*lent.workspace));
+        size_t place = 0;
+        for (const Output& output : outputs_) {
+            const Buffer memory(results[output.name], PyBUF_WRITABLE);
+            if (!memory) throw nb::type_error("outputs: no memory to write to");
+            auto* const to = static_cast<int32_t*>(memory.view().buf);
+            const size_t n = save_to(to, output, *lent.workspace);
+            if (&output == outputs_.data()) place = largest(to, scales_, n);
+        }
+        return nb::make_tuple(std::move(results), counted(*lent.workspace), place);
     }
 
   private:
@@ -166,20 +190,19 @@ class Prepared {
         return true;
     }
 
-    void save_to(nb::handle array, const Output& output, Workspace& ws) const {
-        const Buffer memory(array, PyBUF_WRITABLE);
-        if (!memory) throw nb::type_error("outputs: no memory to write to");
-        auto* const to = static_cast<int32_t*>(memory.view().buf);
+    // Returns how many values there are.
+    size_t save_to(int32_t* to, const Output& output, Workspace& ws) const {
         if (!program_->is_words(output.id, "outputs")) {
             const Numbers r = program_->numbers(output.id, "outputs");
             save<int32_t>(r.in(ws), to, output.channels, r.size);
-            return;
+            return r.size;
         }
         const Words r = program_->words(output.id, "outputs");
         if (output.unsigned_words)
             save<uint16_t>(r.in(ws), to, output.channels, r.size);
         else
             save<int16_t>(r.in(ws), to, output.channels, r.size);
+        return r.size;
     }
 
     nb::dict counted(const Workspace& ws) const {
@@ -192,6 +215,7 @@ class Prepared {
     std::shared_ptr<Program> program_;
     Input input_;
     std::vector<Output> outputs_;
+    std::vector<float> scales_;  // of the first output
     std::vector<nb::object> counters_;
     int64_t steps_;
     nb::object empty_, dtype_;
@@ -204,7 +228,8 @@ void require_channels(const char* argument, int64_t channels, size_t size) {
 
 Prepared prepare(const std::shared_ptr<Program>& program, int64_t input, std::vector<int64_t> shape,
                  int64_t channels, int64_t low, int64_t high, const std::vector<GivenOutput>& outputs,
-                 std::vector<nb::object> counters, int64_t steps, nb::object empty, nb::object dtype) {
+                 std::vector<float> scales, std::vector<nb::object> counters, int64_t steps, nb::object empty,
+                 nb::object dtype) {
     const Words target = program->words(input, "input");
     size_t size = 1;
     for (const int64_t axis : shape) {
@@ -223,11 +248,13 @@ Prepared prepare(const std::shared_ptr<Program>& program, int64_t input, std::ve
         const bool words = program->is_words(id, "outputs");
         const size_t n = words ? program->words(id, "outputs").size : program->numbers(id, "outputs").size;
         require_channels("outputs", of_output, n);
+        if (checked.empty() && !scales.empty()) require_same(n, scales.size(), "scales");
         checked.push_back({name, of_array, id, unsign(of_output), unsigned_words});
     }
+    require(!checked.empty(), "outputs", "expected one or more");
     Input taken{target, std::move(shape), unsign(channels), static_cast<int32_t>(low),
                 static_cast<int32_t>(high)};
-    return {program, std::move(taken), std::move(checked), std::move(counters),
+    return {program, std::move(taken), std::move(checked), std::move(scales), std::move(counters),
             steps,   std::move(empty), std::move(dtype)};
 }
 
@@ -235,13 +262,14 @@ Prepared prepare(const std::shared_ptr<Program>& program, int64_t input, std::ve
 
 void bind_prepared(nb::module_& module, ProgramClass& cls) {
     nb::class_<Prepared>(module, "Prepared", "A run of one sample, checked beforehand.")
-        .def(
-            "run", &Prepared::run, "sample"_a,
-            "Return the outputs and the counters by name; None where a sample needs a closer look.",
-            nb::sig("def run(self, sample: numpy.typing.NDArray[typing.Any]) -> "
-                    "tuple[dict[str, numpy.typing.NDArray[typing.Any]], dict[str, tuple[int, int]]] | None"));
+        .def("run", &Prepared::run, "sample"_a,
+             "Return the outputs and the counters by name, and the place of the largest value; None where a "
+             "sample needs a closer look.",
+             nb::sig("def run(self, sample: numpy.typing.NDArray[typing.Any]) -> "
+                     "tuple[dict[str, numpy.typing.NDArray[typing.Any]], dict[str, tuple[int, int]], int] | "
+                     "None"));
     cls.def("prepare", &prepare, nb::kw_only(), "input"_a, "shape"_a, "channels"_a, "low"_a, "high"_a,
-            "outputs"_a, "counters"_a, "steps"_a, "empty"_a, "dtype"_a);
+            "outputs"_a, "scales"_a, "counters"_a, "steps"_a, "empty"_a, "dtype"_a);
 }
 
 }  // namespace spikerun

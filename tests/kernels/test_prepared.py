@@ -30,6 +30,7 @@ def prepared(program: Program, **changes: Any) -> Any:
         "low": 0,
         "high": 255,
         "outputs": [("sums", (1, 2, 1, 3), SUMS, 2, False), ("words", (1, 2, 1, 3), WORDS, 2, False)],
+        "scales": [],
         "counters": ["words"],
         "steps": 2,
         "empty": np.empty,
@@ -40,13 +41,37 @@ def prepared(program: Program, **changes: Any) -> Any:
 
 def test_a_prepared_run_returns_outputs_channels_first_and_counters() -> None:
     sample = np.array([[[[1, 0, 3]], [[4, 5, 255]]]], np.uint8)
-    outputs, counted = doubled()[1].run(sample)
+    outputs, counted, largest = doubled()[1].run(sample)
     # in the registers channels are last: number 2 p + c is of place p and channel c
     start = np.array([[[[0, 2, 4]], [[1, 3, 5]]]])
     np.testing.assert_array_equal(outputs["sums"], start + 2 * sample.astype(np.int32))
     np.testing.assert_array_equal(outputs["words"], sample)
     assert [a.dtype for a in outputs.values()] == [np.int32, np.int32]
     assert counted == {"words": (10, 30)}
+    assert largest == 5
+
+
+@pytest.mark.parametrize(
+    ("scales", "values", "place"),
+    [
+        ([], [3, 7, 7, -1], 1),
+        ([1.0, 1.0, 2.0, -1.0], [3, 7, 7, -1], 2),
+        ([1.0, 2.0, 0.5, 1.0], [-5, -5, -8, -4], 2),
+        ([1.0] * 4, [2**24, 2**24 + 1, 0, 0], 0),  # as float32 they are the same
+        ([3e38] * 4, [1, 2**14, 2**13, 0], 1),
+    ],
+)
+def test_the_largest_is_that_of_the_products_and_the_first_of_equals(
+    scales: list[float], values: list[int], place: int
+) -> None:
+    program = Program([("int16", 4, 0), ("int32", 4, 0)])
+    program.initial(SUMS, i32(*values))
+    output = [("sums", (1, 4), SUMS, 1, False)]
+    made = prepared(program, shape=(4,), channels=1, outputs=output, scales=scales, counters=[])
+    assert made.run(np.zeros((1, 4), np.uint8))[2] == place
+    with np.errstate(over="ignore"):
+        products = np.array(values).astype(np.float32) * np.float32(scales or 1)
+    assert products.argmax() == place or not scales
 
 
 def test_prepared_runs_begin_at_the_initial_values_each_time() -> None:
@@ -114,6 +139,8 @@ def test_timed_passes_are_passes() -> None:
         ({"low": 1}, "low: expected -32768..0, got 1"),
         ({"high": 65536}, "high: expected 0..65535, got 65536"),
         ({"outputs": [("sums", (1, 6), SUMS, 5, False)]}, "outputs: a number of channels"),
+        ({"outputs": []}, "outputs: expected one or more"),
+        ({"scales": [1.0]}, "scales: expected 6 elements, got 1"),
         ({"counters": []}, "counters: expected 1 elements, got 0"),
         ({"steps": 0}, "steps: expected 1.."),
     ],

@@ -29,6 +29,8 @@ def small(bits: int = 5, signed: bool = False) -> Network:
 def same(one: Result, other: Result) -> None:
     assert (one.samples, one.counted) == (other.samples, other.counted)
     assert list(one.outputs) == list(other.outputs)
+    np.testing.assert_array_equal(one.classes, other.classes)
+    assert (one.classes.dtype, one.classes.shape) == (other.classes.dtype, other.classes.shape)
     for name, values in one.outputs.items():
         np.testing.assert_array_equal(values, other.outputs[name])
         assert (values.dtype, values.shape) == (other.outputs[name].dtype, other.outputs[name].shape)

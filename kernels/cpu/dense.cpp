@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "bindings.hpp"
+#include "conv_pairs.hpp"
 #include "isa.hpp"
 #include "rows.hpp"
 
@@ -48,22 +49,39 @@ struct All {
     }
 };
 
+// Weights of at most so many bytes are kept for pairs as well, in blocks of columns; those of larger matrices
+// are read from farther away, where whole rows come faster.
+constexpr size_t largest_pairs = size_t{1} << 20;
+
+// A matrix as a convolution of an image of one position.
+std::unique_ptr<PairConv> pairs_of(const std::vector<int8_t>& weight, size_t n_in, size_t n_out) {
+    if (weight.size() > largest_pairs) return nullptr;
+    const Image in{1, 1, static_cast<int64_t>(n_in)}, out{1, 1, static_cast<int64_t>(n_out)};
+    return PairConv::make(weight.data(), {in, out, {1, 1}, {1, 1}, {0, 0}, {1, 1}}, n_out, 0);
+}
+
 class Dense final : public Linear {
   public:
     Dense(std::vector<int8_t> weight, size_t n_in, size_t n_out)
-        : Linear(n_in, n_out), weight_(std::move(weight)) {}
+        : Linear(n_in, n_out), weight_(std::move(weight)), pairs_(pairs_of(weight_, n_in, n_out)) {}
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+        if (pairs_ && pairs_->apply(x, acc, scratch)) return;
         run<Events>(weight_.data(), n_in(), n_out(), x, acc, scratch.events.data());
     }
     void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
         run<All>(weight_.data(), n_in(), n_out(), x, acc);
     }
-    ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
+    ScratchSize scratch_size() const noexcept override {
+        ScratchSize size{n_in(), 0, 0};
+        if (pairs_) pairs_->need(size);
+        return size;
+    }
     size_t bytes() const noexcept override { return bytes_of(weight_); }
 
   private:
     std::vector<int8_t> weight_;
+    std::unique_ptr<PairConv> pairs_;
 };
 
 LinearPointer dense(nb::object weight) {

@@ -11,7 +11,11 @@
 #define SPIKERUN_V3 [[gnu::target("arch=x86-64-v3")]]
 #define SPIKERUN_V3_INLINE [[gnu::target("arch=x86-64-v3"), gnu::always_inline]] inline
 // Before a loop over registers.
+#if defined(__clang__)
+#define SPIKERUN_UNROLLED _Pragma("clang loop unroll(full)")
+#else
 #define SPIKERUN_UNROLLED _Pragma("GCC unroll 16")
+#endif
 // Keeps what two operations read from being loaded twice, as operands of both: loads are scarce.
 #define SPIKERUN_IN_REGISTERS(a, b) asm("" : "+x"(a), "+x"(b))
 

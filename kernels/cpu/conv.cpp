@@ -226,7 +226,9 @@ class Conv final : public Linear {
         if (all_) all_->need(size);
         return size;
     }
-    size_t bytes() const noexcept override { return bytes_of(weight_); }
+    size_t bytes() const noexcept override {
+        return bytes_of(weight_) + (pairs_ ? pairs_->bytes() : 0) + (all_ ? all_->bytes() : 0);
+    }
 
   private:
     std::vector<int8_t> weight_;

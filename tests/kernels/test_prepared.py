@@ -70,7 +70,7 @@ def test_the_largest_is_that_of_the_products_and_the_first_of_equals(
     made = prepared(program, shape=(4,), channels=1, outputs=output, scales=scales, counters=[])
     assert made.run(np.zeros((1, 4), np.uint8))[2] == place
     with np.errstate(over="ignore"):
-        products = np.array(values).astype(np.float32) * np.float32(scales or 1)
+        products = np.array(values, np.float32) * np.array(scales or [1], np.float32)
     assert products.argmax() == place or not scales
 
 

@@ -23,6 +23,7 @@ __all__ = ["AUGMENTS", "Batch", "Examples", "device_named", "harmless", "seed_of
 
 AUGMENTS = ("auto", "none", "shift", "mirror", "shift+mirror")
 SPLIT = 0  # the seed by which samples are held out: the same of every training, so that trainings can be compared
+STEPS_AN_EPOCH, SMALLEST_BATCH = 100, 32
 HELD_OUT = (100, 5000)  # samples, a tenth between these, and never more than half
 AT_ONCE = 1000  # samples that are looked at without training
 LARGE = 16  # rows and columns of images that are as good when they are moved by one
@@ -108,6 +109,12 @@ class Examples:
     def steps(self, batch: int) -> int:
         """Return the batches of an epoch: whole ones, of at most the samples that train."""
         return self.trained // min(batch, self.trained)
+
+    def batch(self, wanted: int) -> int:
+        """Return samples of a step: `wanted`, or half of them, and so on, while an epoch would have few steps."""
+        while wanted > SMALLEST_BATCH and self.trained // wanted < STEPS_AN_EPOCH:
+            wanted = max(wanted // 2, SMALLEST_BATCH)
+        return wanted
 
     def batches(self, batch: int, seed: int, epoch: int, augment: str = "none") -> Iterator[Batch]:
         """Yield the batches of an epoch, in another order each epoch, augmented."""

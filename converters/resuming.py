@@ -20,6 +20,7 @@ __all__ = ["Epoch", "Judged", "Kept", "Recipe", "Stateful", "keep", "kept_in", "
 
 SCHEMA = "spikerun.training/1"
 RISES, FIRST, LAST = 0.1, 1 / 25, 1 / 250_000  # of the steps, and of the highest rate: one cycle
+LARGEST = 1e30  # torch takes float32
 MOMENTUM = (0.85, 0.95)  # where the rate is highest, and lowest
 
 
@@ -58,9 +59,11 @@ class Recipe:
                 raise UsageError(f"the {name} of a training must be an integer of at least {least}, got {value!r}")
         for name, low in {"rate": 1e-12, "clip": 1e-12, "decay": 0.0}.items():
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not low <= value < math.inf:
+            if not isinstance(value, int | float) or not low <= value <= LARGEST:
                 above = "of at least 0" if low == 0 else "above 0"
-                raise UsageError(f"the {name} of a training must be a finite number {above}, got {value!r}")
+                raise UsageError(
+                    f"the {name} of a training must be a finite number {above}, at most {LARGEST:g}, got {value!r}"
+                )
         if self.augment not in AUGMENTS:
             raise unknown_name("augmentation", self.augment, AUGMENTS)
 

@@ -29,6 +29,7 @@ from spikerun.errors import DataError, UsageError, unknown_name
 
 __all__ = ["Plan", "Pruned", "prune_arrays", "run"]
 
+FAR = 5.0  # points that are lost: from there on it is said what helps
 EPOCHS = {"one-shot": 30, "gradual": 30, "lottery": 15}  # of the lottery in each round
 
 
@@ -118,6 +119,9 @@ def run(
             "the lottery trains networks from their beginning, which takes labels: give them, or take another method"
         )
     if own is None and recipe.epochs:
+        if (batch := examples.batch(recipe.batch)) < recipe.batch:
+            recipe = replace(recipe, batch=batch)
+            said.append(f"batches are of {batch} samples, so that an epoch has steps enough")
         recipe, augmented = _augmented(recipe, examples, None if judge.by_chance else dense)
         said += [] if augmented is None else [augmented]
         said += [] if examples.labelled else [UNLABELLED]
@@ -149,6 +153,8 @@ def run(
         tuple(epochs), tuple(rounds), tuple(said + pattern.notes), examples.labelled,
     )  # fmt: skip
     held = {name: mask.cpu() for name, mask in masks.held.items()}
+    if own is None and recipe.epochs and report.held_out.drop > FAR:
+        report = replace(report, notes=(*report.notes, _lost(report.held_out.drop, recipe)))
     return Pruned(net.cpu().eval(), held, report)
 
 
@@ -209,6 +215,13 @@ def _augmented(recipe: Recipe, examples: Examples, teacher: nn.Module | None) ->
     first = lambda seen: next(iter(results_of(teacher, seen).values()))  # type: ignore[arg-type]  # noqa: E731
     augment, said = harmless(examples, recipe.augment, first)
     return replace(recipe, augment=augment), said
+
+
+def _lost(drop: float, recipe: Recipe) -> str:
+    return (
+        f"training has not brought back {drop:.1f} points of held-out samples: take more --epochs, a --rate other than "
+        f"{recipe.rate:g}, or a lower --sparsity"
+    )
 
 
 def _nothing(number: int, weights: Mapping[str, Tensor]) -> None:

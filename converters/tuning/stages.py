@@ -25,7 +25,8 @@ PRICE = 0.2  # of one synaptic operation per MAC, in nats
 RAMP = 0.3  # of the steps, over which the price rises to its full height
 FACTOR = 1.6  # from a price to the next, until one keeps the budget and one does not
 FAR = 5.0  # points that are lost: from there on it is said what helps
-EARLY, HARM = 0.2, 20.0  # of the epochs, in which no more than so many points may go: else the rate is too high
+EARLY = 0.2  # of the epochs, in which the rate is highest
+HARM, BAD = 20.0, 2  # points that are lost, in so many of these epochs in a row: else the rate is too high
 LOWER, TRIES = 4, 4  # by which the rate is then divided, and how often
 
 
@@ -94,6 +95,7 @@ class Stages:
     last: tuple[float, float, float] = (0.0, 0.0, 0.0)  # drop, its standard error, cost
     judged: int = 0  # how often in this stage
     progress: float = 0.0  # of its steps
+    written: Path | None = None  # the journal of the stage before
     said: list[str] = field(default_factory=list)
 
     def run(self) -> tuple[Finished, list[Point]]:
@@ -138,36 +140,40 @@ class Stages:
             try:
                 epochs = self._trained(number, tried, recipe, worst)
                 break
-            except _Harmed:
+            except TrainingDiverged as error:
+                late = not isinstance(error, _Harmed) and self.progress > _early(recipe)
+                if late or tried == TRIES:
+                    raise
                 self.tunable.layers.load_state_dict(before)
-                lower, lost = recipe.rate / LOWER, f"{self.last[0]:.0f} points at a rate of {recipe.rate:.2g}"
-                if tried == TRIES:
-                    raise TrainingDiverged(
-                        f"the training destroys the network: an early epoch loses {lost}. The weights are as they "
-                        f"were. Take a --rate below {lower:.1g} or a lower --price, more --bits, or more samples"
-                    ) from None
-                self.said.append(f"an early epoch lost {lost}, and stage {number} began anew at {lower:.2g}")
+                lower = recipe.rate / LOWER
+                self.said.append(f"{_first_line(error)}: stage {number} began anew at a rate of {lower:.2g}")
                 self.tell(self.said[-1], 0, 0)
                 recipe, self.recipe = replace(recipe, rate=lower), replace(self.recipe, rate=lower)
         if not self.judged or (recipe.patience is not None and not _last_is_best(epochs)):
             self.judge()  # a journal that was complete, or an earlier epoch that was taken
 
     def _trained(self, number: int, tried: int, recipe: Recipe, worst: float) -> list[Epoch]:
-        early = max(EARLY, 1 / max(recipe.epochs, 1))
+        course, journal, earlier = _Course(self.price), self._journal(number, tried), self.written
 
         def judge() -> Judged:
             judged = self.judge()
-            if self.progress <= early and self.last[0] > worst:
-                raise _Harmed
+            course.bad = course.bad + 1 if self.last[0] > worst else 0
+            if course.bad == min(BAD, recipe.epochs) and self.progress <= _early(recipe):
+                raise _Harmed(
+                    f"early epochs lose {self.last[0]:.0f} points at a rate of {recipe.rate:.2g}.\nThe training "
+                    f"destroys the network, whose weights are as they were. Take a --rate below "
+                    f"{recipe.rate / LOWER:.1g} or a lower --price, more --bits, or more samples"
+                )
             return judged
 
-        return train(
+        epochs = train(
             self.tunable.groups(recipe.rate), self.examples, recipe, self.loss, judge,
-            state={"layers": self.tunable.layers, "price": _Price(self.price)}, journal=self._journal(number, tried),
-            force=self.force, aim=f"{self.aim.objective}, judged by {self.judges.key}",
-            stage=f"stage {number}: price {self.price:.3g}",
-            earlier=f"{self._journal(number - 1)} keeps stage {number - 1}" if number > 1 else "", tell=self.tell,
+            state={"layers": self.tunable.layers, "course": course}, journal=journal, force=self.force,
+            aim=f"{self.aim.objective}, judged by {self.judges.key}", stage=f"stage {number}: price {self.price:.3g}",
+            earlier=f"{earlier} keeps stage {number - 1}" if number > 1 else "", tell=self.tell,
         )  # fmt: skip
+        self.written = journal
+        return epochs
 
     def _journal(self, number: int, tried: int = 0) -> Path | None:
         name = f"{number}-{tried}" if tried else f"{number}"
@@ -201,7 +207,7 @@ class Stages:
             labels: Tensor = ann.argmax(1) if batch.labels is None else batch.labels
             own.append(torch.eq(mine.argmax(1), labels).float().flatten())
             others.append(torch.eq(ann.argmax(1), labels).float().flatten())
-        right, before = (torch.cat(x).cpu().numpy() for x in (own, others))
+        right, before = (torch.cat(x).double().cpu().numpy() for x in (own, others))
         if targets:
             variance = max(float(torch.cat(targets).var(correction=0)), 1e-12)
             right, before = right / variance, before / variance
@@ -216,8 +222,17 @@ class Stages:
         return self.aim.later if self.aim.later is not None else -(-self.recipe.epochs // 3)
 
 
-class _Harmed(Exception):
-    """An early epoch has lost too much."""
+class _Harmed(TrainingDiverged):
+    """Early epochs have lost too much."""
+
+
+def _early(recipe: Recipe) -> float:
+    """Return the progress of a training up to which its epochs are early."""
+    return max(EARLY, min(BAD, recipe.epochs) / max(recipe.epochs, 1))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0].split(";")[0].rstrip(".")
 
 
 def _last_is_best(epochs: list[Epoch]) -> bool:
@@ -226,16 +241,17 @@ def _last_is_best(epochs: list[Epoch]) -> bool:
 
 
 @dataclass
-class _Price:
-    """Of a stage: a journal of another is refused."""
+class _Course:
+    """Of a stage: its price, for a journal of another is refused, and how many epochs in a row have lost too much."""
 
-    value: float
+    price: float
+    bad: int = 0
 
     def state_dict(self) -> Mapping[str, Any]:
-        return {"price": self.value}
+        return {"price": self.price, "bad": self.bad}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self.value = state_dict["price"]
+        self.price, self.bad = state_dict["price"], state_dict["bad"]
 
 
 def too_few(drop: float, bits: int) -> str:

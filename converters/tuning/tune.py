@@ -24,7 +24,6 @@ from spikerun.converters.report import Conversion
 from spikerun.converters.resuming import Recipe
 from spikerun.converters.samples import Progress, quiet
 from spikerun.converters.training import UNLABELLED
-from spikerun.converters.tuning import BATCH
 from spikerun.converters.tuning.fit import Tuned
 from spikerun.converters.tuning.stages import FAR, Aim, Point, Stages, too_few
 from spikerun.converters.tuning.tunable import Finished, Tunable
@@ -34,7 +33,6 @@ from spikerun.text import listed, plural
 
 __all__ = ["Missed", "Tuning", "recode", "tuned"]
 
-STEPS_AN_EPOCH, SMALLEST_BATCH = 100, 32
 AT_ONCE = 2**25  # values of populations in a batch, about
 
 
@@ -103,10 +101,10 @@ def tuned(
     for given, what in ((labels, "labels"), (validation and validation[1], "labels of the validation data")):
         _require_fitting(given, converter.layers.outputs[0].shape, what)
     notes: list[str] = []
-    fits = _batch(examples, tunable)
+    fits = _batch(examples, tunable, recipe.batch)
     if fits < recipe.batch:
         notes.append(f"batches are of {fits} samples, so that an epoch has steps enough and a batch has room")
-    recipe = replace(recipe, batch=min(recipe.batch, fits))
+    recipe = replace(recipe, batch=fits)
     if tunable.fixed:
         notes.append(
             f"the weights of {listed(tunable.fixed)} stay as they are: they are computed from several tensors, or "
@@ -166,14 +164,11 @@ def recode(encodings: Mapping[str, Encoding], aim: Aim) -> dict[str, int]:
     return {name: aim.input_bits for name, one in encodings.items() if 0 < aim.input_bits < one.bits}
 
 
-def _batch(examples: Examples, tunable: Tunable) -> int:
+def _batch(examples: Examples, tunable: Tunable, wanted: int) -> int:
     """Return samples of a batch, such that an epoch has steps enough, and a batch has room, one that is judged too."""
-    wanted = BATCH
-    while wanted > SMALLEST_BATCH and examples.trained // wanted < STEPS_AN_EPOCH:
-        wanted //= 2
     values = sum(int(np.prod(layer.shape)) for layer in tunable.converter.layers.every)
     examples.at_once = max(1, min(examples.at_once, AT_ONCE // values))
-    return max(2, min(wanted, AT_ONCE // values))
+    return max(2, min(examples.batch(wanted), AT_ONCE // values))
 
 
 def _require_fitting(labels: Array | None, shape: tuple[int, ...], what: str) -> None:

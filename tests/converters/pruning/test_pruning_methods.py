@@ -72,6 +72,14 @@ def test_gradual_pruning_learns() -> None:
     assert pruned.report.held_out.snn > 80
 
 
+def test_small_data_are_trained_in_small_batches_and_what_is_lost_is_said() -> None:
+    dense = network()
+    run_in(dense)
+    report = run(dense, trainings(), Plan("unstructured", "one-shot", 0.9), Recipe(1, rate=1000.0)).report
+    assert "batches are of 32 samples, so that an epoch has steps enough" in report.notes
+    assert any("has not brought back" in note and "--rate" in note for note in report.notes)
+
+
 def run_in(model: nn.Module, steps: int = 60) -> None:
     """Train a network as a user would."""
     x, y = (torch.from_numpy(a) for a in images())

@@ -216,19 +216,46 @@ def test_words_that_are_too_few_and_a_price_that_is_too_high_are_said(bars: Bars
 def test_a_rate_that_destroys_a_network_is_lowered_which_is_said(bars: Bars, known: nn.Module, tmp_path: Path) -> None:
     recipe, journal = Recipe(5, 3.0, batch=20, augment="none"), tmp_path / "bars.pt"
     tuning = tune(known, bars, price=0.1, recipe=recipe, journal=journal)
-    assert any("at a rate of 3, and stage 1 began anew at 0.75" in note for note in tuning.notes)
+    assert any("points at a rate of 3: stage 1 began anew at a rate of 0.75" in note for note in tuning.notes)
     assert tuning.frontier[-1].drop < tuning.frontier[0].drop + HARM
     assert any(path.name.startswith("bars.1-") for path in tmp_path.iterdir())
     again = tune(known, bars, price=0.1, recipe=recipe, journal=journal)
     assert again.notes == tuning.notes and again.frontier == tuning.frontier
 
 
+@pytest.mark.parametrize(("drops", "lowered"), [([50, 0, 50, 0, 0], 0), ([0, 50, 50, 0, 0], 0), ([50, 50], 1)])
+def test_one_bad_epoch_and_later_ones_lower_no_rate(
+    drops: list[float], lowered: int, bars: Bars, known: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, judge = iter([0.0, *drops, *[0.0] * 20]), Stages.judge
+
+    def judged(self: Stages) -> Judged:
+        found = judge(self)
+        self.last = next(told), *self.last[1:]
+        return found
+
+    monkeypatch.setattr(Stages, "judge", judged)
+    tuning = tune(known, bars, recipe=Recipe(5, 0.01, batch=20, augment="none"))
+    assert sum("began anew" in note for note in tuning.notes) == lowered
+
+
 def test_a_training_that_lower_rates_do_not_save_is_an_error(
     bars: Bars, known: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spikerun.converters.tuning.stages.LOWER", 1)
-    with pytest.raises(TrainingDiverged, match=r"destroys the network.*--rate below"):
+    with pytest.raises(TrainingDiverged, match=r"early epochs lose[^\n]*\n[^\n]*destroys the network.*--rate below"):
         tune(known, bars, recipe=Recipe(1, 3.0, batch=20, augment="none"))
+
+
+def test_a_rate_at_which_the_loss_is_no_number_early_on_is_lowered(
+    bars: Bars, known: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = Stages.loss
+    monkeypatch.setattr(
+        Stages, "loss", lambda self, x, at: loss(self, x, at) * (np.nan if self.recipe.rate > 0.05 else 1)
+    )
+    notes = tune(known, bars, recipe=Recipe(3, 0.1, batch=20, augment="none")).notes
+    assert any("diverged" in note and "stage 1 began anew at a rate of 0.025" in note for note in notes)
 
 
 def test_a_journal_of_another_objective_is_refused(bars: Bars, known: nn.Module, tmp_path: Path) -> None:

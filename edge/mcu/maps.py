@@ -25,7 +25,10 @@ def dense(m: Map) -> Table:
     part, source = _part(m), math.prod(m.source)
     rows = channels_last(np.arange(source), m.source)
     columns = channels_last(np.arange(math.prod(part)), part)
-    weights = np.ascontiguousarray(m["weight"][rows[:, None], columns])
+    weights = np.asarray(m["weight"])
+    if (np.diff(rows) != 1).any() or (np.diff(columns) != 1).any():  # else they lie as they must
+        weights = weights[rows[:, None], columns]
+    weights = np.ascontiguousarray(weights)
     numbers: dict[str, int | str] = {"inputs": source, **shape_of(part), **_target(m)}
     if numbers["channels"] == numbers["pitch"]:  # all of the target, in one run
         numbers |= {"channels": len(columns), "pixels": 1, "pitch": len(columns)}

@@ -44,10 +44,16 @@ class Rows:
 def _dense(plain: Table) -> Rows:
     n = {key: int(value) for key, value in plain.numbers.items()}
     weights = plain.arrays["weights"]
-    row, column = np.nonzero(weights)
+    row, column = _nonzero(weights)
     place = column // n["channels"] * n["pitch"] + n["offset"] + column % n["channels"]
     numbers = {"inputs": n["inputs"]}
     return Rows(row, place, weights[row, column], n["inputs"], n["pixels"] * n["pitch"], numbers, _bytes_of(plain))
+
+
+def _nonzero(matrix: Array) -> tuple[Array, Array]:
+    """Return where a matrix is not 0: in one dimension that takes a fifth of the time."""
+    row, column = np.divmod(np.flatnonzero(matrix.ravel() != 0), max(matrix.shape[1], 1))
+    return row, column
 
 
 def _sparse(plain: Table) -> Rows:
@@ -65,7 +71,7 @@ def _conv(plain: Table) -> Rows:
     n, weights = plain.numbers, plain.arrays["weights"]
     run = n["stride_x"] == n["dilation_x"] == 1 and n["channels"] == n["pitch"]  # as the kernel asks
     rows = weights.reshape(-1, weights.shape[4] * (weights.shape[3] if run else 1))
-    row, place = np.nonzero(rows)
+    row, place = _nonzero(rows)
     per_channel = len(rows) // (weights.shape[0] * weights.shape[1])
     return Rows(row, place, rows[row, place], len(rows), rows.shape[1], n, _bytes_of(plain), per_channel)
 

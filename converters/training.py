@@ -24,11 +24,23 @@ from spikerun.converters.resuming import Epoch, Judged, Kept, Recipe, Stateful
 from spikerun.converters.samples import Progress, quiet
 from spikerun.errors import DataError, TrainingDiverged
 
-__all__ = ["UNLABELLED", "Epoch", "Judged", "Recipe", "Stateful", "distilled", "keep_memory", "supervised", "train"]
+__all__ = [
+    "FAR",
+    "UNLABELLED",
+    "Epoch",
+    "Judged",
+    "Recipe",
+    "Stateful",
+    "distilled",
+    "keep_memory",
+    "supervised",
+    "train",
+]
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 LOOKED = 50  # steps after which it is looked whether the loss is a number: each look waits for the device
 
+FAR = 5.0  # points that are lost: from there on it is said what helps
 UNLABELLED = "there are no labels: the network learns from the results that it had itself"
 
 
@@ -165,9 +177,9 @@ def _done(tell: Progress, stage: str, total: int, steps: int) -> None:
 def _require_number(loss: float, epoch: int, rate: float) -> None:
     if not math.isfinite(loss):
         raise TrainingDiverged(
-            f"the training diverged: in epoch {epoch + 1} the loss became {loss}, at a rate of at most {rate:g}; "
-            f"{f'epoch {epoch} is kept' if epoch else 'the weights are as they were'}. Take a lower rate, such as "
-            f"{rate / 10:g}, and look for samples far out of the usual range."
+            f"the training diverged: in epoch {epoch + 1} the loss became {loss}, at a rate of at most {rate:g}",
+            f"; {f'epoch {epoch} is kept' if epoch else 'the weights are as they were'}. Take a lower rate, such as "
+            f"{rate / 10:g}, and look for samples far out of the usual range.",
         )
 
 

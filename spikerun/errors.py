@@ -66,7 +66,11 @@ class CheckFailed(SpikerunError, RuntimeError):
 
 
 class TrainingDiverged(CheckFailed):
-    """The loss of a training became NaN or infinite; the last good epoch is kept."""
+    """The loss of a training became NaN or infinite; the last good epoch is kept. what: that alone, without advice."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(what + advice)
+        self.what = what
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:

@@ -24,12 +24,11 @@ from spikerun.converters.pruning.structure import structure_of
 from spikerun.converters.samples import Progress, by_name, checked, encodings_of, gathered, labelled, quiet
 from spikerun.converters.torch.source import TorchSource
 from spikerun.converters.torch.user_model import load_model
-from spikerun.converters.training import UNLABELLED, Recipe
+from spikerun.converters.training import FAR, UNLABELLED, Recipe
 from spikerun.errors import DataError, UsageError, unknown_name
 
 __all__ = ["Plan", "Pruned", "prune_arrays", "run"]
 
-FAR = 5.0  # points that are lost: from there on it is said what helps
 EPOCHS = {"one-shot": 30, "gradual": 30, "lottery": 15}  # of the lottery in each round
 
 

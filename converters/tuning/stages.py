@@ -14,17 +14,16 @@ from torch import Tensor
 from spikerun.converters.examples import Batch, Examples
 from spikerun.converters.resuming import Epoch, Judged, Recipe
 from spikerun.converters.samples import Progress
-from spikerun.converters.training import distilled, train
+from spikerun.converters.training import FAR, distilled, train
 from spikerun.converters.tuning.tunable import Finished, Tunable
 from spikerun.errors import TrainingDiverged, UsageError
 from spikerun.paired import standard_error
 
-__all__ = ["FAR", "HARM", "PRICE", "Aim", "Point", "Stages", "too_few"]
+__all__ = ["HARM", "PRICE", "Aim", "Point", "Stages", "too_few"]
 
 PRICE = 0.2  # of one synaptic operation per MAC, in nats
 RAMP = 0.3  # of the steps, over which the price rises to its full height
 FACTOR = 1.6  # from a price to the next, until one keeps the budget and one does not
-FAR = 5.0  # points that are lost: from there on it is said what helps
 EARLY = 0.2  # of the epochs, in which the rate is highest
 HARM, BAD = 20.0, 2  # points that are lost, in so many of these epochs in a row: else the rate is too high
 LOWER, TRIES = 4, 4  # by which the rate is then divided, and how often
@@ -93,7 +92,7 @@ class Stages:
     tell: Progress
     price: float = 0.0
     last: tuple[float, float, float] = (0.0, 0.0, 0.0)  # drop, its standard error, cost
-    judged: int = 0  # how often in this stage
+    judged: bool = False  # in this stage
     progress: float = 0.0  # of its steps
     written: Path | None = None  # the journal of the stage before
     said: list[str] = field(default_factory=list)
@@ -136,7 +135,7 @@ class Stages:
         """Train at the price as it stands; anew at a lower rate where early epochs destroy the network."""
         before, worst = deepcopy(self.tunable.layers.state_dict()), self.last[0] + HARM
         for tried in range(TRIES + 1):
-            self.judged = 0
+            self.judged = False
             try:
                 epochs = self._trained(number, tried, recipe, worst)
                 break
@@ -146,7 +145,7 @@ class Stages:
                     raise
                 self.tunable.layers.load_state_dict(before)
                 lower = recipe.rate / LOWER
-                self.said.append(f"{_first_line(error)}: stage {number} began anew at a rate of {lower:.2g}")
+                self.said.append(f"{error.what}: stage {number} began anew at a rate of {lower:.2g}")
                 self.tell(self.said[-1], 0, 0)
                 recipe, self.recipe = replace(recipe, rate=lower), replace(self.recipe, rate=lower)
         if not self.judged or (recipe.patience is not None and not _last_is_best(epochs)):
@@ -160,9 +159,9 @@ class Stages:
             course.bad = course.bad + 1 if self.last[0] > worst else 0
             if course.bad == min(BAD, recipe.epochs) and self.progress <= _early(recipe):
                 raise _Harmed(
-                    f"early epochs lose {self.last[0]:.0f} points at a rate of {recipe.rate:.2g}.\nThe training "
-                    f"destroys the network, whose weights are as they were. Take a --rate below "
-                    f"{recipe.rate / LOWER:.1g} or a lower --price, more --bits, or more samples"
+                    f"early epochs lose {self.last[0]:.0f} points at a rate of {recipe.rate:.2g}",
+                    f".\nThe training destroys the network, whose weights are as they were. Take a --rate below "
+                    f"{recipe.rate / LOWER:.1g} or a lower --price, more --bits, or more samples",
                 )
             return judged
 
@@ -214,7 +213,7 @@ class Stages:
         count = self.judges.held_out
         spent = float(torch.stack(cost).sum()) / count
         self.last = 100 * float((before - right).mean()), standard_error(before, right), spent
-        self.judged += 1
+        self.judged = True
         figures = {"drop": self.last[0], self.aim.objective: spent}
         return Judged(figures, -(error / count + self.price * spent))
 
@@ -229,10 +228,6 @@ class _Harmed(TrainingDiverged):
 def _early(recipe: Recipe) -> float:
     """Return the progress of a training up to which its epochs are early."""
     return max(EARLY, min(BAD, recipe.epochs) / max(recipe.epochs, 1))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0].split(";")[0].rstrip(".")
 
 
 def _last_is_best(epochs: list[Epoch]) -> bool:

@@ -23,9 +23,9 @@ from spikerun.converters.pipeline import Converter
 from spikerun.converters.report import Conversion
 from spikerun.converters.resuming import Recipe
 from spikerun.converters.samples import Progress, quiet
-from spikerun.converters.training import UNLABELLED
+from spikerun.converters.training import FAR, UNLABELLED
 from spikerun.converters.tuning.fit import Tuned
-from spikerun.converters.tuning.stages import FAR, Aim, Point, Stages, too_few
+from spikerun.converters.tuning.stages import Aim, Point, Stages, too_few
 from spikerun.converters.tuning.tunable import Finished, Tunable
 from spikerun.errors import CheckFailed, DataError
 from spikerun.result import count_classes

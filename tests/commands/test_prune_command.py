@@ -2,6 +2,7 @@
 """`spikerun prune` from the command line: files, reports, interruptions, and what is refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,9 @@ TRAINING = ["--epochs", "2", "--batch", "20", "--rate", "0.01", "--device", "cpu
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(laid: Callable[..., Path]) -> Path:
     """Return a folder, where the command runs, with a model, its weights, and data of two splits."""
-    monkeypatch.chdir(tmp_path)
-    Path("model.py").write_text(MODEL)
-    torch.manual_seed(0)
-    save_file(mlp().state_dict(), "w.safetensors")
-    (x, y), (more, labels) = images(), images(40, seed=1)
-    np.savez("data.npz", train_samples=x, train_labels=y, test_samples=more, test_labels=labels)
-    return tmp_path
+    return laid(MODEL, mlp, images(), images(40, seed=1))
 
 
 def pruned(*options: Any, weights: str = "w.safetensors", out: str = "out.safetensors") -> int:

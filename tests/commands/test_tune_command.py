@@ -2,13 +2,13 @@
 """`spikerun tune` from the command line: files, stages, interruptions, and what is refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tuned_networks import figures, mlp
 
 from spikerun.cli import main
@@ -23,15 +23,10 @@ TRAINING = ["--epochs", "2", "--batch", "20", "--rate", "0.01", "--device", "cpu
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(laid: Callable[..., Path]) -> Path:
     """Return a folder, where the command runs, with a model, its weights, and data of two splits."""
-    monkeypatch.chdir(tmp_path)
-    Path("model.py").write_text(MODEL)
-    torch.manual_seed(0)
-    save_file(mlp().state_dict(), "w.safetensors")
     x, y = figures()
-    np.savez("data.npz", train_samples=x[:200], train_labels=y[:200], test_samples=x[200:], test_labels=y[200:])
-    return tmp_path
+    return laid(MODEL, mlp, (x[:200], y[:200]), (x[200:], y[200:]))
 
 
 def tuned(*options: Any, model: str = "model.py:build", out: str = "out.safetensors") -> int:

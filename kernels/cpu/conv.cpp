@@ -6,6 +6,7 @@
 
 #include "bindings.hpp"
 #include "conv_all.hpp"
+#include "conv_depthwise.hpp"
 #include "conv_pairs.hpp"
 #include "isa.hpp"
 #include "rows.hpp"
@@ -238,70 +239,6 @@ class Conv final : public Linear {
     std::unique_ptr<AllConv> all_;
 };
 
-// Depthwise (one input and one output channel a group): channels are the lanes instead of the rows.
-struct DepthwiseScatter {
-    SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const int8_t* weight,
-                                    const int16_t* x, int32_t* acc, Event* events) {
-        for (size_t y = 0; y < s.in_h; ++y) {
-            for (size_t column = 0; column < s.in_w; ++column) {
-                const size_t count = collect_events(x + (y * s.in_w + column) * s.in_c, s.in_c, 1, events);
-                if (count == 0) continue;
-                for_each_tap(windows.rows, y, windows.columns, column, s.out_w,
-                             [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
-                                 const int8_t* const w = weight + (row * s.kernel_w + tap) * s.n_channel;
-                                 int32_t* const out = acc + position * s.out_c + s.offset;
-                                 for (size_t k = 0; k < count; ++k) {
-                                     const size_t c = row_of(events[k]);
-                                     out[c] = wrapping_add(out[c], value_of(events[k]) * w[c]);
-                                 }
-                             });
-            }
-        }
-    }
-};
-
-struct DepthwiseAll {
-    SPIKERUN_INLINE static void run(const Shape& s, const Window& window, const int8_t* weight,
-                                    const int16_t* x, int32_t* acc) {
-        for (size_t y = 0; y < s.out_h; ++y) {
-            for (size_t column = 0; column < s.out_w; ++column) {
-                int32_t* const SPIKERUN_RESTRICT out = acc + (y * s.out_w + column) * s.out_c + s.offset;
-                for_each_tap(window.rows, y, window.columns, column, s.in_w,
-                             [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
-                                 const int8_t* const w = weight + (row * s.kernel_w + tap) * s.n_channel;
-                                 const int16_t* const pixel = x + position * s.in_c;
-                                 for (size_t c = 0; c < s.n_channel; ++c)
-                                     out[c] = wrapping_add(out[c], pixel[c] * w[c]);
-                             });
-            }
-        }
-    }
-};
-
-class Depthwise final : public Linear {
-  public:
-    Depthwise(std::vector<int8_t> weight, const Geometry& g, const Shape& shape)
-        : Linear(unsign(g.in.size()), unsign(g.out.size())),
-          weight_(std::move(weight)),
-          shape_(shape),
-          of_inputs_{taps_of_inputs(height(g)), taps_of_inputs(width(g))},
-          of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {}
-
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        run<DepthwiseScatter>(shape_, of_inputs_, weight_.data(), x, acc, scratch.events.data());
-    }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
-        run<DepthwiseAll>(shape_, of_outputs_, weight_.data(), x, acc);
-    }
-    ScratchSize scratch_size() const noexcept override { return {shape_.in_c, 0, 0}; }
-    size_t bytes() const noexcept override { return bytes_of(weight_); }
-
-  private:
-    std::vector<int8_t> weight_;
-    Shape shape_;
-    Window of_inputs_, of_outputs_;
-};
-
 LinearPointer conv(nb::object weights, Dimensions3 in_hwc, Dimensions3 out_hwc, Dimensions2 stride,
                    Dimensions2 padding, Dimensions2 dilation, int64_t groups, int64_t channel_offset) {
     const auto array = take<const int8_t, 4>(weights, "weight");
@@ -330,8 +267,7 @@ LinearPointer conv(nb::object weights, Dimensions3 in_hwc, Dimensions3 out_hwc, 
                       unsign(cout),
                       unsign(channel_offset)};
     std::vector<int8_t> weight = copied<int8_t, 4>(weights, "weight");
-    if (shape.group_in == 1 && shape.group_out == 1)
-        return std::make_shared<Depthwise>(std::move(weight), g, shape);
+    if (shape.group_in == 1 && shape.group_out == 1) return depthwise(std::move(weight), g, shape.offset);
     return std::make_shared<Conv>(std::move(weight), g, shape);
 }
 

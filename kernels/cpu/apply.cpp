@@ -20,9 +20,9 @@ void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPoin
     program.append(when, [=, map = std::move(map), limit = unsign(cut)](Workspace& ws, int64_t) {
         const int16_t* const source = x.in(ws);
         if (limit >= x.size || run<CountNonzero>(source, x.size) <= limit)
-            map->apply_event(source, acc.in(ws), ws.scratch);
+            map->apply_event(source, acc.in(ws), ws.scratch, {});
         else
-            map->apply_dense(source, acc.in(ws), ws.scratch);
+            map->apply_dense(source, acc.in(ws), ws.scratch, {});
     });
 }
 

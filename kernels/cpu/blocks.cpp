@@ -54,10 +54,10 @@ class DenseBlocks final : public Linear {
     DenseBlocks(Blocks<Index> blocks, size_t n_out)
         : Linear(blocks.begin.size() - 1, n_out), blocks_(std::move(blocks)) {}
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
         run<Events>(blocks_, n_in(), x, acc, scratch.events.data());
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
         run<All>(blocks_, n_in(), x, acc);
     }
     ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }

@@ -207,7 +207,7 @@ class Conv final : public Linear {
         all_ = AllConv::make(weight_.data(), g, shape.n_channel, shape.offset);
     }
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
         const size_t active = run<CountNonzero>(x, n_in());
         if (pairs_ && active > few(shape_) && pairs_->apply(x, acc, scratch)) return;
         if (scatters(shape_, active))
@@ -215,7 +215,7 @@ class Conv final : public Linear {
         else
             run<Gather>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
         if (all_ && all_->apply(x, acc, scratch)) return;
         run<GatherAll>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
     }

@@ -71,10 +71,10 @@ class Depthwise final : public Linear {
           of_inputs_{taps_of_inputs(height(g)), taps_of_inputs(width(g))},
           of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {}
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
         run<Scatter>(shape_, of_inputs_, weight_.data(), x, acc, scratch.events.data());
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
         run<All>(shape_, of_outputs_, weight_.data(), x, acc);
     }
     ScratchSize scratch_size() const noexcept override { return {shape_.channels, 0, 0}; }

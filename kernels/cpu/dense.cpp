@@ -65,11 +65,11 @@ class Dense final : public Linear {
     Dense(std::vector<int8_t> weight, size_t n_in, size_t n_out)
         : Linear(n_in, n_out), weight_(std::move(weight)), pairs_(pairs_of(weight_, n_in, n_out)) {}
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
         if (pairs_ && pairs_->apply(x, acc, scratch)) return;
         run<Events>(weight_.data(), n_in(), n_out(), x, acc, scratch.events.data());
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
         run<All>(weight_.data(), n_in(), n_out(), x, acc);
     }
     ScratchSize scratch_size() const noexcept override {

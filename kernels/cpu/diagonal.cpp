@@ -14,7 +14,7 @@ class Diagonal final : public Linear {
     Diagonal(std::vector<int32_t> gain, std::vector<int32_t> target, size_t n_out)
         : Linear(gain.size(), n_out), gain_(std::move(gain)), target_(std::move(target)) {}
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
         Event* const events = scratch.events.data();
         const size_t count = collect_events(x, n_in(), 1, events);
         for (size_t e = 0; e < count; ++e) {
@@ -23,7 +23,7 @@ class Diagonal final : public Linear {
         }
     }
 
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
         for (size_t i = 0; i < n_in(); ++i)
             acc[target_[i]] = wrapping_multiply_add(acc[target_[i]], gain_[i], x[i]);
     }

@@ -23,12 +23,12 @@ class Sparse final : public Linear {
   public:
     Sparse(Rows<Index> rows, size_t n_out) : Linear(rows.begin.size() - 1, n_out), rows_(std::move(rows)) {}
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
         Event* const events = scratch.events.data();
         const size_t count = run<Collect>(x, n_in(), events);
         for (size_t e = 0; e < count; ++e) add(row_of(events[e]), value_of(events[e]), acc);
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
         for (size_t i = 0; i < n_in(); ++i) add(i, x[i], acc);
     }
     ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }

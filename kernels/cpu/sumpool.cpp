@@ -65,11 +65,11 @@ class SumPool final : public Linear {
           rows_of_outputs_(taps_of_outputs(height(g))),
           columns_of_outputs_(taps_of_outputs(width(g))) {}
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
         run<Scatter>(shape_, rows_of_inputs_, columns_of_inputs_, gain_.data(), x, acc,
                      scratch.events.data());
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&) const noexcept override {
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
         run<Gather>(shape_, rows_of_outputs_, columns_of_outputs_, gain_.data(), x, acc);
     }
     ScratchSize scratch_size() const noexcept override { return {shape_.channels, 0, 0}; }

@@ -14,12 +14,12 @@ class UnsignedWords final : public Linear {
   public:
     explicit UnsignedWords(LinearPointer map) : Linear(map->n_in(), map->n_out()), map_(std::move(map)) {}
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        map_->apply_event(x, acc, scratch);
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
+        map_->apply_event(x, acc, scratch, {});
         add_tops(x, acc, scratch);
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch) const noexcept override {
-        map_->apply_dense(x, acc, scratch);
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
+        map_->apply_dense(x, acc, scratch, {});
         add_tops(x, acc, scratch);
     }
     ScratchSize scratch_size() const noexcept override {
@@ -37,7 +37,7 @@ class UnsignedWords final : public Linear {
         int32_t* const sums = scratch.sums.data();
         for (size_t i = 0; i < n_in(); ++i) tops[i] = x[i] < 0;
         std::fill_n(sums, n_out(), 0);
-        map_->apply_event(tops, sums, scratch);
+        map_->apply_event(tops, sums, scratch, {});
         for (size_t j = 0; j < n_out(); ++j)
             acc[j] = wrapping_multiply_add(acc[j], sums[j], int32_t{1} << 16);
     }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place that imports the compiled kernels; a build that does not fit this source says so.
 
-The environment variable SPIKERUN_ISA chooses their instruction set (generic, v3: AVX2, v4: AVX-512); by default it is
-the best that the processor has.
+The environment variable SPIKERUN_ISA chooses their instruction set (of x86-64 sse4, v3: AVX2, v4: AVX-512, v4-vnni;
+neon on 64-bit Arm; generic on processors with none of them); by default it is the best that the processor has.
 """
 
 import os

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["beside_macs", "listed", "plural", "table"]
+__all__ = ["beside_macs", "listed", "markdown", "plural", "table"]
 
 SHOWN = 4  # names of a long list that a message holds
 
@@ -39,3 +39,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequen
         for row in cells
     )
     return "\n".join(lines)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> str:
+    """Return a table in Markdown; columns in `right` are aligned to the right."""
+    rule = ["---:" if index in right else "---" for index in range(len(header))]
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (header, rule, *rows)]
+    if len({len(row) for row in cells}) > 1:
+        raise ValueError(f"rows of different length in a table with the header {list(header)}")
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)

@@ -79,12 +79,12 @@ class OnnxSource(Source):
     def logits(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         """Return its results by name, float64, as `runtime` computes them."""
         if self._session is None:
-            self._session = _runtime(self._proto(), None)
+            self._session = _runtime(self.proto(), None)
         return self._results(self._session, self._feeds(batch))
 
     def runner(self, batch: Mapping[str, Array], threads: int) -> Callable[[int, int], object]:
         """Return what computes the samples first..end, converted by now, in a session of so many threads."""
-        feeds, session = self._feeds(batch), _runtime(self._proto(), threads)
+        feeds, session = self._feeds(batch), _runtime(self.proto(), threads)
         return lambda first, end: self._results(session, {name: x[first:end] for name, x in feeds.items()})
 
     def _checked(self, shapes: Mapping[str, Any]) -> dict[str, str]:
@@ -131,7 +131,7 @@ class OnnxSource(Source):
             for k, name in enumerate(names)
         }
 
-    def _proto(self) -> ModelProto:
+    def proto(self) -> ModelProto:
         """Return the model as it is read: without its end, and with ranges for pairs."""
         graph = self.model.proto.graph
         inputs = [given for given in graph.input if given.name in self.inputs]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spikerun bench`: latency and throughput of a network, beside the network it was converted from, in one process."""
+"""`spikerun bench`: a network, beside the network it was converted from in other runtimes, in one process."""
 
 import logging
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,29 +11,28 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
-from spikerun.commands.samples import DataOption, LimitOption, SplitOption, ThreadsOption, loaded
-from spikerun.console import DataDirOption, JsonOption, NetworkArgument, QuietOption, emit, progress
+from spikerun.atomic import require_writable, write_atomically
+from spikerun.commands.bench_figures import REFERENCE, SNN, activity_of, judge, standing
+from spikerun.commands.bench_text import as_markdown, as_text
+from spikerun.commands.run import check_labels
+from spikerun.commands.samples import DataOption, SplitOption, loaded
+from spikerun.commands.turns import THROUGHPUT_ROUNDS, Runner, latencies, ratio, summary, throughputs
+from spikerun.console import DataDirOption, ForceOption, JsonOption, NetworkArgument, QuietOption, emit, progress
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
 from spikerun.session import Session
-from spikerun.text import plural, table
 
 if TYPE_CHECKING:
     from spikerun.converters import Source
+    from spikerun.converters.rivals import Rival
 
 __all__ = ["bench"]
 
 log = logging.getLogger(__name__)
 
-WARM_UP = 10
-BLOCK = 10  # samples of a turn: one at a time would time how each cools the other's caches
-THROUGHPUT_ROUNDS = 3
-SNN = "spikerun"
-REFERENCE = "reference"
-
-Runner = Callable[[int, int], object]  # runs the samples first..end
+CALIBRATED = 256  # samples of the training split, for int8
 
 
 def bench(
@@ -48,67 +47,150 @@ def bench(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights of the ANN: .safetensors or a state dict.")
     ] = None,
+    contestants: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Runtimes of the ANN, with commas between: torch (float32, eager), onnx (ONNX Runtime, float32), "
+            "onnx-int8 (ONNX Runtime, quantised). Default: all that are installed.",
+        ),
+    ] = None,
     reference: Annotated[bool, typer.Option("--reference", help="Time the plain reference executor, too.")] = False,
     repeat: Annotated[int, typer.Option(min=1, help="Single samples timed, in turn for each.")] = 200,
     batch: Annotated[int, typer.Option(min=1, help="Samples of a batch, for throughput.")] = 256,
     split: SplitOption = "test",
-    limit: LimitOption = None,
-    threads: ThreadsOption = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="Samples to take, on which accuracy is measured. Default: as are timed."),
+    ] = None,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--threads", min=1, help="May be given several times. Default: $SPIKERUN_NUM_THREADS, or physical cores."
+        ),
+    ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory/--no-memory", help="Measure peak memory, in a new process for each.")
+    ] = True,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the result as a table in Markdown.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.md", help="Write the table in Markdown.")
+    ] = None,
     data_dir: DataDirOption = None,
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure latency for single samples (p20, p50, p80) and throughput for batches.
+    """Measure latency for single samples, throughput of batches, memory, activity and accuracy.
 
     All contestants take turns of ten samples in one process, on the same samples and with the same number of threads,
     after a warm-up. Loading, preparing the session, and scaling the samples to real numbers for the ANN are not timed.
+    The ANN in int8 is quantised here, by ONNX Runtime's own tools, with samples of the training split of the data.
     """
-    if weights is not None and against is None:
-        raise UsageError("--weights are those of the ANN: give --against MODEL, too")
+    _check(against, weights, contestants, markdown and json)
+    if output is not None:
+        if output.suffix != ".md":
+            raise UsageError(f"--output writes Markdown: give a name that ends in .md, not '{output}'")
+        require_writable(output, force, keep=(network, data, weights))
     net = load(network)
     if len(net.inputs) > 1:
         raise UnsupportedError(
             f"bench measures networks of one input, this one has {', '.join(net.inputs)}: time Session.run with a dict "
             "of arrays by these names in Python"
         )
-    source = None
-    if against is not None:
-        from spikerun.converters import Source, open_source
+    source = None if against is None else _opened(against, weights)  # its faults are told before data are read
+    dataset, given = loaded(net, data, data_dir, split, limit or max(batch, min(repeat, 1000)))
+    check_labels(net, dataset)
+    samples = np.asarray(given[net.inputs[0]])  # encoding them is not timed
+    batch = min(batch, len(samples))
+    with tempfile.TemporaryDirectory(prefix="spikerun-bench-") as folder:
+        rivals: list[Rival] = []
+        if source is not None:
+            calibration = _calibration(net, data, data_dir)
+            model = (source, str(against), weights)
+            rivals = _rivals(net, model, samples, calibration, _names(contestants), Path(folder))
+        rows: list[dict[str, Any]] = []
+        sessions = [Session(net, threads=count) for count in _counts(threads)]
+        for session in {session.threads: session for session in sessions}.values():
+            runners: dict[str, Runner] = {SNN: _session_runner(session, samples)}
+            runners |= {rival.name: rival.runner(session.threads) for rival in rivals}
+            rows += _timed(runners, session.threads, len(samples), repeat, batch, quiet, json)
+        if reference:
+            rows.append(_reference(net, samples, rows[0]))
+        result = sessions[0].run(samples)
+        found: dict[str, Any] = {
+            "network": str(network),
+            "data": dataset.name,
+            "split": dataset.split,
+            "threads": list(dict.fromkeys(session.threads for session in sessions)),
+            "schedule": sessions[0].schedule,
+            "samples": len(samples),
+            "batch": batch,
+            "results": rows,
+            "contestants": standing(network, sessions[0], samples, rivals, memory, reference),
+            "activity": activity_of(sessions[0], samples, result),
+        }
+        judge(found["contestants"], result, rivals, dataset)
+    if output is not None:
+        write_atomically(output, as_markdown(found), force)
+    emit("spikerun.bench/2", found, json, lambda: as_markdown(found) if markdown else as_text(found))
 
-        opened = open_source(against, weights)  # what is wrong with it is said before data are read
-        if not isinstance(opened, Source):
-            raise UsageError(f"--against {against} has a time loop of its own: bench times networks without one")
-        source = opened
-    count = max(batch, min(repeat, 1000))
-    count = count if limit is None else min(count, limit)
-    samples = np.asarray(loaded(net, data, data_dir, split, count)[1][net.inputs[0]])  # encoding them is not timed
-    session = Session(net, threads=threads)
-    runners: dict[str, Runner] = {SNN: lambda first, end: session.run(samples[first:end])}
-    if source is not None:
-        runners |= _ann(net, source, str(against), samples, session.threads)
-    with progress("single samples", repeat, quiet=quiet, json=json) as advance:
-        times = _latencies(runners, len(samples), repeat, advance)
-    if reference:
-        times[REFERENCE] = _latencies({REFERENCE: _reference_runner(net, samples)}, len(samples), 3, _ignore)[REFERENCE]
-    with progress("batches", THROUGHPUT_ROUNDS, quiet=quiet, json=json) as advance:
-        rates = _throughputs(runners, min(batch, len(samples)), advance)
-    rows = [_row(name, times[name], rates.get(name), times[SNN]) for name in times]
-    found = {
-        "network": str(network),
-        "threads": session.threads,
-        "schedule": session.schedule,
-        "samples": len(samples),
-        "batch": min(batch, len(samples)),
-        "results": rows,
-    }
-    emit("spikerun.bench/1", found, json, lambda: _text(found))
+
+def _check(against: str | None, weights: Path | None, contestants: str | None, twice: bool) -> None:
+    """Refuse options that contradict each other."""
+    for option, given in (("--weights are those", weights), ("--contestants are runtimes", contestants)):
+        if given is not None and against is None:
+            raise UsageError(f"{option} of the ANN: give --against MODEL, too")
+    if twice:
+        raise UsageError("--json and --markdown exclude each other on stdout: write the table with -o FILE.md")
 
 
-def _ann(net: Network, source: "Source", against: str, samples: npt.NDArray[Any], threads: int) -> dict[str, Runner]:
-    """Return what runs the ANN, by the name of its source."""
+def _counts(threads: list[int] | None) -> Sequence[int | None]:
+    return [None] if threads is None else threads
+
+
+def _names(contestants: str | None) -> tuple[str, ...] | None:
+    """Return the names that are asked for; None: all."""
+    if contestants is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in contestants.split(",") if name.strip()))
+    if not names:
+        raise UsageError("--contestants names none: leave it out, or give torch, onnx or onnx-int8")
+    return names
+
+
+def _opened(against: str, weights: Path | None) -> "Source":
+    from spikerun.converters import Source, open_source
+
+    opened = open_source(against, weights)
+    if not isinstance(opened, Source):
+        raise UsageError(f"--against {against} has a time loop of its own: bench times networks without one")
+    return opened
+
+
+def _calibration(net: Network, data: str, folder: Path | None) -> npt.NDArray[Any] | None:
+    """Return samples of the training split; None where there are none, which only int8 minds."""
+    try:
+        return np.asarray(loaded(net, data, folder, "train", CALIBRATED)[1][net.inputs[0]])
+    except DataError as error:
+        log.info("%s", error)
+        return None
+
+
+def _rivals(
+    net: Network,
+    model: tuple["Source", str, Path | None],
+    samples: npt.NDArray[Any],
+    calibration: npt.NDArray[Any] | None,
+    wanted: tuple[str, ...] | None,
+    folder: Path,
+) -> "list[Rival]":
+    """Return the ANN in each runtime, on samples in the form that it takes."""
     from spikerun.converters import Encoding
     from spikerun.converters.forms import form_of, noise
+    from spikerun.converters.rivals import Given, open_rivals
 
+    source, against, weights = model
     name = net.inputs[0]
 
     def real(values: npt.NDArray[Any]) -> npt.NDArray[Any]:  # what the model sees
@@ -121,76 +203,46 @@ def _ann(net: Network, source: "Source", against: str, samples: npt.NDArray[Any]
     if form.differ:
         note = "%s takes samples %s also as signals %s, with other results: it is timed on those of the network, %s"
         log.warning(note, against, samples.shape[1:], samples.shape[1::2], samples.shape[1:])
-    given, values = form.size, real(samples)
     expected = sum(net.populations[output].size for output in net.outputs)
-    if given != expected:
-        raise DataError(f"{against} gives {given} values a sample, the network {expected}: they are not the same model")
-    values = values.squeeze(2) if form.signals else values
-    return {source.name: source.runner({name: values}, threads)}
-
-
-def _reference_runner(net: Network, samples: npt.NDArray[Any]) -> Runner:
-    run = blocked if net.feedforward else stepped
-    return lambda first, end: run(net, {net.inputs[0]: samples[first]})
-
-
-def _latencies(
-    runners: dict[str, Runner], count: int, repeat: int, advance: Callable[[int], None]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the seconds that each runner takes for single samples; they take turns, some samples at a time."""
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    for first in range(-WARM_UP, repeat, BLOCK):
-        block = range(first, min(first + BLOCK, repeat))
-        for name, run in runners.items():
-            for k in block:
-                begin = time.perf_counter()
-                run(k % count, k % count + 1)
-                times[name].append(time.perf_counter() - begin)
-        advance(len(block))
-    return {name: np.array(values[-repeat:]) for name, values in times.items()}
-
-
-def _throughputs(runners: dict[str, Runner], batch: int, advance: Callable[[int], None]) -> dict[str, float]:
-    """Return samples a second in batches: the median of some rounds."""
-    seconds: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(THROUGHPUT_ROUNDS):
-        for name, run in runners.items():
-            begin = time.perf_counter()
-            run(0, batch)
-            seconds[name].append(time.perf_counter() - begin)
-        advance(1)
-    return {name: batch / float(np.median(values)) for name, values in seconds.items()}
-
-
-def _row(
-    name: str, times: npt.NDArray[np.float64], rate: float | None, baseline: npt.NDArray[np.float64]
-) -> dict[str, Any]:
-    p20, p50, p80 = (1000 * float(p) for p in np.percentile(times, (20, 50, 80)))
-    return {
-        "name": name,
-        "p20_ms": p20,
-        "p50_ms": p50,
-        "p80_ms": p80,
-        "times_spikerun": p50 / (1000 * float(np.median(baseline))),
-        "samples_per_second": rate,
-    }
-
-
-def _ignore(n: int) -> None:
-    """Take the place of a progress bar."""
-
-
-def _text(found: dict[str, Any]) -> str:
-    rows = [
-        (
-            row["name"], f"{row['p20_ms']:.3f}", f"{row['p50_ms']:.3f}", f"{row['p80_ms']:.3f}",
-            f"{row['times_spikerun']:.2f}",
-            f"{row['samples_per_second']:,.0f}" if row["samples_per_second"] else "",
+    if form.size != expected:
+        raise DataError(
+            f"{against} gives {form.size} values a sample, the network {expected}: they are not the same model"
         )
-        for row in found["results"]
-    ]  # fmt: skip
-    head = ("", "p20 ms", "p50 ms", "p80 ms", "p50 / spikerun", f"samples/s, batch {found['batch']}")
-    return (
-        table(head, rows, right=(1, 2, 3, 4, 5))
-        + f"\n\n{plural(found['threads'], 'thread')}, {found['schedule']} schedule"
+    values, calibrates = (
+        None if one is None else real(one).squeeze(2) if form.signals else real(one) for one in (samples, calibration)
     )
+    assert values is not None
+    return open_rivals(Given(source, against, weights, values, calibrates, name), folder, wanted)
+
+
+def _session_runner(session: Session, samples: npt.NDArray[Any]) -> Runner:
+    return lambda first, end: session.run(samples[first:end])
+
+
+def _timed(
+    runners: dict[str, Runner], threads: int, count: int, repeat: int, batch: int, quiet: bool, json: bool
+) -> list[dict[str, Any]]:
+    """Return a row for each contestant."""
+    with progress(f"single samples, {threads} threads", repeat, quiet=quiet, json=json) as advance:
+        turns = latencies(runners, count, repeat, threads, advance)
+    with progress(f"batches, {threads} threads", THROUGHPUT_ROUNDS, quiet=quiet, json=json) as advance:
+        rates = throughputs(runners, batch, threads, advance)
+    return [
+        {
+            "name": name, "threads": threads, **summary(turns[name]),
+            "times_spikerun": ratio(turns[name], turns[SNN]), "samples_per_second": rates[name],
+        }
+        for name in runners
+    ]  # fmt: skip
+
+
+def _reference(net: Network, samples: npt.NDArray[Any], baseline: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of the reference executor, which is too slow to take turns."""
+    run = blocked if net.feedforward else stepped
+
+    def runner(first: int, end: int) -> object:
+        return run(net, {net.inputs[0]: samples[first]})
+
+    times = summary(latencies({REFERENCE: runner}, len(samples), 3, 1, lambda n: None)[REFERENCE])
+    beside = times["p50_ms"] / baseline["p50_ms"]
+    return {"name": REFERENCE, "threads": 1, **times, "times_spikerun": beside, "samples_per_second": None}

@@ -14,7 +14,7 @@ from spikerun.console import JsonOption, QuietOption, emit, table
 from spikerun.errors import SpikerunError
 from spikerun.kernels.cpu.threads import default_threads
 
-__all__ = ["info"]
+__all__ = ["info", "processor"]
 
 PACKAGES = (
     "numpy", "h5py", "typer", "rich", "torch", "safetensors", "scikit-learn", "ziglang", "unicorn",
@@ -31,7 +31,7 @@ def info(json: JsonOption = False, quiet: QuietOption = False) -> None:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in PACKAGES},
-        "cpu": _processor(),
+        "cpu": processor(),
         "threads": default_threads(),
         "native_kernels": _native(),
         "tools": {name: shutil.which(name) for name in TOOLS},
@@ -47,7 +47,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> dict[str, object]:
+def processor() -> dict[str, object]:
+    """Return the processor: its model, cores, and the instructions that make a difference."""
     fields = _cpuinfo()
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
     return {

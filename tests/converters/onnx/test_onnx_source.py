@@ -373,7 +373,7 @@ def test_a_file_is_converted_and_timed_on_the_command_line(
     assert json.loads(capsys.readouterr().out)["ann_accuracy"] >= 0
     words = ["bench", str(out), "--data", str(data), "--against", str(file), "--repeat", "2", "--batch", "4", "--json"]
     assert main(words) == 0
-    assert {row["name"] for row in json.loads(capsys.readouterr().out)["results"]} == {"spikerun", "onnx"}
+    assert {row["name"] for row in json.loads(capsys.readouterr().out)["results"]} == {"spikerun", "onnx", "onnx-int8"}
 
 
 def test_opening_the_table_loads_no_onnx() -> None:

@@ -17,13 +17,16 @@ void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPoin
     require_same(map->n_out(), acc.size, "acc");
     require_range("cut", cut, 0, std::numeric_limits<int64_t>::max());
     program.need(map->scratch_size());
-    program.append(when, [=, map = std::move(map), limit = unsign(cut)](Workspace& ws, int64_t) {
-        const int16_t* const source = x.in(ws);
-        if (limit >= x.size || run<CountNonzero>(source, x.size) <= limit)
-            map->apply_event(source, acc.in(ws), ws.scratch, {});
-        else
-            map->apply_dense(source, acc.in(ws), ws.scratch, {});
-    });
+    const size_t parts = map->parts();
+    program.append(when, parts,
+                   [=, map = std::move(map), limit = unsign(cut)](Workspace& ws, int64_t, Share share,
+                                                                  Scratch& scratch) {
+                       const int16_t* const source = x.in(ws);
+                       if (limit >= x.size || run<CountNonzero>(source, x.size) <= limit)
+                           map->apply_event(source, acc.in(ws), scratch, share);
+                       else
+                           map->apply_dense(source, acc.in(ws), scratch, share);
+                   });
 }
 
 }  // namespace

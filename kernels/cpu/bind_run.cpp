@@ -127,10 +127,11 @@ StepResult results_of(Passage& passage, nb::object error) {
 
 StepResult step(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t n,
                 const NamedArrays& rows, const NamedEvents& events, const NamedArrays& watch,
-                const NamedTimes& capture) {
+                const NamedTimes& capture, int64_t threads) {
     require_own(program, workspace);
     const Exclusive exclusive(workspace);
     require(n >= 0 && n <= forever - workspace.state->t, "n", "out of range");
+    require_range("threads", threads, 1, most_threads);
     PythonPassage all;
     add_rows(*program, rows, all);
     add_events(*program, events, all);
@@ -139,7 +140,7 @@ StepResult step(const std::shared_ptr<Program>& program, PythonWorkspace& worksp
     bool finished = false;
     {
         const nb::gil_scoped_release release;
-        finished = run_passes(*program, *workspace.state, n, all.passage, Interruption());
+        finished = run_passes(*program, *workspace.state, n, unsign(threads), all.passage, Interruption());
     }
     // A signal that came during the last pass is raised here and not on the way back, where results would be
     // lost.
@@ -223,7 +224,7 @@ using AnyArrays = nb::typed<nb::list, nb::ndarray<nb::numpy>>;
 std::tuple<AnyArrays, NumPy<int64_t>> run_batch_of(Program& program, const NamedArrays& inputs,
                                                    const std::vector<int64_t>& outputs, int64_t threads,
                                                    int64_t steps, const NamedArrays& step_inputs) {
-    require_range("threads", threads, 1, 1024);
+    require_range("threads", threads, 1, most_threads);
     require_range("steps", steps, 0, forever);
     Batch batch{};
     batch.threads = unsign(threads);
@@ -252,6 +253,14 @@ std::vector<int64_t> timed_step(const std::shared_ptr<Program>& program, PythonW
     std::vector<int64_t> times(program->n_operations());
     program->timed_step(*workspace.state, times);
     return times;
+}
+
+void step_in_parts(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t parts) {
+    require_own(program, workspace);
+    const Exclusive exclusive(workspace);
+    require(workspace.state->t < forever, "workspace", "no pass is left");
+    require_range("parts", parts, 1, forever);
+    program->step_in_parts(*workspace.state, unsign(parts));
 }
 
 nb::object read(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t id) {
@@ -347,9 +356,11 @@ void bind_run(nb::module_& module, ProgramClass& cls) {
         nb::sig("def read(self, workspace: Workspace, register: int) -> numpy.typing.NDArray[typing.Any]"));
     cls.def("write", &write, "workspace"_a, "register"_a, "array"_a);
     cls.def("step", &step, "workspace"_a, "n"_a = 1, "rows"_a = NamedArrays{}, "events"_a = NamedEvents{},
-            "watch"_a = NamedArrays{}, "capture"_a = NamedTimes{});
+            "watch"_a = NamedArrays{}, "capture"_a = NamedTimes{}, "threads"_a = 1);
     cls.def("timed_step", &timed_step, "workspace"_a,
             "Execute a pass; return the nanoseconds that each operation took.");
+    cls.def("step_in_parts", &step_in_parts, "workspace"_a, "parts"_a,
+            "Execute a pass as threads that share it do, part by part; the bits are the same.");
     cls.def("run_batch", &run_batch_of, "inputs"_a, "outputs"_a, "threads"_a = 1, "steps"_a = 1,
             "step_inputs"_a = NamedArrays{});
 }

@@ -21,7 +21,7 @@
 namespace spikerun {
 
 // Raised whenever the meaning of a call changes; kernels/cpu/native.py expects the same number.
-constexpr int abi = 5;
+constexpr int abi = 6;
 
 #define SPIKERUN_DECLARE(family) void bind_##family(ProgramClass& cls);
 SPIKERUN_OPERATIONS(SPIKERUN_DECLARE)

@@ -86,6 +86,8 @@ class Interruption {
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+constexpr int64_t most_threads = 1024;
+
 using Dimensions3 = std::array<int64_t, 3>;
 using Dimensions2 = std::array<int64_t, 2>;
 

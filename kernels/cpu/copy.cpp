@@ -12,9 +12,8 @@ void fill(Program& program, When when, int64_t acc_id, nb::object value) {
     const Numbers acc = program.numbers(acc_id, "acc");
     Values values = values_of(value, "value", acc.size);
     const size_t tile = tiled(acc.size, {&values});
-    program.append(when, [=](Workspace& ws, int64_t) {
-        for_each_tile(acc.size, tile,
-                      [&](size_t j, size_t n) { std::copy_n(values.at(j), n, acc.in(ws) + j); });
+    program.append_tiles(when, acc.size, tile, [=](Workspace& ws, int64_t, size_t j, size_t n) {
+        std::copy_n(values.at(j), n, acc.in(ws) + j);
     });
 }
 

@@ -212,6 +212,7 @@ class CpuExecutor:
             scales=[] if scale is None else scale.ravel().tolist(),
             counters=self.program.counters,
             steps=self.program.steps,
+            threads=self._device.threads,
             empty=np.empty,
             dtype=np.dtype(np.int32),
         ).run
@@ -219,7 +220,9 @@ class CpuExecutor:
     def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> "CpuWorkspace":
         """Return a new sample at rest."""
         inputs = [register for _, register in self.program.inputs]
-        return CpuWorkspace(self._program, self._ids, self._registers, self._with_taps, inputs, watch, capture)
+        return CpuWorkspace(
+            self._program, self._device.threads, self._ids, self._registers, self._with_taps, inputs, watch, capture
+        )
 
     def choices(self) -> list[Choice]:
         """Return which kernels were chosen for the maps, and why."""
@@ -232,6 +235,7 @@ class CpuWorkspace:
     def __init__(
         self,
         program: native.Program,
+        threads: int,
         ids: Mapping[str, int],
         registers: Mapping[str, Register],
         with_taps: Collection[str],
@@ -239,7 +243,7 @@ class CpuWorkspace:
         watch: Sequence[str],
         capture: Sequence[Capture],
     ) -> None:
-        self._program = program
+        self._program, self._threads = program, threads
         self._ids = ids
         self._registers = registers
         self._with_taps = with_taps
@@ -298,7 +302,13 @@ class CpuWorkspace:
             spikes.append((self._ids[events.register], events.offsets, place[events.index]))
         try:
             watched, captured, error = self._program.step(
-                self._work, passes, rows=list(given.values()), events=spikes, watch=self._watch, capture=self._capture
+                self._work,
+                passes,
+                rows=list(given.values()),
+                events=spikes,
+                watch=self._watch,
+                capture=self._capture,
+                threads=self._threads,
             )
         except RuntimeError as problem:
             raise UsageError(f"{problem}: give each thread a stream of its own") from None

@@ -81,18 +81,18 @@ void append_fire(Program& program, When when, Numbers v, Words word, const Rule&
     const int32_t levels = int32_t{1} << rule.bits;
     const int32_t low = rule.is_signed ? -levels / 2 : 0;
     const bool all = threshold.size() == v.size;
-    program.append(when, [=, reciprocal = std::move(reciprocal)](Workspace& ws, int64_t) {
-        for_each_tile(v.size, tile, [&](size_t j, size_t n) {
-            const int32_t* const from = v.in(ws) + j;
-            int16_t* const to = word.in(ws) + j;
-            const Real* const by = reciprocal.data() + (all ? j : 0);
-            if (rule.is_signed)
-                run<Divide<Real, true>>(from, to, by, n, low, low + levels - 1);
-            else
-                run<Divide<Real, false>>(from, to, by, n, low, low + levels - 1);
-            if (rule.max_spikes < rule.bits) run<Keep>(to, n, rule);
-        });
-    });
+    const auto fire_tile = [=, reciprocal = std::move(reciprocal)](Workspace& ws, int64_t, size_t j,
+                                                                   size_t n) {
+        const int32_t* const from = v.in(ws) + j;
+        int16_t* const to = word.in(ws) + j;
+        const Real* const by = reciprocal.data() + (all ? j : 0);
+        if (rule.is_signed)
+            run<Divide<Real, true>>(from, to, by, n, low, low + levels - 1);
+        else
+            run<Divide<Real, false>>(from, to, by, n, low, low + levels - 1);
+        if (rule.max_spikes < rule.bits) run<Keep>(to, n, rule);
+    };
+    program.append_tiles(when, v.size, tile, fire_tile);
 }
 
 void fire(Program& program, When when, int64_t v_id, int64_t word_id, nb::object threshold, int64_t bits,

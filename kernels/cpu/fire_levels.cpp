@@ -75,13 +75,12 @@ void fire_levels(Program& program, When when, int64_t v_id, int64_t word_id, nb:
     for (size_t r = 0; r < begin.size(); ++r) begin[r] = static_cast<int32_t>(r * rows.width);
     Values row("levels", std::move(begin), v.size);
     const size_t tile = tiled(v.size, {&row});
-    program.append(when, [=, rows = std::move(rows), row = std::move(row)](Workspace& ws, int64_t) {
-        const auto top = static_cast<int32_t>(rows.width / 2);
-        for_each_tile(v.size, tile, [&](size_t j, size_t n) {
-            run<LookUp>(v.in(ws) + j, word.in(ws) + j, row.at(j), n, rows.levels.data(), rows.words.data(),
-                        top);
-        });
-    });
+    const auto top = static_cast<int32_t>(rows.width / 2);
+    const auto fire_tile = [=, rows = std::move(rows), row = std::move(row)](Workspace& ws, int64_t, size_t j,
+                                                                             size_t n) {
+        run<LookUp>(v.in(ws) + j, word.in(ws) + j, row.at(j), n, rows.levels.data(), rows.words.data(), top);
+    };
+    program.append_tiles(when, v.size, tile, fire_tile);
 }
 
 }  // namespace

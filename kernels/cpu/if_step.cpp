@@ -42,11 +42,10 @@ void if_step(Program& program, When when, int64_t i_id, int64_t v_id, int64_t s_
     Values floors = values_of(v_min, "v_min", i.size);
     thresholds.require_within(1, std::numeric_limits<int32_t>::max());
     const size_t tile = tiled(i.size, {&thresholds, &biases, &floors});
-    program.append(when, [=, to_zero = reset == "zero"](Workspace& ws, int64_t) {
-        for_each_tile(i.size, tile, [&](size_t j, size_t n) {
-            run<IfStep>(i.in(ws) + j, v.in(ws) + j, s.in(ws) + j, thresholds.at(j), biases.at(j),
-                        floors.at(j), n, to_zero);
-        });
+    const bool to_zero = reset == "zero";
+    program.append_tiles(when, i.size, tile, [=](Workspace& ws, int64_t, size_t j, size_t n) {
+        run<IfStep>(i.in(ws) + j, v.in(ws) + j, s.in(ws) + j, thresholds.at(j), biases.at(j), floors.at(j), n,
+                    to_zero);
     });
 }
 

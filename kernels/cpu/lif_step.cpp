@@ -104,9 +104,9 @@ struct LifStep {
     }
 };
 
-void clear(const Registers& q, Workspace& ws) noexcept {
-    for (const Numbers& state : {q.u, q.v, q.wait}) std::fill_n(state.in(ws), state.size, 0);
-    std::fill_n(q.pending.in(ws), q.pending.size, int16_t{0});
+void clear(const Registers& q, Workspace& ws, size_t j, size_t n) noexcept {
+    for (const Numbers& state : {q.u, q.v, q.wait}) std::fill_n(state.in(ws) + j, n, 0);
+    std::fill_n(q.pending.in(ws) + j, n, int16_t{0});
 }
 
 Registers registers_of(const Program& program, int64_t i, int64_t u, int64_t v, int64_t wait, int64_t pending,
@@ -129,13 +129,12 @@ void append(Program& program, When when, const Registers& q, Parameters p, int64
     const size_t n = q.i.size;
     const size_t tile =
         tiled(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.bias, &p.bias_u, &p.v_reset, &p.v_min});
-    program.append(when, [=, p = std::move(p)](Workspace& ws, int64_t t) {
-        if (interval != 0 && (t - when.begin) % interval == phase) clear(q, ws);
-        for_each_tile(n, tile, [&](size_t j, size_t count) {
+    program.append_tiles(
+        when, n, tile, [=, p = std::move(p)](Workspace& ws, int64_t t, size_t j, size_t count) {
+            if (interval != 0 && (t - when.begin) % interval == phase) clear(q, ws, j, count);
             run<LifStep<reset, chip>>(q.i.in(ws) + j, q.u.in(ws) + j, q.v.in(ws) + j, q.wait.in(ws) + j,
                                       q.pending.in(ws) + j, q.s.in(ws) + j, p, j, count);
         });
-    });
 }
 
 using Append = void (*)(Program&, When, const Registers&, Parameters, int64_t, int64_t);

@@ -26,10 +26,11 @@ SPIKERUN_INLINE void take_larger(T* SPIKERUN_RESTRICT best, const T* x, size_t n
 // has room for it), then the largest of the columns of each window.
 template <class T>
 struct Largest {
-    SPIKERUN_INLINE static void run(const Pool& p, const T* x, T* SPIKERUN_RESTRICT y,
+    SPIKERUN_INLINE static void run(const Pool& p, Span out_rows, const T* x, T* SPIKERUN_RESTRICT y,
                                     T* SPIKERUN_RESTRICT row) {
         const size_t width = p.in_w * p.channels;
-        for (size_t oy = 0; oy < p.out_h; ++oy) {
+        y += out_rows.begin * p.out_w * p.channels;
+        for (size_t oy = out_rows.begin; oy < out_rows.end; ++oy) {
             const Range rows = p.rows.ranges[oy];
             const T* from = x + rows.position * width;
             if (rows.count > 1) {
@@ -161,15 +162,17 @@ void append_largest(Program& program, When when, const Geometry& g, Register<T> 
     Pool pool = checked_pool(g, x, y);
     const size_t row = pool.in_w * pool.channels;
     program.need(sizeof(T) == 2 ? ScratchSize{0, 0, row} : ScratchSize{0, 0, 0, 0, row});
-    program.append(when, [=, pool = std::move(pool)](Workspace& ws, int64_t) {
-        T* scratch = nullptr;
-        if constexpr (sizeof(T) == 2)
-            scratch = ws.scratch.patch.data();
-        else
-            scratch = ws.scratch.sums.data();
-        run<Largest<As>>(pool, reinterpret_cast<const As*>(x.in(ws)), reinterpret_cast<As*>(y.in(ws)),
-                         reinterpret_cast<As*>(scratch));
-    });
+    const size_t parts = pool.out_h;
+    program.append(when, parts,
+                   [=, pool = std::move(pool)](Workspace& ws, int64_t, Share share, Scratch& own) {
+                       T* one_row = nullptr;
+                       if constexpr (sizeof(T) == 2)
+                           one_row = own.patch.data();
+                       else
+                           one_row = own.sums.data();
+                       run<Largest<As>>(pool, share.of(pool.out_h), reinterpret_cast<const As*>(x.in(ws)),
+                                        reinterpret_cast<As*>(y.in(ws)), reinterpret_cast<As*>(one_row));
+                   });
 }
 
 void max_pool(Program& program, When when, int64_t x, int64_t y, Dimensions3 in_hwc, Dimensions3 out_hwc,

@@ -9,6 +9,7 @@
 
 #include "bindings.hpp"
 #include "isa.hpp"
+#include "paced.hpp"
 
 namespace spikerun {
 
@@ -103,14 +104,15 @@ using GivenOutput = std::tuple<nb::object, nb::object, int64_t, int64_t, bool>;
 class Prepared {
   public:
     Prepared(std::shared_ptr<Program> program, Input input, std::vector<Output> outputs,
-             std::vector<float> scales, std::vector<nb::object> counters, int64_t steps, nb::object empty,
-             nb::object dtype)
+             std::vector<float> scales, std::vector<nb::object> counters, int64_t steps, size_t threads,
+             nb::object empty, nb::object dtype)
         : program_(std::move(program)),
           input_(std::move(input)),
           outputs_(std::move(outputs)),
           scales_(std::move(scales)),
           counters_(std::move(counters)),
           steps_(steps),
+          threads_(threads),
           empty_(std::move(empty)),
           dtype_(std::move(dtype)) {}
 
@@ -183,9 +185,10 @@ class Prepared {
 
     bool go_through(Workspace& ws) const {
         Interruption interrupted;
+        Paced paced(*program_, ws, threads_);
         for (int64_t step = 0; step < steps_; ++step) {
             if (step > 0 && interrupted()) return false;
-            program_->step(ws);
+            paced.step();
         }
         return true;
     }
@@ -218,6 +221,7 @@ class Prepared {
     std::vector<float> scales_;  // of the first output
     std::vector<nb::object> counters_;
     int64_t steps_;
+    size_t threads_;
     nb::object empty_, dtype_;
 };
 
@@ -228,8 +232,8 @@ void require_channels(const char* argument, int64_t channels, size_t size) {
 
 Prepared prepare(const std::shared_ptr<Program>& program, int64_t input, std::vector<int64_t> shape,
                  int64_t channels, int64_t low, int64_t high, const std::vector<GivenOutput>& outputs,
-                 std::vector<float> scales, std::vector<nb::object> counters, int64_t steps, nb::object empty,
-                 nb::object dtype) {
+                 std::vector<float> scales, std::vector<nb::object> counters, int64_t steps, int64_t threads,
+                 nb::object empty, nb::object dtype) {
     const Words target = program->words(input, "input");
     size_t size = 1;
     for (const int64_t axis : shape) {
@@ -242,6 +246,7 @@ Prepared prepare(const std::shared_ptr<Program>& program, int64_t input, std::ve
     require_range("low", low, std::numeric_limits<int16_t>::min(), 0);
     require_range("high", high, 0, std::numeric_limits<uint16_t>::max());
     require_range("steps", steps, 1, forever);
+    require_range("threads", threads, 1, most_threads);
     require_same(program->n_slots(), counters.size(), "counters");
     std::vector<Output> checked;
     for (const auto& [name, of_array, id, of_output, unsigned_words] : outputs) {
@@ -255,7 +260,7 @@ Prepared prepare(const std::shared_ptr<Program>& program, int64_t input, std::ve
     Input taken{target, std::move(shape), unsign(channels), static_cast<int32_t>(low),
                 static_cast<int32_t>(high)};
     return {program, std::move(taken), std::move(checked), std::move(scales), std::move(counters),
-            steps,   std::move(empty), std::move(dtype)};
+            steps,   unsign(threads),  std::move(empty),   std::move(dtype)};
 }
 
 }  // namespace
@@ -269,7 +274,7 @@ void bind_prepared(nb::module_& module, ProgramClass& cls) {
                      "tuple[dict[str, numpy.typing.NDArray[typing.Any]], dict[str, tuple[int, int]], int] | "
                      "None"));
     cls.def("prepare", &prepare, nb::kw_only(), "input"_a, "shape"_a, "channels"_a, "low"_a, "high"_a,
-            "outputs"_a, "scales"_a, "counters"_a, "steps"_a, "empty"_a, "dtype"_a);
+            "outputs"_a, "scales"_a, "counters"_a, "steps"_a, "threads"_a, "empty"_a, "dtype"_a);
 }
 
 }  // namespace spikerun

@@ -102,9 +102,14 @@ void Program::require_open(const char* what) const {
 }
 
 void Program::append(When when, Action action) {
+    append(when, 1,
+           [action = std::move(action)](Workspace& ws, int64_t t, Share, Scratch&) { action(ws, t); });
+}
+
+void Program::append(When when, size_t parts, SharedAction action) {
     require_open("nothing more can be appended");
     when.check();
-    operations_.push_back({when, std::move(action)});
+    operations_.push_back({when, parts, std::move(action)});
 }
 
 void Program::need(const ScratchSize& size) {
@@ -128,12 +133,12 @@ void Program::initial(Numbers r, std::vector<int32_t> values) {
 }
 
 std::unique_ptr<Workspace> Program::workspace() {
-    sealed_ = true;
+    if (!sealed_.exchange(true)) pace_.resize(operations_.size());
     auto result = std::make_unique<Workspace>();
     result->words.resize(n_words_);
     result->numbers.resize(n_numbers_);
     result->counters.resize(2 * n_slots_);
-    result->scratch.grow(scratch_);
+    equip(*result, 1);
     reset(*result);
     return result;
 }
@@ -157,9 +162,51 @@ void Program::begin(Workspace& ws) const noexcept {
     ws.t = 0;
 }
 
+void Program::equip(Workspace& ws, size_t threads) const {
+    if (ws.scratch.size() >= threads) return;
+    ws.scratch.resize(threads);
+    for (Scratch& scratch : ws.scratch) scratch.grow(scratch_);
+}
+
 void Program::step(Workspace& ws) const noexcept {
     for (const Operation& operation : operations_)
-        if (operation.when.includes(ws.t)) operation.action(ws, ws.t);
+        if (operation.when.includes(ws.t)) operation.action(ws, ws.t, {}, ws.scratch[0]);
+    ++ws.t;
+}
+
+namespace {
+
+// Into how many parts an operation is taken that lasts so many nanoseconds: to hand one to another thread
+// takes a few hundred. Of what takes long there are more parts than threads, since not all take equally long.
+size_t parts_of(size_t most, int64_t nanoseconds, size_t threads) noexcept {
+    constexpr size_t least = 1500;
+    const size_t worth = unsign(nanoseconds) / least;
+    return std::min({most, worth, worth >= 8 * threads ? 2 * threads : threads});
+}
+
+}  // namespace
+
+void Program::step(Workspace& ws, Crew& crew) const noexcept {
+    for (size_t k = 0; k < operations_.size(); ++k) {
+        const Operation& operation = operations_[k];
+        if (!operation.when.includes(ws.t)) continue;
+        const size_t parts = parts_of(operation.parts, pace_.time(k), crew.threads());
+        if (parts <= 1)
+            operation.action(ws, ws.t, {}, ws.scratch[0]);
+        else
+            crew.share(parts, [&](size_t part, size_t worker) {
+                operation.action(ws, ws.t, {part, parts}, ws.scratch[worker]);
+            });
+    }
+    ++ws.t;
+}
+
+void Program::step_in_parts(Workspace& ws, size_t parts) const noexcept {
+    for (const Operation& operation : operations_) {
+        const size_t count = std::min(parts, operation.parts);
+        for (size_t part = count; operation.when.includes(ws.t) && part-- > 0;)
+            operation.action(ws, ws.t, {part, count}, ws.scratch[0]);
+    }
     ++ws.t;
 }
 
@@ -168,7 +215,7 @@ void Program::timed_step(Workspace& ws, std::vector<int64_t>& times) const noexc
     auto begin = steady_clock::now();
     for (size_t k = 0; k < operations_.size(); ++k) {
         if (!operations_[k].when.includes(ws.t)) continue;
-        operations_[k].action(ws, ws.t);
+        operations_[k].action(ws, ws.t, {}, ws.scratch[0]);
         const auto end = steady_clock::now();
         times[k] += std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count();
         begin = end;

@@ -2,6 +2,7 @@
 // A program: operations on registers, executed pass by pass without a return to Python.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <initializer_list>
@@ -12,7 +13,9 @@
 #include <utility>
 #include <vector>
 
+#include "crew.hpp"
 #include "linear.hpp"
+#include "pace.hpp"
 
 namespace spikerun {
 
@@ -37,8 +40,8 @@ struct Workspace {
     Arena<int16_t> words;           // words, spikes and payloads
     Arena<int32_t> numbers;         // currents, membranes and other state
     std::vector<int64_t> counters;  // [slot][2]
-    Scratch scratch;
-    int64_t t = 0;  // the next pass
+    std::vector<Scratch> scratch;   // one for each thread
+    int64_t t = 0;                  // the next pass
     std::atomic<bool> busy{false};
 
     template <class T>
@@ -66,6 +69,7 @@ using Numbers = Register<int32_t>;
 class Program {
   public:
     using Action = std::function<void(Workspace&, int64_t t)>;
+    using SharedAction = std::function<void(Workspace&, int64_t t, Share, Scratch&)>;
 
     // For each register, whose id is its position: "int16" or "int32", its size, its offset in the arena.
     explicit Program(const std::vector<std::tuple<std::string, int64_t, int64_t>>& registers);
@@ -77,6 +81,19 @@ class Program {
 
     // Appends an operation. Nothing can be appended any more once there is a workspace.
     void append(When when, Action action);
+    // The same; threads may share it, in up to so many parts.
+    void append(When when, size_t parts, SharedAction action);
+    // The same for what is done with each of n elements: action(ws, t, first element, how many), tile by
+    // tile.
+    template <class OfTile>
+    void append_tiles(When when, size_t n, size_t tile, OfTile action) {
+        append(when, (n + tile - 1) / tile,
+               [n, tile, action = std::move(action)](Workspace& ws, int64_t t, Share share, Scratch&) {
+                   const Span all = share.of(n, tile);
+                   for (size_t j = all.begin; j < all.end; j += tile)
+                       action(ws, t, j, std::min(tile, all.end - j));
+               });
+    }
     // Operations will need as much memory beside the registers.
     void need(const ScratchSize& size);
     void need_slot(int64_t slot);
@@ -94,11 +111,20 @@ class Program {
     void restart(Workspace& ws) const noexcept;
     // Executes the operations of pass ws.t, and goes on to the next.
     void step(Workspace& ws) const noexcept;
-    // The same; the nanoseconds that each operation takes are added to `times`, which has room for all.
+    // The same with others, where an operation takes long enough. The workspace must be equipped for them.
+    void step(Workspace& ws, Crew& crew) const noexcept;
+    void equip(Workspace& ws, size_t threads) const;
+    // The same by this thread, operations taken into up to so many parts, the last of which comes first.
+    void step_in_parts(Workspace& ws, size_t parts) const noexcept;
+    // The same as the first; the nanoseconds that each operation takes are added to `times`, which has room
+    // for all.
     void timed_step(Workspace& ws, std::vector<int64_t>& times) const noexcept;
     size_t n_operations() const noexcept { return operations_.size(); }
 
     size_t n_slots() const noexcept { return n_slots_; }
+
+    // How its runs go.
+    Pace& pace() noexcept { return pace_; }
 
     // Workspaces of finished runs, kept for the next one.
     std::unique_ptr<Workspace> borrow();
@@ -112,7 +138,8 @@ class Program {
     };
     struct Operation {
         When when;
-        Action action;
+        size_t parts;
+        SharedAction action;
     };
     const Entry& entry(int64_t id, const char* argument) const;
     void begin(Workspace& ws) const noexcept;
@@ -130,6 +157,7 @@ class Program {
     size_t n_slots_ = 0;
     ScratchSize scratch_;
     std::atomic<bool> sealed_{false};
+    Pace pace_;
     std::mutex idle_mutex_;
     std::vector<std::unique_ptr<Workspace>> idle_;
 };

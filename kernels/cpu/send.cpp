@@ -69,15 +69,14 @@ void send(Program& program, When when, int64_t u_id, int64_t left_id, int64_t s_
         require(values.largest() * (g < 0 ? -g : g) <= limit, "significance",
                 "times threshold does not fit int32");
     const size_t tile = tiled(u.size, {&values});
-    program.append(when, [=](Workspace& ws, int64_t t) {
+    program.append_tiles(when, u.size, tile, [=](Workspace& ws, int64_t t, size_t j, size_t n) {
         const int32_t g = weights[unsign(t % when.period)];
-        if (g == 0) std::fill_n(s.in(ws), s.size, int16_t{0});
-        for_each_tile(g == 0 ? 0 : u.size, tile, [&](size_t j, size_t n) {
-            if (g > 0)
-                run<SendValue>(u.in(ws) + j, left.in(ws) + j, values.at(j), s.in(ws) + j, n, g);
-            else
-                run<SendSign>(u.in(ws) + j, left.in(ws) + j, values.at(j), s.in(ws) + j, n, -g);
-        });
+        if (g == 0)
+            std::fill_n(s.in(ws) + j, n, int16_t{0});
+        else if (g > 0)
+            run<SendValue>(u.in(ws) + j, left.in(ws) + j, values.at(j), s.in(ws) + j, n, g);
+        else
+            run<SendSign>(u.in(ws) + j, left.in(ws) + j, values.at(j), s.in(ws) + j, n, -g);
     });
 }
 

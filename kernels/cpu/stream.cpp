@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "paced.hpp"
+
 namespace spikerun {
 
 namespace {
@@ -44,13 +46,14 @@ void take(Capture& capture, int64_t t, Workspace& ws) {
 
 }  // namespace
 
-bool run_passes(const Program& program, Workspace& ws, int64_t n, Passage& passage,
+bool run_passes(Program& program, Workspace& ws, int64_t n, size_t threads, Passage& passage,
                 const std::function<bool()>& interrupted) {
+    Paced paced(program, ws, threads);
     for (int64_t pass = 0; pass < n; ++pass) {
         for (const RowsInput& input : passage.rows) load(input, unsign(pass), ws);
         for (const EventsInput& input : passage.events) load(input, unsign(pass), ws);
         const int64_t t = ws.t;
-        program.step(ws);
+        paced.step();
         for (Watch& watch : passage.watched) look(watch, t, ws);
         for (Capture& capture : passage.captured) take(capture, t, ws);
         if (pass + 1 < n && interrupted()) return false;

@@ -49,7 +49,7 @@ struct Passage {
 };
 
 // Executes n passes. `interrupted` is asked between them; once it says yes the run stops, and returns false.
-bool run_passes(const Program& program, Workspace& ws, int64_t n, Passage& passage,
+bool run_passes(Program& program, Workspace& ws, int64_t n, size_t threads, Passage& passage,
                 const std::function<bool()>& interrupted);
 
 }  // namespace spikerun

@@ -33,6 +33,7 @@ def prepared(program: Program, **changes: Any) -> Any:
         "scales": [],
         "counters": ["words"],
         "steps": 2,
+        "threads": 1,
         "empty": np.empty,
         "dtype": np.dtype(np.int32),
     }

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crew.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
+namespace spikerun {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+// How long a thread looks for work before it sleeps, and for the end of the others' work before it lets them
+// run.
+constexpr auto patience = std::chrono::microseconds(100), short_patience = std::chrono::microseconds(10);
+constexpr int looks = 32;  // between two looks at the clock
+
+inline void pause() noexcept {
+#if defined(__GNUC__) && defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__GNUC__) && defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Looks until `found`, or `longest` is over; returns what it saw last.
+template <class Found>
+bool look(Found found, steady_clock::duration longest) noexcept {
+    const auto end = steady_clock::now() + longest;
+    do {
+        for (int k = 0; k < looks; ++k) {
+            if (found()) return true;
+            pause();
+        }
+    } while (steady_clock::now() < end);
+    return found();
+}
+
+}  // namespace
+
+// The threads, and the work that they share.
+class Team {
+  public:
+    std::mutex taken;  // by the run that has it
+
+    // Has so many threads, with the caller's, unless there are fewer processors, or the system gives fewer;
+    // returns how many.
+    size_t grow(size_t threads) {
+        threads = std::min(threads, processors_);
+        while (helpers_ + 1 < threads) {
+            try {
+                std::thread([this, worker = helpers_ + 1] { help(worker); }).detach();
+            } catch (const std::system_error&) {
+                break;
+            }
+            ++helpers_;
+        }
+        return std::min(threads, helpers_ + 1);
+    }
+
+    void share(size_t parts, size_t threads, Crew::Call call, const void* work,
+               const std::function<void()>* poll) noexcept {
+        call_.store(call, std::memory_order_relaxed);
+        work_.store(work, std::memory_order_relaxed);
+        parts_.store(parts, std::memory_order_relaxed);
+        done_.store(0, std::memory_order_relaxed);
+        // In one order with `sleeping_` and the look of who is about to sleep: either sees the other.
+        open_.store(Open::of(parts, threads));
+        if (sleeping_.load() > 0) wake();
+        take_parts(0);
+        const auto all_done = [&] { return done_.load(std::memory_order_acquire) == parts; };
+        while (!look(all_done, short_patience)) {
+            std::this_thread::yield();  // who works for us may want this processor
+            if (poll != nullptr) (*poll)();
+        }
+    }
+
+  private:
+    // What nobody has taken yet, in one number: how many parts, and up to which worker they are for.
+    struct Open {
+        static constexpr int bits = 48;
+        static uint64_t of(size_t parts, size_t threads) noexcept {
+            return uint64_t{threads} << bits | parts;
+        }
+        static size_t parts(uint64_t open) noexcept { return open & ((uint64_t{1} << bits) - 1); }
+        static bool has(uint64_t open, size_t worker) noexcept {
+            return parts(open) > 0 && worker < open >> bits;
+        }
+    };
+
+    // What a part is made of may be read only once it is taken: until it is done, nothing changes that.
+    void take_parts(size_t worker) noexcept {
+        uint64_t open = open_.load(std::memory_order_relaxed);
+        while (Open::has(open, worker)) {
+            if (!open_.compare_exchange_weak(open, open - 1, std::memory_order_acquire)) continue;
+            const size_t part = parts_.load(std::memory_order_relaxed) - Open::parts(open);
+            call_.load(std::memory_order_relaxed)(work_.load(std::memory_order_relaxed), part, worker);
+            done_.fetch_add(1, std::memory_order_release);
+            open = open_.load(std::memory_order_relaxed);
+        }
+    }
+
+    [[noreturn]] void help(size_t worker) noexcept {
+        while (true) {
+            const auto wanted = [&] { return Open::has(open_.load(std::memory_order_relaxed), worker); };
+            if (look(wanted, patience))
+                take_parts(worker);
+            else
+                sleep(worker);
+        }
+    }
+
+    void sleep(size_t worker) noexcept {
+        std::unique_lock<std::mutex> lock(mutex_);
+        const uint64_t wakings = wakings_;
+        ++sleeping_;
+        if (Open::has(open_.load(), worker)) {
+            --sleeping_;
+            return;
+        }
+        woken_.wait(lock, [&] { return wakings_ != wakings; });
+    }
+
+    // All who sleep count as awake from now on.
+    void wake() noexcept {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        sleeping_ = 0;
+        ++wakings_;
+        woken_.notify_all();
+    }
+
+    alignas(64) std::atomic<uint64_t> open_{0};
+    std::atomic<Crew::Call> call_{nullptr};
+    std::atomic<const void*> work_{nullptr};
+    std::atomic<size_t> parts_{0};
+    alignas(64) std::atomic<size_t> done_{0};
+    alignas(64) std::atomic<size_t> sleeping_{0};
+    std::mutex mutex_;
+    std::condition_variable woken_;
+    uint64_t wakings_ = 0;
+    size_t helpers_ = 0;
+    const size_t processors_ = std::max(1u, std::thread::hardware_concurrency());
+};
+
+namespace {
+
+// Never freed: its threads run until the process ends.
+std::atomic<Team*> the_team{nullptr};
+
+Team* team() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        the_team = new Team;
+#if !defined(_WIN32)
+        // A child has none of the threads, and perhaps locks that nobody will ever open.
+        pthread_atfork(nullptr, nullptr, [] { the_team = new Team; });
+#endif
+    });
+    return the_team;
+}
+
+}  // namespace
+
+Crew::Crew(size_t threads) : team_(nullptr), threads_(1) {
+    if (threads <= 1) return;
+    Team* const found = team();
+    if (!found->taken.try_lock()) return;
+    team_ = found;
+    threads_ = team_->grow(threads);
+}
+
+Crew::~Crew() {
+    if (team_ != nullptr) team_->taken.unlock();
+}
+
+void Crew::share(size_t parts, Call call, const void* work, const std::function<void()>* poll) noexcept {
+    if (team_ != nullptr && parts > 1) return team_->share(parts, threads_, call, work, poll);
+    for (size_t part = 0; part < parts; ++part) call(work, part, 0);
+}
+
+}  // namespace spikerun

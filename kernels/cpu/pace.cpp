@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pace.hpp"
+
+#include <algorithm>
+
+namespace spikerun {
+
+namespace {
+
+constexpr double gain = 0.95;  // of the time: what the other way must save to become the better one
+constexpr double few_milliseconds = 5e6;  // of such runs one counts as much as some short ones
+// Runs of the better way between two trials, at most. A trial alone costs little; one with threads may cost
+// much, where others have the processors. These may come at any time, so that nothing shared is tried seldom.
+constexpr uint32_t longest_shared = 1 << 7, longest_alone = 1 << 12;
+
+}  // namespace
+
+Way Pace::next() noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (stretch_.shared) return Way::shared;
+    return stretch_.runs > 0 ? Way::alone : Way::timed;
+}
+
+void Pace::took(Way way, double nanoseconds) noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if ((way == Way::shared) != stretch_.shared) return;  // it began before the stretch did
+    const bool is_long = nanoseconds > few_milliseconds;
+    if (stretch_.runs++ > 0 || is_long) {
+        stretch_.sum += nanoseconds;
+        ++stretch_.counted;
+    }
+    --stretch_.left;
+    const bool measures = stretch_.trial || gap_ == 0;
+    if (stretch_.left == 0 || (is_long && measures)) end_stretch();
+}
+
+void Pace::end_stretch() noexcept {
+    mean_[stretch_.shared] = stretch_.sum / stretch_.counted;
+    if (!stretch_.trial) {
+        stretch_ = {!better_shared_, true, trial_runs};
+        return;
+    }
+    if (mean_[!better_shared_] < gain * mean_[better_shared_]) {
+        better_shared_ = !better_shared_;
+        gap_ = shortest;
+    } else {
+        gap_ = std::min(std::max(2 * gap_, shortest), better_shared_ ? longest_shared : longest_alone);
+    }
+    stretch_ = {better_shared_, false, gap_};
+}
+
+void Pace::took(const std::vector<int64_t>& times) noexcept {
+    for (size_t k = 0; k < times_.size(); ++k) times_[k].store(times[k], std::memory_order_relaxed);
+}
+
+}  // namespace spikerun

@@ -17,8 +17,7 @@ additions, 4 of which can go at once: 43 MACs a cycle, so 105 GMAC/s at 2.45 GHz
 import argparse
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper
 from record import record
+from turns import INPUTS, Array, Call, in_turns, over
 
 from spikerun.kernels.cpu.cost import calibrate
 from spikerun.kernels.cpu.native import Linear, Program, isa
@@ -39,10 +39,7 @@ NAME = "cpu_conv"
 SHAPES = ((64, 32), (128, 16), (256, 8))  # channels, in and out, and the side of the image
 BINARY = (128, 16)
 ACTIVE = (0.05, 0.1, 0.15, 0.3, 0.6, 1.0)
-BITS, INPUTS, THRESHOLD = 5, 8, 3000
-
-Array = np.ndarray[Any, Any]
-Call = Callable[[int], Any]
+BITS, THRESHOLD = 5, 3000
 
 
 def words(rng: np.random.Generator, n: int, active: float, binary: bool) -> Array:
@@ -111,20 +108,6 @@ def float32(weight: Array, x: Array, side: int) -> Call:
     return call
 
 
-def in_turns(calls: Sequence[Call], rounds: int) -> Array:
-    """Return the CPU time of each call in microseconds, (rounds, calls)."""
-    times = np.empty((rounds, len(calls)))
-    for call in calls:
-        call(0)
-    for taken in times:
-        for which, call in enumerate(calls):
-            begin = time.thread_time_ns()
-            for k in range(INPUTS):
-                call(k)
-            taken[which] = (time.thread_time_ns() - begin) / INPUTS / 1000
-    return times
-
-
 def measure(channels: int, side: int, active: float, binary: bool, rounds: int) -> None:
     """Measure and record one shape at one activity."""
     rng = np.random.default_rng(0)
@@ -145,7 +128,7 @@ def measure(channels: int, side: int, active: float, binary: bool, rounds: int) 
     for name, column in zip(("layer", "events", "dense", "onnxruntime int8", "torch float32"), times.T, strict=True):
         record(NAME, f"{what}: {name}", float(np.median(column)), "us")
     for name, column in (("onnxruntime int8", 3), ("torch float32", 4)):
-        record(NAME, f"{what}: {name} over layer", float(np.median(times[:, column] / times[:, 0])), "x")
+        record(NAME, f"{what}: {name} over layer", over(times, column, 0), "x")
 
 
 def main() -> None:

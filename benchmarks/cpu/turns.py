@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contestants that take turns in one process: what else a machine does, and how it clocks, hits all of them alike."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["INPUTS", "Array", "Call", "in_turns", "over"]
+
+INPUTS = 8  # of a turn, each its own: no weights are warmer than a layer makes them
+SETTLE = 0.003  # seconds in which threads that spin, for more work of the last contestant, fall asleep
+
+Array = np.ndarray[Any, Any]
+Call = Callable[[int], Any]  # runs one input
+
+
+def in_turns(calls: Sequence[Call], rounds: int, inputs: int = INPUTS, wall: bool = False) -> Array:
+    """Return the time of each call in microseconds, (rounds, calls), the mean of a turn's inputs.
+
+    It is the CPU time of this thread; wall: that of the clock, for calls of several threads, the median of a turn.
+    """
+    times = np.empty((rounds, len(calls)))
+    for call in calls:
+        call(0)
+    for taken in times:
+        for which, call in enumerate(calls):
+            taken[which] = _clocked(call, inputs) if wall else _worked(call, inputs)
+    return times
+
+
+def over(times: Array, which: int, baseline: int) -> float:
+    """Return how many times as long as the baseline's a call takes: the median of the ratios of a round."""
+    return float(np.median(times[:, which] / times[:, baseline]))
+
+
+def _worked(call: Call, inputs: int) -> float:
+    begin = time.thread_time_ns()
+    for k in range(inputs):
+        call(k)
+    return (time.thread_time_ns() - begin) / inputs / 1000
+
+
+def _clocked(call: Call, inputs: int) -> float:
+    time.sleep(SETTLE)
+    taken = []
+    for k in range(inputs):
+        begin = time.perf_counter_ns()
+        call(k)
+        taken.append(time.perf_counter_ns() - begin)
+    return float(np.median(taken)) / 1000

@@ -22,8 +22,13 @@ def events(rng: np.random.Generator, n: int, density: float, magnitude: int) -> 
     return np.where(rng.random(n) < density, x, 0).astype(np.int16)
 
 
+def words(rng: np.random.Generator, n: int, density: float, largest: int) -> Any:
+    """Return unsigned words in 0..largest, of which this share is not zero."""
+    return np.where(rng.random(n) < density, rng.integers(1, largest + 1, n), 0).astype(np.int16)
+
+
 def check(linear: Linear, x: Any, expected: Any, rng: np.random.Generator) -> None:
-    """Both kernels add `expected` to what the accumulators hold already, modulo 2^32."""
+    """Both kernels, as a whole and in parts, add `expected` to what the accumulators hold already, modulo 2^32."""
     before = rng.integers(-(2**31), 2**31, linear.n_out).astype(np.int32)
     by_event, by_dense = before.copy(), before.copy()
     linear.apply_event(x, by_event)
@@ -31,6 +36,12 @@ def check(linear: Linear, x: Any, expected: Any, rng: np.random.Generator) -> No
     wanted = (before.astype(np.int64) + expected.reshape(-1)).astype(np.uint32).astype(np.int32)
     np.testing.assert_array_equal(by_event, wanted)
     np.testing.assert_array_equal(by_dense, wanted)
+    parts = min(linear.parts, 3)
+    for apply in (linear.apply_event, linear.apply_dense) if parts > 1 else ():
+        shared = before.copy()
+        for part in range(parts):
+            apply(x, shared, part, parts)
+        np.testing.assert_array_equal(shared, wanted)
 
 
 @st.composite

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense projections: weight[n_in][n_out], one contiguous row of outputs for each input.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
 #include "bindings.hpp"
-#include "conv_pairs.hpp"
+#include "dense_rows.hpp"
 #include "isa.hpp"
 #include "rows.hpp"
 
@@ -34,54 +37,107 @@ SPIKERUN_INLINE void add_columns(const Rows& source, size_t count, size_t narrow
         add_rest<8>(source, count, narrow, acc, n, rest);
 }
 
-struct Events {
-    SPIKERUN_INLINE static void run(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
-                                    int32_t* acc, Event* events) {
-        const size_t count = collect_events(x, n_in, static_cast<uint32_t>(n_out), events);
-        add_columns(ListedRows{weight, events}, count, narrow_rows(x, n_in), acc, n_out);
+// Adds four rows at a time to all columns, in int16 while that is exact, as rows come from afar.
+template <class Rows>
+SPIKERUN_INLINE void add_long_rows(const Rows& source, size_t count, int16_t* SPIKERUN_RESTRICT sums,
+                                   int32_t* SPIKERUN_RESTRICT acc, size_t n) {
+    constexpr size_t rows = 4;
+    std::fill_n(sums, n, int16_t{0});
+    const auto save = [&]() SPIKERUN_LAMBDA_INLINE {
+        for (size_t j = 0; j < n; ++j) acc[j] = wrapping_add(acc[j], sums[j]);
+        std::fill_n(sums, n, int16_t{0});
+    };
+    uint32_t held = 0;
+    for (size_t k = 0; k < count; k += rows) {
+        const size_t end = std::min(k + rows, count);
+        uint32_t sum = 0;
+        for (size_t i = k; i < end; ++i) sum += static_cast<uint32_t>(std::abs(source.value(i)));
+        if (sum > narrow_budget) {
+            add_range(source, k, end, 0, acc, n);
+            continue;
+        }
+        if (held + sum > narrow_budget) {
+            save();
+            held = 0;
+        }
+        held += sum;
+        add_range(source, k, end, 0, sums, n);
     }
-};
-
-struct All {
-    SPIKERUN_INLINE static void run(const int8_t* weight, size_t n_in, size_t n_out, const int16_t* x,
-                                    int32_t* acc) {
-        add_columns(AllRows{weight, n_out, x}, n_in, narrow_rows(x, n_in), acc, n_out);
-    }
-};
-
-// Weights of at most so many bytes are kept for pairs as well, in blocks of columns; those of larger matrices
-// are read from farther away, where whole rows come faster.
-constexpr size_t largest_pairs = size_t{1} << 20;
-
-// A matrix as a convolution of an image of one position.
-std::unique_ptr<PairConv> pairs_of(const std::vector<int8_t>& weight, size_t n_in, size_t n_out) {
-    if (weight.size() > largest_pairs) return nullptr;
-    const Image in{1, 1, static_cast<int64_t>(n_in)}, out{1, 1, static_cast<int64_t>(n_out)};
-    return PairConv::make(weight.data(), {in, out, {1, 1}, {1, 1}, {0, 0}, {1, 1}}, n_out, 0);
+    save();
 }
+
+// For instruction sets without a kernel of dense_rows.hpp.
+struct Plain {
+    SPIKERUN_INLINE static void run(const DenseJob& job, Event* events) {
+        if (job.active) {
+            const size_t count = collect_events(job.x, job.n_in, static_cast<uint32_t>(job.stride), events);
+            add(ListedRows{job.weight, events}, count, job);
+        } else {
+            add(AllRows{job.weight, job.stride, job.x}, job.n_in, job);
+        }
+    }
+    template <class Rows>
+    SPIKERUN_INLINE static void add(const Rows& rows, size_t count, const DenseJob& job) {
+        if (job.near)
+            add_columns(rows, count, narrow_rows(job.x, job.n_in), job.acc, job.columns);
+        else
+            add_long_rows(rows, count, job.sums, job.acc, job.columns);
+    }
+};
+
+// Weights of so many bytes are near: they stay in a cache of one core. Measured.
+constexpr size_t largest_near = size_t{1} << 19;
 
 class Dense final : public Linear {
   public:
     Dense(std::vector<int8_t> weight, size_t n_in, size_t n_out)
-        : Linear(n_in, n_out), weight_(std::move(weight)), pairs_(pairs_of(weight_, n_in, n_out)) {}
+        : Linear(n_in, n_out), weight_(std::move(weight)) {}
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
-        if (pairs_ && pairs_->apply(x, acc, scratch)) return;
-        run<Events>(weight_.data(), n_in(), n_out(), x, acc, scratch.events.data());
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share share) const noexcept override {
+        apply(x, acc, scratch, share, true);
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
-        run<All>(weight_.data(), n_in(), n_out(), x, acc);
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch, Share share) const noexcept override {
+        apply(x, acc, scratch, share, false);
     }
+    size_t parts() const noexcept override { return (n_out() + DenseJob::block - 1) / DenseJob::block; }
     ScratchSize scratch_size() const noexcept override {
         ScratchSize size{n_in(), 0, 0};
-        if (pairs_) pairs_->need(size);
+        size.places = 2 * listed();
+        size.patch = n_out() + DenseJob::block + line;
         return size;
     }
-    size_t bytes() const noexcept override { return bytes_of(weight_); }
+    size_t bytes() const noexcept override { return n_in() * n_out(); }
 
   private:
+    static constexpr size_t line = 64 / sizeof(int16_t);  // of a cache
+
+    // The first that begins a cache line.
+    static int16_t* aligned(int16_t* sums) noexcept {
+        const auto past = reinterpret_cast<uintptr_t>(sums) / sizeof(int16_t) % line;
+        return sums + (line - past) % line;
+    }
+    size_t listed() const noexcept { return n_in() + DenseJob::slack; }
+
+    void apply(const int16_t* x, int32_t* acc, Scratch& scratch, Share share, bool active) const noexcept {
+        const Span columns = share.of(n_out(), DenseJob::block);
+        if (columns.empty()) return;
+        uint32_t* const place = scratch.places.data();
+        uint32_t* const factor = place + listed();
+        const DenseJob job{x,
+                           n_in(),
+                           active,
+                           weight_.data() + columns.begin,
+                           n_out(),
+                           columns.size(),
+                           n_in() * n_out() <= largest_near,
+                           acc + columns.begin,
+                           place,
+                           factor,
+                           aligned(scratch.patch.data())};
+        if (!add_dense_rows(job)) run<Plain>(job, scratch.events.data());
+    }
+
     std::vector<int8_t> weight_;
-    std::unique_ptr<PairConv> pairs_;
 };
 
 LinearPointer dense(nb::object weight) {
@@ -89,7 +145,11 @@ LinearPointer dense(nb::object weight) {
     for (const size_t side : {array.shape(0), array.shape(1)})
         require_range("weight", static_cast<int64_t>(side), 1, max_size);
     require(array.size() <= std::numeric_limits<uint32_t>::max(), "weight", "more than 2^32 elements");
-    return std::make_shared<Dense>(copied<int8_t, 2>(weight, "weight"), array.shape(0), array.shape(1));
+    std::vector<int8_t> weights;
+    weights.reserve(array.size() + DenseJob::behind);
+    weights.assign(array.data(), array.data() + array.size());
+    weights.resize(array.size() + DenseJob::behind);
+    return std::make_shared<Dense>(std::move(weights), array.shape(0), array.shape(1));
 }
 
 }  // namespace

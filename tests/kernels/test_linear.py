@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from maps import check, densities, events, magnitudes, padded, patch, quick, seeds, windows
+from maps import check, densities, events, magnitudes, padded, patch, quick, seeds, windows, words
 
 from spikerun.kernels.cpu.native import Linear
 
@@ -28,6 +28,45 @@ def test_dense_is_exact_where_all_weights_and_values_are_extreme(magnitude: int)
         weight = np.full((37, 40), sign_w, np.int8)
         x = np.full(37, sign_x * magnitude, np.int16)
         check(Linear.dense(weight), x, x.astype(np.int64) @ weight, rng)
+
+
+largest_words = st.sampled_from([1, 31, 127, 128, 255, 256])
+
+
+@quick
+@given(seeds, st.integers(1, 300), st.integers(1, 300), densities, largest_words)
+def test_dense_multiplies_rows_by_words(seed: int, n_in: int, n_out: int, density: float, largest: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-128, 128, (n_in, n_out)).astype(np.int8)
+    x = words(rng, n_in, density, largest)
+    check(Linear.dense(weight), x, x.astype(np.int64) @ weight, rng)
+
+
+@settings(quick, max_examples=10)
+@given(seeds, st.integers(1, 70), densities, st.one_of(largest_words, st.just(-32768)))
+def test_dense_of_large_matrices_multiplies_rows(seed: int, more: int, density: float, largest: int) -> None:
+    rng, n_in = np.random.default_rng(seed), 600
+    weight = rng.integers(-128, 128, (n_in, 900 + more)).astype(np.int8)
+    x = words(rng, n_in, density, largest) if largest > 0 else events(rng, n_in, density, 32767)
+    check(Linear.dense(weight), x, x.astype(np.int64) @ weight, rng)
+
+
+@pytest.mark.parametrize("n_out", [40, 900])
+@pytest.mark.parametrize("word", [1, 2, 63, 64, 85, 86, 127, 128, 255, 256, 32767, -32768])
+def test_dense_is_exact_where_words_and_weights_are_extreme(word: int, n_out: int) -> None:
+    rng, n_in = np.random.default_rng(0), 601
+    for extreme in (-128, 127):
+        x = np.full(n_in, word, np.int16)
+        weight = np.full((n_in, n_out), extreme, np.int8)
+        check(Linear.dense(weight), x, np.full(n_out, n_in * word * extreme), rng)
+
+
+@pytest.mark.parametrize("n_out", [40, 2200])
+def test_dense_saves_sums_of_16_bits_before_they_overflow(n_out: int) -> None:
+    rng, x = np.random.default_rng(0), np.ones(256, np.int16)
+    for last in (1, 2):  # 256 * -128 = -2^15
+        x[-1] = last
+        check(Linear.dense(np.full((256, n_out), -128, np.int8)), x, np.full(n_out, -128 * (255 + last)), rng)
 
 
 def blocky(rng: np.random.Generator, n_in: int, n_out: int, kept: float) -> Any:

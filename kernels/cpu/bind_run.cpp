@@ -319,7 +319,7 @@ void set_time(PythonWorkspace& workspace, int64_t t) {
 
 NumPy<int64_t> counters(PythonWorkspace& workspace) {
     const Exclusive exclusive(workspace);
-    const std::vector<int64_t>& all = workspace.state->counters;
+    const std::vector<int64_t> all(workspace.state->counters.begin(), workspace.state->counters.end());
     return array_of(all, {all.size() / 2, 2});
 }
 
@@ -327,7 +327,7 @@ void set_counters(PythonWorkspace& workspace, nb::object values) {
     const std::vector<int64_t> given = copied<int64_t, 2>(values, "counters");
     const Exclusive exclusive(workspace);
     require_same(workspace.state->counters.size(), given.size(), "counters");
-    workspace.state->counters = given;
+    std::copy(given.begin(), given.end(), workspace.state->counters.begin());
 }
 
 void reset(PythonWorkspace& workspace) {

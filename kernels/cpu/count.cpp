@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // count: counters[slot] += (spikes, sum of spikes * fan_out).
+#include <algorithm>
 #include <bitset>
 #include <cstring>
 #include <limits>
@@ -83,11 +84,16 @@ void append_runs(Program& program, When when, Words word, const Values& fan_out,
     std::vector<int32_t> of_runs(word.size / length);
     for (size_t r = 0; r < of_runs.size(); ++r)
         of_runs[r] = fan_out.data()[r * length % fan_out.data().size()];
-    program.append(
-        when, [=, of_runs = std::move(of_runs), four = mask * 0x0001000100010001u](Workspace& ws, int64_t) {
-            run<CountRuns>(word.in(ws), of_runs.data(), of_runs.size(), length, four,
-                           &ws.counters[2 * unsign(slot)]);
-        });
+    const size_t parts = std::max(word.size >> 10, size_t{1});
+    program.append(when, parts,
+                   [=, of_runs = std::move(of_runs), four = mask * 0x0001000100010001u](
+                       Workspace& ws, int64_t, Share share, Scratch&) {
+                       const Span runs = share.of(of_runs.size());
+                       int64_t total[2] = {};
+                       run<CountRuns>(word.in(ws) + runs.begin * length, of_runs.data() + runs.begin,
+                                      runs.size(), length, four, total);
+                       ws.count(unsign(slot), total[0], total[1]);
+                   });
 }
 
 void count(Program& program, When when, int64_t word_id, nb::object fan_out, std::string mode, int64_t bits,
@@ -109,14 +115,14 @@ void count(Program& program, When when, int64_t word_id, nb::object fan_out, std
     const size_t tile = tiled(word.size, {&values});
     const uint64_t most = uint64_t{16} * static_cast<uint64_t>(values.largest()) * tile;
     const bool narrow = most <= std::numeric_limits<uint32_t>::max();
-    program.append(when, [=, popcount = mode == "popcount"](Workspace& ws, int64_t) {
-        int64_t* const total = &ws.counters[2 * unsign(slot)];
-        for_each_tile(word.size, tile, [&](size_t j, size_t n) {
-            if (narrow)
-                run<CountSpikes<uint32_t>>(word.in(ws) + j, values.at(j), n, popcount, mask, total);
-            else
-                run<CountSpikes<uint64_t>>(word.in(ws) + j, values.at(j), n, popcount, mask, total);
-        });
+    const bool popcount = mode == "popcount";
+    program.append_tiles(when, word.size, tile, [=](Workspace& ws, int64_t, size_t j, size_t n) {
+        int64_t total[2] = {};
+        if (narrow)
+            run<CountSpikes<uint32_t>>(word.in(ws) + j, values.at(j), n, popcount, mask, total);
+        else
+            run<CountSpikes<uint64_t>>(word.in(ws) + j, values.at(j), n, popcount, mask, total);
+        ws.count(unsign(slot), total[0], total[1]);
     });
 }
 

@@ -211,7 +211,8 @@ class Prepared {
     nb::dict counted(const Workspace& ws) const {
         nb::dict result;
         for (size_t slot = 0; slot < counters_.size(); ++slot)
-            result[counters_[slot]] = nb::make_tuple(ws.counters[2 * slot], ws.counters[2 * slot + 1]);
+            result[counters_[slot]] =
+                nb::make_tuple(ws.counters[2 * slot].load(), ws.counters[2 * slot + 1].load());
         return result;
     }
 

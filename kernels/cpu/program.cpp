@@ -137,7 +137,7 @@ std::unique_ptr<Workspace> Program::workspace() {
     auto result = std::make_unique<Workspace>();
     result->words.resize(n_words_);
     result->numbers.resize(n_numbers_);
-    result->counters.resize(2 * n_slots_);
+    result->counters = std::vector<std::atomic<int64_t>>(2 * n_slots_);
     equip(*result, 1);
     reset(*result);
     return result;
@@ -158,7 +158,7 @@ void Program::restart(Workspace& ws) const noexcept {
 void Program::begin(Workspace& ws) const noexcept {
     for (const auto& [r, values] : initial_words_) std::copy(values.begin(), values.end(), r.in(ws));
     for (const auto& [r, values] : initial_numbers_) std::copy(values.begin(), values.end(), r.in(ws));
-    std::fill(ws.counters.begin(), ws.counters.end(), int64_t{0});
+    for (auto& counter : ws.counters) counter.store(0, std::memory_order_relaxed);
     ws.t = 0;
 }
 

@@ -37,12 +37,18 @@ struct When {
 
 // The state of one sample: the arenas that its registers lie in, and what else changes.
 struct Workspace {
-    Arena<int16_t> words;           // words, spikes and payloads
-    Arena<int32_t> numbers;         // currents, membranes and other state
-    std::vector<int64_t> counters;  // [slot][2]
-    std::vector<Scratch> scratch;   // one for each thread
-    int64_t t = 0;                  // the next pass
+    Arena<int16_t> words;                        // words, spikes and payloads
+    Arena<int32_t> numbers;                      // currents, membranes and other state
+    std::vector<std::atomic<int64_t>> counters;  // [slot][2]
+    std::vector<Scratch> scratch;                // one for each thread
+    int64_t t = 0;                               // the next pass
     std::atomic<bool> busy{false};
+
+    // Threads count at the same time.
+    void count(size_t slot, int64_t spikes, int64_t operations) noexcept {
+        counters[2 * slot].fetch_add(spikes, std::memory_order_relaxed);
+        counters[2 * slot + 1].fetch_add(operations, std::memory_order_relaxed);
+    }
 
     template <class T>
     T* arena() noexcept {

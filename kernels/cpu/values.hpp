@@ -61,10 +61,4 @@ inline size_t tiled(size_t n, std::initializer_list<Values*> all) {
     return tile;
 }
 
-// Calls visit(first neuron, number of neurons) for each tile of n neurons.
-template <class Visit>
-SPIKERUN_INLINE void for_each_tile(size_t n, size_t tile, Visit visit) {
-    for (size_t j = 0; j < n; j += tile) visit(j, std::min(tile, n - j));
-}
-
 }  // namespace spikerun

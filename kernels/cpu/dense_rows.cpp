@@ -5,7 +5,7 @@
 
 namespace spikerun {
 
-bool add_dense_rows(const DenseJob& job) noexcept {
+bool add_dense_rows([[maybe_unused]] const DenseJob& job) noexcept {
 #if defined(SPIKERUN_X86)
     const Isa isa = current_isa.load(std::memory_order_relaxed);
     if (isa >= Isa::v4)

@@ -71,7 +71,8 @@ void run_side_by_side(Runner& runner, Batch& batch, const std::function<void()>&
     Crew crew(std::min(batch.threads, batch.samples));
     std::vector<std::unique_ptr<Workspace>> workspaces;
     for (size_t i = 0; i < crew.threads(); ++i) workspaces.push_back(runner.program.borrow());
-    std::vector<std::vector<int64_t>> counters(crew.threads(), std::vector<int64_t>(batch.counters.size()));
+    std::vector<std::vector<int64_t>> counters(workspaces.size(),
+                                               std::vector<int64_t>(batch.counters.size()));
     const auto run = [&](size_t sample, size_t worker) {
         Workspace& ws = *workspaces[worker];
         runner.run(sample, ws, counters[worker], [&] {
@@ -80,7 +81,7 @@ void run_side_by_side(Runner& runner, Batch& batch, const std::function<void()>&
         });
     };
     crew.share(batch.samples, run, poll);
-    for (size_t i = 0; i < crew.threads(); ++i) {
+    for (size_t i = 0; i < workspaces.size(); ++i) {
         std::transform(counters[i].begin(), counters[i].end(), batch.counters.begin(), batch.counters.begin(),
                        std::plus<int64_t>());
         runner.program.give_back(std::move(workspaces[i]));

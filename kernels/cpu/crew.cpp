@@ -22,6 +22,8 @@ using std::chrono::steady_clock;
 // How long a thread looks for work before it sleeps, and for the end of the others' work before it lets them
 // run.
 constexpr auto patience = std::chrono::microseconds(100), short_patience = std::chrono::microseconds(10);
+// To wait longer than this, and longer than the own work took, is a stall.
+constexpr auto stall = std::chrono::microseconds(500);
 constexpr int looks = 32;  // between two looks at the clock
 
 inline void pause() noexcept {
@@ -67,8 +69,10 @@ class Team {
         return std::min(threads, helpers_ + 1);
     }
 
-    void share(size_t parts, size_t threads, Crew::Call call, const void* work,
+    // Returns whether others took so long that they can hardly have had a processor.
+    bool share(size_t parts, size_t threads, Crew::Call call, const void* work,
                const std::function<void()>* poll) noexcept {
+        const auto begin = steady_clock::now();
         call_.store(call, std::memory_order_relaxed);
         work_.store(work, std::memory_order_relaxed);
         parts_.store(parts, std::memory_order_relaxed);
@@ -78,10 +82,13 @@ class Team {
         if (sleeping_.load() > 0) wake();
         take_parts(0);
         const auto all_done = [&] { return done_.load(std::memory_order_acquire) == parts; };
-        while (!look(all_done, short_patience)) {
+        if (look(all_done, short_patience)) return false;
+        const auto middle = steady_clock::now();
+        do {
             std::this_thread::yield();  // who works for us may want this processor
             if (poll != nullptr) (*poll)();
-        }
+        } while (!look(all_done, short_patience));
+        return steady_clock::now() - middle > std::max<steady_clock::duration>(stall, middle - begin);
     }
 
   private:
@@ -183,7 +190,10 @@ Crew::~Crew() {
 }
 
 void Crew::share(size_t parts, Call call, const void* work, const std::function<void()>* poll) noexcept {
-    if (team_ != nullptr && parts > 1) return team_->share(parts, threads_, call, work, poll);
+    if (threads_ > 1 && parts > 1) {
+        if (team_->share(parts, threads_, call, work, poll)) threads_ = 1;
+        return;
+    }
     for (size_t part = 0; part < parts; ++part) call(work, part, 0);
 }
 

@@ -25,7 +25,8 @@ class Crew {
 
     // Calls work(part, worker) once for every part < parts, and returns when all are done. Worker 0 is this
     // thread, others are numbered up to threads() - 1; who is late finds no part left. What `work` writes can
-    // be read afterwards.
+    // be read afterwards. If it has to wait for others who do not get on, because something else has their
+    // processors, this thread is alone from then on.
     template <class Work>
     void share(size_t parts, const Work& work) noexcept {
         share(parts, &call_on<Work>, &work, nullptr);

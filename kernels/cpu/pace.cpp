@@ -8,6 +8,10 @@ namespace spikerun {
 namespace {
 
 constexpr double gain = 0.95;  // of the time: what the other way must save to become the better one
+// What a shared run may take of the time alone: more says that others have the processors. A stretch ends
+// after so many of these, a trial after one.
+constexpr double slow = 3;
+constexpr uint32_t most_slow = 8;
 constexpr double few_milliseconds = 5e6;  // of such runs one counts as much as some short ones
 // Runs of the better way between two trials, at most. A trial alone costs little; one with threads may cost
 // much, where others have the processors. These may come at any time, so that nothing shared is tried seldom.
@@ -30,8 +34,10 @@ void Pace::took(Way way, double nanoseconds) noexcept {
         ++stretch_.counted;
     }
     --stretch_.left;
+    if (stretch_.shared && stretch_.counted > 0 && nanoseconds > slow * mean_[0]) ++stretch_.slow;
+    const bool too_slow = stretch_.slow > (stretch_.trial ? 0 : most_slow);
     const bool measures = stretch_.trial || gap_ == 0;
-    if (stretch_.left == 0 || (is_long && measures)) end_stretch();
+    if (stretch_.left == 0 || too_slow || (is_long && measures)) end_stretch();
 }
 
 void Pace::end_stretch() noexcept {

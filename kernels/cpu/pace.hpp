@@ -35,7 +35,7 @@ class Pace {
     // cold.
     struct Stretch {
         bool shared = false, trial = false;
-        uint32_t left = first_runs, runs = 0, counted = 0;
+        uint32_t left = first_runs, runs = 0, counted = 0, slow = 0;
         double sum = 0;
     };
     static constexpr uint32_t first_runs = 3, trial_runs = 5, shortest = 16;

@@ -10,24 +10,27 @@ import numpy as np
 __all__ = ["INPUTS", "Array", "Call", "in_turns", "over"]
 
 INPUTS = 8  # of a turn, each its own: no weights are warmer than a layer makes them
+LEAST = 3  # rounds
 SETTLE = 0.003  # seconds in which threads that spin, for more work of the last contestant, fall asleep
 
 Array = np.ndarray[Any, Any]
 Call = Callable[[int], Any]  # runs one input
 
 
-def in_turns(calls: Sequence[Call], rounds: int, inputs: int = INPUTS, wall: bool = False) -> Array:
+def in_turns(
+    calls: Sequence[Call], rounds: int, inputs: int = INPUTS, wall: bool = False, seconds: float = float("inf")
+) -> Array:
     """Return the time of each call in microseconds, (rounds, calls), the mean of a turn's inputs.
 
-    It is the CPU time of this thread; wall: that of the clock, for calls of several threads, the median of a turn.
+    It is the CPU time of this thread; wall: that of the clock, for calls of several threads, the lower quartile of a
+    turn. After so many seconds there are no more rounds, but three at least.
     """
-    times = np.empty((rounds, len(calls)))
     for call in calls:
         call(0)
-    for taken in times:
-        for which, call in enumerate(calls):
-            taken[which] = _clocked(call, inputs) if wall else _worked(call, inputs)
-    return times
+    began, found = time.monotonic(), []
+    while len(found) < min(rounds, LEAST) or (len(found) < rounds and time.monotonic() < began + seconds):
+        found.append([_clocked(call, inputs) if wall else _worked(call, inputs) for call in calls])
+    return np.array(found)
 
 
 def over(times: Array, which: int, baseline: int) -> float:
@@ -49,4 +52,4 @@ def _clocked(call: Call, inputs: int) -> float:
         begin = time.perf_counter_ns()
         call(k)
         taken.append(time.perf_counter_ns() - begin)
-    return float(np.median(taken)) / 1000
+    return float(np.quantile(taken, 0.25)) / 1000

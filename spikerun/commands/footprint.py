@@ -6,6 +6,7 @@ until it has opened the network and run some samples one by one: the file as it 
 buffers, and what libraries take when they are first used, pages of their code among it. Samples are not counted.
 """
 
+import importlib
 import json
 import logging
 import os
@@ -55,6 +56,8 @@ def peak_bytes(fresh: tuple[str, str, str], samples: Array, threads: int) -> int
 def _spikerun(file: str, weights: str, threads: int) -> Callable[[], Run]:
     import spikerun
 
+    for library in ("h5py", "spikerun.kernels.cpu.native"):
+        importlib.import_module(library)
     return lambda: spikerun.Session(spikerun.load(file), threads=threads).run
 
 

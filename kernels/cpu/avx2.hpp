@@ -2,22 +2,12 @@
 // For files of kernels in intrinsics of AVX2: functions that are compiled for it, whatever the rest is.
 #pragma once
 
-#include "isa.hpp"
+#include "sse4.hpp"
 
 #if defined(SPIKERUN_X86)
 
-#include <immintrin.h>
-
 #define SPIKERUN_V3 [[gnu::target("arch=x86-64-v3")]]
 #define SPIKERUN_V3_INLINE [[gnu::target("arch=x86-64-v3"), gnu::always_inline]] inline
-// Before a loop over registers.
-#if defined(__clang__)
-#define SPIKERUN_UNROLLED _Pragma("clang loop unroll(full)")
-#else
-#define SPIKERUN_UNROLLED _Pragma("GCC unroll 16")
-#endif
-// Keeps what two operations read from being loaded twice, as operands of both: loads are scarce.
-#define SPIKERUN_IN_REGISTERS(a, b) asm("" : "+x"(a), "+x"(b))
 
 namespace spikerun {
 
@@ -27,9 +17,6 @@ inline bool has_avx2() noexcept {
 
 SPIKERUN_V3_INLINE __m256i load(const void* from) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(from));
-}
-SPIKERUN_V3_INLINE __m128i load_half(const void* from) {
-    return _mm_loadu_si128(static_cast<const __m128i*>(from));
 }
 SPIKERUN_V3_INLINE void store(void* to, __m256i vector) {
     _mm256_storeu_si256(static_cast<__m256i*>(to), vector);

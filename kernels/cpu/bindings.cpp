@@ -36,7 +36,8 @@ NB_MODULE(_spikerun_cpu, module) {
     module.def("isas", &isas, "The instruction sets that this processor has kernels for, the best one last.");
     module.def("isa", &isa, "The instruction set in use.");
     module.def("choose_isa", &choose_isa, "name"_a,
-               "Use another of isas(), from the next call of a kernel on.");
+               "Use another of isas(): from the next call of a kernel on, for convolutions that are made "
+               "afterwards.");
     bind_linear(module);
     ProgramClass program(module, "Program", "Operations on registers, executed pass by pass.");
     bind_run(module, program);

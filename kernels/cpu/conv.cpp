@@ -24,6 +24,12 @@ struct Shape {
     size_t offset;                // first output channel in the target
 
     size_t tap_weights() const { return group_in * n_channel; }
+    Channels group(size_t g) const { return {g * group_in, group_in, g * group_out, group_out}; }
+};
+
+// Rows of outputs, and the rows of the image that they read.
+struct Rows {
+    Span out, in;
 };
 
 // From positions of one image to those of the other that they are connected with.
@@ -40,12 +46,12 @@ SPIKERUN_INLINE bool joins(const Shape& s, const Window& window) {
 
 // Lists the active channels of each input position and group: those of list i are events[begin[i] .. begin[i
 // + 1]). The rows of joined lists are those of taps that move with their columns.
-SPIKERUN_INLINE void list_events(const Shape& s, bool joined, const int16_t* x, Event* events,
+SPIKERUN_INLINE void list_events(const Shape& s, bool joined, const int16_t* x, Span rows, Event* events,
                                  uint32_t* begin) {
-    const size_t lists = s.in_h * s.in_w * s.groups;
+    const size_t of_row = s.in_w * s.groups, lists = rows.end * of_row;
     const auto per_column = static_cast<uint32_t>(joined ? s.tap_weights() : 0);
     size_t count = 0;
-    for (size_t i = 0, column = 0; i < lists; ++i) {
+    for (size_t i = rows.begin * of_row, column = 0; i < lists; ++i) {
         begin[i] = static_cast<uint32_t>(count);
         count += collect_events(x + i * s.group_in, s.group_in, static_cast<uint32_t>(s.n_channel),
                                 events + count, static_cast<uint32_t>(column) * per_column);
@@ -98,14 +104,15 @@ SPIKERUN_INLINE size_t merge_window(const Shape& s, const Window& window, bool j
 // Each output position takes the active inputs in its window; its sums stay in registers meanwhile.
 struct Gather {
     SPIKERUN_INLINE static void run(const Shape& s, const Window& window, const int8_t* weight,
-                                    const int16_t* x, int32_t* acc, Scratch& scratch) {
-        const size_t narrow = narrow_rows(x, s.in_h * s.in_w * s.in_c);
+                                    const int16_t* x, int32_t* acc, Scratch& scratch, Rows rows) {
+        const size_t image_row = s.in_w * s.in_c;
+        const size_t narrow = narrow_rows(x + rows.in.begin * image_row, rows.in.size() * image_row);
         Event* const events = scratch.events.data();
         Event* const merged = events + s.in_h * s.in_w * s.in_c + piece;
         uint32_t* const begin = scratch.lists.data();
         const bool joined = joins(s, window);
-        list_events(s, joined, x, events, begin);
-        for (size_t y = 0; y < s.out_h; ++y) {
+        list_events(s, joined, x, rows.in, events, begin);
+        for (size_t y = rows.out.begin; y < rows.out.end; ++y) {
             for (size_t column = 0; column < s.out_w; ++column) {
                 for (size_t g = 0; g < s.groups; ++g) {
                     const size_t count = merge_window(s, window, joined, y, column, g, events, begin, merged);
@@ -121,31 +128,45 @@ struct Gather {
 // Each active input adds its row of weights to the outputs that it reaches; what is silent costs no more than
 // a look.
 struct Scatter {
-    SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const int8_t* weight,
-                                    const int16_t* x, int32_t* acc, Event* events) {
+    // Of the inputs of these groups; weights: those of each group.
+    SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const ConvWeights* weights,
+                                    Span groups, const int16_t* x, int32_t* acc, Event* events, Rows rows) {
         const size_t image_row = s.in_w * s.in_c;
-        const size_t count = collect_events(x, s.in_h * image_row, 1, events);
-        const size_t n = s.group_out, tap = s.tap_weights();
-        const size_t from_row = windows.rows.kernel_step * s.kernel_w * tap;
-        const size_t from_column = windows.columns.kernel_step * tap;
-        const size_t to_row = windows.rows.position_step * s.out_w * s.out_c;
-        const size_t to_column = windows.columns.position_step * s.out_c;
-        for (size_t k = 0, y = 0; k < count; ++k) {
-            while (row_of(events[k]) >= (y + 1) * image_row) ++y;
-            const size_t input = row_of(events[k]) - y * image_row;
-            const size_t column = quotient(input, s.in_c);
-            const size_t channel = input - column * s.in_c;
+        const size_t count =
+            collect_events(x + rows.in.begin * image_row, rows.in.size() * image_row, 1, events);
+        for (size_t k = 0, y = rows.in.begin, begin = 0; k < count; ++k) {
+            for (; row_of(events[k]) >= begin + image_row; ++y) begin += image_row;
+            const size_t input = row_of(events[k]) - begin;
+            const size_t column = quotient(input, s.in_c), channel = input - column * s.in_c;
             const size_t group = s.groups == 1 ? 0 : quotient(channel, s.group_in);
+            if (group < groups.begin || group >= groups.end) continue;
             const size_t of_group = channel - group * s.group_in;
-            const Range rows = windows.rows.ranges[y], columns = windows.columns.ranges[column];
-            // Where the first row of weights and its target lie; steps are modulo 2^64, as positions are.
-            size_t from =
-                (rows.kernel * s.kernel_w + columns.kernel) * tap + of_group * s.n_channel + group * n;
-            size_t to = (rows.position * s.out_w + columns.position) * s.out_c + s.offset + group * n;
-            for (uint32_t a = rows.count; a > 0; --a, from += from_row, to += to_row)
+            int32_t* const out = acc + s.offset + group * s.group_out;
+            for (const ChannelBlock& block : weights[group].blocks) {
+                const size_t at = of_group * weights[group].step(block);
+                reach(s, windows, y, column, rows.out,
+                      [&](size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
+                          add_row(weights[group].rows(block, tap) + at, value_of(events[k]),
+                                  out + position * s.out_c + block.first, block.count);
+                      });
+            }
+        }
+    }
+
+    // Calls add(kernel position, output position) for the outputs that an input reaches.
+    template <class Add>
+    SPIKERUN_INLINE static void reach(const Shape& s, const Window& windows, size_t y, size_t column,
+                                      Span rows, Add add) {
+        const Range range = windows.rows.ranges[y], columns = windows.columns.ranges[column];
+        // Steps are modulo 2^64, as positions are.
+        size_t tap = range.kernel * s.kernel_w + columns.kernel, row = range.position;
+        for (uint32_t a = range.count; a > 0; --a) {
+            if (row >= rows.begin && row < rows.end)
                 for (uint32_t b = 0; b < columns.count; ++b)
-                    add_row(weight + (from + b * from_column), value_of(events[k]),
-                            acc + (to + b * to_column), n);
+                    add(tap + b * windows.columns.kernel_step,
+                        row * s.out_w + columns.position + b * windows.columns.position_step);
+            tap += windows.rows.kernel_step * s.kernel_w;
+            row += windows.rows.position_step;
         }
     }
 
@@ -155,27 +176,28 @@ struct Scatter {
     }
 };
 
-// Whether to scatter so many active inputs: to look at all windows pays once more than one channel of most
-// lists is active; earlier where rows are long, whose sums then stay in registers. Measured; the bits are the
-// same.
-bool scatters(const Shape& s, size_t active) noexcept {
+// Whether to scatter so many active inputs instead of gathering them: to look at all windows pays once more
+// than one channel of most lists is active; earlier where rows are long, whose sums then stay in registers.
+// Measured; the bits are the same.
+bool scatters(const Shape& s, size_t active, size_t rows) noexcept {
     constexpr size_t long_row = 64;
-    return active * std::max(s.group_out, long_row) <= s.in_h * s.in_w * s.groups * long_row;
+    return active * std::max(s.group_out, long_row) <= rows * s.in_w * s.groups * long_row;
 }
 
 // Up to so many active inputs, to scatter them takes less time than to visit all outputs in pairs. Measured.
-size_t few(const Shape& s) noexcept {
-    return s.in_h * s.in_w / 3;
+size_t few(const Shape& s, size_t rows) noexcept {
+    return rows * s.in_w / 3;
 }
 
 // Each output position copies its window, zeros where that leaves the image, and adds all of it.
 struct GatherAll {
     SPIKERUN_INLINE static void run(const Shape& s, const Window& window, const int8_t* weight,
-                                    const int16_t* x, int32_t* acc, Scratch& scratch) {
-        const size_t narrow = narrow_rows(x, s.in_h * s.in_w * s.in_c);
+                                    const int16_t* x, int32_t* acc, Scratch& scratch, Rows rows) {
+        const size_t image_row = s.in_w * s.in_c;
+        const size_t narrow = narrow_rows(x + rows.in.begin * image_row, rows.in.size() * image_row);
         int16_t* const patch = scratch.patch.data();
         const size_t count = s.taps * s.group_in;
-        for (size_t y = 0; y < s.out_h; ++y) {
+        for (size_t y = rows.out.begin; y < rows.out.end; ++y) {
             for (size_t column = 0; column < s.out_w; ++column) {
                 for (size_t g = 0; g < s.groups; ++g) {
                     std::fill_n(patch, count, int16_t{0});
@@ -194,48 +216,93 @@ struct GatherAll {
     }
 };
 
+// Groups of fewer output channels would leave most of a register without work.
+constexpr size_t fewest_in_group = 8;
+
 class Conv final : public Linear {
   public:
-    Conv(std::vector<int8_t> weight, const Geometry& g, const Shape& shape)
+    // weight: [kh][kw][input channels of a group][all output channels]. It is kept once, in the order in
+    // which the kernels of the instruction set in use read it.
+    Conv(const int8_t* weight, const Geometry& g, const Shape& shape)
         : Linear(unsign(g.in.size()), unsign(g.out.size())),
-          weight_(std::move(weight)),
           shape_(shape),
           of_inputs_{taps_of_inputs(height(g)), taps_of_inputs(width(g))},
           of_outputs_{taps_of_outputs(height(g)), taps_of_outputs(width(g))} {
-        if (shape.groups != 1) return;
-        pairs_ = PairConv::make(weight_.data(), g, shape.n_channel, shape.offset);
-        all_ = AllConv::make(weight_.data(), g, shape.n_channel, shape.offset);
+        const bool wide = shape.groups == 1 || shape.group_out >= fewest_in_group;
+        if (wide) all_ = AllConv::make(g, shape.group_in);
+        for (size_t group = 0; wide && group < shape.groups; ++group) {
+            const Channels channels = shape.group(group);
+            auto pairs =
+                PairConv::make(weight, g, shape.n_channel, channels, shape.offset + channels.out_first);
+            if (!pairs) break;
+            weights_.push_back(pairs->weights().view());
+            pairs_.push_back(std::move(pairs));
+        }
+        if (!pairs_.empty()) return;
+        plain_.resize(shape.taps * shape.tap_weights() + ConvWeights::slack);
+        std::copy_n(weight, shape.taps * shape.tap_weights(), plain_.data());
+        for (size_t group = 0; group < shape.groups; ++group)
+            weights_.push_back(
+                weights_of_group(plain_.data(), shape.taps, shape.n_channel, shape.group(group)));
     }
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
-        const size_t active = run<CountNonzero>(x, n_in());
-        if (pairs_ && active > few(shape_) && pairs_->apply(x, acc, scratch)) return;
-        if (scatters(shape_, active))
-            run<Scatter>(shape_, of_inputs_, weight_.data(), x, acc, scratch.events.data());
-        else
-            run<Gather>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
+    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share share) const noexcept override {
+        const Rows rows = rows_of(share);
+        const size_t image_row = shape_.in_w * shape_.in_c;
+        const size_t active = run<CountNonzero>(x + rows.in.begin * image_row, rows.in.size() * image_row);
+        if (pairs_.empty() && !scatters(shape_, active, rows.in.size())) {
+            run<Gather>(shape_, of_outputs_, plain_.data(), x, acc, scratch, rows);
+        } else if (pairs_.empty() || active <= few(shape_, rows.in.size())) {
+            scatter({0, shape_.groups}, x, acc, scratch, rows);
+        } else {
+            for (size_t group = 0; group < shape_.groups; ++group)
+                if (!pairs_[group]->apply(x, acc, scratch, rows.out))
+                    add_all_of(group, x, acc, scratch, rows);
+        }
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
-        if (all_ && all_->apply(x, acc, scratch)) return;
-        run<GatherAll>(shape_, of_outputs_, weight_.data(), x, acc, scratch);
+    void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch, Share share) const noexcept override {
+        const Rows rows = rows_of(share);
+        if (all_ == nullptr && pairs_.empty())
+            return run<GatherAll>(shape_, of_outputs_, plain_.data(), x, acc, scratch, rows);
+        for (size_t group = 0; group < shape_.groups; ++group) add_all_of(group, x, acc, scratch, rows);
     }
+    size_t parts() const noexcept override { return shape_.out_h; }
     ScratchSize scratch_size() const noexcept override {
         const size_t window = shape_.taps * shape_.group_in;
         // The lists of all inputs, and behind them the merged list of one window.
         ScratchSize size{n_in() + window + 2 * piece, shape_.in_h * shape_.in_w * shape_.groups + 1, window};
-        if (pairs_) pairs_->need(size);
+        if (!pairs_.empty()) pairs_.front()->need(size);
         if (all_) all_->need(size);
         return size;
     }
     size_t bytes() const noexcept override {
-        return bytes_of(weight_) + (pairs_ ? pairs_->bytes() : 0) + (all_ ? all_->bytes() : 0);
+        size_t bytes = plain_.size();
+        for (const auto& pairs : pairs_) bytes += pairs->bytes();
+        return bytes;
     }
 
   private:
-    std::vector<int8_t> weight_;
+    Rows rows_of(Share share) const noexcept {
+        const Span out = share.of(shape_.out_h);
+        return {out, rows_read(of_outputs_.rows, out)};
+    }
+    void scatter(Span groups, const int16_t* x, int32_t* acc, Scratch& scratch, Rows rows) const noexcept {
+        run<Scatter>(shape_, of_inputs_, weights_.data(), groups, x, acc, scratch.events.data(), rows);
+    }
+    // Whatever the words; where most of a padded image would be padding, it is not made.
+    void add_all_of(size_t group, const int16_t* x, int32_t* acc, Scratch& scratch,
+                    Rows rows) const noexcept {
+        if (!all_) return scatter({group, group + 1}, x, acc, scratch, rows);
+        const Channels channels = shape_.group(group);
+        all_->apply({&weights_[group], channels.in_first, shape_.offset + channels.out_first}, x, acc,
+                    scratch, rows.out);
+    }
+
     Shape shape_;
     Window of_inputs_, of_outputs_;
-    std::unique_ptr<PairConv> pairs_;
+    std::vector<std::unique_ptr<PairConv>> pairs_;  // of each group, or none
+    Arena<int8_t> plain_;                           // the weights as they were given, else
+    std::vector<ConvWeights> weights_;              // of each group, wherever they are kept
     std::unique_ptr<AllConv> all_;
 };
 
@@ -266,9 +333,9 @@ LinearPointer conv(nb::object weights, Dimensions3 in_hwc, Dimensions3 out_hwc, 
                       unsign(cout / groups),
                       unsign(cout),
                       unsign(channel_offset)};
-    std::vector<int8_t> weight = copied<int8_t, 4>(weights, "weight");
-    if (shape.group_in == 1 && shape.group_out == 1) return depthwise(std::move(weight), g, shape.offset);
-    return std::make_shared<Conv>(std::move(weight), g, shape);
+    if (shape.group_in == 1 && shape.group_out == 1)
+        return depthwise(copied<int8_t, 4>(weights, "weight"), g, shape.offset);
+    return std::make_shared<Conv>(array.data(), g, shape);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from maps import check, convolution, densities, events, magnitudes, quick, seeds, windows
 
-from spikerun.kernels.cpu.native import Linear
+from spikerun.kernels.cpu.native import Linear, choose_isa, isa, isas
 
 
 @quick
@@ -98,8 +98,15 @@ def test_conv_refuses_sizes_that_contradict(argument: str, changes: dict[str, An
         _conv(**changes)
 
 
-# Words that fit the kernel of pairs, and such as do not: it must leave those to others.
-words = st.sampled_from([(0, 1), (0, 31), (0, 127), (0, 128), (0, 255), (-1, 31), (-128, 127)])
+# Words that fit the kernel of pairs, and such as do not: it must leave those to others. Dense kernels add up
+# more products in 16 bits the smaller the words are, take up to 127 or 255 as bytes, and others as they are.
+words = st.sampled_from(
+    [*((0, 2**bits - 1) for bits in range(1, 9)), (0, 2), (0, 32), (0, 128), (0, 256), (-1, 31), (-128, 127)]
+)
+# Groups, and channels in and out of each.
+splits = st.tuples(
+    st.just(1), st.integers(1, 20), st.sampled_from([1, 15, 16, 17, 32, 48, 64, 65, 127, 130, 200])
+) | st.tuples(st.integers(2, 4), st.integers(1, 20), st.sampled_from([4, 7, 8, 9, 16, 33]))
 extremes = st.sampled_from([None, -128, 127])
 
 
@@ -107,7 +114,7 @@ extremes = st.sampled_from([None, -128, 127])
 @given(
     seeds,
     windows(kernels=6),
-    st.tuples(st.integers(1, 20), st.sampled_from([1, 15, 16, 17, 32, 48, 64, 65, 127, 130])),
+    splits,
     st.integers(0, 3),
     densities,
     words,
@@ -117,7 +124,7 @@ extremes = st.sampled_from([None, -128, 127])
 def test_words_of_each_size_are_correlated(
     seed: int,
     window: dict[str, Any],
-    channels: tuple[int, int],
+    split: tuple[int, int, int],
     before: int,
     density: float,
     between: tuple[int, int],
@@ -125,7 +132,7 @@ def test_words_of_each_size_are_correlated(
     largest: bool,
 ) -> None:
     rng = np.random.default_rng(seed)
-    linear, correlated = convolution(rng, window, (1, *channels), before, 1, weight)
+    linear, correlated = convolution(rng, window, split, before, 1, weight)
     low, high = between
     x = np.full(linear.n_in, high) if largest else rng.integers(low, high + 1, linear.n_in)
     x = np.where(rng.random(linear.n_in) < density, x, 0).astype(np.int16)
@@ -176,9 +183,41 @@ def test_sums_beyond_32_bits_wrap_around(channels: tuple[int, int], word: int, w
     check(linear, x, correlated(x), rng)
 
 
+def test_words_of_one_group_that_fit_no_pairs_leave_the_others_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    window = {"image": (6, 6), "out": (6, 6), "kernel": (3, 3), "stride": (1, 1), "padding": (1, 1)}
+    linear, correlated = convolution(rng, window | {"dilation": (1, 1)}, (3, 6, 16), 1, 1)
+    for group in range(3):
+        x = rng.integers(0, 32, (6, 6, 3, 6)).astype(np.int16)
+        x[2, 3, group, 4] = -5
+        check(linear, x.ravel(), correlated(x.ravel()), rng)
+
+
+@pytest.mark.parametrize("split", [(1, 20, 130), (2, 8, 40)])
+def test_the_weights_of_a_conv_are_kept_once(split: tuple[int, int, int]) -> None:
+    window = {"image": (6, 6), "out": (6, 6), "kernel": (3, 3), "stride": (1, 1), "padding": (1, 1)}
+    linear, _ = convolution(np.random.default_rng(0), window | {"dilation": (1, 1)}, split, 0, 0)
+    groups, group_in, group_out = split
+    assert linear.bytes <= groups * (9 * group_in * (-(-group_out // 16) * 16) + 64)
+
+
+def test_another_choice_of_instruction_set_leaves_a_conv_as_it_was_made() -> None:
+    rng, before = np.random.default_rng(0), isa()
+    window = {"image": (6, 9), "out": (6, 9), "kernel": (3, 3), "stride": (1, 1), "padding": (1, 1)}
+    linear, correlated = convolution(rng, window | {"dilation": (1, 1)}, (1, 20, 70), 0, 0)
+    x = np.where(rng.random(linear.n_in) < 0.3, rng.integers(0, 32, linear.n_in), 0).astype(np.int16)
+    try:
+        for other in isas():
+            choose_isa(other)
+            check(linear, x, correlated(x), rng)
+    finally:
+        choose_isa(before)
+
+
 def test_much_padding_takes_no_memory() -> None:
     rng = np.random.default_rng(0)
     window = {"image": (2, 2), "out": (402, 402), "kernel": (1, 1), "stride": (1, 1), "padding": (200, 200)}
     linear, correlated = convolution(rng, window | {"dilation": (1, 1)}, (1, 1, 2), 0, 0)
-    x = np.arange(1, linear.n_in + 1, dtype=np.int16)
-    check(linear, x, correlated(x), rng)
+    for first in (1, -2):
+        x = np.arange(first, first + linear.n_in, dtype=np.int16)
+        check(linear, x, correlated(x), rng)

@@ -156,7 +156,7 @@ class Converter:
         if any(2 * link.connection.zeros >= link.connection.weights > 0 for link in network.links):
             from spikerun.session import Session  # converting alone needs no compiled kernels
 
-            laid_out = Session(network).layouts
+            laid_out = Session(network).plan.layouts
             found = (replace(one, layouts=tuple(laid_out.get(one.name, ()))) for one in measured.layers)
             measured = replace(measured, layers=tuple(found))
         if evaluation.by_chance:

@@ -13,7 +13,19 @@ import numpy.typing as npt
 
 from spikerun.kernels.program import Program
 
-__all__ = ["Capture", "Choice", "Device", "Events", "Executor", "Prepares", "Sent", "Single", "Workspace"]
+__all__ = [
+    "Capture",
+    "Choice",
+    "Cost",
+    "Device",
+    "Events",
+    "Executor",
+    "Prepares",
+    "Seen",
+    "Sent",
+    "Single",
+    "Workspace",
+]
 
 Array = npt.NDArray[Any]
 Int64Array = npt.NDArray[np.int64]
@@ -25,24 +37,71 @@ Single = Callable[[Array], tuple[dict[str, Array], dict[str, tuple[int, int]], i
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What an executor chose for one operation: `operation` and `map` in words, the kernel, and why.
+class Cost:
+    """How long a map takes, in microseconds: `dense`, and `event` by event at so many `active` inputs each.
 
-    layout: how its weights lie in memory, where there was a choice; bytes: what they take. registers: of the operation,
-    that which it writes last.
+    Between these numbers, and below the first, time follows a line; it never falls from one to the next.
     """
 
-    operation: str
+    active: tuple[int, ...]
+    event: tuple[float, ...]
+    dense: float
+
+    def event_driven(self, active: float) -> float:
+        """Return the time by event."""
+        if len(self.active) == 1 or active >= self.active[0]:
+            return float(np.interp(active, self.active, self.event))
+        slope = (self.event[1] - self.event[0]) / (self.active[1] - self.active[0])
+        return max(0.0, self.event[0] - slope * (self.active[0] - active))
+
+    def cut(self, n_in: int) -> int:
+        """Return up to how many active inputs, 0..n_in, it is better to go event by event.
+
+        >>> Cost((10, 20, 30), (2.0, 3.0, 4.0), 3.5).cut(100)
+        25
+        >>> Cost((10, 20, 30), (2.0, 3.0, 4.0), 60.0).cut(100)
+        100
+        """
+        if self.event[-1] <= self.dense:
+            return n_in
+        if self.event_driven(0) > self.dense:
+            return 0
+        known = [(0, self.event_driven(0)), *zip(self.active, self.event, strict=True)]
+        last = max(k for k, (_, us) in enumerate(known) if us <= self.dense)
+        (low, quick), (high, slow) = known[last], known[last + 1]
+        return int(low + (high - low) * (self.dense - quick) / (slow - quick) + 1e-9)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What has passed through a map: `runs`, how many of them by event, and `active` inputs on average.
+
+    Activity is that of the runs where it was looked at; None where there was none.
+    """
+
+    runs: int
+    event: int
+    active: float | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an executor chose for one operation of a pass: `place` among them all, and the kernel in words.
+
+    n_in: the inputs of its map, event-driven up to `cut` of them, 0 where it has none; layout: how its weights lie in
+    memory, where there was a choice; bytes: what they take. cost: as measured on this machine, None where nothing was;
+    seen: since the program was compiled.
+    """
+
+    place: int
     kernel: str
     reason: str
+    n_in: int = 0
+    cut: int = 0
     layout: str = ""
     bytes: int = 0
-    registers: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        layout = f" in the layout '{self.layout}'" if self.layout else ""
-        weights = f", {self.bytes:,} bytes of weights{layout}" if self.bytes else ""
-        return f"{self.operation}: {self.kernel}{weights} ({self.reason})"
+    cost: Cost | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +182,7 @@ class Executor(Protocol):
         ...
 
     def choices(self) -> list[Choice]:
-        """Return which kernels were chosen, and why."""
+        """Return which kernels were chosen, why, and what has passed through them; for the maps of a program."""
         ...
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "Collect",
     "Copy",
     "Count",
+    "Decide",
     "Delay",
     "Dtype",
     "Encode",
@@ -464,9 +465,23 @@ class Count(Operation):
     when: When = ALWAYS
 
 
+@dataclass(frozen=True, eq=False)
+class Decide(Operation):
+    """steps = t + 1; the run ends after this pass if nothing can change any more where the largest of v is.
+
+    That is the first of equals. bounds: for each pass from `when.begin` to its end, a row for each element of v: what
+    it can still gain on the one of each column, or of the only column on any; 2^31 - 1: nobody knows.
+    """
+
+    v: Reads
+    steps: Writes
+    bounds: Tables
+    when: When = ALWAYS
+
+
 OPERATIONS: tuple[type[Operation], ...] = (
     Fill, Clear, Copy, Encode, Apply, Fire, FireLevels, Latch, Send, Weigh, Accumulate, AddShifted, Delay, IfStep,
-    LifStep, Collect, MaxPool, MaxPoolStep, MaxPoolSums, Count,
+    LifStep, Collect, MaxPool, MaxPoolStep, MaxPoolSums, Count, Decide,
 )  # fmt: skip
 
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from spikerun import kernels as devices
 from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_name
 from spikerun.inputs import Given, Lazy, in_parts, part
-from spikerun.kernels.executor import Choice, Device, Executor, Prepares, Single
+from spikerun.kernels.executor import Device, Executor, Prepares, Single
 from spikerun.network import Network
-from spikerun.plan import Schedule, blockable, lower
+from spikerun.plan import Plan, Schedule, blockable, lower
 from spikerun.result import Result
 from spikerun.stream import Stream
 
@@ -54,8 +54,8 @@ class Session:
         program = self._executor.program
         self._inputs, self._outputs = dict(program.inputs), dict(program.outputs)
         self._single = self._prepared()
-        for choice in self._executor.choices():
-            log.info("%s", choice)
+        for row in self.plan.maps:
+            log.info("%s", row)
 
     @property
     def threads(self) -> int:
@@ -63,18 +63,12 @@ class Session:
         return self.device.threads
 
     @property
-    def choices(self) -> list[Choice]:
-        """Return which kernels the device chose for a run, and why."""
-        return self._executor.choices()
+    def plan(self) -> Plan:
+        """Return what a run does, operation by operation: kernels, layouts and bytes of weights, and what they cost.
 
-    @property
-    def layouts(self) -> dict[str, list[tuple[str, int]]]:
-        """Return, by population, how weights into it lie in memory, and their bytes, where there is a choice."""
-        found: dict[str, list[tuple[str, int]]] = {}
-        for choice in self.choices:
-            if choice.layout:
-                found.setdefault(choice.registers[-1].partition(":")[0], []).append((choice.layout, choice.bytes))
-        return found
+        After a run also how active the inputs of each layer were; `print(session.plan)` is a table.
+        """
+        return Plan.of(self._executor.program, self._executor.choices(), self.schedule)
 
     @cached_property
     def _traced(self) -> Executor:

@@ -19,6 +19,9 @@ pytest_plugins = ["pytester"]
 settings.register_profile("spikerun", deadline=None, print_blob=True)
 settings.load_profile("spikerun")
 
+# What layers cost is measured by each process, and the cache of the user stays as it is.
+os.environ["SPIKERUN_COST_CACHE"] = "off"
+
 MAY_SKIP = {
     "shared": "data that lie beside the checkout",
     "gpu": "no GPU",

@@ -124,7 +124,7 @@ def test_what_is_optional_is_imported_when_a_command_runs() -> None:
 
 def test_kernels_and_datasets_know_no_network() -> None:
     shared = ("spikerun.errors", "spikerun.plugins")  # know no network either
-    assert strangers(of("kernels"), "spikerun.kernels", *shared) == []
+    assert strangers(of("kernels"), "spikerun.kernels", "spikerun.atomic", *shared) == []
     datasets = [i for i in of("datasets") if i.importer != "spikerun.datasets.command"]
     assert strangers(datasets, "spikerun.datasets", "spikerun.atomic", *shared) == []
     command = [i for i in of("datasets") if i.importer == "spikerun.datasets.command"]

@@ -66,11 +66,16 @@ def layer(rng: np.random.Generator, n: int, zeros: float, pattern: str, bits: in
     times = medians([_apply(session, acc) for session in sessions], list(x), 20 if n > 2000 else 100)
     what = f"{n}x{n}, {zeros:.0%} zeros, {pattern}, T={bits}"
     for session, layout, taken in zip(sessions, LAYOUTS, times, strict=True):
-        record(NAME, f"{what}: {layout}, {session.choices[0].bytes / 1024:.0f} KiB", taken, "us")
-    chosen = planned.choices[0].layout
+        record(NAME, f"{what}: {layout}, {_bytes(session) / 1024:.0f} KiB", taken, "us")
+    ((chosen, size),) = planned.plan.layouts["out"]
     taken = times[LAYOUTS.index(chosen)]
     record(NAME, f"{what}: dense over planned, {chosen}", times[0] / taken, "x" if equal else "x, OTHER RESULTS")
-    record(NAME, f"{what}: planned, read", ACTIVE * planned.choices[0].bytes / taken / 1000, "GB/s")
+    record(NAME, f"{what}: planned, read", ACTIVE * size / taken / 1000, "GB/s")
+
+
+def _bytes(session: Session) -> int:
+    """Return what the weights of a session take."""
+    return sum(size for of_layer in session.plan.layouts.values() for _, size in of_layer)
 
 
 def _apply(session: Session, acc: Array) -> Callable[[Array], None]:
@@ -102,15 +107,14 @@ def mlp(rng: np.random.Generator, bits: int = 4) -> None:
         sent = np.clip(current // threshold, 0, 2**bits - 1) if not last else current
     net = Network(populations, projections, [f"p{len(MLP) - 1}"], bits)
     dense, planned = Session(net, threads=1, layout="dense"), Session(net, threads=1)
-    for choice in planned.choices:
-        print(choice)
+    print(planned.plan)
     equal = np.array_equal(planned.run(x).logits, sent) and np.array_equal(dense.run(x).logits, sent)
     samples = [x[k : k + 1] for k in range(SAMPLES)]
     first, second = medians([dense.run, planned.run], samples, 30)
     what = f"MLP {'-'.join(map(str, MLP))}, 90% zeros, blocks of 16, T={bits}"
     for name, session, taken in (("dense", dense, first), ("planned", planned, second)):
         record(NAME, f"{what}: {name}, one sample", taken, "us")
-        record(NAME, f"{what}: {name}, weights", sum(c.bytes for c in session.choices) / 1024, "KiB")
+        record(NAME, f"{what}: {name}, weights", _bytes(session) / 1024, "KiB")
     record(NAME, f"{what}: dense over planned", first / second, "x" if equal else "x, OTHER RESULTS")
 
 

@@ -212,7 +212,7 @@ ROWS = (
     Kernel("max_pool_sums", _max_pool_sums),
     Kernel("max_pool_step", _max_pool_step, lambda op: (op.when.period, 0), words=True),
 )
-SILENT = frozenset({"count"})  # activity is not counted on a board
+SILENT = frozenset({"count", "decide"})  # a board counts no activity, and runs to the end
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ struct Runner {
         if (stop.load(std::memory_order_relaxed)) return;
         program.restart(ws);
         for (const BatchInput& input : batch.inputs) load(input, sample, ws);
-        for (size_t pass = 0; pass < batch.steps; ++pass) {
+        for (size_t pass = 0; pass < batch.steps && !ws.decided; ++pass) {
             for (const StepInput& input : batch.step_inputs) load(input, sample, pass, ws);
             step();
             if (stop.load(std::memory_order_relaxed)) return;

@@ -246,6 +246,13 @@ std::tuple<AnyArrays, NumPy<int64_t>> run_batch_of(Program& program, const Named
     return {std::move(result), array_of(std::move(batch.counters), {program.n_slots(), 2})};
 }
 
+std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>> passed(Program& program) {
+    std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>> result;
+    for (const Passed& one : program.passed())
+        result.emplace_back(one.runs, one.event, one.looked, one.active);
+    return result;
+}
+
 std::vector<int64_t> timed_step(const std::shared_ptr<Program>& program, PythonWorkspace& workspace) {
     require_own(program, workspace);
     const Exclusive exclusive(workspace);
@@ -361,6 +368,9 @@ void bind_run(nb::module_& module, ProgramClass& cls) {
             "Execute a pass; return the nanoseconds that each operation took.");
     cls.def("step_in_parts", &step_in_parts, "workspace"_a, "parts"_a,
             "Execute a pass as threads that share it do, part by part; the bits are the same.");
+    cls.def("passed", &passed,
+            "Return, for each map, its runs, how many of them were by event, in how many active inputs were "
+            "counted, and how many these were; of finished runs.");
     cls.def("run_batch", &run_batch_of, "inputs"_a, "outputs"_a, "threads"_a = 1, "steps"_a = 1,
             "step_inputs"_a = NamedArrays{});
 }

@@ -16,12 +16,13 @@
     _(lif_step)                \
     _(collect)                 \
     _(max_pool)                \
-    _(count)
+    _(count)                   \
+    _(decide)
 
 namespace spikerun {
 
 // Raised whenever the meaning of a call changes; kernels/cpu/native.py expects the same number.
-constexpr int abi = 6;
+constexpr int abi = 7;
 
 #define SPIKERUN_DECLARE(family) void bind_##family(ProgramClass& cls);
 SPIKERUN_OPERATIONS(SPIKERUN_DECLARE)

@@ -6,7 +6,7 @@ other targets make of it stay as they are, and each machine takes the layout tha
 """
 
 import operator
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from spikerun.errors import UnsupportedError, UsageError, unknown_name
 from spikerun.kernels.cpu import native
-from spikerun.kernels.cpu.maps import LAYOUTS, layouts, linear
+from spikerun.kernels.cpu.cost_cache import Measured, known, remember
+from spikerun.kernels.cpu.maps import LAYOUTS, Candidate, layouts, linear
 from spikerun.kernels.cpu.order import from_kernel, hwc, positions, to_kernel
 from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads
-from spikerun.kernels.executor import Capture, Choice, Events, Sent, Single
+from spikerun.kernels.executor import Capture, Choice, Cost, Events, Seen, Sent, Single
 from spikerun.kernels.liveness import lifetimes, place
 from spikerun.kernels.operations import Accumulate, Geometry, Map, MaxPool, MaxPoolStep, Operation
 from spikerun.kernels.program import Program, Register
@@ -31,30 +32,41 @@ WIDTH = {"uint8": "int16", "int8": "int16", "uint16": "int16", "int16": "int16",
 
 
 class Kernel(NamedTuple):
-    """What executes a map: event-driven where at most `cut` inputs are active; layout: of its weights, if chosen."""
+    """What executes a map: event-driven where at most `cut` inputs are active; layout: of its weights, if chosen.
+
+    cost: as measured, if it was.
+    """
 
     map: Map
     linear: native.Linear
     layout: str
     cut: int
     reason: str
+    cost: Cost | None
 
     @property
     def bytes(self) -> int:
-        """Return what weights whose layout is chosen take, with the places of those that are kept; 0 for others."""
-        if not self.layout:
-            return 0
+        """Return what the weights take in memory, with the places of those that are kept."""
         return self.linear.n_in * self.linear.n_out if self.layout == "dense" else self.linear.bytes
+
+
+class Wanted(NamedTuple):
+    """A map to be executed. largest: the magnitude of its inputs; unsigned_words: they may be 2^15 and more."""
+
+    map: Map
+    largest: int
+    unsigned_words: bool
 
 
 class Cpu:
     """This computer's processor.
 
-    kernels: `event`, `dense`, or `auto`: for each map, by the activity it meets and the times measured on this machine
-    while programs are compiled (some milliseconds a layer). layout: of the weights of all `dense` maps: `dense`,
-    `blocks` (of 16 outputs, those that are not all zero), `csr` (weights that are not zero), or `auto`: the fastest, as
-    measured, for large maps with many zeros where `kernels` is `auto` too, else dense. threads: default
-    $SPIKERUN_NUM_THREADS, or the physical cores. None of them changes a result.
+    kernels: `event`, `dense`, or `auto`: for each map, by the activity it meets and by what it costs on this machine,
+    which is measured where it is not known yet (`cost.py`; less than a second for all maps of a program) and kept in a
+    file (`cost_cache.py`). layout: of the weights of all `dense` maps: `dense`, `blocks` (of 16 outputs, those that are
+    not all zero), `csr` (weights that are not zero), or `auto`: the fastest, as measured, for large maps with many
+    zeros where `kernels` is `auto` too, else dense. threads: default $SPIKERUN_NUM_THREADS, or the physical cores. None
+    of them changes a result.
     """
 
     def __init__(self, kernels: str = "auto", threads: int | None = None, layout: str = "auto") -> None:
@@ -65,26 +77,28 @@ class Cpu:
         self.kernels, self.layout = kernels, layout
         self.threads = default_threads() if threads is None else _threads(threads)
         self._maps: dict[tuple[Any, ...], Kernel] = {}
-        self._measured: dict[tuple[Any, ...], tuple[int, int]] = {}
+        self._costs: dict[str, Measured] = {}
 
     def compile(self, program: Program, keep: Collection[str] = ()) -> "CpuExecutor":
         """Return an executor of the program. Raises UnsupportedError for what has no kernel, or is too large."""
         return CpuExecutor(self, program, keep)
 
-    def kernel(self, map_: Map, largest: int, unsigned_words: bool) -> Kernel:
-        """Return the kernel of a map; programs of one network share them.
-
-        largest: the magnitude of its inputs; unsigned_words: they may be 2^15 and more.
-        """
-        key = (unsigned_words, map_.kind, map_.source, map_.target, map_.channels, *map(_identity, map_.parameters))
-        if key not in self._maps:
-            names = self._layouts(map_)
-            made = [linear(map_, layout) for layout in names]
-            if unsigned_words:
-                made = [native.Linear.unsigned_words(one) for one in made]
-            which, cut, reason = self._choice(map_, made, largest)
-            self._maps[key] = Kernel(map_, made[which], names[which], cut, reason)
-        return self._maps[key]
+    def kernels_of(self, wanted: Sequence[Wanted]) -> list[Kernel]:
+        """Return the kernels of maps, which are timed together; programs of one network share them."""
+        keys = [
+            (one.unsigned_words, m.kind, m.source, m.target, m.channels, *map(_identity, m.parameters))
+            for one in wanted
+            for m in (one.map,)
+        ]
+        new = {key: one for key, one in zip(keys, wanted, strict=True) if key not in self._maps}
+        names = {key: self._layouts(one.map) for key, one in new.items()}
+        made = {key: [self._made(one, layout) for layout in names[key]] for key, one in new.items()}
+        choices = self._choices([Candidate(made[key], one.largest) for key, one in new.items()], list(new.values()))
+        for (key, one), (which, cost, reason) in zip(new.items(), choices, strict=True):
+            n_in = made[key][which].n_in
+            cut = cost.cut(n_in) if cost else n_in * (self.kernels == "event")
+            self._maps[key] = Kernel(one.map, made[key][which], names[key][which], cut, reason, cost)
+        return [self._maps[key] for key in keys]
 
     def _layouts(self, map_: Map) -> tuple[str, ...]:
         found = layouts(map_) or ("",)
@@ -92,19 +106,29 @@ class Cpu:
             return found
         return ("dense" if self.layout == "auto" else self.layout,)
 
-    def _choice(self, map_: Map, made: Sequence[native.Linear], largest: int) -> tuple[int, int, str]:
-        """Return which of a map's layouts to take, its cut, and why."""
+    def _made(self, wanted: Wanted, layout: str) -> native.Linear:
+        made = linear(wanted.map, layout)
+        return native.Linear.unsigned_words(made) if wanted.unsigned_words else made
+
+    def _choices(
+        self, candidates: Sequence[Candidate], wanted: Sequence[Wanted]
+    ) -> Iterator[tuple[int, Cost | None, str]]:
+        """Yield which of the layouts of each map to take, what it costs if that was measured, and why."""
         if self.kernels != "auto":
-            return 0, made[0].n_in if self.kernels == "event" else 0, "asked for"
-        sizes = ((n, getattr(v, "shape", v)) for n, v in map_.parameters)
-        shares = (round(100 * one.bytes / one.n_in / one.n_out) for one in made[1:])
-        # maps of one form, and as many zeros, take one time
-        key = (map_.kind, map_.source, map_.target, map_.channels, largest, *sizes, *shares)
-        if key not in self._measured:
+            yield from [(0, None, "asked for")] * len(candidates)
+            return
+        forms = [_form(one, candidate) for one, candidate in zip(wanted, candidates, strict=True)]
+        open_ = {form: one for form, one in zip(forms, candidates, strict=True) if form not in self._costs}
+        kept = known({form: (len(one.layouts), one.layouts[0].n_in) for form, one in open_.items()})
+        self._costs |= kept
+        if left := {form: one for form, one in open_.items() if form not in kept}:
             from spikerun.kernels.cpu.cost import calibrate
 
-            self._measured[key] = calibrate(made, largest)
-        return (*self._measured[key], "times measured on this machine")
+            measured = dict(zip(left, calibrate(list(left.values())), strict=True))
+            self._costs |= measured
+            remember(measured)
+        for form in forms:
+            yield (*self._costs[form], "times measured on this machine")
 
 
 class CpuExecutor:
@@ -116,8 +140,18 @@ class CpuExecutor:
         self._registers = {register.name: register for register in program.registers}
         self._ids = {name: number for number, name in enumerate(self._registers)}
         self._with_taps = {op.alive for op in program.operations if isinstance(op, MaxPoolStep)}
-        self._choices: list[Choice] = []
+        self._kernels = dict(zip(*self._mapped(), strict=True))
         self._program = self._built(keep)
+
+    def _mapped(self) -> tuple[list[int], list[Kernel]]:
+        """Return the numbers of operations that have a map, and its kernels."""
+        wanted: dict[int, Wanted] = {}
+        for number, operation in enumerate(self.program.operations):
+            first = self._registers[next(operation.operands()).register]
+            for _, value in operation.numbers():
+                if isinstance(value, Map):
+                    wanted[number] = Wanted(value, first.largest, _unsigned(first))
+        return list(wanted), self._device.kernels_of(list(wanted.values()))
 
     def _built(self, keep: Collection[str]) -> native.Program:
         offsets: dict[str, int] = {}
@@ -130,18 +164,18 @@ class CpuExecutor:
             for register in self.program.registers:
                 if register.initial is not None:
                     built.initial(self._ids[register.name], self._vector(register.initial, register.shape))
-            for operation in self.program.operations:
+            for number, operation in enumerate(self.program.operations):
                 if not hasattr(built, operation.name):
                     raise UnsupportedError(
                         f"no CPU kernel for the operation '{operation.name}': there is no row of it in "
                         "SPIKERUN_OPERATIONS of kernels/cpu/bindings.cpp; spikerun.reference runs it"
                     )
-                getattr(built, operation.name)(**self._arguments(operation))
+                getattr(built, operation.name)(**self._arguments(number, operation))
         except ValueError as error:
             raise UnsupportedError(f"the network is too large for the CPU kernels: {error}") from None
         return built
 
-    def _arguments(self, operation: Operation) -> dict[str, Any]:
+    def _arguments(self, place: int, operation: Operation) -> dict[str, Any]:
         """Return the keywords of the native call: numbers of registers, arrays in kernel order."""
         operands = list(operation.operands())
         first = self._registers[operands[0].register]
@@ -153,17 +187,13 @@ class CpuExecutor:
         if isinstance(operation, MaxPoolStep) and np.dtype(first.dtype).itemsize == 2:
             arguments["wide_words"] = True
         for name, value in operation.numbers():
-            arguments |= self._number(operation, name, value, first)
+            arguments |= self._number(place, name, value)
         when = operation.time
         return arguments | {key: getattr(when, key) for key in ("period", "begin", "end", "first", "last")}
 
-    def _number(self, operation: Operation, name: str, value: Any, first: Register) -> dict[str, Any]:
+    def _number(self, place: int, name: str, value: Any) -> dict[str, Any]:
         if isinstance(value, Map):
-            made = self._device.kernel(value, first.largest, _unsigned(first))
-            kernel = _cut_text(made.cut, made.linear.n_in)
-            registers = tuple(operand.register for operand in operation.operands())
-            self._choices.append(Choice(str(operation), kernel, made.reason, made.layout, made.bytes, registers))
-            return {"map": made.linear, "cut": made.cut}
+            return {"map": self._kernels[place].linear, "cut": self._kernels[place].cut}
         if isinstance(value, Geometry):
             pairs = {key: getattr(value, key) for key in ("kernel", "stride", "padding", "dilation")}
             return {"in_hwc": hwc(value.source), "out_hwc": hwc(value.target), **pairs}
@@ -225,8 +255,15 @@ class CpuExecutor:
         )
 
     def choices(self) -> list[Choice]:
-        """Return which kernels were chosen for the maps, and why."""
-        return list(self._choices)
+        """Return which kernels were chosen for the maps, why, and what has passed through them."""
+        passed = [Seen(runs, event, active / looked if looked else None) for runs, event, looked, active in
+                  self._program.passed()]  # fmt: skip
+        return [
+            Choice(
+                place, _cut_text(k.cut, k.linear.n_in), k.reason, k.linear.n_in, k.cut, k.layout, k.bytes, k.cost, seen
+            )
+            for (place, k), seen in zip(self._kernels.items(), passed, strict=True)
+        ]
 
 
 class CpuWorkspace:
@@ -345,10 +382,19 @@ def _identity(parameter: tuple[str, Any]) -> tuple[str, Any]:
     return (name, id(value)) if isinstance(value, np.ndarray) else (name, value)
 
 
+def _form(wanted: Wanted, candidate: Candidate) -> str:
+    """Return what decides how long a map takes: maps of one form, and as many zeros, take one time."""
+    m = wanted.map
+    sizes = (f"{name} {getattr(value, 'shape', value)}" for name, value in m.parameters)
+    shares = (f"{100 * one.bytes / one.n_in / one.n_out:.0f} %" for one in candidate.layouts[1:])
+    words = ("unsigned",) if wanted.unsigned_words else ()
+    return ", ".join((str(m), *sizes, f"inputs to {wanted.largest}", *words, *shares))
+
+
 def _cut_text(cut: int, n_in: int) -> str:
     if cut >= n_in:
         return "event-driven"
-    return "dense" if cut == 0 else f"event-driven up to {cut} of {n_in} active inputs, else dense"
+    return "dense" if cut == 0 else f"event-driven up to {cut / n_in:.1%}, else dense"
 
 
 def _threads(value: Any) -> int:

@@ -2,7 +2,8 @@
 """Linear maps for the CPU: weights and geometry in kernel order, a row for each kind."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from spikerun.kernels.cpu.native import Linear
 from spikerun.kernels.cpu.order import hwc, positions
 from spikerun.kernels.operations import Map
 
-__all__ = ["LAYOUTS", "SMALLEST", "layouts", "linear"]
+__all__ = ["LAYOUTS", "SMALLEST", "Candidate", "layouts", "linear"]
 
 Weights = npt.NDArray[np.int8]
 
@@ -21,6 +22,16 @@ LAYOUTS = ("dense", "blocks", "csr")
 BLOCK = 16  # outputs
 SMALLEST = 2**18  # weights: where there are fewer, zeros have less than a microsecond to give
 ZEROS = {"blocks": 0.5, "csr": 0.85}  # the share of the weights from which on a layout can pay
+
+
+class Candidate(NamedTuple):
+    """A map in the layouts that may be the fastest, the usual one first.
+
+    largest: the magnitude of the values that its inputs can have; large ones take a slower way through the kernels.
+    """
+
+    layouts: Sequence[Linear]
+    largest: int
 
 
 def layouts(map_: Map) -> tuple[str, ...]:

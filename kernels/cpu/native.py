@@ -16,13 +16,14 @@ except ImportError as error:
         f"the compiled kernels of spikerun are missing or do not load ({error}); rebuild: pip install ."
     ) from error
 
-EXPECTED_ABI = 6
+EXPECTED_ABI = 7
 
 if EXPECTED_ABI != _native.ABI:
     raise ImportError(
         f"the compiled kernels have ABI {_native.ABI}, this source needs {EXPECTED_ABI}; rebuild: pip install ."
     )
 
+FILE = str(_native.__file__)
 Linear = _native.Linear
 Prepared = _native.Prepared
 Program = _native.Program
@@ -31,7 +32,7 @@ choose_isa = _native.choose_isa
 isa = _native.isa
 isas = _native.isas
 
-__all__ = ["EXPECTED_ABI", "Linear", "Prepared", "Program", "Workspace", "choose_isa", "isa", "isas"]
+__all__ = ["EXPECTED_ABI", "FILE", "Linear", "Prepared", "Program", "Workspace", "choose_isa", "isa", "isas"]
 
 if wanted := os.environ.get("SPIKERUN_ISA"):
     if wanted not in isas():

@@ -186,7 +186,7 @@ class Prepared {
     bool go_through(Workspace& ws) const {
         Interruption interrupted;
         Paced paced(*program_, ws, threads_);
-        for (int64_t step = 0; step < steps_; ++step) {
+        for (int64_t step = 0; step < steps_ && !ws.decided; ++step) {
             if (step > 0 && interrupted()) return false;
             paced.step();
         }

@@ -138,6 +138,7 @@ std::unique_ptr<Workspace> Program::workspace() {
     result->words.resize(n_words_);
     result->numbers.resize(n_numbers_);
     result->counters = std::vector<std::atomic<int64_t>>(2 * n_slots_);
+    result->passed.resize(n_passed_);
     equip(*result, 1);
     reset(*result);
     return result;
@@ -160,6 +161,7 @@ void Program::begin(Workspace& ws) const noexcept {
     for (const auto& [r, values] : initial_numbers_) std::copy(values.begin(), values.end(), r.in(ws));
     for (auto& counter : ws.counters) counter.store(0, std::memory_order_relaxed);
     ws.t = 0;
+    ws.decided = false;
 }
 
 void Program::equip(Workspace& ws, size_t threads) const {
@@ -238,6 +240,19 @@ std::unique_ptr<Workspace> Program::borrow() {
 void Program::give_back(std::unique_ptr<Workspace> workspace) {
     const std::lock_guard<std::mutex> lock(idle_mutex_);
     idle_.push_back(std::move(workspace));
+}
+
+std::vector<Passed> Program::passed() {
+    std::vector<Passed> total(n_passed_);
+    const std::lock_guard<std::mutex> lock(idle_mutex_);
+    for (const auto& workspace : idle_) {
+        for (size_t k = 0; k < n_passed_; ++k) {
+            const Passed& one = workspace->passed[k];
+            total[k] = {total[k].runs + one.runs, total[k].event + one.event, total[k].looked + one.looked,
+                        total[k].active + one.active};
+        }
+    }
+    return total;
 }
 
 }  // namespace spikerun

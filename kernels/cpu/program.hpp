@@ -35,13 +35,21 @@ struct When {
     void check() const;
 };
 
+// What has passed through a map: runs, and how many of them by event; active inputs, in the runs where they
+// were counted.
+struct Passed {
+    int64_t runs = 0, event = 0, looked = 0, active = 0;
+};
+
 // The state of one sample: the arenas that its registers lie in, and what else changes.
 struct Workspace {
     Arena<int16_t> words;                        // words, spikes and payloads
     Arena<int32_t> numbers;                      // currents, membranes and other state
     std::vector<std::atomic<int64_t>> counters;  // [slot][2]
     std::vector<Scratch> scratch;                // one for each thread
+    std::vector<Passed> passed;                  // of each map; no run clears it
     int64_t t = 0;                               // the next pass
+    bool decided = false;                        // no pass is to follow
     std::atomic<bool> busy{false};
 
     // Threads count at the same time.
@@ -103,6 +111,8 @@ class Program {
     // Operations will need as much memory beside the registers.
     void need(const ScratchSize& size);
     void need_slot(int64_t slot);
+    // A place in `Workspace::passed`.
+    size_t new_passed() { return n_passed_++; }
     // What these registers hold before a run never matters: nothing reads them before it has written all of
     // them. `restart` leaves them as they are.
     void anew(const std::vector<int64_t>& ids);
@@ -135,6 +145,8 @@ class Program {
     // Workspaces of finished runs, kept for the next one.
     std::unique_ptr<Workspace> borrow();
     void give_back(std::unique_ptr<Workspace> workspace);
+    // Of all finished runs.
+    std::vector<Passed> passed();
 
   private:
     struct Entry {
@@ -160,7 +172,7 @@ class Program {
     std::vector<Operation> operations_;
     std::vector<std::pair<Words, std::vector<int16_t>>> initial_words_;
     std::vector<std::pair<Numbers, std::vector<int32_t>>> initial_numbers_;
-    size_t n_slots_ = 0;
+    size_t n_slots_ = 0, n_passed_ = 0;
     ScratchSize scratch_;
     std::atomic<bool> sealed_{false};
     Pace pace_;

@@ -7,11 +7,11 @@ import platform
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from spikerun import __version__
 from spikerun.console import JsonOption, QuietOption, emit, table
 from spikerun.errors import SpikerunError
+from spikerun.kernels.cpu.processor import cpuinfo, model
 from spikerun.kernels.cpu.threads import default_threads
 
 __all__ = ["info", "processor"]
@@ -49,24 +49,14 @@ def _version(package: str) -> str | None:
 
 def processor() -> dict[str, object]:
     """Return the processor: its model, cores, and the instructions that make a difference."""
-    fields = _cpuinfo()
+    fields = cpuinfo()
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
     return {
-        "model": fields.get("model name") or platform.processor() or platform.machine(),
+        "model": model(),
         "logical_cores": os.cpu_count(),
         "usable_cores": _usable_cores(),
         "features": [flag for flag in CPU_FLAGS if flag in flags],
     }
-
-
-def _cpuinfo() -> dict[str, str]:
-    """Return the entries of the first processor in /proc/cpuinfo; none where there is no such file."""
-    path = Path("/proc/cpuinfo")
-    if not path.is_file():
-        return {}
-    first = path.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _usable_cores() -> int | None:

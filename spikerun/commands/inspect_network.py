@@ -106,7 +106,7 @@ def _layouts(net: Network) -> dict[str, list[tuple[str, int]]]:
 
     sparse = {link.target for link in net.links if 2 * link.connection.zeros >= link.connection.weights > 0}
     try:
-        return {name: found for name, found in Session(net).layouts.items() if name in sparse} if sparse else {}
+        return {name: found for name, found in Session(net).plan.layouts.items() if name in sparse} if sparse else {}
     except SpikerunError:  # no kernels for it
         return {}
 

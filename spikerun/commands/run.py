@@ -27,6 +27,7 @@ from spikerun.datasets import Dataset
 from spikerun.errors import DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
+from spikerun.plan import Row
 from spikerun.result import count_classes
 from spikerun.session import Result, Session
 from spikerun.text import beside_macs, plural
@@ -50,6 +51,9 @@ def run(
     schedule: Annotated[str, typer.Option(help="auto, blocked (whole windows) or stepped; same bits.")] = "auto",
     kernels: Annotated[str, typer.Option(help="auto (measured), event or dense; same bits.")] = "auto",
     threads: ThreadsOption = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what each layer did: kernel, layout, bytes, activity, expected time.")
+    ] = False,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -86,8 +90,9 @@ def run(
         "seconds": seconds,
         "populations": {name: vars(p) for name, p in activity.populations.items()},
         "output": output,
+        **({"plan": [_planned(row) for row in session.plan.maps]} if plan else {}),
     }
-    emit("spikerun.run/1", found, json, lambda: _text(found, result))
+    emit("spikerun.run/1", found, json, lambda: _text(found, result) + (f"\n\n{session.plan}" if plan else ""))
     if not json:
         suggest(f"spikerun deploy {network} --target generic-cortex-m4 -o firmware/ --run", quiet)
 
@@ -125,6 +130,21 @@ def error_of(result: Result, dataset: Dataset) -> dict[str, float | None]:
     squares = np.square(result.logits - targets).sum()
     spread = np.square(targets - targets.mean(axis=0)).sum()
     return {"rmse": float(np.sqrt(squares / targets.size)), "r2": float(1 - squares / spread) if spread else None}
+
+
+def _planned(row: Row) -> dict[str, Any]:
+    """Return a row of the plan that has a map."""
+    assert row.choice is not None
+    return {
+        "into": row.population,
+        "operation": row.operation,
+        "passes": row.passes,
+        "kernel": row.choice.kernel,
+        "layout": row.choice.layout or None,
+        "bytes": row.choice.bytes,
+        "active": row.active,
+        "expected_us": None if row.active is None else row.us(row.active),
+    }
 
 
 def _archive(result: Result, dataset: Dataset) -> bytes:

@@ -14,8 +14,9 @@ from spikerun.kernels.program import Program
 from spikerun.network import Network
 from spikerun.plan.blocked import blockable, lower_blocked
 from spikerun.plan.stepped import lower_frame, lower_stream
+from spikerun.plan.table import Plan, Row
 
-__all__ = ["SCHEDULES", "Schedule", "blockable", "describe", "lower"]
+__all__ = ["SCHEDULES", "Plan", "Row", "Schedule", "blockable", "describe", "lower"]
 
 Schedule = Literal["blocked", "frame", "stream"]
 SCHEDULES = {"blocked": lower_blocked, "frame": lower_frame, "stream": lower_stream}

@@ -16,6 +16,7 @@ from spikerun import Network, Population, Projection, Session
 from spikerun.connections import Dense
 from spikerun.errors import UsageError
 from spikerun.kernels.cpu.executor import Cpu
+from spikerun.kernels.executor import Cost
 from spikerun.neurons import FewSpikes, Input, Readout
 
 LAYOUTS = ("dense", "blocks", "csr")
@@ -56,10 +57,11 @@ def large() -> Network:
 
 def test_zeros_of_a_large_layer_are_neither_kept_nor_visited(large: Network) -> None:
     session = Session(large, threads=1)
-    first, second = session.choices
-    assert (first.layout, second.layout) == ("blocks", "dense")
-    assert first.bytes < 600 * 1024 / 25
-    assert "bytes of weights in the layout 'blocks'" in str(first)
+    layouts = session.plan.layouts
+    ((layout, size),) = layouts["p1"]
+    assert layout == "blocks" and size < 600 * 1024 / 25
+    assert [layout for layout, _ in layouts["p2"]] == ["dense"]
+    assert "bytes of weights in the layout 'blocks'" in str(session.plan.maps[0])
     x = random_inputs(large, 0, 3, 0.3)
     expected = Session(large, threads=1, layout="dense").run(x)
     np.testing.assert_array_equal(session.run(x).logits, expected.logits)
@@ -71,10 +73,11 @@ def test_a_layer_without_zeros_or_a_small_one_is_not_measured_in_other_layouts(
 ) -> None:
     measured: list[int] = []
 
-    def calibrate(layouts: Any, largest: int) -> tuple[int, int]:
-        measured.append(len(layouts))
-        return 0, 0
+    def calibrate(candidates: Any) -> list[tuple[int, Cost]]:
+        measured.extend(len(one.layouts) for one in candidates)
+        return [(0, Cost((1,), (1.0,), 1.0))] * len(candidates)
 
+    monkeypatch.setenv("SPIKERUN_COST_CACHE", "off")
     monkeypatch.setattr("spikerun.kernels.cpu.cost.calibrate", calibrate)
     Session(pruned(np.random.default_rng(0), [600, 1024, 10], 1.0, 16), threads=1)
     Session(pruned(np.random.default_rng(0), [200, 1024, 10], 0.1, 16), threads=1)
@@ -84,8 +87,9 @@ def test_a_layer_without_zeros_or_a_small_one_is_not_measured_in_other_layouts(
 
 
 def test_kernels_that_are_asked_for_keep_all_weights_unless_a_layout_is_asked_for_too(large: Network) -> None:
-    assert {c.layout for c in Session(large, kernels="event").choices} == {"dense"}
-    assert {c.layout for c in Session(large, kernels="event", layout="csr").choices} == {"csr"}
+    for options, expected in (({}, "dense"), ({"layout": "csr"}, "csr")):
+        layouts = Session(large, kernels="event", **options).plan.layouts
+        assert {layout for of_layer in layouts.values() for layout, _ in of_layer} == {expected}
 
 
 def test_an_unknown_layout_is_refused() -> None:

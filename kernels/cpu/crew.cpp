@@ -69,8 +69,11 @@ class Team {
         return std::min(threads, helpers_ + 1);
     }
 
-    // Returns whether others took so long that they can hardly have had a processor.
-    bool share(size_t parts, size_t threads, Crew::Call call, const void* work,
+    struct Done {
+        bool helped;   // by others
+        bool stalled;  // they took so long that they can hardly have had a processor
+    };
+    Done share(size_t parts, size_t threads, Crew::Call call, const void* work,
                const std::function<void()>* poll) noexcept {
         const auto begin = steady_clock::now();
         call_.store(call, std::memory_order_relaxed);
@@ -80,15 +83,16 @@ class Team {
         // In one order with `sleeping_` and the look of who is about to sleep: either sees the other.
         open_.store(Open::of(parts, threads));
         if (sleeping_.load() > 0) wake();
-        take_parts(0);
+        const bool helped = take_parts(0) < parts;
         const auto all_done = [&] { return done_.load(std::memory_order_acquire) == parts; };
-        if (look(all_done, short_patience)) return false;
+        if (look(all_done, short_patience)) return {helped, false};
         const auto middle = steady_clock::now();
         do {
             std::this_thread::yield();  // who works for us may want this processor
             if (poll != nullptr) (*poll)();
         } while (!look(all_done, short_patience));
-        return steady_clock::now() - middle > std::max<steady_clock::duration>(stall, middle - begin);
+        const auto longest = std::max<steady_clock::duration>(stall, middle - begin);
+        return {helped, steady_clock::now() - middle > longest};
     }
 
   private:
@@ -105,15 +109,19 @@ class Team {
     };
 
     // What a part is made of may be read only once it is taken: until it is done, nothing changes that.
-    void take_parts(size_t worker) noexcept {
+    // Returns how many it took.
+    size_t take_parts(size_t worker) noexcept {
+        size_t count = 0;
         uint64_t open = open_.load(std::memory_order_relaxed);
         while (Open::has(open, worker)) {
             if (!open_.compare_exchange_weak(open, open - 1, std::memory_order_acquire)) continue;
             const size_t part = parts_.load(std::memory_order_relaxed) - Open::parts(open);
             call_.load(std::memory_order_relaxed)(work_.load(std::memory_order_relaxed), part, worker);
             done_.fetch_add(1, std::memory_order_release);
+            ++count;
             open = open_.load(std::memory_order_relaxed);
         }
+        return count;
     }
 
     [[noreturn]] void help(size_t worker) noexcept {
@@ -191,7 +199,9 @@ Crew::~Crew() {
 
 void Crew::share(size_t parts, Call call, const void* work, const std::function<void()>* poll) noexcept {
     if (threads_ > 1 && parts > 1) {
-        if (team_->share(parts, threads_, call, work, poll)) threads_ = 1;
+        const Team::Done done = team_->share(parts, threads_, call, work, poll);
+        helped_ = helped_ || done.helped;
+        if (done.stalled) threads_ = 1;
         return;
     }
     for (size_t part = 0; part < parts; ++part) call(work, part, 0);

@@ -20,6 +20,8 @@ class Crew {
     Crew(const Crew&) = delete;
     Crew& operator=(const Crew&) = delete;
 
+    // Whether another thread has done a part.
+    bool helped() const noexcept { return helped_; }
     // How many there are, this one included: not more than processors. Those that sleep may come late.
     size_t threads() const noexcept { return threads_; }
 
@@ -48,6 +50,7 @@ class Crew {
 
     Team* team_;
     size_t threads_;
+    bool helped_ = false;
 };
 
 }  // namespace spikerun

@@ -2,6 +2,7 @@
 #include "pace.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace spikerun {
 
@@ -12,7 +13,8 @@ constexpr double gain = 0.95;  // of the time: what the other way must save to b
 // after so many of these, a trial after one.
 constexpr double slow = 3;
 constexpr uint32_t most_slow = 8;
-constexpr double few_milliseconds = 5e6;  // of such runs one counts as much as some short ones
+// Runs that take longer count at once; and who has not come by then does not come.
+constexpr double few_milliseconds = 5e6;
 // Runs of the better way between two trials, at most. A trial alone costs little; one with threads may cost
 // much, where others have the processors. These may come at any time, so that nothing shared is tried seldom.
 constexpr uint32_t longest_shared = 1 << 7, longest_alone = 1 << 12;
@@ -25,9 +27,14 @@ Way Pace::next() noexcept {
     return stretch_.runs > 0 ? Way::alone : Way::timed;
 }
 
-void Pace::took(Way way, double nanoseconds) noexcept {
+void Pace::took(Way way, double nanoseconds, bool helped) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
     if ((way == Way::shared) != stretch_.shared) return;  // it began before the stretch did
+    if (stretch_.shared && !helped) {
+        stretch_.unhelped += nanoseconds;
+        if (stretch_.unhelped > few_milliseconds) end_stretch();
+        return;
+    }
     const bool is_long = nanoseconds > few_milliseconds;
     if (stretch_.runs++ > 0 || is_long) {
         stretch_.sum += nanoseconds;
@@ -41,7 +48,8 @@ void Pace::took(Way way, double nanoseconds) noexcept {
 }
 
 void Pace::end_stretch() noexcept {
-    mean_[stretch_.shared] = stretch_.sum / stretch_.counted;
+    constexpr double never = std::numeric_limits<double>::infinity();
+    mean_[stretch_.shared] = stretch_.counted > 0 ? stretch_.sum / stretch_.counted : never;
     if (!stretch_.trial) {
         stretch_ = {!better_shared_, true, trial_runs};
         return;

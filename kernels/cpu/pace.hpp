@@ -18,8 +18,8 @@ class Pace {
   public:
     // How the next run goes. `timed`: alone, and the time of each operation is wanted.
     Way next() noexcept;
-    // How long a run took that went this way, in nanoseconds a pass.
-    void took(Way way, double nanoseconds) noexcept;
+    // How long a run took that went this way, in nanoseconds a pass. helped: other threads had a part in it.
+    void took(Way way, double nanoseconds, bool helped) noexcept;
 
     // For each operation, the nanoseconds of a pass alone, as measured last.
     void took(const std::vector<int64_t>& times) noexcept;
@@ -31,12 +31,12 @@ class Pace {
 
   private:
     // Runs in a row that go one way: at first those that measure, then, turn by turn, those of the better way
-    // and a few of the other one. The first of each does not count, unless it is long: caches and threads are
-    // cold.
+    // and a few of the other one. The first of each does not count, unless it is long: caches are cold.
+    // Shared ones that nobody helped with do not count either: others were asleep, or had no processor.
     struct Stretch {
         bool shared = false, trial = false;
         uint32_t left = first_runs, runs = 0, counted = 0, slow = 0;
-        double sum = 0;
+        double sum = 0, unhelped = 0;
     };
     static constexpr uint32_t first_runs = 3, trial_runs = 5, shortest = 16;
 

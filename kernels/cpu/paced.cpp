@@ -21,7 +21,7 @@ Paced::~Paced() {
     const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - begin_;
     for (int64_t& time : times_) time /= passes_;
     if (way_ == Way::timed) program_.pace().took(times_);
-    program_.pace().took(way_, taken.count() / static_cast<double>(passes_));
+    program_.pace().took(way_, taken.count() / static_cast<double>(passes_), crew_ && crew_->helped());
 }
 
 void Paced::step() noexcept {

@@ -469,13 +469,16 @@ class Count(Operation):
 class Decide(Operation):
     """steps = t + 1; the run ends after this pass if nothing can change any more where the largest of v is.
 
-    That is the first of equals. bounds: for each pass from `when.begin` to its end, a row for each element of v: what
-    it can still gain on the one of each column, or of the only column on any; 2^31 - 1: nobody knows.
+    That is b, the first of equals. bounds: for each pass from `when.begin` to its end, a row for each element k of v
+    with one column for each b, or one for any; 2^31 - 1 is never enough. rule, for all other k: `gain`: the bound is
+    what k can gain on b, v[b] - v[k] >= bound, or more if k < b; `reach`: what k can come to, v[b] >= bound, or more if
+    k < b; `lead`: v[b] - v[k] >= bound.
     """
 
     v: Reads
     steps: Writes
     bounds: Tables
+    rule: str
     when: When = ALWAYS
 
 

@@ -25,7 +25,7 @@ class Result:
     outputs: for each output population, int32 (B, *shape): the membrane of a readout, the words of one that sends such,
     or what others answer;
     counted: (spikes, synaptic operations) by population; words, membranes: of every population, where a trace was asked
-    for.
+    for. steps: how many steps each sample took, int32 (B,), where early exit may have stopped it; else None.
     """
 
     net: Network = field(repr=False)
@@ -34,6 +34,7 @@ class Result:
     counted: Mapping[str, tuple[int, int]]
     words: Mapping[str, npt.NDArray[np.int16]] = field(default_factory=dict)
     membranes: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    steps: npt.NDArray[np.int32] | None = None
     _class: int | None = field(default=None, repr=False)  # of the only sample, where it is known
 
     @cached_property

@@ -15,7 +15,7 @@ from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_nam
 from spikerun.inputs import Given, Lazy, in_parts, part
 from spikerun.kernels.executor import Device, Executor, Prepares, Single
 from spikerun.network import Network
-from spikerun.plan import Plan, Schedule, blockable, lower
+from spikerun.plan import STEPS, EarlyExit, Plan, Schedule, blockable, check_early_exit, lower, lower_frame
 from spikerun.result import Result
 from spikerun.stream import Stream
 
@@ -34,10 +34,22 @@ class Session:
     `blocked` where it can. Further options are the device's; for the CPU `kernels` (`event`, `dense`, or `auto`),
     `layout` of weights, and `threads` (`spikerun.kernels.cpu.executor.Cpu` explains them). None changes a result.
 
+    early_exit: a run of the stepped schedule stops each sample once its class is known. `exact`: when no spike that may
+    still come can change it, so classes are those of whole runs; a number: when the largest integer of the output leads
+    all others by so much, whatever may come. Outputs and activity are then those of the steps done, `Result.steps`.
+
     Raises UsageError for an unknown choice, UnsupportedError for what has no kernel.
     """
 
-    def __init__(self, net: Network, *, device: str = "cpu", schedule: str = "auto", **options: Any) -> None:
+    def __init__(
+        self,
+        net: Network,
+        *,
+        device: str = "cpu",
+        schedule: str = "auto",
+        early_exit: EarlyExit = None,
+        **options: Any,
+    ) -> None:
         if not isinstance(net, Network):
             raise UsageError(f"a session runs a Network, such as spikerun.load('model.snn') returns, got {net!r:.80}")
         if schedule not in ("auto", "blocked", "stepped"):
@@ -48,9 +60,17 @@ class Session:
             )
         self.net = net
         self.schedule = ("blocked" if blockable(net) else "stepped") if schedule == "auto" else schedule
+        if early_exit is not None:
+            if self.schedule == "blocked":
+                raise UnsupportedError(
+                    "the blocked schedule takes whole windows at once, and has no step to stop after: leave early_exit "
+                    "out, which is faster, or take schedule='stepped'"
+                )
+            check_early_exit(net, early_exit)
         self.device: Device = devices.load(device, **options)
         self._lowered: Schedule = "blocked" if self.schedule == "blocked" else "frame"
-        self._executor = self.device.compile(lower(net, self._lowered))
+        frame = lower(net, self._lowered) if early_exit is None else lower_frame(net, early_exit)
+        self._executor = self.device.compile(frame)
         program = self._executor.program
         self._inputs, self._outputs = dict(program.inputs), dict(program.outputs)
         self._single = self._prepared()
@@ -61,6 +81,11 @@ class Session:
     def threads(self) -> int:
         """Return how many threads of this computer the device uses."""
         return self.device.threads
+
+    @property
+    def steps(self) -> int:
+        """Return the steps of a whole run; 1 in the blocked schedule, which takes all windows at once."""
+        return self._executor.program.steps
 
     @property
     def plan(self) -> Plan:
@@ -96,7 +121,9 @@ class Session:
             only = self._single(samples)
             if only is not None:
                 outputs, counted, largest = only
-                return Result(self.net, 1, outputs, counted, _class=largest)
+                steps = outputs.pop(STEPS, None)
+                done = None if steps is None else steps[:, 0]
+                return Result(self.net, 1, outputs, counted, steps=done, _class=largest)
         if trace and self.schedule != "blocked":
             raise UnsupportedError(
                 "a trace needs the blocked schedule: step through a stream instead, and read its state"
@@ -148,7 +175,8 @@ class Session:
         counted = dict(zip(program.counters, map(tuple, counters.tolist()), strict=True))
         outputs = {name: found[register].astype(np.int32, copy=False) for name, register in self._outputs.items()}
         if not trace:
-            return Result(self.net, count, outputs, counted)
+            steps = outputs.pop(STEPS, None)
+            return Result(self.net, count, outputs, counted, steps=None if steps is None else steps[:, 0])
         kept = {key: {n: found[r] for n, k, r in program.traces if k == key} for key in ("word", "v")}
         return Result(self.net, count, outputs, counted, kept["word"], kept["v"])
 

@@ -33,6 +33,7 @@ from record import record
 from turns import INPUTS, Array, Call, in_turns, over
 
 from spikerun.kernels.cpu.cost import calibrate
+from spikerun.kernels.cpu.maps import Candidate
 from spikerun.kernels.cpu.native import Linear, Program, isa
 
 NAME = "cpu_conv"
@@ -115,7 +116,8 @@ def measure(channels: int, side: int, active: float, binary: bool, rounds: int) 
     shape = (side, side, channels)
     linear = Linear.conv(weight, shape, shape, (1, 1), (1, 1), (1, 1), 1)
     x = words(rng, linear.n_in, active, binary)
-    _, cut = calibrate([linear], 1 if binary else 2**BITS - 1)
+    ((_, cost),) = calibrate([Candidate([linear], 1 if binary else 2**BITS - 1)])
+    cut = cost.cut(linear.n_in)
     calls = [
         layer(linear, x, cut),
         kernel(linear.apply_event, x, linear.n_out),

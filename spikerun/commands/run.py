@@ -51,6 +51,13 @@ def run(
     schedule: Annotated[str, typer.Option(help="auto, blocked (whole windows) or stepped; same bits.")] = "auto",
     kernels: Annotated[str, typer.Option(help="auto (measured), event or dense; same bits.")] = "auto",
     threads: ThreadsOption = None,
+    early_exit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="exact|MARGIN",
+            help="Stop a sample once its class can change no more, or once the largest integer leads by MARGIN.",
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what each layer did: kernel, layout, bytes, activity, expected time.")
     ] = False,
@@ -65,7 +72,8 @@ def run(
     net = load(network)
     dataset, samples = loaded(net, data, data_dir, split, limit)
     check_labels(net, dataset)
-    session = Session(net, schedule=schedule, kernels=kernels, threads=threads)
+    stop = int(early_exit) if early_exit is not None and early_exit.isdecimal() else early_exit
+    session = Session(net, schedule=schedule, kernels=kernels, threads=threads, early_exit=stop)  # type: ignore[arg-type]
     begin = time.perf_counter()
     with progress("running", len(dataset), quiet=quiet, json=json) as advance:
         result = session.run(samples, on_progress=advance)
@@ -85,6 +93,8 @@ def run(
         "synops_per_mac": activity.synops_per_mac,
         "macs": activity.macs,
         "dense": activity.dense,
+        "steps": session.steps,
+        "steps_per_sample": None if result.steps is None else float(result.steps.mean()),
         "schedule": session.schedule,
         "threads": session.threads,
         "seconds": seconds,
@@ -164,6 +174,8 @@ def _text(found: dict[str, Any], result: Result) -> str:
         ("synaptic operations", f"{synops:,.0f} a sample{beside_macs(synops, found['macs'])}"),
         ("time", f"{found['seconds']:.2f} s, {found['schedule']}, {plural(found['threads'], 'thread')}"),
     ]
+    if found["steps_per_sample"] is not None:
+        rows.insert(1, ("steps", f"{found['steps_per_sample']:.1f} of {found['steps']} a sample, early exit"))
     if found["accuracy"] is not None:
         rows.insert(0, ("accuracy", f"{found['accuracy']:.2f} %"))
     if found["rmse"] is not None:

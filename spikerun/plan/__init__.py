@@ -13,10 +13,23 @@ from typing import Literal
 from spikerun.kernels.program import Program
 from spikerun.network import Network
 from spikerun.plan.blocked import blockable, lower_blocked
+from spikerun.plan.early import STEPS, EarlyExit, check_early_exit
 from spikerun.plan.stepped import lower_frame, lower_stream
 from spikerun.plan.table import Plan, Row
 
-__all__ = ["SCHEDULES", "Plan", "Row", "Schedule", "blockable", "describe", "lower"]
+__all__ = [
+    "SCHEDULES",
+    "STEPS",
+    "EarlyExit",
+    "Plan",
+    "Row",
+    "Schedule",
+    "blockable",
+    "check_early_exit",
+    "describe",
+    "lower",
+    "lower_frame",
+]
 
 Schedule = Literal["blocked", "frame", "stream"]
 SCHEDULES = {"blocked": lower_blocked, "frame": lower_frame, "stream": lower_stream}

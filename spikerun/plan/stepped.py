@@ -47,6 +47,7 @@ from spikerun.plan.common import (
     row,
     words_register,
 )
+from spikerun.plan.early import STEPS, EarlyExit, decide, steps_register
 from spikerun.plan.past import delayed, past, ring_steps
 from spikerun.values import locked
 
@@ -68,10 +69,11 @@ def lower_stream(net: Network) -> Program:
     return _program(net, [], operations, 1, {}, outputs, endless=True)
 
 
-def lower_frame(net: Network) -> Program:
+def lower_frame(net: Network, early_exit: EarlyExit = None) -> Program:
     """Return the program of one frame from rest: spikes count in the window in which they belong to it.
 
-    Registers `NAME:result` hold what the outputs make of it.
+    Registers `NAME:result` hold what the outputs make of it. early_exit: a sample ends where its class is known
+    (`spikerun.plan.early`); the output STEPS is how many passes it took.
     """
     w, slots, reported = net.window, {name: slot for slot, name in enumerate(counted(net))}, set(net.outputs)
     extra, operations, frames = [], [], {}
@@ -94,8 +96,12 @@ def lower_frame(net: Network) -> Program:
             operations.append(count(net, name, slots[name], "nonzero", 1, When(begin=own, end=own + w)))
         if name in reported:
             extra.append(Register(of(name, "result"), "int32", net.populations[name].shape, "results"))
-            operations.append(_result(net, name, own))
+            operations.append(_result(net, name, own, early_exit is not None))
     outputs = tuple((name, of(name, "result")) for name in net.outputs)
+    if early_exit is not None:
+        extra.append(steps_register(net))
+        operations.append(decide(net, early_exit))
+        outputs += ((STEPS, extra[-1].name),)
     return _program(net, extra, operations, (max(net.latency.values()) + 1) * w, frames, outputs)
 
 
@@ -169,11 +175,11 @@ def _lowered(net: Network, name: str, constant: frozenset[str] = frozenset()) ->
     return row(_LOWER, neuron.kind, net, name, "spikerun/plan/stepped.py")(net, name)
 
 
-def _result(net: Network, name: str, own: int) -> Operation:
+def _result(net: Network, name: str, own: int, at_each_step: bool) -> Operation:
     """Return what fills `NAME:result`: a state that is reported, which later windows overwrite, or the words sent."""
     end = own + net.window
     if net.populations[name].neuron.reported:
-        return Copy(reported(net, name), of(name, "result"), When(begin=end - 1, end=end))
+        return Copy(reported(net, name), of(name, "result"), When(begin=own if at_each_step else end - 1, end=end))
     g = _numbers(net.significance(name))
     return Accumulate(name, of(name, "result"), g, When(net.window, own, end))
 

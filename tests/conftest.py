@@ -2,7 +2,8 @@
 """What all tests share: hypothesis without deadlines, and skips that fail where everything is required.
 
 With SPIKERUN_REQUIRE_ALL=1 (as CI runs) a test that skips fails, for a missing tool must not hide what it would have
-found. Three marks alone may skip; how often they did is printed at the end.
+found. Three marks alone may skip; how often they did is printed at the end. SPIKERUN_EXAMPLES=20 leaves hypothesis 20 %
+of the examples that each test asks for: for runs of the same tests once more, on a slow machine or with other kernels.
 """
 
 import os
@@ -67,6 +68,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if counts or required():
         said = ", ".join(f"{counts[name]} {name} ({why})" for name, why in MAY_SKIP.items())
         terminalreporter.write_line(f"skipped where that is allowed: {said}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    percent = float(os.environ.get("SPIKERUN_EXAMPLES", 100))
+    for test in {item.obj for item in items if isinstance(item, pytest.Function)}:
+        if percent < 100 and getattr(test, "is_hypothesis_test", False):
+            asked = test._hypothesis_internal_use_settings  # what a test asks for comes before every profile
+            few = max(1, round(asked.max_examples * percent / 100))
+            test._hypothesis_internal_use_settings = settings(asked, max_examples=few)
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where everything is required, a skip fails; the marks that may skip are counted."""
+"""Where everything is required, a skip fails; the marks that may skip are counted. Examples may be fewer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -77,3 +77,23 @@ def test_what_lies_beside_the_checkout_may_be_missing(run: Run, tmp_path: Path) 
 def test_what_lies_beside_the_checkout_is_found(run: Run, tmp_path: Path) -> None:
     (tmp_path / "spikes.npz").touch()
     run(USES_SHARED, shared=tmp_path).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("percent", "tried"), [("", 40), ("20", 8), ("1", 1)])
+def test_a_run_tries_a_part_of_the_examples(
+    run: Run, monkeypatch: pytest.MonkeyPatch, percent: str, tried: int
+) -> None:
+    if percent:
+        monkeypatch.setenv("SPIKERUN_EXAMPLES", percent)
+    else:
+        monkeypatch.delenv("SPIKERUN_EXAMPLES", raising=False)
+    result = run(
+        "from hypothesis import given, settings, strategies as st\n"
+        "seen = []\n"
+        "@pytest.mark.parametrize('twice', [1, 2])\n"
+        "@settings(max_examples=40, database=None)\n"
+        "@given(k=st.integers())\n"
+        "def test_a(k, twice): seen.append(k)\n"
+        f"def test_b(): assert len(seen) == 2 * {tried}\n"
+    )
+    result.assert_outcomes(passed=3)

@@ -2,12 +2,13 @@
 // Dense projections whose weights are zero for the most part: of each row (input) only those blocks of 16
 // outputs are kept that are not all zero.
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "bindings.hpp"
-#include "isa.hpp"
-#include "rows.hpp"
+#include "listed.hpp"
 
 namespace spikerun {
 
@@ -15,56 +16,44 @@ namespace {
 
 constexpr size_t width = 16;
 
-template <class Index>
-struct Blocks {
-    std::vector<uint32_t> begin;  // of each row among the blocks, and their number
-    std::vector<Index> column;    // the first output of each block
-    std::vector<int8_t> weight;   // [blocks][width]
-};
-
-template <class Index>
-SPIKERUN_INLINE void add_blocks(const Blocks<Index>& blocks, size_t row, int32_t x, int32_t* acc) {
-    const Index* const column = blocks.column.data();
-    const int8_t* const weight = blocks.weight.data();
-    const size_t end = blocks.begin[row + 1];
-    for (size_t k = blocks.begin[row]; k < end; ++k)
-        add_row_block<width>(weight + k * width, x, acc + column[k]);
+// sums[j] += value * row[j] for a block, in vectors that GCC does not find by itself.
+SPIKERUN_INLINE void add_block_of(const int8_t* row, int16_t value, int16_t* sums) {
+#if defined(__GNUC__)
+    using Numbers [[gnu::vector_size(2 * width)]] = int16_t;
+    int16_t wide[width];
+    for (size_t j = 0; j < width; ++j) wide[j] = row[j];
+    Numbers factor, sum;
+    std::memcpy(&factor, wide, sizeof factor);
+    std::memcpy(&sum, sums, sizeof sum);
+    sum += factor * value;
+    std::memcpy(sums, &sum, sizeof sum);
+#else
+    for (size_t j = 0; j < width; ++j) sums[j] = static_cast<int16_t>(sums[j] + value * row[j]);
+#endif
+}
+SPIKERUN_INLINE void add_block_of(const int8_t* row, int32_t value, int32_t* sums) {
+    add_row_block<width>(row, value, sums);
 }
 
-struct Events {
-    template <class Index>
-    SPIKERUN_INLINE static void run(const Blocks<Index>& blocks, size_t n_in, const int16_t* x, int32_t* acc,
-                                    Event* events) {
-        const size_t count = collect_events(x, n_in, 1, events);
-        for (size_t e = 0; e < count; ++e) add_blocks(blocks, row_of(events[e]), value_of(events[e]), acc);
-    }
-};
-
-struct All {
-    template <class Index>
-    SPIKERUN_INLINE static void run(const Blocks<Index>& blocks, size_t n_in, const int16_t* x,
-                                    int32_t* acc) {
-        for (size_t i = 0; i < n_in; ++i) add_blocks(blocks, i, x[i], acc);
-    }
-};
-
 template <class Index>
-class DenseBlocks final : public Linear {
-  public:
-    DenseBlocks(Blocks<Index> blocks, size_t n_out)
-        : Linear(blocks.begin.size() - 1, n_out), blocks_(std::move(blocks)) {}
+struct Blocks {
+    static constexpr bool narrow = true;
+    Arena<Index> column;   // the first output of each block
+    Arena<int8_t> weight;  // [blocks][width]
+    size_t lines;          // of weights of a row, in the mean
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
-        run<Events>(blocks_, n_in(), x, acc, scratch.events.data());
+    template <class Sum>
+    SPIKERUN_INLINE void add(size_t begin, size_t end, int32_t value, Sum* sums) const {
+        const Index* const place = column.data();
+        const int8_t* const block = weight.data();
+        for (size_t k = begin; k < end; ++k)
+            add_block_of(block + k * width, static_cast<Sum>(value), sums + place[k]);
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
-        run<All>(blocks_, n_in(), x, acc);
+    SPIKERUN_INLINE void fetch(size_t begin) const {
+        ::spikerun::fetch(weight.data() + begin * width, lines);
+        ::spikerun::fetch(column.data() + begin, 1);
     }
-    ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
-    size_t bytes() const noexcept override { return bytes_of(blocks_.begin, blocks_.column, blocks_.weight); }
-
-  private:
-    Blocks<Index> blocks_;
+    size_t bytes() const { return column.size() * (sizeof(Index) + width); }
 };
 
 // Calls visit(first output, weights) for each block of a row that is not all zero. The last block begins
@@ -84,19 +73,21 @@ LinearPointer packed(const int8_t* weight, size_t n_in, size_t n_out) {
     size_t count = 0;
     for (size_t i = 0; i < n_in; ++i)
         visit_blocks(weight + i * n_out, n_out, [&](size_t, const int8_t*) { ++count; });
-    Blocks<Index> blocks;
-    blocks.begin.reserve(n_in + 1);
+    const ListedParts parts(n_out, width);
+    ListedBegins begins(parts, n_in);
+    Blocks<Index> blocks{{}, {}, count * width / n_in / 64 + 1};
     blocks.column.reserve(count);
     blocks.weight.reserve(count * width);
-    blocks.begin.push_back(0);
     for (size_t i = 0; i < n_in; ++i) {
         visit_blocks(weight + i * n_out, n_out, [&](size_t begin, const int8_t* block) {
+            begins.add(begin, blocks.column.size());
             blocks.column.push_back(static_cast<Index>(begin));
             blocks.weight.insert(blocks.weight.end(), block, block + width);
         });
-        blocks.begin.push_back(static_cast<uint32_t>(blocks.column.size()));
+        begins.end_row(blocks.column.size());
     }
-    return std::make_shared<DenseBlocks<Index>>(std::move(blocks), n_out);
+    return std::make_shared<Listed<Blocks<Index>>>(begins.end(blocks.column.size()), std::move(blocks),
+                                                   parts);
 }
 
 LinearPointer blocks(nb::object weight) {

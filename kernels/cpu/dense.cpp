@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense projections: weight[n_in][n_out], one contiguous row of outputs for each input.
 #include <algorithm>
-#include <cstdint>
-#include <cstdlib>
 #include <limits>
 #include <utility>
 
@@ -39,31 +37,19 @@ SPIKERUN_INLINE void add_columns(const Rows& source, size_t count, size_t narrow
 
 // Adds four rows at a time to all columns, in int16 while that is exact, as rows come from afar.
 template <class Rows>
-SPIKERUN_INLINE void add_long_rows(const Rows& source, size_t count, int16_t* SPIKERUN_RESTRICT sums,
-                                   int32_t* SPIKERUN_RESTRICT acc, size_t n) {
+SPIKERUN_INLINE void add_long_rows(const Rows& source, size_t count, int16_t* sums, int32_t* acc, size_t n) {
     constexpr size_t rows = 4;
-    std::fill_n(sums, n, int16_t{0});
-    const auto save = [&]() SPIKERUN_LAMBDA_INLINE {
-        for (size_t j = 0; j < n; ++j) acc[j] = wrapping_add(acc[j], sums[j]);
-        std::fill_n(sums, n, int16_t{0});
-    };
-    uint32_t held = 0;
+    NarrowSums narrow(sums, acc, n);
     for (size_t k = 0; k < count; k += rows) {
         const size_t end = std::min(k + rows, count);
-        uint32_t sum = 0;
-        for (size_t i = k; i < end; ++i) sum += static_cast<uint32_t>(std::abs(source.value(i)));
-        if (sum > narrow_budget) {
+        uint32_t magnitude = 0;
+        for (size_t i = k; i < end; ++i) magnitude += static_cast<uint32_t>(std::abs(source.value(i)));
+        if (narrow.take(magnitude))
+            add_range(source, k, end, 0, sums, n);
+        else
             add_range(source, k, end, 0, acc, n);
-            continue;
-        }
-        if (held + sum > narrow_budget) {
-            save();
-            held = 0;
-        }
-        held += sum;
-        add_range(source, k, end, 0, sums, n);
     }
-    save();
+    narrow.save();
 }
 
 // For instruction sets without a kernel of dense_rows.hpp.
@@ -103,19 +89,12 @@ class Dense final : public Linear {
     ScratchSize scratch_size() const noexcept override {
         ScratchSize size{n_in(), 0, 0};
         size.places = 2 * listed();
-        size.patch = n_out() + DenseJob::block + line;
+        need_sums(size, n_out() + DenseJob::block);
         return size;
     }
     size_t bytes() const noexcept override { return n_in() * n_out(); }
 
   private:
-    static constexpr size_t line = 64 / sizeof(int16_t);  // of a cache
-
-    // The first that begins a cache line.
-    static int16_t* aligned(int16_t* sums) noexcept {
-        const auto past = reinterpret_cast<uintptr_t>(sums) / sizeof(int16_t) % line;
-        return sums + (line - past) % line;
-    }
     size_t listed() const noexcept { return n_in() + DenseJob::slack; }
 
     void apply(const int16_t* x, int32_t* acc, Scratch& scratch, Share share, bool active) const noexcept {
@@ -133,7 +112,7 @@ class Dense final : public Linear {
                            acc + columns.begin,
                            place,
                            factor,
-                           aligned(scratch.patch.data())};
+                           aligned_sums(scratch)};
         if (!add_dense_rows(job)) run<Plain>(job, scratch.events.data());
     }
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <bitset>
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 
 #include "linear.hpp"
@@ -169,6 +171,47 @@ SPIKERUN_INLINE void add_row(const int8_t* row, int32_t x, int32_t* acc, size_t 
     }
     for (; j < n; ++j) acc[j] = wrapping_add(acc[j], x * row[j]);
 }
+
+// Sums of 16 bits in scratch memory, of which the first begins a cache line.
+constexpr size_t line_sums = 64 / sizeof(int16_t);
+SPIKERUN_INLINE int16_t* aligned_sums(Scratch& scratch) {
+    int16_t* const sums = scratch.patch.data();
+    const auto past = reinterpret_cast<uintptr_t>(sums) / sizeof(int16_t) % line_sums;
+    return sums + (line_sums - past) % line_sums;
+}
+SPIKERUN_INLINE void need_sums(ScratchSize& size, size_t n) {
+    size.patch = std::max(size.patch, n + line_sums);
+}
+
+// Sums of 16 bits that are added to those of 32 bits, and begin anew, before they could overflow.
+class NarrowSums {
+  public:
+    SPIKERUN_INLINE NarrowSums(int16_t* sums, int32_t* acc, size_t n) : sums_(sums), acc_(acc), n_(n) {
+        std::fill_n(sums_, n_, int16_t{0});
+    }
+    // Whether products of these values, whose magnitudes add up to `magnitude`, can be added.
+    SPIKERUN_INLINE bool take(uint32_t magnitude) {
+        if (magnitude > narrow_budget) return false;
+        if (held_ + magnitude > narrow_budget) {
+            save();
+            std::fill_n(sums_, n_, int16_t{0});
+            held_ = 0;
+        }
+        held_ += magnitude;
+        return true;
+    }
+    SPIKERUN_INLINE void save() {
+        const int16_t* SPIKERUN_RESTRICT sums = sums_;
+        int32_t* SPIKERUN_RESTRICT acc = acc_;
+        for (size_t j = 0; j < n_; ++j) acc[j] = wrapping_add(acc[j], sums[j]);
+    }
+
+  private:
+    int16_t* sums_;
+    int32_t* acc_;
+    size_t n_;
+    uint32_t held_ = 0;
+};
 
 // How many inputs are not zero; piece by piece, so that the counts have the width of the inputs.
 struct CountNonzero {

@@ -1,61 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sparse projections: the entries of each source, in rows.
+#include <algorithm>
 #include <limits>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "bindings.hpp"
-#include "isa.hpp"
-#include "rows.hpp"
+#include "listed.hpp"
 
 namespace spikerun {
 
 namespace {
 
-template <class Index>
+// As they are given.
 struct Rows {
     std::vector<int64_t> begin;
-    std::vector<Index> index;
+    std::vector<int32_t> index;
     std::vector<int8_t> weight;
 };
 
 template <class Index>
-class Sparse final : public Linear {
-  public:
-    Sparse(Rows<Index> rows, size_t n_out) : Linear(rows.begin.size() - 1, n_out), rows_(std::move(rows)) {}
+struct Entries {
+    static constexpr bool narrow = false;
+    std::vector<Index> index;
+    std::vector<int8_t> weight;
+    size_t mean;  // of a row
 
-    void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share) const noexcept override {
-        Event* const events = scratch.events.data();
-        const size_t count = run<Collect>(x, n_in(), events);
-        for (size_t e = 0; e < count; ++e) add(row_of(events[e]), value_of(events[e]), acc);
+    SPIKERUN_INLINE void add(size_t begin, size_t end, int32_t value, int32_t* sums) const {
+        const Index* const place = index.data();
+        const int8_t* const factor = weight.data();
+        for (size_t k = begin; k < end; ++k) sums[place[k]] = wrapping_add(sums[place[k]], value * factor[k]);
     }
-    void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
-        for (size_t i = 0; i < n_in(); ++i) add(i, x[i], acc);
+    SPIKERUN_INLINE void fetch(size_t begin) const {
+        ::spikerun::fetch(index.data() + begin, mean * sizeof(Index) / 64 + 1);
+        ::spikerun::fetch(weight.data() + begin, mean / 64 + 1);
     }
-    ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
-    size_t bytes() const noexcept override { return bytes_of(rows_.begin, rows_.index, rows_.weight); }
-
-  private:
-    struct Collect {
-        SPIKERUN_INLINE static size_t run(const int16_t* x, size_t n, Event* events) {
-            return collect_events(x, n, 1, events);
-        }
-    };
-
-    SPIKERUN_INLINE void add(size_t row, int32_t x, int32_t* acc) const noexcept {
-        const Index* const index = rows_.index.data();
-        const int8_t* const weight = rows_.weight.data();
-        const auto end = static_cast<size_t>(rows_.begin[row + 1]);
-        for (auto k = static_cast<size_t>(rows_.begin[row]); k < end; ++k)
-            acc[index[k]] = wrapping_add(acc[index[k]], x * weight[k]);
-    }
-
-    Rows<Index> rows_;
+    size_t bytes() const { return index.size() * (sizeof(Index) + 1); }
 };
 
-void check(const Rows<int32_t>& rows, int64_t n_out) {
+void check(const Rows& rows, int64_t n_out) {
     require_range("n_out", n_out, 1, max_size);
     require_range("indptr", static_cast<int64_t>(rows.begin.size()), 2, max_size + 1);
     require_same(rows.index.size(), rows.weight.size(), "data");
+    require(rows.index.size() < std::numeric_limits<uint32_t>::max(), "data", "2^32 elements or more");
     require(rows.begin.front() == 0, "indptr", "must begin with 0");
     for (size_t i = 0; i + 1 < rows.begin.size(); ++i)
         require(rows.begin[i] <= rows.begin[i + 1], "indptr", "must not decrease");
@@ -63,15 +51,38 @@ void check(const Rows<int32_t>& rows, int64_t n_out) {
     for (const int32_t target : rows.index) require_range("indices", target, 0, n_out - 1);
 }
 
+// In the order of columns within each row.
+template <class Index>
+LinearPointer listed(const Rows& rows, size_t n_out) {
+    const size_t n_in = rows.begin.size() - 1;
+    const ListedParts parts(n_out, 1);
+    ListedBegins begins(parts, n_in);
+    Entries<Index> entries{{}, {}, rows.index.size() / n_in};
+    entries.index.reserve(rows.index.size());
+    entries.weight.reserve(rows.index.size());
+    std::vector<size_t> order;
+    for (size_t i = 0; i < n_in; ++i) {
+        order.resize(static_cast<size_t>(rows.begin[i + 1] - rows.begin[i]));
+        std::iota(order.begin(), order.end(), static_cast<size_t>(rows.begin[i]));
+        std::stable_sort(order.begin(), order.end(),
+                         [&](size_t a, size_t b) { return rows.index[a] < rows.index[b]; });
+        for (const size_t k : order) {
+            begins.add(static_cast<size_t>(rows.index[k]), entries.index.size());
+            entries.index.push_back(static_cast<Index>(rows.index[k]));
+            entries.weight.push_back(rows.weight[k]);
+        }
+        begins.end_row(entries.index.size());
+    }
+    return std::make_shared<Listed<Entries<Index>>>(begins.end(entries.index.size()), std::move(entries),
+                                                    parts);
+}
+
 LinearPointer sparse(nb::object indptr, nb::object indices, nb::object data, int64_t n_out) {
-    Rows<int32_t> rows{copied<int64_t, 1>(indptr, "indptr"), copied<int32_t, 1>(indices, "indices"),
-                       copied<int8_t, 1>(data, "data")};
+    Rows rows{copied<int64_t, 1>(indptr, "indptr"), copied<int32_t, 1>(indices, "indices"),
+              copied<int8_t, 1>(data, "data")};
     check(rows, n_out);
-    if (n_out > std::numeric_limits<uint16_t>::max())
-        return std::make_shared<Sparse<int32_t>>(std::move(rows), unsign(n_out));
-    std::vector<uint16_t> narrow(rows.index.begin(), rows.index.end());
-    return std::make_shared<Sparse<uint16_t>>(
-        Rows<uint16_t>{std::move(rows.begin), std::move(narrow), std::move(rows.weight)}, unsign(n_out));
+    return unsign(n_out) > std::numeric_limits<uint16_t>::max() ? listed<int32_t>(rows, unsign(n_out))
+                                                                : listed<uint16_t>(rows, unsign(n_out));
 }
 
 }  // namespace

@@ -4,13 +4,13 @@
     python benchmarks/cpu/threads.py [--rounds 15]
 
 One image at a time through the network like VGG (`vgg.py`; words, 15 % of those that layers read are active) and
-through a small one of two layers, by sessions of one thread, of two, and of four times as many as there are processors; beside
-nothing, then beside as many processes as there are processors that do nothing but compute, then beside twice as many.
-Sessions take turns of some images, so that load hits all alike; times are of the clock, since that is what threads are
-to save: the mean of a turn, whose outliers count, and medians of the ratios of the turns.
+through a small one of two layers, by sessions of one thread, of two, of as many as there are processors, and of four
+times as many; beside nothing, then beside as many processes as there are processors that do nothing but compute, then
+beside twice as many. Sessions take turns of some images, so that load hits all alike; times are of the clock, since
+that is what threads are to save: the mean of a turn, whose outliers count, and medians of the ratios of the turns.
 
-The limit of two threads is 2.0; what is not shared (the count of spikes, the last layer, a few hundred nanoseconds for
-each operation) lies between.
+The limit of two threads is 2.0; what is not shared (the last layer, short operations) and what one thread wrote and
+another reads lie between.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def turns(sessions: list[Session], samples: Array, rounds: int) -> Array:
 def measure(name: str, net: Network, samples: Any, rounds: int) -> None:
     """Measure and record one network beside each load."""
     processors = len(os.sched_getaffinity(0))
-    counts = (1, 2, 4 * processors)
+    counts = tuple(sorted({1, 2, processors, 4 * processors}))
     sessions = [Session(net, threads=count) for count in counts]
     for others in (0, processors, 2 * processors):
         with busy(others):

@@ -73,14 +73,16 @@ void run_side_by_side(Runner& runner, Batch& batch, const std::function<void()>&
     for (size_t i = 0; i < crew.threads(); ++i) workspaces.push_back(runner.program.borrow());
     std::vector<std::vector<int64_t>> counters(workspaces.size(),
                                                std::vector<int64_t>(batch.counters.size()));
-    const auto run = [&](size_t sample, size_t worker) {
+    std::atomic<size_t> next{0};
+    const auto run = [&](size_t, size_t worker) {
         Workspace& ws = *workspaces[worker];
-        runner.run(sample, ws, counters[worker], [&] {
-            runner.program.step(ws);
-            if (worker == 0) poll();
-        });
+        for (size_t sample = next++; sample < batch.samples; sample = next++)
+            runner.run(sample, ws, counters[worker], [&] {
+                runner.program.step(ws);
+                if (worker == 0) poll();
+            });
     };
-    crew.share(batch.samples, run, poll);
+    crew.share(std::min(workspaces.size(), size_t{Crew::most_parts}), run, poll);
     for (size_t i = 0; i < workspaces.size(); ++i) {
         std::transform(counters[i].begin(), counters[i].end(), batch.counters.begin(), batch.counters.begin(),
                        std::plus<int64_t>());

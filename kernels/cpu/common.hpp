@@ -77,6 +77,17 @@ SPIKERUN_INLINE size_t lowest_bit(uint64_t x) {
 #endif
 }
 
+// The place of the highest set bit of x, which is not zero.
+SPIKERUN_INLINE size_t highest_bit(uint64_t x) {
+#if defined(__GNUC__)
+    return static_cast<size_t>(63 - __builtin_clzll(x));
+#else
+    size_t place = 0;
+    for (; x > 1; x >>= 1) ++place;
+    return place;
+#endif
+}
+
 inline size_t unsign(int64_t value) {
     return static_cast<size_t>(value);
 }

@@ -96,26 +96,38 @@ class Team {
     }
 
   private:
-    // What nobody has taken yet, in one number: how many parts, and up to which worker they are for.
+    // What nobody has taken yet, in one number: a bit for each part, and how many workers they are for.
     struct Open {
-        static constexpr int bits = 48;
         static uint64_t of(size_t parts, size_t threads) noexcept {
-            return uint64_t{threads} << bits | parts;
+            return uint64_t{threads} << Crew::most_parts | all(parts);
         }
-        static size_t parts(uint64_t open) noexcept { return open & ((uint64_t{1} << bits) - 1); }
+        static uint64_t all(size_t parts) noexcept { return (uint64_t{1} << parts) - 1; }
+        static uint64_t parts(uint64_t open) noexcept { return open & all(Crew::most_parts); }
+        static size_t threads(uint64_t open) noexcept { return open >> Crew::most_parts; }
         static bool has(uint64_t open, size_t worker) noexcept {
-            return parts(open) > 0 && worker < open >> bits;
+            return parts(open) != 0 && worker < threads(open);
         }
     };
 
-    // What a part is made of may be read only once it is taken: until it is done, nothing changes that.
-    // Returns how many it took.
+    // Of these parts, the worker's next: each begins with its own, which it takes from operation to
+    // operation, so that what it wrote is read where it lies; then it helps others, who begin at the other
+    // end.
+    static size_t choose(uint64_t open, size_t parts, size_t worker) noexcept {
+        const size_t threads = Open::threads(open);
+        const uint64_t mine =
+            Open::all(parts * (worker + 1) / threads) & ~Open::all(parts * worker / threads);
+        return (open & mine) != 0 ? lowest_bit(open & mine) : highest_bit(Open::parts(open));
+    }
+
+    // What a part is made of may be read only once it is taken: until it is done, nothing changes that. The
+    // number of parts only helps to choose one. Returns how many it took.
     size_t take_parts(size_t worker) noexcept {
         size_t count = 0;
         uint64_t open = open_.load(std::memory_order_relaxed);
         while (Open::has(open, worker)) {
-            if (!open_.compare_exchange_weak(open, open - 1, std::memory_order_acquire)) continue;
-            const size_t part = parts_.load(std::memory_order_relaxed) - Open::parts(open);
+            const size_t part = choose(open, parts_.load(std::memory_order_relaxed), worker);
+            if (!open_.compare_exchange_weak(open, open & ~(uint64_t{1} << part), std::memory_order_acquire))
+                continue;
             call_.load(std::memory_order_relaxed)(work_.load(std::memory_order_relaxed), part, worker);
             done_.fetch_add(1, std::memory_order_release);
             ++count;

@@ -25,8 +25,11 @@ class Crew {
     // How many there are, this one included: not more than processors. Those that sleep may come late.
     size_t threads() const noexcept { return threads_; }
 
-    // Calls work(part, worker) once for every part < parts, and returns when all are done. Worker 0 is this
-    // thread, others are numbered up to threads() - 1; who is late finds no part left. What `work` writes can
+    static constexpr int most_parts = 48;
+
+    // Calls work(part, worker) once for every part < parts <= most_parts, and returns when all are done.
+    // Worker 0 is this thread, others are numbered up to threads() - 1. Each begins with parts of its own, as
+    // many as others have; who is late finds none left. What `work` writes can
     // be read afterwards. If it has to wait for others who do not get on, because something else has their
     // processors, this thread is alone from then on.
     template <class Work>

@@ -183,7 +183,7 @@ namespace {
 size_t parts_of(size_t most, int64_t nanoseconds, size_t threads) noexcept {
     constexpr size_t least = 1500;
     const size_t worth = unsign(nanoseconds) / least;
-    return std::min({most, worth, worth >= 8 * threads ? 2 * threads : threads});
+    return std::min({most, worth, worth >= 8 * threads ? 2 * threads : threads, size_t{Crew::most_parts}});
 }
 
 }  // namespace

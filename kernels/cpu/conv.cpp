@@ -257,14 +257,19 @@ class Conv final : public Linear {
         } else {
             for (size_t group = 0; group < shape_.groups; ++group)
                 if (!pairs_[group]->apply(x, acc, scratch, rows.out))
-                    add_all_of(group, x, acc, scratch, rows);
+                    add_all_of(group, x, acc, scratch, rows, {0, shape_.group_out});
         }
     }
     void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch, Share share) const noexcept override {
-        const Rows rows = rows_of(share);
         if (all_ == nullptr && pairs_.empty())
-            return run<GatherAll>(shape_, of_outputs_, plain_.data(), x, acc, scratch, rows);
-        for (size_t group = 0; group < shape_.groups; ++group) add_all_of(group, x, acc, scratch, rows);
+            return run<GatherAll>(shape_, of_outputs_, plain_.data(), x, acc, scratch, rows_of(share));
+        // Threads that share the channels, where these come out even, interleave no weights twice.
+        constexpr size_t most = AllPlan::most_channels;
+        const bool even = all_ && (shape_.group_out + most - 1) / most % share.count == 0;
+        const Rows rows = rows_of(even ? Share{} : share);
+        const Span channels = (even ? share : Share{}).of(shape_.group_out, most);
+        for (size_t group = 0; group < shape_.groups; ++group)
+            add_all_of(group, x, acc, scratch, rows, channels);
     }
     size_t parts() const noexcept override { return shape_.out_h; }
     ScratchSize scratch_size() const noexcept override {
@@ -290,12 +295,12 @@ class Conv final : public Linear {
         run<Scatter>(shape_, of_inputs_, weights_.data(), groups, x, acc, scratch.events.data(), rows);
     }
     // Whatever the words; where most of a padded image would be padding, it is not made.
-    void add_all_of(size_t group, const int16_t* x, int32_t* acc, Scratch& scratch,
-                    Rows rows) const noexcept {
+    void add_all_of(size_t group, const int16_t* x, int32_t* acc, Scratch& scratch, Rows rows,
+                    Span channels) const noexcept {
         if (!all_) return scatter({group, group + 1}, x, acc, scratch, rows);
-        const Channels channels = shape_.group(group);
-        all_->apply({&weights_[group], channels.in_first, shape_.offset + channels.out_first}, x, acc,
-                    scratch, rows.out);
+        const Channels own = shape_.group(group);
+        all_->apply({&weights_[group], own.in_first, shape_.offset + own.out_first}, x, acc, scratch,
+                    {rows.out, channels});
     }
 
     Shape shape_;

@@ -42,22 +42,28 @@ struct AllGroup {
     size_t in_first, offset;
 };
 
+// The part of the outputs that is computed: some rows, and of each group some channels, from a multiple of
+// most_channels on.
+struct AllPart {
+    Span rows, channels;
+};
+
 class AllConv {
   public:
     // For the instruction set in use, group_in channels a group. Null where that has no such kernel, or too
     // much of the padded image would be padding.
     static std::unique_ptr<AllConv> make(const Geometry& g, size_t group_in);
 
-    // acc += C(x), of one group and some rows of outputs.
+    // acc += C(x), of one group and a part of the outputs.
     void apply(const AllGroup& group, const int16_t* x, int32_t* acc, Scratch& scratch,
-               Span rows) const noexcept {
-        kernel_(plan_, group, x, acc, scratch, rows);
+               const AllPart& part) const noexcept {
+        kernel_(plan_, group, x, acc, scratch, part);
     }
     void need(ScratchSize& size) const noexcept;
 
   private:
     using Kernel = void (*)(const AllPlan&, const AllGroup&, const int16_t*, int32_t*, Scratch&,
-                            Span) noexcept;
+                            const AllPart&) noexcept;
 
     AllConv(AllPlan plan, Kernel kernel) : plan_(std::move(plan)), kernel_(kernel) {}
 
@@ -69,7 +75,7 @@ class AllConv {
 // The kernels, each in a file of its own.
 #define SPIKERUN_ALL(name)                                                                               \
     void name(const AllPlan& p, const AllGroup& group, const int16_t* x, int32_t* acc, Scratch& scratch, \
-              Span rows) noexcept
+              const AllPart& part) noexcept
 SPIKERUN_ALL(all_sse4);
 SPIKERUN_ALL(all_avx2);
 SPIKERUN_ALL(all_avx512);

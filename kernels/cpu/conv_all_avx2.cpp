@@ -23,7 +23,7 @@ struct Lane {
 struct Avx2 {
     struct Bytes : Lane {
         static constexpr uint16_t largest = 127;
-        static constexpr size_t bytes = 32, outputs = 3;
+        static constexpr size_t bytes = 32, outputs = 4;
         template <class L, size_t Outputs, size_t Vectors>
         using Method = Products<L, Outputs, Vectors>;
         SPIKERUN_V3_INLINE static Vector weights(const int8_t* from) { return load(from); }
@@ -51,7 +51,7 @@ struct Avx2 {
 }  // namespace
 
 SPIKERUN_V3 SPIKERUN_ALL(all_avx2) {
-    run_all<Avx2>(p, group, x, acc, scratch, rows);
+    run_all<Avx2>(p, group, x, acc, scratch, part);
 }
 
 }  // namespace spikerun

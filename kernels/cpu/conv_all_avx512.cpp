@@ -31,7 +31,7 @@ struct Avx512 {
 }  // namespace
 
 SPIKERUN_V4 SPIKERUN_ALL(all_avx512) {
-    run_all<Avx512>(p, group, x, acc, scratch, rows);
+    run_all<Avx512>(p, group, x, acc, scratch, part);
 }
 
 }  // namespace spikerun

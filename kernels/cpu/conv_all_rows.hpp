@@ -27,7 +27,7 @@ struct Work {
     size_t next;        // from there to the window of its neighbour, in words
     const int8_t* weight;
     size_t of_step;     // bytes of the weights of one step
-    uint32_t together;  // products of four words whose sums fit into 16 bits; see Products
+    uint32_t together;  // steps whose products fit into a sum of 16 bits; see Products
 };
 
 template <class Word>
@@ -69,20 +69,33 @@ struct Products {
     using Vector = typename Lane::Vector;
     using Sums = Vector[Outputs * Vectors];
     SPIKERUN_TARGET_INLINE static void run(const Work<uint8_t>& work, Sums& sums) {
+        if (work.together >= 4)
+            add_runs<4>(work, sums);
+        else if (work.together >= 2)
+            add_runs<2>(work, sums);
+        else
+            add_runs<1>(work, sums);
+    }
+    template <size_t Together>
+    SPIKERUN_TARGET_INLINE static void add_runs(const Work<uint8_t>& work, Sums& sums) {
         const size_t steps = work.plan.steps(4);
         const int8_t* weight = work.weight;
         for (const size_t run : work.plan.runs) {
             const uint8_t* x = work.first + run;
-            for (size_t left = steps; left > 0;) {
-                const size_t together = std::min<size_t>(left, work.together);
-                left -= together;
-                Sums narrow;
-                add<true>(work, x, weight, narrow);
-                for (size_t step = 1; step < together; ++step) add<false>(work, x, weight, narrow);
-                SPIKERUN_UNROLLED
-                for (size_t k = 0; k < Outputs * Vectors; ++k) Lane::widen(sums[k], narrow[k]);
-            }
+            size_t left = steps;
+            for (; left >= Together; left -= Together) add_together<Together>(work, x, weight, sums);
+            for (; left > 0; --left) add_together<1>(work, x, weight, sums);
         }
+    }
+    template <size_t Together>
+    SPIKERUN_TARGET_INLINE static void add_together(const Work<uint8_t>& work, const uint8_t*& x,
+                                                    const int8_t*& weight, Sums& sums) {
+        Sums narrow;
+        add<true>(work, x, weight, narrow);
+        SPIKERUN_UNROLLED
+        for (size_t step = 1; step < Together; ++step) add<false>(work, x, weight, narrow);
+        SPIKERUN_UNROLLED
+        for (size_t k = 0; k < Outputs * Vectors; ++k) Lane::widen(sums[k], narrow[k]);
     }
     template <bool First>
     SPIKERUN_TARGET_INLINE static void add(const Work<uint8_t>& work, const uint8_t*& x,
@@ -98,6 +111,7 @@ struct Products {
                 const Vector products = Lane::products(given, weights[v]);
                 Vector& sum = narrow[k * Vectors + v];
                 sum = First ? products : Lane::plus(sum, products);
+                asm("" : "+v"(sum));  // one after the other: what GCC would do first has no registers
             }
         }
         x += 4;
@@ -226,20 +240,23 @@ SPIKERUN_TARGET_INLINE void interleave_all(const AllPlan& p, const ConvWeights& 
     }
 }
 
-// All channels and some rows of outputs.
+// A part of the outputs.
 template <class Lane, class Word>
 SPIKERUN_TARGET_INLINE void run_rows(const AllPlan& p, const AllGroup& group, const Word* padded,
-                                     uint32_t together, int8_t* interleaved, int32_t* acc, Span rows) {
+                                     uint32_t together, int8_t* interleaved, int32_t* acc,
+                                     const AllPart& part) {
     constexpr size_t words = 4 / sizeof(Word), most = Lane::outputs;
     const size_t next = unsign(p.stride.w) * p.in_c, down = unsign(p.stride.h) * p.width;
     const auto out_w = unsign(p.out.w), out_c = unsign(p.out.c);
     const size_t pieces = (out_w + most - 1) / most;
     for (const ChannelBlock& block : group.weights->blocks) {
         for (size_t channel = 0; channel < block.count; channel += Lane::unit) {
+            if (block.first + channel < part.channels.begin || block.first + channel >= part.channels.end)
+                continue;
             const size_t channels = std::min(Lane::unit, block.count - channel),
                          width = (channels + 15) / 16 * 16;
             interleave_all<words>(p, *group.weights, block, channel, width, interleaved);
-            for (size_t y = rows.begin; y < rows.end; ++y) {
+            for (size_t y = part.rows.begin; y < part.rows.end; ++y) {
                 int32_t* out = acc + y * out_w * out_c + group.offset + block.first + channel;
                 Work<Word> work{p, padded + y * down, next, interleaved, width * words, together};
                 // As many outputs at once as there is room for, in pieces of about one size.
@@ -261,20 +278,19 @@ SPIKERUN_TARGET_INLINE void run_rows(const AllPlan& p, const AllGroup& group, co
 
 template <class Set>
 SPIKERUN_TARGET_INLINE void run_all(const AllPlan& p, const AllGroup& group, const int16_t* x, int32_t* acc,
-                                    Scratch& scratch, Span rows) {
+                                    Scratch& scratch, const AllPart& part) {
     auto* const interleaved = reinterpret_cast<int8_t*>(scratch.places.data());
     auto* const bytes = reinterpret_cast<uint8_t*>(scratch.patch.data());
-    const uint16_t bits = pad(p, group.in_first, x, rows, bytes);
+    const uint16_t bits = pad(p, group.in_first, x, part.rows, bytes);
     if (bits <= Set::Bytes::largest) {
-        // 2^k words of at most 127 / 2^k fit: 127 * 128 * 2 < 2^15.
-        uint32_t together = 1;
-        while (together < 64 && bits * 2 * together <= 127) together *= 2;
-        run_rows<typename Set::Bytes>(p, group, bytes, together, interleaved, acc, rows);
+        // 127 * 128 * 2, 63 * 128 * 4 and 31 * 128 * 8 fit into 16 bits.
+        const uint32_t together = bits <= 31 ? 4 : bits <= 63 ? 2 : 1;
+        run_rows<typename Set::Bytes>(p, group, bytes, together, interleaved, acc, part);
         return;
     }
     int16_t* const words = scratch.patch.data();
-    pad(p, group.in_first, x, rows, words);
-    run_rows<typename Set::Words>(p, group, words, 0, interleaved, acc, rows);
+    pad(p, group.in_first, x, part.rows, words);
+    run_rows<typename Set::Words>(p, group, words, 0, interleaved, acc, part);
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ struct Sse4 {
 }  // namespace
 
 SPIKERUN_V2 SPIKERUN_ALL(all_sse4) {
-    run_all<Sse4>(p, group, x, acc, scratch, rows);
+    run_all<Sse4>(p, group, x, acc, scratch, part);
 }
 
 }  // namespace spikerun

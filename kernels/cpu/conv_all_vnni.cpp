@@ -28,7 +28,7 @@ struct Vnni {
 }  // namespace
 
 SPIKERUN_VNNI SPIKERUN_ALL(all_vnni) {
-    run_all<Vnni>(p, group, x, acc, scratch, rows);
+    run_all<Vnni>(p, group, x, acc, scratch, part);
 }
 
 }  // namespace spikerun

@@ -76,6 +76,8 @@ size_t run_length(const Values& fan_out, size_t n) {
     const std::vector<int32_t>& values = fan_out.data();
     for (size_t j = 1; values.size() > 1 && j < n && length > 1; ++j)
         if (values[j % values.size()] != values[(j - 1) % values.size()]) length = std::gcd(length, j);
+    constexpr size_t longest = 1024;  // so that threads can share them
+    while (length > longest && length % 2 == 0) length /= 2;
     return length;
 }
 
@@ -84,7 +86,7 @@ void append_runs(Program& program, When when, Words word, const Values& fan_out,
     std::vector<int32_t> of_runs(word.size / length);
     for (size_t r = 0; r < of_runs.size(); ++r)
         of_runs[r] = fan_out.data()[r * length % fan_out.data().size()];
-    const size_t parts = std::max(word.size >> 10, size_t{1});
+    const size_t parts = of_runs.size();
     program.append(when, parts,
                    [=, of_runs = std::move(of_runs), four = mask * 0x0001000100010001u](
                        Workspace& ws, int64_t, Share share, Scratch&) {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // count: counters[slot] += (spikes, sum of spikes * fan_out).
 #include <algorithm>
-#include <bitset>
-#include <cstring>
 #include <limits>
-#include <numeric>
+#include <utility>
+#include <vector>
 
 #include "bindings.hpp"
 #include "isa.hpp"
@@ -32,70 +31,67 @@ struct CountSpikes {
     }
 };
 
-// The spikes of four words. `mask`: of the bits that are spikes, of each; 0: words that are not zero are one.
-SPIKERUN_INLINE size_t spikes_of(uint64_t words, uint64_t mask) {
-    constexpr uint64_t low = 0x7FFF7FFF7FFF7FFF;
-    if (mask != 0) return std::bitset<64>(words & mask).count();
-    return std::bitset<64>((((words & low) + low) | words) & ~low).count();
+// Neighbours of the same fan-out, such as those inside an image.
+struct Run {
+    size_t begin, n;
+    int64_t fan_out;
+};
+
+// The spikes of n words, piece by piece, so that they are counted in as many bits as words have.
+template <bool popcount>
+SPIKERUN_INLINE int64_t spikes_of(const int16_t* word, size_t n, uint16_t mask) {
+    constexpr size_t piece = 2048;  // times 16 spikes
+    int64_t spikes = 0;
+    for (size_t begin = 0; begin < n; begin += piece) {
+        const size_t end = std::min(begin + piece, n);
+        uint16_t part = 0;
+        for (size_t j = begin; j < end; ++j) {
+            const auto w = static_cast<uint16_t>(word[j]);
+            part = static_cast<uint16_t>(part + (popcount ? set_bits(w & mask) : w != 0));
+        }
+        spikes += part;
+    }
+    return spikes;
 }
 
-// The same for words in runs of equal fan-out, such as the channels of a position: two times four words in a
-// step, and a product for each run.
+template <bool popcount>
 struct CountRuns {
-    SPIKERUN_INLINE static void run(const int16_t* word, const int32_t* fan_out, size_t runs, size_t length,
-                                    uint64_t mask, int64_t* total) {
-        uint64_t all = 0;
-        uint64_t operations = 0;
-        for (size_t r = 0; r < runs; ++r, word += length) {
-            size_t spikes = 0;
-            size_t others = 0;
-            size_t j = 0;
-            for (; j + 8 <= length; j += 8) {
-                spikes += spikes_of(four_words(word + j), mask);
-                others += spikes_of(four_words(word + j + 4), mask);
-            }
-            for (; j < length; ++j) spikes += spikes_of(static_cast<uint16_t>(word[j]), mask);
-            spikes += others;
-            all += spikes;
-            operations += spikes * static_cast<uint64_t>(fan_out[r]);
+    SPIKERUN_INLINE static void run(const int16_t* word, const Run* runs, size_t n, uint16_t mask,
+                                    int64_t* total) {
+        for (size_t r = 0; r < n; ++r) {
+            const int64_t spikes = spikes_of<popcount>(word + runs[r].begin, runs[r].n, mask);
+            total[0] += spikes;
+            total[1] += spikes * runs[r].fan_out;
         }
-        total[0] += static_cast<int64_t>(all);
-        total[1] += static_cast<int64_t>(operations);
-    }
-
-    SPIKERUN_INLINE static uint64_t four_words(const int16_t* word) {
-        uint64_t four = 0;
-        std::memcpy(&four, word, sizeof four);
-        return four;
     }
 };
 
-// The length of the runs, all equally long, in which the fan-outs of n words are the same.
-size_t run_length(const Values& fan_out, size_t n) {
-    size_t length = n;
+// The runs of n words, none of which is so long that threads could not share them.
+std::vector<Run> runs_of(const Values& fan_out, size_t n) {
+    constexpr size_t longest = 2048;
     const std::vector<int32_t>& values = fan_out.data();
-    for (size_t j = 1; values.size() > 1 && j < n && length > 1; ++j)
-        if (values[j % values.size()] != values[(j - 1) % values.size()]) length = std::gcd(length, j);
-    constexpr size_t longest = 1024;  // so that threads can share them
-    while (length > longest && length % 2 == 0) length /= 2;
-    return length;
+    std::vector<Run> runs;
+    for (size_t j = 0; j < n; ++j) {
+        const int64_t value = values[j % values.size()];
+        if (runs.empty() || runs.back().fan_out != value || runs.back().n == longest)
+            runs.push_back({j, 0, value});
+        ++runs.back().n;
+    }
+    return runs;
 }
 
-void append_runs(Program& program, When when, Words word, const Values& fan_out, size_t length, uint16_t mask,
+void append_runs(Program& program, When when, Words word, std::vector<Run> runs, bool popcount, uint16_t mask,
                  int64_t slot) {
-    std::vector<int32_t> of_runs(word.size / length);
-    for (size_t r = 0; r < of_runs.size(); ++r)
-        of_runs[r] = fan_out.data()[r * length % fan_out.data().size()];
-    const size_t parts = of_runs.size();
-    program.append(when, parts,
-                   [=, of_runs = std::move(of_runs), four = mask * 0x0001000100010001u](
-                       Workspace& ws, int64_t, Share share, Scratch&) {
-                       const Span runs = share.of(of_runs.size());
-                       int64_t total[2] = {};
-                       run<CountRuns>(word.in(ws) + runs.begin * length, of_runs.data() + runs.begin,
-                                      runs.size(), length, four, total);
-                       ws.count(unsign(slot), total[0], total[1]);
-                   });
+    const size_t parts = runs.size();
+    program.append(when, parts, [=, all = std::move(runs)](Workspace& ws, int64_t, Share share, Scratch&) {
+        const Span own = share.of(all.size());
+        int64_t total[2] = {};
+        if (popcount)
+            run<CountRuns<true>>(word.in(ws), all.data() + own.begin, own.size(), mask, total);
+        else
+            run<CountRuns<false>>(word.in(ws), all.data() + own.begin, own.size(), mask, total);
+        ws.count(unsign(slot), total[0], total[1]);
+    });
 }
 
 void count(Program& program, When when, int64_t word_id, nb::object fan_out, std::string mode, int64_t bits,
@@ -109,15 +105,15 @@ void count(Program& program, When when, int64_t word_id, nb::object fan_out, std
     Values values = values_of(fan_out, "fan_out", word.size);
     values.require_within(0, std::numeric_limits<int32_t>::max());
     program.need_slot(slot);
-    constexpr size_t shortest = 8;
-    if (const size_t length = run_length(values, word.size); length >= shortest) {
-        append_runs(program, when, word, values, length, mode == "popcount" ? mask : uint16_t{0}, slot);
+    const bool popcount = mode == "popcount";
+    constexpr size_t shortest = 16;  // a run, on average, that is not counted word by word
+    if (std::vector<Run> runs = runs_of(values, word.size); runs.size() * shortest <= word.size + shortest) {
+        append_runs(program, when, word, std::move(runs), popcount, mask, slot);
         return;
     }
     const size_t tile = tiled(word.size, {&values});
     const uint64_t most = uint64_t{16} * static_cast<uint64_t>(values.largest()) * tile;
     const bool narrow = most <= std::numeric_limits<uint32_t>::max();
-    const bool popcount = mode == "popcount";
     program.append_tiles(when, word.size, tile, [=](Workspace& ws, int64_t, size_t j, size_t n) {
         int64_t total[2] = {};
         if (narrow)

@@ -10,15 +10,34 @@ namespace spikerun {
 
 namespace {
 
+// In 32 bits, where biases are small: v is within the membrane's limits, so that a current beyond 2^28 takes
+// it to one, as 2^28 does. floor: at least -membrane_limit.
+struct ShortIfStep {
+    static constexpr int32_t most_bias = 1 << 24, most_current = 1 << 28;
+    SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT i, int32_t* SPIKERUN_RESTRICT v,
+                                    int16_t* SPIKERUN_RESTRICT s, const int32_t* SPIKERUN_RESTRICT threshold,
+                                    const int32_t* SPIKERUN_RESTRICT bias,
+                                    const int32_t* SPIKERUN_RESTRICT floor, size_t n, bool to_zero) {
+        constexpr auto high = static_cast<int32_t>(membrane_limit);
+        const int32_t kept = to_zero ? 0 : -1;  // of the bits of what is left behind a spike
+        for (size_t j = 0; j < n; ++j) {
+            const int32_t current = std::min(std::max(i[j], -most_current), most_current);
+            const int32_t x = std::min(std::max(v[j] + current + bias[j], floor[j]), high);
+            const int32_t spike = -static_cast<int32_t>(x >= threshold[j]);
+            v[j] = (x - (threshold[j] & spike)) & (kept | ~spike);
+            s[j] = static_cast<int16_t>(-spike);
+        }
+    }
+};
+
 struct IfStep {
     SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT i, int32_t* SPIKERUN_RESTRICT v,
                                     int16_t* SPIKERUN_RESTRICT s, const int32_t* SPIKERUN_RESTRICT threshold,
                                     const int32_t* SPIKERUN_RESTRICT bias,
-                                    const int32_t* SPIKERUN_RESTRICT v_min, size_t n, bool to_zero) {
+                                    const int32_t* SPIKERUN_RESTRICT floor, size_t n, bool to_zero) {
         for (size_t j = 0; j < n; ++j) {
             const int64_t sum = int64_t{v[j]} + i[j] + bias[j];
-            const int64_t low = std::max<int64_t>(v_min[j], -membrane_limit);
-            const auto x = static_cast<int32_t>(std::min(std::max(sum, low), membrane_limit));
+            const auto x = static_cast<int32_t>(std::min(std::max<int64_t>(sum, floor[j]), membrane_limit));
             const bool spike = x >= threshold[j];
             const int32_t after = to_zero ? 0 : x - (spike ? threshold[j] : 0);
             v[j] = spike ? after : x;
@@ -41,11 +60,20 @@ void if_step(Program& program, When when, int64_t i_id, int64_t v_id, int64_t s_
     Values biases = values_of(bias, "bias", i.size);
     Values floors = values_of(v_min, "v_min", i.size);
     thresholds.require_within(1, std::numeric_limits<int32_t>::max());
+    const bool is_short =
+        biases.largest() <= ShortIfStep::most_bias && biases.least() >= -ShortIfStep::most_bias;
+    floors.raise_to(-static_cast<int32_t>(membrane_limit));
     const size_t tile = tiled(i.size, {&thresholds, &biases, &floors});
     const bool to_zero = reset == "zero";
     program.append_tiles(when, i.size, tile, [=](Workspace& ws, int64_t, size_t j, size_t n) {
-        run<IfStep>(i.in(ws) + j, v.in(ws) + j, s.in(ws) + j, thresholds.at(j), biases.at(j), floors.at(j), n,
-                    to_zero);
+        const auto update = [&](auto kernel) {
+            run<decltype(kernel)>(i.in(ws) + j, v.in(ws) + j, s.in(ws) + j, thresholds.at(j), biases.at(j),
+                                  floors.at(j), n, to_zero);
+        };
+        if (is_short)
+            update(ShortIfStep{});
+        else
+            update(IfStep{});
     });
 }
 

@@ -29,6 +29,10 @@ class Values {
         for (const int32_t value : data_) require_range(name_, value, low, high);
     }
     int32_t largest() const { return *std::max_element(data_.begin(), data_.end()); }
+    int32_t least() const { return *std::min_element(data_.begin(), data_.end()); }
+    void raise_to(int32_t low) {
+        for (int32_t& value : data_) value = std::max(value, low);
+    }
 
     // Repeats the values to `length` elements, a multiple of their number.
     void extend(size_t length) {

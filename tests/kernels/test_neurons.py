@@ -15,15 +15,17 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @quick
-@given(seeds, st.sampled_from(["subtract", "zero"]), populations())
-def test_if_step_adds_saturates_fires_and_resets(seed: int, reset: str, population: tuple[int, int]) -> None:
+@given(seeds, st.sampled_from(["subtract", "zero"]), populations(), st.sampled_from([2**24, 2**24 + 1, 2**31 - 1]))
+def test_if_step_adds_saturates_fires_and_resets(
+    seed: int, reset: str, population: tuple[int, int], most_bias: int
+) -> None:
     rng, (n, channels) = np.random.default_rng(seed), population
-    ranges = {"threshold": (1, 2**31 - 1), "bias": (-(2**31), 2**31 - 1), "v_min": (-(2**31), 0)}
+    ranges = {"threshold": (1, 2**31 - 1), "bias": (-most_bias, most_bias), "v_min": (-(2**31), 0)}
     forms = {name: in_a_form(rng, extreme(rng, n, *span), channels) for name, span in ranges.items()}
     threshold, bias, floor = (value.astype(np.int64) for _, value in forms.values())
     bench = Bench(i=("int32", n), v=("int32", n), s=("int16", n))
     bench.add("if_step", i="i", v="v", s="s", reset=reset, **{name: given_ for name, (given_, _) in forms.items()})
-    v = extreme(rng, n, -(2**31), 2**31 - 1)
+    v = extreme(rng, n, -LIMIT, LIMIT)
     bench.put(v=v)
     for _ in range(4):
         i = extreme(rng, n, -(2**31), 2**31 - 1)

@@ -18,6 +18,8 @@ constexpr double few_milliseconds = 5e6;
 // Runs of the better way between two trials, at most. A trial alone costs little; one with threads may cost
 // much, where others have the processors. These may come at any time, so that nothing shared is tried seldom.
 constexpr uint32_t longest_shared = 1 << 7, longest_alone = 1 << 12;
+// How many times as long as a trial that failed the next one is away, at least.
+constexpr double seldom = 20;
 
 }  // namespace
 
@@ -30,28 +32,35 @@ Way Pace::next() noexcept {
 void Pace::took(Way way, double nanoseconds, bool helped) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
     if ((way == Way::shared) != stretch_.shared) return;  // it began before the stretch did
+    stretch_.spent += nanoseconds;
     if (stretch_.shared && !helped) {
         stretch_.unhelped += nanoseconds;
-        if (stretch_.unhelped > few_milliseconds) end_stretch();
-        return;
+    } else {
+        if (stretch_.runs++ > 0 || nanoseconds > few_milliseconds) {
+            stretch_.sum += nanoseconds;
+            ++stretch_.counted;
+        }
+        if (stretch_.left > 0) --stretch_.left;
+        if (stretch_.shared && stretch_.counted > 0 && nanoseconds > slow * mean_[0]) ++stretch_.slow;
     }
-    const bool is_long = nanoseconds > few_milliseconds;
-    if (stretch_.runs++ > 0 || is_long) {
-        stretch_.sum += nanoseconds;
-        ++stretch_.counted;
-    }
-    --stretch_.left;
-    if (stretch_.shared && stretch_.counted > 0 && nanoseconds > slow * mean_[0]) ++stretch_.slow;
-    const bool too_slow = stretch_.slow > (stretch_.trial ? 0 : most_slow);
+    if (is_over()) end_stretch();
+}
+
+bool Pace::is_over() const noexcept {
+    if (stretch_.unhelped > few_milliseconds) return true;
+    if (stretch_.slow > (stretch_.trial ? 0 : most_slow)) return true;
     const bool measures = stretch_.trial || gap_ == 0;
-    if (stretch_.left == 0 || too_slow || (is_long && measures)) end_stretch();
+    if (measures && stretch_.counted > 0 && stretch_.spent > few_milliseconds) return true;
+    return stretch_.left == 0 && stretch_.spent >= owed_;
 }
 
 void Pace::end_stretch() noexcept {
     constexpr double never = std::numeric_limits<double>::infinity();
-    mean_[stretch_.shared] = stretch_.counted > 0 ? stretch_.sum / stretch_.counted : never;
+    const size_t runs = stretch_.counted;
+    mean_[stretch_.shared] = runs > 0 ? stretch_.sum / static_cast<double>(runs) : never;
     if (!stretch_.trial) {
         stretch_ = {!better_shared_, true, trial_runs};
+        owed_ = 0;
         return;
     }
     if (mean_[!better_shared_] < gain * mean_[better_shared_]) {
@@ -59,6 +68,7 @@ void Pace::end_stretch() noexcept {
         gap_ = shortest;
     } else {
         gap_ = std::min(std::max(2 * gap_, shortest), better_shared_ ? longest_shared : longest_alone);
+        owed_ = seldom * stretch_.spent;
     }
     stretch_ = {better_shared_, false, gap_};
 }

@@ -36,10 +36,11 @@ class Pace {
     struct Stretch {
         bool shared = false, trial = false;
         uint32_t left = first_runs, runs = 0, counted = 0, slow = 0;
-        double sum = 0, unhelped = 0;
+        double sum = 0, unhelped = 0, spent = 0;
     };
     static constexpr uint32_t first_runs = 3, trial_runs = 5, shortest = 16;
 
+    bool is_over() const noexcept;
     void end_stretch() noexcept;
 
     mutable std::mutex mutex_;
@@ -47,6 +48,7 @@ class Pace {
     bool better_shared_ = false;
     uint32_t gap_ = 0;              // runs of the better way between two trials; 0: there was none yet
     std::array<double, 2> mean_{};  // alone, shared
+    double owed_ = 0;               // how long the next stretch must last, for what the last trial cost
     std::vector<std::atomic<int64_t>> times_;
 };
 

@@ -21,10 +21,11 @@ Call = Callable[[int], Any]  # runs one input
 def in_turns(
     calls: Sequence[Call], rounds: int, inputs: int = INPUTS, wall: bool = False, seconds: float = float("inf")
 ) -> Array:
-    """Return the time of each call in microseconds, (rounds, calls), the mean of a turn's inputs.
+    """Return the time of each call in microseconds, (rounds, calls): the median of a turn's inputs.
 
     It is the CPU time of this thread; wall: that of the clock, for calls of several threads, the lower quartile of a
-    turn. After so many seconds there are no more rounds, but three at least.
+    turn. A turn begins with a call that is not timed: it finds what the others left in the caches. After so many
+    seconds there are no more rounds, but three at least.
     """
     for call in calls:
         call(0)
@@ -40,15 +41,20 @@ def over(times: Array, which: int, baseline: int) -> float:
 
 
 def _worked(call: Call, inputs: int) -> float:
-    begin = time.thread_time_ns()
+    taken = []
+    call(inputs - 1)
     for k in range(inputs):
+        begin = time.thread_time_ns()
         call(k)
-    return (time.thread_time_ns() - begin) / inputs / 1000
+        taken.append(time.thread_time_ns() - begin)
+    return float(np.median(taken)) / 1000
 
 
 def _clocked(call: Call, inputs: int) -> float:
     time.sleep(SETTLE)
     taken = []
+    if inputs > 1:
+        call(inputs - 1)
     for k in range(inputs):
         begin = time.perf_counter_ns()
         call(k)

@@ -176,17 +176,26 @@ struct Scatter {
     }
 };
 
-// Whether to scatter so many active inputs instead of gathering them: to look at all windows pays once more
-// than one channel of most lists is active; earlier where rows are long, whose sums then stay in registers.
-// Measured; the bits are the same.
-bool scatters(const Shape& s, size_t active, size_t rows) noexcept {
+// Up to so many active inputs of some rows are scattered instead of gathered: to look at all windows pays
+// once more than one channel of most lists is active; earlier where rows of weights are long, whose sums then
+// stay in registers. Measured; the bits are the same.
+size_t few_to_gather(const Shape& s, size_t rows) noexcept {
     constexpr size_t long_row = 64;
-    return active * std::max(s.group_out, long_row) <= rows * s.in_w * s.groups * long_row;
+    return rows * s.in_w * s.groups * long_row / std::max(s.group_out, long_row);
 }
 
-// Up to so many active inputs, to scatter them takes less time than to visit all outputs in pairs. Measured.
-size_t few(const Shape& s, size_t rows) noexcept {
+// The same where outputs are visited in pairs otherwise. Measured.
+size_t few_for_pairs(const Shape& s, size_t rows) noexcept {
     return rows * s.in_w / 3;
+}
+
+// Whether at most `limit` inputs are active. Where more are, that is seen after some of them.
+bool are_few(const int16_t* x, size_t n, size_t limit) noexcept {
+    constexpr size_t piece = 4096;
+    size_t count = 0;
+    for (size_t k = 0; k < n && count <= limit; k += piece)
+        count += run<CountNonzero>(x + k, std::min(piece, n - k));
+    return count <= limit;
 }
 
 // Each output position copies its window, zeros where that leaves the image, and adds all of it.
@@ -248,12 +257,12 @@ class Conv final : public Linear {
 
     void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch, Share share) const noexcept override {
         const Rows rows = rows_of(share);
-        const size_t image_row = shape_.in_w * shape_.in_c;
-        const size_t active = run<CountNonzero>(x + rows.in.begin * image_row, rows.in.size() * image_row);
-        if (pairs_.empty() && !scatters(shape_, active, rows.in.size())) {
-            run<Gather>(shape_, of_outputs_, plain_.data(), x, acc, scratch, rows);
-        } else if (pairs_.empty() || active <= few(shape_, rows.in.size())) {
+        const size_t image_row = shape_.in_w * shape_.in_c, n = rows.in.size();
+        const size_t limit = pairs_.empty() ? few_to_gather(shape_, n) : few_for_pairs(shape_, n);
+        if (are_few(x + rows.in.begin * image_row, n * image_row, limit)) {
             scatter({0, shape_.groups}, x, acc, scratch, rows);
+        } else if (pairs_.empty()) {
+            run<Gather>(shape_, of_outputs_, plain_.data(), x, acc, scratch, rows);
         } else {
             for (size_t group = 0; group < shape_.groups; ++group)
                 if (!pairs_[group]->apply(x, acc, scratch, rows.out))

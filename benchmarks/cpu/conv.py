@@ -18,7 +18,6 @@ a cycle on Zen 4, without 57 for words of 5 bits (9 operations for 128), 32 for 
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,13 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
-from onnx import TensorProto, helper
+from layers import kernel, node_session, quantisation, weights, words
+from onnx import helper
 from record import record
 from turns import INPUTS, Array, Call, in_turns, over
 
-from spikerun.kernels.cpu.cost import aligned, calibrate
+from spikerun.kernels.cpu.cost import calibrate
 from spikerun.kernels.cpu.maps import Candidate
 from spikerun.kernels.cpu.native import Linear, Program, isa
 
@@ -43,13 +41,6 @@ BINARY = ((128, 16, 0.1), (64, 32, 0.05))  # and the share of words that are act
 ACTIVE = (0.05, 0.1, 0.15, 0.3, 0.6, 1.0)
 BITS, THRESHOLD = 5, 3000
 TURN = 4 * INPUTS  # calls: the first ones bring back what others have pushed out of the caches
-
-
-def words(rng: np.random.Generator, n: int, active: float, binary: bool) -> Array:
-    """Return inputs (INPUTS, n) of words, of which this share is active."""
-    size = (INPUTS, n)
-    drawn = np.minimum(1 + np.floor(rng.exponential(3, size)), 1 if binary else 2**BITS - 1)
-    return np.where(rng.random(size) < active, drawn, 0).astype(np.uint8)
 
 
 def layer(linear: Linear, x: Array, cut: int) -> Call:
@@ -63,38 +54,15 @@ def layer(linear: Linear, x: Array, cut: int) -> Call:
     return lambda k: program.step(work, 1, rows=[(0, wide[k : k + 1])])
 
 
-def kernel(apply: Callable[[Array, Array], None], x: Array, n_out: int) -> Call:
-    """Return the call of a kernel."""
-    wide, acc = x.astype(np.int16), aligned(n_out, np.int32)
-    return lambda k: apply(wide[k], acc)
-
-
 def int8(weight: Array, x: Array, side: int) -> Call:
     """Return the call of ONNX Runtime, channels last."""
     channels = weight.shape[3]
-    constants = {
-        "s": (TensorProto.FLOAT, 1.0),
-        "z": (TensorProto.UINT8, 0),
-        "t": (TensorProto.INT8, 0),
-        "a": (TensorProto.FLOAT, float(THRESHOLD)),
-    }
-    tensors = [helper.make_tensor(name, kind, [], [value]) for name, (kind, value) in constants.items()]
-    oihw = np.ascontiguousarray(weight.transpose(3, 2, 0, 1))
-    tensors.append(helper.make_tensor("w", TensorProto.INT8, oihw.shape, oihw.tobytes(), raw=True))
     attributes = {"channels_last": 1, "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
     names = ["x", "s", "z", "w", "s", "t", "a", "z"]
     node = helper.make_node("QLinearConv", names, ["y"], domain="com.microsoft", **attributes)
-    shape = [1, side, side, channels]
-    ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name in "xy"]
-    graph = helper.make_graph([node], "conv", ends[:1], ends[1:], tensors)
-    versions = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
-    model: Any = helper.make_model(graph, opset_imports=versions, ir_version=8)
-    onnx.checker.check_model(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    constants = {**quantisation(THRESHOLD), "w": weight.transpose(3, 2, 0, 1)}
     given = x.reshape(INPUTS, 1, side, side, channels)
-    return lambda k: session.run(None, {"x": given[k]})
+    return node_session(node, constants, given, (np.uint8, [1, side, side, channels]))
 
 
 def float32(weight: Array, x: Array, side: int) -> Call:
@@ -115,10 +83,10 @@ def float32(weight: Array, x: Array, side: int) -> Call:
 def measure(channels: int, side: int, active: float, binary: bool, rounds: int) -> None:
     """Measure and record one shape at one activity."""
     rng = np.random.default_rng(0)
-    weight = np.clip(np.rint(rng.normal(0, 30, (3, 3, channels, channels))), -127, 127).astype(np.int8)
+    weight = weights(rng, 3, 3, channels, channels)
     shape = (side, side, channels)
     linear = Linear.conv(weight, shape, shape, (1, 1), (1, 1), (1, 1), 1)
-    x = words(rng, linear.n_in, active, binary)
+    x = words(rng, INPUTS, linear.n_in, active, 1 if binary else 2**BITS - 1)
     ((_, cost),) = calibrate([Candidate([linear], 1 if binary else 2**BITS - 1)])
     cut = cost.cut(linear.n_in)
     calls = [

@@ -167,21 +167,62 @@ SPIKERUN_INLINE void add_row_of(const Shape& s, const Window& window, const Weig
     }
 }
 
-// All inputs, where sums of rows of windows have 16 bits, or those of whole windows.
+// A row of outputs for any words, in 32 bits.
+SPIKERUN_INLINE void add_wide_row(const Shape& s, const Window& window, const Weights& weights,
+                                  const int16_t* x, size_t y, int32_t* acc) {
+    for (size_t column = 0; column < s.out_w; ++column, acc += s.out_c) {
+        int32_t* const SPIKERUN_RESTRICT out = acc;
+        for_each_tap(window.rows, y, window.columns, column, s.in_w,
+                     [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
+                         const int16_t* const w = weights.taps.data() + (row * s.kernel_w + tap) * s.channels;
+                         const int16_t* const pixel = x + position * s.channels;
+                         for (size_t c = 0; c < s.channels; ++c)
+                             out[c] = wrapping_add(out[c], pixel[c] * w[c]);
+                     });
+    }
+}
+
+// The extremes of the rows of an image that were met so far. They are looked at when they are needed, so that
+// they are read from memory once.
+struct Extremes {
+    int16_t low = 0, high = 0;
+    size_t met = 0;
+
+    SPIKERUN_INLINE void meet(const Range& rows, size_t step, const int16_t* x, size_t row) {
+        const size_t first = std::max<size_t>(met, rows.position);
+        const size_t end = rows.count == 0 ? 0 : rows.position + (rows.count - 1) * step + 1;
+        int16_t least = low, most = high;
+        for (size_t i = first * row; i < end * row; ++i) {
+            least = std::min(least, x[i]);
+            most = std::max(most, x[i]);
+        }
+        low = least;
+        high = most;
+        met = std::max(met, end);
+    }
+    SPIKERUN_INLINE int32_t magnitude() const { return std::max<int32_t>(-int32_t{low}, high); }
+};
+
+// All inputs.
 struct All {
     SPIKERUN_INLINE static void run(const Shape& s, const Window& window, const Weights& weights,
-                                    const int16_t* x, bool whole, int32_t* acc, Span rows) {
+                                    const int16_t* x, int32_t* acc, Span rows) {
+        Extremes words;
         for (size_t y = rows.begin; y < rows.end; ++y) {
             int32_t* const out = acc + y * s.out_w * s.out_c + s.offset;
             Range taken = window.rows.ranges[y];
-            if (whole) {
+            words.meet(taken, window.rows.position_step, x, s.in_w * s.channels);
+            const Sums& sums = words.low < 0 ? weights.of_any : weights.of_unsigned;
+            if (s.channels < width || !fits(words.magnitude(), sums.row)) {
+                add_wide_row(s, window, weights, x, y, out);
+            } else if (fits(words.magnitude(), sums.whole)) {
                 add_row(s, window, weights, x, taken, out);
-                continue;
-            }
-            uint32_t left = taken.count;
-            for (taken.count = 1; left > 0; --left, ++taken.kernel) {
-                add_row(s, window, weights, x, taken, out);
-                taken.position += static_cast<uint32_t>(window.rows.position_step);
+            } else {
+                uint32_t left = taken.count;
+                for (taken.count = 1; left > 0; --left, ++taken.kernel) {
+                    add_row(s, window, weights, x, taken, out);
+                    taken.position += static_cast<uint32_t>(window.rows.position_step);
+                }
             }
         }
     }
@@ -193,26 +234,6 @@ struct All {
             add_row_of<5>(s, window, weights, x, rows, acc);
         else
             add_row_of<0>(s, window, weights, x, rows, acc);
-    }
-};
-
-// Any inputs, in 32 bits.
-struct Wide {
-    SPIKERUN_INLINE static void run(const Shape& s, const Window& window, const Weights& weights,
-                                    const int16_t* x, int32_t* acc, Span rows) {
-        for (size_t y = rows.begin; y < rows.end; ++y) {
-            for (size_t column = 0; column < s.out_w; ++column) {
-                int32_t* const SPIKERUN_RESTRICT out = acc + (y * s.out_w + column) * s.out_c + s.offset;
-                for_each_tap(window.rows, y, window.columns, column, s.in_w,
-                             [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
-                                 const int16_t* const w =
-                                     weights.taps.data() + (row * s.kernel_w + tap) * s.channels;
-                                 const int16_t* const pixel = x + position * s.channels;
-                                 for (size_t c = 0; c < s.channels; ++c)
-                                     out[c] = wrapping_add(out[c], pixel[c] * w[c]);
-                             });
-            }
-        }
     }
 };
 
@@ -246,21 +267,6 @@ struct Scatter {
     }
 };
 
-struct Extremes {
-    int32_t low = 0, high = 0;
-    int32_t magnitude() const { return std::max(-low, high); }
-};
-struct FindExtremes {
-    SPIKERUN_INLINE static Extremes run(const int16_t* x, size_t n) {
-        int16_t low = 0, high = 0;
-        for (size_t i = 0; i < n; ++i) {
-            low = std::min(low, x[i]);
-            high = std::max(high, x[i]);
-        }
-        return {low, high};
-    }
-};
-
 class Depthwise final : public Linear {
   public:
     Depthwise(Weights weights, const Geometry& g, const Shape& shape)
@@ -277,13 +283,7 @@ class Depthwise final : public Linear {
             run<Scatter>(shape_, of_inputs_, weights_, x, acc, scratch.events.data(), share.of(shape_.out_h));
     }
     void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share share) const noexcept override {
-        const Extremes words = run<FindExtremes>(x, n_in());
-        const Sums& sums = words.low < 0 ? weights_.of_any : weights_.of_unsigned;
-        const Span rows = share.of(shape_.out_h);
-        if (shape_.channels < width || !fits(words.magnitude(), sums.row))
-            run<Wide>(shape_, of_outputs_, weights_, x, acc, rows);
-        else
-            run<All>(shape_, of_outputs_, weights_, x, fits(words.magnitude(), sums.whole), acc, rows);
+        run<All>(shape_, of_outputs_, weights_, x, acc, share.of(shape_.out_h));
     }
     size_t parts() const noexcept override { return shape_.out_h; }
     ScratchSize scratch_size() const noexcept override { return {shape_.channels, 0, 0}; }
@@ -294,7 +294,7 @@ class Depthwise final : public Linear {
     static constexpr size_t few = 24;
     // About how many inputs are active, from some rows of the image.
     size_t seen(const int16_t* x) const noexcept {
-        constexpr size_t step = 4;
+        constexpr size_t step = 8;
         const size_t row = shape_.in_w * shape_.channels;
         size_t count = 0, rows = 0;
         for (size_t y = step / 2 % shape_.in_h; y < shape_.in_h; y += step, ++rows)

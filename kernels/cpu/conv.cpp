@@ -191,10 +191,10 @@ size_t few_for_pairs(const Shape& s, size_t rows) noexcept {
 
 // Whether at most `limit` inputs are active. Where more are, that is seen after some of them.
 bool are_few(const int16_t* x, size_t n, size_t limit) noexcept {
-    constexpr size_t piece = 4096;
+    constexpr size_t counted = 4096;
     size_t count = 0;
-    for (size_t k = 0; k < n && count <= limit; k += piece)
-        count += run<CountNonzero>(x + k, std::min(piece, n - k));
+    for (size_t k = 0; k < n && count <= limit; k += counted)
+        count += run<CountNonzero>(x + k, std::min(counted, n - k));
     return count <= limit;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolutions of all inputs, whatever their words: sums of 32 bits of some neighbouring outputs and some
 // channels stay in registers, while the windows pass by, some words at a time. The image is copied into one
-// with its padding, in bytes where the words allow it; the weights are interleaved when they are needed, some
+// with its padding, in bytes where the words allow it (words of both signs, with as much added that none is
+// negative, which sums begin without); the weights are interleaved when they are needed, some
 // channels at a time, which takes little beside what is done with them.
 #pragma once
 

@@ -26,8 +26,9 @@ struct Work {
     const Word* first;  // word of the window of the first output
     size_t next;        // from there to the window of its neighbour, in words
     const int8_t* weight;
-    size_t of_step;     // bytes of the weights of one step
-    uint32_t together;  // steps whose products fit into a sum of 16 bits; see Products
+    size_t of_step;        // bytes of the weights of one step
+    uint32_t together;     // steps whose products fit into a sum of 16 bits; see Products
+    const int32_t* start;  // of the sums of each channel
 };
 
 template <class Word>
@@ -124,7 +125,8 @@ template <class Lane, size_t Outputs, size_t Vectors, class Word>
 SPIKERUN_TARGET void run_outputs(const Work<Word>& work, size_t channels, int32_t* out) {
     typename Lane::Vector sums[Outputs * Vectors];
     SPIKERUN_UNROLLED
-    for (size_t k = 0; k < Outputs * Vectors; ++k) sums[k] = Lane::zero();
+    for (size_t k = 0; k < Outputs * Vectors; ++k)
+        std::memcpy(&sums[k], work.start + k % Vectors * Lane::channels, sizeof sums[k]);
     Lane::template Method<Lane, Outputs, Vectors>::run(work, sums);
     SPIKERUN_UNROLLED
     for (size_t k = 0; k < Outputs; ++k) {
@@ -162,16 +164,19 @@ template <class Lane, class Word>
 constexpr auto all_outputs = by_vectors<Lane, Word>(std::make_index_sequence<Lane::vectors>{});
 
 // Copies the part of the image that windows of some rows of outputs cover, of one group of channels, into one
-// that has zeros where they leave it; returns the bits of all words.
+// that has zeros where they leave it; returns the bits that are in any of the words, and in any of their
+// magnitudes (of -k: k - 1).
+struct Bits {
+    uint16_t words, magnitudes;
+};
 template <class Word>
-SPIKERUN_TARGET_INLINE uint16_t pad(const AllPlan& p, size_t in_first, const int16_t* x, Span outputs,
-                                    Word* to) {
+SPIKERUN_TARGET_INLINE Bits pad(const AllPlan& p, size_t in_first, const int16_t* x, Span outputs, Word* to) {
     const size_t pixel = unsign(p.in.c), columns = p.width / p.in_c;
     const size_t left = std::min(unsign(p.padding.w), columns),
                  inside = std::min(unsign(p.in.w), columns - left);
     const size_t top = unsign(p.padding.h), first = outputs.begin * unsign(p.stride.h);
     const size_t last = (outputs.end - 1) * unsign(p.stride.h) + p.window_h;
-    uint16_t bits = 0;
+    uint16_t bits = 0, magnitudes = 0;
     to += first * p.width;
     for (size_t y = first; y < last; ++y, to += p.width) {
         if (y < top || y >= top + unsign(p.in.h)) {
@@ -186,13 +191,34 @@ SPIKERUN_TARGET_INLINE uint16_t pad(const AllPlan& p, size_t in_first, const int
         for (size_t k = 0; k < (whole ? 1 : inside); ++k, from += pixel, row += count)
             for (size_t c = 0; c < count; ++c) {
                 bits = static_cast<uint16_t>(bits | static_cast<uint16_t>(from[c]));
+                magnitudes = static_cast<uint16_t>(magnitudes | (from[c] ^ (from[c] >> 15)));
                 row[c] = static_cast<Word>(from[c]);
             }
         const size_t before = (left + inside) * p.in_c;
         std::fill_n(to + before, p.width - before, Word{0});
     }
     std::fill_n(to, AllPlan::slack, Word{0});
-    return bits;
+    return {bits, magnitudes};
+}
+
+// Makes bytes 0.. of the words of both signs that lie in them, and of the zeros around.
+SPIKERUN_TARGET_INLINE void raise(const AllPlan& p, Span outputs, uint32_t offset, uint8_t* padded) {
+    const size_t first = outputs.begin * unsign(p.stride.h) * p.width;
+    const size_t end = ((outputs.end - 1) * unsign(p.stride.h) + p.window_h) * p.width;
+    for (size_t k = first; k < end; ++k) padded[k] = static_cast<uint8_t>(padded[k] + offset);
+}
+
+// What all that was added to the words comes to in the sums of `width` channels, taken from them beforehand.
+SPIKERUN_TARGET_INLINE void start_sums(const AllPlan& p, const int8_t* weight, size_t width, uint32_t offset,
+                                       int32_t* start) {
+    std::fill_n(start, AllPlan::most_channels, 0);
+    if (offset == 0) return;
+    constexpr size_t words = 4;
+    for (size_t step = p.runs.size() * p.steps(words); step > 0; --step)
+        for (size_t j = 0; j < width; ++j, weight += words) {
+            const int32_t sum = weight[0] + weight[1] + weight[2] + weight[3];
+            start[j] -= static_cast<int32_t>(offset) * sum;
+        }
 }
 
 // [channel][four words] of sixteen channels.
@@ -243,8 +269,9 @@ SPIKERUN_TARGET_INLINE void interleave_all(const AllPlan& p, const ConvWeights& 
 // A part of the outputs.
 template <class Lane, class Word>
 SPIKERUN_TARGET_INLINE void run_rows(const AllPlan& p, const AllGroup& group, const Word* padded,
-                                     uint32_t together, int8_t* interleaved, int32_t* acc,
+                                     uint32_t together, uint32_t offset, int8_t* interleaved, int32_t* acc,
                                      const AllPart& part) {
+    alignas(64) int32_t start[AllPlan::most_channels];
     constexpr size_t words = 4 / sizeof(Word), most = Lane::outputs;
     const size_t next = unsign(p.stride.w) * p.in_c, down = unsign(p.stride.h) * p.width;
     const auto out_w = unsign(p.out.w), out_c = unsign(p.out.c);
@@ -256,15 +283,17 @@ SPIKERUN_TARGET_INLINE void run_rows(const AllPlan& p, const AllGroup& group, co
             const size_t channels = std::min(Lane::unit, block.count - channel),
                          width = (channels + 15) / 16 * 16;
             interleave_all<words>(p, *group.weights, block, channel, width, interleaved);
+            start_sums(p, interleaved, width, offset, start);
             for (size_t y = part.rows.begin; y < part.rows.end; ++y) {
                 int32_t* out = acc + y * out_w * out_c + group.offset + block.first + channel;
-                Work<Word> work{p, padded + y * down, next, interleaved, width * words, together};
+                Work<Word> work{p, padded + y * down, next, interleaved, width * words, together, start};
                 // As many outputs at once as there is room for, in pieces of about one size.
                 for (size_t piece = 0, column = 0; piece < pieces; ++piece) {
                     const size_t number = (out_w - column + pieces - piece - 1) / (pieces - piece);
                     for (size_t c = 0; c < channels; c += Lane::vectors * Lane::channels) {
                         const size_t vectors = std::min(Lane::vectors, (width - c) / Lane::channels);
                         work.weight = interleaved + c * words;
+                        work.start = start + c;
                         all_outputs<Lane, Word>[vectors - 1][number - 1](work, channels - c, out + c);
                     }
                     column += number;
@@ -281,16 +310,22 @@ SPIKERUN_TARGET_INLINE void run_all(const AllPlan& p, const AllGroup& group, con
                                     Scratch& scratch, const AllPart& part) {
     auto* const interleaved = reinterpret_cast<int8_t*>(scratch.places.data());
     auto* const bytes = reinterpret_cast<uint8_t*>(scratch.patch.data());
-    const uint16_t bits = pad(p, group.in_first, x, part.rows, bytes);
-    if (bits <= Set::Bytes::largest) {
+    const Bits bits = pad(p, group.in_first, x, part.rows, bytes);
+    uint32_t offset = 0, largest = bits.words;
+    if (largest > Set::Bytes::largest) {
+        for (offset = 1; offset <= bits.magnitudes;) offset *= 2;
+        largest = 2 * offset - 1;
+    }
+    if (largest <= Set::Bytes::largest) {
+        if (offset > 0) raise(p, part.rows, offset, bytes);
         // 127 * 128 * 2, 63 * 128 * 4 and 31 * 128 * 8 fit into 16 bits.
-        const uint32_t together = bits <= 31 ? 4 : bits <= 63 ? 2 : 1;
-        run_rows<typename Set::Bytes>(p, group, bytes, together, interleaved, acc, part);
+        const uint32_t together = largest <= 31 ? 4 : largest <= 63 ? 2 : 1;
+        run_rows<typename Set::Bytes>(p, group, bytes, together, offset, interleaved, acc, part);
         return;
     }
     int16_t* const words = scratch.patch.data();
     pad(p, group.in_first, x, part.rows, words);
-    run_rows<typename Set::Words>(p, group, words, 0, interleaved, acc, part);
+    run_rows<typename Set::Words>(p, group, words, 0, 0, interleaved, acc, part);
 }
 
 }  // namespace

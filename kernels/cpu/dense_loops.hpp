@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loops of dense_rows.hpp. A file that includes this compiles them for its instruction set: SPIKERUN_LOOP
-// are the attributes of its functions, SPIKERUN_LOOP_INLINE those of inlined ones, and `Lists` its lists.
+// The loops of dense_rows.hpp. A file that includes this compiles them for its instruction set:
+// SPIKERUN_TARGET are the attributes of its functions, SPIKERUN_TARGET_INLINE those of inlined ones, and
+// `Lists` its lists.
 //
 // `Lane` is how it adds rows to `Lane::sums` vectors, the sums of a block of columns.
 #pragma once
@@ -14,13 +15,6 @@ namespace spikerun {
 
 namespace {
 
-// The rows that count, in pairs. Behind the last there are places of rows that may be fetched.
-struct Rows {
-    const uint32_t* place;
-    const uint32_t* factor;  // of each pair
-    size_t pairs;
-};
-
 constexpr size_t most_pairs = 4;  // of a pass
 
 // Blocks of columns that keep their sums in registers.
@@ -28,20 +22,21 @@ template <class Lane, size_t Blocks>
 struct Tile {
     using Sums = typename Lane::Vector[Blocks][Lane::sums];
 
-    SPIKERUN_LOOP_INLINE static void clear(Sums& sums) {
+    SPIKERUN_TARGET_INLINE static void clear(Sums& sums) {
         SPIKERUN_UNROLLED
         for (size_t b = 0; b < Blocks; ++b) {
             SPIKERUN_UNROLLED
             for (size_t k = 0; k < Lane::sums; ++k) sums[b][k] = Lane::zero();
         }
     }
-    SPIKERUN_LOOP_INLINE static void save(Sums& sums, size_t columns, int32_t* acc) {
+    SPIKERUN_TARGET_INLINE static void save(Sums& sums, size_t columns, int32_t* acc) {
         SPIKERUN_UNROLLED
         for (size_t b = 0; b < Blocks; ++b)
             Lane::save(sums[b], acc + b * DenseJob::block, columns - b * DenseJob::block);
     }
 
-    SPIKERUN_LOOP static void run(const Rows& rows, const int8_t* weight, size_t columns, int32_t* acc) {
+    SPIKERUN_TARGET static void run(const DenseRows& rows, const int8_t* weight, size_t columns,
+                                    int32_t* acc) {
         Sums sums;
         clear(sums);
         uint32_t held = 0;
@@ -68,7 +63,7 @@ struct Tile {
 
 // Some columns after the other.
 template <class Lane>
-SPIKERUN_LOOP void add_near(const Rows& rows, const DenseJob& job) {
+SPIKERUN_TARGET void add_near(const DenseRows& rows, const DenseJob& job) {
     constexpr size_t block = DenseJob::block, most = Lane::most_blocks;
     size_t column = 0;
     for (; column + (most - 1) * block < job.columns; column += most * block)
@@ -83,8 +78,8 @@ SPIKERUN_LOOP void add_near(const Rows& rows, const DenseJob& job) {
 
 // One pass of 2 * Pairs rows over all columns; `Memory` is where their sums are.
 template <class Lane, size_t Pairs>
-SPIKERUN_LOOP void pass(const Rows& rows, const int8_t* weight, size_t columns,
-                        typename Lane::Memory* memory) {
+SPIKERUN_TARGET void pass(const DenseRows& rows, const int8_t* weight, size_t columns,
+                          typename Lane::Memory* memory) {
     const int8_t* row[2 * Pairs];
     const int8_t* next[2 * Pairs];
     typename Lane::Words words[Pairs];
@@ -109,8 +104,8 @@ SPIKERUN_LOOP void pass(const Rows& rows, const int8_t* weight, size_t columns,
 }
 
 template <class Lane>
-SPIKERUN_LOOP_INLINE void pass_of(size_t pairs, const Rows& rows, const DenseJob& job,
-                                  typename Lane::Memory* memory) {
+SPIKERUN_TARGET_INLINE void pass_of(size_t pairs, const DenseRows& rows, const DenseJob& job,
+                                    typename Lane::Memory* memory) {
     if (pairs == 4)
         pass<Lane, 4>(rows, job.weight, job.columns, memory);
     else if (pairs == 3)
@@ -123,7 +118,7 @@ SPIKERUN_LOOP_INLINE void pass_of(size_t pairs, const Rows& rows, const DenseJob
 
 // Adds the sums of 16 bits to those of 32, and begins anew.
 template <class Lane>
-SPIKERUN_LOOP void save_all(const DenseJob& job) {
+SPIKERUN_TARGET void save_all(const DenseJob& job) {
     for (size_t column = 0; column < job.columns; column += DenseJob::block) {
         typename Lane::Vector sums[Lane::sums];
         Lane::load(job.sums + column, 0, sums);
@@ -136,7 +131,7 @@ SPIKERUN_LOOP void save_all(const DenseJob& job) {
 
 // Some rows after the other.
 template <class Lane>
-SPIKERUN_LOOP void add_far(Rows rows, const DenseJob& job) {
+SPIKERUN_TARGET void add_far(DenseRows rows, const DenseJob& job) {
     uint32_t held = 0;
     if constexpr (Lane::few) {
         const size_t whole = (job.columns + DenseJob::block - 1) / DenseJob::block * DenseJob::block;
@@ -167,7 +162,7 @@ SPIKERUN_LOOP void add_far(Rows rows, const DenseJob& job) {
 }
 
 template <class Lane>
-SPIKERUN_LOOP_INLINE void add_rows_of(const Rows& rows, const DenseJob& job) {
+SPIKERUN_TARGET_INLINE void add_rows_of(const DenseRows& rows, const DenseJob& job) {
     if (job.near)
         add_near<Lane>(rows, job);
     else

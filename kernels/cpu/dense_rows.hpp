@@ -35,12 +35,20 @@ struct DenseJob {
     int16_t* sums;     // room for whole blocks of columns
 };
 
+// The rows that count, in pairs. Behind the last there are places of rows that may be fetched.
+struct DenseRows {
+    const uint32_t* place;
+    const uint32_t* factor;  // of each pair
+    size_t pairs;
+};
+
 // Returns false, having done nothing, if the instruction set in use has no such kernel.
 bool add_dense_rows(const DenseJob& job) noexcept;
 
 #if defined(__x86_64__) && defined(__GNUC__)
 void add_dense_rows_avx2(const DenseJob& job) noexcept;
 void add_dense_rows_avx512(const DenseJob& job, bool vnni) noexcept;
+void add_dense_bytes_vnni(const DenseRows& rows, const DenseJob& job) noexcept;
 #endif
 
 }  // namespace spikerun

@@ -4,8 +4,8 @@
 
 #if defined(SPIKERUN_X86)
 
-#define SPIKERUN_LOOP SPIKERUN_V3
-#define SPIKERUN_LOOP_INLINE SPIKERUN_V3_INLINE
+#define SPIKERUN_TARGET SPIKERUN_V3
+#define SPIKERUN_TARGET_INLINE SPIKERUN_V3_INLINE
 #include <array>
 
 #include "dense_loops.hpp"
@@ -176,7 +176,7 @@ SPIKERUN_V3 void run(const DenseJob& job) {
     if (count == 0) return;
     std::fill_n(job.place + count, DenseJob::slack / 2, job.place[count - 1]);
     job.factor[count] = 0;
-    const Rows rows{job.place, job.factor, (count + 1) / 2};
+    const DenseRows rows{job.place, job.factor, (count + 1) / 2};
     const bool few = bits <= DenseJob::largest_few;
     pair_words(job.factor, count, few);
     if (few)

@@ -1,51 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel of dense_rows.hpp, for AVX-512, with VNNI and without.
-// GCC warns of what its own header leaves open on purpose.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#include "avx2.hpp"
-#pragma GCC diagnostic pop
-#endif
-#include "avx2.hpp"
+// The kernel of dense_rows.hpp, for AVX-512; words of 128..255 are left to VNNI, all others to AVX2.
+#include "dense_sums_avx512.hpp"
 
 #if defined(SPIKERUN_X86)
 
-#define SPIKERUN_V4 [[gnu::target("arch=x86-64-v4,avx512vnni")]]
-#define SPIKERUN_V4_INLINE [[gnu::target("arch=x86-64-v4,avx512vnni"), gnu::always_inline]] inline
-#define SPIKERUN_LOOP SPIKERUN_V4
-#define SPIKERUN_LOOP_INLINE SPIKERUN_V4_INLINE
+#define SPIKERUN_TARGET SPIKERUN_V4
+#define SPIKERUN_TARGET_INLINE SPIKERUN_V4_INLINE
 #include "dense_loops.hpp"
 
 namespace spikerun {
 
 namespace {
 
-// Which of 16 columns there are.
-SPIKERUN_V4_INLINE __mmask16 of_columns(size_t columns) {
-    return static_cast<__mmask16>(columns >= 16 ? 0xFFFF : (1u << columns) - 1);
-}
-// acc[j] += sums[j] for the first `columns`.
-SPIKERUN_V4_INLINE void add_some(int32_t* acc, __m512i sums, size_t columns) {
-    const __mmask16 some = of_columns(columns);
-    _mm512_mask_storeu_epi32(acc, some, _mm512_add_epi32(_mm512_maskz_loadu_epi32(some, acc), sums));
-}
 // The lower or the upper half of numbers of 16 bits, with 32.
 template <int Half>
 SPIKERUN_V4_INLINE __m512i widened(__m512i numbers) {
     return _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(numbers, Half));
 }
-SPIKERUN_V4_INLINE void add_64(int32_t* acc, const __m512i (&sums)[4], size_t columns) {
-    SPIKERUN_UNROLLED
-    for (size_t k = 0; k < 4; ++k) {
-        if (columns >= 64)
-            _mm512_storeu_si512(acc + 16 * k, _mm512_add_epi32(_mm512_loadu_si512(acc + 16 * k), sums[k]));
-        else if (columns > 16 * k)
-            add_some(acc + 16 * k, sums[k], columns - 16 * k);
-    }
-}
-
 // Words of 0..127; sums of 16 bits. Of 64 channels in two registers: of every 16 the first eight, and the
 // others.
 struct Few {
@@ -84,55 +55,6 @@ struct Few {
         const __m512i high = _mm512_permutex2var_epi64(from[0], second, from[1]);
         const __m512i wide[4] = {widened<0>(low), widened<1>(low), widened<0>(high), widened<1>(high)};
         add_64(acc, wide, columns);
-    }
-};
-
-// Words of 0..255; sums of 32 bits. Sum k of lane 4 * l + i is that of column 16 * l + 8 * (k / 2) + 2 * i +
-// k % 2.
-struct Byte {
-    static constexpr bool few = false;
-    static constexpr size_t sums = 4, most_blocks = 4;
-    using Vector = __m512i;
-    struct Words {
-        Vector even, odd;
-    };
-    using Memory = int32_t;
-
-    SPIKERUN_V4_INLINE static Vector zero() { return _mm512_setzero_si512(); }
-    SPIKERUN_V4_INLINE static Words words(uint32_t factor) {
-        return {_mm512_set1_epi32(static_cast<int>(factor & 0xFFFF)),
-                _mm512_set1_epi32(static_cast<int>(factor & 0xFFFF0000))};
-    }
-    SPIKERUN_V4_INLINE static void add(const int8_t* a, const int8_t* b, Words words, Vector (&to)[sums]) {
-        const Vector of_a = _mm512_loadu_si512(a), of_b = _mm512_loadu_si512(b);
-        const Vector low = _mm512_unpacklo_epi8(of_a, of_b), high = _mm512_unpackhi_epi8(of_a, of_b);
-        to[0] = _mm512_dpbusd_epi32(to[0], words.even, low);
-        to[1] = _mm512_dpbusd_epi32(to[1], words.odd, low);
-        to[2] = _mm512_dpbusd_epi32(to[2], words.even, high);
-        to[3] = _mm512_dpbusd_epi32(to[3], words.odd, high);
-    }
-    // A pass begins with 0, and adds what it has: sums in memory are in the order of the columns.
-    SPIKERUN_V4_INLINE static void load(const int32_t*, size_t, Vector (&to)[sums]) {
-        SPIKERUN_UNROLLED
-        for (size_t k = 0; k < sums; ++k) to[k] = zero();
-    }
-    SPIKERUN_V4_INLINE static void store(int32_t* to, size_t columns, const Vector (&from)[sums]) {
-        save(from, to, columns);
-    }
-    SPIKERUN_V4_INLINE static void save(const Vector (&from)[sums], int32_t* acc, size_t columns) {
-        // Of the four columns after 16 * l, in lane l: those after it, and 4, 8, 12 further.
-        const Vector r0 = _mm512_unpacklo_epi32(from[0], from[1]);
-        const Vector r1 = _mm512_unpackhi_epi32(from[0], from[1]);
-        const Vector r2 = _mm512_unpacklo_epi32(from[2], from[3]);
-        const Vector r3 = _mm512_unpackhi_epi32(from[2], from[3]);
-        const Vector even_low = _mm512_shuffle_i32x4(r0, r1, 0x88),
-                     odd_low = _mm512_shuffle_i32x4(r0, r1, 0xDD);
-        const Vector even_high = _mm512_shuffle_i32x4(r2, r3, 0x88),
-                     odd_high = _mm512_shuffle_i32x4(r2, r3, 0xDD);
-        const Vector all[4] = {
-            _mm512_shuffle_i32x4(even_low, even_high, 0x88), _mm512_shuffle_i32x4(odd_low, odd_high, 0x88),
-            _mm512_shuffle_i32x4(even_low, even_high, 0xDD), _mm512_shuffle_i32x4(odd_low, odd_high, 0xDD)};
-        add_64(acc, all, columns);
     }
 };
 
@@ -183,11 +105,11 @@ SPIKERUN_V4 bool run(const DenseJob& job, bool vnni) {
     std::fill_n(job.place + count, DenseJob::slack / 2, job.place[count - 1]);
     job.factor[count] = 0;
     pair_words(job.factor, count);
-    const Rows rows{job.place, job.factor, (count + 1) / 2};
+    const DenseRows rows{job.place, job.factor, (count + 1) / 2};
     if (bits <= DenseJob::largest_few)
         add_rows_of<Few>(rows, job);
     else
-        add_rows_of<Byte>(rows, job);
+        add_dense_bytes_vnni(rows, job);
     return true;
 }
 

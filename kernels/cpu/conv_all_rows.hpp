@@ -217,7 +217,7 @@ SPIKERUN_TARGET_INLINE void start_sums(const AllPlan& p, const int8_t* weight, s
     for (size_t step = p.runs.size() * p.steps(words); step > 0; --step)
         for (size_t j = 0; j < width; ++j, weight += words) {
             const int32_t sum = weight[0] + weight[1] + weight[2] + weight[3];
-            start[j] -= static_cast<int32_t>(offset) * sum;
+            start[j] = wrapping_multiply_add(start[j], -static_cast<int32_t>(offset), sum);
         }
 }
 

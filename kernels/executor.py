@@ -40,7 +40,7 @@ Single = Callable[[Array], tuple[dict[str, Array], dict[str, tuple[int, int]], i
 class Cost:
     """How long a map takes, in microseconds: `dense`, and `event` by event at so many `active` inputs each.
 
-    Between these numbers, and below the first, time follows a line; it never falls from one to the next.
+    Between these numbers, and below the first, time follows a line.
     """
 
     active: tuple[int, ...]
@@ -55,20 +55,18 @@ class Cost:
         return max(0.0, self.event[0] - slope * (self.active[0] - active))
 
     def cut(self, n_in: int) -> int:
-        """Return up to how many active inputs, 0..n_in, it is better to go event by event.
+        """Return up to how many active inputs, 0..n_in, it is better to go event by event: dense is safe from there on.
 
         >>> Cost((10, 20, 30), (2.0, 3.0, 4.0), 3.5).cut(100)
         25
         >>> Cost((10, 20, 30), (2.0, 3.0, 4.0), 60.0).cut(100)
         100
         """
-        if self.event[-1] <= self.dense:
-            return n_in
-        if self.event_driven(0) > self.dense:
-            return 0
         known = [(0, self.event_driven(0)), *zip(self.active, self.event, strict=True)]
-        last = max(k for k, (_, us) in enumerate(known) if us <= self.dense)
-        (low, quick), (high, slow) = known[last], known[last + 1]
+        place = next((k for k, (_, us) in enumerate(known) if us > self.dense), len(known))
+        if place in (0, len(known)):
+            return n_in if place else 0
+        (low, quick), (high, slow) = known[place - 1], known[place]
         return int(low + (high - low) * (self.dense - quick) / (slow - quick) + 1e-9)
 
 

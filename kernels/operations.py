@@ -472,13 +472,15 @@ class Decide(Operation):
     That is b, the first of equals. bounds: for each pass from `when.begin` to its end, a row for each element k of v
     with one column for each b, or one for any; 2^31 - 1 is never enough. rule, for all other k: `gain`: the bound is
     what k can gain on b, v[b] - v[k] >= bound, or more if k < b; `reach`: what k can come to, v[b] >= bound, or more if
-    k < b; `lead`: v[b] - v[k] >= bound.
+    k < b; `lead`: v[b] - v[k] >= bound. scale, unless empty: of each element, by which v is multiplied for all this, in
+    float64; then no more is asked of those before b.
     """
 
     v: Reads
     steps: Writes
     bounds: Tables
     rule: str
+    scale: tuple[float, ...] = ()
     when: When = ALWAYS
 
 

@@ -35,8 +35,8 @@ class Session:
     `layout` of weights, and `threads` (`spikerun.kernels.cpu.executor.Cpu` explains them). None changes a result.
 
     early_exit: a run of the stepped schedule stops each sample once its class is known. `exact`: when no spike that may
-    still come can change it, so classes are those of whole runs; a number: when the largest integer of the output leads
-    all others by so much, whatever may come. Outputs and activity are then those of the steps done, `Result.steps`.
+    still come can change it, so classes are those of whole runs; a number: when the largest logit leads all others by
+    so much, whatever may come. Outputs and activity are then those of the steps done, `Result.steps`.
 
     Raises UsageError for an unknown choice, UnsupportedError for what has no kernel.
     """

@@ -25,17 +25,14 @@ __all__ = ["BUDGET", "calibrate", "costs", "fastest"]
 BUDGET = 0.5  # seconds of timing for all maps of a program
 LONG = 1.0  # seconds, more of which are worth a word
 FEWEST, MOST = 3, 15  # rounds
-INPUTS = (
-    (2**12, 4),
-    (2**16, 2),
-)  # sizes, and how many inputs of each activity take turns, so that none is known by heart
+INPUTS = 2**19  # elements of all inputs of one activity, at most eight, that take turns, so that none is known by heart
 WEIGHT = 10  # a round takes so many times as long as the dense kernels, about
 LINE = 64  # bytes of a cache line
 LEAST = 20e-6  # seconds of calls that are timed together, at most so many
 CALLS = 16
 QUICKEST = 1e-8  # seconds that a map takes at least
 GAIN = 0.9  # of the time of the first layout: what another must save to be chosen
-FEW, MANY = (0.03, 0.2, 0.4), (0.7, 1.0)  # the activities that are timed; many only where event-driven may still pay
+FEW, MANY = (0.0, 0.03, 0.2, 0.4), (0.7, 1.0)  # the activities that are timed; many only where events may still pay
 WORSE = 1.3  # times dense, from where on it does not
 NEAR = 0.02  # of all inputs: the cut is measured that closely
 
@@ -56,9 +53,8 @@ class _Timed:
     @property
     def cost(self) -> Cost:
         active = sorted(self.ratios)
-        # what takes less time with more to do was disturbed
-        times = np.minimum.accumulate([self.ratios[a] * self.dense for a in reversed(active)])[::-1]
-        return Cost(tuple(active), tuple((1e6 * times).tolist()), 1e6 * self.dense)
+        times = (1e6 * self.ratios[count] * self.dense for count in active)
+        return Cost(tuple(active), tuple(times), 1e6 * self.dense)
 
 
 def aligned(n: int, dtype: type[np.integer[Any]]) -> npt.NDArray[Any]:
@@ -74,11 +70,11 @@ class _Inputs:
 
     def __init__(self, n: int, largest: int) -> None:
         rng = np.random.default_rng(0)
-        size = (next((count for most, count in INPUTS if n <= most), 1), n)
+        size = (min(max(INPUTS // n, 1), 8), n)
         # few words of a trained network are large, but some are
-        drawn = np.minimum(1 + rng.exponential(largest / 4, size), min(largest, np.iinfo(np.int16).max))
+        drawn = np.minimum(1 + rng.exponential(largest / 10, size), min(largest, np.iinfo(np.int16).max))
         self.words = drawn.astype(np.int16)
-        self.rank = np.argsort(rng.random(size, dtype=np.float32), axis=1).astype(np.int32)  # a permutation of each
+        self.rank = rng.permuted(np.broadcast_to(np.arange(n, dtype=np.int32), size), axis=1)
 
     def of(self, active: int) -> list[Words]:
         """Return inputs of which so many are not zero."""

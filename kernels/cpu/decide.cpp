@@ -11,24 +11,38 @@ namespace {
 
 enum class Rule { gain, reach, lead };
 
-// Whether nobody can overtake the largest, the first of equals, any more; bounds: a row for each of the n, in
-// columns for each that may be the largest, or one for any.
-bool is_decided(const int32_t* v, size_t n, const int32_t* bounds, size_t columns, Rule rule) noexcept {
-    constexpr int32_t unknown = std::numeric_limits<int32_t>::max();
+// Bounds of one pass: a row for each of n elements, in columns for each that may be the largest, or one for
+// any.
+struct Bounds {
+    const int32_t* rows;
+    size_t columns;
+    Rule rule;
+
+    // What k needs to be behind the largest, or below it.
+    int32_t operator()(size_t k, size_t best) const noexcept {
+        return rows[k * columns + (columns == 1 ? 0 : best)];
+    }
+};
+
+constexpr int32_t never = std::numeric_limits<int32_t>::max();
+
+// Whether nobody can overtake the largest, the first of equals, any more; those before it need only draw
+// level.
+template <class T>
+bool is_decided(const T* v, size_t n, const Bounds& bounds, bool exact) noexcept {
     const auto best = static_cast<size_t>(std::max_element(v, v + n) - v);
     for (size_t k = 0; k < n; ++k) {
         if (k == best) continue;
-        const int32_t bound = bounds[k * columns + (columns == 1 ? 0 : best)];
-        const int64_t ahead = int64_t{v[best]} - (rule == Rule::reach ? 0 : v[k]);
-        // those before it need only draw level
-        const int64_t needed = int64_t{bound} + (rule != Rule::lead && k < best);
-        if (bound == unknown || ahead < needed) return false;
+        const int32_t bound = bounds(k, best);
+        const T ahead = v[best] - (bounds.rule == Rule::reach ? T{0} : v[k]);
+        const T more = exact && bounds.rule != Rule::lead && k < best ? T{1} : T{0};
+        if (bound == never || ahead < static_cast<T>(bound) + more) return false;
     }
     return true;
 }
 
-void decide(Program& program, When when, int64_t v_id, int64_t steps_id, nb::object bounds,
-            std::string rule) {
+void decide(Program& program, When when, int64_t v_id, int64_t steps_id, nb::object bounds, std::string rule,
+            std::vector<double> scale) {
     const Numbers v = program.numbers(v_id, "v");
     const Numbers steps = program.numbers(steps_id, "steps");
     require_same(size_t{1}, steps.size, "steps");
@@ -44,17 +58,26 @@ void decide(Program& program, When when, int64_t v_id, int64_t steps_id, nb::obj
     std::vector<int32_t> rows = copied<int32_t, 2>(bounds, "bounds");
     require(std::all_of(rows.begin(), rows.end(), [](int32_t gain) { return gain >= 0; }), "bounds",
             "expected numbers from 0 on");
-    program.append(when, [=, rows = std::move(rows)](Workspace& ws, int64_t t) {
+    require(scale.empty() || scale.size() == v.size, "scale", "expected one for each element of v, or none");
+    program.append(when, [=, rows = std::move(rows), scale = std::move(scale)](Workspace& ws, int64_t t) {
         *steps.in(ws) = static_cast<int32_t>(t + 1);
-        ws.decided = is_decided(v.in(ws), v.size, rows.data() + unsign(t - when.begin) * v.size * columns,
-                                columns, by);
+        const Bounds now{rows.data() + unsign(t - when.begin) * v.size * columns, columns, by};
+        const auto decided = [&](auto zero) {
+            thread_local std::vector<decltype(zero)> values;
+            values.assign(v.in(ws), v.in(ws) + v.size);
+            for (size_t k = 0; k < scale.size(); ++k)
+                values[k] = static_cast<decltype(zero)>(static_cast<double>(values[k]) * scale[k]);
+            return is_decided(values.data(), v.size, now, scale.empty());
+        };
+        ws.decided = scale.empty() ? decided(int64_t{0}) : decided(0.0);
     });
 }
 
 }  // namespace
 
 void bind_decide(ProgramClass& cls) {
-    operation(cls, "decide", &decide, "v"_a, "steps"_a, "bounds"_a, "rule"_a);
+    operation(cls, "decide", &decide, "v"_a, "steps"_a, "bounds"_a, "rule"_a,
+              "scale"_a = std::vector<double>{});
 }
 
 }  // namespace spikerun

@@ -16,7 +16,7 @@ except ImportError as error:
         f"the compiled kernels of spikerun are missing or do not load ({error}); rebuild: pip install ."
     ) from error
 
-EXPECTED_ABI = 8
+EXPECTED_ABI = 9
 
 if EXPECTED_ABI != _native.ABI:
     raise ImportError(

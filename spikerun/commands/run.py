@@ -27,7 +27,7 @@ from spikerun.datasets import Dataset
 from spikerun.errors import DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
-from spikerun.plan import Row
+from spikerun.plan import EarlyExit, Row
 from spikerun.result import count_classes
 from spikerun.session import Result, Session
 from spikerun.text import beside_macs, plural
@@ -54,8 +54,8 @@ def run(
     early_exit: Annotated[
         str | None,
         typer.Option(
-            metavar="exact|MARGIN",
-            help="Stop a sample once its class can change no more, or once the largest integer leads by MARGIN.",
+            metavar="exact|LEAD",
+            help="Stop a sample once its class can change no more, or once its largest logit leads by LEAD.",
         ),
     ] = None,
     plan: Annotated[
@@ -72,8 +72,7 @@ def run(
     net = load(network)
     dataset, samples = loaded(net, data, data_dir, split, limit)
     check_labels(net, dataset)
-    stop = int(early_exit) if early_exit is not None and early_exit.isdecimal() else early_exit
-    session = Session(net, schedule=schedule, kernels=kernels, threads=threads, early_exit=stop)  # type: ignore[arg-type]
+    session = Session(net, schedule=schedule, kernels=kernels, threads=threads, early_exit=_early_exit(early_exit))
     begin = time.perf_counter()
     with progress("running", len(dataset), quiet=quiet, json=json) as advance:
         result = session.run(samples, on_progress=advance)
@@ -105,6 +104,17 @@ def run(
     emit("spikerun.run/1", found, json, lambda: _text(found, result) + (f"\n\n{session.plan}" if plan else ""))
     if not json:
         suggest(f"spikerun deploy {network} --target generic-cortex-m4 -o firmware/ --run", quiet)
+
+
+def _early_exit(given: str | None) -> EarlyExit:
+    if given is None:
+        return None
+    if given == "exact":
+        return "exact"
+    try:
+        return float(given)
+    except ValueError:
+        raise UsageError(f"--early-exit takes 'exact', or by how much a logit is to lead, got '{given}'") from None
 
 
 def _require_npz(output: Path, force: bool, read: tuple[Path, str]) -> None:

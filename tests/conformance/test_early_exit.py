@@ -25,6 +25,9 @@ from spikerun.reference import Stepper, stepped
 CLASSES = 4
 OUTPUTS: dict[str, Any] = {
     "readout": lambda rng: Readout(np.float32(0.5), rng.integers(-9, 9, CLASSES)),
+    "scaled": lambda rng: Readout(rng.uniform(0.1, 2, CLASSES).astype(np.float32), rng.integers(-9, 9, CLASSES)),
+    "scaled_count": lambda rng: IF(np.int32(9), scale=rng.uniform(0.5, 2, CLASSES).astype(np.float32)),
+    "scaled_first": lambda rng: IF(np.int32(30), answer="first_spike", scale=rng.uniform(0.5, 2, 4).astype(np.float32)),
     "count": lambda rng: IF(np.int32(rng.integers(5, 40))),
     "first_spike": lambda rng: IF(np.int32(rng.integers(5, 90)), answer="first_spike"),
     "words": lambda rng: FewSpikes(3, np.int32(rng.integers(5, 40))),
@@ -44,7 +47,10 @@ def network(seed: int, output: str, code: str, lag: int = 0) -> Network:
     coded = code in ("bits", "ttfs", "signed")  # words, which neurons that integrate step by step do not take
     threshold = np.int32(rng.integers(5, 60))
     hidden: Any = FewSpikes(2, threshold, code="ttfs" if code == "ttfs" else "bits") if coded else IF(threshold)
-    output = {"count": "readout", "first_spike": "words"}.get(output, output) if coded else output
+    if coded:
+        output = {"count": "readout", "first_spike": "words", "scaled_count": "scaled", "scaled_first": "scaled"}.get(
+            output, output
+        )
     populations = {
         "in": Population((6,), words.get(code, Input(1, "spikes"))),
         "h": Population((9,), hidden),
@@ -82,7 +88,7 @@ def check(net: Network, seed: int, density: float, threads: int = 1) -> Any:
     for k in range(5):
         turn = stepped(net, {n: v[k] for n, v in x.items()})[name]
         full = turn.answer
-        assert full.ravel().argmax() == result.classes[k]
+        assert net.populations[name].real(full).ravel().argmax() == result.classes[k]
         expected = after(net, {n: v[k] for n, v in x.items()}, int(result.steps[k]))
         np.testing.assert_array_equal(result.outputs[name][k], expected)
     assert set(result.outputs) == {name}
@@ -224,7 +230,6 @@ def test_what_nothing_bounds_is_refused_by_name_and_a_margin_takes_it() -> None:
 
 
 def test_an_output_without_one_class_is_refused() -> None:
-    refused(Readout(np.float32([1.0, 2.0])), "the output 'out' has several scales")
     net, _ = silent_after(1, Readout())
     one = Network({"in": net.populations["in"]}, [], ["in"], 10)
     wide = Network({"in": Population((2, 3, 1), Input(1, "spikes"))}, [], ["in"], 10)
@@ -243,10 +248,16 @@ def test_the_blocked_schedule_has_nothing_to_stop_and_says_so() -> None:
             Session(net, schedule=schedule, early_exit="exact")
 
 
-@pytest.mark.parametrize("value", ["exactly", 0, -1, True, 1.5, 2**31])
+def test_a_lead_is_one_of_logits() -> None:
+    for scale, steps in ((np.float32(0.5), 4), (np.array([0.5, 0.5001], np.float32), 4), (np.float32(4.0), 1)):
+        net, x = silent_after(10, IF(np.int32(1), scale=scale))
+        assert steps_of(Session(net, threads=1, early_exit=1.75), x) == [steps]
+
+
+@pytest.mark.parametrize("value", ["exactly", 0, -1, True, float("nan"), float("inf")])
 def test_a_choice_that_is_none_is_refused(value: Any) -> None:
     net, _ = silent_after(1, Readout())
-    with pytest.raises(UsageError, match="early_exit is 'exact', or by how much"):
+    with pytest.raises(UsageError, match="early_exit is 'exact', or by how much the largest logit"):
         Session(net, early_exit=value)
 
 

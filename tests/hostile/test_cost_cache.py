@@ -169,7 +169,6 @@ NONSENSE: dict[str, Callable[[list[Any]], object]] = {
     "points that fall": lambda e: [*e[:2], [5, 3], [1.0, 2.0], e[4]],
     "points that are not as many": lambda e: [*e[:2], [1, 2], [1.0], e[4]],
     "more inputs than there are": lambda e: [*e[:2], [1, 2**31], [1.0, 2.0], e[4]],
-    "times that fall": lambda e: [*e[:2], [1, 2], [2.0, 1.0], e[4]],
     "a time of 0": lambda e: [*e[:4], 0],
     "no number": lambda e: [*e[:4], float("nan")],
     "endless": lambda e: [*e[:4], float("inf")],

@@ -22,6 +22,7 @@ from spikerun.kernels.executor import Cost
         ((10, 20, 30), (3.0, 3.0, 3.0), 3.0, 100),
         ((10, 20, 30), (3.0, 3.0, 3.0), 2.0, 0),
         ((10, 20, 30), (1.0, 2.0, 12.0), 7.0, 25),  # a bend: no line goes through all of it
+        ((10, 20, 30), (1.0, 5.0, 2.0), 3.0, 15),  # a hump: dense from where it begins
         ((100,), (1.0,), 2.0, 100),
         ((100,), (3.0,), 2.0, 0),
     ],
@@ -37,21 +38,21 @@ def test_times_between_and_below_the_measured_ones_lie_on_a_line() -> None:
     assert [found.event_driven(active) for active in (0, 5, 10, 15, 20, 99)] == [0.0, 1.0, 2.0, 3.0, 4.0, 4.0]
 
 
-def test_calibration_gives_times_that_do_not_fall_for_each_map() -> None:
+def test_calibration_gives_times_for_each_map() -> None:
     rng = np.random.default_rng(0)
     sizes = (1, 7, 300)
     maps = [Linear.dense(rng.integers(-128, 128, (n, 20)).astype(np.int8)) for n in sizes]
     for (which, found), n in zip(calibrate([Candidate([one], 255) for one in maps]), sizes, strict=True):
         assert which == 0 and 0 <= found.cut(n) <= n
         assert found.active[0] >= 1 and found.active[-1] <= n and sorted(set(found.active)) == list(found.active)
-        assert found.event[0] > 0 and sorted(found.event) == list(found.event) and found.dense > 0
+        assert min(found.event) > 0 and found.dense > 0
 
 
 def test_the_words_that_are_timed_are_as_large_as_those_of_the_map() -> None:
     for largest in (1, 31, 255, 2**15 - 1, 2**31):
         words = cost._Inputs(5000, largest).of(5000)
         assert min(x.min() for x in words) >= 1 and max(x.max() for x in words) <= min(largest, 2**15 - 1)
-        assert largest == 1 or max(x.max() for x in words) > min(largest, 2**15 - 1) / 2
+        assert largest == 1 or max(x.max() for x in words) > min(largest, 2**15 - 1) / 3
 
 
 def test_inputs_of_higher_activity_hold_those_of_lower() -> None:

@@ -38,15 +38,22 @@ struct Sums {
     }
 };
 
+// Channels are taken in blocks of so many at once; the last block may overlap the one before.
+constexpr size_t width = 16;
+inline size_t blocks_of(size_t channels) {
+    return (channels + width - 1) / width;
+}
+SPIKERUN_INLINE size_t first_of(size_t block, size_t channels) {
+    return channels < width ? 0 : std::min(block * width, channels - width);
+}
+
 struct Weights {
-    std::vector<int16_t> taps;  // [tap][channel]
-    Sums of_any, of_unsigned;   // words
+    std::vector<int16_t> taps;              // [tap][channel]
+    std::vector<Sums> of_any, of_unsigned;  // words, for each block of channels
 };
 SPIKERUN_INLINE bool fits(int64_t largest, int64_t weights) {
     return largest * weights <= std::numeric_limits<int16_t>::max();
 }
-
-constexpr size_t width = 16;  // channels at once
 
 #if defined(__GNUC__)
 using Vector [[gnu::vector_size(2 * width)]] = int16_t;
@@ -153,30 +160,27 @@ struct OutputRow {
 
 // A row of outputs of a square kernel of this size, 0: of any.
 template <size_t Kernel>
-SPIKERUN_INLINE void add_row_of(const Shape& s, const Window& window, const Weights& weights,
-                                const int16_t* x, const Range& rows, int32_t* acc) {
-    for (size_t channel = 0; channel < s.channels; channel += width) {
-        const size_t first = std::min(channel, s.channels - width);  // the last may overlap the one before
-        int32_t* const out = acc + first;
-        if (Kernel != 0 && rows.count == Kernel)
-            OutputRow<Kernel, Kernel>{s, window, first, channel - first}.add(weights, x, rows, out);
-        else if (Kernel != 0 && rows.count == 1)
-            OutputRow<1, Kernel>{s, window, first, channel - first}.add(weights, x, rows, out);
-        else
-            OutputRow<0, Kernel>{s, window, first, channel - first}.add(weights, x, rows, out);
-    }
+SPIKERUN_INLINE void add_block(const Shape& s, const Window& window, const Weights& weights, size_t block,
+                               const int16_t* x, const Range& rows, int32_t* acc) {
+    const size_t first = first_of(block, s.channels), skip = block * width - first;
+    if (Kernel != 0 && rows.count == Kernel)
+        OutputRow<Kernel, Kernel>{s, window, first, skip}.add(weights, x, rows, acc + first);
+    else if (Kernel != 0 && rows.count == 1)
+        OutputRow<1, Kernel>{s, window, first, skip}.add(weights, x, rows, acc + first);
+    else
+        OutputRow<0, Kernel>{s, window, first, skip}.add(weights, x, rows, acc + first);
 }
 
-// A row of outputs for any words, in 32 bits.
-SPIKERUN_INLINE void add_wide_row(const Shape& s, const Window& window, const Weights& weights,
-                                  const int16_t* x, size_t y, int32_t* acc) {
+// The same for any words, in 32 bits, of some channels.
+SPIKERUN_INLINE void add_wide(const Shape& s, const Window& window, const Weights& weights, Span channels,
+                              const int16_t* x, size_t y, int32_t* acc) {
     for (size_t column = 0; column < s.out_w; ++column, acc += s.out_c) {
         int32_t* const SPIKERUN_RESTRICT out = acc;
         for_each_tap(window.rows, y, window.columns, column, s.in_w,
                      [&](size_t row, size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
                          const int16_t* const w = weights.taps.data() + (row * s.kernel_w + tap) * s.channels;
                          const int16_t* const pixel = x + position * s.channels;
-                         for (size_t c = 0; c < s.channels; ++c)
+                         for (size_t c = channels.begin; c < channels.end; ++c)
                              out[c] = wrapping_add(out[c], pixel[c] * w[c]);
                      });
     }
@@ -210,30 +214,35 @@ struct All {
         Extremes words;
         for (size_t y = rows.begin; y < rows.end; ++y) {
             int32_t* const out = acc + y * s.out_w * s.out_c + s.offset;
+            words.meet(window.rows.ranges[y], window.rows.position_step, x, s.in_w * s.channels);
+            const std::vector<Sums>& sums = words.low < 0 ? weights.of_any : weights.of_unsigned;
+            if (s.kernel_w == 3)
+                add_row<3>(s, window, weights, sums, words.magnitude(), x, y, out);
+            else if (s.kernel_w == 5)
+                add_row<5>(s, window, weights, sums, words.magnitude(), x, y, out);
+            else
+                add_row<0>(s, window, weights, sums, words.magnitude(), x, y, out);
+        }
+    }
+    template <size_t Kernel>
+    SPIKERUN_INLINE static void add_row(const Shape& s, const Window& window, const Weights& weights,
+                                        const std::vector<Sums>& sums, int32_t largest, const int16_t* x,
+                                        size_t y, int32_t* acc) {
+        for (size_t block = 0; block < sums.size(); ++block) {
             Range taken = window.rows.ranges[y];
-            words.meet(taken, window.rows.position_step, x, s.in_w * s.channels);
-            const Sums& sums = words.low < 0 ? weights.of_any : weights.of_unsigned;
-            if (s.channels < width || !fits(words.magnitude(), sums.row)) {
-                add_wide_row(s, window, weights, x, y, out);
-            } else if (fits(words.magnitude(), sums.whole)) {
-                add_row(s, window, weights, x, taken, out);
+            if (s.channels < width || !fits(largest, sums[block].row)) {
+                const size_t begin = block * width;
+                add_wide(s, window, weights, {begin, std::min(begin + width, s.channels)}, x, y, acc);
+            } else if (fits(largest, sums[block].whole)) {
+                add_block<Kernel>(s, window, weights, block, x, taken, acc);
             } else {
                 uint32_t left = taken.count;
                 for (taken.count = 1; left > 0; --left, ++taken.kernel) {
-                    add_row(s, window, weights, x, taken, out);
+                    add_block<Kernel>(s, window, weights, block, x, taken, acc);
                     taken.position += static_cast<uint32_t>(window.rows.position_step);
                 }
             }
         }
-    }
-    SPIKERUN_INLINE static void add_row(const Shape& s, const Window& window, const Weights& weights,
-                                        const int16_t* x, const Range& rows, int32_t* acc) {
-        if (s.kernel_w == 3)
-            add_row_of<3>(s, window, weights, x, rows, acc);
-        else if (s.kernel_w == 5)
-            add_row_of<5>(s, window, weights, x, rows, acc);
-        else
-            add_row_of<0>(s, window, weights, x, rows, acc);
     }
 };
 
@@ -311,6 +320,9 @@ class Depthwise final : public Linear {
 Weights weights_of(const std::vector<int8_t>& weight, const Shape& s) {
     Weights result;
     result.taps.assign(weight.begin(), weight.end());
+    const size_t blocks = blocks_of(s.channels);
+    result.of_any.resize(blocks);
+    result.of_unsigned.resize(blocks);
     for (size_t c = 0; c < s.channels; ++c) {
         int64_t up = 0, down = 0;
         for (size_t row = 0; row < s.kernel_h; ++row) {
@@ -321,8 +333,11 @@ Weights weights_of(const std::vector<int8_t>& weight, const Shape& s) {
             }
             up += row_up;
             down += row_down;
-            result.of_any.take(up + down, row_up + row_down);
-            result.of_unsigned.take(std::max(up, down), std::max(row_up, row_down));
+            // The last block may have channels of the one before.
+            for (size_t block = c / width; block < blocks && first_of(block, s.channels) <= c; ++block) {
+                result.of_any[block].take(up + down, row_up + row_down);
+                result.of_unsigned[block].take(std::max(up, down), std::max(row_up, row_down));
+            }
         }
     }
     return result;

@@ -214,10 +214,11 @@ def test_another_choice_of_instruction_set_leaves_a_conv_as_it_was_made() -> Non
         choose_isa(before)
 
 
-def test_much_padding_takes_no_memory() -> None:
-    rng = np.random.default_rng(0)
-    window = {"image": (2, 2), "out": (402, 402), "kernel": (1, 1), "stride": (1, 1), "padding": (200, 200)}
-    linear, correlated = convolution(rng, window | {"dilation": (1, 1)}, (1, 1, 2), 0, 0)
+@pytest.mark.parametrize(("padding", "split"), [(200, (1, 1, 2)), (60, (2, 1, 8))])
+def test_much_padding_takes_no_memory(padding: int, split: tuple[int, int, int]) -> None:
+    rng, side = np.random.default_rng(0), 2 + 2 * padding
+    window = {"image": (2, 2), "out": (side, side), "kernel": (1, 1), "stride": (1, 1), "padding": (padding, padding)}
+    linear, correlated = convolution(rng, window | {"dilation": (1, 1)}, split, 0, 0)
     for first in (1, -2):
         x = np.arange(first, first + linear.n_in, dtype=np.int16)
         check(linear, x, correlated(x), rng)

@@ -187,6 +187,31 @@ def test_a_sample_stops_as_soon_as_nobody_can_catch_up(output: Any, steps: int) 
     assert mirrored.steps.tolist() == [later] and mirrored.classes.tolist() == [1]
 
 
+def test_an_exponent_makes_what_may_come_as_much_larger() -> None:
+    net, x = silent_after(10, Readout())
+    link = net.projections[0]
+    larger = Projection(link.source, link.target, link.connection, exponent=3)
+    assert steps_of(Session(Network(net.populations, [larger], ["out"], 10), threads=1, early_exit="exact"), x) == [5]
+
+
+def test_an_output_of_a_larger_scale_gains_more() -> None:
+    net, x = silent_after(10, Readout(np.array([1, 4], np.float32)))
+    assert steps_of(Session(net, threads=1, early_exit="exact"), x) == [9]  # 8 ahead, 8 may come: a draw in float32
+
+
+@pytest.mark.parametrize(("lead", "steps", "chosen"), [(6, 4, 1), (7, 1, 0)])
+def test_what_the_leader_may_lose_counts(lead: int, steps: int, chosen: int) -> None:
+    """The other gains 3 at most, and the leader loses 4: in the last of four steps both do."""
+    populations = {
+        "in": Population((2,), Input(3, "graded", signed=True)),
+        "out": Population((2,), Readout(np.float32(1.0), np.array([lead, 0], np.int32))),
+    }
+    net = Network(populations, [Projection("in", "out", Dense(np.eye(2, dtype=np.int8)))], ["out"], 4)
+    session = Session(net, threads=1, schedule="stepped", early_exit="exact")
+    x = np.array([[-4, 3]], np.int8)
+    assert steps_of(session, x) == [steps] and session.run(x).classes.tolist() == [chosen]
+
+
 def test_a_margin_stops_where_the_largest_leads_by_so_much() -> None:
     net, x = silent_after(3, IF(np.int32(1)))
     for margin, steps in ((1, 1), (2, 2), (3, 3), (4, 10)):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import Dense, FewSpikes, Input, Network, Population, Projection, Readout, Session
+from spikerun import Dense, FewSpikes, Input, Network, Population, Projection, Readout, Session, datasets
 from spikerun.cli import main
-from spikerun.commands.bench_figures import activity_of
+from spikerun.commands.bench_figures import activity_of, judge
 from spikerun.commands.footprint import peak_bytes
 from spikerun.commands.turns import ratio
 
@@ -252,3 +252,26 @@ def test_the_ratio_is_the_median_of_the_turns() -> None:
     turns = [np.array([2.0, 2.0]), np.array([30.0]), np.array([2.0])]
     baseline = [np.array([1.0, 1.0]), np.array([1.0]), np.array([4.0])]
     assert ratio(turns, baseline) == 2
+
+
+def test_points_are_those_above_the_float_network() -> None:
+    from spikerun.converters.rivals import Rival
+
+    populations = {"input": Population((2,), Input()), "output": Population((2,), Readout())}
+    net = Network(populations, [Projection("input", "output", Dense(np.eye(2, dtype=np.int8)))], ["output"], 8)
+    samples = np.array([[9, 1], [1, 9], [9, 1], [9, 1]], np.uint8)  # classes 0, 1, 0, 0
+    given = datasets.Dataset("own", "test", samples, np.array([0, 1, 0, 1]), ("a", "b"), 1.0, "")
+    answers = {"torch": [[1, 0], [1, 0], [0, 1], [0, 1]], "onnx-int8": [[0, 1], [1, 0], [0, 1], [1, 0]]}
+
+    def rival(name: str) -> Rival:
+        values = np.array(answers[name], float)
+        return Rival(name, name, lambda threads: lambda first, end: None, lambda: values, values, exact=name == "torch")
+
+    known: dict[str, dict[str, Any]] = {name: {} for name in ("spikerun", "onnx-int8", "torch")}
+    judge(known, Session(net).run(samples), [rival(name) for name in known if name != "spikerun"], given)
+    assert [one["accuracy"] for one in known.values()] == [75, 0, 50]
+    assert [known[name]["points"] for name in ("spikerun", "onnx-int8")] == [25, -50]
+    assert (
+        known["onnx-int8"]["points_95"][0] < -50 < known["onnx-int8"]["points_95"][1] < 0
+        and "points" not in known["torch"]
+    )

@@ -34,7 +34,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import events
 import numpy as np
-import peers
 import vgg
 from beside import Case, active, batches, named, rivals_of, single
 from record import ROOT, WEIGHTS, record
@@ -175,6 +174,8 @@ def memory_part(rounds: int, folder: Path) -> None:
 
 def peers_part(rounds: int, folder: Path) -> None:
     """Measure other packages for spiking networks."""
+    import peers  # which needs those packages
+
     peers.measure(NAME, named)
 
 

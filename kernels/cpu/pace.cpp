@@ -9,10 +9,9 @@ namespace spikerun {
 namespace {
 
 constexpr double gain = 0.95;  // of the time: what the other way must save to become the better one
-// What a shared run may take of the time alone: more says that others have the processors. A stretch ends
-// after so many of these, a trial after one.
-constexpr double slow = 3;
-constexpr uint32_t most_slow = 8;
+// What a shared run may take of the time alone: more says that others have the processors. A trial ends after
+// one of these; a stretch does once it takes so many times as long as alone.
+constexpr double slow = 3, too_long = 1.25;
 // Runs that take longer count at once; and who has not come by then does not come.
 constexpr double few_milliseconds = 5e6;
 // Runs of the better way between two trials, at most. A trial alone costs little; one with threads may cost
@@ -48,7 +47,8 @@ void Pace::took(Way way, double nanoseconds, bool helped) noexcept {
 
 bool Pace::is_over() const noexcept {
     if (stretch_.unhelped > few_milliseconds) return true;
-    if (stretch_.slow > (stretch_.trial ? 0 : most_slow)) return true;
+    if (stretch_.slow > 0 && (stretch_.trial || stretch_.spent > too_long * stretch_.counted * mean_[0]))
+        return true;
     const bool measures = stretch_.trial || gap_ == 0;
     if (measures && stretch_.counted > 0 && stretch_.spent > few_milliseconds) return true;
     return stretch_.left == 0 && stretch_.spent >= owed_;
@@ -59,6 +59,7 @@ void Pace::end_stretch() noexcept {
     const size_t runs = stretch_.counted;
     mean_[stretch_.shared] = runs > 0 ? stretch_.sum / static_cast<double>(runs) : never;
     if (!stretch_.trial) {
+        lost_ = stretch_.shared ? std::max(stretch_.spent - stretch_.counted * mean_[0], 0.0) : 0;
         stretch_ = {!better_shared_, true, trial_runs};
         owed_ = 0;
         return;
@@ -66,6 +67,7 @@ void Pace::end_stretch() noexcept {
     if (mean_[!better_shared_] < gain * mean_[better_shared_]) {
         better_shared_ = !better_shared_;
         gap_ = shortest;
+        owed_ = seldom * lost_;
     } else {
         gap_ = std::min(std::max(2 * gap_, shortest), better_shared_ ? longest_shared : longest_alone);
         owed_ = seldom * stretch_.spent;

@@ -48,7 +48,7 @@ class Pace {
     bool better_shared_ = false;
     uint32_t gap_ = 0;              // runs of the better way between two trials; 0: there was none yet
     std::array<double, 2> mean_{};  // alone, shared
-    double owed_ = 0;               // how long the next stretch must last, for what the last trial cost
+    double owed_ = 0, lost_ = 0;    // how long the next stretch must last; for what the last ones have cost
     std::vector<std::atomic<int64_t>> times_;
 };
 

@@ -239,7 +239,10 @@ def _accepted(kind: Any) -> dict[str, tuple[set[type], bool]]:
 
 def _types(hint: Any) -> Iterator[type]:
     origin = get_origin(hint)
-    if origin in (Union, UnionType):
+    alias = origin or hint
+    if hasattr(alias, "__value__"):  # of Python 3.12: NumPy's NDArray is one from 2.5 on
+        yield from _types(alias.__value__)
+    elif origin in (Union, UnionType):
         for alternative in get_args(hint):
             yield from _types(alternative)
     elif origin is Literal:

@@ -36,7 +36,8 @@ from spikerun.kernels.cpu.native import isa
 
 NAME = "cpu_threads"
 ACTIVE = 0.15
-CALLS = 40  # of a turn
+CALLS = 40  # of a turn, at least
+LONGEST = 0.05  # seconds that a turn takes: many time slices of the scheduler
 
 
 def small() -> Network:
@@ -78,15 +79,18 @@ def busy(processes: int) -> Iterator[None]:
 def turns(sessions: list[Session], samples: Array, rounds: int) -> Array:
     """Return the mean time of a call in microseconds, (rounds, sessions)."""
     times = np.empty((rounds, len(sessions)))
+    begin = time.perf_counter()
     for session in sessions:
         for k in range(2 * CALLS):
             session.run(samples[k % len(samples)][None])
+    once = (time.perf_counter() - begin) / (2 * CALLS * len(sessions))
+    calls = max(CALLS, round(LONGEST / once))
     for taken in times:
         for which, session in enumerate(sessions):
             begin = time.perf_counter()
-            for k in range(CALLS):
+            for k in range(calls):
                 session.run(samples[k % len(samples)][None])
-            taken[which] = 1e6 * (time.perf_counter() - begin) / CALLS
+            taken[which] = 1e6 * (time.perf_counter() - begin) / calls
     return times
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from networks import densities, random_inputs, random_network, seeds
 from spikerun import __version__, neurons
 from spikerun.connections import Dense, Diagonal
 from spikerun.errors import FileFormatError, UsageError
-from spikerun.file import _NetworkReader, _write_fields, load, save
+from spikerun.file import _NetworkReader, _types, _write_fields, load, save
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import FewSpikes, Input, Readout
 from spikerun.reference import stepped
@@ -413,3 +414,9 @@ def test_a_network_of_nine_zeros_in_ten_weights_is_a_file_of_a_third(tmp_path: P
         return save(net, tmp_path / f"{share}.snn").stat().st_size
 
     assert 3 * size(0.9) < size(0.0)
+
+
+def test_an_alias_of_array_types_is_read_as_what_it_stands_for() -> None:
+    alias = types.SimpleNamespace(__value__=npt.NDArray[np.int32])  # as the statement `type` of Python 3.12 makes one
+    assert set(_types(alias)) == {np.ndarray}
+    assert set(_types(npt.NDArray[np.int32] | int)) == {np.ndarray, int}

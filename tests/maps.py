@@ -36,12 +36,12 @@ def check(linear: Linear, x: Any, expected: Any, rng: np.random.Generator) -> No
     wanted = (before.astype(np.int64) + expected.reshape(-1)).astype(np.uint32).astype(np.int32)
     np.testing.assert_array_equal(by_event, wanted)
     np.testing.assert_array_equal(by_dense, wanted)
-    parts = min(linear.parts, 3)
-    for apply in (linear.apply_event, linear.apply_dense) if parts > 1 else ():
-        shared = before.copy()
-        for part in range(parts):
-            apply(x, shared, part, parts)
-        np.testing.assert_array_equal(shared, wanted)
+    for parts in {2, 3, linear.parts} & set(range(2, linear.parts + 1)):
+        for apply in (linear.apply_event, linear.apply_dense):
+            shared = before.copy()
+            for part in range(parts):
+                apply(x, shared, part, parts)
+            np.testing.assert_array_equal(shared, wanted)
 
 
 @st.composite

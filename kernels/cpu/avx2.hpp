@@ -2,6 +2,8 @@
 // For files of kernels in intrinsics of AVX2: functions that are compiled for it, whatever the rest is.
 #pragma once
 
+#include <array>
+
 #include "sse4.hpp"
 
 #if defined(SPIKERUN_X86)
@@ -11,9 +13,14 @@
 
 namespace spikerun {
 
-inline bool has_avx2() noexcept {
-    return current_isa.load(std::memory_order_relaxed) >= Isa::v3;
-}
+// [mask][k]: the place of the k-th lane whose bit in the mask is 0.
+inline constexpr auto kept_lanes = [] {
+    std::array<std::array<uint8_t, 8>, 256> table{};
+    for (size_t mask = 0; mask < 256; ++mask)
+        for (size_t lane = 0, k = 0; lane < 8; ++lane)
+            if ((mask >> lane & 1) == 0) table[mask][k++] = static_cast<uint8_t>(lane);
+    return table;
+}();
 
 SPIKERUN_V3_INLINE __m256i load(const void* from) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(from));

@@ -257,9 +257,11 @@ std::vector<int64_t> timed_step(const std::shared_ptr<Program>& program, PythonW
     require_own(program, workspace);
     const Exclusive exclusive(workspace);
     require(workspace.state->t < forever, "workspace", "no pass is left");
-    std::vector<int64_t> times(program->n_operations());
+    std::vector<Timed> times(program->n_operations());
     program->timed_step(*workspace.state, times);
-    return times;
+    std::vector<int64_t> nanoseconds;
+    for (const Timed& time : times) nanoseconds.push_back(time.nanoseconds);
+    return nanoseconds;
 }
 
 void step_in_parts(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t parts) {

@@ -22,7 +22,7 @@
 namespace spikerun {
 
 // Raised whenever the meaning of a call changes; kernels/cpu/native.py expects the same number.
-constexpr int abi = 9;
+constexpr int abi = 10;
 
 #define SPIKERUN_DECLARE(family) void bind_##family(ProgramClass& cls);
 SPIKERUN_OPERATIONS(SPIKERUN_DECLARE)
@@ -40,6 +40,7 @@ NB_MODULE(_spikerun_cpu, module) {
                "Use another of isas(): from the next call of a kernel on, for convolutions that are made "
                "afterwards.");
     bind_linear(module);
+    bind_threads(module);
     ProgramClass program(module, "Program", "Operations on registers, executed pass by pass.");
     bind_run(module, program);
     bind_prepared(module, program);

@@ -16,7 +16,6 @@ namespace {
 struct Lane {
     using Vector = __m256i;
     static constexpr size_t channels = 8, vectors = 2, unit = 16;
-    SPIKERUN_V3_INLINE static Vector zero() { return _mm256_setzero_si256(); }
     SPIKERUN_V3_INLINE static Vector repeat(int32_t words) { return _mm256_set1_epi32(words); }
 };
 

@@ -14,7 +14,6 @@ namespace {
 struct Lane {
     using Vector = __m512i;
     static constexpr size_t channels = 16;
-    SPIKERUN_V4_INLINE static Vector zero() { return _mm512_setzero_si512(); }
     SPIKERUN_V4_INLINE static Vector repeat(int32_t words) { return _mm512_set1_epi32(words); }
 };
 

@@ -4,9 +4,9 @@
 // byte at a time if they are at most Bytes::largest, and Words, which takes two of 16 bits, whatever they
 // are:
 //
-//   Vector; channels: of one vector of sums; outputs, vectors: whose sums are kept at once; unit: channels
-//   that are interleaved together, in up to `vectors` vectors each run<Outputs, Vectors>(...): adds up, see
-//   Dots and Products
+//   Vector; channels: of one vector of sums; outputs, vectors: whose sums are kept at once;
+//   unit: channels that are interleaved together;
+//   Method: how sums are made, Dots or Products
 #pragma once
 
 #include <algorithm>
@@ -163,12 +163,13 @@ constexpr auto by_vectors(std::index_sequence<Number...>) {
 template <class Lane, class Word>
 constexpr auto all_outputs = by_vectors<Lane, Word>(std::make_index_sequence<Lane::vectors>{});
 
-// Copies the part of the image that windows of some rows of outputs cover, of one group of channels, into one
-// that has zeros where they leave it; returns the bits that are in any of the words, and in any of their
-// magnitudes (of -k: k - 1).
+// The bits that are in any of some words, and in any of their magnitudes (of -k: k - 1).
 struct Bits {
     uint16_t words, magnitudes;
 };
+
+// Copies the part of the image that windows of some rows of outputs cover, of one group of channels, into one
+// that has zeros where they leave it; returns what bits its words have.
 template <class Word>
 SPIKERUN_TARGET_INLINE Bits pad(const AllPlan& p, size_t in_first, const int16_t* x, Span outputs, Word* to) {
     const size_t pixel = unsign(p.in.c), columns = p.width / p.in_c;

@@ -14,7 +14,6 @@ namespace {
 struct Lane {
     using Vector = __m128i;
     static constexpr size_t channels = 4, vectors = 2, unit = 16;
-    SPIKERUN_V2_INLINE static Vector zero() { return _mm_setzero_si128(); }
     SPIKERUN_V2_INLINE static Vector repeat(int32_t words) { return _mm_set1_epi32(words); }
 };
 

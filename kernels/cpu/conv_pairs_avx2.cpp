@@ -13,15 +13,6 @@
 namespace spikerun {
 namespace {
 
-// [mask][k]: the place of the k-th lane whose bit in the mask is 0.
-constexpr auto kept_lanes = [] {
-    std::array<std::array<uint8_t, 8>, 256> table{};
-    for (size_t mask = 0; mask < 256; ++mask)
-        for (size_t lane = 0, k = 0; lane < 8; ++lane)
-            if ((mask >> lane & 1) == 0) table[mask][k++] = static_cast<uint8_t>(lane);
-    return table;
-}();
-
 struct Avx2 {
     struct Seen {
         __m256i bits, sum;

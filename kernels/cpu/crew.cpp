@@ -5,12 +5,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 
 #if !defined(_WIN32)
 #include <pthread.h>
+#include <sched.h>
 #endif
 
 namespace spikerun {
@@ -52,16 +53,16 @@ bool look(Found found, steady_clock::duration longest) noexcept {
 // The threads, and the work that they share.
 class Team {
   public:
-    std::mutex taken;  // by the run that has it
+    std::atomic<bool> taken{false};  // by the run that has it
 
     // Has so many threads, with the caller's, unless there are fewer processors, or the system gives fewer;
     // returns how many.
     size_t grow(size_t threads) {
-        threads = std::min(threads, processors_);
+        threads = std::min({threads, size_t{Crew::most_parts}, processors()});
         while (helpers_ + 1 < threads) {
             try {
                 std::thread([this, worker = helpers_ + 1] { help(worker); }).detach();
-            } catch (const std::system_error&) {
+            } catch (const std::exception&) {  // no thread, or no memory for one
                 break;
             }
             ++helpers_;
@@ -80,9 +81,9 @@ class Team {
         work_.store(work, std::memory_order_relaxed);
         parts_.store(parts, std::memory_order_relaxed);
         done_.store(0, std::memory_order_relaxed);
-        // In one order with `sleeping_` and the look of who is about to sleep: either sees the other.
+        // In one order with `asleep_` and the look of who is about to sleep: either sees the other.
         open_.store(Open::of(parts, threads));
-        if (sleeping_.load() > 0) wake();
+        if ((asleep_.load() & Open::all(threads)) != 0) wake(threads);
         const bool helped = take_parts(0) < parts;
         const auto all_done = [&] { return done_.load(std::memory_order_acquire) == parts; };
         if (look(all_done, short_patience)) return {helped, false};
@@ -147,22 +148,30 @@ class Team {
     }
 
     void sleep(size_t worker) noexcept {
+        const uint64_t own = uint64_t{1} << worker;
         std::unique_lock<std::mutex> lock(mutex_);
-        const uint64_t wakings = wakings_;
-        ++sleeping_;
-        if (Open::has(open_.load(), worker)) {
-            --sleeping_;
-            return;
-        }
-        woken_.wait(lock, [&] { return wakings_ != wakings; });
+        asleep_.fetch_or(own);
+        if (Open::has(open_.load(), worker))
+            asleep_.fetch_and(~own);
+        else
+            woken_.wait(lock, [&] { return (asleep_.load() & own) == 0; });
     }
 
-    // All who sleep count as awake from now on.
-    void wake() noexcept {
+    // The first workers count as awake from now on.
+    void wake(size_t threads) noexcept {
         const std::lock_guard<std::mutex> lock(mutex_);
-        sleeping_ = 0;
-        ++wakings_;
+        asleep_.fetch_and(~Open::all(threads));
         woken_.notify_all();
+    }
+
+    // How many this process may use.
+    static size_t processors() noexcept {
+#if defined(__linux__)
+        cpu_set_t set;
+        if (sched_getaffinity(0, sizeof set, &set) == 0)
+            return static_cast<size_t>(std::max(1, CPU_COUNT(&set)));
+#endif
+        return std::max(1u, std::thread::hardware_concurrency());
     }
 
     alignas(64) std::atomic<uint64_t> open_{0};
@@ -170,12 +179,10 @@ class Team {
     std::atomic<const void*> work_{nullptr};
     std::atomic<size_t> parts_{0};
     alignas(64) std::atomic<size_t> done_{0};
-    alignas(64) std::atomic<size_t> sleeping_{0};
+    alignas(64) std::atomic<uint64_t> asleep_{0};  // a bit for each worker
     std::mutex mutex_;
     std::condition_variable woken_;
-    uint64_t wakings_ = 0;
     size_t helpers_ = 0;
-    const size_t processors_ = std::max(1u, std::thread::hardware_concurrency());
 };
 
 namespace {
@@ -200,13 +207,13 @@ Team* team() {
 Crew::Crew(size_t threads) : team_(nullptr), threads_(1) {
     if (threads <= 1) return;
     Team* const found = team();
-    if (!found->taken.try_lock()) return;
+    if (found->taken.exchange(true, std::memory_order_acquire)) return;
     team_ = found;
     threads_ = team_->grow(threads);
 }
 
 Crew::~Crew() {
-    if (team_ != nullptr) team_->taken.unlock();
+    if (team_ != nullptr) team_->taken.store(false, std::memory_order_release);
 }
 
 void Crew::share(size_t parts, Call call, const void* work, const std::function<void()>* poll) noexcept {

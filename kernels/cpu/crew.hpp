@@ -22,16 +22,17 @@ class Crew {
 
     // Whether another thread has done a part.
     bool helped() const noexcept { return helped_; }
-    // How many there are, this one included: not more than processors. Those that sleep may come late.
+    // How many there are, this one included: not more than processors, nor than most_parts. Those that sleep
+    // may come late.
     size_t threads() const noexcept { return threads_; }
 
     static constexpr int most_parts = 48;
 
     // Calls work(part, worker) once for every part < parts <= most_parts, and returns when all are done.
     // Worker 0 is this thread, others are numbered up to threads() - 1. Each begins with parts of its own, as
-    // many as others have; who is late finds none left. What `work` writes can
-    // be read afterwards. If it has to wait for others who do not get on, because something else has their
-    // processors, this thread is alone from then on.
+    // many as others have; who is late finds none left. What `work` writes can be read afterwards. If it has
+    // to wait for others who do not get on, because something else has their processors, this thread is alone
+    // from then on.
     template <class Work>
     void share(size_t parts, const Work& work) noexcept {
         share(parts, &call_on<Work>, &work, nullptr);

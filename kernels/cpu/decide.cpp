@@ -28,13 +28,16 @@ constexpr int32_t never = std::numeric_limits<int32_t>::max();
 
 // Whether nobody can overtake the largest, the first of equals, any more; those before it need only draw
 // level.
-template <class T>
-bool is_decided(const T* v, size_t n, const Bounds& bounds, bool exact) noexcept {
-    const auto best = static_cast<size_t>(std::max_element(v, v + n) - v);
+template <class Value>
+bool is_decided(Value v, size_t n, const Bounds& bounds, bool exact) noexcept {
+    using T = decltype(v(size_t{0}));
+    size_t best = 0;
+    for (size_t k = 1; k < n; ++k)
+        if (v(k) > v(best)) best = k;
     for (size_t k = 0; k < n; ++k) {
         if (k == best) continue;
         const int32_t bound = bounds(k, best);
-        const T ahead = v[best] - (bounds.rule == Rule::reach ? T{0} : v[k]);
+        const T ahead = v(best) - (bounds.rule == Rule::reach ? T{0} : v(k));
         const T more = exact && bounds.rule != Rule::lead && k < best ? T{1} : T{0};
         if (bound == never || ahead < static_cast<T>(bound) + more) return false;
     }
@@ -49,8 +52,9 @@ void decide(Program& program, When when, int64_t v_id, int64_t steps_id, nb::obj
     require_apart("steps", {v, steps});
     const auto array = take<const int32_t, 2>(bounds, "bounds");
     const size_t columns = array.shape(1);
-    require(when.end < forever && array.shape(0) == unsign(when.end - when.begin) * v.size, "bounds",
-            "expected a row for each element of v, for each pass from begin to end");
+    when.check();
+    require(when.end - when.begin <= max_size && array.shape(0) == unsign(when.end - when.begin) * v.size,
+            "bounds", "expected a row for each element of v, for each pass from begin to end");
     require(columns == 1 || columns == v.size, "bounds", "expected one column, or one for each element of v");
     require(rule == "gain" || rule == "reach" || rule == "lead", "rule",
             "expected 'gain', 'reach' or 'lead', got '" + rule + "'");
@@ -62,14 +66,11 @@ void decide(Program& program, When when, int64_t v_id, int64_t steps_id, nb::obj
     program.append(when, [=, rows = std::move(rows), scale = std::move(scale)](Workspace& ws, int64_t t) {
         *steps.in(ws) = static_cast<int32_t>(t + 1);
         const Bounds now{rows.data() + unsign(t - when.begin) * v.size * columns, columns, by};
-        const auto decided = [&](auto zero) {
-            thread_local std::vector<decltype(zero)> values;
-            values.assign(v.in(ws), v.in(ws) + v.size);
-            for (size_t k = 0; k < scale.size(); ++k)
-                values[k] = static_cast<decltype(zero)>(static_cast<double>(values[k]) * scale[k]);
-            return is_decided(values.data(), v.size, now, scale.empty());
-        };
-        ws.decided = scale.empty() ? decided(int64_t{0}) : decided(0.0);
+        const int32_t* const value = v.in(ws);
+        ws.decided = scale.empty()
+                         ? is_decided([&](size_t k) { return int64_t{value[k]}; }, v.size, now, true)
+                         : is_decided([&](size_t k) { return static_cast<double>(value[k]) * scale[k]; },
+                                      v.size, now, false);
     });
 }
 

@@ -109,15 +109,6 @@ struct Any {
     }
 };
 
-// [mask][k]: the place of the k-th lane whose bit in the mask is 0.
-constexpr auto kept_lanes = [] {
-    std::array<std::array<uint8_t, 8>, 256> table{};
-    for (size_t mask = 0; mask < 256; ++mask)
-        for (size_t lane = 0, k = 0; lane < 8; ++lane)
-            if ((mask >> lane & 1) == 0) table[mask][k++] = static_cast<uint8_t>(lane);
-    return table;
-}();
-
 // Lists rows and their words, one behind the other; returns how many, and what bits the words have.
 template <bool Active>
 SPIKERUN_V3_INLINE size_t list(const DenseJob& job, uint32_t& bits) {

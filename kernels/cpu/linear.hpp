@@ -79,14 +79,15 @@ class Linear {
     Linear(const Linear&) = delete;
     Linear& operator=(const Linear&) = delete;
 
-    // Each of the threads that share a map computes its share of the outputs, of at most `parts`.
+    // Of both kernels: each of the threads that share a map computes its share of the outputs.
+    //
     // Visits the inputs that are not zero.
     virtual void apply_event(const int16_t* x, int32_t* acc, Scratch& scratch,
                              Share share) const noexcept = 0;
     // Visits all inputs and never asks whether one is zero.
     virtual void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch,
                              Share share) const noexcept = 0;
-    // Into how many parts the outputs can be taken apart; 1: the share is that of all.
+    // Into how many shares the outputs can be taken apart, at most.
     virtual size_t parts() const noexcept { return 1; }
     virtual ScratchSize scratch_size() const noexcept = 0;
     // What the weights take, and the places where they are.

@@ -16,7 +16,7 @@ except ImportError as error:
         f"the compiled kernels of spikerun are missing or do not load ({error}); rebuild: pip install ."
     ) from error
 
-EXPECTED_ABI = 9
+EXPECTED_ABI = 10
 
 if EXPECTED_ABI != _native.ABI:
     raise ImportError(
@@ -25,14 +25,28 @@ if EXPECTED_ABI != _native.ABI:
 
 FILE = str(_native.__file__)
 Linear = _native.Linear
+Pace = _native.Pace
 Prepared = _native.Prepared
 Program = _native.Program
 Workspace = _native.Workspace
 choose_isa = _native.choose_isa
 isa = _native.isa
 isas = _native.isas
+threads_meet = _native.threads_meet
 
-__all__ = ["EXPECTED_ABI", "FILE", "Linear", "Prepared", "Program", "Workspace", "choose_isa", "isa", "isas"]
+__all__ = [
+    "EXPECTED_ABI",
+    "FILE",
+    "Linear",
+    "Pace",
+    "Prepared",
+    "Program",
+    "Workspace",
+    "choose_isa",
+    "isa",
+    "isas",
+    "threads_meet",
+]
 
 if wanted := os.environ.get("SPIKERUN_ISA"):
     if wanted not in isas():

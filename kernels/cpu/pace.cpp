@@ -75,8 +75,10 @@ void Pace::end_stretch() noexcept {
     stretch_ = {better_shared_, false, gap_};
 }
 
-void Pace::took(const std::vector<int64_t>& times) noexcept {
-    for (size_t k = 0; k < times_.size(); ++k) times_[k].store(times[k], std::memory_order_relaxed);
+void Pace::took(const std::vector<Timed>& times) noexcept {
+    for (size_t k = 0; k < times_.size(); ++k)
+        if (times[k].executions > 0)
+            times_[k].store(times[k].nanoseconds / times[k].executions, std::memory_order_relaxed);
 }
 
 }  // namespace spikerun

@@ -14,6 +14,11 @@ namespace spikerun {
 
 enum class Way { timed, alone, shared };
 
+// What an operation took in a run.
+struct Timed {
+    int64_t nanoseconds = 0, executions = 0;
+};
+
 class Pace {
   public:
     // How the next run goes. `timed`: alone, and the time of each operation is wanted.
@@ -21,8 +26,8 @@ class Pace {
     // How long a run took that went this way, in nanoseconds a pass. helped: other threads had a part in it.
     void took(Way way, double nanoseconds, bool helped) noexcept;
 
-    // For each operation, the nanoseconds of a pass alone, as measured last.
-    void took(const std::vector<int64_t>& times) noexcept;
+    // For each operation, the nanoseconds of an execution alone, as measured last.
+    void took(const std::vector<Timed>& times) noexcept;
     int64_t time(size_t operation) const noexcept {
         return operation < times_.size() ? times_[operation].load(std::memory_order_relaxed) : 0;
     }

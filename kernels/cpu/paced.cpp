@@ -19,7 +19,6 @@ Paced::Paced(Program& program, Workspace& ws, size_t threads) : program_(program
 Paced::~Paced() {
     if (passes_ <= 0) return;
     const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - begin_;
-    for (int64_t& time : times_) time /= passes_;
     if (way_ == Way::timed) program_.pace().took(times_);
     program_.pace().took(way_, taken.count() / static_cast<double>(passes_), crew_ && crew_->helped());
 }

@@ -26,7 +26,7 @@ class Paced {
     Program& program_;
     Workspace& ws_;
     std::optional<Crew> crew_;
-    std::vector<int64_t> times_;
+    std::vector<Timed> times_;
     Way way_ = Way::alone;
     int64_t passes_ = -1;  // done; -1: nobody wants to know
     std::chrono::steady_clock::time_point begin_;

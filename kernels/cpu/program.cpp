@@ -110,6 +110,7 @@ void Program::append(When when, size_t parts, SharedAction action) {
     require_open("nothing more can be appended");
     when.check();
     operations_.push_back({when, parts, std::move(action)});
+    pace_.resize(operations_.size());
 }
 
 void Program::need(const ScratchSize& size) {
@@ -133,7 +134,7 @@ void Program::initial(Numbers r, std::vector<int32_t> values) {
 }
 
 std::unique_ptr<Workspace> Program::workspace() {
-    if (!sealed_.exchange(true)) pace_.resize(operations_.size());
+    sealed_ = true;
     auto result = std::make_unique<Workspace>();
     result->words.resize(n_words_);
     result->numbers.resize(n_numbers_);
@@ -182,6 +183,7 @@ namespace {
 // takes a few hundred. Of what takes long there are more parts than threads, since not all take equally long.
 size_t parts_of(size_t most, int64_t nanoseconds, size_t threads) noexcept {
     constexpr size_t least = 1500;
+    if (threads == 1) return 1;
     const size_t worth = unsign(nanoseconds) / least;
     return std::min({most, worth, worth >= 8 * threads ? 2 * threads : threads, size_t{Crew::most_parts}});
 }
@@ -212,14 +214,15 @@ void Program::step_in_parts(Workspace& ws, size_t parts) const noexcept {
     ++ws.t;
 }
 
-void Program::timed_step(Workspace& ws, std::vector<int64_t>& times) const noexcept {
+void Program::timed_step(Workspace& ws, std::vector<Timed>& times) const noexcept {
     using std::chrono::steady_clock;
     auto begin = steady_clock::now();
     for (size_t k = 0; k < operations_.size(); ++k) {
         if (!operations_[k].when.includes(ws.t)) continue;
         operations_[k].action(ws, ws.t, {}, ws.scratch[0]);
         const auto end = steady_clock::now();
-        times[k] += std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count();
+        times[k].nanoseconds += std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count();
+        ++times[k].executions;
         begin = end;
     }
     ++ws.t;

@@ -132,9 +132,8 @@ class Program {
     void equip(Workspace& ws, size_t threads) const;
     // The same by this thread, operations taken into up to so many parts, the last of which comes first.
     void step_in_parts(Workspace& ws, size_t parts) const noexcept;
-    // The same as the first; the nanoseconds that each operation takes are added to `times`, which has room
-    // for all.
-    void timed_step(Workspace& ws, std::vector<int64_t>& times) const noexcept;
+    // The same as the first; what each operation takes is added to `times`, which has room for all.
+    void timed_step(Workspace& ws, std::vector<Timed>& times) const noexcept;
     size_t n_operations() const noexcept { return operations_.size(); }
 
     size_t n_slots() const noexcept { return n_slots_; }

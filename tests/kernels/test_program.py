@@ -359,3 +359,19 @@ def test_a_signal_stops_a_long_batch_and_leaves_the_program_usable(threads: int)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert program.run_batch([(0, np.ones((3, 1), np.int16))], [0], threads)[0][0].tolist() == [[1]] * 3
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_sample_of_many_inputs_tells_how_many_are_active(share: float, clustered: bool) -> None:
+    n, channels = 2**16, 64
+    rng = np.random.default_rng(3)
+    of_channels = rng.permutation(np.arange(channels) < share * channels)
+    active = np.tile(of_channels, n // channels) if clustered else rng.random(n) < share
+    program = Program([("int16", n, 0), ("int32", 1, 0)])
+    program.apply(x=0, acc=1, map=Linear.dense(np.ones((n, 1), np.int8)), cut=n // 2)
+    (sums,), _ = program.run_batch([(0, active[None].astype(np.int16))], [1])
+    ((runs, by_event, looked, seen),) = program.passed()
+    assert sums.item() == np.count_nonzero(active)
+    assert (runs, by_event, looked) == (1, int(share < 0.5), 1)
+    assert abs(seen / n - share) < 0.04

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from networks import random_inputs, random_network, seeds
 
 from spikerun import Conv, FewSpikes, Input, Network, Population, Projection, Readout, Session
+from spikerun.kernels.cpu.native import Pace, threads_meet
 from spikerun.plan import lower
 
 kinds = st.sampled_from(["words", "spikes", "mixed"])
@@ -76,6 +77,61 @@ def assert_parts_make_the_whole(executor: Any, samples: dict[str, Any], parts: i
         for one, other in zip(*(registers(native, w, len(program.registers)) for w in (whole, apart)), strict=True):
             np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(whole.counters, apart.counters)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor")
+def test_two_threads_work_at_the_same_time() -> None:
+    assert any(threads_meet(2, 10.0) for _ in range(3))
+
+
+def test_there_are_no_more_threads_than_processors() -> None:
+    assert not threads_meet(len(os.sched_getaffinity(0)) + 1, 0.2)
+
+
+class Runs:
+    """Runs of a program that take so long alone, and so long shared, in nanoseconds."""
+
+    def __init__(self, alone: float, shared: float, helped: bool = True) -> None:
+        self.pace, self.alone, self.shared, self.helped = Pace(), alone, shared, helped
+
+    def go(self, count: int) -> list[str]:
+        ways = []
+        for _ in range(count):
+            ways.append(self.pace.next())
+            self.pace.took(ways[-1], self.shared if ways[-1] == "shared" else self.alone, self.helped)
+        return ways
+
+
+def test_the_first_run_times_operations_and_others_try_threads() -> None:
+    ways = Runs(alone=1e5, shared=6e4).go(10)
+    assert ways[:3] == ["timed", "alone", "alone"]
+    assert ways[3:8] == ["shared"] * 5
+
+
+@pytest.mark.parametrize(("shared", "better"), [(6e4, "shared"), (9.9e4, "alone"), (2e5, "alone")])
+def test_most_runs_go_the_way_that_is_faster(shared: float, better: str) -> None:
+    ways = Runs(alone=1e5, shared=shared).go(3000)[200:]
+    assert ["alone" if way == "timed" else way for way in ways].count(better) > 0.9 * len(ways)
+
+
+def test_a_stalled_trial_ends_at_once_and_is_paid_for_before_the_next() -> None:
+    runs = Runs(alone=1e5, shared=4e6)
+    ways = runs.go(2000)
+    first = ways.index("shared")
+    assert ways[first : first + 3] == ["shared", "shared", "timed"]
+    assert ways.count("shared") * 4e6 < 0.1 * 2000 * 1e5 + 4 * 4e6
+
+
+def test_threads_that_never_help_are_not_waited_for() -> None:
+    ways = Runs(alone=1e5, shared=1e5, helped=False).go(1000)
+    assert ways.count("shared") < 200
+
+
+def test_a_shared_stretch_ends_once_others_take_the_processors() -> None:
+    runs = Runs(alone=1e5, shared=6e4)
+    runs.go(60)
+    runs.shared = 5e6
+    assert runs.go(40).count("shared") < 15
 
 
 def images(count: int) -> Any:

@@ -64,7 +64,7 @@ class Session:
             if self.schedule == "blocked":
                 raise UnsupportedError(
                     "the blocked schedule takes whole windows at once, and has no step to stop after: leave early_exit "
-                    "out, which is faster, or take schedule='stepped'"
+                    "out, which is faster, or take schedule='stepped' (--schedule stepped)"
                 )
             check_early_exit(net, early_exit)
         self.device: Device = devices.load(device, **options)

@@ -41,7 +41,7 @@ Measured = tuple[int, Cost]  # which layout, and its cost
 Machines = dict[str, dict[str, list[Any]]]
 
 log = logging.getLogger("spikerun")
-_said: set[str] = set()
+_said: set[tuple[str, str]] = set()
 
 
 def known(forms: Mapping[str, tuple[int, int]]) -> dict[str, Measured]:
@@ -69,15 +69,19 @@ def remember(measured: Mapping[str, Measured]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps({"format": FORMAT, "machines": _recent(machines, today)}), force=True)
     except (UsageError, OSError) as error:
-        _say(path, f"what layers cost on this machine is not kept ({error}); SPIKERUN_COST_CACHE names another file")
+        _say("writing", path, f"what layers cost on this machine is not kept ({error}); SPIKERUN_COST_CACHE names "
+             "another file")  # fmt: skip
 
 
 def _path() -> Path | None:
     given = os.environ.get("SPIKERUN_COST_CACHE")
-    if given is not None:
-        return None if given in ("off", "") or "\0" in given else Path(given)
+    if given in ("off", ""):
+        return None
+    folder = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikerun" / "costs.json"
+        if given is not None:
+            return Path(given).expanduser()
+        return (Path(folder) if os.path.isabs(folder) else Path.home() / ".cache") / "spikerun" / "costs.json"
     except RuntimeError:  # a user without a home
         return None
 
@@ -98,11 +102,11 @@ def _read(path: Path) -> Machines:
         content = _bytes(path)
         found = json.loads(content) if content is not None else {"format": FORMAT, "machines": {}}
     except (OSError, ValueError, RecursionError) as error:
-        _say(path, f"'{path}' is of no use ({error}): layers are timed anew; remove it, or name another file by "
-             "SPIKERUN_COST_CACHE")  # fmt: skip
+        _say("reading", path, f"'{path}' is of no use ({error}): layers are timed anew, and what they cost replaces it "
+             "if it is a file; SPIKERUN_COST_CACHE names another")  # fmt: skip
         return {}
     if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("machines"), dict):
-        _say(path, f"'{path}' holds no costs of layers of this version: they are timed anew, and replace it")
+        _say("reading", path, f"'{path}' holds no costs of layers of this version: they are timed anew, and replace it")
         return {}
     machines = {name: entries for name, entries in found["machines"].items() if isinstance(entries, dict)}
     return {
@@ -117,19 +121,22 @@ def _bytes(path: Path) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is no regular file")
         if status.st_size > LARGEST:
             raise ValueError(f"{status.st_size:,} bytes, at most {LARGEST:,} are read")
-        return file.read(LARGEST)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(LARGEST)
+    finally:
+        os.close(descriptor)
 
 
 def _measured(entry: list[Any], layouts: int, n_in: int) -> Measured | None:
     """Return an entry, None where it can be none of a map of so many layouts and inputs."""
     day, which, active, event, dense = entry
-    if not (_is_int(day) and -1 <= int(time.time() // DAY) - day <= DAYS and _is_int(which) and 0 <= which < layouts):
+    if not (_is_fresh(day, int(time.time() // DAY)) and _is_int(which) and 0 <= which < layouts):
         return None
     if not (isinstance(active, list) and isinstance(event, list) and 1 <= len(active) == len(event) <= POINTS):
         return None
@@ -142,6 +149,11 @@ def _measured(entry: list[Any], layouts: int, n_in: int) -> Measured | None:
 
 def _is_int(value: Any) -> bool:
     return type(value) is int
+
+
+def _is_fresh(day: Any, today: int) -> bool:
+    """Return whether an entry is young enough; another machine's clock, on a shared disk, may be a day ahead."""
+    return _is_int(day) and -1 <= today - day <= DAYS
 
 
 def _is_time(value: Any) -> bool:
@@ -158,7 +170,7 @@ def _recent(machines: Machines, today: int) -> Machines:
         (entry[0], name, form)
         for name, entries in machines.items()
         for form, entry in entries.items()
-        if _is_int(entry[0]) and 0 <= today - entry[0] < DAYS
+        if _is_fresh(entry[0], today)
     ]
     kept: Machines = {}
     for _, name, form in sorted(every, reverse=True)[:MOST]:
@@ -166,8 +178,8 @@ def _recent(machines: Machines, today: int) -> Machines:
     return kept
 
 
-def _say(path: Path, what: str) -> None:
+def _say(doing: str, path: Path, what: str) -> None:
     """Say it once in a process."""
-    if str(path) not in _said:
-        _said.add(str(path))
+    if (doing, str(path)) not in _said:
+        _said.add((doing, str(path)))
         log.warning("%s", what)

@@ -93,7 +93,8 @@ class Cpu:
         new = {key: one for key, one in zip(keys, wanted, strict=True) if key not in self._maps}
         names = {key: self._layouts(one.map) for key, one in new.items()}
         made = {key: [self._made(one, layout) for layout in names[key]] for key, one in new.items()}
-        choices = self._choices([Candidate(made[key], one.largest) for key, one in new.items()], list(new.values()))
+        candidates = [Candidate(made[key], one.largest) for key, one in new.items()]
+        choices = self._choices(candidates, list(new.values()), list(names.values()))
         for (key, one), (which, cost, reason) in zip(new.items(), choices, strict=True):
             n_in = made[key][which].n_in
             cut = cost.cut(n_in) if cost else n_in * (self.kernels == "event")
@@ -111,13 +112,13 @@ class Cpu:
         return native.Linear.unsigned_words(made) if wanted.unsigned_words else made
 
     def _choices(
-        self, candidates: Sequence[Candidate], wanted: Sequence[Wanted]
+        self, candidates: Sequence[Candidate], wanted: Sequence[Wanted], names: Sequence[tuple[str, ...]]
     ) -> Iterator[tuple[int, Cost | None, str]]:
         """Yield which of the layouts of each map to take, what it costs if that was measured, and why."""
         if self.kernels != "auto":
             yield from [(0, None, "asked for")] * len(candidates)
             return
-        forms = [_form(one, candidate) for one, candidate in zip(wanted, candidates, strict=True)]
+        forms = list(map(_form, wanted, candidates, names))
         open_ = {form: one for form, one in zip(forms, candidates, strict=True) if form not in self._costs}
         kept = known({form: (len(one.layouts), one.layouts[0].n_in) for form, one in open_.items()})
         self._costs |= kept
@@ -382,13 +383,18 @@ def _identity(parameter: tuple[str, Any]) -> tuple[str, Any]:
     return (name, id(value)) if isinstance(value, np.ndarray) else (name, value)
 
 
-def _form(wanted: Wanted, candidate: Candidate) -> str:
-    """Return what decides how long a map takes: maps of one form, and as many zeros, take one time."""
+def _form(wanted: Wanted, candidate: Candidate, names: Sequence[str]) -> str:
+    """Return what decides how long a map takes in these layouts: maps of one form, and as many zeros, take one time."""
     m = wanted.map
     sizes = (f"{name} {getattr(value, 'shape', value)}" for name, value in m.parameters)
-    shares = (f"{100 * one.bytes / one.n_in / one.n_out:.0f} %" for one in candidate.layouts[1:])
+    kept = (_share(name, one) for name, one in zip(names, candidate.layouts, strict=True) if name)
     words = ("unsigned",) if wanted.unsigned_words else ()
-    return ", ".join((str(m), *sizes, f"inputs to {wanted.largest}", *words, *shares))
+    return ", ".join((str(m), *sizes, f"inputs to {wanted.largest}", *words, *kept))
+
+
+def _share(name: str, made: native.Linear) -> str:
+    """Return a layout with what share of the weights it keeps; all of them if it is dense."""
+    return name if name == "dense" else f"{name} {100 * made.bytes / made.n_in / made.n_out:.0f} %"
 
 
 def _cut_text(cut: int, n_in: int) -> str:

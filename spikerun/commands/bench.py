@@ -23,6 +23,7 @@ from spikerun.file import load
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
 from spikerun.session import Session
+from spikerun.text import plural
 
 if TYPE_CHECKING:
     from spikerun.converters import Source
@@ -223,9 +224,9 @@ def _timed(
     runners: dict[str, Runner], threads: int, count: int, repeat: int, batch: int, quiet: bool, json: bool
 ) -> list[dict[str, Any]]:
     """Return a row for each contestant."""
-    with progress(f"single samples, {threads} threads", repeat, quiet=quiet, json=json) as advance:
+    with progress(f"single samples, {plural(threads, 'thread')}", repeat, quiet=quiet, json=json) as advance:
         turns = latencies(runners, count, repeat, threads, advance)
-    with progress(f"batches, {threads} threads", THROUGHPUT_ROUNDS, quiet=quiet, json=json) as advance:
+    with progress(f"batches, {plural(threads, 'thread')}", THROUGHPUT_ROUNDS, quiet=quiet, json=json) as advance:
         rates = throughputs(runners, batch, threads, advance)
     return [
         {
@@ -243,6 +244,6 @@ def _reference(net: Network, samples: npt.NDArray[Any], baseline: dict[str, Any]
     def runner(first: int, end: int) -> object:
         return run(net, {net.inputs[0]: samples[first]})
 
-    times = summary(latencies({REFERENCE: runner}, len(samples), 3, 1, lambda n: None)[REFERENCE])
+    times = summary(latencies({REFERENCE: runner}, len(samples), 3, 1, lambda n: None, warm_up=1)[REFERENCE])
     beside = times["p50_ms"] / baseline["p50_ms"]
     return {"name": REFERENCE, "threads": 1, **times, "times_spikerun": beside, "samples_per_second": None}

@@ -13,24 +13,31 @@ __all__ = ["Runner", "latencies", "ratio", "throughputs"]
 Runner = Callable[[int, int], object]  # runs the samples first..end
 Times = npt.NDArray[np.float64]
 
-WARM_UP = 1  # turns
 TURN = 10  # samples of a turn: one at a time would time how each cools the other's caches
 THROUGHPUT_ROUNDS = 3
 SETTLE = 0.003  # seconds in which threads that spin, for more work of the last contestant, fall asleep
 
 
 def latencies(
-    runners: Mapping[str, Runner], count: int, repeat: int, threads: int, advance: Callable[[int], None]
+    runners: Mapping[str, Runner],
+    count: int,
+    repeat: int,
+    threads: int,
+    advance: Callable[[int], None],
+    warm_up: int = TURN,
 ) -> dict[str, list[Times]]:
-    """Return the seconds that each runner takes for single samples, an array for each of its turns."""
+    """Return the seconds that each runner takes for single samples, an array for each of its turns.
+
+    warm_up: samples that each runs before, which do not count.
+    """
+    turns = [range(first, min(first + TURN, repeat)) for first in range(0, repeat, TURN)]
     times: dict[str, list[Times]] = {name: [] for name in runners}
-    for first in range(-WARM_UP * TURN, repeat, TURN):
-        turn = range(max(first, 0) if first >= 0 else first, min(first + TURN, repeat))
+    for turn in (range(-warm_up, 0), *turns):
         for name, run in runners.items():
             _settle(threads)
             times[name].append(np.array([_timed(run, k % count) for k in turn]))
-        advance(len(turn) if first >= 0 else 0)
-    return {name: turns[WARM_UP:] for name, turns in times.items()}
+        advance(len(turn) if turn.start >= 0 else 0)
+    return {name: taken[1:] for name, taken in times.items()}
 
 
 def ratio(turns: list[Times], baseline: list[Times]) -> float:

@@ -9,6 +9,7 @@ their own, all this is in logits, with room for the rounding of float32.
 """
 
 from collections.abc import Iterator
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -37,8 +38,8 @@ Reals = npt.NDArray[np.float64]
 
 def check_early_exit(net: Network, given: EarlyExit) -> None:
     """Refuse what is no choice, and networks that have no class, or one that nothing bounds."""
-    number = isinstance(given, float | int) and not isinstance(given, bool) and 0 < given < np.inf
-    if not (given == "exact" or number):
+    exact = isinstance(given, str) and given == "exact"
+    if not (exact or _is_lead(given)):
         raise UsageError(f"early_exit is 'exact', or by how much the largest logit is to lead, got {given!r:.80}")
     if len(net.outputs) != 1:
         raise UnsupportedError(
@@ -51,8 +52,17 @@ def check_early_exit(net: Network, given: EarlyExit) -> None:
     if population.size < 2 or several:
         why = f"a class for each place of {shape_text(population.shape)}" if several else "one neuron"
         raise UnsupportedError(f"early_exit stops where the class is known, and the output '{name}' has {why}")
-    if given == "exact":
+    if exact:
         _bounds(net, name)
+
+
+def _is_lead(given: object) -> bool:
+    if not isinstance(given, Real) or isinstance(given, bool):
+        return False
+    try:
+        return 0 < float(given) < np.inf
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def steps_register(net: Network) -> Register:
@@ -68,7 +78,10 @@ def decide(net: Network, early_exit: EarlyExit) -> Operation:
         rule, bounds = _bounds(net, name)
     else:
         assert early_exit is not None
-        rule, bounds = "lead", np.full((w, size, 1), early_exit / (_scale(net, name)[0] if _one(net, name) else 1))
+        lead = float(early_exit)
+        if _one(net, name):
+            lead /= float(_scale(net, name)[0])  # infinite beyond all floats
+        rule, bounds = "lead", np.full((w, size, 1), lead, np.float64)
     scale: tuple[float, ...] = ()
     if not _one(net, name):
         bounds = bounds + _rounding(net, name)

@@ -2,6 +2,7 @@
 """Early exit: samples stop where their class is known, and it is that of the whole run."""
 
 import json
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -269,7 +270,7 @@ def test_an_output_without_one_class_is_refused() -> None:
 def test_the_blocked_schedule_has_nothing_to_stop_and_says_so() -> None:
     net = random_network(5, "words")
     for schedule in ("auto", "blocked"):
-        with pytest.raises(UnsupportedError, match=r"takes whole windows at once.*leave early_exit out"):
+        with pytest.raises(UnsupportedError, match=r"at once.*leave early_exit out.*='stepped' \(--schedule stepped\)"):
             Session(net, schedule=schedule, early_exit="exact")
 
 
@@ -279,7 +280,21 @@ def test_a_lead_is_one_of_logits() -> None:
         assert steps_of(Session(net, threads=1, early_exit=1.75), x) == [steps]
 
 
-@pytest.mark.parametrize("value", ["exactly", 0, -1, True, float("nan"), float("inf")])
+@pytest.mark.parametrize("lead", [np.float32(1.5), np.float64(1.5), np.int64(2), Fraction(3, 2)])
+def test_numbers_of_other_types_are_leads(lead: Any) -> None:
+    net, x = silent_after(10, IF(np.int32(1)))
+    assert steps_of(Session(net, threads=1, early_exit=lead), x) == [2]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("lead", [1e308, 10**300])
+@pytest.mark.parametrize("scale", [np.float32(1e-30), np.array([1e-30, 1e-29], np.float32)])
+def test_a_lead_that_no_logit_reaches_stops_nothing(lead: float, scale: Any) -> None:
+    net, x = silent_after(10, IF(np.int32(1), scale=scale))
+    assert steps_of(Session(net, threads=1, early_exit=lead), x) == [10]
+
+
+@pytest.mark.parametrize("value", ["exactly", 0, -1, True, 1j, "2", float("nan"), float("inf"), 10**400, np.ones(2)])
 def test_a_choice_that_is_none_is_refused(value: Any) -> None:
     net, _ = silent_after(1, Readout())
     with pytest.raises(UsageError, match="early_exit is 'exact', or by how much the largest logit"):

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from networks import random_inputs, random_network
 
-from spikerun import Session
+from spikerun import Population, Projection, Session
+from spikerun.connections import Dense
 from spikerun.kernels.cpu import cost_cache
 from spikerun.kernels.executor import Cost
 from spikerun.network import Network
+from spikerun.neurons import Input, Readout
 
 NET = random_network(5, "words")
 X = random_inputs(NET, 5, 3, 0.3)
@@ -47,6 +49,14 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(cost, "calibrate", counted)
     return counts
+
+
+def matrix(kept: int = 40) -> Network:
+    """Return a network of one matrix, of which some rows are not zero."""
+    populations = {"in": Population((40,), Input(4)), "out": Population((32,), Readout())}
+    weight = np.zeros((40, 32), np.int8)
+    weight[:kept] = 1
+    return Network(populations, [Projection("in", "out", Dense(weight))], ["out"], 4)
 
 
 def right(net: Network = NET) -> Session:
@@ -94,6 +104,35 @@ def test_the_file_lies_in_the_cache_of_the_user(tmp_path: Path, monkeypatch: pyt
     assert entries(tmp_path / "spikerun" / "costs.json")
 
 
+def test_the_folder_of_the_users_cache_is_an_absolute_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPIKERUN_COST_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cost_cache._path() == tmp_path / ".cache" / "spikerun" / "costs.json"
+
+
+def test_the_name_of_the_file_may_begin_with_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SPIKERUN_COST_CACHE", "~/costs.json")
+    right()
+    assert entries(tmp_path / "costs.json")
+
+
+@pytest.mark.parametrize("layout", ["dense", "blocks", "csr"])
+def test_costs_of_one_layout_are_not_those_of_others(layout: str, file: Path, measured: list[int]) -> None:
+    Session(matrix(), threads=1, layout="dense")
+    measured.clear()
+    Session(matrix(), threads=1, layout=layout)
+    assert measured == ([] if layout == "dense" else [1])
+    assert len(entries(file)) == (1 if layout == "dense" else 2)
+
+
+def test_costs_of_few_weights_are_not_those_of_many(file: Path) -> None:
+    for kept in (40, 10):
+        Session(matrix(kept), threads=1, layout="csr")
+    assert len(entries(file)) == 2
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "no JSON": lambda path: path.write_bytes(b"\x80\x04K\x01."),
     "half of it": lambda path: path.write_bytes(path.read_bytes()[:100]),
@@ -117,7 +156,7 @@ def test_a_damaged_file_is_said_once_and_replaced(
     measured.clear()
     right()
     (said,) = warnings(caplog)
-    assert str(file) in said and measured
+    assert str(file) in said and "replace" in said and measured
     measured.clear()
     right()
     assert not measured and len(warnings(caplog)) == 1
@@ -137,8 +176,19 @@ def test_what_is_no_file_is_left_alone_and_said_once(place: str, file: Path, cap
     before = os.lstat(file).st_ino
     right()
     right()
-    assert len(warnings(caplog)) == 1 and str(file) in warnings(caplog)[0]
+    read, written = warnings(caplog)
+    assert str(file) in read and "is of no use" in read and "is not kept" in written
     assert os.lstat(file).st_ino == before and [one.name for one in file.parent.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_looks_at_what_is_no_file_leave_nothing_open(place: str, file: Path) -> None:
+    file.parent.mkdir()
+    PLACES[place](file)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        assert cost_cache.known({"a map": (1, 1)}) == {}
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_folder_that_cannot_be_written_is_said_once(
@@ -225,6 +275,18 @@ def test_old_entries_are_dropped_and_so_are_the_oldest_of_too_many(file: Path, m
     found = json.loads(file.read_text())["machines"]
     assert sum(map(len, found.values())) == 50
     assert set(found["a machine"]) == {f"map {day}" for day in range(49)}
+
+
+@pytest.mark.parametrize(
+    ("age", "fresh"), [(-2, False), (-1, True), (cost_cache.DAYS, True), (cost_cache.DAYS + 1, False)]
+)
+def test_entries_are_kept_for_as_long_as_they_are_used(age: int, fresh: bool, file: Path) -> None:
+    old, new = {"old": (0, Cost((1,), (1.0,), 1.0))}, {"new": (0, Cost((1,), (1.0,), 1.0))}
+    cost_cache.remember(old)
+    spoil(file, lambda entry: [TODAY - age, *entry[1:]])
+    assert cost_cache.known({"old": (1, 1)}) == (old if fresh else {})
+    cost_cache.remember(new)
+    assert entries(file).keys() == ({"old", "new"} if fresh else {"new"})
 
 
 def test_a_full_file_is_not_too_large_to_be_read(file: Path) -> None:

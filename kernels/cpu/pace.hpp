@@ -31,6 +31,8 @@ class Pace {
     int64_t time(size_t operation) const noexcept {
         return operation < times_.size() ? times_[operation].load(std::memory_order_relaxed) : 0;
     }
+    void lock() { mutex_.lock(); }
+    void unlock() { mutex_.unlock(); }
     // Before the first run.
     void resize(size_t operations) { times_ = std::vector<std::atomic<int64_t>>(operations); }
 

@@ -5,6 +5,10 @@
 #include <chrono>
 #include <utility>
 
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
 namespace spikerun {
 
 void When::check() const {
@@ -13,6 +17,51 @@ void When::check() const {
     require_range("end", end, begin, forever);
     require_range("first", first, 0, period - 1);
     require_range("last", last, first, period - 1);
+}
+
+namespace {
+
+// All programs there are. A process is forked while nobody holds the locks of one: the child has copies of
+// locks, but not of the threads that would open them.
+class Programs {
+  public:
+    void add(Program& program) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        all_.push_back(&program);
+    }
+    void remove(Program& program) noexcept {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        all_.erase(std::find(all_.begin(), all_.end(), &program));
+    }
+    void lock() {
+        mutex_.lock();
+        for (Program* const program : all_) program->lock();
+    }
+    void unlock() {
+        for (Program* const program : all_) program->unlock();
+        mutex_.unlock();
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<Program*> all_;
+};
+
+Programs& programs() {
+    static Programs* const all = [] {
+        auto* const made = new Programs;  // never freed: forks may come to the end
+#if !defined(_WIN32)
+        pthread_atfork([] { programs().lock(); }, [] { programs().unlock(); }, [] { programs().unlock(); });
+#endif
+        return made;
+    }();
+    return *all;
+}
+
+}  // namespace
+
+Program::~Program() {
+    programs().remove(*this);
 }
 
 Program::Program(const std::vector<std::tuple<std::string, int64_t, int64_t>>& registers) {
@@ -28,6 +77,7 @@ Program::Program(const std::vector<std::tuple<std::string, int64_t, int64_t>>& r
         registers_.push_back(added);
     }
     find_remembered();
+    programs().add(*this);
 }
 
 namespace {

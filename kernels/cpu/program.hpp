@@ -87,6 +87,9 @@ class Program {
 
     // For each register, whose id is its position: "int16" or "int32", its size, its offset in the arena.
     explicit Program(const std::vector<std::tuple<std::string, int64_t, int64_t>>& registers);
+    ~Program();
+    Program(const Program&) = delete;
+    Program& operator=(const Program&) = delete;
 
     // The register of an argument; throws if there is none of that id and type.
     Words words(int64_t id, const char* argument) const;
@@ -140,6 +143,15 @@ class Program {
 
     // How its runs go.
     Pace& pace() noexcept { return pace_; }
+    // Around a fork: no other thread is in the midst of what these guard.
+    void lock() {
+        idle_mutex_.lock();
+        pace_.lock();
+    }
+    void unlock() {
+        pace_.unlock();
+        idle_mutex_.unlock();
+    }
 
     // Workspaces of finished runs, kept for the next one.
     std::unique_ptr<Workspace> borrow();

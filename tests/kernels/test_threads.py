@@ -3,6 +3,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from typing import Any
 
@@ -132,6 +133,32 @@ def test_a_shared_stretch_ends_once_others_take_the_processors() -> None:
     runs.go(60)
     runs.shared = 5e6
     assert runs.go(40).count("shared") < 15
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_others_run_the_session_runs_it_too() -> None:
+    session, sample = Session(image_network(side=6, channels=4), threads=2), images(1)[:, :, :6, :6].copy()
+    expected, over = session.run(sample).outputs["out"], threading.Event()
+
+    def runs() -> None:
+        while not over.is_set():
+            session.run(sample)
+
+    workers = [threading.Thread(target=runs) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    found = []
+    for _ in range(60):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # it is killed if it hangs
+            os._exit(0 if np.array_equal(session.run(sample).outputs["out"], expected) else 1)
+        found.append(os.waitpid(child, 0)[1])
+    over.set()
+    for worker in workers:
+        worker.join()
+    assert found == [0] * 60
 
 
 def images(count: int) -> Any:

@@ -3,7 +3,8 @@
 
 The file is `spikerun/costs.json` in $XDG_CACHE_HOME or ~/.cache; the environment variable SPIKERUN_COST_CACHE names
 another, or says `off`. Whatever is wrong with it, results are right: what is missing is measured, and what cannot be
-written is measured again by the next session, with a word in the log.
+written is measured again by the next session, with a word in the log. Only a file that begins as ours do, or an empty
+one, is ever replaced: a name that was mistaken destroys nothing.
 
     {"format": "spikerun.costs/1", "machines": {MACHINE: {FORM: [day, layout, [active], [us by event], us dense]}}}
 
@@ -11,6 +12,7 @@ MACHINE is the processor, the instruction set, and the build of the kernels; FOR
 some months are dropped, and the oldest where there are many.
 """
 
+import errno
 import json
 import logging
 import os
@@ -22,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spikerun.atomic import write_atomically
+from spikerun.atomic import KINDS, write_atomically
 from spikerun.errors import UsageError
 from spikerun.kernels.cpu import native
 from spikerun.kernels.cpu.processor import model
@@ -31,6 +33,7 @@ from spikerun.kernels.executor import Cost
 __all__ = ["Measured", "known", "remember"]
 
 FORMAT = "spikerun.costs/1"
+OURS = b'{"format": "spikerun.costs/'  # what files of every version begin with
 LARGEST = 2**20  # bytes of a file that is read
 MOST = 2000  # entries of a file that is written
 POINTS = 16  # of an entry
@@ -49,7 +52,7 @@ def known(forms: Mapping[str, tuple[int, int]]) -> dict[str, Measured]:
     path = _path()
     if path is None or not forms:
         return {}
-    entries = _read(path).get(_machine(), {})
+    entries = (_read(path) or {}).get(_machine(), {})
     found = {form: _measured(entries[form], *limits) for form, limits in forms.items() if form in entries}
     return {form: measured for form, measured in found.items() if measured is not None}
 
@@ -61,6 +64,8 @@ def remember(measured: Mapping[str, Measured]) -> None:
         return
     today = int(time.time() // DAY)
     machines = _read(path)  # once more: another process may have written it meanwhile
+    if machines is None:
+        return
     own = machines.setdefault(_machine(), {})
     own |= {
         form: [today, which, c.active, _short(c.event), *_short([c.dense])] for form, (which, c) in measured.items()
@@ -75,7 +80,7 @@ def remember(measured: Mapping[str, Measured]) -> None:
 
 def _path() -> Path | None:
     given = os.environ.get("SPIKERUN_COST_CACHE")
-    if given in ("off", ""):
+    if given is not None and given.lower() in ("off", ""):
         return None
     folder = os.environ.get("XDG_CACHE_HOME", "")
     try:
@@ -96,16 +101,23 @@ def _build() -> str:
     return f"{zlib.crc32(Path(native.FILE).read_bytes()):08x}"
 
 
-def _read(path: Path) -> Machines:
-    """Return what is in the file; nothing where that is of no use."""
+def _read(path: Path) -> Machines | None:
+    """Return what is in the file, nothing where that is of no use; None where something else lies there, and stays."""
     try:
         content = _bytes(path)
-        found = json.loads(content) if content is not None else {"format": FORMAT, "machines": {}}
-    except (OSError, ValueError, RecursionError) as error:
-        _say("reading", path, f"'{path}' is of no use ({error}): layers are timed anew, and what they cost replaces it "
-             "if it is a file; SPIKERUN_COST_CACHE names another")  # fmt: skip
+    except (OSError, _NotOursError) as error:
+        why = error if isinstance(error, _NotOursError) else f"cannot be read: {error.strerror}"
+        _say("reading", path, f"'{path}' {why}; it stays as it is, and what layers cost on this machine is not kept: "
+             "let SPIKERUN_COST_CACHE name another file, or say 'off'")  # fmt: skip
+        return None
+    try:
+        found: Any = json.loads(content) if content else {"format": FORMAT, "machines": {}}
+        if len(content) > LARGEST:
+            raise ValueError(f"more than {LARGEST:,} bytes")
+    except (ValueError, RecursionError) as error:
+        _say("reading", path, f"'{path}' is damaged ({error}): layers are timed anew, and what they cost replaces it")
         return {}
-    if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("machines"), dict):
+    if found.get("format") != FORMAT or not isinstance(found.get("machines"), dict):
         _say("reading", path, f"'{path}' holds no costs of layers of this version: they are timed anew, and replace it")
         return {}
     machines = {name: entries for name, entries in found["machines"].items() if isinstance(entries, dict)}
@@ -115,22 +127,32 @@ def _read(path: Path) -> Machines:
     }
 
 
-def _bytes(path: Path) -> bytes | None:
-    """Return the content of a regular file that is not too large; None where there is none."""
+class _NotOursError(Exception):
+    """What lies there is no file of costs."""
+
+
+def _bytes(path: Path) -> bytes:
+    """Return the content of a file of ours, of a large one its beginning; nothing where there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return b""
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _NotOursError("is a link, and links are not followed") from None
+        raise
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("it is no regular file")
-        if status.st_size > LARGEST:
-            raise ValueError(f"{status.st_size:,} bytes, at most {LARGEST:,} are read")
+        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+        if kind != stat.S_IFREG:
+            what = "a folder" if kind == stat.S_IFDIR else KINDS.get(kind, "something else")
+            raise _NotOursError(f"is {what}, and no regular file")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(LARGEST)
+            content = file.read(LARGEST + 1)
     finally:
         os.close(descriptor)
+    if content and not content.startswith(OURS):
+        raise _NotOursError("holds something else than costs of layers")
+    return content
 
 
 def _measured(entry: list[Any], layouts: int, n_in: int) -> Measured | None:

@@ -86,7 +86,7 @@ def test_what_one_session_measured_the_next_ones_read(file: Path, measured: list
     ]
 
 
-@pytest.mark.parametrize("value", ["off", ""])
+@pytest.mark.parametrize("value", ["off", "OFF", "Off", ""])
 def test_a_cache_that_is_off_is_neither_read_nor_written(
     value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list[int]
 ) -> None:
@@ -134,15 +134,12 @@ def test_costs_of_few_weights_are_not_those_of_many(file: Path) -> None:
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
-    "no JSON": lambda path: path.write_bytes(b"\x80\x04K\x01."),
     "half of it": lambda path: path.write_bytes(path.read_bytes()[:100]),
-    "empty": lambda path: path.write_bytes(b""),
-    "a list": lambda path: path.write_text("[]"),
     "of another version": lambda path: path.write_text('{"format": "spikerun.costs/2", "machines": {}}'),
     "machines are a list": lambda path: path.write_text('{"format": "spikerun.costs/1", "machines": []}'),
-    "deep": lambda path: path.write_text("[" * 100_000),
-    "a number too long": lambda path: path.write_text('{"format": ' + "1" * 10_000 + "}"),
-    "no text": lambda path: path.write_bytes(b'{"format": "\xff"}'),
+    "deep": lambda path: path.write_bytes(cost_cache.OURS + b'1", "machines": ' + b"[" * 100_000),
+    "a number too long": lambda path: path.write_bytes(cost_cache.OURS + b'1", "machines": ' + b"1" * 10_000 + b"}"),
+    "no text": lambda path: path.write_bytes(cost_cache.OURS + b'\xff"}'),
     "too large": lambda path: path.write_text(path.read_text() + " " * cost_cache.LARGEST),
 }
 
@@ -162,29 +159,53 @@ def test_a_damaged_file_is_said_once_and_replaced(
     assert not measured and len(warnings(caplog)) == 1
 
 
-PLACES: dict[str, Callable[[Path], object]] = {
-    "a folder": lambda path: path.mkdir(),
-    "a link": lambda path: path.symlink_to(path.with_name("elsewhere")),
-    "a FIFO": lambda path: os.mkfifo(path),
+def test_an_empty_file_is_filled(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file.parent.mkdir()
+    file.touch()
+    right()
+    assert entries(file) and not warnings(caplog)
+
+
+THEIRS = [b"\x80\x04K\x01.", b"[]", b"{}", b'{"format": "a network"}', b"\n", cost_cache.OURS[:-1]]
+
+
+@pytest.mark.parametrize("content", THEIRS)
+def test_a_file_that_holds_something_else_stays_as_it_is(
+    content: bytes, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.parent.mkdir()
+    file.write_bytes(content)
+    right()
+    right()
+    (said,) = warnings(caplog)
+    assert f"'{file}' holds something else" in said and "it stays as it is" in said and "remove" not in said
+    assert file.read_bytes() == content
+
+
+PLACES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a folder": (lambda path: path.mkdir(), "is a folder, and no regular file;"),
+    "a link": (lambda path: path.symlink_to(path.with_name("elsewhere")), "is a link, and links are not followed;"),
+    "a FIFO": (os.mkfifo, "is a FIFO, and no regular file;"),
 }
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_what_is_no_file_is_left_alone_and_said_once(place: str, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make, why = PLACES[place]
     file.parent.mkdir()
-    PLACES[place](file)
+    make(file)
     before = os.lstat(file).st_ino
     right()
     right()
-    read, written = warnings(caplog)
-    assert str(file) in read and "is of no use" in read and "is not kept" in written
+    (said,) = warnings(caplog)
+    assert f"'{file}' {why} it stays as it is" in said and "is not kept" in said
     assert os.lstat(file).st_ino == before and [one.name for one in file.parent.iterdir()] == [file.name]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_looks_at_what_is_no_file_leave_nothing_open(place: str, file: Path) -> None:
     file.parent.mkdir()
-    PLACES[place](file)
+    PLACES[place][0](file)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         assert cost_cache.known({"a map": (1, 1)}) == {}

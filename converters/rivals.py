@@ -27,7 +27,10 @@ Runner = Callable[[int, int], object]  # computes the samples first..end
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What is timed: a source, what names it, real samples (N, *shape) of its input, and some that calibrate int8."""
+    """What is timed: a source, what names it, real samples (N, *shape) of its input, and some that calibrate int8.
+
+    seen: those that calibrate are among the others.
+    """
 
     source: Source
     where: str
@@ -35,6 +38,7 @@ class Given:
     values: Array
     calibration: Array | None
     name: str = "input"
+    seen: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +125,9 @@ def _in_int8(given: Given, file: Path, folder: Path) -> Rival:
         raise UsageError("the data have no training split, whose samples calibrate it")
     form, path = fastest(file, given.calibration, folder)
     count = plural(len(given.calibration), "sample")
+    if given.seen:
+        log.warning("%s is calibrated on samples that are measured, too: there are too few others", INT8)
+        count += " that are measured"
     said = f"ONNX Runtime, int8 ({form}, weights by channel, calibrated on {count})"
     return _in_runtime(given, INT8, said, path, exact=False)
 

@@ -18,6 +18,7 @@ from spikerun.commands.run import check_labels
 from spikerun.commands.samples import DataOption, SplitOption, loaded
 from spikerun.commands.turns import THROUGHPUT_ROUNDS, Runner, latencies, ratio, summary, throughputs
 from spikerun.console import DataDirOption, ForceOption, JsonOption, NetworkArgument, QuietOption, emit, progress
+from spikerun.datasets import Dataset
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
@@ -33,7 +34,8 @@ __all__ = ["bench"]
 
 log = logging.getLogger(__name__)
 
-CALIBRATED = 256  # samples of the training split, for int8
+CALIBRATED = 256  # samples, for int8
+FEWEST = 32  # that calibrate well enough
 
 
 def bench(
@@ -86,7 +88,8 @@ def bench(
 
     All contestants take turns of ten samples in one process, on the same samples and with the same number of threads,
     after a warm-up. Loading, preparing the session, and scaling the samples to real numbers for the ANN are not timed.
-    The ANN in int8 is quantised here, by ONNX Runtime's own tools, with samples of the training split of the data.
+    The ANN in int8 is quantised here, by ONNX Runtime's own tools, with samples of the training split of the data, or
+    the last ones of data of one split, which are not measured.
     """
     _check(against, weights, contestants, markdown and json)
     if output is not None:
@@ -107,7 +110,7 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="spikerun-bench-") as folder:
         rivals: list[Rival] = []
         if source is not None:
-            calibration = _calibration(net, data, data_dir)
+            calibration = _calibration(net, data, data_dir, dataset)
             model = (source, str(against), weights)
             rivals = _rivals(net, model, samples, calibration, _names(contestants), Path(folder))
         rows: list[dict[str, Any]] = []
@@ -169,20 +172,29 @@ def _opened(against: str, weights: Path | None) -> "Source":
     return opened
 
 
-def _calibration(net: Network, data: str, folder: Path | None) -> npt.NDArray[Any] | None:
-    """Return samples of the training split; None where there are none, which only int8 minds."""
+def _calibration(
+    net: Network, data: str, folder: Path | None, measured: Dataset
+) -> tuple[npt.NDArray[Any] | None, bool]:
+    """Return samples that calibrate int8, and whether they are measured, too: of the training split where it is another
+    one, else the last of the split; None where there are none, which only int8 minds.
+    """
+    other = measured.split == "test"
     try:
-        return np.asarray(loaded(net, data, folder, "train", CALIBRATED)[1][net.inputs[0]])
+        every = loaded(net, data, folder, "train", CALIBRATED if other else None)[1][net.inputs[0]]
     except DataError as error:
         log.info("%s", error)
-        return None
+        return None, False
+    count, first = every.shape[0], 0 if other else len(measured)
+    left = count - first >= FEWEST
+    first = max(first, count - CALIBRATED) if left else 0
+    return np.asarray(every.take(np.arange(first, min(first + CALIBRATED, count)), axis=0)), not (other or left)
 
 
 def _rivals(
     net: Network,
     model: tuple["Source", str, Path | None],
     samples: npt.NDArray[Any],
-    calibration: npt.NDArray[Any] | None,
+    calibration: tuple[npt.NDArray[Any] | None, bool],
     wanted: tuple[str, ...] | None,
     folder: Path,
 ) -> "list[Rival]":
@@ -210,10 +222,11 @@ def _rivals(
             f"{against} gives {form.size} values a sample, the network {expected}: they are not the same model"
         )
     values, calibrates = (
-        None if one is None else real(one).squeeze(2) if form.signals else real(one) for one in (samples, calibration)
+        None if one is None else real(one).squeeze(2) if form.signals else real(one)
+        for one in (samples, calibration[0])
     )
     assert values is not None
-    return open_rivals(Given(source, against, weights, values, calibrates, name), folder, wanted)
+    return open_rivals(Given(source, against, weights, values, calibrates, name, calibration[1]), folder, wanted)
 
 
 def _session_runner(session: Session, samples: npt.NDArray[Any]) -> Runner:

@@ -13,6 +13,7 @@ from spikerun.cli import main
 from spikerun.commands.bench_figures import activity_of, judge
 from spikerun.commands.footprint import peak_bytes
 from spikerun.commands.turns import ratio
+from spikerun.converters.onnx.int8 import fastest
 
 MODEL = """
 import torch
@@ -199,6 +200,31 @@ def test_data_without_a_training_split_leave_int8_out(
     shown = capsys.readouterr()
     assert "onnx-int8 is left out: the data have no training split" in " ".join(shown.err.split())
     assert "accuracy" not in shown.out  # there are no labels
+
+
+@pytest.mark.parametrize(
+    ("measured", "calibrating", "said"),
+    [(60, 40, "on 40 samples)"), (69, 31, "on 100 samples that are measured)")],
+)
+def test_data_of_one_split_calibrate_int8_on_what_is_not_measured(
+    measured: int, calibrating: int, said: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    samples = np.random.default_rng(0).integers(0, 17, (100, 1, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "own.npz", samples=samples, scale=1 / 16)
+    given: list[Any] = []
+
+    def spied(file: Path, values: Any, into: Path) -> Any:
+        given.append(values)
+        return fastest(file, values, into)
+
+    monkeypatch.setattr("spikerun.converters.onnx.int8.fastest", spied)
+    asked = ["bench", str(folder / "net.snn"), "--data", str(tmp_path / "own.npz"), "--repeat", "2", "--no-memory"]
+    more = ["--against", f"{folder}/model.py:build", "--contestants", "onnx-int8", "--limit", str(measured)]
+    assert main([*asked, *more, "--threads", "1"]) == 0
+    shown = capsys.readouterr()
+    np.testing.assert_allclose(given[0], samples[-calibrating if calibrating > 31 else 0 :] / 16)
+    assert said in shown.out and ("measured, too" in " ".join(shown.err.split())) == (calibrating < 32)
 
 
 def test_labels_of_other_classes_are_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

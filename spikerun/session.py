@@ -15,7 +15,7 @@ from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_nam
 from spikerun.inputs import Given, Lazy, in_parts, part
 from spikerun.kernels.executor import Device, Executor, Prepares, Single
 from spikerun.network import Network
-from spikerun.plan import STEPS, EarlyExit, Plan, Schedule, blockable, check_early_exit, lower, lower_frame
+from spikerun.plan import STEPS, EarlyExit, Plan, Schedule, blockable, check_early_exit, check_lead, lower, lower_frame
 from spikerun.result import Result
 from spikerun.stream import Stream
 
@@ -36,7 +36,8 @@ class Session:
 
     early_exit: a run of the stepped schedule stops each sample once its class is known. `exact`: when no spike that may
     still come can change it, so classes are those of whole runs; a number: when the largest logit leads all others by
-    so much, whatever may come. Outputs and activity are then those of the steps done, `Result.steps`.
+    so much, whatever may come. Outputs and activity are then those of the steps done, `Result.steps`. Streams have no
+    end to come early: it changes nothing there.
 
     Raises UsageError for an unknown choice, UnsupportedError for what has no kernel.
     """
@@ -61,10 +62,11 @@ class Session:
         self.net = net
         self.schedule = ("blocked" if blockable(net) else "stepped") if schedule == "auto" else schedule
         if early_exit is not None:
+            check_lead(early_exit)
             if self.schedule == "blocked":
                 raise UnsupportedError(
                     "the blocked schedule takes whole windows at once, and has no step to stop after: leave early_exit "
-                    "out, which is faster, or take schedule='stepped' (--schedule stepped)"
+                    "out, which is faster, or take schedule='stepped'"
                 )
             check_early_exit(net, early_exit)
         self.device: Device = devices.load(device, **options)

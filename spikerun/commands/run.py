@@ -27,7 +27,7 @@ from spikerun.datasets import Dataset
 from spikerun.errors import DataError, UsageError
 from spikerun.file import load
 from spikerun.network import Network
-from spikerun.plan import EarlyExit, Row
+from spikerun.plan import EarlyExit, Row, blockable, check_lead
 from spikerun.result import count_classes
 from spikerun.session import Result, Session
 from spikerun.text import beside_macs, plural
@@ -72,7 +72,8 @@ def run(
     net = load(network)
     dataset, samples = loaded(net, data, data_dir, split, limit)
     check_labels(net, dataset)
-    session = Session(net, schedule=schedule, kernels=kernels, threads=threads, early_exit=_early_exit(early_exit))
+    exit_ = _early_exit(early_exit, schedule, net)
+    session = Session(net, schedule=schedule, kernels=kernels, threads=threads, early_exit=exit_)
     begin = time.perf_counter()
     with progress("running", len(dataset), quiet=quiet, json=json) as advance:
         result = session.run(samples, on_progress=advance)
@@ -106,15 +107,24 @@ def run(
         suggest(f"spikerun deploy {network} --target generic-cortex-m4 -o firmware/ --run", quiet)
 
 
-def _early_exit(given: str | None) -> EarlyExit:
+def _early_exit(given: str | None, schedule: str, net: Network) -> EarlyExit:
     if given is None:
         return None
-    if given == "exact":
-        return "exact"
-    try:
-        return float(given)
-    except ValueError:
-        raise UsageError(f"--early-exit takes 'exact', or by how much a logit is to lead, got '{given}'") from None
+    lead: EarlyExit = "exact"
+    if given != "exact":
+        try:
+            lead = float(given)
+            check_lead(lead)
+        except ValueError:
+            raise UsageError(
+                f"--early-exit takes 'exact', or by how much a logit is to lead, above 0, got '{given}'"
+            ) from None
+    if schedule in ("auto", "blocked") and blockable(net):
+        raise UsageError(
+            "--early-exit stops between steps, and the blocked schedule, which takes whole windows at once, has none: "
+            "give --schedule stepped, too, or leave --early-exit out, which is faster"
+        )
+    return lead
 
 
 def _require_npz(output: Path, force: bool, read: tuple[Path, str]) -> None:

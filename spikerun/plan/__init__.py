@@ -13,7 +13,7 @@ from typing import Literal
 from spikerun.kernels.program import Program
 from spikerun.network import Network
 from spikerun.plan.blocked import blockable, lower_blocked
-from spikerun.plan.early import STEPS, EarlyExit, check_early_exit
+from spikerun.plan.early import STEPS, EarlyExit, check_early_exit, check_lead
 from spikerun.plan.stepped import lower_frame, lower_stream
 from spikerun.plan.table import Plan, Row
 
@@ -26,6 +26,7 @@ __all__ = [
     "Schedule",
     "blockable",
     "check_early_exit",
+    "check_lead",
     "describe",
     "lower",
     "lower_frame",

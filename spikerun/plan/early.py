@@ -22,7 +22,7 @@ from spikerun.kernels.program import Register
 from spikerun.network import Link, Network
 from spikerun.plan.common import of
 
-__all__ = ["STEPS", "EarlyExit", "check_early_exit", "decide", "steps_register"]
+__all__ = ["STEPS", "EarlyExit", "check_early_exit", "check_lead", "decide", "steps_register"]
 
 EarlyExit = float | Literal["exact"] | None
 STEPS = ":steps"  # the label of the passes that a sample took
@@ -36,11 +36,14 @@ Int64Array = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
 
 
+def check_lead(given: object) -> None:
+    """Refuse what is no choice of early exit, for any network."""
+    if not ((isinstance(given, str) and given == "exact") or _is_lead(given)):
+        raise UsageError(f"early_exit is 'exact', or by how much the largest logit is to lead, got {_shown(given)}")
+
+
 def check_early_exit(net: Network, given: EarlyExit) -> None:
-    """Refuse what is no choice, and networks that have no class, or one that nothing bounds."""
-    exact = isinstance(given, str) and given == "exact"
-    if not (exact or _is_lead(given)):
-        raise UsageError(f"early_exit is 'exact', or by how much the largest logit is to lead, got {given!r:.80}")
+    """Refuse networks that have no class, or one that nothing bounds."""
     if len(net.outputs) != 1:
         raise UnsupportedError(
             f"early_exit stops where the class is known, and this network has the outputs {', '.join(net.outputs)}: it "
@@ -52,7 +55,7 @@ def check_early_exit(net: Network, given: EarlyExit) -> None:
     if population.size < 2 or several:
         why = f"a class for each place of {shape_text(population.shape)}" if several else "one neuron"
         raise UnsupportedError(f"early_exit stops where the class is known, and the output '{name}' has {why}")
-    if exact:
+    if given == "exact":
         _bounds(net, name)
 
 
@@ -63,6 +66,13 @@ def _is_lead(given: object) -> bool:
         return 0 < float(given) < np.inf
     except OverflowError:  # an integer beyond all floats
         return False
+
+
+def _shown(given: object) -> str:
+    try:
+        return f"{given!r:.80}"
+    except ValueError:  # Python prints no integer of thousands of digits
+        return "an integer of too many digits"
 
 
 def steps_register(net: Network) -> Register:

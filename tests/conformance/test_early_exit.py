@@ -2,6 +2,7 @@
 """Early exit: samples stop where their class is known, and it is that of the whole run."""
 
 import json
+import re
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -270,7 +271,7 @@ def test_an_output_without_one_class_is_refused() -> None:
 def test_the_blocked_schedule_has_nothing_to_stop_and_says_so() -> None:
     net = random_network(5, "words")
     for schedule in ("auto", "blocked"):
-        with pytest.raises(UnsupportedError, match=r"at once.*leave early_exit out.*='stepped' \(--schedule stepped\)"):
+        with pytest.raises(UnsupportedError, match=r"at once.*leave early_exit out.*='stepped'$"):
             Session(net, schedule=schedule, early_exit="exact")
 
 
@@ -294,11 +295,16 @@ def test_a_lead_that_no_logit_reaches_stops_nothing(lead: float, scale: Any) -> 
     assert steps_of(Session(net, threads=1, early_exit=lead), x) == [10]
 
 
-@pytest.mark.parametrize("value", ["exactly", 0, -1, True, 1j, "2", float("nan"), float("inf"), 10**400, np.ones(2)])
-def test_a_choice_that_is_none_is_refused(value: Any) -> None:
-    net, _ = silent_after(1, Readout())
-    with pytest.raises(UsageError, match="early_exit is 'exact', or by how much the largest logit"):
-        Session(net, early_exit=value)
+HUGE = pytest.param(10**5000, id="10**5000")  # which Python does not print
+
+
+@pytest.mark.parametrize(
+    "value", ["exactly", 0, -1, True, 1j, "2", float("nan"), float("inf"), 10**400, HUGE, np.ones(2)]
+)
+def test_a_choice_that_is_none_is_refused_whatever_the_schedule(value: Any) -> None:
+    for net in (silent_after(1, Readout())[0], random_network(5, "words")):
+        with pytest.raises(UsageError, match="early_exit is 'exact', or by how much the largest logit"):
+            Session(net, early_exit=value)
 
 
 def test_the_command_says_how_many_steps_were_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -314,3 +320,36 @@ def test_the_command_says_how_many_steps_were_done(tmp_path: Path, capsys: pytes
     assert main([*data, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["steps_per_sample"] is None
     assert main([*data, "--early-exit", "soon"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["exact"], "--early-exit stops between steps, .* give --schedule stepped"),
+        (["2", "--schedule", "blocked"], "--early-exit stops between steps, .* give --schedule stepped"),
+        *(
+            (["=" + value], f"--early-exit takes 'exact', .* above 0, got '{value}'")
+            for value in ("-1", "0", "nan", "so")
+        ),
+    ],
+)
+def test_the_command_refuses_in_its_own_words(
+    more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = random_network(5, "words")
+    file = str(save(net, tmp_path / "net.snn"))
+    x: Any = random_inputs(net, 5, 3, 0.3)
+    np.savez(tmp_path / "x.npz", **(x if isinstance(x, dict) else {"samples": x}))
+    first, *rest = more
+    option = ["--early-exit" + first] if first.startswith("=") else ["--early-exit", first]
+    assert main(["run", file, "--data", str(tmp_path / "x.npz"), *option, *rest]) == 2
+    assert re.search(said, " ".join(capsys.readouterr().err.split()))
+
+
+def test_a_stream_goes_on_after_the_class_is_known() -> None:
+    net, _ = silent_after(10, IF(np.int32(1)))
+    sent = []
+    for exit_ in (None, "exact"):
+        stream = Session(net, threads=1, early_exit=exit_).stream()
+        sent.append([one.step for _ in range(10) for one in stream.step(np.array([1, 0], np.uint8))])
+    assert sent[0] == sent[1] == list(range(10))

@@ -17,6 +17,7 @@ from spikerun import __version__, cli
 from spikerun.cli import COMMANDS, CommandSpec, load_command, main
 from spikerun.console import QuietOption
 from spikerun.errors import CheckFailed, DataError, UsageError
+from spikerun.kernels.cpu import native
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -304,3 +305,4 @@ def test_info_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["schema"] == "spikerun.info/1"
     assert found["spikerun"] == __version__
     assert {"python", "packages", "cpu", "threads", "native_kernels", "tools", "datasets"} <= found.keys()
+    assert found["native_kernels"]["isa"] == native.isa()

@@ -21,6 +21,7 @@ from spikerun.console import DataDirOption, ForceOption, JsonOption, NetworkArgu
 from spikerun.datasets import Dataset
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.file import load
+from spikerun.kernels.cpu.native import isa
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
 from spikerun.session import Session
@@ -126,6 +127,7 @@ def bench(
             "network": str(network),
             "data": dataset.name,
             "split": dataset.split,
+            "isa": isa(),
             "threads": list(dict.fromkeys(session.threads for session in sessions)),
             "schedule": sessions[0].schedule,
             "samples": len(samples),

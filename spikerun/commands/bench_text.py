@@ -29,7 +29,7 @@ def as_markdown(found: Mapping[str, Any]) -> str:
     parts = [
         f"# {found['network']} on {found['data']}, {found['split']}",
         markdown(*_rows(found)),
-        "\n".join(f"- {line}" for line in (*_said(found), _machine())),
+        "\n".join(f"- {line}" for line in (*_said(found), _machine(found))),
         markdown(*_activity(found)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -88,7 +88,7 @@ def _activity(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]], lis
     return ["population", "neurons", f"active {activity['unit']} %", "spikes per neuron"], [*rows, whole], [1, 2, 3]
 
 
-def _machine() -> str:
+def _machine(given: Mapping[str, Any]) -> str:
     versions = []
     for package in VERSIONS:
         try:
@@ -97,4 +97,4 @@ def _machine() -> str:
             continue
     found = processor()
     python = f"Python {platform.python_version()}"
-    return f"{found['model']}, {found['usable_cores']} cores; {', '.join([python, *versions])}"
+    return f"{found['model']}, {found['usable_cores']} cores, {given['isa']}; {', '.join([python, *versions])}"

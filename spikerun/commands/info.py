@@ -66,12 +66,12 @@ def _usable_cores() -> int | None:
 
 
 def _native() -> dict[str, object]:
-    """Tell whether the compiled kernels load and fit this source; `error` says why not."""
+    """Tell whether the compiled kernels load and fit this source, and their instruction set; `error` says why not."""
     try:
         native = importlib.import_module("spikerun.kernels.cpu.native")
     except ImportError as error:
-        return {"usable": False, "abi": None, "error": str(error)}
-    return {"usable": True, "abi": native.EXPECTED_ABI, "error": None}
+        return {"usable": False, "abi": None, "isa": None, "error": str(error)}
+    return {"usable": True, "abi": native.EXPECTED_ABI, "isa": native.isa(), "error": None}
 
 
 def _datasets() -> dict[str, object]:

@@ -14,6 +14,7 @@ from spikerun.commands.bench_figures import activity_of, judge
 from spikerun.commands.footprint import peak_bytes
 from spikerun.commands.turns import ratio
 from spikerun.converters.onnx.int8 import fastest
+from spikerun.kernels.cpu.native import isa
 
 MODEL = """
 import torch
@@ -123,7 +124,7 @@ def test_an_onnx_file_is_timed_in_float_and_int8(folder: Path, capsys: pytest.Ca
 
 def test_every_number_of_threads_has_its_rows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = result(capsys, words(folder, "--threads", 1, "--threads", 2, "--no-memory"))
-    assert found["threads"] == [1, 2]
+    assert found["threads"] == [1, 2] and found["isa"] == isa()
     assert [(row["name"], row["threads"]) for row in found["results"]] == [("spikerun", 1), ("spikerun", 2)]
 
 
@@ -134,6 +135,7 @@ def test_the_table_is_written_as_markdown(folder: Path, tmp_path: Path, capsys: 
     assert printed.strip() == file.read_text().strip()
     assert "| --- | ---: |" in printed and "| torch |" in printed
     assert "- torch: torch, float32, eager" in printed and "spikerun 0" in printed
+    assert f" cores, {isa()}; Python" in printed
     assert main(against(folder, "-o", file)) == 2
     assert "exists already; use --force" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ from spikerun.kernels.cpu import native
 from spikerun.kernels.cpu.cost_cache import Measured, known, remember
 from spikerun.kernels.cpu.maps import LAYOUTS, Candidate, layouts, linear
 from spikerun.kernels.cpu.order import from_kernel, hwc, positions, to_kernel
-from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads
+from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads, used
 from spikerun.kernels.executor import Capture, Choice, Cost, Events, Seen, Sent, Single
 from spikerun.kernels.liveness import lifetimes, place
 from spikerun.kernels.operations import Accumulate, Geometry, Map, MaxPool, MaxPoolStep, Operation
@@ -65,8 +65,8 @@ class Cpu:
     which is measured where it is not known yet (`cost.py`; less than a second for all maps of a program) and kept in a
     file (`cost_cache.py`). layout: of the weights of all `dense` maps: `dense`, `blocks` (of 16 outputs, those that are
     not all zero), `csr` (weights that are not zero), or `auto`: the fastest, as measured, for large maps with many
-    zeros where `kernels` is `auto` too, else dense. threads: default $SPIKERUN_NUM_THREADS, or the physical cores. None
-    of them changes a result.
+    zeros where `kernels` is `auto` too, else dense. threads: default $SPIKERUN_NUM_THREADS, or the physical cores; the
+    attribute is how many of them are used. None of these changes a result.
     """
 
     def __init__(self, kernels: str = "auto", threads: int | None = None, layout: str = "auto") -> None:
@@ -75,7 +75,7 @@ class Cpu:
         if layout not in ("auto", *LAYOUTS):
             raise unknown_name("layout", str(layout), ("auto", *LAYOUTS))
         self.kernels, self.layout = kernels, layout
-        self.threads = default_threads() if threads is None else _threads(threads)
+        self.threads = used(default_threads() if threads is None else _threads(threads))
         self._maps: dict[tuple[Any, ...], Kernel] = {}
         self._costs: dict[str, Measured] = {}
 

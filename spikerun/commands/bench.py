@@ -22,6 +22,7 @@ from spikerun.datasets import Dataset
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.file import load
 from spikerun.kernels.cpu.native import isa
+from spikerun.kernels.cpu.threads import MAX_THREADS
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
 from spikerun.session import Session
@@ -37,6 +38,16 @@ log = logging.getLogger(__name__)
 
 CALIBRATED = 256  # samples, for int8
 FEWEST = 32  # that calibrate well enough
+
+
+def _threads(given: str) -> int:
+    """Return what --threads says, once."""
+    value = str(given).strip()
+    if "," in value:
+        raise typer.BadParameter(f"'{value}' is several numbers: give the option for each, --threads 1 --threads 2")
+    if not (value.isascii() and value.isdecimal() and len(value) < 5 and 1 <= int(value) <= MAX_THREADS):
+        raise typer.BadParameter(f"'{value}' is no integer in 1..{MAX_THREADS}")
+    return int(value)
 
 
 def bench(
@@ -70,7 +81,11 @@ def bench(
     threads: Annotated[
         list[int] | None,
         typer.Option(
-            "--threads", min=1, help="May be given several times. Default: $SPIKERUN_NUM_THREADS, or physical cores."
+            "--threads",
+            metavar="INTEGER",
+            parser=_threads,
+            help="1 to 1024, at most as many as processors are used; may be given several times. Default: "
+            "$SPIKERUN_NUM_THREADS, or physical cores.",
         ),
     ] = None,
     memory: Annotated[
@@ -116,6 +131,13 @@ def bench(
             rivals = _rivals(net, model, samples, calibration, _names(contestants), Path(folder))
         rows: list[dict[str, Any]] = []
         sessions = [Session(net, threads=count) for count in _counts(threads)]
+        for count, session in zip(threads or (), sessions, strict=False):
+            if session.threads < count:
+                log.warning(
+                    "of %d threads %d are used, by all contestants: at most as many as processors, and 48",
+                    count,
+                    session.threads,
+                )
         for session in {session.threads: session for session in sessions}.values():
             runners: dict[str, Runner] = {SNN: _session_runner(session, samples)}
             runners |= {rival.name: rival.runner(session.threads) for rival in rivals}

@@ -12,7 +12,7 @@ from spikerun import __version__
 from spikerun.console import JsonOption, QuietOption, emit, table
 from spikerun.errors import SpikerunError
 from spikerun.kernels.cpu.processor import cpuinfo, model
-from spikerun.kernels.cpu.threads import default_threads
+from spikerun.kernels.cpu.threads import default_threads, used
 
 __all__ = ["info", "processor"]
 
@@ -32,7 +32,7 @@ def info(json: JsonOption = False, quiet: QuietOption = False) -> None:
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in PACKAGES},
         "cpu": processor(),
-        "threads": default_threads(),
+        "threads": used(default_threads()),
         "native_kernels": _native(),
         "tools": {name: shutil.which(name) for name in TOOLS},
         "datasets": _datasets(),

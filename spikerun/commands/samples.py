@@ -25,7 +25,13 @@ DataOption = Annotated[
 SplitOption = Annotated[str, typer.Option("--split", help="Which part of the data set: test or train.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first samples.")]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Default: $SPIKERUN_NUM_THREADS, or the physical cores.")
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        max=1024,
+        help="At most as many as processors are used. Default: $SPIKERUN_NUM_THREADS, or the physical cores.",
+    ),
 ]
 
 

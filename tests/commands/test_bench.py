@@ -122,7 +122,21 @@ def test_an_onnx_file_is_timed_in_float_and_int8(folder: Path, capsys: pytest.Ca
     assert "unknown contestant" in capsys.readouterr().err
 
 
-def test_every_number_of_threads_has_its_rows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_threads_are_those_that_are_used(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikerun.kernels.cpu.threads._usable", lambda: {0})
+    assert main(against(folder, "--threads", 7, "--contestants", "torch", "--no-memory", "--json")) == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert found["threads"] == [1] and {row["threads"] for row in found["results"]} == {1}
+    assert "of 7 threads 1 are used, by all" in " ".join(shown.err.split())
+
+
+def test_every_number_of_threads_has_its_rows(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikerun.kernels.cpu.threads._usable", lambda: {0, 1})
     found = result(capsys, words(folder, "--threads", 1, "--threads", 2, "--no-memory"))
     assert found["threads"] == [1, 2] and found["isa"] == isa()
     assert [(row["name"], row["threads"]) for row in found["results"]] == [("spikerun", 1), ("spikerun", 2)]
@@ -155,7 +169,9 @@ def test_the_text_says_what_each_is_and_how_int8_answers(folder: Path, capsys: p
         (("--contestants", "torch"), "--contestants are runtimes of the ANN: give --against MODEL, too"),
         (("--json", "--markdown"), "--json and --markdown exclude each other"),
         (("-o", "bench.txt"), "give a name that ends in .md"),
-        (("--threads", "0"), "Invalid value for '--threads'"),
+        (("--threads", "0"), "Invalid value for '--threads': '0' is no integer in 1..1024"),
+        (("--threads", "1025"), "'1025' is no integer in 1..1024"),
+        (("--threads", "1,2"), "'1,2' is several numbers: give the option for each, --threads 1 --threads 2"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -12,6 +12,7 @@ from networks import densities, random_inputs, random_network, seeds
 
 from spikerun.errors import DataError, UsageError
 from spikerun.inputs import events as events_of
+from spikerun.kernels.cpu import threads as threads_of
 from spikerun.network import Network
 from spikerun.session import Session
 
@@ -133,17 +134,34 @@ def test_an_unknown_device_is_refused_with_those_that_there_are(device: str) -> 
 
 def test_threads_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKERUN_NUM_THREADS", "3")
+    monkeypatch.setattr(threads_of, "_usable", lambda: set(range(8)))
     device: Any = Session(random_network(5, "words"), kernels="event").device
     assert device.threads == 3
 
 
 def test_threads_that_are_asked_for_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKERUN_NUM_THREADS", "3")
+    monkeypatch.setattr(threads_of, "_usable", lambda: set(range(8)))
     device: Any = Session(random_network(5, "words"), kernels="event", threads=2).device
     assert device.threads == 2
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "two", "", "1.5", "1025", "\u0663"])
+@pytest.mark.parametrize(("processors", "asked", "used"), [(3, 1, 1), (3, 3, 3), (3, 4, 3), (100, 1024, 48), (0, 2, 1)])
+def test_more_threads_than_processors_are_not_used(
+    processors: int, asked: int, used: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads_of, "_usable", lambda: set(range(processors)))
+    assert Session(random_network(5, "words"), kernels="event", threads=asked).threads == used
+
+
+def test_an_empty_number_of_threads_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPIKERUN_NUM_THREADS", raising=False)
+    expected = threads_of.default_threads()
+    monkeypatch.setenv("SPIKERUN_NUM_THREADS", "")
+    assert threads_of.default_threads() == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", " ", "1.5", "1025", "\u0663"])
 def test_a_number_of_threads_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("SPIKERUN_NUM_THREADS", value)
     with pytest.raises(UsageError, match=f"SPIKERUN_NUM_THREADS must be a number in 1..1024, got '{value}'"):

@@ -76,7 +76,7 @@ def open_rivals(given: Given, folder: Path, wanted: tuple[str, ...] | None = Non
             found.append(makers[name]())
         except (SpikerunError, NotImplementedError) as error:
             if wanted is not None:
-                raise
+                raise UsageError(f"the contestant '{name}' cannot be had: {error}") from error
             log.warning("%s is left out: %s", name, error)
     return found
 

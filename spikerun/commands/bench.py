@@ -112,6 +112,11 @@ def bench(
         if output.suffix != ".md":
             raise UsageError(f"--output writes Markdown: give a name that ends in .md, not '{output}'")
         require_writable(output, force, keep=(network, data, weights))
+    if network.suffix.lower() == ".onnx":
+        raise UsageError(
+            f"'{network}' is no network of spikerun yet: convert it first, spikerun convert {network}, and give "
+            f"--against {network} here, too"
+        )
     net = load(network)
     if len(net.inputs) > 1:
         raise UnsupportedError(
@@ -193,6 +198,8 @@ def _opened(against: str, weights: Path | None) -> "Source":
     opened = open_source(against, weights)
     if not isinstance(opened, Source):
         raise UsageError(f"--against {against} has a time loop of its own: bench times networks without one")
+    if weights is None and ":" in against:
+        log.warning("no --weights: the model is taken as its function returns it")
     return opened
 
 

@@ -133,6 +133,24 @@ def test_threads_are_those_that_are_used(
     assert "of 7 threads 1 are used, by all" in " ".join(shown.err.split())
 
 
+def test_an_ann_without_weights_is_said_to_be_as_it_is_made(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from safetensors.torch import save_file
+
+    from spikerun.converters.torch.user_model import load_model
+
+    save_file(load_model(f"{folder}/model.py:build").state_dict(), folder / "w.safetensors")
+    for more, said in (((), True), (("--weights", folder / "w.safetensors"), False)):
+        capsys.readouterr()
+        assert main(against(folder, "--contestants", "torch", "--no-memory", *more)) == 0
+        assert ("no --weights: the model is taken as its function" in " ".join(capsys.readouterr().err.split())) == said
+
+
+@pytest.mark.parametrize("name", ["ann.onnx", "ANN.ONNX"])
+def test_an_onnx_file_is_to_be_converted_first(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", name, "--data", "digits"]) == 2
+    assert f"convert it first, spikerun convert {name}" in " ".join(capsys.readouterr().err.split())
+
+
 def test_every_number_of_threads_has_its_rows(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +216,8 @@ def test_without_onnx_runtime_torch_is_left_and_the_rest_is_said(
     found = result(capsys, against(folder, "--no-memory"))
     assert list(found["contestants"]) == ["spikerun", "torch"]
     assert main(against(folder, "--contestants", "onnx-int8")) == 2
-    assert "it needs onnx and onnxruntime: install spikerun with its extra [convert]" in capsys.readouterr().err
+    said = "the contestant 'onnx-int8' cannot be had: it needs onnx and onnxruntime: install spikerun with its extra"
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_model_that_torch_does_not_export_is_timed_in_torch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

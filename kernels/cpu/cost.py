@@ -108,6 +108,9 @@ def costs(candidates: Sequence[Candidate], budget: float = BUDGET) -> list[list[
     _measure(dict.fromkeys(every, ()), 1)  # to see how long it takes, and to have been there
     total = sum(timed.dense for timed in every)
     rounds = int(np.clip(budget / (WEIGHT * total + 1e-9), FEWEST, MOST))
+    if WEIGHT * total > budget:  # maps so large that one round is all that there is time for
+        _measure({timed: _counts(timed.linear.n_in, FEW) for timed in every}, 1)
+        return [[timed.cost for timed in of_map] for of_map in maps]
     _measure({timed: _counts(timed.linear.n_in, FEW) for timed in every}, rounds)
     _measure({t: _counts(t.linear.n_in, MANY) for t in every if max(t.ratios.values()) < WORSE}, rounds)
     cuts = {timed: timed.cost.cut(timed.linear.n_in) for timed in every}

@@ -13,6 +13,8 @@ from spikerun.connections import Conv, Diagonal, Sparse, SumPool
 from spikerun.converters import Encoding
 from spikerun.neurons import FewSpikes, MaxPool
 
+torch.manual_seed(0)  # the weights below do not depend on what was imported before
+
 
 def head(features: int, classes: int = 4) -> list[nn.Module]:
     return [nn.Flatten(), nn.Linear(features, classes)]

@@ -26,6 +26,7 @@ BUDGET = 0.5  # seconds of timing for all maps of a program
 LONG = 1.0  # seconds, more of which are worth a word
 FEWEST, MOST = 3, 15  # rounds
 INPUTS = 2**19  # elements of all inputs of one activity, at most eight, that take turns, so that none is known by heart
+HEAVY = 0.05  # seconds that all maps take once, dense
 WEIGHT = 10  # a round takes so many times as long as the dense kernels, about
 LINE = 64  # bytes of a cache line
 LEAST = 20e-6  # seconds of calls that are timed together, at most so many
@@ -108,7 +109,7 @@ def costs(candidates: Sequence[Candidate], budget: float = BUDGET) -> list[list[
     _measure(dict.fromkeys(every, ()), 1)  # to see how long it takes, and to have been there
     total = sum(timed.dense for timed in every)
     rounds = int(np.clip(budget / (WEIGHT * total + 1e-9), FEWEST, MOST))
-    if WEIGHT * total > budget:  # maps so large that one round is all that there is time for
+    if total > HEAVY:  # one round is all that there is time for
         _measure({timed: _counts(timed.linear.n_in, FEW) for timed in every}, 1)
         return [[timed.cost for timed in of_map] for of_map in maps]
     _measure({timed: _counts(timed.linear.n_in, FEW) for timed in every}, rounds)

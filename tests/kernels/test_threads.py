@@ -137,7 +137,7 @@ def test_a_shared_stretch_ends_once_others_take_the_processors() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_forked_while_others_run_the_session_runs_it_too() -> None:
+def test_a_forked_child_runs_the_session_that_others_run() -> None:
     session, sample = Session(image_network(side=6, channels=4), threads=2), images(1)[:, :, :6, :6].copy()
     expected, over = session.run(sample).outputs["out"], threading.Event()
 

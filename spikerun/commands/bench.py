@@ -14,15 +14,14 @@ import typer
 from spikerun.atomic import require_writable, write_atomically
 from spikerun.commands.bench_figures import REFERENCE, SNN, activity_of, judge, standing
 from spikerun.commands.bench_text import as_markdown, as_text
+from spikerun.commands.info import native_kernels
 from spikerun.commands.run import check_labels
-from spikerun.commands.samples import DataOption, SplitOption, loaded
+from spikerun.commands.samples import MOST_THREADS, DataOption, SplitOption, loaded
 from spikerun.commands.turns import THROUGHPUT_ROUNDS, Runner, latencies, ratio, summary, throughputs
 from spikerun.console import DataDirOption, ForceOption, JsonOption, NetworkArgument, QuietOption, emit, progress
 from spikerun.datasets import Dataset
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.file import load
-from spikerun.kernels.cpu.native import isa
-from spikerun.kernels.cpu.threads import MAX_THREADS
 from spikerun.network import Network
 from spikerun.reference import blocked, stepped
 from spikerun.session import Session
@@ -45,8 +44,8 @@ def _threads(given: str) -> int:
     value = str(given).strip()
     if "," in value:
         raise typer.BadParameter(f"'{value}' is several numbers: give the option for each, --threads 1 --threads 2")
-    if not (value.isascii() and value.isdecimal() and len(value) < 5 and 1 <= int(value) <= MAX_THREADS):
-        raise typer.BadParameter(f"'{value}' is no integer in 1..{MAX_THREADS}")
+    if not (value.isascii() and value.isdecimal() and len(value) < 5 and 1 <= int(value) <= MOST_THREADS):
+        raise typer.BadParameter(f"'{value}' is no integer in 1..{MOST_THREADS}")
     return int(value)
 
 
@@ -154,7 +153,7 @@ def bench(
             "network": str(network),
             "data": dataset.name,
             "split": dataset.split,
-            "isa": isa(),
+            "isa": native_kernels()["isa"],
             "threads": list(dict.fromkeys(session.threads for session in sessions)),
             "schedule": sessions[0].schedule,
             "samples": len(samples),

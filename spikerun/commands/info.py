@@ -14,7 +14,7 @@ from spikerun.errors import SpikerunError
 from spikerun.kernels.cpu.processor import cpuinfo, model
 from spikerun.kernels.cpu.threads import default_threads, used
 
-__all__ = ["info", "processor"]
+__all__ = ["info", "native_kernels", "processor"]
 
 PACKAGES = (
     "numpy", "h5py", "typer", "rich", "torch", "safetensors", "scikit-learn", "ziglang", "unicorn",
@@ -33,7 +33,7 @@ def info(json: JsonOption = False, quiet: QuietOption = False) -> None:
         "packages": {name: _version(name) for name in PACKAGES},
         "cpu": processor(),
         "threads": used(default_threads()),
-        "native_kernels": _native(),
+        "native_kernels": native_kernels(),
         "tools": {name: shutil.which(name) for name in TOOLS},
         "datasets": _datasets(),
     }
@@ -65,7 +65,7 @@ def _usable_cores() -> int | None:
     return os.cpu_count()
 
 
-def _native() -> dict[str, object]:
+def native_kernels() -> dict[str, object]:
     """Tell whether the compiled kernels load and fit this source, and their instruction set; `error` says why not."""
     try:
         native = importlib.import_module("spikerun.kernels.cpu.native")

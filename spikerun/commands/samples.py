@@ -15,7 +15,7 @@ from spikerun.errors import UsageError
 from spikerun.inputs import sample_shape
 from spikerun.network import Network
 
-__all__ = ["DataOption", "LimitOption", "SplitOption", "ThreadsOption", "loaded"]
+__all__ = ["MOST_THREADS", "DataOption", "LimitOption", "SplitOption", "ThreadsOption", "loaded"]
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +24,13 @@ DataOption = Annotated[
 ]
 SplitOption = Annotated[str, typer.Option("--split", help="Which part of the data set: test or train.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first samples.")]
+MOST_THREADS = 1024  # that may be asked for
 ThreadsOption = Annotated[
     int | None,
     typer.Option(
         "--threads",
         min=1,
-        max=1024,
+        max=MOST_THREADS,
         help="At most as many as processors are used. Default: $SPIKERUN_NUM_THREADS, or the physical cores.",
     ),
 ]

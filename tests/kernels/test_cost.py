@@ -76,7 +76,7 @@ def test_a_layout_must_save_a_tenth_over_all_activities() -> None:
 
 
 def test_a_layout_that_is_far_faster_is_found_by_measuring() -> None:
-    weight = np.zeros((512, 512), np.int8)
+    weight = np.zeros((2048, 2048), np.int8)
     weight[::7, :16] = 1
     ((which, _),) = calibrate([Candidate([Linear.dense(weight), Linear.blocks(weight)], 15)])
     assert which == 1

@@ -3,7 +3,6 @@
 
 import csv
 import datetime
-import platform
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -30,14 +29,10 @@ def record(benchmark: str, metric: str, value: float | str, unit: str) -> None:
 
 def machine() -> str:
     """Return the processor and the number of cores that this process may use."""
+    from spikerun.kernels.cpu.processor import model
     from spikerun.kernels.cpu.threads import default_threads
 
-    model = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    return f"{model}, {default_threads()} cores"
+    return f"{model()}, {default_threads()} cores"
 
 
 def versions() -> str:

@@ -76,8 +76,9 @@ class Session:
         program = self._executor.program
         self._inputs, self._outputs = dict(program.inputs), dict(program.outputs)
         self._single = self._prepared()
-        for row in self.plan.maps:
-            log.info("%s", row)
+        if log.isEnabledFor(logging.INFO):
+            for row in self.plan.maps:
+                log.info("%s", row)
 
     @property
     def threads(self) -> int:

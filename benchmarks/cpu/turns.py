@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from spikerun.commands.turns import SETTLE
+
 __all__ = ["INPUTS", "Array", "Call", "in_turns", "over"]
 
 INPUTS = 8  # of a turn, each its own: no weights are warmer than a layer makes them
 LEAST = 3  # rounds
 LONG = 250_000_000  # nanoseconds of a turn by the clock, after which it ends
-SETTLE = 0.003  # seconds in which threads that spin, for more work of the last contestant, fall asleep
 
 Array = np.ndarray[Any, Any]
 Call = Callable[[int], Any]  # runs one input

@@ -82,7 +82,7 @@ void run_side_by_side(Runner& runner, Batch& batch, const std::function<void()>&
                 if (worker == 0) poll();
             });
     };
-    crew.share(std::min(workspaces.size(), size_t{Crew::most_parts}), run, poll);
+    crew.share(workspaces.size(), run, poll);
     for (size_t i = 0; i < workspaces.size(); ++i) {
         std::transform(counters[i].begin(), counters[i].end(), batch.counters.begin(), batch.counters.begin(),
                        std::plus<int64_t>());

@@ -32,11 +32,6 @@ struct Rows {
     Span out, in;
 };
 
-// From positions of one image to those of the other that they are connected with.
-struct Window {
-    Taps rows, columns;
-};
-
 // Whether the lists of a window's row can be taken as one: they lie beside each other, and where their
 // weights are moves from column to column as the columns do.
 SPIKERUN_INLINE bool joins(const Shape& s, const Window& window) {

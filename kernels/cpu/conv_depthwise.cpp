@@ -23,11 +23,6 @@ struct Shape {
     size_t offset;  // first output channel in the target
 };
 
-// From positions of one image to those of the other that they are connected with.
-struct Window {
-    Taps rows, columns;
-};
-
 // How large a channel's sum can become at most for words of magnitude 1: of a whole window, and of a row of
 // it.
 struct Sums {

@@ -16,16 +16,16 @@ namespace {
 struct Avx2 {
     struct Seen {
         __m256i bits, sum;
-        uint32_t other_bits = 0, other_sum = 0;
+        Others others;
         SPIKERUN_V3_INLINE Seen() : bits(_mm256_setzero_si256()), sum(_mm256_setzero_si256()) {}
         SPIKERUN_V3_INLINE uint32_t total() const {
             const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
             const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
-            return static_cast<uint32_t>(_mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 1)) + other_sum;
+            return static_cast<uint32_t>(_mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 1)) + others.sum;
         }
         SPIKERUN_V3_INLINE bool fit() const {
             return _mm256_testz_si256(bits, repeated(~largest_word)) != 0 &&
-                   (other_bits & ~largest_word) == 0;
+                   (others.bits & ~largest_word) == 0;
         }
     };
 
@@ -47,13 +47,8 @@ struct Avx2 {
             count += 8 - static_cast<size_t>(__builtin_popcount(mask));
             row = _mm256_add_epi32(row, eight);
         }
-        for (; c < n; ++c) {
-            const auto word = static_cast<uint16_t>(x[c]);
-            seen.other_bits |= word;
-            seen.other_sum += word;
-            to[count] = (first + static_cast<uint32_t>(c) * step) | word;
-            count += word != 0;
-        }
+        for (; c < n; ++c)
+            count += pack_one(x[c], first + static_cast<uint32_t>(c) * step, to + count, seen.others);
         return count;
     }
 

@@ -18,6 +18,20 @@ constexpr int word_bits = 7;
 constexpr uint32_t largest_word = (1u << word_bits) - 1;
 // Words of inputs that share a sum of 16 bits may add up to this: 256 * -128 = -2^15.
 constexpr uint32_t budget = 256;
+
+// What is known of words that fill no register, and how one of them is packed, which belongs to this row.
+// Returns how many are active.
+struct Others {
+    uint32_t bits = 0, sum = 0;
+};
+SPIKERUN_INLINE size_t pack_one(int16_t x, uint32_t row, uint32_t* to, Others& others) {
+    const auto word = static_cast<uint16_t>(x);
+    others.bits |= word;
+    others.sum += word;
+    *to = row | word;
+    return word != 0;
+}
+
 // Lists are written and read in pieces, and have as much room behind them.
 constexpr size_t piece = 16;
 

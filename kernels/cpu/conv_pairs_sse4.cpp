@@ -27,15 +27,15 @@ constexpr auto kept_bytes = [] {
 struct Sse4 {
     struct Seen {
         __m128i bits, sum;
-        uint32_t other_bits = 0, other_sum = 0;
+        Others others;
         SPIKERUN_V2_INLINE Seen() : bits(_mm_setzero_si128()), sum(_mm_setzero_si128()) {}
         SPIKERUN_V2_INLINE uint32_t total() const {
             const __m128i two = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
-            return static_cast<uint32_t>(_mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 1)) + other_sum;
+            return static_cast<uint32_t>(_mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 1)) + others.sum;
         }
         SPIKERUN_V2_INLINE bool fit() const {
             return _mm_testz_si128(bits, repeated_half(~largest_word)) != 0 &&
-                   (other_bits & ~largest_word) == 0;
+                   (others.bits & ~largest_word) == 0;
         }
     };
 
@@ -57,13 +57,8 @@ struct Sse4 {
             count += 4 - static_cast<size_t>(__builtin_popcount(mask));
             row = _mm_add_epi32(row, four);
         }
-        for (; c < n; ++c) {
-            const auto word = static_cast<uint16_t>(x[c]);
-            seen.other_bits |= word;
-            seen.other_sum += word;
-            to[count] = (first + static_cast<uint32_t>(c) * step) | word;
-            count += word != 0;
-        }
+        for (; c < n; ++c)
+            count += pack_one(x[c], first + static_cast<uint32_t>(c) * step, to + count, seen.others);
         return count;
     }
 

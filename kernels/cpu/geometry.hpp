@@ -40,6 +40,11 @@ struct Taps {
     std::vector<Range> ranges;
 };
 
+// From positions of one image to those of the other that they are connected with.
+struct Window {
+    Taps rows, columns;
+};
+
 // One axis of a geometry.
 struct Axis {
     int64_t in, out, kernel, stride, padding, dilation;

@@ -5,7 +5,7 @@ import os
 
 from spikerun.errors import UsageError
 
-__all__ = ["MAX_THREADS", "default_threads", "used"]
+__all__ = ["MAX_THREADS", "default_threads", "usable", "used"]
 
 MAX_THREADS = 1024  # that may be asked for
 MOST = 48  # that are used: Crew::most_parts
@@ -22,7 +22,7 @@ def default_threads() -> int:
             raise UsageError(f"SPIKERUN_NUM_THREADS must be a number in 1..{MAX_THREADS}, got '{value}'")
         return int(value)
     cores = set()
-    for cpu in _usable():
+    for cpu in usable():
         try:
             with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") as siblings:
                 cores.add(siblings.read().strip())
@@ -33,8 +33,9 @@ def default_threads() -> int:
 
 def used(asked: int) -> int:
     """Return how many threads run where so many are asked for: not more than processors that this process may use."""
-    return min(asked, MOST, max(1, len(_usable())))
+    return min(asked, MOST, max(1, len(usable())))
 
 
-def _usable() -> set[int]:
+def usable() -> set[int]:
+    """Return the processors that this process may use."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))

@@ -5,14 +5,13 @@ import importlib
 import os
 import platform
 import shutil
-import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from spikerun import __version__
 from spikerun.console import JsonOption, QuietOption, emit, table
 from spikerun.errors import SpikerunError
 from spikerun.kernels.cpu.processor import cpuinfo, model
-from spikerun.kernels.cpu.threads import default_threads, used
+from spikerun.kernels.cpu.threads import default_threads, usable, used
 
 __all__ = ["info", "native_kernels", "processor"]
 
@@ -54,15 +53,9 @@ def processor() -> dict[str, object]:
     return {
         "model": model(),
         "logical_cores": os.cpu_count(),
-        "usable_cores": _usable_cores(),
+        "usable_cores": len(usable()),
         "features": [flag for flag in CPU_FLAGS if flag in flags],
     }
-
-
-def _usable_cores() -> int | None:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def native_kernels() -> dict[str, object]:

@@ -30,8 +30,7 @@ ThreadsOption = Annotated[
     typer.Option(
         "--threads",
         min=1,
-        max=MOST_THREADS,
-        help="At most as many as processors are used. Default: $SPIKERUN_NUM_THREADS, or the physical cores.",
+        help=f"1 to {MOST_THREADS}; processors at most are used. Default: $SPIKERUN_NUM_THREADS, or physical cores.",
     ),
 ]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Runner", "latencies", "ratio", "throughputs"]
+__all__ = ["SETTLE", "Runner", "latencies", "ratio", "summary", "throughputs"]
 
 Runner = Callable[[int, int], object]  # runs the samples first..end
 Times = npt.NDArray[np.float64]

@@ -125,7 +125,7 @@ def test_an_onnx_file_is_timed_in_float_and_int8(folder: Path, capsys: pytest.Ca
 def test_threads_are_those_that_are_used(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spikerun.kernels.cpu.threads._usable", lambda: {0})
+    monkeypatch.setattr("spikerun.kernels.cpu.threads.usable", lambda: {0})
     assert main(against(folder, "--threads", 7, "--contestants", "torch", "--no-memory", "--json")) == 0
     shown = capsys.readouterr()
     found = json.loads(shown.out)
@@ -154,7 +154,7 @@ def test_an_onnx_file_is_to_be_converted_first(name: str, capsys: pytest.Capture
 def test_every_number_of_threads_has_its_rows(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spikerun.kernels.cpu.threads._usable", lambda: {0, 1})
+    monkeypatch.setattr("spikerun.kernels.cpu.threads.usable", lambda: {0, 1})
     found = result(capsys, words(folder, "--threads", 1, "--threads", 2, "--no-memory"))
     assert found["threads"] == [1, 2] and found["isa"] == isa()
     assert [(row["name"], row["threads"]) for row in found["results"]] == [("spikerun", 1), ("spikerun", 2)]

@@ -100,7 +100,7 @@ def test_run_prints_a_table_and_the_next_command(network: Path, capsys: pytest.C
         (("--data", "digits", "--kernels", "fast"), 2, "unknown choice of kernels"),
         (("--data", "digits", "--split", "validation"), 2, "split"),
         (("--data", "digits", "--limit", "0"), 2, "--limit"),
-        (("--data", "digits", "--threads", "5000"), 2, "less than or equal to 1024"),
+        (("--data", "digits", "--threads", "5000"), 2, "threads must be an integer in 1..1024"),
     ],
 )
 def test_run_refuses_nonsense(

@@ -134,14 +134,14 @@ def test_an_unknown_device_is_refused_with_those_that_there_are(device: str) -> 
 
 def test_threads_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKERUN_NUM_THREADS", "3")
-    monkeypatch.setattr(threads_of, "_usable", lambda: set(range(8)))
+    monkeypatch.setattr(threads_of, "usable", lambda: set(range(8)))
     device: Any = Session(random_network(5, "words"), kernels="event").device
     assert device.threads == 3
 
 
 def test_threads_that_are_asked_for_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKERUN_NUM_THREADS", "3")
-    monkeypatch.setattr(threads_of, "_usable", lambda: set(range(8)))
+    monkeypatch.setattr(threads_of, "usable", lambda: set(range(8)))
     device: Any = Session(random_network(5, "words"), kernels="event", threads=2).device
     assert device.threads == 2
 
@@ -150,7 +150,7 @@ def test_threads_that_are_asked_for_come_before_the_environment(monkeypatch: pyt
 def test_more_threads_than_processors_are_not_used(
     processors: int, asked: int, used: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads_of, "_usable", lambda: set(range(processors)))
+    monkeypatch.setattr(threads_of, "usable", lambda: set(range(processors)))
     assert Session(random_network(5, "words"), kernels="event", threads=asked).threads == used
 
 

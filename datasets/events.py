@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from spikerun.datasets.lazy import Lazy, Small
 from spikerun.errors import DataError
+from spikerun.sources.n_mnist import decoded
 
 __all__ = ["LATEST", "Events", "Files", "Packed", "Recordings", "check_size", "read_bin", "strangers"]
 
 BYTES = 5  # of an event in a .bin file
 LARGEST_FILE = 1 << 24  # bytes of one, 3.4 million events; reading takes 20 times as many
 LATEST = 2**53  # microseconds
-OVERFLOW, INCREMENT = 240, 2**13  # the row of an event that is none: the clock went round, which adds so many us
 
 IntArray = NDArray[np.int64]
 
@@ -97,18 +97,14 @@ class Files(Recordings):
 
 
 def read_bin(path: Path) -> Events:
-    """Return the events of a file of N-MNIST: x, y, and 24 bits of which the first is p and the others t, big-endian.
+    """Return the events of a file of N-MNIST, whose format is that of `spikerun.sources.n_mnist`.
 
-    An event of row 240 is none: the clock went round, and all times from there on are 8192 us later.
     Raises DataError where the file has no whole number of events, or more than LARGEST_FILE bytes.
     """
     check_size(path, path.stat().st_size)
     content = path.read_bytes()
-    raw = np.frombuffer(content, np.uint8).reshape(-1, BYTES).astype(np.int64)
-    turned = raw[:, 1] == OVERFLOW
-    t = ((raw[:, 2] & 127) << 16 | raw[:, 3] << 8 | raw[:, 4]) + INCREMENT * np.cumsum(turned)
-    real = ~turned
-    return Events(t[real], raw[real, 0], raw[real, 1], raw[real, 2] >> 7)
+    found, _ = decoded(np.frombuffer(content, np.uint8).reshape(-1, BYTES))
+    return Events(**{key: found[key].astype(np.int64) for key in ("t", "x", "y", "p")})
 
 
 def check_size(path: str | Path, size: int) -> None:

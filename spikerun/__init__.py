@@ -20,11 +20,13 @@ if not (Path(__file__).resolve().parent / "kernels").is_dir() and (_checkout / "
     __path__.append(str(_checkout))
 
 if TYPE_CHECKING:
+    from spikerun import sources as sources
     from spikerun.activity import Activity
     from spikerun.comparison import Comparison, compare
     from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
     from spikerun.converters import Encoding, convert, convert_spiking, to_torch
     from spikerun.errors import SpikerunError
+    from spikerun.events import EVENT, as_events
     from spikerun.file import load, save
     from spikerun.network import Network, Population, Projection
     from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Readout
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "EVENT",
     "IF",
     "LIF",
     "Activity",
@@ -62,11 +65,13 @@ __all__ = [
     "SumPool",
     "Window",
     "__version__",
+    "as_events",
     "compare",
     "convert",
     "convert_spiking",
     "load",
     "save",
+    "sources",
     "to_torch",
 ]
 
@@ -76,6 +81,7 @@ _HOMES = {
     "connections": ("Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "Window"),
     "converters": ("Encoding", "convert", "convert_spiking", "to_torch"),
     "errors": ("SpikerunError",),
+    "events": ("EVENT", "as_events"),
     "file": ("load", "save"),
     "network": ("Network", "Population", "Projection"),
     "neurons": ("IF", "LIF", "FewSpikes", "Input", "Levels", "MaxPool", "Readout"),
@@ -87,6 +93,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "sources":
+        return importlib.import_module("spikerun.sources")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'spikerun' has no attribute '{name}'")
     return getattr(importlib.import_module(f"spikerun.{_HOME_OF[name]}"), name)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events as users have them: structured arrays, to steps and neurons."""
+"""Events as users have them: structured arrays, to one dtype, and to steps and neurons."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import Any
 
@@ -11,9 +11,16 @@ import numpy.typing as npt
 from spikerun.errors import DataError, UsageError
 from spikerun.population import Population
 
-__all__ = ["located", "nanoseconds"]
+__all__ = ["EVENT", "EventArray", "as_events", "located", "nanoseconds"]
+
+EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")], align=True)
+"""An event, 16 bytes: t in microseconds, column x and row y from the top left, p = 1 for more light, 0 for less."""
 
 MAX_STEP_US = 10**9
+LATEST = 2**53  # microseconds
+PLACES = 2**16  # columns, or rows, that an event can name
+ORDER = "events must be in order of time"
+MICROSECONDS = "times are integers of microseconds"
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "t": ("t", "timestamp", "ts", "time"),
     "x": ("x",),
@@ -21,6 +28,98 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "p": ("p", "polarity", "on", "pol"),
 }
 IntArray = npt.NDArray[np.int64]
+EventArray = npt.NDArray[np.void]  # of EVENT
+
+
+def as_events(events: npt.NDArray[Any], shape: tuple[int, ...] | None = None) -> EventArray:
+    """Return events as an array of EVENT, checked: the same array where it is one already, else a copy.
+
+    events: a structured array (events,) in order of time, its fields in any order: t (or timestamp, ts, time), integers
+            of microseconds, x, y, and p (or polarity, on, pol), the channel, or -1 and 1, which become 0 and 1
+    shape:  (C, H, W) that the events must lie in; None: two polarities, and whatever x and y a sensor can have
+    Raises DataError, which names the first event that is wrong.
+    """
+    columns = _columns(events)
+    found = first_fault(columns, shape)
+    if found is not None:
+        k, why = found
+        where = ", ".join(f"{field} = {column[k]}" for field, column in columns.items())
+        raise DataError(f"event {k} ({where}) {why}")
+    if events.dtype == EVENT and events.flags.c_contiguous and events.flags.aligned:
+        return events
+    made = np.zeros(len(events), EVENT)
+    for field, column in columns.items():
+        made[field] = column > 0 if field == "p" and _signed(column) else column
+    return made
+
+
+def first_fault(
+    columns: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...] | None = None, since: int = 0
+) -> tuple[int, str] | None:
+    """Return the index of the first event that is wrong, and what is, if any is.
+
+    columns: t, x, y, p, integers (events,)
+    since:   the time of the event before them
+    """
+    if not len(columns["t"]):
+        return None
+    found = [*_faults_of_time(columns["t"], since), *_faults_of_place(columns, shape)]
+    return min(found, default=None)
+
+
+def _faults_of_time(t: npt.NDArray[Any], since: int) -> Iterator[tuple[int, str]]:
+    if t[0] < since:
+        yield 0, f"lies before the last one, of {since} us: {ORDER}" if since else f"lies before 0 us: {MICROSECONDS}"
+    if len(t) > 1 and (back := t[1:] < t[:-1]).any():
+        k = int(np.argmax(back))
+        yield k + 1, f"lies before the last one, of {t[k]} us: {ORDER}"
+    if t[-1] >= LATEST:
+        yield int(np.argmax(t >= LATEST)), f"lies at 2^53 us or later: {MICROSECONDS}"
+
+
+def _faults_of_place(
+    columns: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...] | None
+) -> Iterator[tuple[int, str]]:
+    p = columns["p"]
+    ends = (2, PLACES, PLACES) if shape is None else _checked(shape)
+    lies = "lies outside of any sensor" if shape is None else f"lies outside of the frame {tuple(shape)}"
+    signed = ends[0] == 2 and _signed(p)
+    for field, end in zip(("p", "y", "x"), ends, strict=True):
+        column, least = columns[field], -1 if signed and field == "p" else 0
+        if int(column.max()) >= end or (column.dtype.kind == "i" and int(column.min()) < least):
+            hint = ": polarities are channels, 0 or 1" if field == "p" else ""
+            yield int(np.argmax((column >= end) | (column < least))), f"{lies}{hint}"
+    if signed and (p == 0).any():
+        yield int(np.argmax(p == 0)), "has polarity 0 where others have -1: polarities are 0 and 1, or -1 and 1"
+
+
+def _columns(events: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    """Return t, x, y and p of a structured array, under these names, as they are stored."""
+    if not isinstance(events, np.ndarray) or events.ndim != 1 or events.dtype.names is None:
+        got = f"{events.dtype} {events.shape}" if isinstance(events, np.ndarray) else f"{events!r:.80}"
+        raise DataError(f"events must be a structured array (events,) with the fields t, x, y, p, got {got}")
+    names = {field: _first(events, known) for field, known in FIELDS.items()}
+    missing = [" or ".join(FIELDS[field]) for field, name in names.items() if name is None]
+    if missing:
+        raise DataError(f"events lack the field {', and '.join(missing)}; they have {', '.join(events.dtype.names)}")
+    columns = {field: events[name] for field, name in names.items()}
+    for field, column in columns.items():
+        if column.ndim != 1 or column.dtype.kind not in ("iu" if field == "t" else "biu"):
+            hint = f": {MICROSECONDS}, such as np.rint(seconds * 1e6).astype(np.int64)" if field == "t" else ""
+            raise DataError(f"the field {names[field]} of events must hold integers, got {column.dtype}{hint}")
+    return columns
+
+
+def _signed(p: npt.NDArray[Any]) -> bool:
+    """Return whether polarities are -1 and 1."""
+    return p.dtype.kind == "i" and bool((p == -1).any())
+
+
+def _checked(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    if len(shape) != 3 or not all(isinstance(one, int | np.integer) and one > 0 for one in shape):
+        raise UsageError(f"events lie in a shape (C, H, W) of positive integers, got {shape!r:.80}")
+    channels, height, width = (int(one) for one in shape)
+    return min(channels, 256), min(height, PLACES), min(width, PLACES)
 
 
 def located(events: npt.NDArray[Any], population: Population, step_ns: int) -> tuple[IntArray, IntArray]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("kernels", "converters", "edge", "datasets")
+ROOMS = ("kernels", "converters", "edge", "datasets", "sources")
 TORCH = {"torch", "onnx", "safetensors"}
 RUNNER = "spikerun.edge.loihi.runner"  # files of a bundle
 DEPENDENCIES = {"numpy", "h5py", "typer", "rich"}  # of the core
@@ -122,11 +122,13 @@ def test_what_is_optional_is_imported_when_a_command_runs() -> None:
     assert [str(i) for i in eager if not i.within(*sys.stdlib_module_names)] == []
 
 
-def test_kernels_and_datasets_know_no_network() -> None:
+def test_kernels_datasets_and_sources_know_no_network() -> None:
     shared = ("spikerun.errors", "spikerun.plugins")  # know no network either
     assert strangers(of("kernels"), "spikerun.kernels", "spikerun.atomic", *shared) == []
     datasets = [i for i in of("datasets") if i.importer != "spikerun.datasets.command"]
-    assert strangers(datasets, "spikerun.datasets", "spikerun.atomic", *shared) == []
+    assert strangers(datasets, "spikerun.datasets", "spikerun.sources", "spikerun.atomic", *shared) == []
+    events = ("spikerun.events", "spikerun.atomic")
+    assert strangers(of("sources"), "spikerun.sources", *events, *shared) == []
     command = [i for i in of("datasets") if i.importer == "spikerun.datasets.command"]
     assert strangers(command, "spikerun.datasets", "spikerun.errors", "spikerun.console") == []
 

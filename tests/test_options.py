@@ -11,7 +11,7 @@ import pytest
 from spikerun.cli import COMMANDS, load_command
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("converters", "spikerun", "datasets", "edge", "kernels")
+ROOMS = ("converters", "spikerun", "datasets", "edge", "kernels", "sources")
 EVERYWHERE = {"--help", "--version", "--verbose", "--debug", "--install-completion"}
 PIP = {"--disable-pip-version-check", "--no-deps", "--ignore-requires-python"}
 FOREIGN = {"--gc-sections", "--build", *PIP}  # of the linker, of CMake

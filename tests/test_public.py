@@ -10,7 +10,8 @@ CONNECTIONS = ["Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "
 NETWORK = ["Network", "Population", "Projection", "load", "save"]
 RUNNING = ["Activity", "Comparison", "compare", "Reading", "Result", "Session", "Spike", "Stream"]
 CONVERTING = ["Encoding", "convert", "convert_spiking", "to_torch"]
-PUBLIC = [*NEURONS, *CONNECTIONS, *NETWORK, *RUNNING, *CONVERTING, "SpikerunError", "__version__"]
+EVENTS = ["EVENT", "as_events", "sources"]
+PUBLIC = [*NEURONS, *CONNECTIONS, *NETWORK, *RUNNING, *CONVERTING, *EVENTS, "SpikerunError", "__version__"]
 
 
 def test_public_names_are_exactly_these() -> None:
@@ -22,7 +23,10 @@ def test_public_names_are_exactly_these() -> None:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_name_resolves_and_is_documented(name: str) -> None:
     found = getattr(spikerun, name)
-    assert name == "__version__" or (found.__doc__ and found.__name__ == name)
+    if name == "sources":
+        assert found.__doc__ and found.__name__ == "spikerun.sources"
+    elif name not in ("EVENT", "__version__"):
+        assert found.__doc__ and found.__name__ == name
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events of cameras, as they come: arrays of `spikerun.EVENT`, one after the other, in order of time.
+
+The table below is all there is; other packages add rows through the entry-point group `spikerun.sources`, each entry a
+`Format`. docs/events.md says what each format is, and what reads it.
+"""
+
+if __name__ != "spikerun.sources":
+    raise ImportError("import spikerun.sources instead")
+
+from spikerun.sources.file import CHUNK, FORMATS, File, file, formats
+from spikerun.sources.format import Format, Opened, Shape
+
+__all__ = ["CHUNK", "FORMATS", "File", "Format", "Opened", "Shape", "file", "formats"]

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recorded file as a source: its format found by name and content, its events checked as they are read."""
+
+import importlib
+import operator
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import cast
+
+from spikerun.atomic import PathLike, as_path
+from spikerun.errors import DataError, UsageError, unknown_name
+from spikerun.events import EVENT, EventArray, first_fault
+from spikerun.plugins import rows
+from spikerun.sources.format import Format, Reader, Shape
+from spikerun.sources.records import head
+
+__all__ = ["CHUNK", "FORMATS", "File", "file", "formats"]
+
+ENTRY_POINT_GROUP = "spikerun.sources"
+CHUNK = 65_536  # events
+LARGEST_CHUNK = 1 << 24
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            Format("dat", "ATIS and Prophesee DAT, of changes (CD)", "spikerun.sources.dat", (".dat",)),
+            Format("n-mnist", "N-MNIST's and N-Caltech101's 40 bits an event", "spikerun.sources.n_mnist", (".bin",)),
+        )
+    }
+)
+
+
+class File:
+    """The events of a file, read anew each time it is iterated: arrays of EVENT in order of time, all in `shape`.
+
+    shape:    (C, H, W); None where neither the file nor the caller says it
+    format:   its name in the table
+    t_offset: microseconds from the clock of the recording to t = 0 of the events
+    """
+
+    def __init__(self, path: Path, row: Format, shape: Shape | None, chunk: int) -> None:
+        opened = cast(Reader, importlib.import_module(row.module)).opened(path)
+        self.path, self.format = path, row.name
+        self.shape = opened.shape if shape is None else shape
+        self.t_offset = opened.t_offset
+        self._chunk, self._chunks = chunk, opened.chunks
+
+    def __iter__(self) -> Iterator[EventArray]:
+        """Yield the events. Raises DataError at the first that is out of order, or outside of the shape."""
+        since = 0
+        for events, where in self._chunks(self._chunk):
+            fault = first_fault({field: events[field] for field in EVENT.names or ()}, self.shape, since)
+            if fault is not None:
+                k, why = fault
+                t, x, y, p = events[k].item()[:4]
+                raise DataError(f"'{self.path}': {where(k)}: the event (t = {t}, x = {x}, y = {y}, p = {p}) {why}")
+            if len(events):
+                since = int(events["t"][-1])
+                yield events
+
+    def __repr__(self) -> str:
+        return f"File('{self.path}', format='{self.format}', shape={self.shape})"
+
+
+def file(path: PathLike, format: str | None = None, shape: Shape | None = None, chunk: int = CHUNK) -> File:
+    """Return the events of a file as a source, whose header is read now and whose events as they are asked for.
+
+    format: a name of the table; None: by the name of the file and how it begins
+    shape:  (C, H, W) of the sensor, for files that do not say it; events outside are errors. None: what the file says
+    chunk:  events of an array, at most
+    Raises DataError where the file is not there, or is no such file; UnsupportedError where it needs a package.
+    """
+    known = formats()
+    if format is not None and format not in known:
+        raise unknown_name("format of event files", format, known)
+    if not isinstance(chunk, int) or isinstance(chunk, bool) or not 0 < chunk <= LARGEST_CHUNK:
+        raise UsageError(f"a chunk has 1 to {LARGEST_CHUNK} events, got {chunk!r:.80}")
+    place = as_path(path)
+    if not os.path.isfile(place):  # Path.is_file raises for long names
+        raise DataError(f"'{place}' {'is no regular file' if os.path.exists(place) else 'does not exist'}")
+    row = known[format] if format is not None else _guessed(place, known)
+    return File(place, row, None if shape is None else _whole(shape), chunk)
+
+
+def formats() -> dict[str, Format]:
+    """Return the table, with the rows of other packages."""
+    return rows(ENTRY_POINT_GROUP, Format, FORMATS)
+
+
+def _guessed(path: Path, known: Mapping[str, Format]) -> Format:
+    """Return the format that the name and the first bytes of a file speak for."""
+    named = [row for row in known.values() if path.suffix.lower() in row.suffixes]
+    if len(named) == 1 and not named[0].magic:
+        return named[0]
+    begin = head(path, max(len(row.magic) for row in known.values()))
+    found = [row for row in named or known.values() if row.magic and begin.startswith(row.magic)]
+    if len(found) == 1:
+        return found[0]
+    raise DataError(
+        f"'{path}' is no event file that is known by its name and its first bytes; give its format, one of "
+        f"{', '.join(sorted(known))}"
+    )
+
+
+def _whole(shape: Shape) -> Shape:
+    try:
+        channels, height, width = (operator.index(one) for one in shape)
+    except (TypeError, ValueError):
+        channels = height = width = 0
+    if min(channels, height, width) < 1:
+        raise UsageError(f"events lie in a shape (C, H, W) of positive integers, got {shape!r:.80}")
+    return channels, height, width

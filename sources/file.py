@@ -4,6 +4,7 @@
 import importlib
 import operator
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,20 +15,39 @@ from spikerun.errors import DataError, UsageError, unknown_name
 from spikerun.events import EVENT, EventArray, first_fault
 from spikerun.plugins import rows
 from spikerun.sources.format import Format, Reader, Shape
-from spikerun.sources.records import head
+from spikerun.sources.records import LONGEST_HEADER, head
 
 __all__ = ["CHUNK", "FORMATS", "File", "file", "formats"]
 
-ENTRY_POINT_GROUP = "spikerun.sources"
+ROOM = "spikerun.sources"
+ENTRY_POINT_GROUP = ROOM
 CHUNK = 65_536  # events
 LARGEST_CHUNK = 1 << 24
+
+
+def _evt(version: bytes) -> bytes:
+    """Return how a RAW file begins whose header says this version of EVT."""
+    return rb"(?:%[^\n]*\n)*?%\s*(?:evt |format EVT)" + version
+
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Format("dat", "ATIS and Prophesee DAT, of changes (CD)", "spikerun.sources.dat", (".dat",)),
-            Format("n-mnist", "N-MNIST's and N-Caltech101's 40 bits an event", "spikerun.sources.n_mnist", (".bin",)),
+            Format(
+                "aedat4",
+                "iniVation's AEDAT 4, by faery",
+                f"{ROOM}.aedat4",
+                (".aedat4", ".aedat"),
+                rb"#!AER-DAT4\.0\r\n",
+            ),
+            Format("csv", "text, a line for each event", f"{ROOM}.text", (".csv", ".txt")),
+            Format("dat", "ATIS and Prophesee DAT, of changes (CD)", f"{ROOM}.dat", (".dat",)),
+            Format("hdf5", "HDF5 of DSEC, and of Prophesee", f"{ROOM}.hdf5", (".h5", ".hdf5"), rb"\x89HDF\r\n"),
+            Format("es", "Event Stream of DVS and ATIS, by faery", f"{ROOM}.es", (".es",), b"Event Stream"),
+            Format("evt2", "Prophesee RAW of EVT 2.0", f"{ROOM}.evt2", (".raw",), _evt(b"2")),
+            Format("evt3", "Prophesee RAW of EVT 3.0, by faery", f"{ROOM}.evt3", (".raw",), _evt(b"3")),
+            Format("n-mnist", "N-MNIST's and N-Caltech101's 40 bits an event", f"{ROOM}.n_mnist", (".bin",)),
         )
     }
 )
@@ -92,17 +112,17 @@ def formats() -> dict[str, Format]:
 
 def _guessed(path: Path, known: Mapping[str, Format]) -> Format:
     """Return the format that the name and the first bytes of a file speak for."""
+    begin = head(path, LONGEST_HEADER)
     named = [row for row in known.values() if path.suffix.lower() in row.suffixes]
-    if len(named) == 1 and not named[0].magic:
-        return named[0]
-    begin = head(path, max(len(row.magic) for row in known.values()))
-    found = [row for row in named or known.values() if row.magic and begin.startswith(row.magic)]
-    if len(found) == 1:
-        return found[0]
-    raise DataError(
-        f"'{path}' is no event file that is known by its name and its first bytes; give its format, one of "
-        f"{', '.join(sorted(known))}"
-    )
+    found = [row for row in named or known.values() if row.begins and re.match(row.begins, begin)]
+    found = found or [row for row in named if not row.begins]
+    if len(found) != 1:
+        names = ", ".join(row.name for row in named) or "no event file"
+        raise DataError(
+            f"'{path}': by its name it is {names}, and it does not begin as {'one' if named else 'any'} does; name its "
+            f"format, one of {', '.join(sorted(known))}"
+        )
+    return found[0]
 
 
 def _whole(shape: Shape) -> Shape:

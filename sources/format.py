@@ -23,14 +23,14 @@ class Format:
 
     module:   holds the function `opened`, of the type `Reader`
     suffixes: of the names of such files, in lower case, with the dot
-    magic:    what files begin with, if that tells them from all others
+    begins:   what they begin with, a regular expression; where it is empty, the suffix alone says it
     """
 
     name: str
     summary: str
     module: str
     suffixes: tuple[str, ...]
-    magic: bytes = b""
+    begins: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikerun.errors import DataError
 
-__all__ = ["head", "header_lines", "records", "whole_records"]
+__all__ = ["LONGEST_HEADER", "head", "header_lines", "records", "whole_records"]
 
 LONGEST_HEADER = 1 << 16  # bytes
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from spikerun.errors import DataError, UsageError
 from spikerun.population import Population
 
-__all__ = ["EVENT", "EventArray", "as_events", "located", "nanoseconds"]
+__all__ = ["EVENT", "FIELDS", "EventArray", "as_events", "first_fault", "located", "nanoseconds", "packed"]
 
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")], align=True)
 """An event, 16 bytes: t in microseconds, column x and row y from the top left, p = 1 for more light, 0 for less."""
@@ -47,8 +47,14 @@ def as_events(events: npt.NDArray[Any], shape: tuple[int, ...] | None = None) ->
         raise DataError(f"event {k} ({where}) {why}")
     if events.dtype == EVENT and events.flags.c_contiguous and events.flags.aligned:
         return events
-    made = np.zeros(len(events), EVENT)
-    for field, column in columns.items():
+    return packed(columns)
+
+
+def packed(columns: Mapping[str, npt.NDArray[Any]]) -> EventArray:
+    """Return an array of EVENT of columns t, x, y, p, integers (events,) in which `first_fault` finds none."""
+    made = np.zeros(len(columns["t"]), EVENT)
+    for field in EVENT.names or ():
+        column = columns[field]
         made[field] = column > 0 if field == "p" and _signed(column) else column
     return made
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikerun import sources
@@ -46,6 +46,7 @@ def test_the_first_byte_of_events_may_be_that_of_a_comment(tmp_path: Path) -> No
     assert read(dat(tmp_path / "a.dat", [(0x0A25, 1, 2, 1)]))[0][0] == 0x0A25
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 3 * 2**30), min_size=1, max_size=8), st.integers(1, 4))
 def test_a_clock_that_goes_round_does_not_run_backwards(
     tmp_path_factory: pytest.TempPathFactory, gaps: list[int], chunk: int

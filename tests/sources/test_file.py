@@ -86,7 +86,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_no_known_name_and_content_is_refused_by_what_is_known(tmp_path: Path) -> None:
     path = recorded(tmp_path, [1], "a.xyz")
     with pytest.raises(
-        DataError, match=r"a.xyz' is no event file that is known .* give its format, one of .*dat, .*n-mnist"
+        DataError, match=r"a.xyz': by its name it is no event file, .* name its format, one of .*dat, .*n-mnist"
     ):
         sr.sources.file(path)
     assert len(list(sr.sources.file(path, "dat"))) == 1

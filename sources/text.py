@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text with a line for each event: integers t, x, y, p between commas, semicolons, tabs or spaces.
+
+A first line of words says in which columns they are, under the names that `as_events` knows; without one they are the
+first four. Lines that begin with # are passed over.
+"""
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikerun.errors import DataError
+from spikerun.events import FIELDS, first_fault, packed
+from spikerun.sources.format import Chunks, Opened
+from spikerun.sources.records import head
+
+__all__ = ["opened"]
+
+BLOCK = 1 << 16  # bytes that are read at a time, and of the longest line
+LARGEST = 2**62
+NUMBER = re.compile(rb"[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Form:
+    """Where the first line of events begins, what stands between numbers, how many there are, and which is which."""
+
+    begin: int
+    comma: bytes
+    width: int
+    places: Mapping[str, int]
+
+
+def opened(path: Path) -> Opened:
+    """Return what the first lines say. Raises DataError where they are no events."""
+    return Opened(None, functools.partial(_chunks, path, _form(path)))
+
+
+def _form(path: Path) -> Form:
+    at = 0
+    for line in head(path, BLOCK).split(b"\n"):
+        text = line.strip()
+        if text and not text.startswith(b"#"):
+            comma = next((one for one in (b",", b";", b"\t", b" ") if one in text), b",")
+            words = _words(text, comma)
+            places = {field: k for k, field in enumerate(FIELDS)}
+            if not any(NUMBER.fullmatch(word) for word in words):
+                places = _named(path, at, [word.strip(b'"').decode("ascii", "replace").lower() for word in words])
+                at += len(line) + 1
+            if len(words) < len(FIELDS):
+                raise DataError(f"'{path}': byte {at}: {len(words)} values in a line, and events have t, x, y and p")
+            return Form(at, comma, len(words), places)
+        at += len(line) + 1
+    raise DataError(f"'{path}': no line of events within {BLOCK} bytes")
+
+
+def _named(path: Path, at: int, words: list[str]) -> dict[str, int]:
+    places = {field: next((words.index(one) for one in known if one in words), -1) for field, known in FIELDS.items()}
+    missing = [" or ".join(FIELDS[field]) for field, k in places.items() if k < 0]
+    if missing:
+        raise DataError(
+            f"'{path}': byte {at}: a line of names without {', and '.join(missing)}: {', '.join(words):.80}"
+        )
+    return places
+
+
+def _chunks(path: Path, form: Form, chunk: int) -> Chunks:
+    with path.open("rb") as file:
+        file.seek(form.begin)
+        at, rest = form.begin, b""
+        while block := file.read(BLOCK):
+            lines, end, tail = (rest + block).rpartition(b"\n")
+            if not end and len(tail) > BLOCK:
+                raise DataError(f"'{path}': byte {at}: a line of more than {BLOCK} bytes")
+            yield from _of_lines(path, form, lines + end, at, chunk)
+            at, rest = at + len(lines) + len(end), tail
+        if rest:
+            yield from _of_lines(path, form, rest, at, chunk)
+
+
+def _of_lines(path: Path, form: Form, lines: bytes, at: int, chunk: int) -> Chunks:
+    """Yield the events of lines, of which the first begins at a byte of the file."""
+    rows = _fast(form, lines)
+    if rows is None:
+        rows = _one_by_one(path, form, lines, at)
+    columns = {field: rows[:, k] for field, k in form.places.items()}
+    where = functools.partial(_where, path, form, lines, at)
+    fault = first_fault({**columns, "t": np.maximum.accumulate(columns["t"])})  # of order, the caller finds them
+    if fault is not None:
+        raise DataError(f"'{path}': {where(0, fault[0])}: the event {fault[1]}")
+    for k in range(0, len(rows), chunk):
+        yield packed({field: column[k : k + chunk] for field, column in columns.items()}), functools.partial(where, k)
+
+
+def _where(path: Path, form: Form, lines: bytes, at: int, first: int, k: int) -> str:
+    return f"byte {_placed(form, lines, at)[first + k][0]}"
+
+
+def _fast(form: Form, lines: bytes) -> Rows | None:
+    """Return the numbers of lines (lines, width); None where they are not all plain integers, as many in each line."""
+    lines = lines.replace(b"\r", b"")
+    marks = np.frombuffer(lines, np.uint8)
+    ends = np.flatnonzero(marks == ord("\n"))
+    commas = np.flatnonzero(marks == ord(form.comma))
+    count = len(ends)
+    if not lines.endswith(b"\n") or len(commas) != count * (form.width - 1):
+        return None
+    within = commas.reshape(count, form.width - 1)
+    if form.width > 1 and not ((within[:, -1] < ends).all() and (within[1:, 0] > ends[:-1]).all()):
+        return None
+    try:
+        numbers = np.fromstring(lines.replace(b"\n", form.comma)[:-1], np.int64, sep=form.comma.decode())
+    except (ValueError, DeprecationWarning):  # in releases of NumPy before 2.3 a warning, and fewer numbers
+        return None
+    return numbers.reshape(count, form.width) if len(numbers) == count * form.width else None
+
+
+def _one_by_one(path: Path, form: Form, lines: bytes, at: int) -> Rows:
+    """Return the numbers of lines; raise DataError for the first line that has none, or others than integers."""
+    rows = []
+    for place, text in _placed(form, lines, at):
+        words = _words(text, form.comma)
+        if len(words) != form.width:
+            raise DataError(f"'{path}': byte {place}: {len(words)} values in a line, and {form.width} in the first")
+        try:
+            row = [int(word) for word in words]
+        except ValueError:
+            wrong = next(word for word in words if not re.fullmatch(rb"[-+]?\d+", word)).decode("ascii", "replace")
+            hint = ": times are integers of microseconds: multiply seconds by 1e6" if "." in wrong else ""
+            raise DataError(f"'{path}': byte {place}: {wrong!r:.40} is no integer{hint}") from None
+        rows.append([max(-LARGEST, min(LARGEST, one)) for one in row])
+    return np.array(rows, np.int64).reshape(-1, form.width)
+
+
+def _placed(form: Form, lines: bytes, at: int) -> list[tuple[int, bytes]]:
+    """Return the lines that hold events, and at which byte each begins."""
+    found = []
+    for line in lines.split(b"\n"):
+        text = line.strip()
+        if text and not text.startswith(b"#"):
+            found.append((at, text))
+        at += len(line) + 1
+    return found
+
+
+def _words(text: bytes, comma: bytes) -> list[bytes]:
+    return [word.strip() for word in text.split(comma if comma != b" " else None)]

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RAW files of EVT 2.0 and 3.0, of our own writing; other readers are asked what is in them."""
+
+from pathlib import Path
+
+import evt3
+import faery
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikerun import sources
+from spikerun.errors import DataError
+
+Row = tuple[int, int, int, int]  # t, x, y, p
+SIZE = "% geometry 1280x720\n"
+EVT2, EVT3 = "% evt 2.0\n" + SIZE, "% evt 3.0\n" + SIZE
+ROWS: list[Row] = [(70, 5, 6, 1), (70, 1279, 719, 0), (300, 0, 0, 1)]
+
+events = st.lists(
+    st.tuples(st.integers(0, 2**20), st.integers(0, 1279), st.integers(0, 719), st.integers(0, 1)), max_size=30
+).map(sorted)
+
+
+def evt2(path: Path, words: list[int], header: str = EVT2, more: bytes = b"") -> Path:
+    path.write_bytes(header.encode() + np.array(words, "<u4").tobytes() + more)
+    return path
+
+
+def high(t: int) -> int:
+    """Return the word of EVT 2.0 that says the high bits of t."""
+    return 8 << 28 | t >> 6 & 2**28 - 1
+
+
+def words2(rows: list[Row]) -> list[int]:
+    """Return events as words of EVT 2.0, each behind its time, and what is to be passed over."""
+    found = [0xE << 28 | 5]
+    for t, x, y, p in rows:
+        found += [high(t), 0xA << 28, p << 28 | (t & 63) << 22 | x << 11 | y]
+    return found
+
+
+def words3(rows: list[Row]) -> list[int]:
+    """Return events as words of EVT 3.0, each behind its time and its row."""
+    found = []
+    for t, x, y, p in rows:
+        found += [8 << 12 | t >> 12 & 4095, 6 << 12 | t & 4095, y, 2 << 12 | p << 11 | x]
+    return found
+
+
+def evt3_file(path: Path, words: list[int], header: str = EVT3, more: bytes = b"") -> Path:
+    path.write_bytes(header.encode() + np.array(words, "<u2").tobytes() + more)
+    return path
+
+
+def read(path: Path, chunk: int = 65_536) -> list[Row]:
+    return [row for part in sources.file(path, chunk=chunk) for row in part.tolist()]
+
+
+@settings(max_examples=30)
+@given(events, st.integers(1, 40))
+def test_evt2_gives_back_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Row], chunk: int
+) -> None:
+    path = evt2(tmp_path_factory.mktemp("evt") / "a.raw", words2(rows))
+    assert read(path, chunk) == rows
+    assert faery.events_stream_from_file(path).to_array().tolist() == rows
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 2**33 - 64), max_size=8), st.integers(1, 4))
+def test_the_clock_of_evt2_goes_round(tmp_path_factory: pytest.TempPathFactory, gaps: list[int], chunk: int) -> None:
+    times = np.cumsum(gaps).tolist()
+    path = evt2(tmp_path_factory.mktemp("evt") / "a.raw", words2([(t, 0, 0, 0) for t in times]))
+    assert [row[0] for row in read(path, chunk)] == times
+
+
+def test_a_small_step_back_of_evt2_is_no_clock_that_goes_round(tmp_path: Path) -> None:
+    path = evt2(tmp_path / "a.raw", words2([(640, 0, 0, 0), (639, 5, 0, 0)]))
+    at = len(EVT2) + 4 * 6
+    with pytest.raises(
+        DataError, match=rf"a.raw': byte {at}: the event \(t = 639, x = 5, .* before the last one, of 640"
+    ):
+        read(path)
+
+
+def test_events_of_evt2_before_the_first_time_are_left_out(tmp_path: Path) -> None:
+    path = evt2(tmp_path / "a.raw", words2([(9000, 1, 1, 1)])[3:] + words2(ROWS))
+    for chunk in (1, 2, 100):
+        assert read(path, chunk) == ROWS
+
+
+@settings(max_examples=30)
+@given(events)
+def test_evt3_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
+    path = evt3_file(tmp_path_factory.mktemp("evt") / "a.raw", words3(rows))
+    assert read(path, 7) == rows
+    other = evt3.decode_file(str(path))
+    assert list(zip(*(values.tolist() for values in (other.t, other.x, other.y, other.p)), strict=True)) == rows
+
+
+def test_vectors_of_evt3_are_events_of_a_row(tmp_path: Path) -> None:
+    vectors = [3 << 12 | 1 << 11 | 100, 4 << 12 | 0b100000000011, 5 << 12 | 0b10000001]
+    path = evt3_file(tmp_path / "a.raw", [8 << 12, 6 << 12 | 7, 20, *vectors])
+    assert read(path) == [(7, x, 20, 1) for x in (100, 101, 111, 112, 119)]
+    assert evt3.decode_file(str(path)).x.tolist() == [100, 101, 111, 112, 119]
+
+
+def test_small_steps_back_of_evt3_take_the_time_before_them(tmp_path: Path) -> None:
+    path = evt3_file(tmp_path / "a.raw", words3([(50, 1, 1, 1), (47, 2, 1, 1), (51, 3, 1, 1)]))
+    assert [row[0] for row in read(path)] == [50, 50, 51]
+    assert evt3.decode_file(str(path)).t.tolist() == [50, 47, 51]
+
+
+@pytest.mark.parametrize(
+    ("header", "format", "shape"),
+    [
+        ("% evt 2.0\n", "evt2", None),
+        ("% Date 2020\n% evt 3.0\n% geometry 640x480\n% end\n", "evt3", (2, 480, 640)),
+        ("% format EVT2;height=720;width=1280\n% end\n", "evt2", (2, 720, 1280)),
+        ("% format EVT3;width=1280;height=720\n", "evt3", (2, 720, 1280)),
+    ],
+)
+def test_the_header_says_the_version_and_the_shape(
+    tmp_path: Path, header: str, format: str, shape: tuple[int, int, int] | None
+) -> None:
+    path = tmp_path / "a.raw"
+    path.write_bytes(header.encode())
+    source = sources.file(path)
+    assert (source.format, source.shape, list(source)) == (format, shape, [])
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("% evt 2.1\n", "the header says EVT 2.1, and is read as EVT 2.0"),
+        ("% format EVT21;height=720;width=1280\n", "the header says EVT 21, and is read as EVT 2.0"),
+        ("% evt 4.0\n", "by its name it is evt2, evt3, and it does not begin as one does; name its format"),
+        ("", "by its name it is evt2, evt3, and it does not begin as one does; name its format"),
+        ("% evt 3.0\n% geometry 4096x720\n", "the header says a sensor of 4096x720, and events have 11 bits"),
+        ("% evt 3.0\n% geometry 9x9\n% format EVT3;height=8;width=9\n", "the header says a sensor of 9x8 and 9x9"),
+        ("% evt 3.0\n%" + "a" * 70_000, "the header does not end within 65536 bytes"),
+    ],
+)
+def test_a_header_that_is_wrong_is_refused(tmp_path: Path, header: str, said: str) -> None:
+    path = tmp_path / "a.raw"
+    path.write_bytes(header.encode())
+    with pytest.raises(DataError, match=f"a.raw': {said}"):
+        sources.file(path)
+
+
+def test_words_that_are_cut_off_are_refused_by_their_byte(tmp_path: Path) -> None:
+    path = evt2(tmp_path / "2.raw", words2(ROWS), more=b"\0\1\2")
+    with pytest.raises(
+        DataError, match=f"byte {path.stat().st_size - 3}: 3 of the 4 bytes of an event: the file is cut"
+    ):
+        sources.file(path)
+    path = evt3_file(tmp_path / "3.raw", words3(ROWS), more=b"\0")
+    with pytest.raises(
+        DataError, match=f"byte {path.stat().st_size - 1}: 1 of the 2 bytes of an event: the file is cut"
+    ):
+        sources.file(path)
+
+
+def test_events_outside_of_the_sensor_are_refused(tmp_path: Path) -> None:
+    path = evt2(tmp_path / "2.raw", words2([*ROWS, (300, 1280, 0, 1)]))
+    with pytest.raises(DataError, match=rf"byte {len(EVT2) + 4 * 12}: the event .* x = 1280, .* outside of the frame"):
+        read(path)
+    path = evt3_file(tmp_path / "3.raw", words3([*ROWS, (300, 1280, 0, 1)]))
+    with pytest.raises(DataError, match=r"3.raw': behind event 0: faery says: x overflow"):
+        read(path)

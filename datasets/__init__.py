@@ -70,6 +70,25 @@ TABLE: Mapping[str, DatasetSpec] = MappingProxyType(
             shape=(1, 8, 8),
             hint="pip install scikit-learn",
         ),
+        "dsec": DatasetSpec(
+            name="dsec",
+            summary="drives of minutes, seen by event cameras: streams without classes",
+            module="spikerun.datasets.dsec",
+            splits=MappingProxyType({"train": 41, "test": 12}),
+            shape=(2, 480, 640),
+            hint="get train_events.zip or test_events.zip (no published checksum) of dsec.ifi.uzh.ch, unpack it, and "
+            "name its folder with --data-dir",
+            streams=True,
+        ),
+        "dvs128-gesture": DatasetSpec(
+            name="dvs128-gesture",
+            summary="gestures of 29 people, as recordings of an event camera",
+            module="spikerun.datasets.dvs128_gesture",
+            splits=MappingProxyType({"train": 1176, "test": 288}),
+            shape=(2, 128, 128),
+            hint="get DvsGesture.tar.gz (MD5 8a5c71fb11e24e5ca5b11866ca6c00a1) of research.ibm.com/dvsgesture, unpack "
+            "it, and name its folder with --data-dir",
+        ),
         "fashion-mnist": DatasetSpec(
             name="fashion-mnist",
             summary="Zalando's photos of clothes",
@@ -95,14 +114,33 @@ TABLE: Mapping[str, DatasetSpec] = MappingProxyType(
             shape=(1, 28, 28),
             hint="spikerun datasets fetch mnist",
         ),
+        "n-cars": DatasetSpec(
+            name="n-cars",
+            summary="cars, and what is none, as recordings of an event camera",
+            module="spikerun.datasets.n_cars",
+            splits=MappingProxyType({"train": 15422, "test": 8607}),
+            shape=(2, 100, 120),
+            hint="get Prophesee_Dataset_n_cars.zip (MD5 553ce464d6e5e617b3c21ce27c19368e) of www.prophesee.ai, unpack "
+            "it and the archives in it, and name its folder with --data-dir",
+        ),
         "n-mnist": DatasetSpec(
             name="n-mnist",
             summary="MNIST's digits as recordings of an event camera",
             module="spikerun.datasets.n_mnist",
             splits=MappingProxyType({"train": 60000, "test": 10000}),
             shape=(2, 34, 34),
-            hint="get Train.zip and Test.zip of www.garrickorchard.com/datasets/n-mnist, unpack them, and name their "
-            "folder with --data-dir",
+            hint="get Train.zip (MD5 20959b8e626244a1b502305a9e6e2031) and Test.zip (69ca8762b2fe404d9b9bad1103e97832) "
+            "of www.garrickorchard.com/datasets/n-mnist, unpack them, and name their folder with --data-dir",
+        ),
+        "shd": DatasetSpec(
+            name="shd",
+            summary="spoken digits, English and German, as spikes of a model of the cochlea",
+            module="spikerun.datasets.shd",
+            splits=MappingProxyType({"train": 8156, "test": 2264}),
+            shape=(1, 1, 700),
+            hint="get shd_train.h5.gz (MD5 d47c9825dee33347913e8ce0f2be08b0) and shd_test.h5.gz "
+            "(3062a80ec0c5719404d5b02e166543b1) of compneuro.net/datasets, unpack them, and name their folder with "
+            "--data-dir",
         ),
     }
 )

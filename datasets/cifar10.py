@@ -8,7 +8,6 @@ unpacked. Unpacked files have no published checksums: they must have the publish
 class. The version of pickles for Python is refused: nothing is unpickled.
 """
 
-import hashlib
 import os
 import tarfile
 import zlib
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from spikerun.datasets.dataset import Dataset
 from spikerun.datasets.download import places
-from spikerun.datasets.found import Found
+from spikerun.datasets.found import Found, md5_of
 from spikerun.errors import DataError
 
 __all__ = ["fetch", "fetch_size", "locate", "read"]
@@ -32,7 +31,6 @@ PICKLES = ("cifar-10-python.tar.gz", "cifar-10-batches-py", "data_batch_1", "tes
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PHOTOS = 10000  # of a file
 RECORD = 1 + 3 * 32 * 32  # a label, and the rows of the red, the green and the blue channel
-CHUNK = 1 << 20
 
 _SET = Found("cifar-10")
 fetch, fetch_size = _SET.fetch, _SET.fetch_size
@@ -89,14 +87,10 @@ def _unpacked(folder: Path, split: str) -> bytes:
 
 def _packed(archive: Path, split: str) -> bytes:
     """Return the files of a split, from the archive with the published checksum."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with archive.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    if digest.hexdigest() != MD5:
+    found = md5_of(archive)
+    if found != MD5:
         raise DataError(
-            f"'{archive}' has the MD5 {digest.hexdigest()}, the published one {MD5}: it was cut short or changed; get "
-            "it again"
+            f"'{archive}' has the MD5 {found}, the published one {MD5}: it was cut short or changed; get it again"
         )
     parts: dict[str, bytes] = {}
     try:
@@ -105,9 +99,9 @@ def _packed(archive: Path, split: str) -> bytes:
                 name = Path(member.name).name
                 if member.isfile() and name in SPLITS[split]:
                     _check_size(f"'{archive}', {name}", member.size)
-                    found = tar.extractfile(member)
-                    assert found is not None  # of a regular file
-                    parts[name] = found.read()
+                    content = tar.extractfile(member)
+                    assert content is not None  # of a regular file
+                    parts[name] = content.read()
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(f"'{archive}' is no archive that can be read: {error}; get it again") from error
     if missing := [name for name in SPLITS[split] if name not in parts]:

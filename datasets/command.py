@@ -32,6 +32,7 @@ class Row:
     shape: tuple[int, ...] | None
     hint: str
     found: Path | None
+    streams: bool = False
 
     @property
     def size(self) -> str:
@@ -79,7 +80,7 @@ def info(
 ) -> None:
     """Show one data set."""
     row = _row(name, data_dir)
-    data = datasets.load(name, data_dir) if row.found else None
+    data = datasets.load(name, data_dir) if row.found and not row.streams else None
     read = {"classes": data.classes, "scale": data.scale} if data else {}
     emit("spikerun.datasets.info/1", {**vars(row), **read}, json, lambda: _details(row, data))
 
@@ -116,7 +117,7 @@ def _row(name: str, data_dir: Path | None) -> Row:
         # another package's data set that is broken must not hide all others
         return Row(name, f"broken: {error}", {}, None, "see its own documentation", None)
     hint = spec.hint if data_dir is None else f"leave out --data-dir, or {spec.hint}"
-    return Row(name, spec.summary, spec.splits, spec.shape, hint, found)
+    return Row(name, spec.summary, spec.splits, spec.shape, hint, found, spec.streams)
 
 
 def _overview(rows: list[Row]) -> str:
@@ -131,8 +132,8 @@ def _details(row: Row, data: datasets.Dataset | None) -> str:
     lines = [
         ("name", row.name),
         ("what", row.summary),
-        ("train", f"{row.count('train')} samples"),
-        ("test", f"{row.count('test')} samples"),
+        ("train", f"{row.count('train')} {'streams' if row.streams else 'samples'}"),
+        ("test", f"{row.count('test')} {'streams' if row.streams else 'samples'}"),
         ("shape", row.size),
         ("found", row.place),
     ]

@@ -205,6 +205,7 @@ class DatasetSpec:
     splits: number of samples of each split
     shape:  (C, H, W) or (F,) of one sample
     hint:   what to do when the data set is not on this machine
+    streams: its recordings are streams without classes, opened one by one (`spikerun.sources.file`), not loaded
     """
 
     name: str
@@ -213,6 +214,7 @@ class DatasetSpec:
     splits: Mapping[str, int]
     shape: tuple[int, ...]
     hint: str
+    streams: bool = False
 
 
 class Provider(Protocol):

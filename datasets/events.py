@@ -2,6 +2,7 @@
 """Recordings of event cameras: when which place saw more (p = 1) or less (p = 0) light."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from spikerun.datasets.lazy import Lazy, Small
 from spikerun.errors import DataError
+from spikerun.events import EventArray
 from spikerun.sources.n_mnist import decoded
 
-__all__ = ["LATEST", "Events", "Files", "Packed", "Recordings", "check_size", "read_bin", "strangers"]
+__all__ = ["LATEST", "Events", "Files", "Packed", "Recordings", "check_size", "joined", "read_bin", "strangers"]
 
 BYTES = 5  # of an event in a .bin file
 LARGEST_FILE = 1 << 24  # bytes of one, 3.4 million events; reading takes 20 times as many
@@ -77,19 +79,29 @@ class Packed(Recordings):
 
 
 class Files(Recordings):
-    """Recordings of which each is a .bin file; a file is read when its samples are made."""
+    """Recordings of which each is a file, which is read when its samples are made.
 
-    def __init__(self, name: str, paths: tuple[Path, ...], places: IntArray, frame: tuple[int, ...]) -> None:
+    read: returns the events of a file, wherever they lie
+    """
+
+    def __init__(
+        self,
+        name: str,
+        paths: tuple[Path, ...],
+        places: IntArray,
+        frame: tuple[int, ...],
+        read: Callable[[Path], Events],
+    ) -> None:
         super().__init__(name, places, frame)
-        self.paths = paths
+        self.paths, self.read = paths, read
 
     def _like(self, places: IntArray, shape: tuple[int, ...]) -> Self:
-        return type(self)(self.name, self.paths, places, self.frame)
+        return type(self)(self.name, self.paths, places, self.frame, self.read)
 
     def events(self, place: int) -> Events:
         """Return the events of a file."""
         path = self.paths[place]
-        found = read_bin(path)
+        found = self.read(path)
         outside = strangers(found.x, found.y, found.p, self.frame)
         if outside is not None:
             raise DataError(f"'{path}': {outside}")
@@ -104,7 +116,18 @@ def read_bin(path: Path) -> Events:
     check_size(path, path.stat().st_size)
     content = path.read_bytes()
     found, _ = decoded(np.frombuffer(content, np.uint8).reshape(-1, BYTES))
-    return Events(**{key: found[key].astype(np.int64) for key in ("t", "x", "y", "p")})
+    return joined([found])
+
+
+def joined(parts: Iterable[EventArray]) -> Events:
+    """Return the events of arrays of EVENT."""
+    found = list(parts)
+    return Events(
+        **{
+            key: np.concatenate([part[key].astype(np.int64) for part in found] or [np.zeros(0, np.int64)])
+            for key in ("t", "x", "y", "p")
+        }
+    )
 
 
 def check_size(path: str | Path, size: int) -> None:

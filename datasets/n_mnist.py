@@ -4,29 +4,31 @@
 70,000 recordings of about 300 ms, 34 x 34 pixels. In a given folder and nowhere else, or in $SPIKERUN_DATA/n-mnist and
 the user's cache, there are looked for: the published folders `Train` and `Test`, with a file such as Train/5/00001.bin
 for each recording, in the folder of its digit; or n-mnist.npz or nmnist.npz, packed (`spikerun.datasets.packed`).
-Recordings are in the order of their names, which is MNIST's.
+Recordings are in the order of their names, which is MNIST's. The MD5 of the archives is that of the publication by
+Mendeley Data (doi 10.17632/468j46mzdv), as tonic and others give it.
 """
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from spikerun.datasets.dataset import Dataset
-from spikerun.datasets.events import Files, check_size
+from spikerun.datasets.events import check_size, read_bin
+from spikerun.datasets.folders import recordings
 from spikerun.datasets.found import Found
 from spikerun.datasets.packed import read_packed
-from spikerun.errors import DataError
 
 __all__ = ["fetch", "fetch_size", "locate", "read"]
 
 NAME = "n-mnist"
 FRAME = (2, 34, 34)
 FOLDERS = {"train": "Train", "test": "Test"}
+DIGITS = tuple(map(str, range(10)))
 PACKED = ("n-mnist.npz", "nmnist.npz")
 
-_SET = Found(NAME)
+_SET = Found(
+    NAME, archives={"Train.zip": "20959b8e626244a1b502305a9e6e2031", "Test.zip": "69ca8762b2fe404d9b9bad1103e97832"}
+)
 fetch, fetch_size = _SET.fetch, _SET.fetch_size
 
 
@@ -40,7 +42,9 @@ def read(folder: Path | None, split: str) -> Dataset:
     found = next(_found(folder, split), None)
     if found is None:
         raise _SET.missing(f"no folder {FOLDERS[split]} and no file {' or '.join(PACKED)}", folder)
-    return _files(found / FOLDERS[split], split) if os.path.isdir(found) else read_packed(found, split, NAME, FRAME)
+    if not os.path.isdir(found):
+        return read_packed(found, split, NAME, FRAME)
+    return recordings(_SET, split, found / FOLDERS[split], DIGITS, DIGITS, FRAME, read_bin, "5/00001.bin", check_size)
 
 
 def _found(folder: Path | None, split: str) -> Iterator[Path]:
@@ -49,27 +53,3 @@ def _found(folder: Path | None, split: str) -> Iterator[Path]:
         if os.path.isdir(place / FOLDERS[split]):  # Path.is_dir raises for long names
             yield place
         yield from (place / name for name in PACKED if os.path.isfile(place / name))
-
-
-def _files(folder: Path, split: str) -> Dataset:
-    """Return the recordings in the folders of the digits."""
-    found: list[tuple[str, int, Path]] = []
-    for digit in range(10):
-        if os.path.isdir(folder / str(digit)):
-            with os.scandir(folder / str(digit)) as entries:
-                for entry in entries:
-                    if entry.name.endswith(".bin"):
-                        check_size(entry.path, entry.stat().st_size)
-                        found.append((entry.name, digit, Path(entry.path)))
-    if not found:
-        raise DataError(f"data set '{NAME}': no recordings such as 5/00001.bin in '{folder}': {_SET.hint}")
-    found.sort()
-    return Dataset(
-        name=NAME,
-        split=split,
-        samples=Files(NAME, tuple(path for _, _, path in found), np.arange(len(found)), FRAME),
-        labels=np.array([digit for _, digit, _ in found]),
-        classes=tuple(map(str, range(10))),
-        scale=1.0,
-        source=str(folder),
-    )

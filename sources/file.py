@@ -34,6 +34,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         row.name: row
         for row in (
+            Format("aedat3", "AEDAT 3.1, of polarities", f"{ROOM}.aedat3", (".aedat",), rb"#!AER-DAT3\.1\r\n"),
             Format(
                 "aedat4",
                 "iniVation's AEDAT 4, by faery",

@@ -23,7 +23,17 @@ from spikerun.atomic import PathLike, as_path
 from spikerun.errors import FileFormatError, UsageError, printable
 from spikerun.heap import Heap
 
-__all__ = ["Group", "Reader", "image", "located", "make_group", "opened", "write_array", "write_attributes"]
+__all__ = [
+    "Group",
+    "Reader",
+    "Sequences",
+    "image",
+    "located",
+    "make_group",
+    "opened",
+    "write_array",
+    "write_attributes",
+]
 
 MAX_BYTES = 2**32  # of one array
 MAX_TEXT = 2**16
@@ -212,6 +222,27 @@ class Group:
         return value
 
 
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Sequences of numbers of variable length, each read when it is asked for.
+
+    where, length: int64 (N,), at which byte of the file each begins, and how many numbers it has
+    """
+
+    source: Path
+    dtype: np.dtype[Any]
+    where: np.ndarray[Any, Any]
+    length: np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return len(self.where)
+
+    def __getitem__(self, k: int) -> np.ndarray[Any, Any]:
+        """Return the k-th."""
+        return np.fromfile(self.source, self.dtype, int(self.length[k]), offset=int(self.where[k]))
+
+
 class Reader:
     """Reads one open file. `left`: how many more bytes its arrays may claim, given the bytes that the file holds."""
 
@@ -277,6 +308,20 @@ class Reader:
             result = np.empty(len(raw), object)
             result[:] = [_text(one) for one in raw]
             return result.reshape(shape)
+
+    def sequences(self, group: Group, name: str, longest: int) -> Sequences:
+        """Return where the sequences of numbers lie of a data set (N,) that holds one in each place.
+
+        longest: how many numbers a sequence may have.
+        """
+        with located(self.source, f"{group.name}/{name}"):
+            stored, _ = self._stored(group, name)
+            shape, dtype = stored.shape, h5py.check_vlen_dtype(stored.dtype)
+            if dtype is None or dtype.kind not in "iuf" or shape is None or len(shape) != 1:
+                raise ValueError(f"must hold sequences of numbers (N,), got dtype {stored.dtype} of shape {shape}")
+            found = self.heap.sequences(stored, shape[0], dtype.itemsize, longest, "sequence")
+            where, length = np.array(found, np.int64).reshape(-1, 2).T
+            return Sequences(self.source, dtype, where, length)
 
     def text(self, group: Group, name: str) -> str:
         """Return a data set that is one text."""

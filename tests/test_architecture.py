@@ -126,8 +126,8 @@ def test_kernels_datasets_and_sources_know_no_network() -> None:
     shared = ("spikerun.errors", "spikerun.plugins")  # know no network either
     assert strangers(of("kernels"), "spikerun.kernels", "spikerun.atomic", *shared) == []
     datasets = [i for i in of("datasets") if i.importer != "spikerun.datasets.command"]
-    assert strangers(datasets, "spikerun.datasets", "spikerun.sources", "spikerun.atomic", *shared) == []
     events = ("spikerun.events", "spikerun.atomic")
+    assert strangers(datasets, "spikerun.datasets", "spikerun.sources", "spikerun.hdf5", *events, *shared) == []
     assert strangers(of("sources"), "spikerun.sources", *events, *shared) == []
     command = [i for i in of("datasets") if i.importer == "spikerun.datasets.command"]
     assert strangers(command, "spikerun.datasets", "spikerun.errors", "spikerun.console") == []

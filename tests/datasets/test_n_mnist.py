@@ -82,12 +82,14 @@ def test_events_outside_of_the_frame_are_refused_by_file(tmp_path: Path) -> None
 
 
 def test_files_that_are_missing_say_where_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"no folder Test and no file n-mnist.npz or nmnist.npz in .*get Train.zip and"):
+    with pytest.raises(
+        DataError, match=r"no folder Test and no file n-mnist.npz or nmnist.npz in .*get Train.zip \(MD5"
+    ):
         datasets.load("n-mnist", tmp_path)
     (tmp_path / "Test").mkdir()
     with pytest.raises(DataError, match="no recordings such as 5/00001"):
         datasets.load("n-mnist", tmp_path)
-    with pytest.raises(UnsupportedError, match="is not downloaded: get Train"):
+    with pytest.raises(UnsupportedError, match=r"is not downloaded: get Train.zip"):
         n_mnist.fetch(None, lambda n: None)
 
 

@@ -169,7 +169,7 @@ def test_real_values_are_scaled_units() -> None:
     assert dataset(samples=samples, scale=1 / 16).real().ravel().tolist() == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("name", ["fsdd", "n-mnist"])
+@pytest.mark.parametrize("name", ["dsec", "dvs128-gesture", "fsdd", "n-cars", "n-mnist", "shd"])
 def test_what_is_never_downloaded_says_how_to_get_it_as_the_table_does(name: str, tmp_path: Path) -> None:
     hint = re.escape(datasets.TABLE[name].hint)
     with pytest.raises(DataError, match=rf"^data set '{name}': no .* in {tmp_path}, {tmp_path / name}: {hint}$"):

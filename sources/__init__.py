@@ -8,7 +8,29 @@ The table below is all there is; other packages add rows through the entry-point
 if __name__ != "spikerun.sources":
     raise ImportError("import spikerun.sources instead")
 
+from spikerun.sources.camera import Camera, camera
 from spikerun.sources.file import CHUNK, FORMATS, File, file, formats
 from spikerun.sources.format import Format, Opened, Shape
+from spikerun.sources.paced import Paced, paced
+from spikerun.sources.standard_input import Piped, stdin
+from spikerun.sources.udp import Udp, UdpSink, udp
 
-__all__ = ["CHUNK", "FORMATS", "File", "Format", "Opened", "Shape", "file", "formats"]
+__all__ = [
+    "CHUNK",
+    "FORMATS",
+    "Camera",
+    "File",
+    "Format",
+    "Opened",
+    "Paced",
+    "Piped",
+    "Shape",
+    "Udp",
+    "UdpSink",
+    "camera",
+    "file",
+    "formats",
+    "paced",
+    "stdin",
+    "udp",
+]

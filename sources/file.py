@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import cast, overload
 
 from spikerun.atomic import PathLike, as_path
 from spikerun.errors import DataError, UsageError, unknown_name
 from spikerun.events import EVENT, EventArray, first_fault
 from spikerun.plugins import rows
 from spikerun.sources.format import Format, Reader, Shape
+from spikerun.sources.paced import Paced, paced
 from spikerun.sources.records import LONGEST_HEADER, head
 
 __all__ = ["CHUNK", "FORMATS", "File", "file", "formats"]
@@ -86,12 +87,30 @@ class File:
         return f"File('{self.path}', format='{self.format}', shape={self.shape})"
 
 
-def file(path: PathLike, format: str | None = None, shape: Shape | None = None, chunk: int = CHUNK) -> File:
+@overload
+def file(path: PathLike, format: str | None = None, shape: Shape | None = None, chunk: int = CHUNK) -> File: ...
+
+
+@overload
+def file(
+    path: PathLike, format: str | None = None, shape: Shape | None = None, chunk: int = CHUNK, *, pace: float
+) -> Paced: ...
+
+
+def file(
+    path: PathLike,
+    format: str | None = None,
+    shape: Shape | None = None,
+    chunk: int = CHUNK,
+    *,
+    pace: float | None = None,
+) -> File | Paced:
     """Return the events of a file as a source, whose header is read now and whose events as they are asked for.
 
     format: a name of the table; None: by the name of the file and how it begins
     shape:  (C, H, W) of the sensor, for files that do not say it; events outside are errors. None: what the file says
     chunk:  events of an array, at most
+    pace:   gives the events at the speed of the clock, 1.0, or so many times as fast: `spikerun.sources.paced`
     Raises DataError where the file is not there, or is no such file; UnsupportedError where it needs a package.
     """
     known = formats()
@@ -103,7 +122,8 @@ def file(path: PathLike, format: str | None = None, shape: Shape | None = None, 
     if not os.path.isfile(place):  # Path.is_file raises for long names
         raise DataError(f"'{place}' {'is no regular file' if os.path.exists(place) else 'does not exist'}")
     row = known[format] if format is not None else _guessed(place, known)
-    return File(place, row, None if shape is None else _whole(shape), chunk)
+    found = File(place, row, None if shape is None else _whole(shape), chunk)
+    return found if pace is None else paced(found, pace)
 
 
 def formats() -> dict[str, Format]:

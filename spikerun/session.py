@@ -3,7 +3,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,8 @@ from spikerun import kernels as devices
 from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_name
 from spikerun.inputs import Given, Lazy, in_parts, part
 from spikerun.kernels.executor import Device, Executor, Prepares, Single
+from spikerun.live import Live, Outputs, live
+from spikerun.live_async import drive
 from spikerun.network import Network
 from spikerun.plan import STEPS, EarlyExit, Plan, Schedule, blockable, check_early_exit, check_lead, lower, lower_frame
 from spikerun.result import Result
@@ -150,6 +152,28 @@ class Session:
     def stream(self, step_us: float = 1000.0) -> Stream:
         """Open a stream: the network at rest, to be fed events or frames. step_us: the duration of a step."""
         return Stream(self.net, self._endless, step_us)
+
+    def live(self, source: Iterable[npt.NDArray[Any]], *, step_us: float = 1000.0, **how: Any) -> Live:
+        """Open a stream that a source of events drives; iterate over it for what its outputs send.
+
+        how: `warm`, `clock`, `overload`, `max_lag_us`, ...: `spikerun.live.live` explains them.
+        """
+        return live(self.stream(step_us), source, **how)
+
+    def astream(
+        self,
+        source: Iterable[npt.NDArray[Any]] | AsyncIterable[npt.NDArray[Any]],
+        *,
+        step_us: float = 1000.0,
+        queue: int = 64,
+        **how: Any,
+    ) -> AsyncIterator[Outputs]:
+        """Open a stream as `live` does, of a plain or an asynchronous source, and yield what its outputs send.
+
+        A thread does the work. It waits where `queue` lists of outputs have not been fetched, and ends when the
+        iterator is closed.
+        """
+        return drive(lambda plain: self.live(plain, step_us=step_us, **how), source, queue)
 
     def _prepared(self) -> Single | None:
         """Return what runs a single array in one call, where network and device allow that."""

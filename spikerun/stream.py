@@ -85,6 +85,16 @@ class Stream:
         """Return the number of steps done."""
         return self._work.t
 
+    @property
+    def net(self) -> Network:
+        """Return the network."""
+        return self._net
+
+    @property
+    def step_ns(self) -> int:
+        """Return the duration of a step in nanoseconds."""
+        return self._step_ns
+
     def push(self, events: npt.NDArray[Any]) -> list[Spike | Reading]:
         """Take events, run all steps before the newest one's, and return what the outputs sent.
 

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Driving a stream from a source of events: when bins close, and what happens where there is not enough time.
+
+A source is an iterable of arrays of events, in order of time. That of a camera also has `pace`, microseconds of its
+events to a microsecond of the clock, and gives an empty array now and then when nothing comes.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from spikerun.errors import UsageError, unknown_name
+from spikerun.overload import OVERLOAD, Piece
+from spikerun.queued import Queued
+from spikerun.spread import Spread
+from spikerun.stream import MAX_GAP, Reading, Spike, Stream
+from spikerun.warm import warmed
+
+__all__ = ["CLOCKS", "Live", "live"]
+
+CLOCKS = ("events", "wall")
+BINS = 2  # of lag that are allowed where nobody says how much
+
+Chunk = npt.NDArray[Any]
+Outputs = list[Spike | Reading]
+
+
+class Live:
+    """Iterates over what the outputs of a stream send while a source feeds it; much of that is empty.
+
+    stream:     nobody else may use it meanwhile
+    source:     arrays of events, in order of time
+    clock:      `events`: a bin, which is a step of the stream, closes when an event beyond it comes; `wall`: also when
+                its time is over and nothing came
+    overload:   what happens where bins can be run only later than `max_lag_us` after their end:
+                `block`: nothing is dropped, and a source that can wait does
+                `drop_bin`: the events of such a bin are dropped; the others are late by `max_lag_us` at most, and the
+                time that one bin takes
+                `drop_tail`: of each bin there are kept, from its beginning, as many events as can be run in time, by
+                what events cost lately
+                `latest`: all is dropped up to the newest bin whose time is over, whatever it holds
+                Time passes in any case: steps without events are run, and neurons leak.
+    max_lag_us: microseconds of the clock; by default the time of two bins
+    pace:       of a source that comes in time and has no attribute `pace`: 1.0 for a camera
+    grace_us:   how long after its end the clock closes a bin: as long as events may be on their way
+    clock_ns:   the clock, in nanoseconds
+
+    `taken`: events that came, each of which was pushed, is `waiting`, or was `dropped`; `dropped_bins`: those that lost
+    some; `lag`: of bins with events, in nanoseconds, from when what closed one was due until its outputs were there.
+    Where nothing was dropped, and `clock="events"`, the outputs are those of `stream.push`, whatever the clock says.
+    After an exception of the source or the stream, Ctrl-C for one, the next call goes on.
+
+    Raises UsageError for choices that make no sense.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        source: Iterable[Chunk],
+        *,
+        clock: str = "events",
+        overload: str = "block",
+        max_lag_us: float | None = None,
+        pace: float | None = None,
+        grace_us: float = 0,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        for kind, value, known in (("clock", clock, CLOCKS), ("overload", overload, OVERLOAD)):
+            if value not in known:
+                raise unknown_name(kind, str(value), known)
+        pace = getattr(source, "pace", None) if pace is None else pace
+        if pace is None and (clock, overload) != ("events", "block"):
+            raise UsageError(
+                f"clock='{clock}' and overload='{overload}' need a source that comes in time: one with a pace, such as "
+                "spikerun.sources.paced(source), or say pace=1.0 of a camera"
+            )
+        if overload == "block" and max_lag_us is not None:
+            raise UsageError("overload='block' drops nothing, however late: leave max_lag_us out, or choose another")
+        for name, given in (("max_lag_us", max_lag_us), ("grace_us", grace_us)):
+            if given is not None and not (isinstance(given, int | float) and 0 <= given < math.inf):
+                raise UsageError(f"{name} must be a number of microseconds from 0 on, got {given!r:.80}")
+        self.stream, self.lag = stream, Spread()
+        self.taken = self.dropped = self.dropped_bins = 0
+        self._source, self._chunks, self._clock_ns = source, iter(source), clock_ns
+        self._wall, self._pace, self._grace_ns = clock == "wall", pace, grace_us * 1000
+        self._bin_ns = stream.step_ns
+        self._policy = OVERLOAD[overload](
+            max_lag_us * 1000 if max_lag_us is not None else BINS * self._bin_ns / (pace or 1)
+        )
+        self._pieces: deque[Chunk] = deque()  # of what came, those not yet pushed; each within one bin
+        self._ready: deque[Outputs] = deque()
+        self._stopping = threading.Event()
+        self._ended = False
+        self._origin_ns: float | None = None  # when time 0 of the events was
+        self._seen_ns = 0
+        self._bin, self._kept, self._lost = -1, 0, False  # the open bin, its events, and whether some were dropped
+
+    @property
+    def waiting(self) -> int:
+        """Return how many events came and are neither pushed nor dropped yet."""
+        return sum(map(len, self._pieces))
+
+    def stop(self) -> None:
+        """End as if the source had ended, once what has come is run; called from anywhere, a signal's handler too."""
+        self._stopping.set()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Outputs:
+        while not self._ready:
+            if self._pieces:
+                self._feed(self._pieces[0])
+            elif self._ended:
+                raise StopIteration
+            else:
+                self._pull()
+        return self._ready.popleft()
+
+    def _pull(self) -> None:
+        """Take what the source has next, or run what is closed without it."""
+        before = self._clock_ns()  # what was due by then has come when nothing else does
+        chunk = None if self._stopping.is_set() else next(self._chunks, None)
+        if chunk is None:
+            self._ready.append(self.stream.flush())
+            self._ready.append(
+                self.stream.advance(max(0, self._bin + 1 - self.stream.t))
+            )  # a dropped bin is a step, too
+            self._ended = True
+        elif len(chunk):
+            self._take(chunk)
+        elif self._wall and self._origin_ns is not None:
+            over = int((before - self._grace_ns - self._origin_ns) * (self._pace or 1) // self._bin_ns)  # bins
+            self._close(over, self._due_ns((self._bin + 1) * self._bin_ns) + self._grace_ns)
+        else:
+            self._ready.append([])
+
+    def _take(self, chunk: Chunk) -> None:
+        """Cut what came into pieces, each within one bin; without a clock it needs no cutting."""
+        cuts = [0, len(chunk)]
+        if self._pace is not None:
+            self._set_clock(int(chunk["t"][-1]) * 1000)
+            cuts[1:1] = (np.flatnonzero(np.diff(chunk["t"] * 1000 // self._bin_ns)) + 1).tolist()
+        self._pieces.extend(chunk[a:b] for a, b in pairwise(cuts))
+        self.taken += len(chunk)
+
+    def _set_clock(self, t_ns: int) -> None:
+        """Find when time 0 of the events was: the source knows, or it is what the earliest one since then says."""
+        assert self._pace is not None
+        now = self._clock_ns()
+        known = getattr(self._source, "origin_ns", None)
+        origin = now - t_ns / self._pace if known is None else known
+        if known is None and self._origin_ns is not None:
+            slower = getattr(self._source, "drift", 0.0) * (now - self._seen_ns)
+            origin = min(origin, self._origin_ns + slower)
+        self._origin_ns, self._seen_ns = origin, now
+
+    def _due_ns(self, t_ns: float) -> float:
+        """Return when events of a time could be here."""
+        assert self._origin_ns is not None and self._pace is not None
+        return self._origin_ns + t_ns / self._pace
+
+    def _feed(self, piece: Chunk) -> None:
+        """Run the bins before a piece; give the stream what is kept of it."""
+        keep = len(piece)
+        if self._pace is not None:
+            t_ns = int(piece["t"][0]) * 1000
+            place = t_ns // self._bin_ns
+            if 0 <= place - self.stream.t <= MAX_GAP:  # what comes too late, or is no time at all, the stream judges
+                keep = self._kept_of(piece, place, self._due_ns(t_ns))
+        if keep:
+            self._ready.append(self.stream.push(piece[:keep]))
+        if keep < len(piece):
+            self.dropped += len(piece) - keep
+            self.dropped_bins += not self._lost
+            self._lost = True
+        self._pieces.popleft()
+
+    def _kept_of(self, piece: Chunk, place: int, due_ns: float) -> int:
+        """Run the bins before a piece, the first event of which was due; return how many of its events are kept."""
+        first = place > self._bin
+        if first:
+            self._close(place, due_ns)
+            self._bin, self._kept, self._lost = place, 0, False
+        now = self._clock_ns()
+        newest = int((now - self._due_ns(0)) * (self._pace or 1) // self._bin_ns) - 1
+        late = now - self._due_ns((place + 1) * self._bin_ns)
+        keep = self._policy.kept(Piece(place, first, len(piece), late, newest))
+        self._kept += keep
+        return keep
+
+    def _close(self, bins: int, due_ns: float) -> None:
+        """Run all steps before the one numbered `bins`, which could be run from `due_ns` on."""
+        begin = self._clock_ns()
+        self._ready.append(self.stream.advance(max(0, bins - self.stream.t)))
+        if self._bin < bins and self._kept:
+            end = self._clock_ns()
+            self.lag.add(end - due_ns)
+            self._policy.ran(self._kept, end - begin)
+            self._kept = 0
+
+
+def live(
+    stream: Stream,
+    source: Iterable[Chunk],
+    *,
+    warm: int | Mapping[str, npt.NDArray[Any]] = 0,
+    pace: float | None = None,
+    **how: Any,
+) -> Live:
+    """Return what drives a stream, begun warm, from a source, which gets a thread of its own if it cannot wait.
+
+    warm: 0: the stream as it is; n: as if the first bin of the source had been there n times before; or a snapshot
+    pace, how: as `Live` takes them. A source whose pace is told here is taken for one that cannot wait.
+    """
+    own = getattr(source, "pace", None)
+    if not getattr(source, "waits", True) or (own is None and pace is not None):
+        source = Queued(source)
+    if isinstance(warm, Mapping):
+        stream.restore(warm)
+    elif isinstance(warm, bool) or not isinstance(warm, int) or warm < 0:
+        raise UsageError(f"warm is how often the first bin is repeated, from 0 on, or a snapshot, got {warm!r:.80}")
+    elif warm:
+        source = warmed(stream, source, warm)
+    return Live(stream, source, pace=own if pace is None else pace, **how)

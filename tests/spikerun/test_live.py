@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams driven by sources: nothing lost unsaid, lag as promised, by a clock that the test holds."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikerun.connections import Conv, Diagonal
+from spikerun.errors import DataError, UsageError
+from spikerun.live import Live
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import IF, LIF, Input
+from spikerun.session import Session
+from spikerun.stream import Reading, Spike, Stream
+
+SHAPE = (2, 4, 5)
+BIN = 1000  # microseconds
+MS = 1_000_000  # nanoseconds
+EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")], align=True)
+Chunk = np.ndarray[Any, Any]
+
+
+class Clock:
+    """A clock that stands still until something takes time."""
+
+    def __init__(self) -> None:
+        self.ns = 5_000_000_000
+
+    def __call__(self) -> int:
+        return self.ns
+
+    def sleep(self, seconds: float) -> None:
+        self.ns += round(seconds * 1e9)
+
+
+class Slow:
+    """A stream that takes `cost_ns` for each event that it runs, and tells when steps were done."""
+
+    def __init__(self, stream: Stream, clock: Clock, cost_ns: int) -> None:
+        self.stream, self.clock, self.cost_ns = stream, clock, cost_ns
+        self.step_ns = stream.step_ns
+        self.pushed: list[Chunk] = []
+        self.held = np.zeros(0, np.int64)
+
+    @property
+    def t(self) -> int:
+        return self.stream.t
+
+    def _ran(self, sent: list[Spike | Reading]) -> list[Spike | Reading]:
+        done = int((self.held // BIN < self.t).sum())
+        self.clock.ns += self.cost_ns * done
+        self.held = self.held[done:]
+        return sent
+
+    def push(self, events: Chunk) -> list[Spike | Reading]:
+        self.pushed.append(events)
+        self.held = np.append(self.held, events["t"])
+        return self._ran(self.stream.push(events))
+
+    def advance(self, steps: int) -> list[Spike | Reading]:
+        return self._ran(self.stream.advance(steps))
+
+    def flush(self) -> list[Spike | Reading]:
+        return self._ran(self.stream.flush())
+
+
+def leaky() -> Network:
+    """Return a network whose neurons leak, so that it matters when events come, and that time passes."""
+    kernel = np.random.default_rng(3).integers(10, 60, (3, 2, 3, 3)).astype(np.int8)
+    populations = {
+        "in": Population(SHAPE, Input(1, "spikes")),
+        "h": Population((3, 4, 5), LIF(np.int32(90), keep_v=np.int32(60000))),
+        "out": Population((3, 4, 5), IF(np.int32(2))),
+    }
+    projections = [Projection("in", "h", Conv(kernel, padding=1)), Projection("h", "out", Diagonal(np.int32(1)))]
+    return Network(populations, projections, ["h", "out"], 4)
+
+
+SESSION = Session(leaky(), kernels="event", threads=1)
+
+
+def recording(n: int, duration_us: int, seed: int = 0) -> Chunk:
+    rng = np.random.default_rng(seed)
+    events = np.zeros(n, EVENT)
+    events["t"] = np.sort(rng.integers(0, duration_us, n))
+    for name, size in zip("pyx", SHAPE, strict=True):
+        events[name] = rng.integers(0, size, n)
+    return events
+
+
+def evenly(per_bin: int, bins: int) -> Chunk:
+    events = recording(per_bin * bins, BIN)
+    events["t"] = np.arange(per_bin * bins) * BIN // per_bin
+    return events
+
+
+class Camera:
+    """A source that comes in time: its events when the clock says, an empty array every half a bin."""
+
+    pace = 1.0
+
+    def __init__(self, events: Chunk, clock: Clock, tick_us: int = BIN // 2) -> None:
+        self.events, self.clock, self.tick_ns = events, clock, tick_us * 1000
+        self.origin_ns = clock.ns
+
+    def __iter__(self) -> Iterator[Chunk]:
+        begin = 0
+        while begin < len(self.events):
+            passed = self.clock.ns - self.origin_ns
+            end = int(np.searchsorted(self.events["t"], passed // 1000, "right"))
+            if end == begin:
+                self.clock.ns += self.tick_ns - passed % self.tick_ns
+                end = int(np.searchsorted(self.events["t"], (self.clock.ns - self.origin_ns) // 1000, "right"))
+            yield self.events[begin:end]
+            begin = end
+
+
+def driven(live: Live) -> list[Spike | Reading]:
+    return [item for sent in live for item in sent]
+
+
+def expected(events: Chunk) -> list[Spike | Reading]:
+    stream = SESSION.stream()
+    return [*stream.push(events), *stream.flush()]
+
+
+def overloaded(
+    overload: str, max_lag_us: float | None, load: float = 2.0, bins: int = 200, per_bin: int = 100
+) -> tuple[Live, Slow, list[Spike | Reading], Chunk]:
+    """Return what came of a camera that sends `load` times as many events as the stream can run."""
+    clock, events = Clock(), evenly(per_bin, bins)
+    slow = Slow(SESSION.stream(), clock, round(load * BIN * 1000 / per_bin))
+    live = Live(slow, Camera(events, clock), overload=overload, max_lag_us=max_lag_us, clock_ns=clock)
+    return live, slow, driven(live), events
+
+
+@given(st.integers(0, 300), st.integers(1, 40_000), st.lists(st.integers(0, 300), max_size=6), st.booleans())
+def test_with_nothing_dropped_outputs_are_those_of_push(n: int, duration: int, cuts: list[int], timed: bool) -> None:
+    events, clock = recording(n, duration), Clock()
+    chunks = np.split(events, sorted(min(cut, n) for cut in cuts))
+    live = Live(SESSION.stream(), chunks, pace=1.0 if timed else None, clock_ns=clock)
+    assert driven(live) == expected(events)
+    assert (live.taken, live.dropped, live.waiting) == (n, 0, 0)
+
+
+@pytest.mark.parametrize("overload", ["block", "drop_tail", "drop_bin", "latest"])
+@given(st.integers(1, 2000), st.integers(0, 2**32))
+def test_what_is_sustainable_loses_nothing_and_does_not_depend_on_the_clock(
+    overload: str, cost_ns: int, seed: int
+) -> None:
+    events, clock = recording(100, 20_000, seed), Clock()
+    live = Live(Slow(SESSION.stream(), clock, cost_ns), Camera(events, clock), overload=overload, clock_ns=clock)
+    assert driven(live) == expected(events)
+    assert live.dropped == live.dropped_bins == 0
+
+
+@pytest.mark.parametrize("overload", ["drop_tail", "drop_bin", "latest"])
+@pytest.mark.parametrize("load", [1.5, 2.0, 7.0])
+def test_outputs_under_overload_are_those_of_the_events_that_were_kept(overload: str, load: float) -> None:
+    live, slow, sent, events = overloaded(overload, None, load)
+    kept = np.concatenate(slow.pushed)
+    assert live.taken == len(events) == len(kept) + live.dropped
+    assert live.dropped > 0
+    stream = SESSION.stream()
+    last = int(kept["t"][-1]) // BIN + 1
+    assert sent == [*stream.push(kept), *stream.flush(), *stream.advance(slow.t - last)]
+
+
+def kept_by_bin(slow: Slow, bins: int = 200) -> Chunk:
+    return np.bincount(np.concatenate(slow.pushed)["t"] // BIN, minlength=bins)
+
+
+def test_drop_bin_keeps_whole_bins_or_nothing_of_them() -> None:
+    live, slow, _, _ = overloaded("drop_bin", 3 * BIN)
+    kept = kept_by_bin(slow)
+    assert set(kept) == {0, 100}
+    assert live.dropped_bins == (kept == 0).sum()
+    assert 90 <= live.dropped_bins <= 100  # of 200, at twice what can be run
+
+
+def test_drop_bin_is_late_by_the_largest_lag_and_the_time_of_one_bin_at_most() -> None:
+    live, _, _, _ = overloaded("drop_bin", 3 * BIN)
+    assert 3 * BIN * 1000 < live.lag.largest <= (3 + 2) * MS  # a bin takes two
+
+
+def test_drop_tail_keeps_the_head_of_each_bin() -> None:
+    _, slow, _, events = overloaded("drop_tail", 3 * BIN)
+    kept = np.concatenate(slow.pushed)
+    for number in range(200):
+        of_bin = events[events["t"] // BIN == number]
+        mine = kept[kept["t"] // BIN == number]
+        assert (mine == of_bin[: len(mine)]).all()
+    assert set(kept_by_bin(slow)[20:]) <= {49, 50, 51}  # at twice what can be run
+
+
+def test_drop_tail_is_late_by_the_largest_lag_at_most() -> None:
+    live, _, _, _ = overloaded("drop_tail", 3 * BIN)
+    assert 2.5 * MS < live.lag.largest <= 3 * MS
+
+
+def test_latest_goes_on_with_the_newest_bin_that_is_over() -> None:
+    live, slow, _, _ = overloaded("latest", 0)
+    kept = kept_by_bin(slow)
+    assert set(kept) == {0, 100}
+    assert not (kept[:-1] & kept[1:])[4:].any()  # each takes two bins, so every second is run
+    assert live.lag.largest <= (1 + 2) * MS
+
+
+def test_block_drops_nothing_and_falls_behind() -> None:
+    live, _, _, _ = overloaded("block", None)
+    assert live.dropped == 0
+    assert live.lag.largest > 150 * MS
+
+
+def test_time_passes_in_bins_that_are_dropped() -> None:
+    _, slow, _, events = overloaded("drop_bin", 0, load=50.0)
+    assert slow.t == events["t"][-1] // BIN + 1
+
+
+def ticks(clock: Clock, *chunks: Chunk) -> Iterator[Chunk]:
+    """Yield arrays, one a millisecond."""
+    for chunk in chunks:
+        clock.ns += MS
+        yield chunk
+
+
+def test_on_the_clock_of_the_wall_a_bin_closes_without_another_event() -> None:
+    clock, nothing = Clock(), np.zeros(0, EVENT)
+    first = evenly(100, 1)
+    live = Live(SESSION.stream(), ticks(clock, first, *[nothing] * 3), clock="wall", pace=1.0, clock_ns=clock)
+    assert [(next(live), live.stream.t)[1] for _ in range(5)][-1] == 2  # what was due before the last array has come
+    assert live.lag.count == 1
+
+
+def test_on_the_clock_of_events_a_bin_waits_for_another_event() -> None:
+    clock, nothing = Clock(), np.zeros(0, EVENT)
+    live = Live(SESSION.stream(), ticks(clock, evenly(100, 1), *[nothing] * 3), pace=1.0, clock_ns=clock)
+    assert [(next(live), live.stream.t)[1] for _ in range(5)][-1] == 0
+
+
+def test_grace_lets_the_clock_close_bins_later() -> None:
+    clock, nothing = Clock(), np.zeros(0, EVENT)
+    chunks = ticks(clock, evenly(100, 1), *[nothing] * 5)
+    live = Live(SESSION.stream(), chunks, clock="wall", pace=1.0, grace_us=3 * BIN, clock_ns=clock)
+    assert [(next(live), live.stream.t)[1] for _ in range(7)][-1] == 1
+
+
+def test_an_event_behind_the_clock_is_late() -> None:
+    clock, nothing = Clock(), np.zeros(0, EVENT)
+    chunks = ticks(clock, evenly(100, 1), *[nothing] * 5, evenly(100, 1))
+    with pytest.raises(DataError, match="done already"):
+        driven(Live(SESSION.stream(), chunks, clock="wall", pace=1.0, clock_ns=clock))
+
+
+def test_the_clock_of_a_camera_may_be_slower_than_ours() -> None:
+    clock, slower = Clock(), 1.0001
+
+    def camera() -> Iterator[Chunk]:
+        for k in range(600):  # a minute
+            clock.ns += round(100 * MS * slower)
+            yield recording(2, 1, seed=k) if k % 2 else evenly(1, 1)
+
+    class Drifting:
+        pace, drift = 1.0, 2e-4
+
+        def __iter__(self) -> Iterator[Chunk]:
+            for k, chunk in enumerate(camera()):
+                chunk["t"] += k * 100_000
+                yield chunk
+
+    live = Live(SESSION.stream(), Drifting(), overload="drop_bin", max_lag_us=500, clock_ns=clock)
+    driven(live)
+    assert live.dropped == 0
+
+
+def test_a_time_far_ahead_is_refused_and_not_waited_for() -> None:
+    events, clock = evenly(2, 1), Clock()
+    events["t"][1] = 2**52
+    with pytest.raises(DataError, match="steps ahead"):
+        driven(Live(SESSION.stream(), [events], pace=1.0, clock_ns=clock))
+
+
+def test_an_interrupted_source_loses_nothing() -> None:
+    events = recording(900, 30_000)
+
+    class Flaky:
+        chunks = np.split(events, 9)
+        calls = 0
+
+        def __iter__(self) -> Iterator[Chunk]:
+            return self
+
+        def __next__(self) -> Chunk:
+            self.calls += 1
+            if self.calls % 3 == 0:
+                raise KeyboardInterrupt
+            if not self.chunks:
+                raise StopIteration
+            return self.chunks.pop(0)
+
+    live, sent = Live(SESSION.stream(), Flaky()), list[Spike | Reading]()
+    for _ in range(9):
+        try:
+            for outputs in live:
+                sent += outputs
+        except KeyboardInterrupt:
+            continue
+        break
+    assert sent == expected(events)
+
+
+def test_a_drive_that_is_stopped_runs_what_has_come() -> None:
+    chunks = iter(np.split(events := recording(900, 30_000), 9))
+    live = Live(SESSION.stream(), chunks)
+    sent = [*next(live), *next(live)]
+    live.stop()
+    assert sent + driven(live) == expected(events[:200])
+    assert (live.taken, live.waiting) == (200, 0)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"clock": "sun"}, "unknown clock 'sun'"),
+        ({"overload": "panic"}, "unknown overload 'panic'"),
+        ({"overload": "latest"}, "need a source that comes in time"),
+        ({"clock": "wall"}, "need a source that comes in time"),
+        ({"max_lag_us": 5.0}, "overload='block' drops nothing"),
+        ({"overload": "latest", "pace": 1.0, "max_lag_us": -1}, "max_lag_us must be a number"),
+        ({"grace_us": float("nan")}, "grace_us must be a number"),
+        ({"warm": -1}, "warm is how often the first bin is repeated"),
+    ],
+)
+def test_choices_that_make_no_sense_are_refused(how: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        SESSION.live([], **how)
+
+
+@given(st.integers(0, 5), st.integers(0, 7), st.integers(1, 3))
+def test_a_warm_start_is_as_if_the_first_bin_had_been_there_before(times: int, first: int, pieces: int) -> None:
+    events = recording(120, 3 * BIN)
+    head = events[events["t"] < BIN]
+    before = []
+    for k in range(times):
+        before.append(head.copy())
+        before[-1]["t"] += k * BIN
+    longer = events.copy()
+    longer["t"] += times * BIN
+    events["t"] += first * BIN
+    phase = (first - times) % 4  # of the window
+    stream = SESSION.stream()
+    stream.advance(phase)
+    if before:
+        early = np.concatenate(before)
+        early["t"] += phase * BIN
+        stream.push(early)
+    stream.advance(times - (stream.t - phase))
+    longer["t"] += phase * BIN
+    cold = [*stream.push(longer), *stream.flush()]
+    shift = first - times - phase
+    live = SESSION.live(np.array_split(events, pieces), warm=times)
+    assert driven(live) == [item._replace(step=item.step + shift) for item in cold]
+
+
+def test_a_warm_start_from_a_snapshot_goes_on_where_it_was_taken() -> None:
+    events = recording(500, 20 * BIN)
+    stream = SESSION.stream()
+    first = stream.push(events[:200])
+    live = SESSION.live([events[200:]], warm=stream.snapshot())
+    assert first + driven(live) == expected(events)

@@ -13,6 +13,7 @@ import typer
 
 from spikerun.atomic import require_writable, write_atomically
 from spikerun.commands.bench_figures import REFERENCE, SNN, activity_of, judge, standing
+from spikerun.commands.bench_stream import OverloadOption, PaceOption, StreamOption, bench_stream, check_alone
 from spikerun.commands.bench_text import as_markdown, as_text
 from spikerun.commands.info import native_kernels
 from spikerun.commands.run import check_labels
@@ -94,12 +95,15 @@ def bench(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE.md", help="Write the table in Markdown.")
     ] = None,
+    stream: StreamOption = False,
+    overload: OverloadOption = None,
+    pace: PaceOption = None,
     data_dir: DataDirOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure latency for single samples, throughput of batches, memory, activity and accuracy.
+    """Measure latency for single samples, throughput of batches, memory, activity and accuracy; or a stream.
 
     All contestants take turns of ten samples in one process, on the same samples and with the same number of threads,
     after a warm-up. Loading, preparing the session, and scaling the samples to real numbers for the ANN are not timed.
@@ -116,7 +120,16 @@ def bench(
             f"'{network}' is no network of spikerun yet: convert it first, spikerun convert {network}, and give "
             f"--against {network} here, too"
         )
+    check_alone(
+        stream,
+        {"--overload": overload is not None, "--pace": pace is not None},
+        {"--against": against is not None, "--reference": reference, "--markdown": markdown, "-o": output is not None}
+        | {"several --threads": len(threads or ()) > 1},
+    )
     net = load(network)
+    if stream:
+        count = threads[0] if threads else None
+        return bench_stream(network, net, data, data_dir, split, limit, count, overload, pace, json, quiet)
     if len(net.inputs) > 1:
         raise UnsupportedError(
             f"bench measures networks of one input, this one has {', '.join(net.inputs)}: time Session.run with a dict "

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikerun.events import EVENT
-from spikerun.sources.evt_header import header
+from spikerun.sources.evt_header import BLOCK, header, unrolled
 from spikerun.sources.format import Chunks, Opened
 from spikerun.sources.records import records, whole_records
 
@@ -36,10 +36,10 @@ def opened(path: Path) -> Opened:
 
 def _chunks(path: Path, begin: int, chunk: int) -> Chunks:
     high = -1  # bits of t above the lowest 6; -1: none seen
-    for words, at in records(path, begin, WORD, chunk):
+    for words, at in records(path, begin, WORD, min(chunk, BLOCK)):
         kind = words >> 28
         timed = np.flatnonzero(kind == HIGH)
-        highs = _unrolled(words[timed], high)
+        highs = unrolled(words[timed] & ROUND - 1, high, ROUND)
         change = np.flatnonzero(kind <= 1)
         above = np.repeat(highs, np.diff(timed, prepend=0, append=len(words)))[change]
         if high < 0:
@@ -52,16 +52,6 @@ def _chunks(path: Path, begin: int, chunk: int) -> Chunks:
         found["y"] = words & 2047
         found["p"] = words >> 28
         yield found, functools.partial(_where, at, change)
-
-
-def _unrolled(words: NDArray[np.uint32], last: int) -> NDArray[np.int64]:
-    """Return the high bits of t that words of time say, behind the last, without the turns of the clock."""
-    highs = np.concatenate(([last], words & ROUND - 1), dtype=np.int64)
-    highs[1:] += max(last, 0) // ROUND * ROUND
-    for k in (np.flatnonzero(highs[1:] < highs[:-1]) + 1).tolist():
-        if highs[k - 1] - highs[k] > ROUND // 2:
-            highs[k:] += ROUND
-    return highs
 
 
 def _where(at: int, change: NDArray[np.int64], k: int) -> str:

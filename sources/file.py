@@ -48,7 +48,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             Format("hdf5", "HDF5 of DSEC, and of Prophesee", f"{ROOM}.hdf5", (".h5", ".hdf5"), rb"\x89HDF\r\n"),
             Format("es", "Event Stream of DVS and ATIS, by faery", f"{ROOM}.es", (".es",), b"Event Stream"),
             Format("evt2", "Prophesee RAW of EVT 2.0", f"{ROOM}.evt2", (".raw",), _evt(b"2")),
-            Format("evt3", "Prophesee RAW of EVT 3.0, by faery", f"{ROOM}.evt3", (".raw",), _evt(b"3")),
+            Format("evt3", "Prophesee RAW of EVT 3.0", f"{ROOM}.evt3", (".raw",), _evt(b"3")),
             Format("n-mnist", "N-MNIST's and N-Caltech101's 40 bits an event", f"{ROOM}.n_mnist", (".bin",)),
         )
     }

@@ -21,7 +21,7 @@ from spikerun.session import Session
 from spikerun.streaming_accuracy import StreamingAccuracy, streaming_accuracy
 from spikerun.text import plural, table
 
-__all__ = ["OverloadOption", "PaceOption", "StreamOption", "bench_stream", "check_alone"]
+__all__ = ["TRUTHS", "OverloadOption", "PaceOption", "StreamOption", "accuracy", "bench_stream", "check_alone"]
 
 TRUTHS = 4  # of a bin: ground truths that were as far apart as bins would see no latency below that of one
 
@@ -78,7 +78,7 @@ def bench_stream(
         whole = played_whole(session, recordings, bins, advance)
     with progress(f"in time, {overload}", len(dataset), quiet=quiet, json=json) as advance:
         timed = played_in_time(session, recordings, bins, pace, overload, advance)
-    every, last = (_accuracy(labels, whole, timed, bins, pace, n) for n in (TRUTHS * bins.steps, 1))
+    every, last = (accuracy(labels, whole, timed, bins, pace, n) for n in (TRUTHS * bins.steps, 1))
     busy = whole.busy_us.sum()
     found: dict[str, Any] = {
         "network": str(path),
@@ -125,7 +125,7 @@ def _recordings(net: Network, dataset: Dataset) -> Recordings:
     return dataset.samples
 
 
-def _accuracy(
+def accuracy(
     labels: Any, whole: Played, timed: Played, bins: Bins, pace: float, truths: int
 ) -> dict[str, dict[str, Any] | int]:
     """Return the accuracy online and offline, of so many ground truths a recording, equally far apart up to its end."""

@@ -81,17 +81,17 @@ class Recorded:
         self._ends = np.searchsorted(events["t"] * 1000, ends).tolist()  # how many events come before
 
     def __iter__(self) -> Iterator[EventArray]:
-        given, begin, told = 0, 0, True
+        given, begin, closed = 0, 0, True
         while given < self._bins.steps:
             due = int((self._clock.now() - self.origin_ns) * self.pace // self._bins.dt_ns)
             due = max(given, min(due, self._bins.steps))
-            if due == given and told:
+            if due == given and closed:
                 self._clock.sleep_until(self.origin_ns + (given + 1) * self._bins.dt_ns / self.pace + 1)
                 continue
+            closed = due == given  # an empty array closes the bins that were over when it was asked for
             end = self._ends[due - 1] if due else 0
-            if begin < end or due < self._bins.steps:  # an empty array closes the bins that are over, later ones, too
+            if begin < end or due < self._bins.steps:
                 yield self._events[begin:end]
-            told = begin == end
             given, begin = due, end
 
 

@@ -11,6 +11,7 @@ if __name__ != "spikerun.sources":
 from spikerun.sources.camera import Camera, camera
 from spikerun.sources.file import CHUNK, FORMATS, File, file, formats
 from spikerun.sources.format import Format, Opened, Shape
+from spikerun.sources.npy import NpySink
 from spikerun.sources.paced import Paced, paced
 from spikerun.sources.standard_input import Piped, stdin
 from spikerun.sources.udp import Udp, UdpSink, udp
@@ -21,6 +22,7 @@ __all__ = [
     "Camera",
     "File",
     "Format",
+    "NpySink",
     "Opened",
     "Paced",
     "Piped",

@@ -49,6 +49,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             Format("es", "Event Stream of DVS and ATIS, by faery", f"{ROOM}.es", (".es",), b"Event Stream"),
             Format("evt2", "Prophesee RAW of EVT 2.0", f"{ROOM}.evt2", (".raw",), _evt(b"2")),
             Format("evt3", "Prophesee RAW of EVT 3.0", f"{ROOM}.evt3", (".raw",), _evt(b"3")),
+            Format("npy", "an array of events, saved by NumPy", f"{ROOM}.npy", (".npy",), rb"\x93NUMPY"),
             Format("n-mnist", "N-MNIST's and N-Caltech101's 40 bits an event", f"{ROOM}.n_mnist", (".bin",)),
         )
     }

@@ -6,13 +6,14 @@ import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from spikerun.errors import UsageError
 
-__all__ = ["PathLike", "as_path", "require_writable", "write_atomically"]
+__all__ = ["PathLike", "as_path", "require_writable", "write_atomically", "writing_atomically"]
 
 PathLike = str | os.PathLike[str]
 
@@ -65,7 +66,22 @@ def write_atomically(path: PathLike, content: bytes | str, force: bool = False) 
     Nobody sees half of a file. Without `force` only one of several writers succeeds; with it, a file that is replaced
     hands on its mode. Raises UsageError where the file cannot be written, and then leaves what was there.
     """
+    with writing_atomically(path, force) as (file, target):
+        try:
+            file.write(content.encode() if isinstance(content, str) else content)
+        except OSError as error:
+            raise _unwritable(target, error) from error
+    return target
+
+
+@contextmanager
+def writing_atomically(path: PathLike, force: bool = False) -> Iterator[tuple[IO[bytes], Path]]:
+    """Give a file that is written under a temporary name, and gets its own at the end; as `write_atomically` does.
+
+    What is raised within is passed on, leaves what was there, and nothing else.
+    """
     target = require_writable(path, force)
+    passed: BaseException | None = None
     try:
         _remove_strays(target.parent)
         descriptor, temporary = _temporary(target.parent)
@@ -74,17 +90,20 @@ def write_atomically(path: PathLike, content: bytes | str, force: bool = False) 
                 found = _found(target)
                 if found is not None:
                     os.fchmod(descriptor, found.st_mode & 0o777)
-                file.write(content.encode() if isinstance(content, str) else content)
+                try:
+                    yield file, target
+                except BaseException as error:
+                    passed = error
+                    raise
                 file.flush()
                 os.fsync(descriptor)
                 _publish(temporary, target, force)
         finally:
             temporary.unlink(missing_ok=True)
-    except FileExistsError as error:
-        raise _exists(target) from error
     except OSError as error:
-        raise _unwritable(target, error) from error
-    return target
+        if error is passed:
+            raise
+        raise (_exists(target) if isinstance(error, FileExistsError) else _unwritable(target, error)) from error
 
 
 def _found(target: Path) -> os.stat_result | None:

@@ -61,6 +61,11 @@ COMMANDS = MappingProxyType(
             "Run a network on data; accuracy, spikes and synaptic operations.",
             "spikerun run model.snn --data digits --limit 100",
         ),
+        "stream": CommandSpec(
+            "spikerun.commands.stream:stream",
+            "Run events through a network as they come.",
+            "spikerun stream recording.raw --net model.snn --bin 1ms --pace 1.0 -o out.csv",
+        ),
         "tune": CommandSpec(
             "spikerun.converters.tuning.command:tune",
             "Train a network on to send few spikes, before it is converted.",
@@ -123,6 +128,7 @@ INSTALL = MappingProxyType(
         "sklearn": ("scikit-learn", "data"),
         "ziglang": ("ziglang", "mcu"),
         "unicorn": ("unicorn", "mcu"),
+        "faery": ("faery", "events"),
     }
 )
 

@@ -29,6 +29,7 @@ __all__ = [
     "emit",
     "help_text",
     "listen",
+    "live_line",
     "plain",
     "progress",
     "stages",
@@ -159,6 +160,19 @@ def progress(
 
 
 @contextmanager
+def live_line(quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Yield `tell(text)`, which shows one line on stderr, over the last one; none where stderr is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield _tell_nothing
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=_stderr(), transient=True, auto_refresh=False) as line:
+        yield lambda text: line.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+
+
+@contextmanager
 def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """Yield `tell(stage, done, total)` for work of several stages: a bar each on a terminal, else its name, once."""
     if quiet or not sys.stderr.isatty():
@@ -190,6 +204,10 @@ def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
         yield show
         for task in tasks.values():
             bar.update(task, total=1, completed=1)
+
+
+def _tell_nothing(text: str) -> None:
+    """Take the place of a line that nobody sees."""
 
 
 def _advance_nothing(n: int) -> None:

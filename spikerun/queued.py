@@ -13,6 +13,7 @@ __all__ = ["Queued"]
 
 Chunk = npt.NDArray[Any]
 POLL = 0.1  # seconds after which a thread looks whether it is still wanted
+PATIENCE = 1.0  # seconds that it gets to end: its source may wait for something that never comes
 
 
 class Queued:
@@ -29,6 +30,12 @@ class Queued:
         self._source, self._tick = source, tick
         self._queue: queue.Queue[Chunk | BaseException | None] = queue.Queue(limit)
         self._over = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="spikerun-source", daemon=True)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("lost", "refused"):  # by what only the source knows of
+            return getattr(self._source, name)
+        raise AttributeError(name)
 
     @property
     def origin_ns(self) -> float | None:
@@ -36,7 +43,7 @@ class Queued:
         return getattr(self._source, "origin_ns", None)
 
     def __iter__(self) -> Iterator[Chunk]:
-        threading.Thread(target=self._read, name="spikerun-source", daemon=True).start()
+        self._thread.start()
         nothing = np.zeros(0, [("t", "<i8")])
         try:
             while True:
@@ -52,6 +59,15 @@ class Queued:
                 yield found
         finally:
             self._over.set()
+
+    def close(self) -> None:
+        """End the thread, and close the source if it can be closed."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            close()
 
     def _read(self) -> None:
         """Put what the source gives into the queue, and what ends it."""

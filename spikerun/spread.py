@@ -10,11 +10,11 @@ POWERS = 60  # of nanoseconds: 18 years
 
 
 class Spread:
-    """Counts durations in nanoseconds; `count` of them, and the `largest`."""
+    """Counts durations in nanoseconds; `count` of them, the `largest` and the `last`."""
 
     def __init__(self) -> None:
         self._counts = [0] * (POWERS * FINE)
-        self.count, self.largest = 0, 0.0
+        self.count, self.largest, self.last = 0, 0.0, 0.0
 
     def add(self, ns: float) -> None:
         """Count a duration; one below 1 is 1."""
@@ -22,6 +22,7 @@ class Spread:
         place = (power - 1) * FINE + int((2 * fraction - 1) * FINE)
         self._counts[min(place, len(self._counts) - 1)] += 1
         self.count += 1
+        self.last = ns
         self.largest = max(self.largest, ns)
 
     def percentile(self, percent: float) -> float | None:

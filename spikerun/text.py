@@ -3,9 +3,12 @@
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["beside_macs", "listed", "markdown", "plural", "table"]
+from spikerun.errors import UsageError
+
+__all__ = ["beside_macs", "listed", "markdown", "plural", "seconds", "table"]
 
 SHOWN = 4  # names of a long list that a message holds
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 def beside_macs(synops: float, macs: int | None) -> str:
@@ -23,6 +26,22 @@ def listed(names: Iterable[object]) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a number with its noun: 1 step, 2 steps, 1,000 steps."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def seconds(text: str, option: str) -> float:
+    """Return a duration such as 1ms, 100us or 0.001 in seconds. Raises UsageError, with the option's name."""
+    number, factor = text.strip(), 1.0
+    for unit in sorted(UNITS, key=len, reverse=True):
+        if number.endswith(unit):
+            number, factor = number.removesuffix(unit), UNITS[unit]
+            break
+    try:
+        found = float(number) * factor
+    except ValueError:
+        raise UsageError(f"{option} is a time, such as 1ms, 100us or 0.001 (seconds), got '{text}'") from None
+    if not 0 < found < float("inf"):
+        raise UsageError(f"{option} must be more than no time, such as 1ms, got '{text}'")
+    return found
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> str:

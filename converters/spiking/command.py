@@ -10,11 +10,10 @@ from spikerun.converters.spiking.report import SpikingConversion, SpikingReport
 from spikerun.converters.spiking.source import StepSource
 from spikerun.converters.spiking.step import Readout
 from spikerun.datasets import Dataset
-from spikerun.errors import CheckFailed, UsageError
+from spikerun.errors import CheckFailed
+from spikerun.text import seconds
 
 __all__ = ["check_drop", "convert_steps", "readout_of", "time_step"]
-
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 def readout_of(rule: str | None, classes: int | None) -> Readout | None:
@@ -26,20 +25,7 @@ def readout_of(rule: str | None, classes: int | None) -> Readout | None:
 
 def time_step(text: str | None) -> float | None:
     """Return a duration such as 1ms, 100us or 0.001 in seconds."""
-    if text is None:
-        return None
-    number, factor = text.strip(), 1.0
-    for unit, seconds in sorted(UNITS.items(), key=lambda item: -len(item[0])):
-        if number.endswith(unit):
-            number, factor = number.removesuffix(unit), seconds
-            break
-    try:
-        found = float(number) * factor
-    except ValueError:
-        raise UsageError(f"--dt is a time, such as 1ms, 100us or 0.001 (seconds), got '{text}'") from None
-    if not 0 < found < float("inf"):
-        raise UsageError(f"--dt must be more than no time, such as 1ms, got '{text}'")
-    return found
+    return None if text is None else seconds(text, "--dt")
 
 
 def convert_steps(

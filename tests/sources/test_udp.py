@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events in datagrams, over sockets of this computer."""
 
+import itertools
 import logging
 import socket
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def send(port: int, *datagrams: bytes) -> None:
 def received(source: Udp, n: int) -> Chunk:
     """Return what has come, once n events have."""
     found: list[Chunk] = []
-    for chunk in source:
+    for chunk in itertools.islice(source, 1000):
         found.append(chunk)
         if sum(map(len, found)) >= n:
             break

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`spikerun stream`, as a user types it."""
+
+import io
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikerun import EVENT, LIF, Conv, Dense, Input, Network, Population, Projection, Readout, Session, save, sources
+from spikerun.cli import main
+from spikerun.console import live_line
+from spikerun.stream import Reading, Spike
+
+ROOT = Path(__file__).resolve().parents[2]
+SHAPE = (2, 12, 10)
+N = 6000  # events, of 60 ms
+Chunk = np.ndarray[Any, Any]
+
+
+def recording() -> Chunk:
+    rng = np.random.default_rng(5)
+    events = np.zeros(N, EVENT)
+    events["t"] = np.arange(N) * 10
+    for name, size in zip("pyx", SHAPE, strict=True):
+        events[name] = rng.integers(0, size, N)
+    return events
+
+
+def network() -> Network:
+    rng = np.random.default_rng(1)
+    kernel, weights = (rng.integers(-30, 50, shape).astype(np.int8) for shape in ((3, 2, 3, 3), (360, 4)))
+    populations = {
+        "camera": Population(SHAPE, Input(1, "spikes")),
+        "edges": Population((3, 12, 10), LIF(np.int32(200), keep_v=np.int32(60000))),
+        "decision": Population((4,), Readout(np.float32(0.5))),
+    }
+    projections = [
+        Projection("camera", "edges", Conv(kernel, padding=1)),
+        Projection("edges", "decision", Dense(weights)),
+    ]
+    return Network(populations, projections, ["edges", "decision"], window=20)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a network and a recording, where commands run."""
+    monkeypatch.chdir(tmp_path)
+    save(network(), "net.snn")
+    np.save("rec.npy", recording())
+    return tmp_path
+
+
+def sent(events: Chunk) -> list[Spike | Reading]:
+    stream = Session(network()).stream()
+    return [*stream.push(events), *stream.flush()]
+
+
+def lines(outputs: list[Spike | Reading]) -> list[str]:
+    """Return what a file of outputs holds."""
+    found = ["step,t_us,population,kind,index,value"]
+    for item in outputs:
+        begin = f"{item.step},{item.step * 1000},{item.population}"
+        if isinstance(item, Spike):
+            found.append(f"{begin},spike,{item.index},{item.value}")
+        else:
+            best = int(item.logits.argmax())
+            found.append(f"{begin},class,{best},{item.logits[best]:g}")
+            found += [f"{begin},logit,{k},{logit:g}" for k, logit in enumerate(item.logits)]
+    return found
+
+
+def stream(*words: object, code: int = 0) -> None:
+    assert main(["stream", *map(str, words), "--net", "net.snn"]) == code
+
+
+def result(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+    stream(*words, "--json")
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_outputs_of_a_recording_are_those_of_a_stream(folder: Path) -> None:
+    stream("rec.npy", "-o", "out.csv")
+    assert Path("out.csv").read_text().splitlines() == lines(sent(recording()))
+
+
+def test_at_the_speed_of_the_clock_they_are_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(capsys, "rec.npy", "--pace", 2, "-o", "out.csv")
+    assert Path("out.csv").read_text().splitlines() == lines(sent(recording()))
+    assert found["seconds"] >= 0.029
+    assert 0 < found["lag_us"]["p50"] <= found["lag_us"]["p99"] <= found["lag_us"]["max"]
+
+
+def test_the_result_says_what_came_and_went(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found, outputs = result(capsys, "rec.npy"), sent(recording())
+    assert found["schema"] == "spikerun.stream/1"
+    assert (found["events"], found["bins"], found["dropped"], found["interrupted"]) == (N, 60, 0, False)
+    assert found["spikes"] == sum(isinstance(item, Spike) for item in outputs) > 0
+    assert found["readings"] == sum(found["classes"].values()) == 3
+
+
+def test_the_text_says_it_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stream("rec.npy", "--pace", 10)
+    out = capsys.readouterr().out
+    assert "events    6,000 in" in out
+    assert "steps     60 of 1000 us" in out
+    assert "dropped   0 events, of 0 steps" in out
+    assert "lag       p50" in out
+
+
+def test_steps_are_as_long_as_the_user_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert result(capsys, "rec.npy", "--bin", "500us")["bins"] == 120
+
+
+@pytest.mark.parametrize("how", [("--limit", 1234), ("--duration", "12.34ms")])
+def test_a_part_of_a_recording(folder: Path, capsys: pytest.CaptureFixture[str], how: tuple[str, Any]) -> None:
+    assert result(capsys, "rec.npy", *how, "-o", "out.csv")["events"] == 1234
+    assert Path("out.csv").read_text().splitlines() == lines(sent(recording()[:1234]))
+
+
+@pytest.mark.parametrize("name", ["kept.npy", "kept.csv"])
+def test_what_is_recorded_gives_the_same_outputs(folder: Path, name: str) -> None:
+    stream("rec.npy", "--record", name)
+    stream(name, "-o", "out.csv")
+    assert np.concatenate(list(sources.file(name))).tolist() == recording().tolist()
+    assert Path("out.csv").read_text().splitlines() == lines(sent(recording()))
+
+
+def test_spikes_as_events(folder: Path) -> None:
+    stream("rec.npy", "-o", "spikes.npy")
+    events = np.load("spikes.npy")
+    spikes = [item for item in sent(recording()) if isinstance(item, Spike)]
+    assert events["t"].tolist() == [spike.step * 1000 for spike in spikes]
+    places = np.ravel_multi_index((events["p"], events["y"], events["x"]), (3, 12, 10))
+    assert places.tolist() == [spike.index for spike in spikes]
+
+
+def test_outputs_on_standard_output_are_lines_and_nothing_else(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream("rec.npy", "-o", "-")
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == lines(sent(recording()))
+    assert "6,000" in printed.err
+
+
+@pytest.mark.parametrize("format", [None, "csv"])
+def test_events_through_a_pipe(folder: Path, monkeypatch: pytest.MonkeyPatch, format: str | None) -> None:
+    rows = "".join(f"{t},{x},{y},{p}\n" for t, x, y, p in recording()[["t", "x", "y", "p"]].tolist())
+    content = recording().tobytes() if format is None else rows.encode()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+    stream("-", "-o", "out.csv", *([] if format is None else ["--format", format]))
+    assert Path("out.csv").read_text().splitlines() == lines(sent(recording()))
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        found: int = free.getsockname()[1]
+        return found
+
+
+def slowly(port: int) -> None:
+    """Send a recording until somebody has got all of it."""
+    sink = sources.UdpSink(port)
+    for k in range(0, N, 100):
+        sink.write(recording()[k : k + 100])
+        time.sleep(0.0005)
+    sink.close()
+
+
+def test_events_in_datagrams(folder: Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with sources.udp(port):
+        pass
+    sender = threading.Timer(0.3, slowly, [port])
+    sender.start()
+    found = result(capsys, f"udp://:{port}", "--limit", N, "-o", "out.csv")
+    sender.join()
+    assert (found["events"], found["lost_datagrams"], found["refused_datagrams"]) == (N, 0, 0)
+    assert Path("out.csv").read_text().splitlines() == lines(sent(recording()))
+
+
+def test_spikes_in_datagrams(folder: Path) -> None:
+    with sources.udp(0, shape=(3, 12, 10)) as listening:
+        stream("rec.npy", "--limit", 2000, "-o", f"udp://127.0.0.1:{listening.port}")
+        spikes = [item for item in sent(recording()[:2000]) if isinstance(item, Spike)]
+        found: list[int] = []
+        for chunk in itertools.islice(listening, 200):
+            found += chunk["t"].tolist()
+            if len(found) >= len(spikes):
+                break
+    assert found == [spike.step * 1000 for spike in spikes]
+
+
+@pytest.mark.parametrize("overload", ["drop_tail", "drop_bin", "latest"])
+def test_what_is_dropped_is_counted(folder: Path, capsys: pytest.CaptureFixture[str], overload: str) -> None:
+    found = result(capsys, "rec.npy", "--pace", 1000, "--overload", overload, "--max-lag", "1us")
+    assert found["events"] == N
+    assert 0 < found["dropped"] <= N  # this machine may be too slow for all
+    assert 0 < found["dropped_bins"] <= found["bins"] == 60
+
+
+def test_a_warm_start(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cold, warm = (result(capsys, "rec.npy", "--warm", n, "--limit", 200)["spikes"] for n in (0, 20))
+    assert warm > cold
+
+
+def test_bad_input_is_exit_code_3_and_keeps_what_came_before(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = recording()
+    np.save("rec.npy", np.concatenate([events, events[:1]]))
+    stream("rec.npy", "-o", "out.csv", "--record", "kept.npy", code=3)
+    assert "ended by an error: what came before is in 'out.csv' and 'kept.npy'" in capsys.readouterr().err
+    assert len(np.load("kept.npy")) == 0  # it is of the same array
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("none.npy",), 3, "'none.npy' does not exist"),
+        (("rec.npy", "--format", "tape"), 2, "unknown format of event files 'tape'"),
+        (("rec.npy", "--overload", "latest"), 2, "need a source that comes in time"),
+        (("rec.npy", "--overload", "panic"), 2, "unknown overload 'panic'"),
+        (("rec.npy", "--clock", "sun"), 2, "unknown clock 'sun'"),
+        (("rec.npy", "--max-lag", "1ms"), 2, "overload='block' drops nothing"),
+        (("rec.npy", "--bin", "never"), 2, "--bin is a time, such as 1ms"),
+        (("rec.npy", "--pace", "0"), 2, "pace is how many times as fast"),
+        (("rec.npy", "-o", "out.txt"), 2, "give one that ends in .csv or .npy"),
+        (("rec.npy", "-o", "rec.npy", "-f"), 2, "is read by this command"),
+        (("rec.npy", "-o", "a.csv", "--record", "a.csv"), 2, "cannot both be written"),
+        (("rec.npy", "-o", "-", "--json"), 2, "both write to standard output"),
+        (("udp://:1", "--pace", "1"), 2, "--pace is for recordings"),
+        (("udp://nowhere",), 2, "an address of datagrams is udp://HOST:PORT"),
+        (("camera:", "--format", "dat"), 2, "--format is for recordings"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    folder: Path, words: tuple[str, ...], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream(*words, code=code)
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert sorted(os.listdir()) == ["net.snn", "rec.npy"]
+
+
+def test_ctrl_c_keeps_what_came_before(folder: Path) -> None:
+    words = ["stream", "rec.npy", "--net", "net.snn", "--pace", "0.01", "-o", "out.csv", "--record", "kept.npy"]
+    environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
+    running = subprocess.Popen([sys.executable, "-m", "spikerun", *words], stderr=subprocess.PIPE, env=environment)
+    while not list(Path().glob(".spikerun.*")):  # which are made when all is ready
+        time.sleep(0.05)
+    time.sleep(0.3)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert b"interrupted: what came before is in 'out.csv' and 'kept.npy'" in said
+    kept = np.load("kept.npy")
+    assert kept.tolist() == recording()[: len(kept)].tolist()
+    assert Path("out.csv").read_text().splitlines() == lines(sent(kept))
+    assert sorted(os.listdir()) == ["kept.npy", "net.snn", "out.csv", "rec.npy"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_live_line_shows_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("spikerun.commands.stream.REFRESH", 0.01)
+    monkeypatch.setenv("TERM", "xterm")
+    stream("rec.npy", "--pace", 1)
+    shown = terminal.getvalue()
+    assert "million events/s" in shown
+    assert "lag " in shown
+    assert "class " in shown
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_there_is_no_live_line_where_nobody_sees_it(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    with live_line(quiet) as tell:
+        tell("never")
+    assert capsys.readouterr().err == ""

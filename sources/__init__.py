@@ -13,6 +13,7 @@ from spikerun.sources.file import CHUNK, FORMATS, File, file, formats
 from spikerun.sources.format import Format, Opened, Shape
 from spikerun.sources.npy import NpySink
 from spikerun.sources.paced import Paced, paced
+from spikerun.sources.repeated import Repeated, repeated
 from spikerun.sources.standard_input import Piped, stdin
 from spikerun.sources.udp import Udp, UdpSink, udp
 
@@ -26,6 +27,7 @@ __all__ = [
     "Opened",
     "Paced",
     "Piped",
+    "Repeated",
     "Shape",
     "Udp",
     "UdpSink",
@@ -33,6 +35,7 @@ __all__ = [
     "file",
     "formats",
     "paced",
+    "repeated",
     "stdin",
     "udp",
 ]

@@ -66,6 +66,11 @@ COMMANDS = MappingProxyType(
             "Run events through a network as they come.",
             "spikerun stream recording.raw --net model.snn --bin 1ms --pace 1.0 -o out.csv",
         ),
+        "view": CommandSpec(
+            "spikerun.commands.view.command:view",
+            "Run events through a network, and watch it in a browser.",
+            "spikerun view recording.raw --net model.snn --bin 1ms --pace 1.0 --open",
+        ),
         "tune": CommandSpec(
             "spikerun.converters.tuning.command:tune",
             "Train a network on to send few spikes, before it is converted.",
@@ -129,6 +134,7 @@ INSTALL = MappingProxyType(
         "ziglang": ("ziglang", "mcu"),
         "unicorn": ("unicorn", "mcu"),
         "faery": ("faery", "events"),
+        "websockets": ("websockets", "view"),
     }
 )
 

@@ -270,7 +270,7 @@ def test_wheel_holds_every_module_and_data_file(wheel_files: list[str]) -> None:
     expected = {name.replace(".", "/") for name, _ in modules()}
     got = {n.removesuffix(".py").removesuffix("/__init__") for n in wheel_files if n.endswith(".py")}
     assert got == expected
-    for pattern in ("*.c", "*.h", "*.toml", "*.ld", "*.S", "*.css", "py.typed"):
+    for pattern in ("*.c", "*.h", "*.toml", "*.ld", "*.S", "*.css", "*.html", "py.typed"):
         for folder in ("spikerun", *ROOMS):
             for path in (ROOT / folder).rglob(pattern):
                 inside = path.relative_to(ROOT).as_posix()

@@ -17,6 +17,16 @@ import typer
 from spikerun import sources
 from spikerun.atomic import require_writable, writing_atomically
 from spikerun.commands.samples import ThreadsOption
+from spikerun.commands.stream_options import (
+    BinOption,
+    ClockOption,
+    FormatOption,
+    MaxLagOption,
+    NetOption,
+    OverloadOption,
+    SourceArgument,
+    WarmOption,
+)
 from spikerun.commands.stream_source import Tap, opened, port_of
 from spikerun.console import ForceOption, JsonOption, QuietOption, emit, live_line, table, talk
 from spikerun.errors import SpikerunError, UsageError
@@ -59,15 +69,8 @@ class Seen:
 
 
 def stream(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A recording (see --format); - is standard input; udp://:PORT datagrams to this computer; camera: or "
-            "camera:SERIAL an event camera.",
-        ),
-    ],
-    net: Annotated[Path, typer.Option("--net", metavar="NETWORK", help="A .snn file that takes events.")],
+    source: SourceArgument,
+    net: NetOption,
     output: Annotated[
         str | None,
         typer.Option(
@@ -77,22 +80,16 @@ def stream(
             help="Where outputs go: FILE.csv; FILE.npy or udp://HOST:PORT, spikes as events; - standard output, CSV.",
         ),
     ] = None,
-    bin: Annotated[str, typer.Option("--bin", metavar="TIME", help="How long a step of the network is.")] = "1ms",
+    bin: BinOption = "1ms",
     pace: Annotated[
         float | None,
         typer.Option(help="Replay a recording so many times as fast as it was; 1.0 as it was. Default: at once."),
     ] = None,
-    format: Annotated[
-        str | None, typer.Option(help="Of a recording, if its name does not say it; of - records (the default) or csv.")
-    ] = None,
-    clock: Annotated[str, typer.Option(help="Bins close by events alone, or by the wall clock too.")] = "events",
-    overload: Annotated[
-        str, typer.Option(help="Where time is short: block, drop_tail, drop_bin or latest (docs/streams.md).")
-    ] = "block",
-    max_lag: Annotated[
-        str | None, typer.Option("--max-lag", metavar="TIME", help="From which lag on events are dropped: two bins.")
-    ] = None,
-    warm: Annotated[int, typer.Option(min=0, help="Begin as if the first bin had been there so many times.")] = 0,
+    format: FormatOption = None,
+    clock: ClockOption = "events",
+    overload: OverloadOption = "block",
+    max_lag: MaxLagOption = None,
+    warm: WarmOption = 0,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first events.")] = None,
     duration: Annotated[
         str | None, typer.Option("--duration", metavar="TIME", help="Take only events of so long, from the first on.")

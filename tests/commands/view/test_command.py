@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`spikerun view`: a recording through a network, watched by a client; how it ends, and what it refuses."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from viewing import events, network, read
+from websockets.sync.client import connect
+
+from spikerun import save
+from spikerun.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a network and a recording of 300 ms, in which commands run."""
+    monkeypatch.chdir(tmp_path)
+    save(network(), "n.snn")
+    np.savetxt(
+        "a.csv", np.stack([events(300, 4)[name] for name in "txyp"], axis=1), "%d", ",", header="t,x,y,p", comments=""
+    )
+    return tmp_path
+
+
+@contextmanager
+def viewing(*words: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Start the command; yield it and the address that it prints."""
+    command = [sys.executable, "-m", "spikerun", "view", "a.csv", "--net", "n.snn", "--port", "0", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def frames(url: str, count: int) -> list[dict[str, Any]]:
+    """Return what the page is told first, and so many frames."""
+    with connect(f"ws{url[4:]}frames", proxy=None) as connection:
+        found = [json.loads(connection.recv(timeout=20))]
+        for _ in range(count):
+            connection.send("{}")
+            found.append(read(bytes(connection.recv(timeout=20))))  # type: ignore[arg-type]
+        return found
+
+
+def test_a_recording_is_shown_from_its_beginning_to_its_end(folder: Path) -> None:
+    with viewing() as (process, url):
+        about, first, second = frames(url, 2)
+        out, _ = process.communicate(timeout=20)
+    assert (about["network"], about["source"], about["step_us"]) == ("n.snn", "a.csv", 1000)
+    assert first["begin"] < 100 and first["events"] > 0 and first["lag"] >= 0 and first["dropped"] == 0
+    assert second["number"] == 1 and process.returncode == 0
+    assert "1,200, of which 0 were dropped" in out and "300" in out and "2 frames to 1 page" in out
+
+
+def test_ctrl_c_ends_a_recording_that_goes_on_for_ever(folder: Path) -> None:
+    with viewing("--loop", "--pace", "4", "--bin", "2ms") as (process, url):
+        *_, last = frames(url, 5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130 and "5 frames to 1 page" in out
+    assert last["end"] > 150  # steps of 2 ms: more than there are in the recording
+
+
+def test_ctrl_c_ends_what_nobody_watches(folder: Path) -> None:
+    with viewing() as (process, _):
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130 and "0 frames to 0 pages" in out
+
+
+def test_an_address_that_others_reach_is_remarked(folder: Path) -> None:
+    with viewing("--host", "0.0.0.0") as (process, _):
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert "can watch, without a password" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["b.csv"], 3, "'b.csv' does not exist"),
+        (["a.csv", "--bin", "soon"], 2, "--bin is a time"),
+        (["a.csv", "--pace", "0"], 2, "pace is how many times"),
+        (["-", "--loop"], 2, "--loop is for recordings"),
+        (["-", "--pace", "2"], 2, "--pace is for recordings"),
+        (["a.csv", "--overload", "never"], 2, "never"),
+        (["a.csv", "--host", "no.such.host.invalid"], 2, "cannot listen on no.such.host.invalid:8765"),
+        (["a.csv", "--port", "65536"], 2, "'--port'"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(
+    words: list[str], code: int, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["view", *words, "--net", "n.snn"]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_package_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "websockets", None)
+    monkeypatch.setitem(sys.modules, "websockets.asyncio", None)
+    monkeypatch.setitem(sys.modules, "websockets.asyncio.server", None)
+    assert main(["view", "a.csv", "--net", "n.snn"]) == 2
+    assert "spikerun with its extra [view], or: pip install websockets" in capsys.readouterr().err

@@ -51,6 +51,7 @@ def _threads(given: str) -> int:
 
 
 def bench(
+    context: typer.Context,
     network: NetworkArgument,
     data: DataOption,
     against: Annotated[
@@ -110,6 +111,7 @@ def bench(
     The ANN in int8 is quantised here, by ONNX Runtime's own tools, with samples of the training split of the data, or
     the last ones of data of one split, which are not measured.
     """
+    check_alone(context, stream)
     _check(against, weights, contestants, markdown and json)
     if output is not None:
         if output.suffix != ".md":
@@ -120,16 +122,9 @@ def bench(
             f"'{network}' is no network of spikerun yet: convert it first, spikerun convert {network}, and give "
             f"--against {network} here, too"
         )
-    check_alone(
-        stream,
-        {"--overload": overload is not None, "--pace": pace is not None},
-        {"--against": against is not None, "--reference": reference, "--markdown": markdown, "-o": output is not None}
-        | {"several --threads": len(threads or ()) > 1},
-    )
     net = load(network)
     if stream:
-        count = threads[0] if threads else None
-        return bench_stream(network, net, data, data_dir, split, limit, count, overload, pace, json, quiet)
+        return bench_stream(network, net, data, data_dir, split, limit, threads or (), overload, pace, json, quiet)
     if len(net.inputs) > 1:
         raise UnsupportedError(
             f"bench measures networks of one input, this one has {', '.join(net.inputs)}: time Session.run with a dict "

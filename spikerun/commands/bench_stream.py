@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spikerun bench --stream`: recordings one after the other as a camera would send them, and how often it is right."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +25,9 @@ __all__ = ["TRUTHS", "OverloadOption", "PaceOption", "StreamOption", "accuracy",
 
 TRUTHS = 4  # of a bin: ground truths that were as far apart as bins would see no latency below that of one
 
+ITS_OWN = ("overload", "pace")  # names of parameters
+SHARED = ("network", "data", "split", "limit", "threads", "stream", "data_dir", "json", "quiet")
+
 StreamOption = Annotated[
     bool,
     typer.Option(
@@ -44,11 +47,15 @@ PaceOption = Annotated[
 ]
 
 
-def check_alone(stream: bool, of_streams: Mapping[str, bool], of_others: Mapping[str, bool]) -> None:
-    """Refuse options that say nothing of what is measured: those given, by name."""
-    given = next((name for name, there in (of_others if stream else of_streams).items() if there), None)
-    if given is not None:
-        raise UsageError(f"{given} says nothing of a stream: leave it out" if stream else f"{given} needs --stream")
+def check_alone(context: typer.Context, stream: bool) -> None:
+    """Refuse options that were given and say nothing of what is measured."""
+    for one in context.command.params:
+        source = context.get_parameter_source(one.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            if stream and one.name not in (*SHARED, *ITS_OWN):
+                raise UsageError(f"{one.opts[0]} says nothing of a stream: leave it out, or --stream")
+            if not stream and one.name in ITS_OWN:
+                raise UsageError(f"{one.opts[0]} is for streams: give --stream, too")
 
 
 def bench_stream(
@@ -58,13 +65,15 @@ def bench_stream(
     folder: Path | None,
     split: str,
     limit: int | None,
-    threads: int | None,
+    threads: Sequence[int],
     overload: str | None,
     pace: float | None,
     json: bool,
     quiet: bool,
 ) -> None:
     """Print what a stream takes, how late it is, and how often it is right."""
+    if len(threads) > 1:
+        raise UsageError("--stream takes one number of threads: give --threads once")
     overload, pace = overload or "latest", pace or 1.0
     if overload not in OVERLOAD:
         raise unknown_name("policy for overload", overload, OVERLOAD)
@@ -73,7 +82,7 @@ def bench_stream(
     recordings = _recordings(net, dataset)
     check_labels(net, dataset)
     labels = dataset.require_labels()
-    session = Session(net, threads=threads)
+    session = Session(net, threads=threads[0] if threads else None)
     with progress("bin by bin", len(dataset), quiet=quiet, json=json) as advance:
         whole = played_whole(session, recordings, bins, advance)
     with progress(f"in time, {overload}", len(dataset), quiet=quiet, json=json) as advance:

@@ -148,7 +148,9 @@ def test_the_command_says_it_in_words(folder: Path, capsys: pytest.CaptureFixtur
     [
         (["--overload", "wait"], "unknown policy for overload 'wait'"),
         (["--reference"], "--reference says nothing of a stream"),
-        (["--threads", "2"], "several --threads says nothing of a stream"),
+        (["--batch", "256"], "--batch says nothing of a stream"),
+        (["--no-memory"], "--memory says nothing of a stream"),
+        (["--threads", "2"], "give --threads once"),
         (["--data", "digits"], "data set 'digits' holds no event recordings"),
     ],
 )
@@ -161,7 +163,7 @@ def test_what_says_nothing_of_a_stream_is_refused(
 
 def test_options_of_streams_need_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word for word in words(folder, "--pace", "2") if word != "--stream"]) == 2
-    assert "--pace needs --stream" in capsys.readouterr().err
+    assert "--pace is for streams: give --stream, too" in capsys.readouterr().err
 
 
 def test_networks_that_take_no_events_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

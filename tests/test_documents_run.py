@@ -24,6 +24,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SKIPPED = {  # how a block begins: why it is not run
     "python3 -m venv .venv": "it installs; .ci/run does that, and tests/commands runs the demo",
     "scripts/test": "it runs these tests",
+    "pip install '.[camera]'": "it needs an event camera",
     "spikerun lava-env create": "it installs Lava; .ci/run does that, and tests/in_lava deploys and verifies",
 }
 # What a reader has at hand where a block begins.

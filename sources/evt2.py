@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikerun.events import EVENT
-from spikerun.sources.evt_header import BLOCK, header, unrolled
+from spikerun.sources.evt_header import header, unrolled
 from spikerun.sources.format import Chunks, Opened
 from spikerun.sources.records import records, whole_records
 
 __all__ = ["opened"]
 
 WORD = np.dtype("<u4")
+BLOCK = 1 << 15  # words that are decoded at a time
 HIGH = 8  # what a word of time says in its 4 highest bits
 ROUND = 1 << 28
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from spikerun.errors import DataError
 from spikerun.events import EVENT, EventArray
-from spikerun.sources.evt_header import BLOCK, header, unrolled
+from spikerun.sources.evt_header import header, unrolled
 from spikerun.sources.format import Chunks, Opened
 from spikerun.sources.records import records, whole_records
 
@@ -31,6 +31,7 @@ __all__ = ["opened"]
 
 WORD = np.dtype("<u2")
 ROW, COLUMN, BASE, VECTOR_12, VECTOR_8, LOW, HIGH = 0, 2, 3, 4, 5, 6, 8
+BLOCK = 1 << 16  # words that are decoded at a time
 JITTER = 100  # microseconds
 COLUMNS = 2048
 
@@ -63,6 +64,7 @@ class State:
     row: int = 0
     base: int = 0  # where a vector begins, and above 32 bits its polarity
     last: int = 0  # the time of the last change
+    widest: int = 0  # the last column of all vectors
 
 
 def opened(path: Path) -> Opened:
@@ -75,12 +77,24 @@ def opened(path: Path) -> Opened:
 def _chunks(path: Path, begin: int, chunk: int) -> Chunks:
     state = State()
     for words, at in records(path, begin, WORD, min(chunk, BLOCK)):
-        found, unknown = _changes(words, state)
-        if (beyond := found["x"] >= COLUMNS).any():
-            k = int(np.argmax(beyond))
-            raise DataError(f"'{path}': {_where(at, words, unknown, k)}: a vector goes on beyond {COLUMNS} columns")
-        for k in range(0, len(found), chunk):
-            yield found[k : k + chunk], functools.partial(_where, at, words, unknown + k)
+        for part in _parts(words, chunk):
+            found, unknown = _changes(part, state)
+            if state.widest >= COLUMNS and (beyond := found["x"] >= COLUMNS).any():
+                k = int(np.argmax(beyond))
+                raise DataError(f"'{path}': {_where(at, part, unknown, k)}: a vector goes on beyond {COLUMNS} columns")
+            for k in range(0, len(found), chunk):
+                yield found[k : k + chunk], functools.partial(_where, at, part, unknown + k)
+            at += part.nbytes
+
+
+def _parts(words: NDArray[np.uint16], chunk: int) -> list[NDArray[np.uint16]]:
+    """Return words in parts that say about a chunk of changes each: a vector can say 12."""
+    count = COUNT.take(words)
+    if count.sum() <= chunk:
+        return [words]
+    said = np.cumsum(count, dtype=np.int64)
+    cuts = np.searchsorted(said, np.arange(chunk, said[-1], chunk), side="right")
+    return [part for part in np.split(words, cuts) if len(part)]
 
 
 def _where(at: int, words: NDArray[np.uint16], first: int, k: int) -> str:
@@ -151,7 +165,11 @@ def _columns(
         which = np.repeat(np.arange(len(part)), many)
         within = np.arange(len(which)) - np.repeat(np.cumsum(many, dtype=np.int64) - many, many)
         column = begin[which] + BITS[START[words[part]][which] + within]
-        found[first[which] + within] = np.minimum(column & 2**32 - 1, 2**16 - 1) | column >> 32 << 32
+        if len(column):
+            state.widest = int((column & 2**32 - 1).max())
+            if state.widest >= COLUMNS:
+                column = np.minimum(column & 2**32 - 1, 2**16 - 1) | column >> 32 << 32
+        found[first[which] + within] = column
     return found
 
 

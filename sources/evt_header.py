@@ -14,9 +14,8 @@ from spikerun.errors import DataError
 from spikerun.sources.format import Shape
 from spikerun.sources.records import header_lines
 
-__all__ = ["BLOCK", "header", "unrolled"]
+__all__ = ["header", "unrolled"]
 
-BLOCK = 1 << 15  # words that are decoded at a time: what that takes stays below 5 MB
 SIZES = (r"geometry\s+(?P<width>\d+)x(?P<height>\d+)", r"format\s.*\bheight=(?P<height>\d+).*\bwidth=(?P<width>\d+)",
          r"format\s.*\bwidth=(?P<width>\d+).*\bheight=(?P<height>\d+)")  # fmt: skip
 VERSION = re.compile(r"(?:evt\s+|format\s+EVT)(\d+(?:\.\d+)?|21)", re.IGNORECASE)

@@ -23,6 +23,7 @@ from spikerun.sources.format import Chunks, Opened, Shape
 __all__ = ["opened"]
 
 DSEC = (2, 480, 640)
+BLOCK = 1 << 15  # events that are read at a time
 LARGEST_PIECE = 1 << 24  # bytes of a compressed piece, when it is unpacked
 PROPHESEE = 36559  # HDF5's number of their codec
 INFLATION = 2000  # bytes of events for each byte stored, at most
@@ -33,14 +34,15 @@ def opened(path: Path) -> Opened:
     with _file(path) as file:
         piece = max(_piece(table) for table, _ in _columns(file).values())
         shape, offset = _of_dsec(file) if "events" in file else (_geometry(file), 0)
-    return Opened(shape, functools.partial(_chunks, path, max(piece, 1 << 20)), offset)
+    return Opened(shape, functools.partial(_chunks, path, max(piece, 1 << 16)), offset)
 
 
 def _chunks(path: Path, cache: int, chunk: int) -> Chunks:
     with _file(path, cache) as file:
         columns = _columns(file)
-        for at in range(0, len(columns["t"][0]), chunk):
-            yield _read(columns, slice(at, at + chunk)), functools.partial(_where, at)
+        step = min(chunk, BLOCK)
+        for at in range(0, len(columns["t"][0]), step):
+            yield _read(columns, slice(at, at + step)), functools.partial(_where, at)
 
 
 def _read(columns: dict[str, tuple[Any, str | None]], part: slice) -> EventArray:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text with a line for each event: integers t, x, y, p between commas, semicolons, tabs or spaces.
 
-A first line of words says in which columns they are, under the names that `as_events` knows; without one they are the
-first four. Lines that begin with # are passed over.
+A first line of words says in which columns they are, under the names that `as_events` knows, and behind x and y perhaps
+the size of the frame, as faery writes it (x@1280); without one they are the first four. Lines that begin with # are
+passed over.
 """
 
 import functools
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from spikerun.errors import DataError
 from spikerun.events import FIELDS, first_fault, packed
-from spikerun.sources.format import Chunks, Opened
+from spikerun.sources.format import Chunks, Opened, Shape
 from spikerun.sources.records import head
 
 __all__ = ["opened"]
@@ -36,11 +37,13 @@ class Form:
     comma: bytes
     width: int
     places: Mapping[str, int]
+    shape: Shape | None = None
 
 
 def opened(path: Path) -> Opened:
     """Return what the first lines say. Raises DataError where they are no events."""
-    return Opened(None, functools.partial(_chunks, path, _form(path)))
+    form = _form(path)
+    return Opened(form.shape, functools.partial(_chunks, path, form))
 
 
 def _form(path: Path) -> Form:
@@ -50,18 +53,24 @@ def _form(path: Path) -> Form:
         if text and not text.startswith(b"#"):
             comma = next((one for one in (b",", b";", b"\t", b" ") if one in text), b",")
             words = _words(text, comma)
-            places = {field: k for k, field in enumerate(FIELDS)}
             if not any(NUMBER.fullmatch(word) for word in words):
-                places = _named(path, at, [word.strip(b'"').decode("ascii", "replace").lower() for word in words])
-                at += len(line) + 1
+                names = [word.strip(b'"').decode("ascii", "replace").lower() for word in words]
+                return Form(at + len(line) + 1, comma, len(words), _named(path, at, names), _shape(names))
             if len(words) < len(FIELDS):
                 raise DataError(f"'{path}': byte {at}: {len(words)} values in a line, and events have t, x, y and p")
-            return Form(at, comma, len(words), places)
+            return Form(at, comma, len(words), {field: k for k, field in enumerate(FIELDS)})
         at += len(line) + 1
     raise DataError(f"'{path}': no line of events within {BLOCK} bytes")
 
 
-def _named(path: Path, at: int, words: list[str]) -> dict[str, int]:
+def _shape(names: list[str]) -> Shape | None:
+    """Return the shape that names such as x@1280 and y@720 say."""
+    sizes = [re.findall(rf"\b{axis}@([1-9]\d{{0,4}})$", name) for axis in "yx" for name in names if name[:1] == axis]
+    return (2, int(sizes[0][0]), int(sizes[1][0])) if len(sizes) == 2 and all(sizes) else None
+
+
+def _named(path: Path, at: int, names: list[str]) -> dict[str, int]:
+    words = [name.partition("@")[0] for name in names]
     places = {field: next((words.index(one) for one in known if one in words), -1) for field, known in FIELDS.items()}
     missing = [" or ".join(FIELDS[field]) for field, k in places.items() if k < 0]
     if missing:

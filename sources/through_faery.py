@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from spikerun.errors import DataError, UnsupportedError
-from spikerun.events import EVENT, packed
+from spikerun.events import EVENT
 from spikerun.sources.format import Chunks
 
 __all__ = ["chunks", "decoder"]
+
+EVENT_BYTES = "V13"  # as faery has events: those of ours, without what is empty
+BYTES = np.dtype({"names": ["event"], "formats": [EVENT_BYTES], "itemsize": EVENT.itemsize})
 
 
 def decoder(path: Path, kind: str, **options: Any) -> Any:
@@ -40,7 +44,9 @@ def chunks(path: Path, made: Callable[[], Any], chunk: int) -> Chunks:
             return
         for k in range(0, len(array), chunk):
             part = array[k : k + chunk]
-            yield packed({field: part[field] for field in EVENT.names or ()}), functools.partial(_where, count)
+            found = np.zeros(len(part), EVENT)
+            found.view(BYTES)["event"] = part.view(EVENT_BYTES)
+            yield found, functools.partial(_where, count)
             count += len(part)
 
 

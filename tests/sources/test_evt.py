@@ -149,6 +149,14 @@ def test_vectors_of_evt3_are_events_of_a_row(tmp_path: Path) -> None:
     assert evt3.decode_file(str(path)).x.tolist() == [100, 101, 111, 112, 119]
 
 
+def test_no_chunk_is_larger_where_vectors_say_many(tmp_path: Path) -> None:
+    words = [8 << 12, *[3 << 12, *[4 << 12 | 4095] * 100] * 20]
+    path = evt3_file(tmp_path / "a.raw", words, "% evt 3.0\n")
+    sizes = [len(part) for part in sources.file(path, chunk=1000)]
+    assert (sum(sizes), max(sizes) <= 1000) == (24_000, True)
+    assert read(path, 1000) == others(path)
+
+
 def test_vectors_beyond_all_columns_are_refused(tmp_path: Path) -> None:
     words = [8 << 12, 6 << 12, 3 << 12 | 2040, 4 << 12 | 1, 4 << 12, 4 << 12 | 8, *[4 << 12 | 1] * 9000]
     path = evt3_file(tmp_path / "a.raw", words, "% evt 3.0\n")

@@ -44,6 +44,12 @@ def test_names_say_which_column_is_which(tmp_path: Path, content: str) -> None:
     assert read(tmp_path, content) == ROWS
 
 
+def test_names_say_the_size_of_the_frame(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("t,x@1280,y@720,on\n1,2,3,1\n")
+    source = sources.file(tmp_path / "a.csv")
+    assert (source.shape, next(iter(source)).tolist()) == ((2, 720, 1280), [(1, 2, 3, 1)])
+
+
 @settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 2**50), *[st.integers(0, 65_535)] * 2, st.integers(0, 1)), max_size=40).map(

@@ -137,8 +137,8 @@ class Server:
                         break
                     data = await self._next(gone)
                     if data is not None:
-                        await connection.send(data)
                         self.frames += 1
+                        await connection.send(data)
         finally:
             gone.cancel()
             self._clients -= 1

@@ -71,17 +71,11 @@ def test_ctrl_c_ends_a_recording_that_goes_on_for_ever(folder: Path) -> None:
     assert process.returncode == 130 and f"{len(shown)} frames to 1 page" in out
 
 
-def test_ctrl_c_ends_what_nobody_watches(folder: Path) -> None:
-    with viewing() as (process, _):
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
-    assert process.returncode == 130 and "0 frames to 0 pages" in out
-
-
-def test_an_address_that_others_reach_is_remarked(folder: Path) -> None:
+def test_ctrl_c_ends_what_nobody_watches_and_that_others_may_watch_is_remarked(folder: Path) -> None:
     with viewing("--host", "0.0.0.0") as (process, _):
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        out, said = process.communicate(timeout=20)
+    assert process.returncode == 130 and "0 frames to 0 pages" in out
     assert "can watch, without a password" in said
 
 

@@ -109,7 +109,7 @@ def test_without_a_client_nothing_is_kept_nor_handed_over() -> None:
 def test_a_client_that_does_not_wait_is_handed_nothing_and_what_is_kept_is_bounded() -> None:
     played = Played()
     played.tap.wanted = False
-    chunks = [events(1, 200, first=k) for k in range(2000)]
+    chunks = [events(1, 800, first=k) for k in range(300)]
     for chunk in chunks:
         played.push(chunk)
     kept = played.tap._chunks

@@ -4,8 +4,8 @@
 Little-endian; a header (`HEADER`), then the arrays, in this order:
 
     rates     float32 (rates,)     spikes of each population, for a neuron and second of the stream
-    scores    float32 (scores,)    what the first output says of each class: its reading, or its spikes, forgotten
-                                   over a window
+    scores    float32 (scores,)    what an output says of each class: its reading, or its spikes, forgotten over a
+                                   window
     neurons   uint32 (traces,)     whose membranes these are
     traces    int32 (traces,)      membranes after the last step
     points    uint16 (points, 2)   spikes: when within the frame, and which neuron, both as 0..65535 of the whole
@@ -93,14 +93,16 @@ class Seen(NamedTuple):
 
 
 class Frames:
-    """Makes frames of a stream, one behind the other, and keeps what the first output says."""
+    """Makes frames of a stream, one behind the other, and keeps what an output says: the first that is a readout, or
+    if none is, the first.
+    """
 
     def __init__(self, net: Network, step_us: float) -> None:
         self._populations = list(net.populations.items())
         self._shape, self._window, self._step_us = net.populations[net.inputs[0]].shape, net.window, step_us
-        self._first = net.outputs[0]
-        self._speaks = bool(net.populations[self._first].neuron.reported)
-        self._scores = np.zeros(net.populations[self._first].size, np.float64)
+        said = [name for name in net.outputs if net.populations[name].neuron.reported]
+        self._speaks, self._speaker = bool(said), (said or net.outputs)[0]
+        self._scores = np.zeros(net.populations[self._speaker].size, np.float64)
         self._spoken = False
         self._made = 0
 
@@ -127,13 +129,13 @@ class Frames:
         return b"".join([head, *(a.astype(dtype).tobytes() for dtype, group in arrays.items() for a in group)])
 
     def _listen(self, seen: Seen) -> None:
-        """Take what the first output said."""
+        """Take what the output said."""
         if self._speaks:
-            said = [logits for outputs in seen.outputs for logits in readings_of(outputs, self._first)]
+            said = [logits for outputs in seen.outputs for logits in readings_of(outputs, self._speaker)]
             if said:
                 self._scores[:] = said[-1].ravel()
         else:
-            said = [spikes_of(outputs, self._first)["index"] for outputs in seen.outputs]
+            said = [spikes_of(outputs, self._speaker)["index"] for outputs in seen.outputs]
             self._scores *= math.exp(-max(seen.end - seen.begin, 0) / self._window)
             if said:
                 self._scores += np.bincount(np.concatenate(said), minlength=len(self._scores))

@@ -60,7 +60,7 @@ class Tap:
         reported = {name for name, p in net.populations.items() if p.neuron.reported}
         self._complete = {self.names.index(name) for name in net.outputs if name not in reported}
         self.watching = self.wanted = False
-        numbers = [self.names.index(net.outputs[0]), *range(len(self.names))]
+        numbers = [*map(self.names.index, net.outputs), *range(len(self.names))]
         self.raster = next((k for k in numbers if self.can_raster(k)), NOBODY)
         self.membranes = next((k for k in numbers if self.can_trace(k)), NOBODY)
         self._began = False

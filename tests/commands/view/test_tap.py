@@ -180,6 +180,15 @@ def test_a_readout_says_its_latest_reading() -> None:
     assert frame["scores"].tolist() == reading.tolist() and frame["best"] == reading.argmax()
 
 
+def test_the_class_is_that_of_a_readout_and_spikes_are_those_of_an_output_that_sends_some() -> None:
+    net = network(readout=True)
+    net = Network(net.populations, net.projections, ["conv", "classes"], net.window)
+    tap = Tap(Session(net, threads=1).stream(1000))
+    assert [tap.names[k] for k in (tap.raster, tap.membranes)] == ["conv", "conv"]
+    said = seen(raster=1, outputs=[[Reading(9, "classes", np.array([1, 2, 9, 3, 0], np.float32))]])
+    assert read(Frames(net, 1000).make(said))["best"] == 2
+
+
 def test_nothing_said_yet_is_no_class() -> None:
     assert read(Frames(NET, 1000).make(seen()))["best"] == -1
 

@@ -20,7 +20,8 @@ from spikerun.datasets.dataset import Dataset
 from spikerun.datasets.events import LATEST, Events, Recordings
 from spikerun.datasets.found import Found, md5_of
 from spikerun.errors import DataError
-from spikerun.hdf5 import Reader, Sequences, opened
+from spikerun.hdf5 import Reader, opened
+from spikerun.heap import Sequences
 
 __all__ = ["fetch", "fetch_size", "locate", "read"]
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from spikerun.atomic import PathLike, as_path
 from spikerun.errors import FileFormatError, UsageError, printable
-from spikerun.heap import Heap
+from spikerun.heap import Heap, Sequences
 
 __all__ = [
     "Group",
@@ -220,27 +220,6 @@ class Group:
             wanted = " or ".join(TYPES[kind] for kind in kinds)
             raise ValueError(f"attribute '{name}' must be {wanted}, got {value!r:.80}")
         return value
-
-
-@dataclass(frozen=True, eq=False)
-class Sequences:
-    """Sequences of numbers of variable length, each read when it is asked for.
-
-    where, length: int64 (N,), at which byte of the file each begins, and how many numbers it has
-    """
-
-    source: Path
-    dtype: np.dtype[Any]
-    where: np.ndarray[Any, Any]
-    length: np.ndarray[Any, Any]
-
-    def __len__(self) -> int:
-        """Return the number of sequences."""
-        return len(self.where)
-
-    def __getitem__(self, k: int) -> np.ndarray[Any, Any]:
-        """Return the k-th."""
-        return np.fromfile(self.source, self.dtype, int(self.length[k]), offset=int(self.where[k]))
 
 
 class Reader:

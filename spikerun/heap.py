@@ -6,17 +6,40 @@ the number of the object there (HDF5 File Format Specification 3.0, section III.
 """
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py  # type: ignore[import-untyped]
+import numpy as np
 
-__all__ = ["Heap"]
+__all__ = ["Heap", "Sequences"]
 
 ELEMENT = struct.Struct("<IQI")  # length, address of the collection, number of the object
 HEAD = struct.Struct("<4sB3xQ")  # signature, version, size of the collection with its head
 OBJECT = struct.Struct("<HH4xQ")  # number, references, size
 Places = dict[int, tuple[int, int]]  # of the objects of a collection: offset and size
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Sequences of numbers of variable length, each read when it is asked for.
+
+    where, length: int64 (N,), at which byte of the file each begins, and how many numbers it has
+    """
+
+    source: Path
+    dtype: np.dtype[Any]
+    where: np.ndarray[Any, Any]
+    length: np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return len(self.where)
+
+    def __getitem__(self, k: int) -> np.ndarray[Any, Any]:
+        """Return the k-th."""
+        return np.fromfile(self.source, self.dtype, int(self.length[k]), offset=int(self.where[k]))
 
 
 class Heap:

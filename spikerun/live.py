@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
@@ -29,7 +29,7 @@ CLOCKS = ("events", "wall")
 BINS = 2  # of lag that are allowed where nobody says how much
 
 Chunk = npt.NDArray[Any]
-Outputs = list[Spike | Reading]
+Outputs = Sequence[Spike | Reading]
 
 
 class Live:
@@ -140,7 +140,7 @@ class Live:
             over = int((before - self._grace_ns - self._origin_ns) * (self._pace or 1) // self._bin_ns)  # bins
             self._close(over, self._due_ns((self._bin + 1) * self._bin_ns) + self._grace_ns)
         else:
-            self._ready.append([])
+            self._ready.append(self.stream.advance(0))
 
     def _take(self, chunk: Chunk) -> None:
         """Cut what came into pieces, each within one bin; without a clock it needs no cutting."""

@@ -68,15 +68,13 @@ class DropTail(Block):
     """Keeps as many events, from the beginning of each bin, as can be run in time, by what events cost lately."""
 
     def __init__(self, max_lag_ns: float) -> None:
-        self._max_lag_ns, self._cut = max_lag_ns, False
+        self._max_lag_ns = max_lag_ns
         self._kept = 0  # of the bin so far
         self._ns = self._events = 0.0
 
     def kept(self, piece: Piece) -> int:
         if piece.first:
-            self._kept, self._cut = 0, False
-        if self._cut:
-            return 0
+            self._kept = 0
         keep = piece.events
         left_ns = self._max_lag_ns - max(piece.late_ns, 0)  # no bin is run before its end
         if left_ns < 0:
@@ -84,7 +82,6 @@ class DropTail(Block):
         elif self._events:  # the first one of a bin always is, for else a bin that took long would be the last
             room = int(left_ns * self._events / self._ns) if self._ns else keep
             keep = min(keep, max(0, max(room, 1) - self._kept))
-        self._cut = keep < piece.events
         self._kept += keep
         return keep
 

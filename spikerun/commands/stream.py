@@ -14,7 +14,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from spikerun import sources
+from spikerun import Spike, sources
 from spikerun.atomic import require_writable, writing_atomically
 from spikerun.commands.samples import ThreadsOption
 from spikerun.commands.stream_options import (
@@ -38,7 +38,6 @@ from spikerun.queued import Queued
 from spikerun.session import Session
 from spikerun.sinks import CsvSink, SpikesAsEvents, class_of
 from spikerun.spread import Spread
-from spikerun.stream import Spike
 from spikerun.text import seconds
 
 __all__ = ["stream"]

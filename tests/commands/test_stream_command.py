@@ -6,10 +6,8 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +16,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import EVENT, LIF, Conv, Dense, Input, Network, Population, Projection, Readout, Session, save, sources
+from spikerun import (
+    EVENT,
+    LIF,
+    Conv,
+    Dense,
+    Input,
+    Network,
+    Population,
+    Projection,
+    Reading,
+    Readout,
+    Session,
+    Spike,
+    save,
+    sources,
+)
 from spikerun.cli import main
 from spikerun.console import live_line
-from spikerun.stream import Reading, Spike
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (2, 12, 10)
@@ -165,30 +177,16 @@ def test_events_through_a_pipe(folder: Path, monkeypatch: pytest.MonkeyPatch, fo
     assert Path("out.csv").read_text().splitlines() == lines(sent(recording()))
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        found: int = free.getsockname()[1]
+def test_events_in_datagrams(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def opened(port: int, host: str, *, shape: tuple[int, int, int]) -> sources.Udp:
+        found = sources.Udp(port, host, shape, 1000)
+        sink = sources.UdpSink(found.port)
+        sink.write(recording())  # which the system keeps until it is asked for
+        sink.close()
         return found
 
-
-def slowly(port: int) -> None:
-    """Send a recording until somebody has got all of it."""
-    sink = sources.UdpSink(port)
-    for k in range(0, N, 100):
-        sink.write(recording()[k : k + 100])
-        time.sleep(0.0005)
-    sink.close()
-
-
-def test_events_in_datagrams(folder: Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
-    with sources.udp(port):
-        pass
-    sender = threading.Timer(0.3, slowly, [port])
-    sender.start()
-    found = result(capsys, f"udp://:{port}", "--limit", N, "-o", "out.csv")
-    sender.join()
+    monkeypatch.setattr(sources, "udp", opened)
+    found = result(capsys, "udp://:0", "--limit", N, "-o", "out.csv")
     assert (found["events"], found["lost_datagrams"], found["refused_datagrams"]) == (N, 0, 0)
     assert Path("out.csv").read_text().splitlines() == lines(sent(recording()))
 
@@ -258,7 +256,7 @@ def test_ctrl_c_keeps_what_came_before(folder: Path) -> None:
     words = ["stream", "rec.npy", "--net", "net.snn", "--pace", "0.01", "-o", "out.csv", "--record", "kept.npy"]
     environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
     running = subprocess.Popen([sys.executable, "-m", "spikerun", *words], stderr=subprocess.PIPE, env=environment)
-    while not list(Path().glob(".spikerun.*")):  # which are made when all is ready
+    while len(list(Path().glob(".spikerun.*"))) < 2 and running.poll() is None:  # files that wait for their names
         time.sleep(0.05)
     time.sleep(0.3)
     running.send_signal(signal.SIGINT)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikerun.connections import Conv, Diagonal
+from spikerun import Reading, Spike, Stream
+from spikerun.connections import Conv, Dense, Diagonal
 from spikerun.errors import DataError, UsageError
 from spikerun.live import Live
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, Input
+from spikerun.neurons import IF, LIF, Input, Readout
 from spikerun.session import Session
-from spikerun.stream import Reading, Spike, Stream
 
 SHAPE = (2, 4, 5)
 BIN = 1000  # microseconds
@@ -75,9 +75,14 @@ def leaky() -> Network:
         "in": Population(SHAPE, Input(1, "spikes")),
         "h": Population((3, 4, 5), LIF(np.int32(90), keep_v=np.int32(60000))),
         "out": Population((3, 4, 5), IF(np.int32(2))),
+        "sum": Population((1,), Readout()),
     }
-    projections = [Projection("in", "h", Conv(kernel, padding=1)), Projection("h", "out", Diagonal(np.int32(1)))]
-    return Network(populations, projections, ["h", "out"], 4)
+    projections = [
+        Projection("in", "h", Conv(kernel, padding=1)),
+        Projection("h", "out", Diagonal(np.int32(1))),
+        Projection("out", "sum", Dense(np.arange(1, 61, dtype=np.int8)[:, None])),
+    ]
+    return Network(populations, projections, ["h", "out", "sum"], 4)
 
 
 SESSION = Session(leaky(), kernels="event", threads=1)
@@ -340,7 +345,7 @@ def test_choices_that_make_no_sense_are_refused(how: dict[str, Any], said: str) 
         SESSION.live([], **how)
 
 
-@given(st.integers(0, 5), st.integers(0, 7), st.integers(1, 3))
+@given(st.integers(1, 5), st.integers(0, 7), st.integers(1, 3))
 def test_a_warm_start_is_as_if_the_first_bin_had_been_there_before(times: int, first: int, pieces: int) -> None:
     events = recording(120, 3 * BIN)
     head = events[events["t"] < BIN]

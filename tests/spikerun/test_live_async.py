@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import EVENT
+from spikerun import EVENT, Reading, Spike
 from spikerun.connections import Diagonal
 from spikerun.errors import DataError
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, Input
 from spikerun.queued import Queued
 from spikerun.session import Session
-from spikerun.stream import Reading, Spike
 
 SHAPE = (2, 4, 5)
 Chunk = np.ndarray[Any, Any]

@@ -26,7 +26,6 @@ DSEC = (2, 480, 640)
 BLOCK = 1 << 15  # events that are read at a time
 LARGEST_PIECE = 1 << 24  # bytes of a compressed piece, when it is unpacked
 PROPHESEE = 36559  # HDF5's number of their codec
-INFLATION = 2000  # bytes of events for each byte stored, at most
 
 
 def opened(path: Path) -> Opened:
@@ -96,11 +95,10 @@ def _array(file: Any, group: str, name: str) -> Any:
         raise DataError(f"{place} must be an array of one axis")
     if array.is_virtual or array.external:
         raise DataError(f"{place} lies in another file")
-    size, stored = array.size * array.dtype.itemsize, array.id.get_storage_size()
-    if size > INFLATION * stored or _piece(array) > LARGEST_PIECE:
-        raise DataError(
-            f"{place} claims {array.size} values, in pieces of {_piece(array)} bytes, and has {stored} bytes"
-        )
+    if _piece(array) > LARGEST_PIECE:
+        raise DataError(f"{place} has pieces of {_piece(array)} bytes, the limit is {LARGEST_PIECE}")
+    if array.size > (held := _held(array)):
+        raise DataError(f"{place} claims {array.size} values, and has {held}")
     _can_be_unpacked(array)
     return array
 
@@ -108,6 +106,13 @@ def _array(file: Any, group: str, name: str) -> Any:
 def _piece(array: Any) -> int:
     """Return how many bytes are unpacked at once."""
     return int(np.prod(array.chunks or (0,))) * int(array.dtype.itemsize)
+
+
+def _held(array: Any) -> int:
+    """Return for how many values there is something in the file."""
+    if array.chunks:
+        return int(array.id.get_num_chunks()) * int(array.chunks[0])
+    return int(array.id.get_storage_size()) // int(array.dtype.itemsize)
 
 
 def _can_be_unpacked(array: Any) -> None:

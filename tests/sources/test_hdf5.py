@@ -111,19 +111,23 @@ def test_a_file_without_events_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "a.h5")
 
 
+def test_values_that_compress_to_next_to_nothing_are_read(tmp_path: Path) -> None:
+    zeros = {field: np.zeros(2**20, dtype) for field, dtype in DTYPES.items()}
+    path = dsec(tmp_path / "events.h5", zeros, chunks=(2**20,), compression="gzip")
+    assert sum(map(len, sources.file(path))) == 2**20
+
+
 def test_a_size_that_nothing_lies_behind_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for field, dtype in DTYPES.items():
             file.create_dataset(f"events/{field}", (2**40,), dtype, chunks=(1024,))
-    with pytest.raises(
-        DataError, match="/events/t claims 1099511627776 values, in pieces of 4096 bytes, and has 0 bytes"
-    ):
+    with pytest.raises(DataError, match="/events/t claims 1099511627776 values, and has 0"):
         read(tmp_path / "a.h5")
 
 
 def test_pieces_that_take_too_much_memory_are_refused(tmp_path: Path) -> None:
     path = dsec(tmp_path / "events.h5", arrays(), chunks=(2**24,), maxshape=(None,), compression="gzip")
-    with pytest.raises(DataError, match="/events/t claims 3 values, in pieces of 67108864 bytes"):
+    with pytest.raises(DataError, match="/events/t has pieces of 67108864 bytes, the limit is 16777216"):
         read(path)
 
 

@@ -123,9 +123,13 @@ def udp(port: int, host: str = "127.0.0.1", *, shape: tuple[int, int, int] | Non
 
 
 class UdpSink:
-    """Sends events in datagrams of at most 100 to a host and port. Raises UsageError where there is no such host."""
+    """Sends events in datagrams of at most 100 to a host and port. Raises UsageError where there is no such host.
+
+    unheard: datagrams to this computer for which nobody listened; of others nobody tells.
+    """
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.unheard = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.connect((host, port))
@@ -134,15 +138,19 @@ class UdpSink:
             raise UsageError(f"cannot send to udp://{host}:{port}: {error}") from error
 
     def write(self, events: Chunk) -> None:
-        """Send events; nobody says whether they arrive."""
+        """Send events, of which some may get lost."""
         records = np.zeros(len(events), RECORD)
         for field in RECORD.names or ():
             records[field] = events[field]
         for begin in range(0, len(records), SENT):
+            datagram = records[begin : begin + SENT].tobytes()
             try:
-                self._socket.send(records[begin : begin + SENT].tobytes())
-            except ConnectionRefusedError:  # nobody listens there now, which the system tells of an earlier datagram
-                log.warning("nobody listens at udp://%s:%d", *self._socket.getpeername()[:2])
+                self._socket.send(datagram)
+            except ConnectionRefusedError:  # of an earlier datagram, which the system tells instead of sending this one
+                if not self.unheard:
+                    log.warning("nobody listens at udp://%s:%d", *self._socket.getpeername()[:2])
+                self.unheard += 1
+                self._socket.send(datagram)
 
     def close(self) -> None:
         """Send no more."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -291,3 +292,31 @@ def test_there_is_no_live_line_where_nobody_sees_it(quiet: bool, capsys: pytest.
     with live_line(quiet) as tell:
         tell("never")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.shared
+def test_a_recording_of_n_mnist_gives_what_a_run_of_its_bins_gives(
+    folder: Path, shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with np.load(shared("data/nmnist-train/train1000.npz")) as file:
+        part = slice(*file["offset"][7:9])
+        events = np.zeros(part.stop - part.start, EVENT)
+        for name in ("t", "x", "y", "p"):
+            events[name] = file[name][part]
+    rng, steps = np.random.default_rng(0), int(events["t"][-1]) // 1000 + 1
+    kernel, dense = (rng.integers(-40, 60, shape).astype(np.int8) for shape in ((4, 2, 5, 5), (900, 10)))
+    populations = {
+        "camera": Population((2, 34, 34), Input(1, "spikes")),
+        "edges": Population((4, 15, 15), LIF(np.int32(200), keep_v=np.int32(60000))),
+        "digit": Population((10,), Readout()),
+    }
+    projections = [Projection("camera", "edges", Conv(kernel, stride=2)), Projection("edges", "digit", Dense(dense))]
+    net = Network(populations, projections, ["digit"], window=steps)
+    save(net, "net.snn", force=True)
+    np.save("rec.npy", events)
+    binned = np.zeros((1, steps, 2, 34, 34), np.uint8)
+    binned[0, events["t"] // 1000, events["p"], events["y"], events["x"]] = 1
+    stream("rec.npy", "--pace", 20, "-o", "out.csv")
+    rows = [line.split(",") for line in Path("out.csv").read_text().splitlines()]
+    logits = [float(value) for step, *_, kind, _, value in rows if (step, kind) == (str(steps - 1), "logit")]
+    assert logits == Session(net).run(binned).logits[0].tolist()

@@ -133,7 +133,18 @@ def test_nobody_who_listens_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with udp(0) as source:
         sink = UdpSink(source.port)
     with caplog.at_level(logging.WARNING, "spikerun"):
-        for _ in range(3):  # the system tells of a datagram when the next one is sent
+        for _ in range(5):  # the system tells of a datagram when the next one is sent
             sink.write(recording(1))
     sink.close()
-    assert f"nobody listens at udp://127.0.0.1:{source.port}" in caplog.text
+    assert sink.unheard == 4
+    assert [record.getMessage() for record in caplog.records] == [f"nobody listens at udp://127.0.0.1:{source.port}"]
+
+
+def test_what_is_sent_once_somebody_listens_arrives(source: Udp) -> None:
+    sink = UdpSink(source.port)
+    source.close()
+    sink.write(recording(1))
+    with udp(source.port) as again:
+        sink.write(recording(7))
+        assert len(received(again, 7)) == 7
+    sink.close()

@@ -146,8 +146,10 @@ class Live:
         """Cut what came into pieces, each within one bin; without a clock it needs no cutting."""
         cuts = [0, len(chunk)]
         if self._pace is not None:
-            self._set_clock(int(chunk["t"][-1]) * 1000)
-            cuts[1:1] = (np.flatnonzero(np.diff(chunk["t"] * 1000 // self._bin_ns)) + 1).tolist()
+            first, last = int(chunk["t"][0]) * 1000, int(chunk["t"][-1]) * 1000
+            self._set_clock(last)
+            if first // self._bin_ns != last // self._bin_ns:
+                cuts[1:1] = (np.flatnonzero(np.diff(chunk["t"] * 1000 // self._bin_ns)) + 1).tolist()
         self._pieces.extend(chunk[a:b] for a, b in pairwise(cuts))
         self.taken += len(chunk)
 

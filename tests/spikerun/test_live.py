@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikerun import Reading, Spike, Stream
@@ -143,6 +143,7 @@ def overloaded(
     return live, slow, driven(live), events
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 300), st.integers(1, 40_000), st.lists(st.integers(0, 300), max_size=6), st.booleans())
 def test_with_nothing_dropped_outputs_are_those_of_push(n: int, duration: int, cuts: list[int], timed: bool) -> None:
     events, clock = recording(n, duration), Clock()
@@ -153,6 +154,7 @@ def test_with_nothing_dropped_outputs_are_those_of_push(n: int, duration: int, c
 
 
 @pytest.mark.parametrize("overload", ["block", "drop_tail", "drop_bin", "latest"])
+@settings(max_examples=15)
 @given(st.integers(1, 2000), st.integers(0, 2**32))
 def test_what_is_sustainable_loses_nothing_and_does_not_depend_on_the_clock(
     overload: str, cost_ns: int, seed: int
@@ -345,6 +347,7 @@ def test_choices_that_make_no_sense_are_refused(how: dict[str, Any], said: str) 
         SESSION.live([], **how)
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 5), st.integers(0, 7), st.integers(1, 3))
 def test_a_warm_start_is_as_if_the_first_bin_had_been_there_before(times: int, first: int, pieces: int) -> None:
     events = recording(120, 3 * BIN)

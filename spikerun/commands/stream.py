@@ -21,6 +21,7 @@ from spikerun.commands.stream_options import (
     BinOption,
     ClockOption,
     FormatOption,
+    GraceOption,
     MaxLagOption,
     NetOption,
     OverloadOption,
@@ -86,6 +87,7 @@ def stream(
     ] = None,
     format: FormatOption = None,
     clock: ClockOption = "events",
+    grace: GraceOption = None,
     overload: OverloadOption = "block",
     max_lag: MaxLagOption = None,
     warm: WarmOption = 0,
@@ -119,7 +121,8 @@ def stream(
         taps = _recorder(record, force, stack)
         tap = Tap(events, limit, None if duration is None else seconds(duration, "--duration") * 1e6, taps)
         lag = None if max_lag is None else seconds(max_lag, "--max-lag") * 1e6
-        drive = live(running, tap, clock=clock, overload=overload, max_lag_us=lag, warm=warm)
+        late = 0.0 if grace is None else seconds(grace, "--grace") * 1e6
+        drive = live(running, tap, clock=clock, overload=overload, max_lag_us=lag, grace_us=late, warm=warm)
         sink = _sink(output, force, network, running.step_ns, stack)
         begin = time.perf_counter()
         seen, interrupted, error = _driven(drive, tap, sink, quiet or json)

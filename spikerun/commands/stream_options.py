@@ -10,6 +10,7 @@ __all__ = [
     "BinOption",
     "ClockOption",
     "FormatOption",
+    "GraceOption",
     "MaxLagOption",
     "NetOption",
     "OverloadOption",
@@ -32,6 +33,9 @@ FormatOption = Annotated[
     typer.Option("--format", help="Of a recording, if its name does not say it; of - records (the default) or csv."),
 ]
 ClockOption = Annotated[str, typer.Option("--clock", help="Bins close by events alone, or by the wall clock too.")]
+GraceOption = Annotated[
+    str | None, typer.Option("--grace", metavar="TIME", help="How long after their end the clock closes bins: at once.")
+]
 OverloadOption = Annotated[
     str,
     typer.Option("--overload", help="Where time is short: block, drop_tail, drop_bin or latest (docs/streams.md)."),

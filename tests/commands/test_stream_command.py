@@ -116,6 +116,11 @@ def test_at_the_speed_of_the_clock_they_are_the_same(folder: Path, capsys: pytes
     assert 0 < found["lag_us"]["p50"] <= found["lag_us"]["p99"] <= found["lag_us"]["max"]
 
 
+def test_on_the_clock_of_the_wall_they_are_the_same(folder: Path) -> None:
+    stream("rec.npy", "--pace", 1, "--clock", "wall", "--grace", "1ms", "-o", "out.csv")
+    assert Path("out.csv").read_text().splitlines() == lines(sent(recording()))
+
+
 def test_the_result_says_what_came_and_went(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found, outputs = result(capsys, "rec.npy"), sent(recording())
     assert found["schema"] == "spikerun.stream/1"

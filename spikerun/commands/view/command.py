@@ -15,6 +15,7 @@ from spikerun.commands.stream_options import (
     BinOption,
     ClockOption,
     FormatOption,
+    GraceOption,
     MaxLagOption,
     NetOption,
     OverloadOption,
@@ -56,6 +57,7 @@ def view(
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     format: FormatOption = None,
     clock: ClockOption = "events",
+    grace: GraceOption = None,
     overload: OverloadOption = "block",
     max_lag: MaxLagOption = None,
     warm: WarmOption = 0,
@@ -73,7 +75,9 @@ def view(
     events = _source(source, format, shape if len(shape) == 3 else None, pace, loop)
     tap = Tap(stream, lambda: _told(drive))
     lag_us = None if max_lag is None else seconds(max_lag, "--max-lag") * 1e6
-    drive = live(stream, Tapped(events, tap), clock=clock, overload=overload, max_lag_us=lag_us, warm=warm)
+    late_us = 0.0 if grace is None else seconds(grace, "--grace") * 1e6
+    how: dict[str, Any] = {"clock": clock, "grace_us": late_us, "overload": overload, "max_lag_us": lag_us}
+    drive = live(stream, Tapped(events, tap), warm=warm, **how)
     step_us = stream.step_ns / 1000
     about = {"version": VERSION, "network": net.name, "source": source, "step_us": step_us}
     server = Server(tap, Frames(network, step_us), about | {"populations": tap.populations}, host, port)

@@ -39,6 +39,47 @@ void note(Passed& passed, bool event, bool looked, size_t active) noexcept {
     passed.active += static_cast<int64_t>(active);
 }
 
+// The inputs that are not zero.
+struct ListMarked {
+    SPIKERUN_INLINE static size_t run(const int16_t* x, const Marks& marks, Event* events) {
+        size_t count = 0;
+        marks.each_run([&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
+            count = append_events(x, first * Marks::tile, (first + n) * Marks::tile, 0, 1, events, count);
+        });
+        return count;
+    }
+};
+struct ListAll {
+    SPIKERUN_INLINE static size_t run(const int16_t* x, size_t n, Event* events) {
+        return collect_events(x, n, 1, events);
+    }
+};
+
+// Where the inputs are tracked, or the sums: only what is active is looked at, and the sums that it reaches are
+// marked. Beyond a part of the inputs, other kernels are faster.
+void apply_tracked(Program& program, When when, Words x, Numbers acc, LinearPointer map, size_t cut) {
+    constexpr size_t part = 4;
+    const size_t place = program.new_passed(), few = x.size / part;
+    program.need({x.size + Marks::tile, 0, 0});
+    program.append(when, [=, map = std::move(map)](Workspace& ws, int64_t) {
+        Scratch& scratch = ws.scratch[0];
+        const int16_t* const source = x.in(ws);
+        Event* const events = scratch.events.data();
+        const size_t count = x.tracked() ? run<ListMarked>(source, x.marks(ws), events)
+                                         : run<ListAll>(source, x.size, events);
+        note(ws.passed[place], count <= std::max(few, cut), true, count);
+        if (count == 0) return;
+        Marks* const marks = acc.tracked() ? &acc.marks(ws) : nullptr;
+        if (count <= few && map->apply_listed(events, count, acc.in(ws), marks)) return;
+        if (count <= cut)
+            map->apply_event(source, acc.in(ws), scratch, {});
+        else
+            map->apply_dense(source, acc.in(ws), scratch, {});
+        if (marks != nullptr) marks->add_all();
+    });
+    if (x.tracked()) program.idle([=](Workspace& ws) { return x.marks(ws).none(); });
+}
+
 void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPointer map, int64_t cut) {
     const Words x = program.words(x_id, "x");
     const Numbers acc = program.numbers(acc_id, "acc");
@@ -46,6 +87,7 @@ void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPoin
     require_same(map->n_out(), acc.size, "acc");
     require_range("cut", cut, 0, std::numeric_limits<int64_t>::max());
     program.need(map->scratch_size());
+    if (x.tracked() || acc.tracked()) return apply_tracked(program, when, x, acc, std::move(map), unsign(cut));
     const size_t parts = map->parts();
     const size_t place = program.new_passed();
     const bool chooses = cut > 0 && unsign(cut) < x.size;

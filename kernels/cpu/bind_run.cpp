@@ -9,36 +9,11 @@
 #include <tuple>
 
 #include "batch.hpp"
-#include "bindings.hpp"
-#include "stream.hpp"
+#include "bind_run.hpp"
 
 namespace spikerun {
 
 namespace {
-
-// A workspace as Python sees it; it keeps its program alive.
-struct PythonWorkspace {
-    std::shared_ptr<Program> program;
-    std::unique_ptr<Workspace> state;
-};
-
-// Refuses a second thread in the same workspace.
-class Exclusive {
-  public:
-    explicit Exclusive(const PythonWorkspace& workspace) : busy_(workspace.state->busy) {
-        if (busy_.exchange(true)) throw std::runtime_error("this workspace is in use by another thread");
-    }
-    ~Exclusive() { busy_ = false; }
-    Exclusive(const Exclusive&) = delete;
-    Exclusive& operator=(const Exclusive&) = delete;
-
-  private:
-    std::atomic<bool>& busy_;
-};
-
-void require_own(const std::shared_ptr<Program>& program, const PythonWorkspace& workspace) {
-    require(workspace.program == program, "workspace", "belongs to another program");
-}
 
 void require_size(const char* argument, size_t expected, size_t got) {
     require(expected == got, argument,
@@ -46,108 +21,28 @@ void require_size(const char* argument, size_t expected, size_t got) {
 }
 
 using NamedArrays = std::vector<std::pair<int64_t, nb::object>>;
-using NamedEvents = std::vector<std::tuple<int64_t, nb::object, nb::object>>;
-using NamedTimes = std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>>;
-
-// One passage, and the arrays that it reads.
-struct PythonPassage {
-    Passage passage;
-    std::vector<nb::object> kept;
-};
-
-void add_rows(const Program& program, const NamedArrays& given, PythonPassage& to) {
+void add_rows(const Program& program, const NamedArrays& given, std::vector<RowsInput>& to) {
     for (const auto& [id, object] : given) {
         const Words target = program.words(id, "rows");
         const auto array = take<const int16_t, 2>(object, "rows");
         require_size("rows", target.size, array.shape(1));
-        to.passage.rows.push_back({target, array.shape(0), array.data()});
-        to.kept.push_back(object);
+        to.push_back({target, array.shape(0), array.data()});
     }
-}
-
-void add_events(const Program& program, const NamedEvents& given, PythonPassage& to) {
-    for (const auto& [id, first, second] : given) {
-        const Words target = program.words(id, "events");
-        const auto offsets = take<const int64_t, 1>(first, "events");
-        const auto indices = take<const int64_t, 1>(second, "events");
-        const size_t n = offsets.size();
-        const int64_t* const at = offsets.data();
-        require(n >= 1 && at[0] >= 0 && std::is_sorted(at, at + n) && unsign(at[n - 1]) <= indices.size(),
-                "events", "the offsets must rise from 0 or more to at most the number of indices");
-        for (size_t e = 0; e < indices.size(); ++e)
-            require_range("events", indices.data()[e], 0, static_cast<int64_t>(target.size) - 1);
-        to.passage.events.push_back({target, n - 1, at, indices.data()});
-        to.kept.insert(to.kept.end(), {first, second});
-    }
-}
-
-void add_watches(const Program& program, const NamedArrays& given, PythonPassage& to) {
-    for (const auto& [id, object] : given) {
-        const Words source = program.words(id, "watch");
-        const auto order = take<const int32_t, 1>(object, "watch");
-        require_size("watch", source.size, order.size());
-        for (size_t j = 0; j < order.size(); ++j)
-            require_range("watch", order.data()[j], 0, static_cast<int64_t>(source.size) - 1);
-        to.passage.watched.push_back({source, order.data(), {}, {}, {}});
-        to.kept.push_back(object);
-    }
-}
-
-void add_captures(const Program& program, const NamedTimes& given, PythonPassage& to) {
-    for (const auto& [id, period, begin, first] : given) {
-        const Numbers source = program.numbers(id, "capture");
-        require_range("capture", period, 1, forever);
-        require_range("capture", begin, 0, forever);
-        require_range("capture", first, 0, period - 1);
-        to.passage.captured.push_back({source, period, begin, first, {}, {}});
-    }
-}
-
-template <class T>
-using NumPy = nb::ndarray<nb::numpy, T>;
-using Watched = std::tuple<NumPy<int64_t>, NumPy<int64_t>, NumPy<int16_t>>;
-using Captured = std::tuple<NumPy<int64_t>, NumPy<int32_t>>;
-using StepResult = std::tuple<std::vector<Watched>, std::vector<Captured>, nb::object>;
-
-StepResult results_of(Passage& passage, nb::object error) {
-    StepResult result{{}, {}, std::move(error)};
-    for (Watch& watch : passage.watched) {
-        const size_t n = watch.steps.size();
-        std::get<0>(result).emplace_back(array_of(std::move(watch.steps), {n}),
-                                         array_of(std::move(watch.index), {n}),
-                                         array_of(std::move(watch.value), {n}));
-    }
-    for (Capture& capture : passage.captured) {
-        const size_t n = capture.steps.size();
-        std::get<1>(result).emplace_back(array_of(std::move(capture.steps), {n}),
-                                         array_of(std::move(capture.content), {n, capture.source.size}));
-    }
-    return result;
 }
 
 StepResult step(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t n,
-                const NamedArrays& rows, const NamedEvents& events, const NamedArrays& watch,
-                const NamedTimes& capture, int64_t threads) {
+                const NamedArrays& rows, const NamedPlaces& watch, const NamedTimes& capture,
+                int64_t threads) {
     require_own(program, workspace);
     const Exclusive exclusive(workspace);
     require(n >= 0 && n <= forever - workspace.state->t, "n", "out of range");
     require_range("threads", threads, 1, most_threads);
-    PythonPassage all;
-    add_rows(*program, rows, all);
-    add_events(*program, events, all);
-    add_watches(*program, watch, all);
-    add_captures(*program, capture, all);
-    bool finished = false;
-    {
-        const nb::gil_scoped_release release;
-        finished = run_passes(*program, *workspace.state, n, unsign(threads), all.passage, Interruption());
-    }
-    // A signal that came during the last pass is raised here and not on the way back, where results would be
-    // lost.
-    if (finished) finished = PyErr_CheckSignals() == 0;
-    nb::object error = nb::none();
-    if (!finished) error = nb::borrow(nb::python_error().value());
-    return results_of(all.passage, std::move(error));
+    std::vector<RowsInput> inputs;  // the caller keeps the arrays
+    add_rows(*program, rows, inputs);
+    Outlets outlets = outlets_of(*program, watch, capture);
+    return stepped(outlets, [&](const std::function<bool()>& interrupted) {
+        return run_passes(*program, *workspace.state, n, unsign(threads), inputs, outlets, interrupted);
+    });
 }
 
 template <class T>
@@ -275,6 +170,7 @@ void step_in_parts(const std::shared_ptr<Program>& program, PythonWorkspace& wor
 nb::object read(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, int64_t id) {
     require_own(program, workspace);
     const Exclusive exclusive(workspace);
+    program->settle(*workspace.state);
     const auto copy = [&](auto r) {
         const auto* const content = r.in(*workspace.state);
         return nb::cast(array_of(std::vector(content, content + r.size), {r.size}));
@@ -294,10 +190,12 @@ void write(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, 
            nb::object array) {
     require_own(program, workspace);
     const Exclusive exclusive(workspace);
+    program->settle(*workspace.state);
     if (program->is_words(id, "register"))
         overwrite(workspace, program->words(id, "register"), array);
     else
         overwrite(workspace, program->numbers(id, "register"), array);
+    program->wake(*workspace.state);
 }
 
 // The values as T, one for each element.
@@ -323,7 +221,9 @@ void initial(Program& program, int64_t id, nb::object values) {
 void set_time(PythonWorkspace& workspace, int64_t t) {
     require_range("t", t, 0, forever - 1);
     const Exclusive exclusive(workspace);
+    workspace.program->settle(*workspace.state);
     workspace.state->t = t;
+    workspace.program->wake(*workspace.state);
 }
 
 NumPy<int64_t> counters(PythonWorkspace& workspace) {
@@ -358,14 +258,16 @@ void bind_run(nb::module_& module, ProgramClass& cls) {
     cls.def("initial", &initial, "register"_a, "values"_a);
     cls.def("anew", &Program::anew, "registers"_a,
             "What these hold before a run never matters; runs need not clear them.");
+    cls.def("track", &Program::track, "registers"_a,
+            "Steps note where these are not zero, and touch them nowhere else.");
     cls.def("workspace",
             [](const std::shared_ptr<Program>& self) { return PythonWorkspace{self, self->workspace()}; });
     cls.def(
         "read", &read, "workspace"_a, "register"_a, "Return a copy of what a register holds.",
         nb::sig("def read(self, workspace: Workspace, register: int) -> numpy.typing.NDArray[typing.Any]"));
     cls.def("write", &write, "workspace"_a, "register"_a, "array"_a);
-    cls.def("step", &step, "workspace"_a, "n"_a = 1, "rows"_a = NamedArrays{}, "events"_a = NamedEvents{},
-            "watch"_a = NamedArrays{}, "capture"_a = NamedTimes{}, "threads"_a = 1);
+    cls.def("step", &step, "workspace"_a, "n"_a = 1, "rows"_a = NamedArrays{},
+            "watch"_a = NamedPlaces{}, "capture"_a = NamedTimes{}, "threads"_a = 1);
     cls.def("timed_step", &timed_step, "workspace"_a,
             "Execute a pass; return the nanoseconds that each operation took.");
     cls.def("step_in_parts", &step_in_parts, "workspace"_a, "parts"_a,

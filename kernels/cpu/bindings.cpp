@@ -22,7 +22,7 @@
 namespace spikerun {
 
 // Raised whenever the meaning of a call changes; kernels/cpu/native.py expects the same number.
-constexpr int abi = 10;
+constexpr int abi = 11;
 
 #define SPIKERUN_DECLARE(family) void bind_##family(ProgramClass& cls);
 SPIKERUN_OPERATIONS(SPIKERUN_DECLARE)
@@ -44,6 +44,7 @@ NB_MODULE(_spikerun_cpu, module) {
     ProgramClass program(module, "Program", "Operations on registers, executed pass by pass.");
     bind_run(module, program);
     bind_prepared(module, program);
+    bind_feed(module);
 #define SPIKERUN_BIND(family) bind_##family(program);
     SPIKERUN_OPERATIONS(SPIKERUN_BIND)
 }

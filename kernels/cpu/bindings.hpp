@@ -129,5 +129,6 @@ void bind_linear(nb::module_& module);
 void bind_run(nb::module_& module, ProgramClass& cls);
 void bind_prepared(nb::module_& module, ProgramClass& cls);
 void bind_threads(nb::module_& module);
+void bind_feed(nb::module_& module);
 
 }  // namespace spikerun

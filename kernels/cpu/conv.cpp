@@ -148,6 +148,42 @@ struct Scatter {
         }
     }
 
+    // Of listed inputs, in their order; marks the outputs that they reach, those of a row together where they lie
+    // beside each other.
+    SPIKERUN_INLINE static void listed(const Shape& s, const Window& windows, const ConvWeights* weights,
+                                       const Event* events, size_t count, int32_t* acc, Marks* marks) {
+        const size_t image_row = s.in_w * s.in_c;
+        const bool together = windows.columns.position_step == 1 && s.group_out == s.out_c;
+        for (size_t k = 0; k < count; ++k) {
+            const size_t input = row_of(events[k]), y = quotient(input, image_row), of_row = input - y * image_row;
+            const size_t column = quotient(of_row, s.in_c), channel = of_row - column * s.in_c;
+            const size_t group = s.groups == 1 ? 0 : quotient(channel, s.group_in);
+            const size_t first = s.offset + group * s.group_out;
+            const ConvWeights& own = weights[group];
+            for (const ChannelBlock& block : own.blocks) {
+                const size_t at = (channel - group * s.group_in) * own.step(block);
+                reach(s, windows, y, column, {0, s.out_h},
+                      [&](size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
+                          const size_t j = position * s.out_c + first + block.first;
+                          add_row(own.rows(block, tap) + at, value_of(events[k]), acc + j, block.count);
+                          if (marks != nullptr && !together) marks->add(j, block.count);
+                      });
+            }
+            if (marks == nullptr || !together) continue;
+            const Range rows = windows.rows.ranges[y], columns = windows.columns.ranges[column];
+            if (columns.count == 0) continue;
+            size_t row = rows.position;
+            for (uint32_t a = rows.count; a > 0; --a, row += windows.rows.position_step)
+                marks->add((row * s.out_w + columns.position) * s.out_c, columns.count * s.out_c);
+        }
+    }
+    struct Listed {
+        template <class... Arguments>
+        SPIKERUN_INLINE static void run(const Arguments&... arguments) {
+            listed(arguments...);
+        }
+    };
+
     // Calls add(kernel position, output position) for the outputs that an input reaches.
     template <class Add>
     SPIKERUN_INLINE static void reach(const Shape& s, const Window& windows, size_t y, size_t column,
@@ -274,6 +310,10 @@ class Conv final : public Linear {
         const Span channels = (even ? share : Share{}).of(shape_.group_out, most);
         for (size_t group = 0; group < shape_.groups; ++group)
             add_all_of(group, x, acc, scratch, rows, channels);
+    }
+    bool apply_listed(const Event* events, size_t n, int32_t* acc, Marks* marks) const noexcept override {
+        run<Scatter::Listed>(shape_, of_inputs_, weights_.data(), events, n, acc, marks);
+        return true;
     }
     size_t parts() const noexcept override { return shape_.out_h; }
     ScratchSize scratch_size() const noexcept override {

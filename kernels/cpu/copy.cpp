@@ -11,9 +11,26 @@ namespace {
 void fill(Program& program, When when, int64_t acc_id, nb::object value) {
     const Numbers acc = program.numbers(acc_id, "acc");
     Values values = values_of(value, "value", acc.size);
+    if (acc.tracked()) {
+        require(values.least() == 0 && values.largest() == 0, "acc", "is tracked, and rests at zero only");
+        program.append(when, [=](Workspace& ws, int64_t) {
+            constexpr size_t of = Marks::tile;
+            acc.marks(ws).take_runs(
+                [&](size_t first, size_t n) { std::fill_n(acc.in(ws) + first * of, n * of, 0); });
+        });
+        program.idle([=](Workspace& ws) { return acc.marks(ws).none(); });
+        return;
+    }
     const size_t tile = tiled(acc.size, {&values});
     program.append_tiles(when, acc.size, tile, [=](Workspace& ws, int64_t, size_t j, size_t n) {
         std::copy_n(values.at(j), n, acc.in(ws) + j);
+    });
+    program.idle([=](Workspace& ws) {
+        for (size_t j = 0; j < acc.size; j += tile) {
+            const size_t n = std::min(tile, acc.size - j);
+            if (!std::equal(values.at(j), values.at(j) + n, acc.in(ws) + j)) return false;
+        }
+        return true;
     });
 }
 

@@ -7,6 +7,7 @@
 
 #include "bindings.hpp"
 #include "isa.hpp"
+#include "lazy.hpp"
 
 namespace spikerun {
 
@@ -94,6 +95,29 @@ void append_runs(Program& program, When when, Words word, std::vector<Run> runs,
     });
 }
 
+// Of the tiles that are marked, words that are not zero.
+struct CountMarked {
+    SPIKERUN_INLINE static void run(const int16_t* word, const Marks& marks, const Repeated& fan_out, size_t period,
+                                    int64_t* total) {
+        marks.each_run([&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
+            const size_t j = first * Marks::tile;
+            CountSpikes<uint64_t>::run(word + j, fan_out.at(j, j % period), n * Marks::tile, false, 0xFFFF, total);
+        });
+    }
+};
+
+void append_marked(Program& program, When when, Words word, const Values& fan_out, int64_t slot) {
+    const size_t period = fan_out.size() < word.size ? fan_out.size() : 1;
+    const auto all = std::make_shared<const Repeated>(fan_out, word.size, period);
+    program.append(when, [=](Workspace& ws, int64_t) {
+        if (word.marks(ws).none()) return;
+        int64_t total[2] = {};
+        run<CountMarked>(word.in(ws), word.marks(ws), *all, period, total);
+        ws.count(unsign(slot), total[0], total[1]);
+    });
+    program.idle([=](Workspace& ws) { return word.marks(ws).none(); });
+}
+
 void count(Program& program, When when, int64_t word_id, nb::object fan_out, std::string mode, int64_t bits,
            int64_t slot) {
     const Words word = program.words(word_id, "word");
@@ -106,6 +130,10 @@ void count(Program& program, When when, int64_t word_id, nb::object fan_out, std
     values.require_within(0, std::numeric_limits<int32_t>::max());
     program.need_slot(slot);
     const bool popcount = mode == "popcount";
+    if (word.tracked() && !popcount) {
+        append_marked(program, when, word, values, slot);
+        return;
+    }
     constexpr size_t shortest = 16;  // a run, on average, that is not counted word by word
     if (std::vector<Run> runs = runs_of(values, word.size); runs.size() * shortest <= word.size + shortest) {
         append_runs(program, when, word, std::move(runs), popcount, mask, slot);

@@ -28,6 +28,15 @@ class Diagonal final : public Linear {
             acc[target_[i]] = wrapping_multiply_add(acc[target_[i]], gain_[i], x[i]);
     }
 
+    bool apply_listed(const Event* events, size_t n, int32_t* acc, Marks* marks) const noexcept override {
+        for (size_t e = 0; e < n; ++e) {
+            const size_t i = row_of(events[e]), j = unsign(target_[i]);
+            acc[j] = wrapping_multiply_add(acc[j], gain_[i], value_of(events[e]));
+            if (marks != nullptr) marks->add(j);
+        }
+        return true;
+    }
+
     ScratchSize scratch_size() const noexcept override { return {n_in(), 0, 0}; }
     size_t bytes() const noexcept override { return bytes_of(gain_, target_); }
 

@@ -5,6 +5,7 @@
 
 #include "bindings.hpp"
 #include "isa.hpp"
+#include "lazy.hpp"
 
 namespace spikerun {
 
@@ -46,8 +47,50 @@ struct IfStep {
     }
 };
 
+// Where currents arrive; see LazyStep. Without a current nothing changes, where there is no bias.
+class LazyIf {
+  public:
+    struct All {
+        Repeated threshold, bias, floor;
+        bool to_zero;
+    };
+    SPIKERUN_INLINE LazyIf(const All& all, const int32_t* i, int32_t* v, int16_t* s)
+        : all_(all), i_(i), v_(v), s_(s) {}
+    SPIKERUN_INLINE void step(size_t j, size_t phase, size_t n) const {
+        ShortIfStep::run(i_ + j, v_ + j, s_ + j, all_.threshold.at(j, phase), all_.bias.at(j, phase),
+                         all_.floor.at(j, phase), n, all_.to_zero);
+    }
+    SPIKERUN_INLINE bool awake(size_t j, size_t phase) const {
+        const int32_t* const threshold = all_.threshold.at(j, phase);
+        bool some = false;
+        for (size_t k = 0; k < Marks::tile; ++k) some |= v_[j + k] >= threshold[k];
+        return some;
+    }
+    SPIKERUN_INLINE void leak(size_t, size_t, uint32_t) const {}
+
+  private:
+    const All& all_;
+    const int32_t* i_;
+    int32_t* v_;
+    int16_t* s_;
+};
+
+void append_lazy_if(Program& program, When when, Numbers i, Numbers v, Words s, const Values& thresholds,
+                    const Values& biases, const Values& floors, bool to_zero, bool restless) {
+    require(biases.least() == 0 && biases.largest() == 0, "s",
+            "is tracked, but these neurons are never at rest");
+    const size_t n = i.size, period = period_of(n, {&thresholds, &biases, &floors});
+    const auto all = std::make_shared<const LazyIf::All>(LazyIf::All{Repeated(thresholds, n, period),
+                                                                     Repeated(biases, n, period),
+                                                                     Repeated(floors, n, period), to_zero});
+    append_lazy<LazyIf>(
+        program, when, i, s, period, restless,
+        [=](Workspace& ws) { return LazyIf(*all, i.in(ws), v.in(ws), s.in(ws)); },
+        [](const LazyIf&, const Marks&) {});
+}
+
 void if_step(Program& program, When when, int64_t i_id, int64_t v_id, int64_t s_id, nb::object threshold,
-             nb::object bias, nb::object v_min, std::string reset) {
+             nb::object bias, nb::object v_min, std::string reset, bool restless) {
     const Numbers i = program.numbers(i_id, "i");
     const Numbers v = program.numbers(v_id, "v");
     const Words s = program.words(s_id, "s");
@@ -63,8 +106,12 @@ void if_step(Program& program, When when, int64_t i_id, int64_t v_id, int64_t s_
     const bool is_short =
         biases.largest() <= ShortIfStep::most_bias && biases.least() >= -ShortIfStep::most_bias;
     floors.raise_to(-static_cast<int32_t>(membrane_limit));
-    const size_t tile = tiled(i.size, {&thresholds, &biases, &floors});
     const bool to_zero = reset == "zero";
+    if (s.tracked()) {
+        append_lazy_if(program, when, i, v, s, thresholds, biases, floors, to_zero, restless);
+        return;
+    }
+    const size_t tile = tiled(i.size, {&thresholds, &biases, &floors});
     program.append_tiles(when, i.size, tile, [=](Workspace& ws, int64_t, size_t j, size_t n) {
         const auto update = [&](auto kernel) {
             run<decltype(kernel)>(i.in(ws) + j, v.in(ws) + j, s.in(ws) + j, thresholds.at(j), biases.at(j),
@@ -80,7 +127,8 @@ void if_step(Program& program, When when, int64_t i_id, int64_t v_id, int64_t s_
 }  // namespace
 
 void bind_if_step(ProgramClass& cls) {
-    operation(cls, "if_step", &if_step, "i"_a, "v"_a, "s"_a, "threshold"_a, "bias"_a, "v_min"_a, "reset"_a);
+    operation(cls, "if_step", &if_step, "i"_a, "v"_a, "s"_a, "threshold"_a, "bias"_a, "v_min"_a, "reset"_a,
+              "restless"_a = false);
 }
 
 }  // namespace spikerun

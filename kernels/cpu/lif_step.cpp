@@ -15,6 +15,7 @@
 
 #include "bindings.hpp"
 #include "isa.hpp"
+#include "lazy.hpp"
 
 namespace spikerun {
 
@@ -66,42 +67,114 @@ SPIKERUN_INLINE int32_t chosen(int32_t where, int32_t a, int32_t b) {
     return b ^ ((a ^ b) & where);
 }
 
-// The neurons first .. first + n of a tile. Defined for every content of every register.
-template <Reset reset, bool chip>
+// Those of the first neuron of a stretch, and the registers there.
+struct Stretch {
+    const int32_t *threshold, *keep_v, *keep_u, *bias, *bias_u, *v_reset, *v_min;
+    const int32_t* i;
+    int32_t *u, *v, *wait;
+    int16_t *pending, *s;
+};
+
+Stretch stretch(const Registers& q, Workspace& ws, const Parameters& p, size_t j) noexcept {
+    return {p.threshold.at(j), p.keep_v.at(j),  p.keep_u.at(j),    p.bias.at(j),        p.bias_u.at(j),
+            p.v_reset.at(j),   p.v_min.at(j),   q.i.in(ws) + j,    q.u.in(ws) + j,      q.v.in(ws) + j,
+            q.wait.in(ws) + j, q.pending.in(ws) + j, q.s.in(ws) + j};
+}
+
+// n neurons. Defined for every content of every register. plain: the current has no memory, and there is neither
+// a bias nor refractory time: u and wait are not touched.
+template <Reset reset, bool chip, bool plain>
 struct LifStep {
-    SPIKERUN_INLINE static void run(const int32_t* SPIKERUN_RESTRICT i, int32_t* SPIKERUN_RESTRICT us,
-                                    int32_t* SPIKERUN_RESTRICT vs, int32_t* SPIKERUN_RESTRICT waits,
-                                    int16_t* SPIKERUN_RESTRICT pendings, int16_t* SPIKERUN_RESTRICT s,
-                                    const Parameters& p, size_t first, size_t n) {
+    SPIKERUN_INLINE static void run(const Stretch& q, const Parameters& p, size_t n) {
         constexpr int32_t limit = chip ? chip_limit : wide_limit;
-        const int32_t* SPIKERUN_RESTRICT const thresholds = p.threshold.at(first);
-        const int32_t* SPIKERUN_RESTRICT const keep_v = p.keep_v.at(first);
-        const int32_t* SPIKERUN_RESTRICT const keep_u = p.keep_u.at(first);
-        const int32_t* SPIKERUN_RESTRICT const bias = p.bias.at(first);
-        const int32_t* SPIKERUN_RESTRICT const bias_u = p.bias_u.at(first);
-        const int32_t* SPIKERUN_RESTRICT const v_reset = p.v_reset.at(first);
-        const int32_t* SPIKERUN_RESTRICT const v_min = p.v_min.at(first);
+        const int32_t* SPIKERUN_RESTRICT const i = q.i;
+        int32_t* SPIKERUN_RESTRICT const us = q.u;
+        int32_t* SPIKERUN_RESTRICT const vs = q.v;
+        int32_t* SPIKERUN_RESTRICT const waits = q.wait;
+        int16_t* SPIKERUN_RESTRICT const pendings = q.pending;
+        int16_t* SPIKERUN_RESTRICT const s = q.s;
+        const int32_t* SPIKERUN_RESTRICT const thresholds = q.threshold;
+        const int32_t* SPIKERUN_RESTRICT const keep_v = q.keep_v;
+        const int32_t* SPIKERUN_RESTRICT const keep_u = q.keep_u;
+        const int32_t* SPIKERUN_RESTRICT const bias = q.bias;
+        const int32_t* SPIKERUN_RESTRICT const bias_u = q.bias_u;
+        const int32_t* SPIKERUN_RESTRICT const v_reset = q.v_reset;
+        const int32_t* SPIKERUN_RESTRICT const v_min = q.v_min;
         const int32_t fraction_bits = p.fraction_bits, refractory = p.refractory, inclusive = p.inclusive;
         for (size_t j = 0; j < n; ++j) {
-            const uint32_t sum = kept(us[j], keep_u[j]) + (bits(i[j]) << fraction_bits) + bits(bias_u[j]);
+            const uint32_t current = bits(i[j]) << fraction_bits;
+            const uint32_t sum = plain ? current : kept(us[j], keep_u[j]) + current + bits(bias_u[j]);
             const int32_t u = chip ? wrap24(sum) : clamp(sum, limit);
-            const int32_t threshold = thresholds[j], before = vs[j], wait = waits[j];
+            const int32_t threshold = thresholds[j], before = vs[j], wait = plain ? 0 : waits[j];
             const int32_t late = reset == Reset::subtract_after_leak ? threshold & mask(pendings[j] != 0) : 0;
-            const uint32_t next = kept(before, keep_v[j]) + bits(u) + bits(bias[j]) - bits(late);
+            const uint32_t next = kept(before, keep_v[j]) + bits(u) + (plain ? 0 : bits(bias[j])) - bits(late);
             const int32_t v = std::max(clamp(next, limit), v_min[j]);
             const int32_t awake = mask(wait <= 0), spike = awake & mask(v > threshold - inclusive);
             const int32_t fired = reset == Reset::value      ? v_reset[j]
                                   : reset == Reset::subtract ? v - threshold
                                                              : v;
-            us[j] = u;
             vs[j] = chosen(awake, chosen(spike, fired, v), before);
-            waits[j] = chosen(spike, refractory, wait - (1 & ~awake));
+            if constexpr (!plain) {
+                us[j] = u;
+                waits[j] = chosen(spike, refractory, wait - (1 & ~awake));
+            }
             if constexpr (reset == Reset::subtract_after_leak) {
                 pendings[j] = static_cast<int16_t>(chosen(awake, spike & 1, pendings[j]));
             }
             s[j] = static_cast<int16_t>(spike & 1);
         }
     }
+};
+
+// Where currents arrive; see LazyStep.
+template <Reset reset, bool chip, bool plain>
+class LazyLif {
+  public:
+    struct All {  // as in Parameters
+        Repeated threshold, keep_v, keep_u, bias, bias_u, v_reset, v_min;
+    };
+    SPIKERUN_INLINE LazyLif(const Registers& q, Workspace& ws, const Parameters& p, const All& all)
+        : p_(p), all_(all), i_(q.i.in(ws)), u_(q.u.in(ws)), v_(q.v.in(ws)), wait_(q.wait.in(ws)),
+          pending_(q.pending.in(ws)), s_(q.s.in(ws)) {}
+
+    SPIKERUN_INLINE void step(size_t j, size_t phase, size_t n) const {
+        const Stretch there{all_.threshold.at(j, phase), all_.keep_v.at(j, phase), all_.keep_u.at(j, phase),
+                            all_.bias.at(j, phase),      all_.bias_u.at(j, phase), all_.v_reset.at(j, phase),
+                            all_.v_min.at(j, phase),     i_ + j,                   u_ + j,
+                            v_ + j,                      wait_ + j,                pending_ + j,
+                            s_ + j};
+        LifStep<reset, chip, plain>::run(there, p_, n);
+    }
+    SPIKERUN_INLINE bool awake(size_t j, size_t phase) const {
+        const int32_t* const threshold = all_.threshold.at(j, phase);
+        int32_t some = 0;
+        for (size_t k = 0; k < Marks::tile; ++k) {
+            some |= mask(v_[j + k] > threshold[k] - p_.inclusive);
+            if constexpr (!plain) some |= u_[j + k] | wait_[j + k];
+            if constexpr (reset == Reset::subtract_after_leak) some |= pending_[j + k];
+        }
+        return some != 0;
+    }
+    SPIKERUN_INLINE void leak(size_t j, size_t phase, uint32_t times) const {
+        spikerun::leak(v_ + j, all_.keep_v.at(j, phase), times);
+    }
+    // What plain neurons do not store: the currents of the last pass.
+    SPIKERUN_INLINE void store_currents(const Marks& currents, size_t n) const {
+        std::fill_n(u_, n, 0);
+        currents.each_run([&](size_t first, size_t tiles) SPIKERUN_LAMBDA_INLINE {
+            for (size_t j = first * Marks::tile; j < std::min(n, (first + tiles) * Marks::tile); ++j) {
+                const uint32_t sum = bits(i_[j]) << p_.fraction_bits;
+                u_[j] = chip ? wrap24(sum) : clamp(sum, wide_limit);
+            }
+        });
+    }
+
+  private:
+    const Parameters& p_;
+    const All& all_;
+    const int32_t* i_;
+    int32_t *u_, *v_, *wait_;
+    int16_t *pending_, *s_;
 };
 
 void clear(const Registers& q, Workspace& ws, size_t j, size_t n) noexcept {
@@ -132,19 +205,58 @@ void append(Program& program, When when, const Registers& q, Parameters p, int64
     program.append_tiles(
         when, n, tile, [=, p = std::move(p)](Workspace& ws, int64_t t, size_t j, size_t count) {
             if (interval != 0 && (t - when.begin) % interval == phase) clear(q, ws, j, count);
-            run<LifStep<reset, chip>>(q.i.in(ws) + j, q.u.in(ws) + j, q.v.in(ws) + j, q.wait.in(ws) + j,
-                                      q.pending.in(ws) + j, q.s.in(ws) + j, p, j, count);
+            run<LifStep<reset, chip, false>>(stretch(q, ws, p, j), p, count);
         });
 }
 
-using Append = void (*)(Program&, When, const Registers&, Parameters, int64_t, int64_t);
-
-template <Reset reset>
-Append with(bool chip) {
-    return chip ? &append<reset, true> : &append<reset, false>;
+template <Reset reset, bool chip, bool plain>
+void append_lazy_as(Program& program, When when, const Registers& q, const Parameters& p, bool restless) {
+    using Neuron = LazyLif<reset, chip, plain>;
+    struct Kept {
+        Parameters p;
+        typename Neuron::All all;
+    };
+    const size_t n = q.i.size;
+    const size_t period =
+        period_of(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.bias, &p.bias_u, &p.v_reset, &p.v_min});
+    const auto all = [&](const Values& values) { return Repeated(values, n, period); };
+    const auto kept = std::make_shared<const Kept>(
+        Kept{p,
+             {all(p.threshold), all(p.keep_v), all(p.keep_u), all(p.bias), all(p.bias_u), all(p.v_reset),
+              all(p.v_min)}});
+    append_lazy<Neuron>(
+        program, when, q.i, q.s, period, restless,
+        [=](Workspace& ws) { return Neuron(q, ws, kept->p, kept->all); },
+        [n](const Neuron& neuron, const Marks& currents) {
+            if constexpr (plain) neuron.store_currents(currents, n);
+        });
 }
 
-Append append_of(const std::string& reset, bool chip) {
+// Whether the neurons leak at most, and never fire, where no current arrives and none has memory.
+bool rests(const Parameters& p, int64_t interval) {
+    const auto zero = [](const Values& values) { return values.least() == 0 && values.largest() == 0; };
+    return zero(p.bias) && zero(p.bias_u) && interval == 0 && (p.inclusive == 0 || p.threshold.least() > 0);
+}
+
+template <Reset reset, bool chip>
+void append_lazy_lif(Program& program, When when, const Registers& q, const Parameters& p, bool restless) {
+    const bool plain = p.keep_u.largest() == 0 && p.refractory == 0;
+    (plain ? append_lazy_as<reset, chip, true> : append_lazy_as<reset, chip, false>)(program, when, q, p,
+                                                                                    restless);
+}
+
+struct Appends {
+    void (*each)(Program&, When, const Registers&, Parameters, int64_t, int64_t);
+    void (*lazy)(Program&, When, const Registers&, const Parameters&, bool);
+};
+
+template <Reset reset>
+Appends with(bool chip) {
+    if (chip) return {&append<reset, true>, &append_lazy_lif<reset, true>};
+    return {&append<reset, false>, &append_lazy_lif<reset, false>};
+}
+
+Appends append_of(const std::string& reset, bool chip) {
     if (reset == "value") return with<Reset::value>(chip);
     if (reset == "subtract") return with<Reset::subtract>(chip);
     if (reset == "none") return with<Reset::none>(chip);
@@ -157,7 +269,7 @@ void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int6
               int64_t s, nb::object threshold, nb::object keep_v, nb::object keep_u, nb::object bias,
               nb::object bias_u, nb::object v_reset, nb::object v_min, int64_t fraction_bits,
               std::string reset, int64_t refractory, std::string limits, int64_t reset_interval,
-              int64_t reset_offset, bool inclusive) {
+              int64_t reset_offset, bool inclusive, bool restless) {
     constexpr int64_t most = std::numeric_limits<int32_t>::max();
     const Registers q = registers_of(program, i, u, v, wait, pending, s);
     const size_t n = q.i.size;
@@ -180,7 +292,13 @@ void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int6
     for (const Values* const value : {&p.bias, &p.bias_u, &p.v_reset}) value->require_within(-limit, limit);
     p.v_min.require_within(-wide_limit, 0);
     const int64_t phase = reset_interval == 0 ? 0 : reset_offset % reset_interval;
-    append_of(reset, chip)(program, when, q, std::move(p), reset_interval, phase);
+    const Appends appends = append_of(reset, chip);
+    if (q.s.tracked()) {
+        require(rests(p, reset_interval), "s", "is tracked, but these neurons are never at rest");
+        appends.lazy(program, when, q, p, restless);
+        return;
+    }
+    appends.each(program, when, q, std::move(p), reset_interval, phase);
 }
 
 }  // namespace
@@ -188,7 +306,7 @@ void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int6
 void bind_lif_step(ProgramClass& cls) {
     operation(cls, "lif_step", &lif_step, "i"_a, "u"_a, "v"_a, "wait"_a, "pending"_a, "s"_a, "threshold"_a,
               "keep_v"_a, "keep_u"_a, "bias"_a, "bias_u"_a, "v_reset"_a, "v_min"_a, "fraction_bits"_a,
-              "reset"_a, "refractory"_a, "limits"_a, "reset_interval"_a, "reset_offset"_a, "inclusive"_a);
+              "reset"_a, "refractory"_a, "limits"_a, "reset_interval"_a, "reset_offset"_a, "inclusive"_a, "restless"_a = false);
 }
 
 }  // namespace spikerun

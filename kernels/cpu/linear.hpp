@@ -8,6 +8,7 @@
 
 #include "common.hpp"
 #include "geometry.hpp"
+#include "marks.hpp"
 #include "share.hpp"
 
 namespace spikerun {
@@ -87,6 +88,9 @@ class Linear {
     // Visits all inputs and never asks whether one is zero.
     virtual void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch,
                              Share share) const noexcept = 0;
+    // The same for listed inputs: the row of an event is its input; rises. Where `marks` are given, those of the
+    // outputs that are written are set. False, and nothing is done, where a map has no such kernel.
+    virtual bool apply_listed(const Event*, size_t, int32_t*, Marks*) const noexcept { return false; }
     // Into how many shares the outputs can be taken apart, at most.
     virtual size_t parts() const noexcept { return 1; }
     virtual ScratchSize scratch_size() const noexcept = 0;

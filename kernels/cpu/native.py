@@ -16,7 +16,7 @@ except ImportError as error:
         f"the compiled kernels of spikerun are missing or do not load ({error}); rebuild: pip install ."
     ) from error
 
-EXPECTED_ABI = 10
+EXPECTED_ABI = 11
 
 if EXPECTED_ABI != _native.ABI:
     raise ImportError(
@@ -24,6 +24,7 @@ if EXPECTED_ABI != _native.ABI:
     )
 
 FILE = str(_native.__file__)
+Feed = _native.Feed
 Linear = _native.Linear
 Pace = _native.Pace
 Prepared = _native.Prepared
@@ -37,6 +38,7 @@ threads_meet = _native.threads_meet
 __all__ = [
     "EXPECTED_ABI",
     "FILE",
+    "Feed",
     "Linear",
     "Pace",
     "Prepared",

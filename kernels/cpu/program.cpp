@@ -138,17 +138,50 @@ bool Program::is_words(int64_t id, const char* argument) const {
 Words Program::words(int64_t id, const char* argument) const {
     const Entry& found = entry(id, argument);
     require(found.is_words, argument, "register " + text(id) + " is int32, expected int16");
-    return {found.size, found.offset};
+    return {found.size, found.offset, found.place};
 }
 
 Numbers Program::numbers(int64_t id, const char* argument) const {
     const Entry& found = entry(id, argument);
     require(!found.is_words, argument, "register " + text(id) + " is int16, expected int32");
-    return {found.size, found.offset};
+    return {found.size, found.offset, found.place};
 }
 
 void Program::require_open(const char* what) const {
     if (sealed_) throw std::runtime_error(std::string("the program has a workspace already: ") + what);
+}
+
+void Program::track(const std::vector<int64_t>& ids) {
+    require_open("it is fixed what is tracked");
+    for (const int64_t id : ids) {
+        const Entry& found = entry(id, "track");
+        if (found.place != Words::untracked) continue;
+        registers_[unsign(id)].place = tracked_.size();
+        tracked_.push_back(found.size);
+    }
+}
+
+size_t Program::new_lazy(size_t n, bool restless, Settle settle) {
+    lazy_.push_back({n, restless, std::move(settle)});
+    return lazy_.size() - 1;
+}
+
+bool Program::idle(Workspace& ws) const {
+    return std::all_of(operations_.begin(), operations_.end(),
+                       [&](const Operation& one) { return one.idle && one.idle(ws); });
+}
+
+void Program::settle(Workspace& ws) const {
+    for (size_t k = 0; k < lazy_.size(); ++k) lazy_[k].settle(ws, ws.lazy[k]);
+}
+
+void Program::wake(Workspace& ws) const {
+    for (Lazy& lazy : ws.lazy) {
+        lazy.awake.add_all();
+        std::fill(lazy.next.begin(), lazy.next.end(), static_cast<uint32_t>(ws.t));
+        lazy.stepped = false;
+    }
+    for (Marks& marks : ws.marks) marks.add_all();
 }
 
 void Program::append(When when, Action action) {
@@ -159,7 +192,7 @@ void Program::append(When when, Action action) {
 void Program::append(When when, size_t parts, SharedAction action) {
     require_open("nothing more can be appended");
     when.check();
-    operations_.push_back({when, parts, std::move(action)});
+    operations_.push_back({when, parts, std::move(action), nullptr});
     pace_.resize(operations_.size());
 }
 
@@ -186,10 +219,18 @@ void Program::initial(Numbers r, std::vector<int32_t> values) {
 std::unique_ptr<Workspace> Program::workspace() {
     sealed_ = true;
     auto result = std::make_unique<Workspace>();
-    result->words.resize(n_words_);
-    result->numbers.resize(n_numbers_);
+    constexpr size_t whole = Marks::tile;  // the last tile is whole, too
+    result->words.resize((n_words_ + whole - 1) / whole * whole);
+    result->numbers.resize((n_numbers_ + whole - 1) / whole * whole);
     result->counters = std::vector<std::atomic<int64_t>>(2 * n_slots_);
     result->passed.resize(n_passed_);
+    result->marks.resize(tracked_.size());
+    for (size_t k = 0; k < tracked_.size(); ++k) result->marks[k].resize(tracked_[k]);
+    result->lazy.resize(lazy_.size());
+    for (size_t k = 0; k < lazy_.size(); ++k) {
+        result->lazy[k].awake.resize(lazy_[k].n);
+        result->lazy[k].next.resize(result->lazy[k].awake.tiles());
+    }
     equip(*result, 1);
     reset(*result);
     return result;
@@ -213,6 +254,14 @@ void Program::begin(Workspace& ws) const noexcept {
     for (auto& counter : ws.counters) counter.store(0, std::memory_order_relaxed);
     ws.t = 0;
     ws.decided = false;
+    for (Marks& marks : ws.marks) marks.clear();
+    for (size_t k = 0; k < lazy_.size(); ++k) {
+        Lazy& lazy = ws.lazy[k];
+        lazy.awake.clear();
+        if (lazy_[k].restless) lazy.awake.add_all();
+        std::fill(lazy.next.begin(), lazy.next.end(), 0U);
+        lazy.stepped = false;
+    }
 }
 
 void Program::equip(Workspace& ws, size_t threads) const {

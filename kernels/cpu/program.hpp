@@ -15,6 +15,7 @@
 
 #include "crew.hpp"
 #include "linear.hpp"
+#include "marks.hpp"
 #include "pace.hpp"
 
 namespace spikerun {
@@ -41,6 +42,15 @@ struct Passed {
     int64_t runs = 0, event = 0, looked = 0, active = 0;
 };
 
+// Neurons that are updated only where a current arrives: tiles that would do anything without one are awake,
+// and updated in each pass; the others have been as far as `next`, and what they have missed is made up for
+// when it matters.
+struct Lazy {
+    std::vector<uint32_t> next;  // of each tile, the first pass that it has not seen, modulo 2^32
+    Marks awake;
+    bool stepped = false;  // since it was brought up to date
+};
+
 // The state of one sample: the arenas that its registers lie in, and what else changes.
 struct Workspace {
     Arena<int16_t> words;                        // words, spikes and payloads
@@ -48,6 +58,8 @@ struct Workspace {
     std::vector<std::atomic<int64_t>> counters;  // [slot][2]
     std::vector<Scratch> scratch;                // one for each thread
     std::vector<Passed> passed;                  // of each map; no run clears it
+    std::vector<Marks> marks;                    // of each tracked register
+    std::vector<Lazy> lazy;                      // of each operation that updates neurons lazily
     int64_t t = 0;                               // the next pass
     bool decided = false;                        // no pass is to follow
     std::atomic<bool> busy{false};
@@ -67,11 +79,16 @@ struct Workspace {
     }
 };
 
-// A register of T: its place in the arena of that type.
+// A register of T: its place in the arena of that type. A tracked register has marks, which tell where it may
+// be anything but zero: whatever writes it sets them.
 template <class T>
 struct Register {
-    size_t size, offset;
+    static constexpr size_t untracked = ~size_t{0};
+    size_t size, offset, place = untracked;
     T* in(Workspace& ws) const noexcept { return ws.arena<T>() + offset; }
+    bool tracked() const noexcept { return place != untracked; }
+    Marks& marks(Workspace& ws) const noexcept { return ws.marks[place]; }
+    const Marks& marks(const Workspace& ws) const noexcept { return ws.marks[place]; }
     bool overlaps(const Register& other) const noexcept {
         return offset < other.offset + other.size && other.offset < offset + size;
     }
@@ -84,6 +101,9 @@ class Program {
   public:
     using Action = std::function<void(Workspace&, int64_t t)>;
     using SharedAction = std::function<void(Workspace&, int64_t t, Share, Scratch&)>;
+    // Whether an operation would change nothing in a pass, and in none after it.
+    using Idle = std::function<bool(Workspace&)>;
+    using Settle = std::function<void(Workspace&, Lazy&)>;
 
     // For each register, whose id is its position: "int16" or "int32", its size, its offset in the arena.
     explicit Program(const std::vector<std::tuple<std::string, int64_t, int64_t>>& registers);
@@ -116,6 +136,20 @@ class Program {
     void need_slot(int64_t slot);
     // A place in `Workspace::passed`.
     size_t new_passed() { return n_passed_++; }
+    // These registers have marks from now on; operations that write them set these (`Register`).
+    void track(const std::vector<int64_t>& ids);
+    // The last operation that was appended tells when it is idle.
+    void idle(Idle idle) { operations_.back().idle = std::move(idle); }
+    // Whether no operation would change anything in the next pass, nor in any after it, as long as no event
+    // arrives.
+    bool idle(Workspace& ws) const;
+    // A place in `Workspace::lazy` for the last operation that was appended, on n neurons that begin at rest
+    // unless `restless`. settle: brings them up to pass ws.t.
+    size_t new_lazy(size_t n, bool restless, Settle settle);
+    // Brings all neurons up to the present; without, their registers are behind.
+    void settle(Workspace& ws) const;
+    // Registers were written from outside, or the time was: nothing is known of what is at rest any more.
+    void wake(Workspace& ws) const;
     // What these registers hold before a run never matters: nothing reads them before it has written all of
     // them. `restart` leaves them as they are.
     void anew(const std::vector<int64_t>& ids);
@@ -164,11 +198,18 @@ class Program {
         bool is_words;
         size_t size, offset;
         bool anew = false;
+        size_t place = Words::untracked;
     };
     struct Operation {
         When when;
         size_t parts;
         SharedAction action;
+        Idle idle = nullptr;
+    };
+    struct LazyOf {
+        size_t n;
+        bool restless;
+        Settle settle;
     };
     const Entry& entry(int64_t id, const char* argument) const;
     void begin(Workspace& ws) const noexcept;
@@ -184,6 +225,8 @@ class Program {
     std::vector<std::pair<Words, std::vector<int16_t>>> initial_words_;
     std::vector<std::pair<Numbers, std::vector<int32_t>>> initial_numbers_;
     size_t n_slots_ = 0, n_passed_ = 0;
+    std::vector<size_t> tracked_;  // sizes
+    std::vector<LazyOf> lazy_;
     ScratchSize scratch_;
     std::atomic<bool> sealed_{false};
     Pace pace_;

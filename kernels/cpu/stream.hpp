@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "paced.hpp"
 #include "program.hpp"
 
 namespace spikerun {
@@ -17,20 +18,31 @@ struct RowsInput {
     const int16_t* values;  // [passes][n]
 };
 
-// Before pass k the register holds 1 at indices[offsets[k]] .. indices[offsets[k + 1] - 1], and 0 elsewhere.
-struct EventsInput {
-    Words target;
-    size_t passes;
-    const int64_t* offsets;  // [passes + 1]
-    const int64_t* indices;
+// An element that is not zero after a pass. kernels/executor.py has the same layout.
+struct Spike {
+    int64_t step;
+    int32_t index;  // in (C, H, W) order
+    int16_t value;
+    int16_t unused;
 };
+static_assert(sizeof(Spike) == 16);
 
-// The elements that are not zero after each pass, by the time of the pass; element order[j] is called j.
-struct Watch {
-    Words source;
-    const int32_t* order;
-    std::vector<int64_t> steps, index;
-    std::vector<int16_t> value;
+// Collects the spikes of a register of channels-last images, or of vectors, which have one channel; pass by pass,
+// and in (C, H, W) order.
+class Watch {
+  public:
+    Watch(Words source, size_t channels);
+    void look(int64_t t, Workspace& ws);
+    std::vector<Spike> spikes;
+
+  private:
+    void list(Workspace& ws);
+
+    Words source_;
+    size_t channels_, pixels_;
+    unsigned shift_;
+    uint64_t reciprocal_;  // of the channels, times 2^shift
+    std::vector<uint32_t> found_, begin_;
 };
 
 // The content after each pass t >= begin with t % period == first.
@@ -39,17 +51,34 @@ struct Capture {
     int64_t period, begin, first;
     std::vector<int64_t> steps;
     std::vector<int32_t> content;
+
+    void look(int64_t t, Workspace& ws);
+    // The first pass from t on whose content is wanted.
+    int64_t next(int64_t t) const noexcept;
 };
 
-struct Passage {
-    std::vector<RowsInput> rows;
-    std::vector<EventsInput> events;
+// What is looked at after each pass.
+struct Outlets {
     std::vector<Watch> watched;
     std::vector<Capture> captured;
+
+    void look(int64_t t, Workspace& ws) {
+        for (Watch& watch : watched) watch.look(t, ws);
+        for (Capture& capture : captured) capture.look(t, ws);
+    }
 };
 
+// Zeros in a whole register, of which only what is marked is touched.
+void silence(Words target, Workspace& ws) noexcept;
+
 // Executes n passes. `interrupted` is asked between them; once it says yes the run stops, and returns false.
-bool run_passes(Program& program, Workspace& ws, int64_t n, size_t threads, Passage& passage,
-                const std::function<bool()>& interrupted);
+bool run_passes(Program& program, Workspace& ws, int64_t n, size_t threads, const std::vector<RowsInput>& rows,
+                Outlets& outlets, const std::function<bool()>& interrupted);
+
+// Before a pass: lazy neurons count the passes that they have missed in 32 bits, so none may miss too many.
+inline void keep_in_reach(const Program& program, Workspace& ws) {
+    constexpr int64_t seldom = int64_t{1} << 30;
+    if (ws.t % seldom == 0) program.settle(ws);
+}
 
 }  // namespace spikerun

@@ -72,6 +72,18 @@ class SumPool final : public Linear {
     void apply_dense(const int16_t* x, int32_t* acc, Scratch&, Share) const noexcept override {
         run<Gather>(shape_, rows_of_outputs_, columns_of_outputs_, gain_.data(), x, acc);
     }
+    bool apply_listed(const Event* events, size_t n, int32_t* acc, Marks* marks) const noexcept override {
+        for (size_t e = 0; e < n; ++e) {
+            const size_t pixel = row_of(events[e]) / shape_.channels, c = row_of(events[e]) % shape_.channels;
+            for_each_tap(rows_of_inputs_, pixel / shape_.in_w, columns_of_inputs_, pixel % shape_.in_w,
+                         shape_.out_w, [&](size_t, size_t, size_t position) SPIKERUN_LAMBDA_INLINE {
+                             const size_t j = position * shape_.out_c + shape_.offset + c;
+                             acc[j] = wrapping_multiply_add(acc[j], gain_[c], value_of(events[e]));
+                             if (marks != nullptr) marks->add(j);
+                         });
+        }
+        return true;
+    }
     ScratchSize scratch_size() const noexcept override { return {shape_.channels, 0, 0}; }
     size_t bytes() const noexcept override { return bytes_of(gain_); }
 

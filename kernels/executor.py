@@ -6,7 +6,7 @@ Arrays are in the order of the registers' shapes, (C, H, W), whatever a device's
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,15 @@ import numpy.typing as npt
 from spikerun.kernels.program import Program
 
 __all__ = [
+    "SPIKE",
     "Capture",
     "Choice",
     "Cost",
     "Device",
-    "Events",
     "Executor",
+    "Feed",
     "Prepares",
+    "Refused",
     "Seen",
     "Sent",
     "Single",
@@ -111,26 +113,77 @@ class Capture:
     begin: int
 
 
-@dataclass(frozen=True, eq=False)
-class Events:
-    """Spikes of an input register: pass k of a step has those of `index[offsets[k]:offsets[k + 1]]`, in C order."""
-
-    register: str
-    offsets: Int64Array
-    index: Int64Array
+SPIKE = np.dtype([("step", "<i8"), ("index", "<i4"), ("value", "<i2")], align=True)
+"""What is not zero in a watched register: the pass, the place in C order, and the value; 16 bytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sent:
     """What was watched during some passes.
 
-    watched: of each register the pass, the index in C order and the value of every element that was not 0, by pass and
-    index; captured: the passes, and the content, int32 (k, *shape); error: what interrupted the passes, or None.
+    watched: of each register every element that was not 0, an array of SPIKE by pass and index; captured: the passes,
+    and the content, int32 (k, *shape); error: what interrupted the passes, or None.
     """
 
-    watched: tuple[tuple[Int64Array, Int64Array, Array], ...]
+    watched: tuple[Array, ...]
     captured: tuple[tuple[Int64Array, Array], ...]
     error: BaseException | None
+
+
+class Refused(NamedTuple):
+    """Why no event of an array was taken.
+
+    kind: `time` or `outside`: event number `event` has none that can be, or lies outside of the register; `order`:
+    it belongs to pass `step`, one before to pass `before`; `done`: pass `step` is done; `ahead`: the events reach pass
+    `step`, too far from the next one, `before`.
+    """
+
+    kind: str
+    event: int
+    step: int
+    before: int
+
+
+class Feed(Protocol):
+    """Events on their way into a register of a workspace, one at its place and pass, which are held back until run."""
+
+    def push(self, events: Array) -> "Sent | Refused | None":
+        """Take records of a camera (t, x, y, p), and execute all passes before the newest one's; None: there are none.
+
+        events: contiguous, of 16 bytes each, t in microseconds.
+        """
+        ...
+
+    def push_steps(self, steps: Int64Array, index: Int64Array) -> "Sent | Refused | None":
+        """Take events by pass and place in C order, likewise."""
+        ...
+
+    def run(self, until: int) -> Sent:
+        """Execute passes until this is the next one, with what is held back."""
+        ...
+
+    def hold(self, steps: Int64Array, index: Int64Array) -> Refused | None:
+        """Hold these back, and nothing else."""
+        ...
+
+    def held(self) -> Int64Array:
+        """Return what is held back, (2, n): passes, and places in C order."""
+        ...
+
+    @property
+    def newest(self) -> int:
+        """Return the pass of the newest event that is held back, or -1."""
+        ...
+
+    @property
+    def counts(self) -> tuple[int, int, int, int, int]:
+        """Return how many events came, were late, were dropped, found a full place; and how many passes were skipped."""
+        ...
+
+    @property
+    def durations(self) -> Int64Array:
+        """Return how often a pass took 2^k (1 + j / parts) nanoseconds, (powers, parts)."""
+        ...
 
 
 class Workspace(Protocol):
@@ -155,8 +208,16 @@ class Workspace(Protocol):
         """Set a register."""
         ...
 
-    def step(self, passes: int, rows: Mapping[str, Array] | None = None, events: Events | None = None) -> Sent:
+    def step(self, passes: int, rows: Mapping[str, Array] | None = None) -> Sent:
         """Execute some passes: before pass k row k of each `rows` is put in, zeros if there are no more."""
+        ...
+
+    def feed(self, register: str, step_ns: int, late: str, graded: int | None) -> Feed:
+        """Return what feeds events to an input, the only one.
+
+        step_ns: the duration of a pass. late: what becomes of events of a pass before the newest one's, `error`,
+        `clamp` or `drop`. graded: events of one place and pass add up to so many at most; None: they are one.
+        """
         ...
 
 

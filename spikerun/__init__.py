@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from spikerun.file import load, save
     from spikerun.network import Network, Population, Projection
     from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Readout
+    from spikerun.outputs import Outputs, Reading, Spike
     from spikerun.result import Result
     from spikerun.session import Session
-    from spikerun.stream import Reading, Spike, Stream
+    from spikerun.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -85,9 +86,10 @@ _HOMES = {
     "file": ("load", "save"),
     "network": ("Network", "Population", "Projection"),
     "neurons": ("IF", "LIF", "FewSpikes", "Input", "Levels", "MaxPool", "Readout"),
+    "outputs": ("Outputs", "Reading", "Spike"),
     "result": ("Result",),
     "session": ("Session",),
-    "stream": ("Reading", "Spike", "Stream"),
+    "stream": ("Stream",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import DataError, UsageError
-from spikerun.population import Population
 
-__all__ = ["EVENT", "FIELDS", "EventArray", "as_events", "first_fault", "located", "nanoseconds", "packed"]
+__all__ = ["EVENT", "FIELDS", "EventArray", "as_events", "first_fault", "nanoseconds", "packed"]
 
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")], align=True)
 """An event, 16 bytes: t in microseconds, column x and row y from the top left, p = 1 for more light, 0 for less."""
@@ -31,16 +30,19 @@ IntArray = npt.NDArray[np.int64]
 EventArray = npt.NDArray[np.void]  # of EVENT
 
 
-def as_events(events: npt.NDArray[Any], shape: tuple[int, ...] | None = None) -> EventArray:
+def as_events(
+    events: npt.NDArray[Any], shape: tuple[int, ...] | None = None, ordered: bool = True
+) -> EventArray:
     """Return events as an array of EVENT, checked: the same array where it is one already, else a copy.
 
     events: a structured array (events,) in order of time, its fields in any order: t (or timestamp, ts, time), integers
             of microseconds, x, y, and p (or polarity, on, pol), the channel, or -1 and 1, which become 0 and 1
     shape:  (C, H, W) that the events must lie in; None: two polarities, and whatever x and y a sensor can have
+    ordered: whether they must be in order of time
     Raises DataError, which names the first event that is wrong.
     """
     columns = _columns(events)
-    found = first_fault(columns, shape)
+    found = first_fault(columns, shape, ordered=ordered)
     if found is not None:
         k, why = found
         where = ", ".join(f"{field} = {column[k]}" for field, column in columns.items())
@@ -60,7 +62,10 @@ def packed(columns: Mapping[str, npt.NDArray[Any]]) -> EventArray:
 
 
 def first_fault(
-    columns: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...] | None = None, since: int = 0
+    columns: Mapping[str, npt.NDArray[Any]],
+    shape: tuple[int, ...] | None = None,
+    since: int = 0,
+    ordered: bool = True,
 ) -> tuple[int, str] | None:
     """Return the index of the first event that is wrong, and what is, if any is.
 
@@ -69,17 +74,19 @@ def first_fault(
     """
     if not len(columns["t"]):
         return None
-    found = [*_faults_of_time(columns["t"], since), *_faults_of_place(columns, shape)]
+    found = [*_faults_of_time(columns["t"], since, ordered), *_faults_of_place(columns, shape)]
     return min(found, default=None)
 
 
-def _faults_of_time(t: npt.NDArray[Any], since: int) -> Iterator[tuple[int, str]]:
-    if t[0] < since:
-        yield 0, f"lies before the last one, of {since} us: {ORDER}" if since else f"lies before 0 us: {MICROSECONDS}"
-    if len(t) > 1 and (back := t[1:] < t[:-1]).any():
+def _faults_of_time(t: npt.NDArray[Any], since: int, ordered: bool) -> Iterator[tuple[int, str]]:
+    if ordered and t[0] < since:
+        yield 0, f"lies before the last one, of {since} us: {ORDER}"
+    if t.dtype.kind == "i" and t.min() < 0:
+        yield int(np.argmax(t < 0)), f"lies before 0 us: {MICROSECONDS}"
+    if ordered and len(t) > 1 and (back := t[1:] < t[:-1]).any():
         k = int(np.argmax(back))
         yield k + 1, f"lies before the last one, of {t[k]} us: {ORDER}"
-    if t[-1] >= LATEST:
+    if t.max() >= LATEST:
         yield int(np.argmax(t >= LATEST)), f"lies at 2^53 us or later: {MICROSECONDS}"
 
 
@@ -128,37 +135,6 @@ def _checked(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return min(channels, 256), min(height, PLACES), min(width, PLACES)
 
 
-def located(events: npt.NDArray[Any], population: Population, step_ns: int) -> tuple[IntArray, IntArray]:
-    """Return the step and the neuron, in (C, H, W) order, of each event.
-
-    events: a structured array with the fields (step, index), or t (or timestamp, ts, time) in microseconds, x, y, and p
-    (or polarity, on, pol), the channel. Raises DataError where they are not, or lie outside the population.
-    """
-    names = {field: _first(events, known) for field, known in FIELDS.items()}
-    used = ("step", "index") if {"step", "index"} <= set(events.dtype.names or ()) else tuple(names.values())
-    if events.ndim != 1 or None in used:
-        raise DataError(f"events must be a structured array with (step, index) or (t, x, y, p), got {events.dtype}")
-    columns = [events[name] for name in used]
-    if any(column.dtype.kind not in "biu" or column.ndim != 1 for column in columns):
-        raise DataError(f"the fields of events must be integers, got {events.dtype}")
-    if len(columns) == 2:
-        steps, index = (column.astype(np.int64) for column in columns)
-        inside = (index >= 0) & (index < population.size)
-    else:
-        if len(population.shape) != 3:
-            raise DataError(f"events with x and y need an input of shape (C, H, W), it is {population.shape}")
-        channels, height, width = population.shape
-        x, y, p = (column.astype(np.int64) for column in columns[1:])
-        inside = (p >= 0) & (p < channels) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        steps, index = _microseconds(columns[0]) * 1000 // step_ns, (p * height + y) * width + x
-    if not inside.all():
-        k = int(np.argmin(inside))
-        where = ", ".join(f"{name} = {column[k]}" for name, column in zip(used, columns, strict=True))
-        hint = "; polarities are channels, 0 or 1" if len(columns) == 4 and columns[3][k] == -1 else ""
-        raise DataError(f"event {k} ({where}) lies outside the input of shape {population.shape}{hint}")
-    return steps, index
-
-
 def nanoseconds(step_us: float) -> int:
     """Return the duration of a step in whole nanoseconds, so that the step of an event is exact."""
     if isinstance(step_us, bool) or not isinstance(step_us, Real) or not 0 < step_us <= MAX_STEP_US:
@@ -173,11 +149,3 @@ def nanoseconds(step_us: float) -> int:
 
 def _first(events: npt.NDArray[Any], known: tuple[str, ...]) -> str | None:
     return next((name for name in known if name in (events.dtype.names or ())), None)
-
-
-def _microseconds(t: npt.NDArray[Any]) -> IntArray:
-    if t.dtype.kind not in "iu":
-        raise DataError(f"times must be integers of microseconds, got {t.dtype}")
-    if t.size and not 0 <= int(t.min()) <= int(t.max()) < 2**53:
-        raise DataError(f"times must be in 0..2^53 microseconds, got {t.min()}..{t.max()}")
-    return t.astype(np.int64)

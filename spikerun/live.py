@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Self
 
@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import UsageError, unknown_name
+from spikerun.outputs import Outputs
 from spikerun.overload import OVERLOAD, Piece
 from spikerun.queued import Queued
 from spikerun.spread import Spread
-from spikerun.stream import MAX_GAP, Reading, Spike, Stream
+from spikerun.stream import MAX_GAP, Stream
 from spikerun.warm import warmed
 
 __all__ = ["CLOCKS", "Live", "live"]
@@ -29,7 +30,6 @@ CLOCKS = ("events", "wall")
 BINS = 2  # of lag that are allowed where nobody says how much
 
 Chunk = npt.NDArray[Any]
-Outputs = Sequence[Spike | Reading]
 
 
 class Live:

@@ -149,9 +149,12 @@ class Session:
         counters = np.sum([counted for _, counted in parts], axis=0) if len(parts) > 1 else parts[0][1]
         return self._result(count, found, counters, trace)
 
-    def stream(self, step_us: float = 1000.0) -> Stream:
-        """Open a stream: the network at rest, to be fed events or frames. step_us: the duration of a step."""
-        return Stream(self.net, self._endless, step_us)
+    def stream(self, step_us: float = 1000.0, late: str = "error", counts: str | None = None) -> Stream:
+        """Open a stream: the network at rest, to be fed events or frames.
+
+        step_us: the duration of a step; late, counts: what becomes of events that come late, or together (`Stream`).
+        """
+        return Stream(self.net, self._endless, step_us, late, counts)
 
     def live(self, source: Iterable[npt.NDArray[Any]], *, step_us: float = 1000.0, **how: Any) -> Live:
         """Open a stream that a source of events drives; iterate over it for what its outputs send.

@@ -4,46 +4,34 @@
 import operator
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikerun.activity import Activity
 from spikerun.errors import DataError, UsageError, unknown_name
-from spikerun.events import located, nanoseconds
+from spikerun.events import EVENT, as_events, nanoseconds
 from spikerun.inputs import Given, by_name, checked_step
 from spikerun.inputs import events as events_of
-from spikerun.kernels.executor import Capture, Events, Executor, Sent
+from spikerun.kernels.executor import SPIKE, Capture, Executor, Feed, Refused, Sent
 from spikerun.network import Network
+from spikerun.outputs import Outputs, joined
 from spikerun.plan.common import reported
 from spikerun.snapshot import VERSION, check_keys, digest, read_state, write_state
+from spikerun.stats import Stats
 from spikerun.text import plural
 
-__all__ = ["Reading", "Spike", "Stream"]
+__all__ = ["Stream"]
 
 MAX_GAP = 10_000_000  # steps that one push may run: a wrong unit of time shows itself here
 MAX_T = 2**60
 CHUNK = 2**16  # steps that the device runs in one call
+LATE = ("error", "clamp", "drop")
+COUNTS = ("clip", "graded")
+LARGEST = 2**15 - 1  # value of an event
 
 IntArray = npt.NDArray[np.int64]
-
-
-class Spike(NamedTuple):
-    """A spike of an output population: its step, the neuron's index in (C, H, W) order, and its payload."""
-
-    step: int
-    population: str
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
-    value: int
-
-
-class Reading(NamedTuple):
-    """What an output says at the end of a window: `logits`, float32 of the population's shape."""
-
-    step: int
-    population: str
-    logits: npt.NDArray[np.float32]
 
 
 class Stream:
@@ -52,23 +40,55 @@ class Stream:
     `push` holds back the step of the newest event, because more events may belong to it; `flush` runs it at the end.
     Where Ctrl-C interrupts a call, nothing is lost: events and frames of steps not yet done stay held back, and what
     was sent in those done is returned by the next call.
+
+    late: what becomes of an event whose step is before that of one seen earlier, or done: an `error`, which refuses all
+    that came with it; it is `clamp`ed to the newest step; or it is `drop`ped. counts: what several events of a place
+    make in one step: one spike (`clip`), or an event of their number (`graded`), which inputs of code `frames` take;
+    None: what the input takes. Both are counted (`stats`).
     """
 
-    def __init__(self, net: Network, executor: Executor, step_us: float) -> None:
+    def __init__(
+        self, net: Network, executor: Executor, step_us: float, late: str = "error", counts: str | None = None
+    ) -> None:
+        if late not in LATE:
+            raise unknown_name("policy for late events", str(late), LATE)
+        if counts is not None and counts not in COUNTS:
+            raise unknown_name("way to count events", str(counts), COUNTS)
         self._step_ns = nanoseconds(step_us)
-        self._net = net
+        self._net, self._late = net, late
         self._program = executor.program
         spiking = [name for name in net.outputs if not net.populations[name].neuron.reported]
         readouts = [name for name in net.outputs if name not in spiking]
         window = net.window
         captures = [Capture(reported(net, name), window, net.turn(name) * window) for name in readouts]
         self._work = executor.workspace(spiking, captures)
-        self._spiking = [(net.outputs.index(name), name) for name in spiking]
-        self._readouts = [(net.outputs.index(name), name) for name in readouts]
-        self._held: tuple[IntArray, IntArray] = (np.zeros(0, np.int64),) * 2
+        self._spiking, self._readouts = spiking, readouts
+        self._feed = self._fed(counts)
+        self._camera = self._feed is not None and len(net.populations[net.inputs[0]].shape) == 3
         self._frame: tuple[int, dict[str, npt.NDArray[Any]]] = (0, {})  # where it begins, and its rows by input
         self._sent: list[Sent] = []  # not yet returned; what an interrupted call leaves is here
         self._since = 0  # the step from which on activity is counted
+        nothing = tuple(np.zeros(0, SPIKE) for _ in spiking)
+        no_contents = tuple((np.zeros(0, np.int64), np.zeros((0, *net.populations[n].shape), np.int32)) for n in readouts)
+        self._nothing = self._outputs(Sent(nothing, no_contents, None))
+
+    def _fed(self, counts: str | None) -> Feed | None:
+        """Return what takes events, for a network of one input that is given events."""
+        word = self._net.sender_of(self._net.inputs[0]) if len(self._net.inputs) == 1 else None
+        if word is None or not word.stepwise or word.signed:
+            return None
+        most = min(word.event_range[1], LARGEST)
+        if counts == "graded" and most == 1:
+            raise UsageError("counts='graded' needs an input of more than one bit; this one takes spikes: counts='clip'")
+        graded = most if counts == "graded" or (counts is None and most > 1) else None
+        return self._work.feed(self._net.inputs[0], self._step_ns, self._late, graded)
+
+    @property
+    def stats(self) -> Stats:
+        """Return what has come, and how long steps took, since the stream was opened."""
+        if self._feed is None:
+            return Stats()
+        return Stats.of(self._feed.counts, self._feed.durations)
 
     @property
     def activity(self) -> Activity:
@@ -95,36 +115,63 @@ class Stream:
         """Return the duration of a step in nanoseconds."""
         return self._step_ns
 
-    def push(self, events: npt.NDArray[Any]) -> list[Spike | Reading]:
+    def push(self, events: npt.NDArray[Any]) -> Outputs:
         """Take events, run all steps before the newest one's, and return what the outputs sent.
 
         events: a structured array with fields (step, index), index in (C, H, W) order, or (t, x, y, p), t in
-        microseconds, p the channel (`spikerun.events` knows other names of them); in order of time, none before a step
-        that is done. Raises DataError where they are not.
+        microseconds, p the channel (`spikerun.as_events` knows other names of them). Those of dtype `spikerun.EVENT`
+        are taken as they are. Raises DataError where they are wrong, and takes none then.
         """
-        name = self._event_input()
-        steps, index = located(np.asarray(events), self._net.populations[name], self._step_ns)
-        held_steps, held_index = self._pending()
-        steps, index = np.concatenate([held_steps, steps]), np.concatenate([held_index, index])
-        if not len(steps):
-            return []
-        late = steps[1:] < steps[:-1]
-        if late.any():
-            k = int(np.argmax(late)) + 1
-            raise DataError(
-                f"event {k - len(held_steps)} belongs to step {steps[k]}, the one before it to step {steps[k - 1]}: "
-                "events must be in order of time, also from one push to the next"
-            )
-        if steps[0] < self.t:
-            raise DataError(f"event 0 belongs to step {steps[0]}, but done already are {plural(self.t, 'step')}")
-        if steps[-1] - self.t > MAX_GAP:
-            raise DataError(
-                f"the events reach {steps[-1] - self.t} steps ahead: are steps of {self._step_ns} ns right?"
-            )
-        self._held = steps, index
-        return self._run(int(steps[-1]))
+        if self._sent or self._frame[1]:
+            self._refuse_frame()
+        feed = self._feed
+        if feed is None:
+            raise self._no_events()
+        if self._camera and type(events) is np.ndarray and events.dtype == EVENT and events.ndim == 1:
+            given = events if events.flags.c_contiguous else np.ascontiguousarray(events)
+            found = feed.push(given)
+        else:
+            given, found = self._converted(feed, np.asarray(events))
+        if found is None and not self._sent:
+            return self._nothing
+        if isinstance(found, Refused):
+            raise DataError(self._told(found, given))
+        if found is not None:
+            self._sent.append(found)
+        return self._taken()
 
-    def advance(self, steps: int = 1) -> list[Spike | Reading]:
+    def _converted(self, feed: Feed, events: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Sent | Refused | None]:
+        """Push events of other dtypes; return them as they were pushed, and what came of it."""
+        shape = self._net.populations[self._net.inputs[0]].shape
+        if {"step", "index"} <= set(events.dtype.names or ()) and events.ndim == 1:
+            columns = [events["step"], events["index"]]
+            if any(column.dtype.kind not in "iu" or column.ndim != 1 for column in columns):
+                raise DataError(f"the fields of events must be integers, got {events.dtype}")
+            steps, index = (np.ascontiguousarray(column, np.int64) for column in columns)
+            return events, feed.push_steps(steps, index)
+        if not self._camera:
+            raise DataError(f"events with x and y need an input of shape (C, H, W), it is {shape}")
+        made = as_events(events, shape, ordered=False)
+        return made, feed.push(made)
+
+    def _told(self, refused: Refused, events: npt.NDArray[Any]) -> str:
+        """Return why events were refused."""
+        kind, k, step, before = refused
+        if kind == "ahead":
+            return f"the events reach {step - before} steps ahead: are steps of {self._step_ns} ns right?"
+        if kind == "done":
+            return f"event {k} belongs to step {step}, but done already are {plural(self.t, 'step')}"
+        if kind == "order":
+            return (
+                f"event {k} belongs to step {step}, one before it to step {before}: events must be in order of time, "
+                "also from one push to the next; stream(late='clamp') moves them, late='drop' drops them"
+            )
+        where = ", ".join(f"{name} = {events[name][k]}" for name in events.dtype.names or ())
+        if kind == "time":
+            return f"event {k} ({where}) lies before 0 or too late: times are integers of microseconds, below 2^53"
+        return f"event {k} ({where}) lies outside the input of shape {self._net.populations[self._net.inputs[0]].shape}"
+
+    def advance(self, steps: int = 1) -> Outputs:
         """Run until `steps` more steps are done, with the events held back and silence after; return what was sent."""
         try:
             number = operator.index(steps)
@@ -134,14 +181,24 @@ class Stream:
             raise UsageError(f"steps must be an integer from 0 on, got {steps!r:.80}")
         return self._run(self.t + number)
 
-    def flush(self) -> list[Spike | Reading]:
+    def advance_to(self, t_us: float) -> Outputs:
+        """Run all steps that end at `t_us` or before, with the events held back and silence after.
+
+        For live sources, which say nothing while nothing happens: time has come to t_us, and no event of an earlier
+        time will come. Changes nothing where these steps are done.
+        """
+        if isinstance(t_us, bool) or not isinstance(t_us, int | float | np.number) or not 0 <= t_us < 2**53:
+            raise UsageError(f"t_us must be a number of microseconds from 0 on, below 2^53, got {t_us!r:.80}")
+        return self._run(max(self.t, int(t_us * 1000) // self._step_ns))
+
+    def flush(self) -> Outputs:
         """Run the step that was held back; return what the outputs sent."""
-        steps, _ = self._pending()
         begin, rows = self._frame
-        end = begin + self._net.window if rows else int(steps[-1]) + 1 if len(steps) else self.t
+        newest = -1 if self._feed is None else self._feed.newest
+        end = begin + self._net.window if rows else newest + 1
         return self._run(max(end, self.t))
 
-    def push_frame(self, frame: Given) -> list[Spike | Reading]:
+    def push_frame(self, frame: Given) -> Outputs:
         """Present one frame of integers for the next window, run it, and return what the outputs sent.
 
         A network of few-spikes populations answers some windows later (`Network.latency`).
@@ -154,7 +211,7 @@ class Stream:
         self._frame = self.t, rows
         return self._run(self.t + self._net.window)
 
-    def step(self, events: Given | None = None) -> list[Spike | Reading]:
+    def step(self, events: Given | None = None) -> Outputs:
         """Run one step and return what the outputs sent.
 
         events: what each input sends in this one step, an array of its shape by its name, or for the only input the
@@ -189,7 +246,7 @@ class Stream:
             "network": digest(self._net),
             "t": np.array(self.t),
             "step_ns": np.array(self._step_ns),
-            "pending": np.stack(self._pending()),
+            "pending": self._pending(),
             **read_state(self._net, self._program, self._work),
         }
 
@@ -206,7 +263,9 @@ class Stream:
             raise DataError(f"the snapshot has steps of {saved['step_ns']} ns, this stream of {self._step_ns} ns")
         t, pending = self._time_of(saved["t"], saved["pending"])
         write_state(self._net, self._program, self._work, saved, t)
-        self._held, self._frame, self._sent, self._since = (pending[0], pending[1]), (0, {}), [], t
+        self._frame, self._sent, self._since = (0, {}), [], t
+        if self._feed is not None:
+            self._feed.hold(*np.ascontiguousarray(pending))
 
     def _time_of(self, t: npt.NDArray[Any], pending: npt.NDArray[Any]) -> tuple[int, IntArray]:
         """Return the time and the events held back of a snapshot, checked: in order, not in the past, of the input."""
@@ -214,7 +273,7 @@ class Stream:
             raise DataError(f"'t' of the snapshot must be the number of steps done, from 0 on, got {t!s:.80}")
         if pending.ndim == 2 and len(pending) == 2 and pending.dtype.kind in "iu":
             steps, index = pending.astype(np.int64)
-            size = self._net.populations[self._event_input()].size if len(index) else 0
+            size = self._net.populations[self._net.inputs[0]].size if self._feed is not None else 0
             in_order = bool((steps >= int(t)).all()) and bool((steps[1:] >= steps[:-1]).all())
             ahead = len(steps) > 0 and int(steps[-1]) - int(t) > MAX_GAP
             if in_order and not ahead and bool(((index >= 0) & (index < size)).all()):
@@ -233,16 +292,14 @@ class Stream:
             raise UsageError(f"population '{name}' ({kind}) has no membrane; populations that have one: {having}")
         return self._work.read(known[name])
 
-    def _event_input(self) -> str:
-        if len(self._net.inputs) == 1:
-            word = self._net.sender_of(self._net.inputs[0])
-            if word is not None and word.code == "spikes":
-                return self._net.inputs[0]
-        raise UsageError("events need a network with one input, of code 'spikes': give frames to push_frame instead")
+    def _no_events(self) -> UsageError:
+        return UsageError(
+            "events need a network with one input, of code 'spikes' or 'frames': give frames to push_frame instead"
+        )
 
     def _refuse_pending(self) -> None:
         self._refuse_frame()
-        if len(self._pending()[0]):
+        if self._feed is not None and self._feed.newest >= 0:
             raise UsageError("events that were pushed are held back: flush() runs them")
 
     def _refuse_frame(self) -> None:
@@ -250,22 +307,20 @@ class Stream:
         if rows and self.t < begin + self._net.window:
             raise UsageError("a frame was interrupted and its rest is held back: flush() runs it")
 
-    def _pending(self) -> tuple[IntArray, IntArray]:
-        """Return the steps and neurons of the events that are held back."""
-        steps, index = self._held
-        if len(steps) and steps[0] < self.t:
-            left = int(np.searchsorted(steps, self.t))
-            self._held = steps[left:], index[left:]
-        return self._held
+    def _pending(self) -> IntArray:
+        """Return the steps and neurons of the events that are held back, (2, n)."""
+        return np.zeros((2, 0), np.int64) if self._feed is None else self._feed.held()
 
-    def _run(self, end: int) -> list[Spike | Reading]:
-        """Run up to step `end`, with what is held back; several events of a neuron in a step are one spike."""
+    def _run(self, end: int) -> Outputs:
+        """Run up to step `end`, with what is held back."""
         while self.t < end:
-            n = min(end - self.t, CHUNK)
-            self._sent.append(self._work.step(n, self._rows(), self._events(n)))
+            if self._feed is not None and not self._frame[1]:
+                self._sent.append(self._feed.run(end))
+            else:
+                self._sent.append(self._work.step(min(end - self.t, CHUNK), self._rows()))
             if self._sent[-1].error is not None:
                 break
-        return self._taken()
+        return self._taken() if self._sent else self._nothing
 
     def _rows(self) -> dict[str, npt.NDArray[Any]]:
         """Return what is left of a frame."""
@@ -275,34 +330,17 @@ class Stream:
             return {}
         return {name: values[self.t - begin :] for name, values in rows.items()}
 
-    def _events(self, n: int) -> Events | None:
-        """Return the events of the next n steps."""
-        steps, index = self._pending()
-        if not len(steps) or steps[0] >= self.t + n:
-            return None
-        offsets = np.searchsorted(steps, np.arange(self.t, self.t + n + 1))
-        return Events(self._net.inputs[0], offsets, index[: offsets[-1]])
-
-    def _taken(self) -> list[Spike | Reading]:
+    def _taken(self) -> Outputs:
         """Return what was sent since the last call; raise what interrupted it, and keep what was sent."""
         error = self._sent[-1].error if self._sent else None
         if error is not None:
             self._sent[-1] = replace(self._sent[-1], error=None)
             raise error
-        items = [item for sent in self._sent for item in self._items(sent)]
-        self._sent = []
-        return items
+        sent, self._sent = self._sent, []
+        return joined([self._outputs(one) for one in sent]) if sent else self._nothing
 
-    def _items(self, sent: Sent) -> list[Spike | Reading]:
-        """Return what was sent, by step and in the order of the outputs."""
-        found: list[tuple[int, int, Spike | Reading]] = []
-        for (place, name), (steps, index, values) in zip(self._spiking, sent.watched, strict=True):
-            spikes = zip(steps.tolist(), index.tolist(), values.tolist(), strict=True)
-            found += [(t, place, Spike(t, name, k, value)) for t, k, value in spikes]
-        for (place, name), (steps, contents) in zip(self._readouts, sent.captured, strict=True):
-            if len(steps):
-                reals = self._net.populations[name].real(contents)
-                found += [(t, place, Reading(t, name, real)) for t, real in zip(steps.tolist(), reals, strict=True)]
-        if len(self._spiking) + len(self._readouts) > 1:
-            found.sort(key=lambda item: item[:2])
-        return [item for _, _, item in found]
+    def _outputs(self, sent: Sent) -> Outputs:
+        readings = {}
+        for name, (steps, contents) in zip(self._readouts, sent.captured, strict=True):
+            readings[name] = steps, self._net.populations[name].real(contents)
+        return Outputs(self._net.outputs, dict(zip(self._spiking, sent.watched, strict=True)), readings)

@@ -8,7 +8,7 @@ import spikerun
 NEURONS = ["IF", "LIF", "FewSpikes", "Input", "Levels", "MaxPool", "Readout"]
 CONNECTIONS = ["Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "Window"]
 NETWORK = ["Network", "Population", "Projection", "load", "save"]
-RUNNING = ["Activity", "Comparison", "compare", "Reading", "Result", "Session", "Spike", "Stream"]
+RUNNING = ["Activity", "Comparison", "compare", "Outputs", "Reading", "Result", "Session", "Spike", "Stream"]
 CONVERTING = ["Encoding", "convert", "convert_spiking", "to_torch"]
 EVENTS = ["EVENT", "as_events", "sources"]
 PUBLIC = [*NEURONS, *CONNECTIONS, *NETWORK, *RUNNING, *CONVERTING, *EVENTS, "SpikerunError", "__version__"]

@@ -61,6 +61,7 @@ void apply_tracked(Program& program, When when, Words x, Numbers acc, LinearPoin
     constexpr size_t part = 4;
     const size_t place = program.new_passed(), few = x.size / part;
     program.need({x.size + Marks::tile, 0, 0});
+    map->prepare_listed();
     program.append(when, [=, map = std::move(map)](Workspace& ws, int64_t) {
         Scratch& scratch = ws.scratch[0];
         const int16_t* const source = x.in(ws);

@@ -148,41 +148,40 @@ struct Scatter {
         }
     }
 
-    // Of listed inputs, in their order; marks the outputs that they reach, those of a row together where they lie
-    // beside each other.
+    // Of listed inputs, in their order; marks the outputs that they reach.
     SPIKERUN_INLINE static void listed(const Shape& s, const Window& windows, const ConvWeights* weights,
                                        const Event* events, size_t count, int32_t* acc, Marks* marks) {
-        const size_t image_row = s.in_w * s.in_c;
-        const bool together = windows.columns.position_step == 1 && s.group_out == s.out_c;
         for (size_t k = 0; k < count; ++k) {
-            const size_t input = row_of(events[k]), y = quotient(input, image_row), of_row = input - y * image_row;
-            const size_t column = quotient(of_row, s.in_c), channel = of_row - column * s.in_c;
-            const size_t group = s.groups == 1 ? 0 : quotient(channel, s.group_in);
+            const Place place = place_of(s, row_of(events[k]));
+            const size_t group = s.groups == 1 ? 0 : quotient(place.channel, s.group_in);
             const size_t first = s.offset + group * s.group_out;
             const ConvWeights& own = weights[group];
             for (const ChannelBlock& block : own.blocks) {
-                const size_t at = (channel - group * s.group_in) * own.step(block);
-                reach(s, windows, y, column, {0, s.out_h},
+                const size_t at = (place.channel - group * s.group_in) * own.step(block);
+                reach(s, windows, place.y, place.column, {0, s.out_h},
                       [&](size_t tap, size_t position) SPIKERUN_LAMBDA_INLINE {
                           const size_t j = position * s.out_c + first + block.first;
                           add_row(own.rows(block, tap) + at, value_of(events[k]), acc + j, block.count);
-                          if (marks != nullptr && !together) marks->add(j, block.count);
+                          if (marks != nullptr) marks->add(j, block.count);
                       });
             }
-            if (marks == nullptr || !together) continue;
-            const Range rows = windows.rows.ranges[y], columns = windows.columns.ranges[column];
-            if (columns.count == 0) continue;
-            size_t row = rows.position;
-            for (uint32_t a = rows.count; a > 0; --a, row += windows.rows.position_step)
-                marks->add((row * s.out_w + columns.position) * s.out_c, columns.count * s.out_c);
         }
     }
+
     struct Listed {
         template <class... Arguments>
         SPIKERUN_INLINE static void run(const Arguments&... arguments) {
             listed(arguments...);
         }
     };
+
+    struct Place {
+        size_t y, column, channel;
+    };
+    SPIKERUN_INLINE static Place place_of(const Shape& s, size_t input) {
+        const size_t pixel = quotient(input, s.in_c), y = quotient(pixel, s.in_w);
+        return {y, pixel - y * s.in_w, input - pixel * s.in_c};
+    }
 
     // Calls add(kernel position, output position) for the outputs that an input reaches.
     template <class Add>
@@ -204,6 +203,76 @@ struct Scatter {
     // a / b, both less than 2^32: the shorter division takes less time.
     SPIKERUN_INLINE static size_t quotient(size_t a, size_t b) {
         return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+    }
+};
+
+// The weights of an input channel in the order of the outputs that an input reaches, where these lie beside each
+// other: a row of the kernel, from its last tap to its first, of stride s every s-th.
+class ReachedRows {
+  public:
+    // Empty where they lie otherwise.
+    ReachedRows(const Shape& s, const Window& of_inputs, const ConvWeights& weights)
+        : kernel_w_(s.kernel_w), kernel_h_(s.taps / s.kernel_w), places_(s.kernel_w) {
+        const size_t step = of_inputs.columns.kernel_step;  // behind it outputs go back by one
+        if (of_inputs.columns.position_step != ~size_t{0} || s.groups != 1 || s.group_out != s.out_c) return;
+        size_t place = 0;
+        for (size_t first = 0; first < std::min(step, kernel_w_); ++first)
+            for (size_t tap = first + (kernel_w_ - 1 - first) / step * step + step; tap > first;)
+                places_[tap -= step] = place++;
+        bytes_.resize(s.in_c * s.taps * s.out_c + ConvWeights::slack);
+        for (size_t c = 0; c < s.in_c; ++c)
+            for (size_t tap = 0; tap < s.taps; ++tap)
+                for (const ChannelBlock& block : weights.blocks)
+                    std::copy_n(weights.rows(block, tap) + c * weights.step(block), block.count,
+                                bytes_.data() + at(c, tap / kernel_w_, tap % kernel_w_, s.out_c) + block.first);
+    }
+    bool empty() const { return bytes_.empty(); }
+    // From this tap of a row on.
+    SPIKERUN_INLINE const int8_t* row(size_t channel, size_t kernel_row, size_t tap, size_t out_c) const {
+        return bytes_.data() + at(channel, kernel_row, tap, out_c);
+    }
+
+  private:
+    SPIKERUN_INLINE size_t at(size_t channel, size_t kernel_row, size_t tap, size_t out_c) const {
+        return ((channel * kernel_h_ + kernel_row) * kernel_w_ + places_[tap]) * out_c;
+    }
+    size_t kernel_w_, kernel_h_;
+    std::vector<size_t> places_;
+    Arena<int8_t> bytes_;
+};
+
+// acc[j] += weights[j], for j < n.
+SPIKERUN_INLINE void add_weights(const int8_t* SPIKERUN_RESTRICT weights, int32_t* SPIKERUN_RESTRICT acc, size_t n) {
+    constexpr size_t width = 16;
+    size_t j = 0;
+    for (; j + width <= n; j += width)
+        for (size_t k = 0; k < width; ++k) acc[j + k] = wrapping_add(acc[j + k], weights[j + k]);
+    for (; j < n; ++j) acc[j] = wrapping_add(acc[j], weights[j]);
+}
+
+// Of listed inputs, in their order; marks the outputs that they reach, those of a row together.
+struct ScatterReached {
+    SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const ReachedRows& weights,
+                                    const Event* events, size_t count, int32_t* acc, Marks* marks) {
+        for (size_t k = 0; k < count; ++k) {
+            const Scatter::Place place = Scatter::place_of(s, row_of(events[k]));
+            const Range rows = windows.rows.ranges[place.y], columns = windows.columns.ranges[place.column];
+            if (columns.count == 0) continue;
+            const size_t n = columns.count * s.out_c, behind = columns.count - 1;
+            const size_t tap = columns.kernel + behind * windows.columns.kernel_step;
+            size_t kernel_row = rows.kernel, row = rows.position;
+            for (uint32_t a = rows.count; a > 0; --a) {
+                const int8_t* const from = weights.row(place.channel, kernel_row, tap, s.out_c);
+                const size_t j = (row * s.out_w + columns.position - behind) * s.out_c;
+                if (value_of(events[k]) == 1)
+                    add_weights(from, acc + j, n);
+                else
+                    add_row(from, value_of(events[k]), acc + j, n);
+                if (marks != nullptr) marks->add(j, n);
+                kernel_row += windows.rows.kernel_step;
+                row += windows.rows.position_step;
+            }
+        }
     }
 };
 
@@ -311,8 +380,14 @@ class Conv final : public Linear {
         for (size_t group = 0; group < shape_.groups; ++group)
             add_all_of(group, x, acc, scratch, rows, channels);
     }
+    void prepare_listed() override {
+        if (!reached_) reached_ = std::make_unique<ReachedRows>(shape_, of_inputs_, weights_.front());
+    }
     bool apply_listed(const Event* events, size_t n, int32_t* acc, Marks* marks) const noexcept override {
-        run<Scatter::Listed>(shape_, of_inputs_, weights_.data(), events, n, acc, marks);
+        if (reached_ && !reached_->empty())
+            run<ScatterReached>(shape_, of_inputs_, *reached_, events, n, acc, marks);
+        else
+            run<Scatter::Listed>(shape_, of_inputs_, weights_.data(), events, n, acc, marks);
         return true;
     }
     size_t parts() const noexcept override { return shape_.out_h; }
@@ -353,6 +428,7 @@ class Conv final : public Linear {
     Arena<int8_t> plain_;                           // the weights as they were given, else
     std::vector<ConvWeights> weights_;              // of each group, wherever they are kept
     std::unique_ptr<AllConv> all_;
+    std::unique_ptr<const ReachedRows> reached_;  // of inputs that come one by one
 };
 
 LinearPointer conv(nb::object weights, Dimensions3 in_hwc, Dimensions3 out_hwc, Dimensions2 stride,

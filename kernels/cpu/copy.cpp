@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // fill: acc = value. clear: x = 0. copy: y = x.
 #include <algorithm>
+#include <cstring>
 
 #include "bindings.hpp"
 
@@ -15,8 +16,10 @@ void fill(Program& program, When when, int64_t acc_id, nb::object value) {
         require(values.least() == 0 && values.largest() == 0, "acc", "is tracked, and rests at zero only");
         program.append(when, [=](Workspace& ws, int64_t) {
             constexpr size_t of = Marks::tile;
-            acc.marks(ws).take_runs(
-                [&](size_t first, size_t n) { std::fill_n(acc.in(ws) + first * of, n * of, 0); });
+            int32_t* const sums = acc.in(ws);
+            acc.marks(ws).take_runs([&](size_t first, size_t n) {
+                for (size_t k = first; k < first + n; ++k) std::memset(sums + k * of, 0, of * sizeof *sums);
+            });
         });
         program.idle([=](Workspace& ws) { return acc.marks(ws).none(); });
         return;

@@ -101,7 +101,7 @@ struct CountMarked {
                                     int64_t* total) {
         marks.each_run([&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
             const size_t j = first * Marks::tile;
-            CountSpikes<uint64_t>::run(word + j, fan_out.at(j, j % period), n * Marks::tile, false, 0xFFFF, total);
+            CountSpikes<uint64_t>::run(word + j, fan_out.at(j, phase_of(j, period)), n * Marks::tile, false, 0xFFFF, total);
         });
     }
 };

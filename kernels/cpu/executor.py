@@ -16,19 +16,20 @@ from spikerun.errors import UnsupportedError, UsageError, unknown_name
 from spikerun.kernels.cpu import native
 from spikerun.kernels.cpu.cost_cache import Measured, known, remember
 from spikerun.kernels.cpu.maps import LAYOUTS, Candidate, layouts, linear
-from spikerun.kernels.cpu.order import from_kernel, hwc, positions, to_kernel
+from spikerun.kernels.cpu.order import from_kernel, hwc, to_kernel
+from spikerun.kernels.cpu.rests import restless, tracked
 from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads, used
-from spikerun.kernels.executor import Capture, Choice, Cost, Events, Seen, Sent, Single
+from spikerun.kernels.cpu.workspace import WIDTH, CpuWorkspace, channels_of, is_unsigned, read
+from spikerun.kernels.executor import Capture, Choice, Cost, Seen, Single
 from spikerun.kernels.liveness import lifetimes, place
-from spikerun.kernels.operations import Accumulate, Geometry, Map, MaxPool, MaxPoolStep, Operation
+from spikerun.kernels.operations import Accumulate, Geometry, IfStep, LifStep, Map, MaxPool, MaxPoolStep, Operation
 from spikerun.kernels.program import Program, Register
 
-__all__ = ["Cpu", "CpuExecutor", "CpuWorkspace"]
+__all__ = ["Cpu", "CpuExecutor"]
 
 Array = npt.NDArray[Any]
 ALIGNMENT = 32  # elements: a cache line of words, two of accumulators
 _NATIVE = frozenset(map(np.dtype, (np.uint8, np.int8, np.int16)))
-WIDTH = {"uint8": "int16", "int8": "int16", "uint16": "int16", "int16": "int16", "int32": "int32"}
 
 
 class Kernel(NamedTuple):
@@ -151,16 +152,18 @@ class CpuExecutor:
             first = self._registers[next(operation.operands()).register]
             for _, value in operation.numbers():
                 if isinstance(value, Map):
-                    wanted[number] = Wanted(value, first.largest, _unsigned(first))
+                    wanted[number] = Wanted(value, first.largest, is_unsigned(first))
         return list(wanted), self._device.kernels_of(list(wanted.values()))
 
     def _built(self, keep: Collection[str]) -> native.Program:
         offsets: dict[str, int] = {}
-        spans = lifetimes(self.program, keep)
+        always = tracked(self.program) if self._device.kernels != "dense" else ()
+        spans = lifetimes(self.program, keep) | dict.fromkeys(always, (-1, len(self.program.operations)))
         for width in ("int16", "int32"):
             offsets |= place(self.program, spans, _size_in(width), ALIGNMENT)[0]
         try:
             built = native.Program([(WIDTH[r.dtype], r.size, offsets[r.name]) for r in self.program.registers])
+            built.track([self._ids[name] for name in always])
             built.anew([self._ids[name] for name, (first, _) in spans.items() if first >= 0])
             for register in self.program.registers:
                 if register.initial is not None:
@@ -183,10 +186,12 @@ class CpuExecutor:
         arguments: dict[str, Any] = {o.field: self._ids[o.register] for o in operands}
         arguments |= {name: self._vector(values, first.shape) for name, values in operation.values()}
         arguments |= {name: np.atleast_2d(values) for name, values in operation.tables()}
-        if isinstance(operation, Accumulate | MaxPool | MaxPoolStep) and _unsigned(first):
+        if isinstance(operation, Accumulate | MaxPool | MaxPoolStep) and is_unsigned(first):
             arguments["unsigned_words"] = True
         if isinstance(operation, MaxPoolStep) and np.dtype(first.dtype).itemsize == 2:
             arguments["wide_words"] = True
+        if isinstance(operation, IfStep | LifStep):
+            arguments["restless"] = restless(operation, self._registers)
         for name, value in operation.numbers():
             arguments |= self._number(place, name, value)
         when = operation.time
@@ -224,7 +229,7 @@ class CpuExecutor:
             step_inputs=[(register, values.astype(np.int16, copy=False)) for register, values in rows],
         )
         described = (self._registers[name] for name in outputs)
-        found = {r.name: from_kernel(_read(a, r), r.shape) for a, r in zip(arrays, described, strict=True)}
+        found = {r.name: from_kernel(read(a, r), r.shape) for a, r in zip(arrays, described, strict=True)}
         return found, counters
 
     def prepared(self, low: int, high: int, scale: npt.NDArray[np.float32] | None) -> Single | None:
@@ -236,10 +241,10 @@ class CpuExecutor:
         return self._program.prepare(
             input=self._ids[given[0].name],
             shape=given[0].shape,
-            channels=_channels(given[0].shape),
+            channels=channels_of(given[0].shape),
             low=low,
             high=high,
-            outputs=[(n, (1, *r.shape), self._ids[r.name], _channels(r.shape), _unsigned(r)) for n, r in found],
+            outputs=[(n, (1, *r.shape), self._ids[r.name], channels_of(r.shape), is_unsigned(r)) for n, r in found],
             scales=[] if scale is None else scale.ravel().tolist(),
             counters=self.program.counters,
             steps=self.program.steps,
@@ -251,9 +256,8 @@ class CpuExecutor:
     def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> "CpuWorkspace":
         """Return a new sample at rest."""
         inputs = [register for _, register in self.program.inputs]
-        return CpuWorkspace(
-            self._program, self._device.threads, self._ids, self._registers, self._with_taps, inputs, watch, capture
-        )
+        given = (self._program, self._device.threads, self._ids, self._registers, self._with_taps)
+        return CpuWorkspace(*given, inputs, watch, capture)
 
     def choices(self) -> list[Choice]:
         """Return which kernels were chosen for the maps, why, and what has passed through them."""
@@ -265,111 +269,6 @@ class CpuExecutor:
             )
             for (place, k), seen in zip(self._kernels.items(), passed, strict=True)
         ]
-
-
-class CpuWorkspace:
-    """One sample that goes on (`spikerun.kernels.executor.Workspace`)."""
-
-    def __init__(
-        self,
-        program: native.Program,
-        threads: int,
-        ids: Mapping[str, int],
-        registers: Mapping[str, Register],
-        with_taps: Collection[str],
-        inputs: Sequence[str],
-        watch: Sequence[str],
-        capture: Sequence[Capture],
-    ) -> None:
-        self._program, self._threads = program, threads
-        self._ids = ids
-        self._registers = registers
-        self._with_taps = with_taps
-        self._work = program.workspace()
-        self._watch = [(ids[n], positions(registers[n].shape).ravel().astype(np.int32)) for n in watch]
-        self._capture = [(ids[c.register], c.period, c.begin, c.period - 1) for c in capture]
-        self._silence = {name: (ids[name], np.zeros((0, registers[name].size), np.int16)) for name in inputs}
-        self._watched = [registers[name] for name in watch]
-        self._captured_shapes = [registers[c.register].shape for c in capture]
-
-    @property
-    def t(self) -> int:
-        """Return the passes done."""
-        return int(self._work.t)
-
-    @t.setter
-    def t(self, value: int) -> None:
-        self._work.t = value
-
-    @property
-    def counters(self) -> npt.NDArray[np.int64]:
-        """Return the counters, (slots, 2)."""
-        return np.array(self._work.counters)
-
-    def reset(self) -> None:
-        """Return to rest."""
-        self._work.reset()
-
-    def read(self, register: str) -> Array:
-        """Return a copy of a register, of its shape."""
-        described = self._registers[register]
-        values, shape = _read(self._program.read(self._work, self._ids[register]), described), described.shape
-        if register in self._with_taps:
-            taps, c, h, w = shape
-            return np.ascontiguousarray(values.reshape(h, w, taps, c).transpose(2, 3, 0, 1))
-        return from_kernel(values, shape)
-
-    def write(self, register: str, values: Array) -> None:
-        """Set a register."""
-        described = self._registers[register]
-        if register in self._with_taps:
-            flat = np.ascontiguousarray(values.transpose(2, 3, 0, 1)).ravel()
-        else:
-            flat = to_kernel(values, described.shape)
-        self._program.write(self._work, self._ids[register], flat.astype(WIDTH[described.dtype]))
-
-    def step(self, passes: int, rows: Mapping[str, Array] | None = None, events: Events | None = None) -> Sent:
-        """Execute some passes. Raises UsageError while another thread does."""
-        given, spikes = dict(self._silence), []
-        for name, values in (rows or {}).items():
-            words = values.astype(np.int16, copy=False)
-            given[name] = (self._ids[name], to_kernel(words, self._registers[name].shape))
-        if events is not None:
-            del given[events.register]
-            place = positions(self._registers[events.register].shape).ravel()
-            spikes.append((self._ids[events.register], events.offsets, place[events.index]))
-        try:
-            watched, captured, error = self._program.step(
-                self._work,
-                passes,
-                rows=list(given.values()),
-                events=spikes,
-                watch=self._watch,
-                capture=self._capture,
-                threads=self._threads,
-            )
-        except RuntimeError as problem:
-            raise UsageError(f"{problem}: give each thread a stream of its own") from None
-        contents = tuple(
-            (steps, from_kernel(values, shape))
-            for (steps, values), shape in zip(captured, self._captured_shapes, strict=True)
-        )
-        seen = tuple((t, k, _read(a, r)) for (t, k, a), r in zip(watched, self._watched, strict=True))
-        return Sent(seen, contents, error if isinstance(error, BaseException) else None)
-
-
-def _channels(shape: tuple[int, ...]) -> int:
-    return shape[0] if len(shape) == 3 else 1
-
-
-def _unsigned(register: Register) -> bool:
-    """Return whether a register of int16 holds words of 2^15 and more, modulo 2^16."""
-    return register.dtype == "uint16" and register.largest >= 2**15
-
-
-def _read(values: Array, register: Register) -> Array:
-    """Return what a register holds, as the words that they stand for."""
-    return values.view(np.uint16) if _unsigned(register) else values
 
 
 def _size_in(width: str) -> Callable[[Register], int]:

@@ -154,7 +154,7 @@ bool Feed::run(Program& program, Workspace& ws, int64_t until, size_t threads, O
     while (ws.t < until) {
         const int64_t next = done < groups_.size() ? groups_[done].step : until;
         const auto begin = steady_clock::now();
-        if (next == ws.t) {
+        if (next <= ws.t) {  // not before it, unless the time was set from outside
             load(ws, groups_[done], done + 1 < groups_.size() ? groups_[done + 1].begin : places_.size());
             ++done;
         } else {

@@ -47,28 +47,48 @@ struct IfStep {
     }
 };
 
-// Where currents arrive; see LazyStep. Without a current nothing changes, where there is no bias.
+// Where currents arrive; see LazyStep. Without a current and a bias nothing changes.
 class LazyIf {
   public:
     struct All {
-        Repeated threshold, bias, floor;
+        Repeated threshold, floor;
         bool to_zero;
     };
     SPIKERUN_INLINE LazyIf(const All& all, const int32_t* i, int32_t* v, int16_t* s)
         : all_(all), i_(i), v_(v), s_(s) {}
-    SPIKERUN_INLINE void step(size_t j, size_t phase, size_t n) const {
-        ShortIfStep::run(i_ + j, v_ + j, s_ + j, all_.threshold.at(j, phase), all_.bias.at(j, phase),
-                         all_.floor.at(j, phase), n, all_.to_zero);
+
+    template <size_t W>
+    SPIKERUN_INLINE Outcome update(size_t j, size_t phase, uint32_t) const {
+        typename Lanes<W>::Int restless{}, fired{};
+        for (size_t k = 0; k < Marks::tile; k += W) update_part<W>(j + k, phase + k, restless, fired);
+        return {any(restless), any(fired)};
     }
-    SPIKERUN_INLINE bool awake(size_t j, size_t phase) const {
-        const int32_t* const threshold = all_.threshold.at(j, phase);
-        bool some = false;
-        for (size_t k = 0; k < Marks::tile; ++k) some |= v_[j + k] >= threshold[k];
-        return some;
-    }
+    template <size_t W>
     SPIKERUN_INLINE void leak(size_t, size_t, uint32_t) const {}
 
   private:
+    template <size_t W, class Int>
+    SPIKERUN_INLINE void update_part(size_t j, size_t phase, Int& restless, Int& fired) const {
+        constexpr int32_t most = ShortIfStep::most_current;
+        constexpr auto high = static_cast<int32_t>(membrane_limit);
+        Int x, current, threshold, floor;
+        load(x, v_ + j);
+        load(current, i_ + j);
+        load(threshold, all_.threshold.at(j, phase));
+        load(floor, all_.floor.at(j, phase));
+        current = current < -most ? Int{} - most : current;
+        x += current > most ? Int{} + most : current;
+        x = x < floor ? floor : x;
+        x = x > high ? Int{} + high : x;
+        const Int spike = x >= threshold;
+        x -= threshold & spike;
+        if (all_.to_zero) x &= ~spike;
+        restless |= x >= threshold;
+        fired |= spike;
+        store(x, v_ + j);
+        store(__builtin_convertvector(spike & 1, typename Lanes<W>::Short), s_ + j);
+    }
+
     const All& all_;
     const int32_t* i_;
     int32_t* v_;
@@ -79,10 +99,9 @@ void append_lazy_if(Program& program, When when, Numbers i, Numbers v, Words s, 
                     const Values& biases, const Values& floors, bool to_zero, bool restless) {
     require(biases.least() == 0 && biases.largest() == 0, "s",
             "is tracked, but these neurons are never at rest");
-    const size_t n = i.size, period = period_of(n, {&thresholds, &biases, &floors});
+    const size_t n = i.size, period = period_of(n, {&thresholds, &floors});
     const auto all = std::make_shared<const LazyIf::All>(LazyIf::All{Repeated(thresholds, n, period),
-                                                                     Repeated(biases, n, period),
-                                                                     Repeated(floors, n, period), to_zero});
+                                                                                                                                          Repeated(floors, n, period), to_zero});
     append_lazy<LazyIf>(
         program, when, i, s, period, restless,
         [=](Workspace& ws) { return LazyIf(*all, i.in(ws), v.in(ws), s.in(ws)); },

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -14,6 +15,10 @@
 #include "isa.hpp"
 #include "program.hpp"
 #include "values.hpp"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace spikerun {
 
@@ -41,87 +46,211 @@ inline size_t period_of(size_t n, std::initializer_list<const Values*> all) {
     return period;
 }
 
-// v = the magnitude of v times keep / 2^16, so many times, with the sign of v; one tile. Most membranes have less
-// than 16 bits, whose products need no more than 32. What a step does not change, further ones do not either.
-SPIKERUN_INLINE void leak(int32_t* SPIKERUN_RESTRICT v, const int32_t* SPIKERUN_RESTRICT keep, uint32_t times) {
-    constexpr size_t n = Marks::tile;
-    constexpr uint32_t often = 8;  // steps, after which nothing may be left to do
-    uint32_t sign[n], x[n], factor[n], any = 0;
-    for (size_t k = 0; k < n; ++k) {
-        sign[k] = static_cast<uint32_t>(v[k] >> 31);
-        x[k] = (static_cast<uint32_t>(v[k]) ^ sign[k]) - sign[k];
-        factor[k] = static_cast<uint32_t>(keep[k]);
-        any |= x[k];
-    }
-    for (uint32_t done = 0, changed = any; done < times && changed != 0;) {
-        const uint32_t end = done + std::min(often, times - done);
-        const bool small = any < 1U << 16;
-        changed = any = 0;
-        for (; done + 1 < end; ++done)
-            for (size_t k = 0; k < n; ++k)
-                x[k] = (small ? 0 : (x[k] >> 16) * factor[k]) + ((x[k] & 0xFFFF) * factor[k] >> 16);
-        for (size_t k = 0; k < n; ++k) {
-            const uint32_t next = (x[k] >> 16) * factor[k] + ((x[k] & 0xFFFF) * factor[k] >> 16);
-            changed |= next ^ x[k];
-            any |= next;
-            x[k] = next;
-        }
-        ++done;
-    }
-    for (size_t k = 0; k < n; ++k) v[k] = static_cast<int32_t>((x[k] ^ sign[k]) - sign[k]);
+// Vectors of W numbers, as long as the registers of an instruction set are; a tile is some of them.
+template <size_t W>
+struct Lanes;
+#define SPIKERUN_LANES(W)                                            \
+    template <>                                                      \
+    struct Lanes<W> {                                                \
+        static constexpr size_t parts = Marks::tile / W;             \
+        using Int = int32_t __attribute__((vector_size(4 * W)));     \
+        using Unsigned = uint32_t __attribute__((vector_size(4 * W))); \
+        using Short = int16_t __attribute__((vector_size(2 * W)));   \
+        using UnsignedShort = uint16_t __attribute__((vector_size(2 * W))); \
+    };
+SPIKERUN_LANES(4)
+SPIKERUN_LANES(8)
+SPIKERUN_LANES(16)
+#undef SPIKERUN_LANES
+
+// By reference: how vectors are passed by value depends on the instruction set.
+template <class V, class E>
+SPIKERUN_INLINE void load(V& to, const E* from) {
+    std::memcpy(&to, from, sizeof to);
+}
+template <class V, class E>
+SPIKERUN_INLINE void store(const V& from, E* to) {
+    std::memcpy(to, &from, sizeof from);
 }
 
-// One pass. Neuron, of which all functions take the place of the first neuron and that modulo the period of the
-// parameters: step(j, phase, n) updates n neurons; awake(j, phase) tells it of a tile that was updated; leak(j, phase,
-// times) does with a tile at rest what so many steps do.
-template <class Neuron>
+// Where a vector of all ones or zeros says so, `a`.
+template <class V>
+SPIKERUN_INLINE void choose(V& to, const V& where, const V& a) {
+    to ^= (a ^ to) & where;
+}
+
+// Whether any of these bits is set anywhere.
+template <class V>
+SPIKERUN_INLINE bool any(const V& x, uint32_t bits = ~uint32_t{0}) {
+#if defined(__SSE2__)
+    __m128i parts[sizeof(V) / 16];
+    std::memcpy(parts, &x, sizeof x);
+    __m128i all = parts[0];
+    for (size_t k = 1; k < sizeof(V) / 16; ++k) all = _mm_or_si128(all, parts[k]);
+    all = _mm_and_si128(all, _mm_set1_epi32(static_cast<int>(bits)));
+    return _mm_movemask_epi8(_mm_cmpeq_epi32(all, _mm_setzero_si128())) != 0xFFFF;
+#else
+    uint64_t parts[sizeof(V) / 8], all = 0;
+    std::memcpy(parts, &x, sizeof x);
+    for (const uint64_t part : parts) all |= part;
+    return (all & (uint64_t{bits} << 32 | bits)) != 0;
+#endif
+}
+
+// x = x * factor / 2^16, so many times, for numbers below 2^16 of a tile.
+#if defined(__SSE2__)
+template <size_t W>
+SPIKERUN_INLINE void shrink_short(typename Lanes<W>::Unsigned* x, const typename Lanes<W>::Unsigned* factor,
+                                  uint32_t times) {
+    using Narrow = typename Lanes<W>::UnsignedShort;
+    using Wide = typename Lanes<W>::Unsigned;
+    constexpr uint32_t often = 8;
+    constexpr size_t half = Marks::tile / 2;
+    uint16_t words[Marks::tile], factors[Marks::tile];
+    for (size_t k = 0; k < Lanes<W>::parts; ++k) {
+        store(__builtin_convertvector(x[k], Narrow), words + k * W);
+        store(__builtin_convertvector(factor[k], Narrow), factors + k * W);
+    }
+    __m128i low, high, by_low, by_high;
+    load(low, words);
+    load(high, words + half);
+    load(by_low, factors);
+    load(by_high, factors + half);
+    while (true) {
+        const uint32_t n = std::min(times, often);
+        SPIKERUN_ROLLED
+        for (uint32_t step = 0; step < n; ++step) {
+            low = _mm_mulhi_epu16(low, by_low);
+            high = _mm_mulhi_epu16(high, by_high);
+        }
+        times -= n;
+        if (times == 0) break;
+        const __m128i zero = _mm_cmpeq_epi16(_mm_or_si128(low, high), _mm_setzero_si128());
+        if (_mm_movemask_epi8(zero) == 0xFFFF) break;
+    }
+    store(low, words);
+    store(high, words + half);
+    for (size_t k = 0; k < Lanes<W>::parts; ++k) {
+        Narrow part;
+        load(part, words + k * W);
+        x[k] = __builtin_convertvector(part, Wide);
+    }
+}
+#else
+template <size_t W>
+SPIKERUN_INLINE void shrink_short(typename Lanes<W>::Unsigned* x, const typename Lanes<W>::Unsigned* factor,
+                                  uint32_t times) {
+    for (bool more = true; more;) {
+        typename Lanes<W>::Unsigned all{};
+        for (size_t k = 0; k < Lanes<W>::parts; ++k) {
+            x[k] = x[k] * factor[k] >> 16;
+            all |= x[k];
+        }
+        more = --times != 0 && any(all);
+    }
+}
+#endif
+
+// v = the magnitude of v times keep / 2^16, so many times, with the sign of v: a tile. Most membranes have less than 16
+// bits, and factors too: then products need no more than 32. What a step does not change, further ones do not either.
+template <size_t W>
+SPIKERUN_INLINE void leak(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const int32_t* keep, uint32_t times,
+                          bool short_factors) {
+    using Unsigned = typename Lanes<W>::Unsigned;
+    using Int = typename Lanes<W>::Int;
+    constexpr size_t parts = Lanes<W>::parts;
+    Int sign[parts];
+    Unsigned x[parts], factor[parts], all{};
+    for (size_t k = 0; k < parts; ++k) {
+        sign[k] = v[k] >> 31;
+        x[k] = reinterpret_cast<Unsigned>((v[k] ^ sign[k]) - sign[k]);
+        load(factor[k], keep + k * W);
+        all |= x[k];
+    }
+    if (!any(all)) return;
+    if (short_factors && !any(all, 0xFFFF0000)) {
+        shrink_short<W>(x, factor, times);
+    } else {
+        do {
+            all ^= all;
+            for (size_t k = 0; k < parts; ++k) {
+                const Unsigned before = x[k];
+                x[k] = (x[k] >> 16) * factor[k] + ((x[k] & 0xFFFF) * factor[k] >> 16);
+                all |= x[k] ^ before;
+            }
+        } while (--times != 0 && any(all));
+    }
+    for (size_t k = 0; k < parts; ++k) v[k] = (reinterpret_cast<Int>(x[k]) ^ sign[k]) - sign[k];
+}
+
+// Whether neurons of a tile might do more than leak without a current, and whether some fired.
+struct Outcome {
+    bool awake, fired;
+};
+
+// j modulo the period of parameters; most are powers of two, as numbers of channels are.
+SPIKERUN_INLINE size_t phase_of(size_t j, size_t period) {
+    if ((period & (period - 1)) == 0) return j & (period - 1);
+    return static_cast<uint32_t>(j) % static_cast<uint32_t>(period);
+}
+
+// Kernel<W>::run(arguments...), W the lanes of the instruction set in use.
+template <template <size_t> class Kernel, class... Arguments>
+void run_in_lanes(Arguments&&... arguments) noexcept {
+#if defined(SPIKERUN_X86)
+    switch (current_isa.load(std::memory_order_relaxed)) {
+        case Isa::v4_vnni:
+        case Isa::v4:
+            return run_v4<Kernel<16>>(arguments...);
+        case Isa::v3:
+            return run_v3<Kernel<8>>(arguments...);
+        case Isa::sse4:
+            return run_sse4<Kernel<4>>(arguments...);
+        case Isa::plain:
+            break;
+    }
+#endif
+    return Kernel<4>::run(arguments...);
+}
+
+// One pass. Neuron, of which both functions take the place of the first neuron of a tile, and that modulo the period
+// of the parameters: update<W>(j, phase, missed) updates a tile that was at rest in so many passes before; leak<W>(j,
+// phase, missed) does with it what these would have done.
+template <size_t W>
 struct LazyStep {
+    template <class Neuron>
     SPIKERUN_INLINE static void run(const Neuron& neuron, Lazy& lazy, const Marks& currents, Marks& spikes,
                                     int16_t* s, size_t period, uint32_t now) {
         constexpr size_t tile = Marks::tile;
-        spikes.take_runs([&](size_t first, size_t n)
-                             SPIKERUN_LAMBDA_INLINE { std::fill_n(s + first * tile, n * tile, int16_t{0}); });
+        spikes.take_runs([&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
+            for (size_t k = first; k < first + n; ++k) std::memset(s + k * tile, 0, tile * sizeof *s);
+        });
         Marks::each_word(currents, lazy.awake, [&](size_t word, uint64_t bits) SPIKERUN_LAMBDA_INLINE {
             uint64_t awake = 0, fired = 0;
-            Marks::runs(bits, 64 * word, [&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
-                const size_t j = first * tile, phase = j % period;
-                catch_up(neuron, lazy, first, n, phase, now);
-                neuron.step(j, phase, n * tile);
-                for (size_t k = 0; k < n; ++k) {
-                    const uint64_t bit = uint64_t{1} << (first + k) % 64;
-                    if (neuron.awake(j + k * tile, phase + k * tile)) awake |= bit;
-                    if (any(s + j + k * tile)) fired |= bit;
-                    lazy.next[first + k] = now + 1;
-                }
-            });
+            for (uint64_t left = bits; left != 0; left &= left - 1) {
+                const uint64_t bit = left & (0 - left);
+                const size_t place = 64 * word + lowest_bit(left), j = place * tile;
+                const Outcome outcome = neuron.template update<W>(j, phase_of(j, period), now - lazy.next[place]);
+                lazy.next[place] = now + 1;
+                awake |= outcome.awake ? bit : 0;
+                fired |= outcome.fired ? bit : 0;
+            }
             lazy.awake.set(word, awake);
             if (fired != 0) spikes.set(word, fired);
         });
     }
-
-    SPIKERUN_INLINE static void catch_up(const Neuron& neuron, Lazy& lazy, size_t first, size_t n, size_t phase,
-                                         uint32_t now) {
-        constexpr size_t tile = Marks::tile;
-        for (size_t k = 0; k < n; ++k)
-            if (const uint32_t missed = now - lazy.next[first + k]; missed != 0) {
-                neuron.leak((first + k) * tile, phase + k * tile, missed);
-                lazy.next[first + k] = now;
-            }
-    }
-
-    SPIKERUN_INLINE static bool any(const int16_t* s) {
-        int16_t some = 0;
-        for (size_t k = 0; k < Marks::tile; ++k) some = static_cast<int16_t>(some | s[k]);
-        return some != 0;
-    }
 };
 
 // Brings all neurons up to the pass `now`.
-template <class Neuron>
+template <size_t W>
 struct LazySettle {
+    template <class Neuron>
     SPIKERUN_INLINE static void run(const Neuron& neuron, Lazy& lazy, size_t period, uint32_t now) {
-        for (size_t first = 0; first < lazy.next.size(); ++first)
-            LazyStep<Neuron>::catch_up(neuron, lazy, first, 1, first * Marks::tile % period, now);
+        for (size_t place = 0; place < lazy.next.size(); ++place) {
+            const size_t j = place * Marks::tile;
+            if (lazy.next[place] != now) neuron.template leak<W>(j, phase_of(j, period), now - lazy.next[place]);
+            lazy.next[place] = now;
+        }
     }
 };
 
@@ -135,7 +264,7 @@ void append_lazy(Program& program, When when, Numbers i, Words s, size_t period,
     const size_t place = program.new_lazy(i.size, restless, [=](Workspace& ws, Lazy& lazy) {
         if (ws.t <= when.begin) return;
         const Neuron neuron = make(ws);
-        run<LazySettle<Neuron>>(neuron, lazy, period, static_cast<uint32_t>(ws.t));
+        run_in_lanes<LazySettle>(neuron, lazy, period, static_cast<uint32_t>(ws.t));
         if (lazy.stepped) finish(neuron, i.marks(ws));
         lazy.stepped = false;
     });
@@ -143,7 +272,7 @@ void append_lazy(Program& program, When when, Numbers i, Words s, size_t period,
         Lazy& lazy = ws.lazy[place];
         const auto now = static_cast<uint32_t>(t);
         if (t == when.begin) std::fill(lazy.next.begin(), lazy.next.end(), now);
-        run<LazyStep<Neuron>>(make(ws), lazy, i.marks(ws), s.marks(ws), s.in(ws), period, now);
+        run_in_lanes<LazyStep>(make(ws), lazy, i.marks(ws), s.marks(ws), s.in(ws), period, now);
         lazy.stepped = true;
     });
     program.idle([=](Workspace& ws) {

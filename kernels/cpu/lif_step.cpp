@@ -81,9 +81,8 @@ Stretch stretch(const Registers& q, Workspace& ws, const Parameters& p, size_t j
             q.wait.in(ws) + j, q.pending.in(ws) + j, q.s.in(ws) + j};
 }
 
-// n neurons. Defined for every content of every register. plain: the current has no memory, and there is neither
-// a bias nor refractory time: u and wait are not touched.
-template <Reset reset, bool chip, bool plain>
+// n neurons. Defined for every content of every register.
+template <Reset reset, bool chip>
 struct LifStep {
     SPIKERUN_INLINE static void run(const Stretch& q, const Parameters& p, size_t n) {
         constexpr int32_t limit = chip ? chip_limit : wide_limit;
@@ -102,22 +101,19 @@ struct LifStep {
         const int32_t* SPIKERUN_RESTRICT const v_min = q.v_min;
         const int32_t fraction_bits = p.fraction_bits, refractory = p.refractory, inclusive = p.inclusive;
         for (size_t j = 0; j < n; ++j) {
-            const uint32_t current = bits(i[j]) << fraction_bits;
-            const uint32_t sum = plain ? current : kept(us[j], keep_u[j]) + current + bits(bias_u[j]);
+            const uint32_t sum = kept(us[j], keep_u[j]) + (bits(i[j]) << fraction_bits) + bits(bias_u[j]);
             const int32_t u = chip ? wrap24(sum) : clamp(sum, limit);
-            const int32_t threshold = thresholds[j], before = vs[j], wait = plain ? 0 : waits[j];
+            const int32_t threshold = thresholds[j], before = vs[j], wait = waits[j];
             const int32_t late = reset == Reset::subtract_after_leak ? threshold & mask(pendings[j] != 0) : 0;
-            const uint32_t next = kept(before, keep_v[j]) + bits(u) + (plain ? 0 : bits(bias[j])) - bits(late);
+            const uint32_t next = kept(before, keep_v[j]) + bits(u) + bits(bias[j]) - bits(late);
             const int32_t v = std::max(clamp(next, limit), v_min[j]);
             const int32_t awake = mask(wait <= 0), spike = awake & mask(v > threshold - inclusive);
             const int32_t fired = reset == Reset::value      ? v_reset[j]
                                   : reset == Reset::subtract ? v - threshold
                                                              : v;
+            us[j] = u;
             vs[j] = chosen(awake, chosen(spike, fired, v), before);
-            if constexpr (!plain) {
-                us[j] = u;
-                waits[j] = chosen(spike, refractory, wait - (1 & ~awake));
-            }
+            waits[j] = chosen(spike, refractory, wait - (1 & ~awake));
             if constexpr (reset == Reset::subtract_after_leak) {
                 pendings[j] = static_cast<int16_t>(chosen(awake, spike & 1, pendings[j]));
             }
@@ -126,43 +122,59 @@ struct LifStep {
     }
 };
 
-// Where currents arrive; see LazyStep.
+// Within +-limit.
+template <class V>
+SPIKERUN_INLINE void clamp_all(V& x, int32_t limit) {
+    x = x < -limit ? V{} - limit : x;
+    x = x > limit ? V{} + limit : x;
+}
+
+// Where currents arrive; see LazyStep. plain: the current has no memory and there is no refractory time: u and wait
+// are not touched. There is no bias: such neurons are never at rest.
 template <Reset reset, bool chip, bool plain>
 class LazyLif {
   public:
     struct All {  // as in Parameters
-        Repeated threshold, keep_v, keep_u, bias, bias_u, v_reset, v_min;
+        Repeated threshold, keep_v, keep_u, v_reset, v_min;
+        bool leaks, short_keep;  // whether some membranes leak; whether all do
     };
     SPIKERUN_INLINE LazyLif(const Registers& q, Workspace& ws, const Parameters& p, const All& all)
         : p_(p), all_(all), i_(q.i.in(ws)), u_(q.u.in(ws)), v_(q.v.in(ws)), wait_(q.wait.in(ws)),
           pending_(q.pending.in(ws)), s_(q.s.in(ws)) {}
 
-    SPIKERUN_INLINE void step(size_t j, size_t phase, size_t n) const {
-        const Stretch there{all_.threshold.at(j, phase), all_.keep_v.at(j, phase), all_.keep_u.at(j, phase),
-                            all_.bias.at(j, phase),      all_.bias_u.at(j, phase), all_.v_reset.at(j, phase),
-                            all_.v_min.at(j, phase),     i_ + j,                   u_ + j,
-                            v_ + j,                      wait_ + j,                pending_ + j,
-                            s_ + j};
-        LifStep<reset, chip, plain>::run(there, p_, n);
-    }
-    SPIKERUN_INLINE bool awake(size_t j, size_t phase) const {
-        const int32_t* const threshold = all_.threshold.at(j, phase);
-        int32_t some = 0;
-        for (size_t k = 0; k < Marks::tile; ++k) {
-            some |= mask(v_[j + k] > threshold[k] - p_.inclusive);
-            if constexpr (!plain) some |= u_[j + k] | wait_[j + k];
-            if constexpr (reset == Reset::subtract_after_leak) some |= pending_[j + k];
+    template <size_t W>
+    SPIKERUN_INLINE Outcome update(size_t j, size_t phase, uint32_t missed) const {
+        using Int = typename Lanes<W>::Int;
+        constexpr size_t parts = Lanes<W>::parts;
+        Int before[parts], leaked[parts], u[parts], restless{}, fired{};
+        for (size_t k = 0; k < parts; ++k) load(before[k], v_ + j + k * W);
+        const int32_t* const keep = all_.keep_v.at(j, phase);
+        if constexpr (!plain) {
+            if (missed != 0 && all_.leaks) spikerun::leak<W>(before, keep, missed, all_.short_keep);
+            missed = 0;
+            for (size_t k = 0; k < parts; ++k) load(u[k], u_ + j + k * W);
+            spikerun::leak<W>(u, all_.keep_u.at(j, phase), 1, false);
         }
-        return some != 0;
+        for (size_t k = 0; k < parts; ++k) leaked[k] = before[k];
+        if (all_.leaks) spikerun::leak<W>(leaked, keep, missed + 1, all_.short_keep);
+        for (size_t k = 0; k < parts; ++k)
+            update_part<W>(j + k * W, phase + k * W, before[k], leaked[k], u[k], restless, fired);
+        return {any(restless), any(fired)};
     }
-    SPIKERUN_INLINE void leak(size_t j, size_t phase, uint32_t times) const {
-        spikerun::leak(v_ + j, all_.keep_v.at(j, phase), times);
+
+    template <size_t W>
+    SPIKERUN_INLINE void leak(size_t j, size_t phase, uint32_t missed) const {
+        if (!all_.leaks) return;
+        typename Lanes<W>::Int v[Lanes<W>::parts];
+        for (size_t k = 0; k < Lanes<W>::parts; ++k) load(v[k], v_ + j + k * W);
+        spikerun::leak<W>(v, all_.keep_v.at(j, phase), missed, all_.short_keep);
+        for (size_t k = 0; k < Lanes<W>::parts; ++k) store(v[k], v_ + j + k * W);
     }
     // What plain neurons do not store: the currents of the last pass.
-    SPIKERUN_INLINE void store_currents(const Marks& currents, size_t n) const {
+    void store_currents(const Marks& currents, size_t n) const {
         std::fill_n(u_, n, 0);
-        currents.each_run([&](size_t first, size_t tiles) SPIKERUN_LAMBDA_INLINE {
-            for (size_t j = first * Marks::tile; j < std::min(n, (first + tiles) * Marks::tile); ++j) {
+        currents.each_run([&](size_t first, size_t tiles) {
+            for (size_t j = first * Marks::tile; j < (first + tiles) * Marks::tile; ++j) {
                 const uint32_t sum = bits(i_[j]) << p_.fraction_bits;
                 u_[j] = chip ? wrap24(sum) : clamp(sum, wide_limit);
             }
@@ -170,6 +182,61 @@ class LazyLif {
     }
 
   private:
+    // before: v as it was; leaked: a step later, without currents; u: likewise, where it has memory.
+    template <size_t W, class Int>
+    SPIKERUN_INLINE void update_part(size_t j, size_t phase, const Int& before, const Int& leaked, Int& u,
+                                     Int& restless, Int& fired) const {
+        using Unsigned = typename Lanes<W>::Unsigned;
+        using Short = typename Lanes<W>::Short;
+        Int current, threshold, least;
+        load(current, i_ + j);
+        load(threshold, all_.threshold.at(j, phase));
+        load(least, all_.v_min.at(j, phase));
+        Unsigned sums = reinterpret_cast<Unsigned>(current) << p_.fraction_bits;  // modulo 2^32
+        if constexpr (!plain) sums += reinterpret_cast<Unsigned>(u);
+        if constexpr (chip) sums = 0x800000 - ((0x800000 - sums) & 0xFFFFFF);
+        u = reinterpret_cast<Int>(sums);
+        if constexpr (!chip) clamp_all(u, wide_limit);
+
+        Int v = leaked + u, awake = ~Int{}, wait{}, pending{};
+        if constexpr (!plain) {
+            load(wait, wait_ + j);
+            awake = wait <= 0;
+        }
+        if constexpr (reset == Reset::subtract_after_leak) {
+            Short late;
+            load(late, pending_ + j);
+            pending = __builtin_convertvector(late, Int);
+            v -= threshold & (pending != 0);
+        }
+        clamp_all(v, chip ? chip_limit : wide_limit);
+        v = v < least ? least : v;
+        const Int barrier = threshold - p_.inclusive, spike = awake & (v > barrier);
+        if constexpr (reset == Reset::subtract) v -= threshold & spike;
+        if constexpr (reset == Reset::value) {
+            Int after;
+            load(after, all_.v_reset.at(j, phase));
+            choose(v, spike, after);
+        }
+        if constexpr (!plain) {
+            choose(v, ~awake, before);
+            wait -= 1 & ~awake;
+            choose(wait, spike, Int{} + p_.refractory);
+            restless |= u | wait;
+            store(wait, wait_ + j);
+            store(u, u_ + j);
+        }
+        if constexpr (reset == Reset::subtract_after_leak) {
+            choose(pending, awake, spike & 1);
+            restless |= pending;
+            store(__builtin_convertvector(pending, Short), pending_ + j);
+        }
+        restless |= (v > barrier) | (v < least);  // a reset may lead below the least
+        fired |= spike;
+        store(v, v_ + j);
+        store(__builtin_convertvector(spike & 1, Short), s_ + j);
+    }
+
     const Parameters& p_;
     const All& all_;
     const int32_t* i_;
@@ -205,7 +272,7 @@ void append(Program& program, When when, const Registers& q, Parameters p, int64
     program.append_tiles(
         when, n, tile, [=, p = std::move(p)](Workspace& ws, int64_t t, size_t j, size_t count) {
             if (interval != 0 && (t - when.begin) % interval == phase) clear(q, ws, j, count);
-            run<LifStep<reset, chip, false>>(stretch(q, ws, p, j), p, count);
+            run<LifStep<reset, chip>>(stretch(q, ws, p, j), p, count);
         });
 }
 
@@ -218,12 +285,12 @@ void append_lazy_as(Program& program, When when, const Registers& q, const Param
     };
     const size_t n = q.i.size;
     const size_t period =
-        period_of(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.bias, &p.bias_u, &p.v_reset, &p.v_min});
+        period_of(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.v_reset, &p.v_min});
     const auto all = [&](const Values& values) { return Repeated(values, n, period); };
     const auto kept = std::make_shared<const Kept>(
         Kept{p,
-             {all(p.threshold), all(p.keep_v), all(p.keep_u), all(p.bias), all(p.bias_u), all(p.v_reset),
-              all(p.v_min)}});
+             {all(p.threshold), all(p.keep_v), all(p.keep_u), all(p.v_reset), all(p.v_min),
+              p.keep_v.least() < 1 << 16, p.keep_v.largest() < 1 << 16}});
     append_lazy<Neuron>(
         program, when, q.i, q.s, period, restless,
         [=](Workspace& ws) { return Neuron(q, ws, kept->p, kept->all); },

@@ -90,6 +90,8 @@ class Linear {
                              Share share) const noexcept = 0;
     // The same for listed inputs: the row of an event is its input; rises. Where `marks` are given, those of the
     // outputs that are written are set. False, and nothing is done, where a map has no such kernel.
+    // `prepare_listed` may lay weights out for it, once and before.
+    virtual void prepare_listed() {}
     virtual bool apply_listed(const Event*, size_t, int32_t*, Marks*) const noexcept { return false; }
     // Into how many shares the outputs can be taken apart, at most.
     virtual size_t parts() const noexcept { return 1; }

@@ -2,6 +2,7 @@
 #include "stream.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "isa.hpp"
 #include "rows.hpp"
@@ -59,8 +60,9 @@ void silence(Words target, Workspace& ws) noexcept {
         std::fill_n(words, target.size, int16_t{0});
         return;
     }
-    target.marks(ws).take_runs([&](size_t first, size_t tiles) {
-        std::fill_n(words + first * Marks::tile, tiles * Marks::tile, int16_t{0});
+    constexpr size_t tile = Marks::tile;
+    target.marks(ws).take_runs([&](size_t first, size_t n) {
+        for (size_t k = first; k < first + n; ++k) std::memset(words + k * tile, 0, tile * sizeof *words);
     });
 }
 

@@ -26,7 +26,8 @@ from spikerun.network import Network
 from spikerun.neurons import Input
 from spikerun.reference import stepped
 from spikerun.session import Session
-from spikerun.stream import Reading, Stream
+from spikerun.outputs import Reading
+from spikerun.stream import Stream
 
 
 @dataclass(frozen=True, eq=False)

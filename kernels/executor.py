@@ -177,7 +177,7 @@ class Feed(Protocol):
 
     @property
     def counts(self) -> tuple[int, int, int, int, int]:
-        """Return how many events came, were late, were dropped, found a full place; and how many passes were skipped."""
+        """Return how many events came, were late, dropped, found a full place; and how many passes were skipped."""
         ...
 
     @property

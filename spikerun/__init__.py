@@ -52,6 +52,7 @@ __all__ = [
     "Levels",
     "MaxPool",
     "Network",
+    "Outputs",
     "PooledConv",
     "Population",
     "Projection",

@@ -30,9 +30,7 @@ IntArray = npt.NDArray[np.int64]
 EventArray = npt.NDArray[np.void]  # of EVENT
 
 
-def as_events(
-    events: npt.NDArray[Any], shape: tuple[int, ...] | None = None, ordered: bool = True
-) -> EventArray:
+def as_events(events: npt.NDArray[Any], shape: tuple[int, ...] | None = None, ordered: bool = True) -> EventArray:
     """Return events as an array of EVENT, checked: the same array where it is one already, else a copy.
 
     events: a structured array (events,) in order of time, its fields in any order: t (or timestamp, ts, time), integers

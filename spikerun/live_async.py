@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.live import Live, Outputs
+from spikerun.live import Live
+from spikerun.outputs import Outputs
 
 __all__ = ["drive"]
 

@@ -14,9 +14,10 @@ from spikerun import kernels as devices
 from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_name
 from spikerun.inputs import Given, Lazy, in_parts, part
 from spikerun.kernels.executor import Device, Executor, Prepares, Single
-from spikerun.live import Live, Outputs, live
+from spikerun.live import Live, live
 from spikerun.live_async import drive
 from spikerun.network import Network
+from spikerun.outputs import Outputs
 from spikerun.plan import STEPS, EarlyExit, Plan, Schedule, blockable, check_early_exit, check_lead, lower, lower_frame
 from spikerun.result import Result
 from spikerun.stream import Stream

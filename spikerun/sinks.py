@@ -14,7 +14,7 @@ import numpy as np
 from spikerun.errors import UsageError
 from spikerun.events import EVENT, EventArray
 from spikerun.network import Network
-from spikerun.stream import Reading, Spike
+from spikerun.outputs import Reading, Spike
 
 __all__ = ["CsvSink", "SpikesAsEvents", "class_of"]
 

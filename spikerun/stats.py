@@ -35,7 +35,7 @@ class Stats:
 
     def step_us(self, percent: float) -> float:
         """Return the microseconds that so many percent of the computed steps took at most, to 3 %; 0 if none was."""
-        powers, parts = self.durations.shape
+        parts = self.durations.shape[1]
         passed = np.cumsum(self.durations.ravel())
         if not passed[-1]:
             return 0.0

@@ -69,7 +69,9 @@ class Stream:
         self._sent: list[Sent] = []  # not yet returned; what an interrupted call leaves is here
         self._since = 0  # the step from which on activity is counted
         nothing = tuple(np.zeros(0, SPIKE) for _ in spiking)
-        no_contents = tuple((np.zeros(0, np.int64), np.zeros((0, *net.populations[n].shape), np.int32)) for n in readouts)
+        no_contents = tuple(
+            (np.zeros(0, np.int64), np.zeros((0, *net.populations[n].shape), np.int32)) for n in readouts
+        )
         self._nothing = self._outputs(Sent(nothing, no_contents, None))
 
     def _fed(self, counts: str | None) -> Feed | None:
@@ -79,7 +81,7 @@ class Stream:
             return None
         most = min(word.event_range[1], LARGEST)
         if counts == "graded" and most == 1:
-            raise UsageError("counts='graded' needs an input of more than one bit; this one takes spikes: counts='clip'")
+            raise UsageError("counts='graded' needs an input of more than one bit; this takes spikes: counts='clip'")
         graded = most if counts == "graded" or (counts is None and most > 1) else None
         return self._work.feed(self._net.inputs[0], self._step_ns, self._late, graded)
 

@@ -55,8 +55,8 @@ struct ListAll {
     }
 };
 
-// Where the inputs are tracked, or the sums: only what is active is looked at, and the sums that it reaches are
-// marked. Beyond a part of the inputs, other kernels are faster.
+// Where the inputs are tracked, or the sums: only what is active is looked at, and the sums that it reaches
+// are marked. Beyond a part of the inputs, other kernels are faster.
 void apply_tracked(Program& program, When when, Words x, Numbers acc, LinearPointer map, size_t cut) {
     constexpr size_t part = 4;
     const size_t place = program.new_passed(), few = x.size / part;
@@ -66,8 +66,8 @@ void apply_tracked(Program& program, When when, Words x, Numbers acc, LinearPoin
         Scratch& scratch = ws.scratch[0];
         const int16_t* const source = x.in(ws);
         Event* const events = scratch.events.data();
-        const size_t count = x.tracked() ? run<ListMarked>(source, x.marks(ws), events)
-                                         : run<ListAll>(source, x.size, events);
+        const size_t count =
+            x.tracked() ? run<ListMarked>(source, x.marks(ws), events) : run<ListAll>(source, x.size, events);
         note(ws.passed[place], count <= std::max(few, cut), true, count);
         if (count == 0) return;
         Marks* const marks = acc.tracked() ? &acc.marks(ws) : nullptr;
@@ -88,7 +88,8 @@ void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPoin
     require_same(map->n_out(), acc.size, "acc");
     require_range("cut", cut, 0, std::numeric_limits<int64_t>::max());
     program.need(map->scratch_size());
-    if (x.tracked() || acc.tracked()) return apply_tracked(program, when, x, acc, std::move(map), unsign(cut));
+    if (x.tracked() || acc.tracked())
+        return apply_tracked(program, when, x, acc, std::move(map), unsign(cut));
     const size_t parts = map->parts();
     const size_t place = program.new_passed();
     const bool chooses = cut > 0 && unsign(cut) < x.size;

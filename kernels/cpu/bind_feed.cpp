@@ -33,7 +33,7 @@ PythonFeed* made(const std::shared_ptr<Program>& program, nb::object workspace, 
     const Words word = program->words(word_id, "register");
     const auto [height, width, channels] = hwc;
     for (const int64_t side : hwc) require_range("hwc", side, 1, max_size);
-    require(unsign(height) * unsign(width) <= word.size && // no overflow below
+    require(unsign(height) * unsign(width) <= word.size &&  // no overflow below
                 unsign(height) * unsign(width) * unsign(channels) == word.size,
             "hwc", "is not the size of the register");
     require_range("graded", graded.value_or(1), 1, std::numeric_limits<int16_t>::max());
@@ -62,7 +62,8 @@ nb::object told(const Problem& problem) {
 
 StepResult run_to(PythonFeed& self, int64_t until) {
     return stepped(self.outlets, [&](const std::function<bool()>& interrupted) {
-        return self.feed.run(*self.program, *self.place->state, until, self.threads, self.outlets, interrupted);
+        return self.feed.run(*self.program, *self.place->state, until, self.threads, self.outlets,
+                             interrupted);
     });
 }
 
@@ -109,8 +110,7 @@ nb::object push_steps(PythonFeed& self, nb::object steps, nb::object index) {
     const auto given = take<const int64_t, 1>(steps, "steps");
     const auto where = take<const int64_t, 1>(index, "index");
     require_same(given.size(), where.size(), "index");
-    return run_behind(self,
-                      self.feed.add(given.data(), where.data(), given.size(), self.place->state->t));
+    return run_behind(self, self.feed.add(given.data(), where.data(), given.size(), self.place->state->t));
 }
 
 nb::object hold(PythonFeed& self, nb::object steps, nb::object index) {
@@ -134,7 +134,8 @@ NumPy<int64_t> held(PythonFeed& self) {
 
 NumPy<int64_t> durations(PythonFeed& self) {
     const auto& counts = self.feed.durations.counts;
-    return array_of(std::vector<int64_t>(counts.begin(), counts.end()), {Durations::powers, Durations::parts});
+    return array_of(std::vector<int64_t>(counts.begin(), counts.end()),
+                    {Durations::powers, Durations::parts});
 }
 
 std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t> counts(PythonFeed& self) {
@@ -146,12 +147,14 @@ std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t> counts(PythonFeed& self)
 
 void bind_feed(nb::module_& module) {
     nb::class_<PythonFeed>(module, "Feed", "Events on their way into one workspace.")
-        .def(nb::new_(&made), "program"_a, "workspace"_a, "register"_a, "hwc"_a, "graded"_a.none(), "step_ns"_a,
-             "late"_a, "watch"_a, "capture"_a, "threads"_a)
-        .def("push", &push, "events"_a,
-             "Hold back records of 16 bytes, and run all steps before the newest event's. Return None where no "
-             "step is over, (kind, event, step, before) where an event is refused, and none is taken then, or "
-             "what was sent.")
+        .def(nb::new_(&made), "program"_a, "workspace"_a, "register"_a, "hwc"_a, "graded"_a.none(),
+             "step_ns"_a, "late"_a, "watch"_a, "capture"_a, "threads"_a)
+        .def(
+            "push", &push, "events"_a,
+            "Hold back records of 16 bytes, and run all steps before the newest event's. Return None where "
+            "no "
+            "step is over, (kind, event, step, before) where an event is refused, and none is taken then, or "
+            "what was sent.")
         .def("push_steps", &push_steps, "steps"_a, "index"_a, "The same by step and index.")
         .def("run", &run_until, "until"_a, "Run until this step is the next one.")
         .def("hold", &hold, "steps"_a, "index"_a, "Hold these back, and nothing else.")

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Running a program: workspaces, passes and batches.
+#include "bind_run.hpp"
+
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
 
@@ -9,7 +11,6 @@
 #include <tuple>
 
 #include "batch.hpp"
-#include "bind_run.hpp"
 
 namespace spikerun {
 
@@ -266,8 +267,8 @@ void bind_run(nb::module_& module, ProgramClass& cls) {
         "read", &read, "workspace"_a, "register"_a, "Return a copy of what a register holds.",
         nb::sig("def read(self, workspace: Workspace, register: int) -> numpy.typing.NDArray[typing.Any]"));
     cls.def("write", &write, "workspace"_a, "register"_a, "array"_a);
-    cls.def("step", &step, "workspace"_a, "n"_a = 1, "rows"_a = NamedArrays{},
-            "watch"_a = NamedPlaces{}, "capture"_a = NamedTimes{}, "threads"_a = 1);
+    cls.def("step", &step, "workspace"_a, "n"_a = 1, "rows"_a = NamedArrays{}, "watch"_a = NamedPlaces{},
+            "capture"_a = NamedTimes{}, "threads"_a = 1);
     cls.def("timed_step", &timed_step, "workspace"_a,
             "Execute a pass; return the nanoseconds that each operation took.");
     cls.def("step_in_parts", &step_in_parts, "workspace"_a, "parts"_a,

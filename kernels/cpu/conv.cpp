@@ -206,8 +206,8 @@ struct Scatter {
     }
 };
 
-// The weights of an input channel in the order of the outputs that an input reaches, where these lie beside each
-// other: a row of the kernel, from its last tap to its first, of stride s every s-th.
+// The weights of an input channel in the order of the outputs that an input reaches, where these lie beside
+// each other: a row of the kernel, from its last tap to its first, of stride s every s-th.
 class ReachedRows {
   public:
     // Empty where they lie otherwise.
@@ -223,8 +223,9 @@ class ReachedRows {
         for (size_t c = 0; c < s.in_c; ++c)
             for (size_t tap = 0; tap < s.taps; ++tap)
                 for (const ChannelBlock& block : weights.blocks)
-                    std::copy_n(weights.rows(block, tap) + c * weights.step(block), block.count,
-                                bytes_.data() + at(c, tap / kernel_w_, tap % kernel_w_, s.out_c) + block.first);
+                    std::copy_n(
+                        weights.rows(block, tap) + c * weights.step(block), block.count,
+                        bytes_.data() + at(c, tap / kernel_w_, tap % kernel_w_, s.out_c) + block.first);
     }
     bool empty() const { return bytes_.empty(); }
     // From this tap of a row on.
@@ -242,7 +243,8 @@ class ReachedRows {
 };
 
 // acc[j] += weights[j], for j < n.
-SPIKERUN_INLINE void add_weights(const int8_t* SPIKERUN_RESTRICT weights, int32_t* SPIKERUN_RESTRICT acc, size_t n) {
+SPIKERUN_INLINE void add_weights(const int8_t* SPIKERUN_RESTRICT weights, int32_t* SPIKERUN_RESTRICT acc,
+                                 size_t n) {
     constexpr size_t width = 16;
     size_t j = 0;
     for (; j + width <= n; j += width)

@@ -97,11 +97,12 @@ void append_runs(Program& program, When when, Words word, std::vector<Run> runs,
 
 // Of the tiles that are marked, words that are not zero.
 struct CountMarked {
-    SPIKERUN_INLINE static void run(const int16_t* word, const Marks& marks, const Repeated& fan_out, size_t period,
-                                    int64_t* total) {
+    SPIKERUN_INLINE static void run(const int16_t* word, const Marks& marks, const Repeated& fan_out,
+                                    size_t period, int64_t* total) {
         marks.each_run([&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
             const size_t j = first * Marks::tile;
-            CountSpikes<uint64_t>::run(word + j, fan_out.at(j, phase_of(j, period)), n * Marks::tile, false, 0xFFFF, total);
+            CountSpikes<uint64_t>::run(word + j, fan_out.at(j, phase_of(j, period)), n * Marks::tile, false,
+                                       0xFFFF, total);
         });
     }
 };

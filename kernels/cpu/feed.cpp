@@ -78,7 +78,8 @@ Problem Feed::add(const int64_t* steps, const int64_t* index, size_t n, int64_t 
     const size_t pixels = sensor_.height * sensor_.width;
     const auto step = [&](size_t k) { return steps[k] > latest_step ? -1 : steps[k]; };
     const auto place = [&](size_t k) {
-        if (index[k] < 0 || unsign(index[k]) >= sensor_.word.size) return std::numeric_limits<uint32_t>::max();
+        if (index[k] < 0 || unsign(index[k]) >= sensor_.word.size)
+            return std::numeric_limits<uint32_t>::max();
         const size_t channel = unsign(index[k]) / pixels, pixel = unsign(index[k]) % pixels;
         return static_cast<uint32_t>(pixel * sensor_.channels + channel);
     };
@@ -93,7 +94,8 @@ std::vector<int64_t> Feed::held() const {
         for (size_t k = groups_[g].begin; k < end; ++k) {
             const size_t place = places_[k];
             result[k] = groups_[g].step;
-            result[n + k] = static_cast<int64_t>(place % sensor_.channels * pixels + place / sensor_.channels);
+            result[n + k] =
+                static_cast<int64_t>(place % sensor_.channels * pixels + place / sensor_.channels);
         }
     }
     return result;
@@ -131,7 +133,8 @@ void Feed::forget(size_t groups) noexcept {
     for (Group& group : groups_) group.begin -= begin;
 }
 
-// Goes on to step `until` where nothing but time passes; returns how many steps that were, 0 where something does.
+// Goes on to step `until` where nothing but time passes; returns how many steps that were, 0 where something
+// does.
 int64_t Feed::skip(Program& program, Workspace& ws, int64_t until, Outlets& outlets) {
     if (!program.idle(ws)) return 0;
     constexpr int64_t reach = int64_t{1} << 29;  // lazy neurons count what they have missed in 32 bits
@@ -169,7 +172,8 @@ bool Feed::run(Program& program, Workspace& ws, int64_t until, size_t threads, O
         const int64_t t = ws.t;
         paced.step();
         outlets.look(t, ws);
-        durations.add(std::chrono::duration_cast<std::chrono::nanoseconds>(steady_clock::now() - begin).count());
+        durations.add(
+            std::chrono::duration_cast<std::chrono::nanoseconds>(steady_clock::now() - begin).count());
         if (ws.t < until && interrupted()) {
             finished = false;
             break;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events of a camera, or of any other input, on their way into a program: which step each belongs to, those held
-// back until it is run, and the steps that nothing happens in, which are skipped.
+// Events of a camera, or of any other input, on their way into a program: which step each belongs to, those
+// held back until it is run, and the steps that nothing happens in, which are skipped.
 #pragma once
 
 #include <array>
@@ -48,8 +48,8 @@ class Durations {
 
 class Feed {
   public:
-    static constexpr int64_t latest = int64_t{1} << 53;           // microseconds
-    static constexpr int64_t most_ahead = 10'000'000;             // steps: a wrong unit of time shows itself here
+    static constexpr int64_t latest = int64_t{1} << 53;  // microseconds
+    static constexpr int64_t most_ahead = 10'000'000;    // steps: a wrong unit of time shows itself here
     static constexpr int64_t latest_step = int64_t{1} << 60;
 
     Feed(Sensor sensor, int64_t step_ns, Late late) : sensor_(sensor), step_ns_(step_ns), late_(late) {}

@@ -100,8 +100,8 @@ void append_lazy_if(Program& program, When when, Numbers i, Numbers v, Words s, 
     require(biases.least() == 0 && biases.largest() == 0, "s",
             "is tracked, but these neurons are never at rest");
     const size_t n = i.size, period = period_of(n, {&thresholds, &floors});
-    const auto all = std::make_shared<const LazyIf::All>(LazyIf::All{Repeated(thresholds, n, period),
-                                                                                                                                          Repeated(floors, n, period), to_zero});
+    const auto all = std::make_shared<const LazyIf::All>(
+        LazyIf::All{Repeated(thresholds, n, period), Repeated(floors, n, period), to_zero});
     append_lazy<LazyIf>(
         program, when, i, s, period, restless,
         [=](Workspace& ws) { return LazyIf(*all, i.in(ws), v.in(ws), s.in(ws)); },

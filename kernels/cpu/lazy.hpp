@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Neurons that are updated only in tiles where a current arrives, and in those that are awake: where some neuron
-// might fire, or where more than the leak of its membrane changes, without any current. All others are at rest:
-// their membranes leak at most, toward zero, and neither that nor anything else makes them fire. What they miss is
-// made up for when a current arrives, step by step and so with the same bits; a membrane that has reached
-// zero misses nothing.
+// Neurons that are updated only in tiles where a current arrives, and in those that are awake: where some
+// neuron might fire, or where more than the leak of its membrane changes, without any current. All others are
+// at rest: their membranes leak at most, toward zero, and neither that nor anything else makes them fire.
+// What they miss is made up for when a current arrives, step by step and so with the same bits; a membrane
+// that has reached zero misses nothing.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,9 @@ class Repeated {
         for (size_t j = given; j < length; ++j) data_[j] = data_[j - given];
     }
     // j: the first neuron; phase: j modulo the period.
-    SPIKERUN_INLINE const int32_t* at(size_t j, size_t phase) const { return data_.data() + (own_ ? j : phase); }
+    SPIKERUN_INLINE const int32_t* at(size_t j, size_t phase) const {
+        return data_.data() + (own_ ? j : phase);
+    }
 
   private:
     std::vector<int32_t> data_;
@@ -49,13 +51,13 @@ inline size_t period_of(size_t n, std::initializer_list<const Values*> all) {
 // Vectors of W numbers, as long as the registers of an instruction set are; a tile is some of them.
 template <size_t W>
 struct Lanes;
-#define SPIKERUN_LANES(W)                                            \
-    template <>                                                      \
-    struct Lanes<W> {                                                \
-        static constexpr size_t parts = Marks::tile / W;             \
-        using Int = int32_t __attribute__((vector_size(4 * W)));     \
-        using Unsigned = uint32_t __attribute__((vector_size(4 * W))); \
-        using Short = int16_t __attribute__((vector_size(2 * W)));   \
+#define SPIKERUN_LANES(W)                                                   \
+    template <>                                                             \
+    struct Lanes<W> {                                                       \
+        static constexpr size_t parts = Marks::tile / W;                    \
+        using Int = int32_t __attribute__((vector_size(4 * W)));            \
+        using Unsigned = uint32_t __attribute__((vector_size(4 * W)));      \
+        using Short = int16_t __attribute__((vector_size(2 * W)));          \
         using UnsignedShort = uint16_t __attribute__((vector_size(2 * W))); \
     };
 SPIKERUN_LANES(4)
@@ -151,8 +153,9 @@ SPIKERUN_INLINE void shrink_short(typename Lanes<W>::Unsigned* x, const typename
 }
 #endif
 
-// v = the magnitude of v times keep / 2^16, so many times, with the sign of v: a tile. Most membranes have less than 16
-// bits, and factors too: then products need no more than 32. What a step does not change, further ones do not either.
+// v = the magnitude of v times keep / 2^16, so many times, with the sign of v: a tile. Most membranes have
+// less than 16 bits, and factors too: then products need no more than 32. What a step does not change,
+// further ones do not either.
 template <size_t W>
 SPIKERUN_INLINE void leak(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const int32_t* keep, uint32_t times,
                           bool short_factors) {
@@ -213,9 +216,9 @@ void run_in_lanes(Arguments&&... arguments) noexcept {
     return Kernel<4>::run(arguments...);
 }
 
-// One pass. Neuron, of which both functions take the place of the first neuron of a tile, and that modulo the period
-// of the parameters: update<W>(j, phase, missed) updates a tile that was at rest in so many passes before; leak<W>(j,
-// phase, missed) does with it what these would have done.
+// One pass. Neuron, of which both functions take the place of the first neuron of a tile, and that modulo the
+// period of the parameters: update<W>(j, phase, missed) updates a tile that was at rest in so many passes
+// before; leak<W>(j, phase, missed) does with it what these would have done.
 template <size_t W>
 struct LazyStep {
     template <class Neuron>
@@ -230,7 +233,8 @@ struct LazyStep {
             for (uint64_t left = bits; left != 0; left &= left - 1) {
                 const uint64_t bit = left & (0 - left);
                 const size_t place = 64 * word + lowest_bit(left), j = place * tile;
-                const Outcome outcome = neuron.template update<W>(j, phase_of(j, period), now - lazy.next[place]);
+                const Outcome outcome =
+                    neuron.template update<W>(j, phase_of(j, period), now - lazy.next[place]);
                 lazy.next[place] = now + 1;
                 awake |= outcome.awake ? bit : 0;
                 fired |= outcome.fired ? bit : 0;
@@ -248,14 +252,15 @@ struct LazySettle {
     SPIKERUN_INLINE static void run(const Neuron& neuron, Lazy& lazy, size_t period, uint32_t now) {
         for (size_t place = 0; place < lazy.next.size(); ++place) {
             const size_t j = place * Marks::tile;
-            if (lazy.next[place] != now) neuron.template leak<W>(j, phase_of(j, period), now - lazy.next[place]);
+            if (lazy.next[place] != now)
+                neuron.template leak<W>(j, phase_of(j, period), now - lazy.next[place]);
             lazy.next[place] = now;
         }
     }
 };
 
-// Appends the operation that updates neurons from currents `i` to spikes `s`. make(ws): the Neuron; finish(neuron,
-// marks of i): stores what its steps do not. restless: the neurons do not begin at rest.
+// Appends the operation that updates neurons from currents `i` to spikes `s`. make(ws): the Neuron;
+// finish(neuron, marks of i): stores what its steps do not. restless: the neurons do not begin at rest.
 template <class Neuron, class Make, class Finish>
 void append_lazy(Program& program, When when, Numbers i, Words s, size_t period, bool restless, Make make,
                  Finish finish) {

@@ -76,8 +76,8 @@ struct Stretch {
 };
 
 Stretch stretch(const Registers& q, Workspace& ws, const Parameters& p, size_t j) noexcept {
-    return {p.threshold.at(j), p.keep_v.at(j),  p.keep_u.at(j),    p.bias.at(j),        p.bias_u.at(j),
-            p.v_reset.at(j),   p.v_min.at(j),   q.i.in(ws) + j,    q.u.in(ws) + j,      q.v.in(ws) + j,
+    return {p.threshold.at(j), p.keep_v.at(j),       p.keep_u.at(j), p.bias.at(j),   p.bias_u.at(j),
+            p.v_reset.at(j),   p.v_min.at(j),        q.i.in(ws) + j, q.u.in(ws) + j, q.v.in(ws) + j,
             q.wait.in(ws) + j, q.pending.in(ws) + j, q.s.in(ws) + j};
 }
 
@@ -129,8 +129,8 @@ SPIKERUN_INLINE void clamp_all(V& x, int32_t limit) {
     x = x > limit ? V{} + limit : x;
 }
 
-// Where currents arrive; see LazyStep. plain: the current has no memory and there is no refractory time: u and wait
-// are not touched. There is no bias: such neurons are never at rest.
+// Where currents arrive; see LazyStep. plain: the current has no memory and there is no refractory time: u
+// and wait are not touched. There is no bias: such neurons are never at rest.
 template <Reset reset, bool chip, bool plain>
 class LazyLif {
   public:
@@ -139,8 +139,14 @@ class LazyLif {
         bool leaks, short_keep;  // whether some membranes leak; whether all do
     };
     SPIKERUN_INLINE LazyLif(const Registers& q, Workspace& ws, const Parameters& p, const All& all)
-        : p_(p), all_(all), i_(q.i.in(ws)), u_(q.u.in(ws)), v_(q.v.in(ws)), wait_(q.wait.in(ws)),
-          pending_(q.pending.in(ws)), s_(q.s.in(ws)) {}
+        : p_(p),
+          all_(all),
+          i_(q.i.in(ws)),
+          u_(q.u.in(ws)),
+          v_(q.v.in(ws)),
+          wait_(q.wait.in(ws)),
+          pending_(q.pending.in(ws)),
+          s_(q.s.in(ws)) {}
 
     template <size_t W>
     SPIKERUN_INLINE Outcome update(size_t j, size_t phase, uint32_t missed) const {
@@ -269,11 +275,12 @@ void append(Program& program, When when, const Registers& q, Parameters p, int64
     const size_t n = q.i.size;
     const size_t tile =
         tiled(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.bias, &p.bias_u, &p.v_reset, &p.v_min});
-    program.append_tiles(
-        when, n, tile, [=, p = std::move(p)](Workspace& ws, int64_t t, size_t j, size_t count) {
-            if (interval != 0 && (t - when.begin) % interval == phase) clear(q, ws, j, count);
-            run<LifStep<reset, chip>>(stretch(q, ws, p, j), p, count);
-        });
+    program.append_tiles(when, n, tile,
+                         [=, p = std::move(p)](Workspace& ws, int64_t t, size_t j, size_t count) {
+                             if (interval != 0 && (t - when.begin) % interval == phase)
+                                 clear(q, ws, j, count);
+                             run<LifStep<reset, chip>>(stretch(q, ws, p, j), p, count);
+                         });
 }
 
 template <Reset reset, bool chip, bool plain>
@@ -284,8 +291,7 @@ void append_lazy_as(Program& program, When when, const Registers& q, const Param
         typename Neuron::All all;
     };
     const size_t n = q.i.size;
-    const size_t period =
-        period_of(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.v_reset, &p.v_min});
+    const size_t period = period_of(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.v_reset, &p.v_min});
     const auto all = [&](const Values& values) { return Repeated(values, n, period); };
     const auto kept = std::make_shared<const Kept>(
         Kept{p,
@@ -309,7 +315,7 @@ template <Reset reset, bool chip>
 void append_lazy_lif(Program& program, When when, const Registers& q, const Parameters& p, bool restless) {
     const bool plain = p.keep_u.largest() == 0 && p.refractory == 0;
     (plain ? append_lazy_as<reset, chip, true> : append_lazy_as<reset, chip, false>)(program, when, q, p,
-                                                                                    restless);
+                                                                                     restless);
 }
 
 struct Appends {
@@ -373,7 +379,8 @@ void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int6
 void bind_lif_step(ProgramClass& cls) {
     operation(cls, "lif_step", &lif_step, "i"_a, "u"_a, "v"_a, "wait"_a, "pending"_a, "s"_a, "threshold"_a,
               "keep_v"_a, "keep_u"_a, "bias"_a, "bias_u"_a, "v_reset"_a, "v_min"_a, "fraction_bits"_a,
-              "reset"_a, "refractory"_a, "limits"_a, "reset_interval"_a, "reset_offset"_a, "inclusive"_a, "restless"_a = false);
+              "reset"_a, "refractory"_a, "limits"_a, "reset_interval"_a, "reset_offset"_a, "inclusive"_a,
+              "restless"_a = false);
 }
 
 }  // namespace spikerun

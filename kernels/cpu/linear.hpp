@@ -88,8 +88,8 @@ class Linear {
     // Visits all inputs and never asks whether one is zero.
     virtual void apply_dense(const int16_t* x, int32_t* acc, Scratch& scratch,
                              Share share) const noexcept = 0;
-    // The same for listed inputs: the row of an event is its input; rises. Where `marks` are given, those of the
-    // outputs that are written are set. False, and nothing is done, where a map has no such kernel.
+    // The same for listed inputs: the row of an event is its input; rises. Where `marks` are given, those of
+    // the outputs that are written are set. False, and nothing is done, where a map has no such kernel.
     // `prepare_listed` may lay weights out for it, once and before.
     virtual void prepare_listed() {}
     virtual bool apply_listed(const Event*, size_t, int32_t*, Marks*) const noexcept { return false; }

@@ -54,9 +54,8 @@ class Marks {
     // Calls visit(first tile, how many) for marked tiles that lie beside each other, of 64 at most.
     template <class Visit>
     SPIKERUN_INLINE void each_run(Visit visit) const {
-        each_word(*this, *this, [&](size_t word, uint64_t bits) SPIKERUN_LAMBDA_INLINE {
-            runs(bits, 64 * word, visit);
-        });
+        each_word(*this, *this,
+                  [&](size_t word, uint64_t bits) SPIKERUN_LAMBDA_INLINE { runs(bits, 64 * word, visit); });
     }
     template <class Visit>
     SPIKERUN_INLINE static void runs(uint64_t bits, size_t first, Visit visit) {

@@ -49,9 +49,7 @@ def _rests(operation: IfStep | LifStep) -> bool:
     return not (operation.bias_u.any() or operation.reset_interval or fires_at_zero)
 
 
-def _alone(
-    operation: IfStep | LifStep, uses: Mapping[str, list[tuple[Operation, str]]], seen: Collection[str]
-) -> bool:
+def _alone(operation: IfStep | LifStep, uses: Mapping[str, list[tuple[Operation, str]]], seen: Collection[str]) -> bool:
     """Return whether nothing else uses the state, which may be behind, nor writes the currents in a way of its own."""
     state = [getattr(operation, key) for key in STATE[type(operation)]]
     if any(len(uses[name]) > 1 or name in seen for name in state):

@@ -47,7 +47,8 @@ struct ListMarkedPlaces {
     }
 };
 
-// place / channels = place * (2^shift / channels + 1) >> shift for places below 2^28, which is the most there are.
+// place / channels = place * (2^shift / channels + 1) >> shift for places below 2^28, which is the most there
+// are.
 unsigned shift_of(size_t channels) {
     return 28 + (channels == 1 ? 0 : static_cast<unsigned>(highest_bit(channels - 1) + 1));
 }
@@ -127,8 +128,9 @@ int64_t Capture::next(int64_t t) const noexcept {
     return from + (first - from % period + period) % period;
 }
 
-bool run_passes(Program& program, Workspace& ws, int64_t n, size_t threads, const std::vector<RowsInput>& rows,
-                Outlets& outlets, const std::function<bool()>& interrupted) {
+bool run_passes(Program& program, Workspace& ws, int64_t n, size_t threads,
+                const std::vector<RowsInput>& rows, Outlets& outlets,
+                const std::function<bool()>& interrupted) {
     Paced paced(program, ws, threads);
     for (int64_t pass = 0; pass < n; ++pass) {
         for (const RowsInput& input : rows) load(input, unsign(pass), ws);

@@ -27,8 +27,8 @@ struct Spike {
 };
 static_assert(sizeof(Spike) == 16);
 
-// Collects the spikes of a register of channels-last images, or of vectors, which have one channel; pass by pass,
-// and in (C, H, W) order.
+// Collects the spikes of a register of channels-last images, or of vectors, which have one channel; pass by
+// pass, and in (C, H, W) order.
 class Watch {
   public:
     Watch(Words source, size_t channels);
@@ -72,8 +72,9 @@ struct Outlets {
 void silence(Words target, Workspace& ws) noexcept;
 
 // Executes n passes. `interrupted` is asked between them; once it says yes the run stops, and returns false.
-bool run_passes(Program& program, Workspace& ws, int64_t n, size_t threads, const std::vector<RowsInput>& rows,
-                Outlets& outlets, const std::function<bool()>& interrupted);
+bool run_passes(Program& program, Workspace& ws, int64_t n, size_t threads,
+                const std::vector<RowsInput>& rows, Outlets& outlets,
+                const std::function<bool()>& interrupted);
 
 // Before a pass: lazy neurons count the passes that they have missed in 32 bits, so none may miss too many.
 inline void keep_in_reach(const Program& program, Workspace& ws) {

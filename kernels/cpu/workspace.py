@@ -162,7 +162,7 @@ class CpuFeed:
 
     def hold(self, steps: Int64Array, index: Int64Array) -> Refused | None:
         """Hold these back, and nothing else."""
-        found = self._fed.hold(steps, index)
+        found: Any = self._fed.hold(steps, index)
         return None if found is None else Refused(*found)
 
     def held(self) -> Int64Array:

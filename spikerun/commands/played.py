@@ -20,8 +20,9 @@ from spikerun.datasets import Bins
 from spikerun.datasets.events import Recordings
 from spikerun.events import EVENT, EventArray
 from spikerun.live import Live
+from spikerun.outputs import Reading
 from spikerun.session import Session
-from spikerun.stream import Reading, Stream
+from spikerun.stream import Stream
 from spikerun.streaming_accuracy import NO_CLASS
 
 __all__ = ["Played", "Skipping", "played_in_time", "played_whole"]

@@ -33,8 +33,9 @@ from spikerun.console import ForceOption, JsonOption, QuietOption, emit, live_li
 from spikerun.errors import SpikerunError, UsageError
 from spikerun.events import EventArray
 from spikerun.file import load
-from spikerun.live import Live, Outputs, live
+from spikerun.live import Live, live
 from spikerun.network import Network
+from spikerun.outputs import Outputs
 from spikerun.queued import Queued
 from spikerun.session import Session
 from spikerun.sinks import CsvSink, SpikesAsEvents, class_of

@@ -24,9 +24,9 @@ from spikerun.edge.mcu.printer import source
 from spikerun.kernels.cpu import native
 from spikerun.network import Network
 from spikerun.neurons import Input
+from spikerun.outputs import Reading
 from spikerun.reference import stepped
 from spikerun.session import Session
-from spikerun.outputs import Reading
 from spikerun.stream import Stream
 
 

@@ -14,13 +14,15 @@ from spikerun.kernels.cpu.native import Feed, Linear, Program
 from spikerun.kernels.executor import SPIKE
 
 quick = settings(max_examples=60, deadline=None)
-X, S, PENDING, I, V, U, WAIT = range(7)
+X, S, PENDING, CURRENT, V, U, WAIT = range(7)
 
 
 class Layer:
     """An input (H, W, 2), a convolution, and neurons of 3, 8 or 20 channels; tracked or not."""
 
-    def __init__(self, seed: int, tracked: bool, graded: int | None = None, late: str = "error", often: int = 7) -> None:
+    def __init__(
+        self, seed: int, tracked: bool, graded: int | None = None, late: str = "error", often: int = 7
+    ) -> None:
         rng = np.random.default_rng(seed)
         height, width, channels = int(rng.integers(1, 9)), int(rng.integers(1, 9)), int(rng.choice([3, 8, 20]))
         stride, kernel = int(rng.integers(1, 3)), int(rng.choice([1, 3, 5]))
@@ -34,17 +36,17 @@ class Layer:
             end[dtype] += -(-size // 32) * 32
         self.program, self.shape, self.n_in = Program(places), (height, width, 2), n_in
         if tracked:
-            self.program.track([X, S, I])
+            self.program.track([X, S, CURRENT])
         weight = rng.integers(-128, 128, (kernel, kernel, 2, channels)).astype(np.int8)
         geometry = (2 * [stride], 2 * [pad], 2 * [dilation])
         conv = Linear.conv(weight, self.shape, (out_h, out_w, channels), *geometry)
-        self.program.fill(acc=I, value=i32(0))
-        self.program.apply(x=X, acc=I, map=conv, cut=n_in)
+        self.program.fill(acc=CURRENT, value=i32(0))
+        self.program.apply(x=X, acc=CURRENT, map=conv, cut=n_in)
         self._neurons(rng, channels)
         self.program.count(word=X, fan_out=rng.integers(0, 99, n_in).astype(np.int32), mode="nonzero", bits=1, slot=0)
         self.program.count(word=S, fan_out=i32(*range(channels)), mode="nonzero", bits=1, slot=1)
         self.work = self.program.workspace()
-        watch, capture = [(X, 2), (S, channels)], [(I, often, 0, 3)]
+        watch, capture = [(X, 2), (S, channels)], [(CURRENT, often, 0, 3)]
         self.feed = Feed(
             self.program, self.work, X, self.shape, graded, 1_000_000, late, watch=watch, capture=capture, threads=1
         )
@@ -57,11 +59,18 @@ class Layer:
         if rng.random() < 0.3:
             reset = str(rng.choice(["zero", "subtract"]))
             least = some(0, -100, -(2**23))
-            neurons = {"i": I, "v": V, "s": S, "threshold": np.maximum(threshold, 1), "bias": i32(0), "v_min": least}
+            neurons = {
+                "i": CURRENT,
+                "v": V,
+                "s": S,
+                "threshold": np.maximum(threshold, 1),
+                "bias": i32(0),
+                "v_min": least,
+            }
             self.program.if_step(**neurons, reset=reset)
             return
         self.program.lif_step(
-            **{"i": I, "u": U, "v": V, "wait": WAIT, "pending": PENDING, "s": S, "threshold": threshold},
+            **{"i": CURRENT, "u": U, "v": V, "wait": WAIT, "pending": PENDING, "s": S, "threshold": threshold},
             keep_v=some(0, 100, 60_000, 65_000, 65_536),
             keep_u=some(0) if rng.random() < 0.5 else some(0, 30_000, 65_000),
             **{"bias": i32(0), "bias_u": i32(0), "v_reset": some(0, -7, 400), "v_min": some(0, -50, -(2**29) + 1)},
@@ -210,7 +219,8 @@ def test_events_are_records_of_sixteen_bytes() -> None:
 @pytest.mark.parametrize(
     ("argument", "keywords"),
     [("hwc", {"hwc": (1, 1, 1)}), ("hwc", {"hwc": (2**28, 2**28, 2**28)}), ("graded", {"graded": 0}),
-     ("step_ns", {"step_ns": 0}), ("late", {"late": "later"}), ("register", {"register": I}), ("threads", {"threads": 0})],
+     ("step_ns", {"step_ns": 0}), ("late", {"late": "later"}), ("register", {"register": CURRENT}),
+     ("threads", {"threads": 0})],
 )  # fmt: skip
 def test_arguments_of_a_feed_are_checked(argument: str, keywords: dict[str, Any]) -> None:
     layer = Layer(5, True)

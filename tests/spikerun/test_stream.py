@@ -21,9 +21,9 @@ from spikerun.errors import DataError, UsageError
 from spikerun.inputs import events as events_of
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Neuron, Readout
+from spikerun.outputs import Reading, Spike
 from spikerun.reference import Stepper, stepped
 from spikerun.session import Session
-from spikerun.outputs import Reading, Spike
 from spikerun.stream import Stream
 
 SHAPE = (2, 3, 4)

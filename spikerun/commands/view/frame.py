@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from spikerun.activity import Activity
 from spikerun.network import Network
-from spikerun.stream import Reading, Spike
+from spikerun.outputs import Reading, Spike
 
 __all__ = [
     "CELLS",

@@ -33,7 +33,7 @@ from spikerun.commands.view.frame import (
     traced,
 )
 from spikerun.commands.view.tap import PERIOD, Tap, Tapped
-from spikerun.stream import Reading, Spike
+from spikerun.outputs import Reading, Spike
 
 Array = npt.NDArray[Any]
 

@@ -52,8 +52,9 @@ class Live:
     grace_us:   how long after its end the clock closes a bin: as long as events may be on their way
     clock_ns:   the clock, in nanoseconds
 
-    `taken`: events that came, each of which was pushed, is `waiting`, or was `dropped`; `dropped_bins`: those that lost
-    some; `lag`: of bins with events, in nanoseconds, from when what closed one was due until its outputs were there.
+    `taken`: events that came, each of which was pushed (`stream.stats` says how many came late), is `waiting`, or was
+    `dropped`; `dropped_bins`: those that lost some; `lag`: of bins with events, in nanoseconds, from when what closed
+    one was due until its outputs were there.
     Where nothing was dropped, and `clock="events"`, the outputs are those of `stream.push`, whatever the clock says.
     After an exception of the source or the stream, Ctrl-C for one, the next call goes on.
 
@@ -88,6 +89,7 @@ class Live:
                 raise UsageError(f"{name} must be a number of microseconds from 0 on, got {given!r:.80}")
         self.stream, self.lag = stream, Spread()
         self.taken = self.dropped = self.dropped_bins = 0
+        self._begin_events = stream.stats.events
         self._source, self._chunks, self._clock_ns = source, iter(source), clock_ns
         self._wall, self._pace, self._grace_ns = clock == "wall", pace, grace_us * 1000
         self._bin_ns = stream.step_ns
@@ -95,6 +97,7 @@ class Live:
             max_lag_us * 1000 if max_lag_us is not None else BINS * self._bin_ns / (pace or 1)
         )
         self._pieces: deque[Chunk] = deque()  # of what came, those not yet pushed; each within one bin
+        self._judged = False  # whether the first of them holds what is kept of it
         self._ready: deque[Outputs] = deque()
         self._stopping = threading.Event()
         self._ended = False
@@ -171,19 +174,33 @@ class Live:
 
     def _feed(self, piece: Chunk) -> None:
         """Run the bins before a piece; give the stream what is kept of it."""
-        keep = len(piece)
-        if self._pace is not None:
-            t_ns = int(piece["t"][0]) * 1000
-            place = t_ns // self._bin_ns
-            if 0 <= place - self.stream.t <= MAX_GAP:  # what comes too late, or is no time at all, the stream judges
-                keep = self._kept_of(piece, place, self._due_ns(t_ns))
-        if keep:
-            self._ready.append(self.stream.push(piece[:keep]))
-        if keep < len(piece):
-            self.dropped += len(piece) - keep
-            self.dropped_bins += not self._lost
-            self._lost = True
+        if not self._judged:
+            keep = len(piece)
+            if self._pace is not None:
+                t_ns = int(piece["t"][0]) * 1000
+                place = t_ns // self._bin_ns
+                if 0 <= place - self.stream.t <= MAX_GAP:  # what is too late, or no time at all, the stream judges
+                    keep = self._kept_of(piece, place, self._due_ns(t_ns))
+            if keep < len(piece):
+                self.dropped += len(piece) - keep
+                self.dropped_bins += not self._lost
+                self._lost = True
+            self._judged, self._pieces[0] = True, piece[:keep]
+        self._push(self._pieces[0])
         self._pieces.popleft()
+        self._judged = False
+
+    def _push(self, piece: Chunk) -> None:
+        """Give the stream what is kept; where that is interrupted, the stream knows whether it took it."""
+        before = self._begin_events + self.taken - self.dropped - self.waiting
+        try:
+            if len(piece):
+                self._ready.append(self.stream.push(piece))
+        except BaseException:
+            if self.stream.stats.events > before:
+                self._pieces.popleft()
+                self._judged = False
+            raise
 
     def _kept_of(self, piece: Chunk, place: int, due_ns: float) -> int:
         """Run the bins before a piece, the first event of which was due; return how many of its events are kept."""

@@ -157,18 +157,25 @@ class Session:
         """
         return Stream(self.net, self._endless, step_us, late, counts)
 
-    def live(self, source: Iterable[npt.NDArray[Any]], *, step_us: float = 1000.0, **how: Any) -> Live:
+    def live(
+        self,
+        source: Iterable[npt.NDArray[Any]],
+        *,
+        step_us: float = 1000.0,
+        late: str = "error",
+        counts: str | None = None,
+        **how: Any,
+    ) -> Live:
         """Open a stream that a source of events drives; iterate over it for what its outputs send.
 
-        how: `warm`, `clock`, `overload`, `max_lag_us`, ...: `spikerun.live.live` explains them.
+        how: `warm`, `clock`, `overload`, `max_lag_us`, ...: `spikerun.live.live` explains them; the rest `stream`.
         """
-        return live(self.stream(step_us), source, **how)
+        return live(self.stream(step_us, late, counts), source, **how)
 
     def astream(
         self,
         source: Iterable[npt.NDArray[Any]] | AsyncIterable[npt.NDArray[Any]],
         *,
-        step_us: float = 1000.0,
         queue: int = 64,
         **how: Any,
     ) -> AsyncIterator[Outputs]:
@@ -177,7 +184,7 @@ class Session:
         A thread does the work. It waits where `queue` lists of outputs have not been fetched, and ends when the
         iterator is closed.
         """
-        return drive(lambda plain: self.live(plain, step_us=step_us, **how), source, queue)
+        return drive(lambda plain: self.live(plain, **how), source, queue)
 
     def _prepared(self) -> Single | None:
         """Return what runs a single array in one call, where network and device allow that."""

@@ -14,7 +14,7 @@ import numpy as np
 from spikerun.errors import UsageError
 from spikerun.events import EVENT, EventArray
 from spikerun.network import Network
-from spikerun.outputs import Reading, Spike
+from spikerun.outputs import Outputs, Reading, Spike
 
 __all__ = ["CsvSink", "SpikesAsEvents", "class_of"]
 
@@ -70,12 +70,10 @@ class SpikesAsEvents:
                 f"an event holds 256 channels and 65536 rows and columns, output '{self._name}' has {shape}"
             )
 
-    def of(self, outputs: Iterable[Spike | Reading]) -> EventArray:
+    def of(self, outputs: Outputs) -> EventArray:
         """Return the events, in order of time; those of spikes alone."""
-        spikes = [(item.step, item.index) for item in outputs if isinstance(item, Spike)]
+        spikes = outputs.spikes[self._name]
         found = np.zeros(len(spikes), EVENT)
-        if spikes:
-            steps, places = np.array(spikes, np.int64).T
-            found["t"] = steps * self._step_ns // 1000
-            found["p"], found["y"], found["x"] = np.unravel_index(places, self._shapes[self._name])
+        found["t"] = spikes["step"] * self._step_ns // 1000
+        found["p"], found["y"], found["x"] = np.unravel_index(spikes["index"], self._shapes[self._name])
         return found

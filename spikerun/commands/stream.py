@@ -14,14 +14,16 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from spikerun import Spike, sources
+from spikerun import sources
 from spikerun.atomic import require_writable, writing_atomically
 from spikerun.commands.samples import ThreadsOption
 from spikerun.commands.stream_options import (
     BinOption,
     ClockOption,
+    CountsOption,
     FormatOption,
     GraceOption,
+    LateOption,
     MaxLagOption,
     NetOption,
     OverloadOption,
@@ -38,7 +40,7 @@ from spikerun.network import Network
 from spikerun.outputs import Outputs
 from spikerun.queued import Queued
 from spikerun.session import Session
-from spikerun.sinks import CsvSink, SpikesAsEvents, class_of
+from spikerun.sinks import CsvSink, SpikesAsEvents
 from spikerun.spread import Spread
 from spikerun.text import seconds
 
@@ -60,13 +62,11 @@ class Seen:
 
     def add(self, outputs: Outputs) -> None:
         """Count what was sent."""
-        for item in outputs:
-            if isinstance(item, Spike):
-                self.spikes += 1
-            else:
-                self.readings += 1
-                self.latest = class_of(item)
-                self.classes[self.latest] += 1
+        self.spikes += sum(map(len, outputs.spikes.values()))
+        for _, logits in outputs.readings.values():
+            for one in (int(values.argmax()) for values in logits):
+                self.readings, self.latest = self.readings + 1, one
+                self.classes[one] += 1
 
 
 def stream(
@@ -91,6 +91,8 @@ def stream(
     grace: GraceOption = None,
     overload: OverloadOption = "block",
     max_lag: MaxLagOption = None,
+    late: LateOption = "error",
+    counts: CountsOption = None,
     warm: WarmOption = 0,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first events.")] = None,
     duration: Annotated[
@@ -114,7 +116,7 @@ def stream(
     step_us = seconds(bin, "--bin") * 1e6
     network = load(net)
     shape = network.populations[network.inputs[0]].shape
-    running = Session(network, threads=threads).stream(step_us)
+    running = Session(network, threads=threads).stream(step_us, late, counts)
     with ExitStack() as stack:
         events = opened(source, format, shape if len(shape) == 3 else None, pace)
         if isinstance(events, Queued):
@@ -122,8 +124,8 @@ def stream(
         taps = _recorder(record, force, stack)
         tap = Tap(events, limit, None if duration is None else seconds(duration, "--duration") * 1e6, taps)
         lag = None if max_lag is None else seconds(max_lag, "--max-lag") * 1e6
-        late = 0.0 if grace is None else seconds(grace, "--grace") * 1e6
-        drive = live(running, tap, clock=clock, overload=overload, max_lag_us=lag, grace_us=late, warm=warm)
+        later = 0.0 if grace is None else seconds(grace, "--grace") * 1e6
+        drive = live(running, tap, clock=clock, overload=overload, max_lag_us=lag, grace_us=later, warm=warm)
         sink = _sink(output, force, network, running.step_ns, stack)
         begin = time.perf_counter()
         seen, interrupted, error = _driven(drive, tap, sink, quiet or json)
@@ -267,10 +269,14 @@ def _line(drive: Live, tap: Tap, seen: Seen, rate: float) -> str:
 
 def _found(drive: Live, tap: Tap, seen: Seen, took: float) -> dict[str, Any]:
     """Return what there is to say at the end; times in microseconds."""
+    stats = drive.stream.stats
     return {
         "events": drive.taken,
         "dropped": drive.dropped,
         "dropped_bins": drive.dropped_bins,
+        "late": stats.late,
+        "late_dropped": stats.dropped,
+        "clipped": stats.clipped,
         "lost_datagrams": getattr(tap, "lost", None),
         "refused_datagrams": getattr(tap, "refused", None),
         "bins": drive.stream.t,
@@ -279,6 +285,7 @@ def _found(drive: Live, tap: Tap, seen: Seen, took: float) -> dict[str, Any]:
         "classes": {str(number): count for number, count in sorted(seen.classes.items())},
         "seconds": took,
         "events_per_second": drive.taken / took if took else None,
+        "step_us_taken": {name: stats.step_us(percent) for name, percent in (("p50", 50), ("p99", 99), ("max", 100))},
         "lag_us": _spread(drive.lag),
     }
 
@@ -301,9 +308,12 @@ def _text(found: dict[str, Any]) -> str:
         said = ", ".join(f"{name} ({count})" for name, count in most)
         rows.append(("readings", f"{found['readings']:,}, classes {said}"))
     rows.append(("dropped", f"{found['dropped']:,} events, of {found['dropped_bins']:,} steps"))
+    if found["late"]:
+        rows.append(("late", f"{found['late']:,} events, of which {found['late_dropped']:,} were dropped"))
     for key, what in (("lost_datagrams", "lost by the system"), ("refused_datagrams", "refused")):
         if found[key]:
             rows.append((what, f"{found[key]:,} datagrams"))
+    rows.append(("a step took", ", ".join(f"{name} {value:,.0f} us" for name, value in found["step_us_taken"].items())))
     if found["lag_us"]:
         rows.append(("lag", ", ".join(f"{name} {value / 1000:.2f} ms" for name, value in found["lag_us"].items())))
     rows += [(what, str(found[key])) for key, what in (("output", "wrote"), ("record", "recorded")) if found[key]]

@@ -9,8 +9,10 @@ import typer
 __all__ = [
     "BinOption",
     "ClockOption",
+    "CountsOption",
     "FormatOption",
     "GraceOption",
+    "LateOption",
     "MaxLagOption",
     "NetOption",
     "OverloadOption",
@@ -33,6 +35,15 @@ FormatOption = Annotated[
     typer.Option("--format", help="Of a recording, if its name does not say it; of - records (the default) or csv."),
 ]
 ClockOption = Annotated[str, typer.Option("--clock", help="Bins close by events alone, or by the wall clock too.")]
+LateOption = Annotated[
+    str, typer.Option("--late", help="Events of steps before those of others, or done: error, clamp or drop.")
+]
+CountsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--counts", help="Several events of a place in a step: clip (one spike) or graded. Default: as the input takes."
+    ),
+]
 GraceOption = Annotated[
     str | None, typer.Option("--grace", metavar="TIME", help="How long after their end the clock closes bins: at once.")
 ]

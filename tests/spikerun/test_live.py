@@ -50,6 +50,10 @@ class Slow:
     def t(self) -> int:
         return self.stream.t
 
+    @property
+    def stats(self) -> Any:
+        return self.stream.stats
+
     def _ran(self, sent: list[Spike | Reading]) -> list[Spike | Reading]:
         done = int((self.held // BIN < self.t).sum())
         self.clock.ns += self.cost_ns * done
@@ -318,6 +322,43 @@ def test_an_interrupted_source_loses_nothing() -> None:
             continue
         break
     assert sent == expected(events)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+@pytest.mark.parametrize("pace", [None, 1.0])
+def test_an_interrupted_push_loses_nothing_and_gives_nothing_twice(taken: bool, pace: float | None) -> None:
+    events, clock = recording(900, 30_000), Clock()
+
+    class Interrupted(Slow):
+        calls = 0
+
+        def push(self, events: Chunk) -> Any:
+            self.calls += 1
+            if self.calls % 2 and not taken:
+                raise KeyboardInterrupt
+            sent = super().push(events)
+            if self.calls % 2 and not len(sent):  # else it would be this test that lost it
+                raise KeyboardInterrupt
+            return sent
+
+    live = Live(Interrupted(SESSION.stream(), clock, 0), np.split(events, 9), pace=pace, clock_ns=clock)
+    sent = list[Spike | Reading]()
+    for _ in range(200):
+        try:
+            for outputs in live:
+                sent += outputs
+        except KeyboardInterrupt:
+            assert live.taken == live.stream.stats.events + live.waiting
+            continue
+        break
+    assert sent == expected(events)
+
+
+def test_late_events_are_counted_beside_the_others() -> None:
+    early, later = evenly(100, 2), evenly(100, 1)
+    live = SESSION.live([early, later], late="drop")
+    driven(live)
+    assert (live.taken, live.stream.stats.events, live.stream.stats.dropped) == (300, 300, 100)
 
 
 def test_a_drive_that_is_stopped_runs_what_has_come() -> None:

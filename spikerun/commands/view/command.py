@@ -14,8 +14,10 @@ from spikerun.commands.samples import ThreadsOption
 from spikerun.commands.stream_options import (
     BinOption,
     ClockOption,
+    CountsOption,
     FormatOption,
     GraceOption,
+    LateOption,
     MaxLagOption,
     NetOption,
     OverloadOption,
@@ -60,6 +62,8 @@ def view(
     grace: GraceOption = None,
     overload: OverloadOption = "block",
     max_lag: MaxLagOption = None,
+    late: LateOption = "error",
+    counts: CountsOption = None,
     warm: WarmOption = 0,
     threads: ThreadsOption = None,
     json: JsonOption = False,
@@ -71,7 +75,7 @@ def view(
     """
     network = load(net)
     shape = network.populations[network.inputs[0]].shape
-    stream = Session(network, threads=threads).stream(seconds(bin, "--bin") * 1e6)
+    stream = Session(network, threads=threads).stream(seconds(bin, "--bin") * 1e6, late, counts)
     events = _source(source, format, shape if len(shape) == 3 else None, pace, loop)
     tap = Tap(stream, lambda: _told(drive))
     lag_us = None if max_lag is None else seconds(max_lag, "--max-lag") * 1e6

@@ -48,7 +48,7 @@ __all__ = [
 
 MAGIC, VERSION = b"SPKV", 1
 POINTS, TRACES, CELLS, SCORES, RATES = 2000, 20, 6000, 64, 64  # at most, of a frame
-EVENTS = 2**14  # at most so many make the image
+EVENTS = 2**13  # at most so many make the image
 NOBODY = 0xFFFF  # no population
 SAMPLED = 1  # a flag: of the raster's population only the spikes of the last step are known
 
@@ -69,11 +69,19 @@ class Told(NamedTuple):
     late: float = math.nan
 
 
+class Counted(NamedTuple):
+    """The spikes that a stream had sent when so many steps were done."""
+
+    t: int
+    activity: Activity
+
+
 class Seen(NamedTuple):
     """What a stream saw from step `begin` to `end`. Its arrays are looked at and not copied: nobody may change them.
 
     seconds: how long that took by the clock. chunks: arrays with the fields x, y, p, the newest of all `events`;
-    outputs: the newest `Outputs` that hold something; before, after: its activity. raster, membranes: populations by
+    outputs: the newest `Outputs` that hold something. counts: what was counted some time ago and now, for rates; None:
+    they stay. raster, membranes: populations by
     number; word: what the raster's sent in the last step, if it is no output; traces: the membranes.
     """
 
@@ -83,8 +91,7 @@ class Seen(NamedTuple):
     events: int
     chunks: Collection[Array]
     outputs: Collection[Any]
-    before: Activity
-    after: Activity
+    counts: tuple[Counted, Counted] | None
     raster: int
     word: Array | None
     membranes: int
@@ -103,6 +110,7 @@ class Frames:
         said = [name for name in net.outputs if net.populations[name].neuron.reported]
         self._speaks, self._speaker = bool(said), (said or net.outputs)[0]
         self._scores = np.zeros(net.populations[self._speaker].size, np.float64)
+        self._rates = np.zeros(min(len(self._populations), RATES))
         self._spoken = False
         self._made = 0
 
@@ -111,7 +119,7 @@ class Frames:
         self._listen(seen)
         cells = image(seen.chunks, self._shape)
         points, spikes = self._points(seen)
-        rates, scores = self._rates(seen), self._scores[:SCORES]
+        rates, scores = self._rated(seen), self._scores[:SCORES]
         traces = np.zeros(0) if seen.traces is None else seen.traces
         neurons = traced(0 if seen.traces is None else self._populations[seen.membranes][1].size)
         head = HEADER.pack(
@@ -141,11 +149,14 @@ class Frames:
                 self._scores += np.bincount(np.concatenate(said), minlength=len(self._scores))
         self._spoken |= bool(said)
 
-    def _rates(self, seen: Seen) -> Array:
+    def _rated(self, seen: Seen) -> Array:
         """Return the spikes of a neuron and second of each population."""
-        pairs = list(zip(seen.after.populations.values(), seen.before.populations.values(), strict=True))[:RATES]
-        seconds = max(seen.end - seen.begin, 1) * self._step_us / 1e6
-        return np.array([(after.spikes - before.spikes) / (after.neurons * seconds) for after, before in pairs])
+        if seen.counts is not None and seen.counts[1].t > seen.counts[0].t:
+            before, after = seen.counts
+            sent = zip(*(list(one.activity.populations.values())[:RATES] for one in seen.counts), strict=True)
+            seconds = (after.t - before.t) * self._step_us / 1e6
+            self._rates = np.array([(new.spikes - old.spikes) / (new.neurons * seconds) for old, new in sent])
+        return self._rates
 
     def _points(self, seen: Seen) -> tuple[Array, int]:
         """Return spikes as (time, neuron), every k-th of all that are known, and how many those are."""
@@ -193,8 +204,9 @@ def image(chunks: Collection[Array], shape: tuple[int, ...]) -> Array:
     if not total:
         return np.zeros((rows, columns), np.uint8)
     every = -(-total // EVENTS)
-    x, y, p = (np.concatenate([chunk[name][::every] for chunk in chunks]).astype(np.int64) for name in "xyp")
-    place = ((p > 0) * rows + y // side) * columns + x // side
+    words = np.concatenate([chunk.view("<u8")[1 :: 2 * every] for chunk in chunks])  # x, y and p of each event
+    x, y, p = words & 0xFFFF, words >> np.uint64(16) & np.uint64(0xFFFF), words >> np.uint64(32) & np.uint64(0xFF)
+    place = (((p > 0) * np.uint64(rows) + y // side) * np.uint64(columns) + x // side).astype(np.int64)
     counts = np.bincount(place, minlength=2 * rows * columns) * every
     off, on = np.minimum(np.ceil(np.sqrt(counts)), 15).astype(np.uint8).reshape(2, rows, columns)
     return off | on << 4

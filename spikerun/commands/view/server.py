@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
 
-__all__ = ["CLIENTS", "CONNECTIONS", "MESSAGE", "Server", "is_loopback"]
+__all__ = ["CLIENTS", "CONNECTIONS", "MESSAGE", "PERIOD", "Server", "is_loopback"]
 
 CLIENTS = 8  # that may watch
 CONNECTIONS = 64  # that may be open, with those that have not said yet what they want
 MESSAGE = 256  # bytes of a message from a client
+PERIOD = 1 / 30  # seconds from a frame to the next, at least
 PATIENCE = 5.0  # seconds for a request to come
-SWITCH = 1e-4  # seconds after which Python takes the server's thread off, so that the stream waits no longer for it
+SWITCH = 1e-5  # seconds after which Python takes the server's thread off, so that the stream waits no longer for it
 PAGE = Path(__file__).with_name("page.html")
 HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 
@@ -58,8 +59,9 @@ class Server:
         self._tap, self._made, self._about, self._host, self._port = tap, made, json.dumps(about), host, port
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="view", daemon=True)
         self._bound: Future[int] = Future()
-        self._waiting: list[asyncio.Future[bytes]] = []
+        self._waiting: list[asyncio.Future[bytes | None]] = []
         self._clients = 0
+        self._due = 0.0  # when the next frame may be made, by the loop's clock
         self._reason = ""
 
     def __enter__(self) -> "Server":
@@ -87,11 +89,11 @@ class Server:
         self._loop.call_soon_threadsafe(self._deliver, seen)
 
     def _deliver(self, seen: Seen) -> None:
+        self._due = self._loop.time() + max(PERIOD, self._tap.pause)
         data = self._made.make(seen)
         waiting, self._waiting = self._waiting, []
         for one in waiting:
-            if not one.done():
-                one.set_result(data)
+            one.set_result(data)
 
     async def _serve(self) -> None:
         from websockets.asyncio.server import serve
@@ -146,14 +148,20 @@ class Server:
 
     async def _next(self, gone: "asyncio.Future[None]") -> bytes | None:
         """Wait for the next frame; None if the client goes before."""
-        waiting = self._loop.create_future()
+        await asyncio.sleep(self._due - self._loop.time())
+        waiting: asyncio.Future[bytes | None] = self._loop.create_future()
+
+        def over(_: object) -> None:
+            if not waiting.done():
+                self._waiting.remove(waiting)
+                waiting.set_result(None)
+
+        gone.add_done_callback(over)
         self._waiting.append(waiting)
         self._tap.wanted = True
-        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            return bytes(waiting.result())
-        self._waiting.remove(waiting)
-        return None
+        data = await waiting
+        gone.remove_done_callback(over)
+        return data
 
     def _choose(self, message: str | bytes) -> bool:
         """Take a message, `{"raster": 3, "membranes": 4}` with both or none of them; False if it is something else."""

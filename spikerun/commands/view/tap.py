@@ -13,14 +13,15 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from spikerun.activity import Activity
-from spikerun.commands.view.frame import NOBODY, Seen, Told, traced
+from spikerun.commands.view.frame import NOBODY, Counted, Seen, Told, traced
 from spikerun.network import Network
 
-__all__ = ["PERIOD", "Tap", "Tapped", "Watched"]
+__all__ = ["Tap", "Tapped", "Watched"]
 
-PERIOD = 1 / 30  # seconds from a frame to the next, at least
+SHARE = 1 / 200  # of the time of the stream's thread that frames take, at most; else they are rarer
+RATED = 0.1  # seconds after which spikes are counted anew
 PUSHES = 128  # of a frame that are looked at: the newest
-KEPT = 2**16  # of their events, and of what came out; a push of more stands alone
+KEPT = 2**16  # of their events; of what came out about as much
 LARGEST = 2**16  # neurons of a population that is read from the stream once a frame
 
 Array = npt.NDArray[Any]
@@ -43,8 +44,8 @@ class Tap:
     """What the stream of a network saw since the last frame.
 
     told: what else is known of it, asked once a frame. handed: takes what was seen; watching: whether there are
-    clients; wanted: whether one of them waits for a frame; raster, membranes: the populations that are shown, by
-    number, NOBODY for none. Another thread sets these five.
+    clients; wanted: whether a frame should be made; raster, membranes: the populations that are shown, by number,
+    NOBODY for none. Another thread sets these five. pause: seconds that should pass until the next frame.
     """
 
     def __init__(
@@ -52,18 +53,19 @@ class Tap:
         stream: Watched,
         told: Callable[[], Told] = Told,
         clock: Callable[[], float] = time.perf_counter,
+        worked: Callable[[], float] = time.thread_time,
     ) -> None:
         net = self._net = stream.net
-        self._stream, self._told, self._clock = stream, told, clock
+        self._stream, self._told, self._clock, self._worked = stream, told, clock, worked
         self.handed: Callable[[Seen], None] = lambda seen: None
         self.names = list(net.populations)
         reported = {name for name, p in net.populations.items() if p.neuron.reported}
         self._complete = {self.names.index(name) for name in net.outputs if name not in reported}
-        self.watching = self.wanted = False
+        self.watching = self.wanted = self._began = False
+        self.pause = 0.0
         numbers = [*map(self.names.index, net.outputs), *range(len(self.names))]
         self.raster = next((k for k in numbers if self.can_raster(k)), NOBODY)
         self.membranes = next((k for k in numbers if self.can_trace(k)), NOBODY)
-        self._began = False
 
     @property
     def populations(self) -> list[dict[str, Any]]:
@@ -90,58 +92,65 @@ class Tap:
 
     def came(self, events: Array) -> None:
         """Take events that come to the stream. They are kept for a while: nobody may change them."""
-        if self._began and len(events):
-            self._events += len(events)
+        if self._began:
             self._chunks.append(events)
-            self._held[0] += len(events)
-            if self._held[0] > KEPT:
-                self._held[0] = _trim(self._chunks)
+            self._came += len(events)
+            if self._came > self._enough:
+                self._trim()
 
     def saw(self, outputs: Any) -> None:
-        """Take what the stream sent, `Outputs`; hand over what was seen if that is wanted and time."""
-        if not self.watching:
-            self._began = False
-            return
-        if not self._began:
-            return self._begin(self._clock(), self._stream.activity)
-        if n := len(outputs):
+        """Take what the stream sent, `Outputs`; hand over what was seen if that is wanted."""
+        if self.watching:
+            if not self._began:
+                self._began, self._counted = True, Counted(self._stream.t, self._stream.activity)
+                self._rated = self._clock()
+                self._begin(self._rated)
+                return
             self._outputs.append(outputs)
-            self._held[1] += n
-            if self._held[1] > KEPT:
-                self._held[1] = _trim(self._outputs)
-        if self.wanted and (now := self._clock()) >= self._next:
-            self.wanted = False
-            activity = self._stream.activity
-            self.handed(self._seen(now, activity))
-            self._begin(now, activity)
+            if self.wanted:
+                self._hand_over()
+        elif self._began:
+            self._began = False
+            self._chunks.clear()
+            self._outputs.clear()
 
-    def _begin(self, now: float, activity: Activity) -> None:
+    def _begin(self, now: float) -> None:
         """Begin a frame."""
-        self._began, self._events, self._since, self._next = True, 0, now, now + PERIOD
+        self._since, self._t = now, self._stream.t
         self._chunks, self._outputs = deque[Array](maxlen=PUSHES), deque[Any](maxlen=PUSHES)
-        self._held = [0, 0]  # at most so many events and outputs are in them
-        self._t, self._activity = self._stream.t, activity
+        self._came, self._enough = 0, KEPT
 
-    def _seen(self, now: float, activity: Activity) -> Seen:
-        raster, membranes = self.raster, self.membranes
+    def _hand_over(self) -> None:
+        worked, now = self._worked(), self._clock()
+        self.wanted = False
+        seen = self._seen(now)
+        self._begin(now)
+        self.pause = (self._worked() - worked) / SHARE
+        self.handed(seen)
+
+    def _trim(self) -> None:
+        """Drop the oldest of more than half of what may be kept; a push of more stands alone."""
+        for newest in (self._chunks, self._outputs):
+            held = sum(map(len, newest))
+            while held > KEPT // 2 and len(newest) > 1:
+                held -= len(newest.popleft())
+        self._enough = self._came + KEPT // 2
+
+    def _seen(self, now: float) -> Seen:
+        raster, membranes, counts = self.raster, self.membranes, None
         word = traces = None
+        if now - self._rated >= RATED:
+            before, self._counted, self._rated = self._counted, Counted(self._stream.t, self._stream.activity), now
+            counts = before, self._counted
         if raster != NOBODY and not self.is_complete(raster):
             word = self._stream.spikes(self.names[raster])
         if membranes != NOBODY:
             v = self._stream.membrane(self.names[membranes]).ravel()
             traces = v[traced(v.size)]
         return Seen(
-            self._t, self._stream.t, now - self._since, self._events, self._chunks, self._outputs, self._activity,
-            activity, raster, word, membranes, traces, self._told(),
+            self._t, self._stream.t, now - self._since, self._came, self._chunks, self._outputs, counts, raster, word,
+            membranes, traces, self._told(),
         )  # fmt: skip
-
-
-def _trim(newest: deque[Any]) -> int:
-    """Drop the oldest arrays of more than half of what may be kept, but never the newest; return what is left."""
-    held = sum(map(len, newest))
-    while held > KEPT // 2 and len(newest) > 1:
-        held -= len(newest.popleft())
-    return held
 
 
 class Tapped:

@@ -58,7 +58,7 @@ def test_a_recording_is_shown_from_its_beginning_to_its_end(folder: Path) -> Non
         about, first, second = frames(url, 2)
         out, _ = process.communicate(timeout=20)
     assert (about["network"], about["source"], about["step_us"]) == ("n.snn", "a.csv", 1000)
-    assert first["begin"] < 100 and first["events"] > 0 and first["lag"] >= 0 and first["dropped"] == 0
+    assert first["begin"] < 100 and second["events"] > 0 and second["lag"] >= 0 and second["dropped"] == 0
     assert second["number"] == 1 and process.returncode == 0
     assert "1,200, of which 0 were dropped" in out and "300" in out and "2 frames to 1 page" in out
 

@@ -18,8 +18,8 @@ from websockets.sync.client import ClientConnection, connect
 from spikerun import Session
 from spikerun.commands.view import server as servers
 from spikerun.commands.view.frame import Frames
-from spikerun.commands.view.server import CLIENTS, CONNECTIONS, MESSAGE, Server, is_loopback
-from spikerun.commands.view.tap import PERIOD, Tap
+from spikerun.commands.view.server import CLIENTS, CONNECTIONS, MESSAGE, PERIOD, Server, is_loopback
+from spikerun.commands.view.tap import Tap
 from spikerun.errors import UsageError
 
 
@@ -82,6 +82,16 @@ def test_frames_come_at_thirty_a_second_at_most_however_often_they_are_asked_for
         for _ in range(4):
             connection.recv(timeout=10)
         assert time.monotonic() - begin > 3 * PERIOD
+
+
+def test_frames_are_rarer_where_they_take_the_stream_long() -> None:
+    with watched() as (server, tap), greeted(server) as connection:
+        frame(connection)
+        tap._worked = iter([0.0, 0.002, 0.0, 0.0]).__next__
+        frame(connection)
+        begin = time.monotonic()
+        frame(connection)
+        assert time.monotonic() - begin > 0.3
 
 
 def test_a_slow_client_gets_what_is_new_then_and_nothing_before_it_asks(server: Server) -> None:

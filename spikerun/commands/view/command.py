@@ -116,7 +116,8 @@ def _source(
 
 
 def _told(drive: Live) -> Told:
-    return Told(drive.lag.last / 1000 if drive.lag.count else math.nan, drive.dropped)
+    lag_us = drive.lag.last / 1000 if drive.lag.count else math.nan
+    return Told(lag_us, drive.dropped, drive.stream.stats.late)
 
 
 def _announce(server: Server, host: str, open_: bool, json: bool, quiet: bool) -> None:

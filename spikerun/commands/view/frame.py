@@ -26,13 +26,14 @@ import numpy.typing as npt
 
 from spikerun.activity import Activity
 from spikerun.network import Network
-from spikerun.outputs import Reading, Spike
+from spikerun.outputs import Outputs
 
 __all__ = [
     "CELLS",
     "HEADER",
     "MAGIC",
     "NOBODY",
+    "NO_SPIKES",
     "POINTS",
     "SAMPLED",
     "TRACES",
@@ -41,8 +42,6 @@ __all__ = [
     "Seen",
     "Told",
     "image",
-    "readings_of",
-    "spikes_of",
     "traced",
 ]
 
@@ -80,7 +79,7 @@ class Seen(NamedTuple):
     """What a stream saw from step `begin` to `end`. Its arrays are looked at and not copied: nobody may change them.
 
     seconds: how long that took by the clock. chunks: arrays with the fields x, y, p, the newest of all `events`;
-    outputs: the newest `Outputs` that hold something. counts: what was counted some time ago and now, for rates; None:
+    outputs: the newest, empty ones too. counts: what was counted some time ago and now, for rates; None:
     they stay. raster, membranes: populations by
     number; word: what the raster's sent in the last step, if it is no output; traces: the membranes.
     """
@@ -90,7 +89,7 @@ class Seen(NamedTuple):
     seconds: float
     events: int
     chunks: Collection[Array]
-    outputs: Collection[Any]
+    outputs: Collection[Outputs]
     counts: tuple[Counted, Counted] | None
     raster: int
     word: Array | None
@@ -139,11 +138,11 @@ class Frames:
     def _listen(self, seen: Seen) -> None:
         """Take what the output said."""
         if self._speaks:
-            said = [logits for outputs in seen.outputs for logits in readings_of(outputs, self._speaker)]
+            said = [logits for outputs in seen.outputs for logits in outputs.readings[self._speaker][1]]
             if said:
                 self._scores[:] = said[-1].ravel()
         else:
-            said = [spikes_of(outputs, self._speaker)["index"] for outputs in seen.outputs]
+            said = [outputs.spikes[self._speaker]["index"] for outputs in seen.outputs]
             self._scores *= math.exp(-max(seen.end - seen.begin, 0) / self._window)
             if said:
                 self._scores += np.bincount(np.concatenate(said), minlength=len(self._scores))
@@ -167,23 +166,12 @@ class Frames:
             index = np.flatnonzero(seen.word)
             steps = np.full(len(index), seen.end - 1)
         else:
-            found = [spikes_of(outputs, name) for outputs in seen.outputs] or [NO_SPIKES]
+            found = [outputs.spikes[name] for outputs in seen.outputs] or [NO_SPIKES]
             steps, index = (np.concatenate([part[field] for part in found]) for field in ("step", "index"))
         every = max(1, -(-len(steps) // POINTS))
         time = (steps[::every] - seen.begin) * 65536 // max(seen.end - seen.begin, 1)
         row = (2 * index[::every].astype(np.int64) + 1) * 32768 // population.size  # the middle of the neuron's own row
         return np.stack([time.clip(0, 65535), row], axis=1), len(steps)
-
-
-def spikes_of(outputs: Any, name: str) -> Array:
-    """Return the spikes of a population, with the fields step and index."""
-    spikes = [(one.step, one.index) for one in outputs if isinstance(one, Spike) and one.population == name]
-    return np.array(spikes, NO_SPIKES.dtype)
-
-
-def readings_of(outputs: Any, name: str) -> list[Array]:
-    """Return what a population said."""
-    return [one.logits for one in outputs if isinstance(one, Reading) and one.population == name]
 
 
 @lru_cache

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from spikerun.activity import Activity
 from spikerun.commands.view.frame import NOBODY, Counted, Seen, Told, traced
 from spikerun.network import Network
+from spikerun.outputs import Outputs
 
 __all__ = ["Tap", "Tapped", "Watched"]
 
@@ -98,8 +99,8 @@ class Tap:
             if self._came > self._enough:
                 self._trim()
 
-    def saw(self, outputs: Any) -> None:
-        """Take what the stream sent, `Outputs`; hand over what was seen if that is wanted."""
+    def saw(self, outputs: Outputs) -> None:
+        """Take what the stream sent; hand over what was seen if that is wanted."""
         if self.watching:
             if not self._began:
                 self._began, self._counted = True, Counted(self._stream.t, self._stream.activity)
@@ -117,7 +118,7 @@ class Tap:
     def _begin(self, now: float) -> None:
         """Begin a frame."""
         self._since, self._t = now, self._stream.t
-        self._chunks, self._outputs = deque[Array](maxlen=PUSHES), deque[Any](maxlen=PUSHES)
+        self._chunks, self._outputs = deque[Array](maxlen=PUSHES), deque[Outputs](maxlen=PUSHES)
         self._came, self._enough = 0, KEPT
 
     def _hand_over(self) -> None:

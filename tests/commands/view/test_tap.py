@@ -21,6 +21,7 @@ from spikerun.commands.view import tap as taps
 from spikerun.commands.view.frame import (
     CELLS,
     HEADER,
+    NO_SPIKES,
     NOBODY,
     POINTS,
     SAMPLED,
@@ -29,13 +30,11 @@ from spikerun.commands.view.frame import (
     Seen,
     Told,
     image,
-    readings_of,
-    spikes_of,
     traced,
 )
 from spikerun.commands.view.server import PERIOD
 from spikerun.commands.view.tap import SHARE, Tap, Tapped
-from spikerun.outputs import Reading, Spike
+from spikerun.outputs import Outputs
 
 Array = npt.NDArray[Any]
 
@@ -65,7 +64,7 @@ class Played:
         self.tap.handed = self.handed.append
         self.tap.watching = self.tap.wanted = True
 
-    def push(self, chunk: Array, seconds: float = PERIOD) -> list[Spike | Reading]:
+    def push(self, chunk: Array, seconds: float = PERIOD) -> Outputs:
         self.clock.now += seconds
         self.tap.came(chunk)
         sent = self.stream.push(chunk)
@@ -80,9 +79,11 @@ class Played:
         return read([frames.make(seen) for seen in self.handed][-1])
 
 
-def spikes(steps: Array, index: Array, name: str = "classes") -> list[Spike]:
+def spikes(steps: Array, index: Array, name: str = "classes") -> Outputs:
     """Return outputs that hold these spikes."""
-    return [Spike(step, name, k, 1) for step, k in zip(steps.tolist(), index.tolist(), strict=True)]
+    found = np.zeros(len(steps), [("step", "i8"), ("index", "i4"), ("value", "i2")])
+    found["step"], found["index"] = steps, index
+    return Outputs([name], {name: found}, {})
 
 
 def seen(**given: Any) -> Seen:
@@ -153,7 +154,7 @@ def test_a_frame_says_what_the_stream_saw() -> None:
     played.push(events(2))
     sent = played.push(chunk)
     frame = read(Frames(NET, 1000).make(played.handed[-1]))
-    found = spikes_of(sent, "classes")
+    found = sent.spikes["classes"]
     assert len(found) > 5
     assert (frame["begin"], frame["end"], frame["events"], frame["spikes"]) == (1, 41, len(chunk), len(found))
     assert (frame["lag"], frame["dropped"], frame["late"]) == (2500, 4, 1)
@@ -191,7 +192,7 @@ def test_frames_that_take_the_stream_long_are_to_be_rarer() -> None:
 def test_a_readout_says_its_latest_reading() -> None:
     played = Played(readout=True)
     frame = played.frame(events(35, first=2))
-    reading = readings_of(list(played.handed[-1].outputs)[-1], "classes")[-1]
+    reading = list(played.handed[-1].outputs)[-1].readings["classes"][1][-1]
     assert frame["scores"].tolist() == reading.tolist() and frame["best"] == reading.argmax()
 
 
@@ -200,7 +201,9 @@ def test_the_class_is_that_of_a_readout_and_spikes_are_those_of_an_output_that_s
     net = Network(net.populations, net.projections, ["conv", "classes"], net.window)
     tap = Tap(Session(net, threads=1).stream(1000))
     assert [tap.names[k] for k in (tap.raster, tap.membranes)] == ["conv", "conv"]
-    said = seen(raster=1, outputs=[[Reading(9, "classes", np.array([1, 2, 9, 3, 0], np.float32))]])
+    answer = np.array([[1, 2, 9, 3, 0]], np.float32)
+    answered = Outputs(["conv", "classes"], {"conv": NO_SPIKES}, {"classes": (np.array([9]), answer)})
+    said = seen(raster=1, outputs=[answered])
     assert read(Frames(net, 1000).make(said))["best"] == 2
 
 

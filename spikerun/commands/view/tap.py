@@ -130,11 +130,12 @@ class Tap:
         self.handed(seen)
 
     def _trim(self) -> None:
-        """Drop the oldest of more than half of what may be kept; a push of more stands alone."""
-        for newest in (self._chunks, self._outputs):
-            held = sum(map(len, newest))
-            while held > KEPT // 2 and len(newest) > 1:
-                held -= len(newest.popleft())
+        """Drop the oldest of more than half of the events that may be kept, of which the newest array stands alone."""
+        held = sum(map(len, self._chunks))
+        while held > KEPT // 2 and len(self._chunks) > 1:
+            held -= len(self._chunks.popleft())
+        for _ in range(len(self._outputs) // 2):  # that came of so many events, roughly: to count them takes long
+            self._outputs.popleft()
         self._enough = self._came + KEPT // 2
 
     def _seen(self, now: float) -> Seen:

@@ -132,7 +132,13 @@ def test_the_result_says_what_came_and_went(folder: Path, capsys: pytest.Capture
 def test_the_text_says_it_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stream("rec.npy", "--pace", 10)
     out = " ".join(capsys.readouterr().out.split())
-    for said in ("events 6,000 in", "steps 60 of 1000 us", "dropped 0 events, of 0 steps", "a step took p50", "lag p50"):
+    for said in (
+        "events 6,000 in",
+        "steps 60 of 1000 us",
+        "dropped 0 events, of 0 steps",
+        "a step took p50",
+        "lag p50",
+    ):
         assert said in out
 
 
@@ -305,7 +311,7 @@ class Terminal(io.StringIO):
 def test_the_live_line_shows_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr("spikerun.commands.stream.REFRESH", 0.01)
+    monkeypatch.setattr("spikerun.commands.stream.REFRESH", 0)
     monkeypatch.setenv("TERM", "xterm")
     stream("rec.npy", "--pace", 1)
     shown = terminal.getvalue()

@@ -302,7 +302,7 @@ def test_optional_dependencies_are_declared() -> None:
         project = tomllib.load(file)["project"]
     wanted = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
     declared = {re.split(r"[\[<>=! ]", line)[0].lower() for line in wanted}
-    packages = {"sklearn": "scikit-learn"}
+    packages = {"sklearn": "scikit-learn", "neuromorphic_drivers": "neuromorphic-drivers"}
     ours = [i for i in IMPORTS if not i.importer.startswith(RUNNER)]  # which runs in an environment of its own
     foreign = {i.module.split(".")[0] for i in ours} - set(sys.stdlib_module_names) - {"spikerun", "_spikerun_cpu"}
     assert {packages.get(name, name) for name in foreign} <= declared

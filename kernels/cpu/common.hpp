@@ -57,6 +57,15 @@ SPIKERUN_INLINE T clip(T x, T low, T high) {
     return x < low ? low : high < x ? high : x;
 }
 
+// Asks for a cache line that will be written soon.
+SPIKERUN_INLINE void fetch_to_write(const void* place) {
+#if defined(__GNUC__)
+    __builtin_prefetch(place, 1);
+#else
+    (void)place;
+#endif
+}
+
 // The number of set bits: without branches and without an instruction for it, so that loops are vectorised
 // for every machine.
 SPIKERUN_INLINE uint16_t set_bits(uint16_t w) {

@@ -256,7 +256,9 @@ SPIKERUN_INLINE void add_weights(const int8_t* SPIKERUN_RESTRICT weights, int32_
 struct ScatterReached {
     SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const ReachedRows& weights,
                                     const Event* events, size_t count, int32_t* acc, Marks* marks) {
+        constexpr size_t ahead = 8;
         for (size_t k = 0; k < count; ++k) {
+            if (k + ahead < count) fetch(s, windows, row_of(events[k + ahead]), acc);
             const Scatter::Place place = Scatter::place_of(s, row_of(events[k]));
             const Range rows = windows.rows.ranges[place.y], columns = windows.columns.ranges[place.column];
             if (columns.count == 0) continue;
@@ -275,6 +277,18 @@ struct ScatterReached {
                 row += windows.rows.position_step;
             }
         }
+    }
+
+    // What an input will add to.
+    SPIKERUN_INLINE static void fetch(const Shape& s, const Window& windows, size_t input,
+                                      const int32_t* acc) {
+        constexpr size_t line = 64 / sizeof(int32_t);
+        const Scatter::Place place = Scatter::place_of(s, input);
+        const Range rows = windows.rows.ranges[place.y], columns = windows.columns.ranges[place.column];
+        size_t row = rows.position;
+        for (uint32_t a = rows.count; a > 0; --a, row += windows.rows.position_step)
+            for (size_t j = 0; j < columns.count * s.out_c; j += line)
+                fetch_to_write(acc + (row * s.out_w + columns.position + 1 - columns.count) * s.out_c + j);
     }
 };
 

@@ -57,6 +57,10 @@ class LazyIf {
     SPIKERUN_INLINE LazyIf(const All& all, const int32_t* i, int32_t* v, int16_t* s)
         : all_(all), i_(i), v_(v), s_(s) {}
 
+    SPIKERUN_INLINE void fetch(size_t j) const {
+        fetch_to_write(i_ + j);
+        fetch_to_write(v_ + j);
+    }
     template <size_t W>
     SPIKERUN_INLINE Outcome update(size_t j, size_t phase, uint32_t) const {
         typename Lanes<W>::Int restless{}, fired{};

@@ -228,20 +228,40 @@ struct LazyStep {
         spikes.take_runs([&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
             for (size_t k = first; k < first + n; ++k) std::memset(s + k * tile, 0, tile * sizeof *s);
         });
-        Marks::each_word(currents, lazy.awake, [&](size_t word, uint64_t bits) SPIKERUN_LAMBDA_INLINE {
-            uint64_t awake = 0, fired = 0;
-            for (uint64_t left = bits; left != 0; left &= left - 1) {
-                const uint64_t bit = left & (0 - left);
-                const size_t place = 64 * word + lowest_bit(left), j = place * tile;
-                const Outcome outcome =
-                    neuron.template update<W>(j, phase_of(j, period), now - lazy.next[place]);
-                lazy.next[place] = now + 1;
-                awake |= outcome.awake ? bit : 0;
-                fired |= outcome.fired ? bit : 0;
-            }
-            lazy.awake.set(word, awake);
-            if (fired != 0) spikes.set(word, fired);
-        });
+        // A word is updated when the next one is known, whose tiles are fetched meanwhile.
+        size_t word = 0;
+        uint64_t bits = 0;
+        Marks::each_word(currents, lazy.awake,
+                         [&](size_t next_word, uint64_t next_bits) SPIKERUN_LAMBDA_INLINE {
+                             for (uint64_t left = next_bits; left != 0; left &= left - 1) {
+                                 const size_t place = 64 * next_word + lowest_bit(left);
+                                 fetch_to_write(&lazy.next[place]);
+                                 fetch_to_write(s + place * tile);
+                                 neuron.fetch(place * tile);
+                             }
+                             update(neuron, lazy, spikes, period, now, word, bits);
+                             word = next_word;
+                             bits = next_bits;
+                         });
+        update(neuron, lazy, spikes, period, now, word, bits);
+    }
+
+    // The marked tiles of 64.
+    template <class Neuron>
+    SPIKERUN_INLINE static void update(const Neuron& neuron, Lazy& lazy, Marks& spikes, size_t period,
+                                       uint32_t now, size_t word, uint64_t bits) {
+        if (bits == 0) return;
+        uint64_t awake = 0, fired = 0;
+        for (uint64_t left = bits; left != 0; left &= left - 1) {
+            const uint64_t bit = left & (0 - left);
+            const size_t place = 64 * word + lowest_bit(left), j = place * Marks::tile;
+            const Outcome outcome = neuron.template update<W>(j, phase_of(j, period), now - lazy.next[place]);
+            lazy.next[place] = now + 1;
+            awake |= outcome.awake ? bit : 0;
+            fired |= outcome.fired ? bit : 0;
+        }
+        lazy.awake.set(word, awake);
+        if (fired != 0) spikes.set(word, fired);
     }
 };
 

@@ -148,6 +148,14 @@ class LazyLif {
           pending_(q.pending.in(ws)),
           s_(q.s.in(ws)) {}
 
+    SPIKERUN_INLINE void fetch(size_t j) const {
+        fetch_to_write(i_ + j);
+        fetch_to_write(v_ + j);
+        if constexpr (!plain) {
+            fetch_to_write(u_ + j);
+            fetch_to_write(wait_ + j);
+        }
+    }
     template <size_t W>
     SPIKERUN_INLINE Outcome update(size_t j, size_t phase, uint32_t missed) const {
         using Int = typename Lanes<W>::Int;

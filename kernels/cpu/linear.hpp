@@ -11,6 +11,10 @@
 #include "marks.hpp"
 #include "share.hpp"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace spikerun {
 
 // One active input: where its row of weights begins (low half) and its value (high half). One number, so that
@@ -27,18 +31,31 @@ SPIKERUN_INLINE int32_t value_of(Event event) {
     return static_cast<int32_t>(event >> 32);
 }
 
-// Memory on a boundary of cache lines.
+// Memory on a boundary of cache lines, or, where there is much of it, of the large pages that Linux can be
+// asked for: what is read here and there in it then finds its page without a detour.
 template <class T>
 struct Aligned {
     using value_type = T;
-    static constexpr std::align_val_t boundary{64};
     Aligned() = default;
     template <class U>
     explicit Aligned(const Aligned<U>&) noexcept {}
-    T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), boundary)); }
-    void deallocate(T* p, size_t) noexcept { ::operator delete(p, boundary); }
+    T* allocate(size_t n) {
+        void* const memory = ::operator new(n * sizeof(T), boundary(n));
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+        if (boundary(n) == large) madvise(memory, n * sizeof(T), MADV_HUGEPAGE);  // it may say no
+#endif
+        return static_cast<T*>(memory);
+    }
+    void deallocate(T* p, size_t n) noexcept { ::operator delete(p, boundary(n)); }
     bool operator==(const Aligned&) const noexcept { return true; }
     bool operator!=(const Aligned&) const noexcept { return false; }
+
+  private:
+    static constexpr std::align_val_t small{64}, large{size_t{1} << 21};
+    static std::align_val_t boundary(size_t n) noexcept {
+        constexpr size_t much = size_t{1} << 23;  // bytes
+        return n * sizeof(T) < much ? small : large;
+    }
 };
 
 template <class T>

@@ -46,7 +46,7 @@ struct Passed {
 // and updated in each pass; the others have been as far as `next`, and what they have missed is made up for
 // when it matters.
 struct Lazy {
-    std::vector<uint32_t> next;  // of each tile, the first pass that it has not seen, modulo 2^32
+    Arena<uint32_t> next;  // of each tile, the first pass that it has not seen, modulo 2^32
     Marks awake;
     bool stepped = false;  // since it was brought up to date
 };

@@ -76,18 +76,15 @@ Watch::Watch(Words source, size_t channels)
       begin_(channels + 1) {}
 
 void Watch::list(Workspace& ws) {
-    // Grows as far as is ever needed, not to the size of the register.
     const Marks* const marks = source_.tracked() ? &source_.marks(ws) : nullptr;
     size_t most = source_.size;
     if (marks != nullptr) {
         most = 0;
         marks->each_run([&](size_t, size_t tiles) { most += tiles * Marks::tile; });
     }
-    if (found_.size() < most + 1) found_.resize(most + 1);
-    const size_t n = marks != nullptr
-                         ? run<ListMarkedPlaces>(source_.in(ws), *marks, source_.size, found_.data())
-                         : run<ListPlaces>(source_.in(ws), size_t{0}, source_.size, found_.data());
-    found_.resize(n);
+    if (found_.size() < most + 1) found_.resize(most + 1);  // and never shrinks
+    count_ = marks != nullptr ? run<ListMarkedPlaces>(source_.in(ws), *marks, source_.size, found_.data())
+                              : run<ListPlaces>(source_.in(ws), size_t{0}, source_.size, found_.data());
 }
 
 void Watch::look(int64_t t, Workspace& ws) {
@@ -97,20 +94,21 @@ void Watch::look(int64_t t, Workspace& ws) {
         return;
     list(ws);
     const size_t first = spikes.size();
-    spikes.resize(first + found_.size());
+    spikes.resize(first + count_);
     Spike* const out = spikes.data() + first;
     // Channel by channel; within each, pixels rise as places do.
     const auto pixel = [&](uint32_t place) { return static_cast<uint32_t>(place * reciprocal_ >> shift_); };
     if (channels_ == 1) {
-        for (size_t k = 0; k < found_.size(); ++k)
+        for (size_t k = 0; k < count_; ++k)
             out[k] = {t, static_cast<int32_t>(found_[k]), words[found_[k]], 0};
         return;
     }
     const auto channel = [&](uint32_t place) { return place - pixel(place) * channels_; };
     std::fill(begin_.begin(), begin_.end(), 0U);
-    for (const uint32_t place : found_) ++begin_[channel(place) + 1];
+    for (size_t k = 0; k < count_; ++k) ++begin_[channel(found_[k]) + 1];
     for (size_t c = 1; c < channels_; ++c) begin_[c] += begin_[c - 1];
-    for (const uint32_t place : found_) {
+    for (size_t k = 0; k < count_; ++k) {
+        const uint32_t place = found_[k];
         const size_t c = channel(place);
         out[begin_[c]++] = {t, static_cast<int32_t>(c * pixels_ + pixel(place)), words[place], 0};
     }

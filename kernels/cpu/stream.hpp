@@ -43,6 +43,7 @@ class Watch {
     unsigned shift_;
     uint64_t reciprocal_;  // of the channels, times 2^shift
     std::vector<uint32_t> found_, begin_;
+    size_t count_ = 0;  // of those found
 };
 
 // The content after each pass t >= begin with t % period == first.

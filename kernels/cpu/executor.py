@@ -142,6 +142,7 @@ class CpuExecutor:
         self._registers = {register.name: register for register in program.registers}
         self._ids = {name: number for number, name in enumerate(self._registers)}
         self._with_taps = {op.alive for op in program.operations if isinstance(op, MaxPoolStep)}
+        self._tracked = tracked(program) if device.kernels != "dense" else []
         self._kernels = dict(zip(*self._mapped(), strict=True))
         self._program = self._built(keep)
 
@@ -157,13 +158,12 @@ class CpuExecutor:
 
     def _built(self, keep: Collection[str]) -> native.Program:
         offsets: dict[str, int] = {}
-        always = tracked(self.program) if self._device.kernels != "dense" else ()
-        spans = lifetimes(self.program, keep) | dict.fromkeys(always, (-1, len(self.program.operations)))
+        spans = lifetimes(self.program, keep) | dict.fromkeys(self._tracked, (-1, len(self.program.operations)))
         for width in ("int16", "int32"):
             offsets |= place(self.program, spans, _size_in(width), ALIGNMENT)[0]
         try:
             built = native.Program([(WIDTH[r.dtype], r.size, offsets[r.name]) for r in self.program.registers])
-            built.track([self._ids[name] for name in always])
+            built.track([self._ids[name] for name in self._tracked])
             built.anew([self._ids[name] for name, (first, _) in spans.items() if first >= 0])
             for register in self.program.registers:
                 if register.initial is not None:
@@ -256,7 +256,9 @@ class CpuExecutor:
     def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> "CpuWorkspace":
         """Return a new sample at rest."""
         inputs = [register for _, register in self.program.inputs]
-        given = (self._program, self._device.threads, self._ids, self._registers, self._with_taps)
+        steps = [op for op in self.program.operations if isinstance(op, IfStep | LifStep)]
+        alone = bool(steps) and all(op.s in self._tracked for op in steps)  # what is left to do is not worth sharing
+        given = (self._program, 1 if alone else self._device.threads, self._ids, self._registers, self._with_taps)
         return CpuWorkspace(*given, inputs, watch, capture)
 
     def choices(self) -> list[Choice]:

@@ -175,7 +175,7 @@ SPIKERUN_INLINE void leak(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const in
         shrink_short<W>(x, factor, times);
     } else {
         do {
-            all ^= all;
+            all = Unsigned{};
             for (size_t k = 0; k < parts; ++k) {
                 const Unsigned before = x[k];
                 x[k] = (x[k] >> 16) * factor[k] + ((x[k] & 0xFFFF) * factor[k] >> 16);

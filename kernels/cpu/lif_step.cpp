@@ -185,8 +185,8 @@ class LazyLif {
         for (size_t k = 0; k < Lanes<W>::parts; ++k) store(v[k], v_ + j + k * W);
     }
     // What plain neurons do not store: the currents of the last pass.
-    void store_currents(const Marks& currents, size_t n) const {
-        std::fill_n(u_, n, 0);
+    void store_currents(const Marks& currents) const {
+        std::fill_n(u_, currents.tiles() * Marks::tile, 0);
         currents.each_run([&](size_t first, size_t tiles) {
             for (size_t j = first * Marks::tile; j < (first + tiles) * Marks::tile; ++j) {
                 const uint32_t sum = bits(i_[j]) << p_.fraction_bits;
@@ -308,8 +308,11 @@ void append_lazy_as(Program& program, When when, const Registers& q, const Param
     append_lazy<Neuron>(
         program, when, q.i, q.s, period, restless,
         [=](Workspace& ws) { return Neuron(q, ws, kept->p, kept->all); },
-        [n](const Neuron& neuron, const Marks& currents) {
-            if constexpr (plain) neuron.store_currents(currents, n);
+        [](const Neuron& neuron, const Marks& currents) {
+            if constexpr (plain)
+                neuron.store_currents(currents);
+            else
+                (void)neuron, (void)currents;
         });
 }
 

@@ -26,7 +26,7 @@ from spikerun.datasets import Bins, encoder_of
 from spikerun.datasets.events import Recordings
 
 NAME = "stream_accuracy"
-CASES = ("1,latest", "1,block", "10,latest", "10,drop_bin", "40,block", "40,latest", "40,drop_bin", "40,drop_tail")
+CASES = ("1,latest", "1,block", "4,latest", "4,drop_bin", "4,drop_tail")
 
 
 def main(network: Path, file: Path, limit: int | None, cases: list[str]) -> None:

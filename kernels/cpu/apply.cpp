@@ -78,7 +78,7 @@ void apply_tracked(Program& program, When when, Words x, Numbers acc, LinearPoin
             map->apply_dense(source, acc.in(ws), scratch, {});
         if (marks != nullptr) marks->add_all();
     });
-    if (x.tracked()) program.idle([=](Workspace& ws) { return x.marks(ws).none(); });
+    if (x.tracked()) program.idle([=](Workspace& ws) { return x.marks(ws).none() ? forever : 0; });
 }
 
 void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPointer map, int64_t cut) {

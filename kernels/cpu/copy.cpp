@@ -21,19 +21,19 @@ void fill(Program& program, When when, int64_t acc_id, nb::object value) {
                 for (size_t k = first; k < first + n; ++k) std::memset(sums + k * of, 0, of * sizeof *sums);
             });
         });
-        program.idle([=](Workspace& ws) { return acc.marks(ws).none(); });
+        program.idle([=](Workspace& ws) { return acc.marks(ws).none() ? forever : 0; });
         return;
     }
     const size_t tile = tiled(acc.size, {&values});
     program.append_tiles(when, acc.size, tile, [=](Workspace& ws, int64_t, size_t j, size_t n) {
         std::copy_n(values.at(j), n, acc.in(ws) + j);
     });
-    program.idle([=](Workspace& ws) {
+    program.idle([=](Workspace& ws) -> int64_t {
         for (size_t j = 0; j < acc.size; j += tile) {
             const size_t n = std::min(tile, acc.size - j);
-            if (!std::equal(values.at(j), values.at(j) + n, acc.in(ws) + j)) return false;
+            if (!std::equal(values.at(j), values.at(j) + n, acc.in(ws) + j)) return 0;
         }
-        return true;
+        return forever;
     });
 }
 

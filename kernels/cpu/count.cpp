@@ -116,7 +116,7 @@ void append_marked(Program& program, When when, Words word, const Values& fan_ou
         run<CountMarked>(word.in(ws), word.marks(ws), *all, period, total);
         ws.count(unsign(slot), total[0], total[1]);
     });
-    program.idle([=](Workspace& ws) { return word.marks(ws).none(); });
+    program.idle([=](Workspace& ws) { return word.marks(ws).none() ? forever : 0; });
 }
 
 void count(Program& program, When when, int64_t word_id, nb::object fan_out, std::string mode, int64_t bits,

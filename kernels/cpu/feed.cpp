@@ -136,9 +136,10 @@ void Feed::forget(size_t groups) noexcept {
 // Goes on to step `until` where nothing but time passes; returns how many steps that were, 0 where something
 // does.
 int64_t Feed::skip(Program& program, Workspace& ws, int64_t until, Outlets& outlets) {
-    if (!program.idle(ws)) return 0;
+    const int64_t idle = program.idle(ws);
+    if (idle == 0) return 0;
     constexpr int64_t reach = int64_t{1} << 29;  // lazy neurons count what they have missed in 32 bits
-    const int64_t begin = ws.t, end = std::min(until, begin + reach);
+    const int64_t begin = ws.t, end = std::min(until, begin + std::min(idle, reach));
     if (end - begin == reach) program.settle(ws);
     for (Capture& capture : outlets.captured)
         for (int64_t t = capture.next(begin); t < end; t += capture.period) capture.look(t, ws);

@@ -51,37 +51,52 @@ struct IfStep {
 class LazyIf {
   public:
     struct All {
-        Repeated threshold, floor;
+        Repeated threshold, bias, floor;
         bool to_zero;
+        Drift drift;
     };
     SPIKERUN_INLINE LazyIf(const All& all, const int32_t* i, int32_t* v, int16_t* s)
         : all_(all), i_(i), v_(v), s_(s) {}
 
+    void trim(size_t n, size_t end) const {
+        std::fill(v_ + n, v_ + end, 0);
+        std::fill(s_ + n, s_ + end, int16_t{0});
+    }
     SPIKERUN_INLINE void fetch(size_t j) const {
         fetch_to_write(i_ + j);
         fetch_to_write(v_ + j);
     }
     template <size_t W>
-    SPIKERUN_INLINE Outcome update(size_t j, size_t phase, uint32_t) const {
-        typename Lanes<W>::Int restless{}, fired{};
-        for (size_t k = 0; k < Marks::tile; k += W) update_part<W>(j + k, phase + k, restless, fired);
-        return {any(restless), any(fired)};
+    SPIKERUN_INLINE Outcome update(size_t j, size_t phase, uint32_t missed) const {
+        typename Lanes<W>::Int restless{}, fired{}, x[Lanes<W>::parts];
+        for (size_t k = 0; k < Lanes<W>::parts; ++k) load(x[k], v_ + j + k * W);
+        if (all_.drift && missed != 0) coast<W, false>(x, nullptr, all_.drift, j, phase, missed);
+        for (size_t k = 0; k < Lanes<W>::parts; ++k)
+            update_part<W>(j + k * W, phase + k * W, x[k], restless, fired);
+        return {any(restless), any(fired),
+                all_.drift ? quiet_steps<W>(x, all_.drift, j, phase) : Lazy::horizon};
     }
     template <size_t W>
-    SPIKERUN_INLINE void leak(size_t, size_t, uint32_t) const {}
+    SPIKERUN_INLINE void leak(size_t j, size_t phase, uint32_t missed) const {
+        if (!all_.drift) return;
+        typename Lanes<W>::Int x[Lanes<W>::parts];
+        for (size_t k = 0; k < Lanes<W>::parts; ++k) load(x[k], v_ + j + k * W);
+        coast<W, false>(x, nullptr, all_.drift, j, phase, missed);
+        for (size_t k = 0; k < Lanes<W>::parts; ++k) store(x[k], v_ + j + k * W);
+    }
 
   private:
     template <size_t W, class Int>
-    SPIKERUN_INLINE void update_part(size_t j, size_t phase, Int& restless, Int& fired) const {
+    SPIKERUN_INLINE void update_part(size_t j, size_t phase, Int& x, Int& restless, Int& fired) const {
         constexpr int32_t most = ShortIfStep::most_current;
         constexpr auto high = static_cast<int32_t>(membrane_limit);
-        Int x, current, threshold, floor;
-        load(x, v_ + j);
+        Int current, threshold, floor, bias;
+        load(bias, all_.bias.at(j, phase));
         load(current, i_ + j);
         load(threshold, all_.threshold.at(j, phase));
         load(floor, all_.floor.at(j, phase));
         current = current < -most ? Int{} - most : current;
-        x += current > most ? Int{} + most : current;
+        x += (current > most ? Int{} + most : current) + bias;
         x = x < floor ? floor : x;
         x = x > high ? Int{} + high : x;
         const Int spike = x >= threshold;
@@ -101,15 +116,21 @@ class LazyIf {
 
 void append_lazy_if(Program& program, When when, Numbers i, Numbers v, Words s, const Values& thresholds,
                     const Values& biases, const Values& floors, bool to_zero, bool restless) {
-    require(biases.least() == 0 && biases.largest() == 0, "s",
-            "is tracked, but these neurons are never at rest");
-    const size_t n = i.size, period = period_of(n, {&thresholds, &floors});
+    require(biases.largest() <= ShortIfStep::most_bias && biases.least() >= -ShortIfStep::most_bias, "s",
+            "is tracked, but such a bias never lets neurons rest");
+    const size_t n = i.size, period = period_of(n, {&thresholds, &biases, &floors});
+    const auto value = [](const Values& values, size_t j) { return values.data()[j % values.size()]; };
+    Drift drift = drift_of(
+        n, whole(n, {&thresholds, &biases, &floors}) ? n : period, [&](size_t j) { return value(biases, j); },
+        [&](size_t j) { return value(floors, j); }, [&](size_t j) { return value(thresholds, j) - 1; },
+        [](size_t) { return 1 << 16; });
+    const bool drifts{drift};
     const auto all = std::make_shared<const LazyIf::All>(
-        LazyIf::All{Repeated(thresholds, n, period), Repeated(floors, n, period), to_zero});
+        LazyIf::All{Repeated(thresholds, n, period), Repeated(biases, n, period), Repeated(floors, n, period),
+                    to_zero, std::move(drift)});
     append_lazy<LazyIf>(
-        program, when, i, s, period, restless,
-        [=](Workspace& ws) { return LazyIf(*all, i.in(ws), v.in(ws), s.in(ws)); },
-        [](const LazyIf&, const Marks&) {});
+        program, when, i, s, period, restless, drifts,
+        [=](Workspace& ws) { return LazyIf(*all, i.in(ws), v.in(ws), s.in(ws)); }, [](const LazyIf&) {});
 }
 
 void if_step(Program& program, When when, int64_t i_id, int64_t v_id, int64_t s_id, nb::object threshold,

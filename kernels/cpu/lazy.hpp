@@ -31,6 +31,13 @@ class Repeated {
         data_.resize(length);
         for (size_t j = given; j < length; ++j) data_[j] = data_[j - given];
     }
+    // value(j) of each neuron j, which begins anew every `period`.
+    template <class Value>
+    static Repeated made(size_t n, size_t period, Value value) {
+        std::vector<int32_t> values(period);
+        for (size_t j = 0; j < period; ++j) values[j] = value(j);
+        return {Values("", std::move(values), n), n, period};
+    }
     // j: the first neuron; phase: j modulo the period.
     SPIKERUN_INLINE const int32_t* at(size_t j, size_t phase) const {
         return data_.data() + (own_ ? j : phase);
@@ -40,6 +47,11 @@ class Repeated {
     std::vector<int32_t> data_;
     bool own_;
 };
+
+// Whether some parameter has a value for each of n neurons.
+inline bool whole(size_t n, std::initializer_list<const Values*> all) {
+    return std::any_of(all.begin(), all.end(), [n](const Values* values) { return values->size() == n; });
+}
 
 inline size_t period_of(size_t n, std::initializer_list<const Values*> all) {
     size_t period = 1;
@@ -186,9 +198,91 @@ SPIKERUN_INLINE void leak(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const in
     for (size_t k = 0; k < parts; ++k) v[k] = (reinterpret_cast<Int>(x[k]) ^ sign[k]) - sign[k];
 }
 
-// Whether neurons of a tile might do more than leak without a current, and whether some fired.
+// What neurons add to their membranes in each step, without a current: their bias.
+struct Drift {
+    int32_t most = 0;  // magnitude; 0: there is none
+    bool leaks = false;
+    std::vector<Repeated> values, least, rise,
+        barrier;  // one of each, if there is a drift: what is added; where
+                  // membranes end; what leads over the barrier, 0 if that never
+                  // happens; what must be exceeded to fire
+    explicit operator bool() const { return most != 0; }
+};
+
+// All of these are what a neuron has: bias, floor of the membrane, barrier, keep factor.
+template <class Bias, class Floor, class Barrier, class Keep>
+Drift drift_of(size_t n, size_t period, Bias bias, Floor floor, Barrier barrier, Keep keep) {
+    Drift drift;
+    for (size_t j = 0; j < period; ++j) {
+        drift.most = std::max(drift.most, std::abs(bias(j)));
+        drift.leaks |= keep(j) < 1 << 16;
+    }
+    if (!drift) return drift;
+    drift.values.push_back(Repeated::made(n, period, bias));
+    drift.least.push_back(Repeated::made(n, period, floor));
+    drift.barrier.push_back(Repeated::made(n, period, barrier));
+    drift.rise.push_back(Repeated::made(n, period, [&](size_t j) {
+        // Leaking membranes rise no further than to where the leak equals the drift, or to a step above 0.
+        const double up = bias(j), lost = 1 - keep(j) / 65536.0, top = barrier(j) - 1.0;
+        return up > 0 && (lost <= 0 || up / lost > top || up + 1 > top) ? bias(j) : 0;
+    }));
+    return drift;
+}
+
+// What so many steps at rest do to a tile; leaks: whether the membranes do, by `keep`.
+template <size_t W, bool leaks>
+SPIKERUN_INLINE void coast(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const int32_t* keep,
+                           const Drift& drift, size_t j, size_t phase, uint32_t times) {
+    using Int = typename Lanes<W>::Int;
+    constexpr size_t parts = Lanes<W>::parts;
+    const int32_t* const values = drift.values[0].at(j, phase);
+    const int32_t* const least = drift.least[0].at(j, phase);
+    // Without a leak several steps are one product, of at most 30 bits.
+    const uint32_t most = leaks ? 1 : std::max(1U, (1U << 29) / static_cast<uint32_t>(drift.most));
+    for (bool more = true; more && times != 0;) {
+        const uint32_t n = std::min(times, most);
+        Int before[parts], changed{};
+        for (size_t k = 0; k < parts; ++k) before[k] = v[k];
+        if constexpr (leaks) leak<W>(v, keep, 1, false);
+        for (size_t k = 0; k < parts; ++k) {
+            Int value, floor;
+            load(value, values + k * W);
+            load(floor, least + k * W);
+            v[k] += value * static_cast<int32_t>(n);
+            v[k] = v[k] < floor ? floor : v[k];
+            changed |= v[k] ^ before[k];
+        }
+        times -= n;
+        more = any(changed);  // what a step does not change, further ones do not either
+    }
+}
+
+// For how many steps no neuron of a tile fires by its drift, at least; v: none is over its barrier.
+template <size_t W>
+SPIKERUN_INLINE uint32_t quiet_steps(const typename Lanes<W>::Int (&v)[Lanes<W>::parts], const Drift& drift,
+                                     size_t j, size_t phase) {
+    const int32_t* const rise = drift.rise[0].at(j, phase);
+    const int32_t* const barrier = drift.barrier[0].at(j, phase);
+    int32_t membrane[Marks::tile];
+    for (size_t k = 0; k < Lanes<W>::parts; ++k) store(v[k], membrane + k * W);
+    float fewest = static_cast<float>(Lazy::horizon);
+    for (size_t k = 0; k < Marks::tile; ++k) {
+        // Below 0 a leak leads upward, too.
+        const int32_t from = drift.leaks ? std::max(membrane[k], 0) : membrane[k];
+        const float up = static_cast<float>(rise[k]);
+        const float steps = (static_cast<float>(barrier[k]) - static_cast<float>(from)) / (up > 0 ? up : 1);
+        fewest = up > 0 && steps < fewest ? steps : fewest;
+    }
+    // Less than the error of all this.
+    constexpr float surely = 1 - 1.0F / (1 << 18);
+    return fewest > 2 ? static_cast<uint32_t>(fewest * surely - 1) : 0;
+}
+
+// Whether neurons of a tile might do more than leak and drift without a current, and whether some fired; for
+// how many steps surely none fires without one.
 struct Outcome {
     bool awake, fired;
+    uint32_t quiet = Lazy::horizon;
 };
 
 // j modulo the period of parameters; most are powers of two, as numbers of channels are.
@@ -223,11 +317,12 @@ template <size_t W>
 struct LazyStep {
     template <class Neuron>
     SPIKERUN_INLINE static void run(const Neuron& neuron, Lazy& lazy, const Marks& currents, Marks& spikes,
-                                    int16_t* s, size_t period, uint32_t now) {
+                                    int16_t* s, size_t size, size_t period, uint32_t now) {
         constexpr size_t tile = Marks::tile;
         spikes.take_runs([&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
             for (size_t k = first; k < first + n; ++k) std::memset(s + k * tile, 0, tile * sizeof *s);
         });
+        if (!lazy.due.empty()) wake_due(lazy, now);
         // A word is updated when the next one is known, whose tiles are fetched meanwhile.
         size_t word = 0;
         uint64_t bits = 0;
@@ -239,26 +334,52 @@ struct LazyStep {
                                  fetch_to_write(s + place * tile);
                                  neuron.fetch(place * tile);
                              }
-                             update(neuron, lazy, spikes, period, now, word, bits);
+                             update(neuron, lazy, spikes, s, size, period, now, word, bits);
                              word = next_word;
                              bits = next_bits;
                          });
-        update(neuron, lazy, spikes, period, now, word, bits);
+        update(neuron, lazy, spikes, s, size, period, now, word, bits);
+    }
+
+    // Wakes the tiles in which a neuron might fire now; passes are compared modulo 2^32.
+    SPIKERUN_INLINE static void wake_due(Lazy& lazy, uint32_t now) {
+        for (size_t word = 0; word < lazy.first.size(); ++word) {
+            if (static_cast<int32_t>(lazy.first[word] - now) > 0) continue;
+            const size_t end = std::min(lazy.due.size(), 64 * word + 64);
+            uint32_t least = Lazy::horizon;  // passes from now
+            for (size_t place = 64 * word; place < end; ++place) {
+                const auto left = static_cast<int32_t>(lazy.due[place] - now);
+                if (left <= 0)
+                    lazy.awake.add(place * Marks::tile);
+                else
+                    least = std::min(least, static_cast<uint32_t>(left));
+            }
+            lazy.first[word] = now + least;
+        }
     }
 
     // The marked tiles of 64.
     template <class Neuron>
-    SPIKERUN_INLINE static void update(const Neuron& neuron, Lazy& lazy, Marks& spikes, size_t period,
-                                       uint32_t now, size_t word, uint64_t bits) {
+    SPIKERUN_INLINE static void update(const Neuron& neuron, Lazy& lazy, Marks& spikes, int16_t* s,
+                                       size_t size, size_t period, uint32_t now, size_t word, uint64_t bits) {
         if (bits == 0) return;
         uint64_t awake = 0, fired = 0;
         for (uint64_t left = bits; left != 0; left &= left - 1) {
             const uint64_t bit = left & (0 - left);
             const size_t place = 64 * word + lowest_bit(left), j = place * Marks::tile;
-            const Outcome outcome = neuron.template update<W>(j, phase_of(j, period), now - lazy.next[place]);
+            Outcome outcome = neuron.template update<W>(j, phase_of(j, period), now - lazy.next[place]);
+            if (j + Marks::tile > size) {  // behind the last neuron there is none
+                neuron.trim(size, j + Marks::tile);
+                outcome.fired = std::any_of(s + j, s + size, [](int16_t x) { return x != 0; });
+            }
             lazy.next[place] = now + 1;
             awake |= outcome.awake ? bit : 0;
             fired |= outcome.fired ? bit : 0;
+            if (!lazy.due.empty()) {
+                const uint32_t due = now + 1 + std::min(outcome.quiet, Lazy::horizon);
+                lazy.due[place] = due;
+                if (static_cast<int32_t>(due - lazy.first[word]) < 0) lazy.first[word] = due;
+            }
         }
         lazy.awake.set(word, awake);
         if (fired != 0) spikes.set(word, fired);
@@ -280,28 +401,36 @@ struct LazySettle {
 };
 
 // Appends the operation that updates neurons from currents `i` to spikes `s`. make(ws): the Neuron;
-// finish(neuron, marks of i): stores what its steps do not. restless: the neurons do not begin at rest.
+// finish(neuron): stores what its steps do not. restless: the neurons do not begin at rest; drift: they may
+// fire by themselves.
 template <class Neuron, class Make, class Finish>
-void append_lazy(Program& program, When when, Numbers i, Words s, size_t period, bool restless, Make make,
-                 Finish finish) {
+void append_lazy(Program& program, When when, Numbers i, Words s, size_t period, bool restless, bool drift,
+                 Make make, Finish finish) {
     require(i.tracked() && s.tracked(), "i, s", "must be tracked both");
     require(when.period == 1 && when.end == forever, "period", "lazy neurons are updated in each pass");
-    const size_t place = program.new_lazy(i.size, restless, [=](Workspace& ws, Lazy& lazy) {
+    const size_t place = program.new_lazy(i.size, restless || drift, drift, [=](Workspace& ws, Lazy& lazy) {
         if (ws.t <= when.begin) return;
         const Neuron neuron = make(ws);
         run_in_lanes<LazySettle>(neuron, lazy, period, static_cast<uint32_t>(ws.t));
-        if (lazy.stepped) finish(neuron, i.marks(ws));
+        if (lazy.stepped) finish(neuron);
         lazy.stepped = false;
     });
     program.append(when, [=](Workspace& ws, int64_t t) {
         Lazy& lazy = ws.lazy[place];
-        const auto now = static_cast<uint32_t>(t);
-        if (t == when.begin) std::fill(lazy.next.begin(), lazy.next.end(), now);
-        run_in_lanes<LazyStep>(make(ws), lazy, i.marks(ws), s.marks(ws), s.in(ws), period, now);
+        if (t == when.begin) lazy.forget(t);
+        run_in_lanes<LazyStep>(make(ws), lazy, i.marks(ws), s.marks(ws), s.in(ws), i.size, period,
+                               static_cast<uint32_t>(t));
         lazy.stepped = true;
     });
-    program.idle([=](Workspace& ws) {
-        return i.marks(ws).none() && s.marks(ws).none() && ws.lazy[place].awake.none();
+    program.idle([=](Workspace& ws) -> int64_t {
+        const Lazy& lazy = ws.lazy[place];
+        if (!i.marks(ws).none() || !s.marks(ws).none() || !lazy.awake.none()) return 0;
+        if (ws.t < when.begin) return when.begin - ws.t;
+        if (lazy.first.empty()) return forever;
+        auto least = static_cast<int32_t>(Lazy::horizon);
+        for (const uint32_t first : lazy.first)
+            least = std::min(least, static_cast<int32_t>(first - static_cast<uint32_t>(ws.t)));
+        return std::max(0, least);
     });
 }
 

@@ -130,13 +130,14 @@ SPIKERUN_INLINE void clamp_all(V& x, int32_t limit) {
 }
 
 // Where currents arrive; see LazyStep. plain: the current has no memory and there is no refractory time: u
-// and wait are not touched. There is no bias: such neurons are never at rest.
+// and wait are not touched. Others have no bias.
 template <Reset reset, bool chip, bool plain>
 class LazyLif {
   public:
     struct All {  // as in Parameters
-        Repeated threshold, keep_v, keep_u, v_reset, v_min;
+        Repeated threshold, keep_v, keep_u, v_reset, v_min, bias, bias_u;
         bool leaks, short_keep;  // whether some membranes leak; whether all do
+        Drift drift;
     };
     SPIKERUN_INLINE LazyLif(const Registers& q, Workspace& ws, const Parameters& p, const All& all)
         : p_(p),
@@ -148,6 +149,10 @@ class LazyLif {
           pending_(q.pending.in(ws)),
           s_(q.s.in(ws)) {}
 
+    void trim(size_t n, size_t end) const {
+        for (int32_t* const state : {u_, v_, wait_}) std::fill(state + n, state + end, 0);
+        for (int16_t* const words : {pending_, s_}) std::fill(words + n, words + end, int16_t{0});
+    }
     SPIKERUN_INLINE void fetch(size_t j) const {
         fetch_to_write(i_ + j);
         fetch_to_write(v_ + j);
@@ -169,36 +174,52 @@ class LazyLif {
             for (size_t k = 0; k < parts; ++k) load(u[k], u_ + j + k * W);
             spikerun::leak<W>(u, all_.keep_u.at(j, phase), 1, false);
         }
+        if (plain && all_.drift && missed != 0) {
+            rest<W>(before, keep, j, phase, missed);
+            missed = 0;
+        }
         for (size_t k = 0; k < parts; ++k) leaked[k] = before[k];
         if (all_.leaks) spikerun::leak<W>(leaked, keep, missed + 1, all_.short_keep);
         for (size_t k = 0; k < parts; ++k)
             update_part<W>(j + k * W, phase + k * W, before[k], leaked[k], u[k], restless, fired);
-        return {any(restless), any(fired)};
+        return {any(restless), any(fired),
+                all_.drift ? quiet_steps<W>(leaked, all_.drift, j, phase) : Lazy::horizon};
     }
 
     template <size_t W>
     SPIKERUN_INLINE void leak(size_t j, size_t phase, uint32_t missed) const {
-        if (!all_.leaks) return;
+        if (!all_.leaks && !all_.drift) return;
+        const int32_t* const keep = all_.keep_v.at(j, phase);
         typename Lanes<W>::Int v[Lanes<W>::parts];
         for (size_t k = 0; k < Lanes<W>::parts; ++k) load(v[k], v_ + j + k * W);
-        spikerun::leak<W>(v, all_.keep_v.at(j, phase), missed, all_.short_keep);
+        if (all_.drift)
+            rest<W>(v, keep, j, phase, missed);
+        else
+            spikerun::leak<W>(v, keep, missed, all_.short_keep);
         for (size_t k = 0; k < Lanes<W>::parts; ++k) store(v[k], v_ + j + k * W);
     }
-    // What plain neurons do not store: the currents of the last pass.
-    void store_currents(const Marks& currents) const {
-        std::fill_n(u_, currents.tiles() * Marks::tile, 0);
-        currents.each_run([&](size_t first, size_t tiles) {
-            for (size_t j = first * Marks::tile; j < (first + tiles) * Marks::tile; ++j) {
-                const uint32_t sum = bits(i_[j]) << p_.fraction_bits;
-                u_[j] = chip ? wrap24(sum) : clamp(sum, wide_limit);
-            }
-        });
+    // What plain neurons do not store: the currents of the last pass. n neurons.
+    void store_currents(size_t n, size_t period) const {
+        for (size_t j = 0; j < n; ++j) {
+            const uint32_t sum =
+                (bits(i_[j]) << p_.fraction_bits) + bits(*all_.bias_u.at(j, phase_of(j, period)));
+            u_[j] = chip ? wrap24(sum) : clamp(sum, wide_limit);
+        }
     }
 
   private:
+    template <size_t W>
+    SPIKERUN_INLINE void rest(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const int32_t* keep, size_t j,
+                              size_t phase, uint32_t missed) const {
+        if (all_.leaks)
+            coast<W, true>(v, keep, all_.drift, j, phase, missed);
+        else
+            coast<W, false>(v, keep, all_.drift, j, phase, missed);
+    }
+
     // before: v as it was; leaked: a step later, without currents; u: likewise, where it has memory.
     template <size_t W, class Int>
-    SPIKERUN_INLINE void update_part(size_t j, size_t phase, const Int& before, const Int& leaked, Int& u,
+    SPIKERUN_INLINE void update_part(size_t j, size_t phase, const Int& before, Int& leaked, Int& u,
                                      Int& restless, Int& fired) const {
         using Unsigned = typename Lanes<W>::Unsigned;
         using Short = typename Lanes<W>::Short;
@@ -208,11 +229,18 @@ class LazyLif {
         load(least, all_.v_min.at(j, phase));
         Unsigned sums = reinterpret_cast<Unsigned>(current) << p_.fraction_bits;  // modulo 2^32
         if constexpr (!plain) sums += reinterpret_cast<Unsigned>(u);
+        Int bias{};
+        if (plain && all_.drift) {
+            Unsigned bias_u;
+            load(bias_u, all_.bias_u.at(j, phase));
+            load(bias, all_.bias.at(j, phase));
+            sums += bias_u;
+        }
         if constexpr (chip) sums = 0x800000 - ((0x800000 - sums) & 0xFFFFFF);
         u = reinterpret_cast<Int>(sums);
         if constexpr (!chip) clamp_all(u, wide_limit);
 
-        Int v = leaked + u, awake = ~Int{}, wait{}, pending{};
+        Int v = leaked + u + bias, awake = ~Int{}, wait{}, pending{};
         if constexpr (!plain) {
             load(wait, wait_ + j);
             awake = wait <= 0;
@@ -247,6 +275,7 @@ class LazyLif {
         }
         restless |= (v > barrier) | (v < least);  // a reset may lead below the least
         fired |= spike;
+        leaked = v;
         store(v, v_ + j);
         store(__builtin_convertvector(spike & 1, Short), s_ + j);
     }
@@ -299,34 +328,45 @@ void append_lazy_as(Program& program, When when, const Registers& q, const Param
         typename Neuron::All all;
     };
     const size_t n = q.i.size;
-    const size_t period = period_of(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.v_reset, &p.v_min});
+    const size_t period =
+        period_of(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.v_reset, &p.v_min, &p.bias, &p.bias_u});
     const auto all = [&](const Values& values) { return Repeated(values, n, period); };
+    const bool own = whole(n, {&p.threshold, &p.keep_v, &p.v_min, &p.bias, &p.bias_u});
+    const auto value = [](const Values& values, size_t j) { return values.data()[j % values.size()]; };
+    const int32_t limit = chip ? chip_limit : wide_limit;
+    Drift drift = drift_of(
+        n, own ? n : period, [&](size_t j) { return value(p.bias, j) + value(p.bias_u, j); },
+        [&](size_t j) { return std::max(value(p.v_min, j), -limit); },
+        [&](size_t j) { return value(p.threshold, j) - p.inclusive; },
+        [&](size_t j) { return value(p.keep_v, j); });
+    const bool drifts{drift};
     const auto kept = std::make_shared<const Kept>(
         Kept{p,
-             {all(p.threshold), all(p.keep_v), all(p.keep_u), all(p.v_reset), all(p.v_min),
-              p.keep_v.least() < 1 << 16, p.keep_v.largest() < 1 << 16}});
+             {all(p.threshold), all(p.keep_v), all(p.keep_u), all(p.v_reset), all(p.v_min), all(p.bias),
+              all(p.bias_u), p.keep_v.least() < 1 << 16, p.keep_v.largest() < 1 << 16, std::move(drift)}});
     append_lazy<Neuron>(
-        program, when, q.i, q.s, period, restless,
+        program, when, q.i, q.s, period, restless, drifts,
         [=](Workspace& ws) { return Neuron(q, ws, kept->p, kept->all); },
-        [](const Neuron& neuron, const Marks& currents) {
-            if constexpr (plain)
-                neuron.store_currents(currents);
-            else
-                (void)neuron, (void)currents;
+        [n, period](const Neuron& neuron) {
+            if (plain) neuron.store_currents(n, period);
         });
 }
 
-// Whether the neurons leak at most, and never fire, where no current arrives and none has memory.
+bool is_plain(const Parameters& p) {
+    return p.keep_u.largest() == 0 && p.refractory == 0;
+}
+
+// Whether it is known what neurons do where no current arrives and none has memory: they leak and drift.
 bool rests(const Parameters& p, int64_t interval) {
     const auto zero = [](const Values& values) { return values.least() == 0 && values.largest() == 0; };
-    return zero(p.bias) && zero(p.bias_u) && interval == 0 && (p.inclusive == 0 || p.threshold.least() > 0);
+    const bool still = zero(p.bias) && zero(p.bias_u);
+    return (still || is_plain(p)) && interval == 0 && (p.inclusive == 0 || p.threshold.least() > 0);
 }
 
 template <Reset reset, bool chip>
 void append_lazy_lif(Program& program, When when, const Registers& q, const Parameters& p, bool restless) {
-    const bool plain = p.keep_u.largest() == 0 && p.refractory == 0;
-    (plain ? append_lazy_as<reset, chip, true> : append_lazy_as<reset, chip, false>)(program, when, q, p,
-                                                                                     restless);
+    (is_plain(p) ? append_lazy_as<reset, chip, true> : append_lazy_as<reset, chip, false>)(program, when, q,
+                                                                                           p, restless);
 }
 
 struct Appends {

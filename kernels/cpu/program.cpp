@@ -161,14 +161,18 @@ void Program::track(const std::vector<int64_t>& ids) {
     }
 }
 
-size_t Program::new_lazy(size_t n, bool restless, Settle settle) {
-    lazy_.push_back({n, restless, std::move(settle)});
+size_t Program::new_lazy(size_t n, bool restless, bool drift, Settle settle) {
+    lazy_.push_back({n, restless, drift, std::move(settle)});
     return lazy_.size() - 1;
 }
 
-bool Program::idle(Workspace& ws) const {
-    return std::all_of(operations_.begin(), operations_.end(),
-                       [&](const Operation& one) { return one.idle && one.idle(ws); });
+int64_t Program::idle(Workspace& ws) const {
+    int64_t passes = forever;
+    for (const Operation& one : operations_) {
+        if (passes == 0) break;
+        passes = std::min(passes, one.idle ? one.idle(ws) : 0);
+    }
+    return passes;
 }
 
 void Program::settle(Workspace& ws) const {
@@ -178,8 +182,7 @@ void Program::settle(Workspace& ws) const {
 void Program::wake(Workspace& ws) const {
     for (Lazy& lazy : ws.lazy) {
         lazy.awake.add_all();
-        std::fill(lazy.next.begin(), lazy.next.end(), static_cast<uint32_t>(ws.t));
-        lazy.stepped = false;
+        lazy.forget(ws.t);
     }
     for (Marks& marks : ws.marks) marks.add_all();
 }
@@ -229,7 +232,11 @@ std::unique_ptr<Workspace> Program::workspace() {
     result->lazy.resize(lazy_.size());
     for (size_t k = 0; k < lazy_.size(); ++k) {
         result->lazy[k].awake.resize(lazy_[k].n);
-        result->lazy[k].next.resize(result->lazy[k].awake.tiles());
+        const size_t tiles = result->lazy[k].awake.tiles();
+        result->lazy[k].next.resize(tiles);
+        if (!lazy_[k].drift) continue;
+        result->lazy[k].due.resize(tiles);
+        result->lazy[k].first.resize((tiles + 63) / 64);
     }
     equip(*result, 1);
     reset(*result);
@@ -259,8 +266,7 @@ void Program::begin(Workspace& ws) const noexcept {
         Lazy& lazy = ws.lazy[k];
         lazy.awake.clear();
         if (lazy_[k].restless) lazy.awake.add_all();
-        std::fill(lazy.next.begin(), lazy.next.end(), 0U);
-        lazy.stepped = false;
+        lazy.forget(0);
     }
 }
 

@@ -48,7 +48,18 @@ struct Passed {
 struct Lazy {
     Arena<uint32_t> next;  // of each tile, the first pass that it has not seen, modulo 2^32
     Marks awake;
-    bool stepped = false;  // since it was brought up to date
+    Arena<uint32_t> due;  // of each tile, a pass before which no neuron fires by itself; none: they never do
+    Arena<uint32_t> first;  // of each 64 of these, the least
+    bool stepped = false;   // since it was brought up to date
+
+    // As far ahead as passes are told from past ones.
+    static constexpr uint32_t horizon = uint32_t{1} << 29;
+    void forget(int64_t t) {
+        std::fill(next.begin(), next.end(), static_cast<uint32_t>(t));
+        std::fill(due.begin(), due.end(), static_cast<uint32_t>(t) + horizon);
+        std::fill(first.begin(), first.end(), static_cast<uint32_t>(t) + horizon);
+        stepped = false;
+    }
 };
 
 // The state of one sample: the arenas that its registers lie in, and what else changes.
@@ -101,8 +112,8 @@ class Program {
   public:
     using Action = std::function<void(Workspace&, int64_t t)>;
     using SharedAction = std::function<void(Workspace&, int64_t t, Share, Scratch&)>;
-    // Whether an operation would change nothing in a pass, and in none after it.
-    using Idle = std::function<bool(Workspace&)>;
+    // For how many passes an operation would change nothing, from the next one on.
+    using Idle = std::function<int64_t(Workspace&)>;
     using Settle = std::function<void(Workspace&, Lazy&)>;
 
     // For each register, whose id is its position: "int16" or "int32", its size, its offset in the arena.
@@ -140,12 +151,12 @@ class Program {
     void track(const std::vector<int64_t>& ids);
     // The last operation that was appended tells when it is idle.
     void idle(Idle idle) { operations_.back().idle = std::move(idle); }
-    // Whether no operation would change anything in the next pass, nor in any after it, as long as no event
+    // For how many passes no operation would change anything, from the next one on, as long as no event
     // arrives.
-    bool idle(Workspace& ws) const;
-    // A place in `Workspace::lazy` for the last operation that was appended, on n neurons that begin at rest
-    // unless `restless`. settle: brings them up to pass ws.t.
-    size_t new_lazy(size_t n, bool restless, Settle settle);
+    int64_t idle(Workspace& ws) const;
+    // A place in `Workspace::lazy` for the operation that is appended next, on n neurons that begin at rest
+    // unless `restless`, and may fire by themselves if they drift. settle: brings them up to pass ws.t.
+    size_t new_lazy(size_t n, bool restless, bool drift, Settle settle);
     // Brings all neurons up to the present; without, their registers are behind.
     void settle(Workspace& ws) const;
     // Registers were written from outside, or the time was: nothing is known of what is at rest any more.
@@ -208,7 +219,7 @@ class Program {
     };
     struct LazyOf {
         size_t n;
-        bool restless;
+        bool restless, drift;
         Settle settle;
     };
     const Entry& entry(int64_t id, const char* argument) const;

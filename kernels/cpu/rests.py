@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which registers of a program that goes on are silent in most places at most times, so that kernels note where not.
 
-Neurons without a bias are at rest where no current arrives: nothing happens to them but the leak of their membranes,
-which takes these toward zero and never over a threshold. They are updated where a current arrives, and what they have
-missed is made up for then, with the same bits (`lazy.hpp`).
+Neurons are at rest where no current arrives: their membranes leak toward zero, or drift by a bias, and it is known for how
+many steps that leads over no threshold. They are updated where a current arrives, or when that time is over, and what
+they have missed is made up for then, with the same bits (`lazy.hpp`).
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+
+import numpy as np
+import numpy.typing as npt
 
 from spikerun.kernels.operations import FOREVER, Apply, Fill, IfStep, LifStep, Operation
 from spikerun.kernels.program import Program, Register
 
 __all__ = ["restless", "tracked"]
 
+SLOW = 64  # steps
 STATE = {IfStep: ("v",), LifStep: ("u", "v", "wait", "pending")}
 
 
@@ -39,14 +43,23 @@ def restless(operation: IfStep | LifStep, registers: Mapping[str, Register]) -> 
 
 
 def _rests(operation: IfStep | LifStep) -> bool:
-    """Return whether neurons do nothing but leak where nothing arrives."""
+    """Return whether it is known what neurons do where nothing arrives: they leak, and drift by a bias, but slowly."""
     when = operation.time
-    if when.period != 1 or when.end != FOREVER or operation.bias.any():
+    if when.period != 1 or when.end != FOREVER:
         return False
     if isinstance(operation, IfStep):
-        return True
+        return _slow(operation.bias, operation.threshold)
     fires_at_zero = operation.inclusive and not operation.threshold.all()
-    return not (operation.bias_u.any() or operation.reset_interval or fires_at_zero)
+    if operation.reset_interval or fires_at_zero:
+        return False
+    still = not operation.bias.any() and not operation.bias_u.any()
+    plain = not operation.keep_u.any() and not operation.refractory
+    return still or (plain and _slow(np.abs(operation.bias) + np.abs(operation.bias_u), operation.threshold))
+
+
+def _slow(bias: npt.NDArray[np.int32], threshold: npt.NDArray[np.int32]) -> bool:
+    """Return whether a bias alone takes so many steps to the threshold that it is worth to foresee when."""
+    return int(np.abs(bias).max()) * SLOW <= int(threshold.min())
 
 
 def _alone(operation: IfStep | LifStep, uses: Mapping[str, list[tuple[Operation, str]]], seen: Collection[str]) -> bool:

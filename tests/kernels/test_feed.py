@@ -69,14 +69,17 @@ class Layer:
             }
             self.program.if_step(**neurons, reset=reset)
             return
+        plain = rng.random() < 0.6
         self.program.lif_step(
             **{"i": CURRENT, "u": U, "v": V, "wait": WAIT, "pending": PENDING, "s": S, "threshold": threshold},
             keep_v=some(0, 100, 60_000, 65_000, 65_536),
-            keep_u=some(0) if rng.random() < 0.5 else some(0, 30_000, 65_000),
-            **{"bias": i32(0), "bias_u": i32(0), "v_reset": some(0, -7, 400), "v_min": some(0, -50, -(2**29) + 1)},
+            keep_u=some(0) if plain else some(0, 30_000, 65_000),
+            bias=some(0, -5, 2, 300) if plain else i32(0),
+            bias_u=some(0, -1, 7, 20_000) if plain else i32(0),
+            **{"v_reset": some(0, -7, 400), "v_min": some(0, -50, -(2**29) + 1)},
             fraction_bits=int(rng.choice([0, 0, 6, 12])),
             reset=str(rng.choice(["value", "subtract", "subtract_after_leak", "none"])),
-            refractory=int(rng.choice([0, 0, 3])),
+            refractory=0 if plain else int(rng.choice([0, 3])),
             limits=str(rng.choice(["wide", "chip"])),
             **{"reset_interval": 0, "reset_offset": 0, "inclusive": bool(rng.random() < 0.5 and threshold.all())},
         )

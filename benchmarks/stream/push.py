@@ -129,7 +129,7 @@ def case_bins(given: argparse.Namespace, events: Events) -> None:
             counts += np.bincount(one.spikes[name]["index"], minlength=len(counts))
         expected = session.run(binned.samples.part(k, k + 1))
         same += np.array_equal(counts, expected.outputs[name].ravel())
-    record(NAME, f"{given.network.stem}, recordings streamed in random chunks that equal a run", f"{same}", "recordings")
+    record(NAME, f"{given.network.stem}, streamed in random chunks, equal to a run", f"{same}", "recordings")
     record(NAME, f"{given.network.stem}, recordings streamed", f"{len(data)}", "recordings")
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which registers of a program that goes on are silent in most places at most times, so that kernels note where not.
 
-Neurons are at rest where no current arrives: their membranes leak toward zero, or drift by a bias, and it is known for how
-many steps that leads over no threshold. They are updated where a current arrives, or when that time is over, and what
-they have missed is made up for then, with the same bits (`lazy.hpp`).
+Neurons are at rest where no current arrives: their membranes leak toward zero, or drift by a bias, and it is known for
+how many steps that leads over no threshold. They are updated where a current arrives, or when that time is over, and
+what they have missed is made up for then, with the same bits (`lazy.hpp`).
 """
 
 from collections import defaultdict

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What streams promise: chunks, snapshots, threads and kernels change nothing; silence costs nothing; all is counted."""
+"""What streams promise: chunks, snapshots, threads and kernels change nothing; silence is free; all is counted."""
 
 import threading
 from typing import Any

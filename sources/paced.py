@@ -4,11 +4,12 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.chunks import Chunks
 from spikerun.errors import UsageError
 
 __all__ = ["Paced", "paced"]
@@ -37,35 +38,58 @@ class Paced:
 
     def __iter__(self) -> Iterator[Chunk]:
         self.origin_ns = None
-        for chunk in self._source:
-            if len(chunk):
-                yield from self._in_time(chunk)
+        return _Ticks(self, self._source, self._tick_us)
 
-    def _in_time(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Yield at each tick what is due by then; nothing, as an empty array, if nothing is."""
-        t, begin = chunk["t"], 0
-        if self.origin_ns is None:
-            self.origin_ns = self._clock_ns() - int(t[0]) * 1000 / self.pace
-        while begin < len(t):
-            reached = self._reached()
-            end = int(np.searchsorted(t, reached, "right"))
-            if end <= begin:
-                self._wait((reached // self._tick_us + 1) * self._tick_us)
-                end = max(begin, int(np.searchsorted(t, self._reached(), "right")))
-            yield chunk[begin:end]
-            begin = end
-
-    def _reached(self) -> float:
-        """Return the time of events that is now."""
+    def reached(self) -> float:
+        """Return the time of events that is now, in microseconds."""
         assert self.origin_ns is not None
         return (self._clock_ns() - self.origin_ns) * self.pace / 1000
 
-    def _wait(self, t_us: float) -> None:
+    def begin(self, t_us: int) -> None:
+        """Let a time of events be now, unless time has begun."""
+        if self.origin_ns is None:
+            self.origin_ns = self._clock_ns() - t_us * 1000 / self.pace
+
+    def wait(self, t_us: float) -> None:
+        """Wait until a time of events."""
         assert self.origin_ns is not None
         due_ns = math.ceil(self.origin_ns + t_us * 1000 / self.pace)
         self._sleep(
             max(1, due_ns - self._clock_ns()) * 1e-9
         )  # at least 1 ns, so that time goes on however it is rounded
+
+
+class _Ticks:
+    """Gives at each tick what is due by then; nothing, as an empty array, if nothing is. Goes on after an interrupt."""
+
+    def __init__(self, clock: Paced, source: Iterable[Chunk], tick_us: float) -> None:
+        self._clock, self._chunks, self._tick_us = clock, Chunks(source), tick_us
+        self._coming: Chunk | None = None
+        self._chunk = self._t = np.zeros(0, np.int64)  # events, and when they are due
+        self._begin = 0  # of those not given yet
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Chunk:
+        while self._begin >= len(self._t):
+            if self._coming is None:
+                for chunk in self._chunks:
+                    self._coming = chunk
+                    break
+                else:
+                    raise StopIteration
+            assert self._coming is not None
+            t = np.maximum.accumulate(self._coming["t"])  # one behind its time comes with those before it
+            self._chunk, self._t, self._begin, self._coming = self._coming, t, 0, None
+        self._clock.begin(int(self._t[0]))
+        reached = self._clock.reached()
+        end = int(np.searchsorted(self._t, reached, "right"))
+        if end <= self._begin:
+            self._clock.wait((reached // self._tick_us + 1) * self._tick_us)
+            end = max(self._begin, int(np.searchsorted(self._t, self._clock.reached(), "right")))
+        chunk, self._begin = self._chunk[self._begin : end], end
+        return chunk
 
 
 def paced(

@@ -8,15 +8,15 @@ events to a microsecond of the clock, and gives an empty array now and then when
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from itertools import pairwise
+from itertools import pairwise, starmap
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.errors import UsageError, unknown_name
+from spikerun.chunks import Chunks
+from spikerun.errors import SpikerunError, UsageError, unknown_name
 from spikerun.outputs import Outputs
 from spikerun.overload import OVERLOAD, Piece
 from spikerun.queued import Queued
@@ -53,10 +53,13 @@ class Live:
     clock_ns:   the clock, in nanoseconds
 
     `taken`: events that came, each of which was pushed (`stream.stats` says how many came late), is `waiting`, or was
-    `dropped`; `dropped_bins`: those that lost some; `lag`: of bins with events, in nanoseconds, from when what closed
-    one was due until its outputs were there.
+    `dropped`, or `refused` by the stream, which raises DataError; `dropped_bins`: those that lost some; `lag`: of bins
+    with events, in nanoseconds, from when what closed one was due until its outputs were there.
+    `begin`: the first step; a stream at rest, to which the first event comes more than MAX_GAP steps after 0, as in
+    recordings in Unix time, begins with the window of that event.
     Where nothing was dropped, and `clock="events"`, the outputs are those of `stream.push`, whatever the clock says.
-    After an exception of the source or the stream, Ctrl-C for one, the next call goes on.
+    After an exception of the source or the stream, the next call goes on, behind what was refused. After Ctrl-C, too,
+    and no event is lost or comes twice; a source that is a generator, and was interrupted itself, is a DataError then.
 
     Raises UsageError for choices that make no sense.
     """
@@ -88,18 +91,22 @@ class Live:
             if given is not None and not (isinstance(given, int | float) and 0 <= given < math.inf):
                 raise UsageError(f"{name} must be a number of microseconds from 0 on, got {given!r:.80}")
         self.stream, self.lag = stream, Spread()
-        self.taken = self.dropped = self.dropped_bins = 0
+        self.dropped = self.dropped_bins = self.refused = 0
+        self.begin = stream.t
         self._begin_events = stream.stats.events
-        self._source, self._chunks, self._clock_ns = source, iter(source), clock_ns
+        self._source, self._chunks, self._clock_ns = source, Chunks(source), clock_ns
         self._wall, self._pace, self._grace_ns = clock == "wall", pace, grace_us * 1000
         self._bin_ns = stream.step_ns
         self._policy = OVERLOAD[overload](
             max_lag_us * 1000 if max_lag_us is not None else BINS * self._bin_ns / (pace or 1)
         )
-        self._pieces: deque[Chunk] = deque()  # of what came, those not yet pushed; each within one bin
-        self._judged = False  # whether the first of them holds what is kept of it
-        self._ready: deque[Outputs] = deque()
-        self._stopping = threading.Event()
+        self._chunk: Chunk | None = None  # that came, not cut yet
+        self._pieces: list[Chunk] = []  # of the one before; each within one bin
+        self._place = 0  # of the first that is not done
+        self._judged: Chunk | None = None  # that one, if it holds what is kept of it
+        self._goal = 0  # events that the stream has when it has that one
+        self._ready: list[Outputs] = []
+        self._stopping, self._leaving = threading.Event(), threading.Event()
         self._ended = False
         self._origin_ns: float | None = None  # when time 0 of the events was
         self._seen_ns = 0
@@ -108,53 +115,86 @@ class Live:
     @property
     def waiting(self) -> int:
         """Return how many events came and are neither pushed nor dropped yet."""
-        return sum(map(len, self._pieces))
+        done = self._place + self._is_pushed()
+        return sum(map(len, self._pieces[done:])) + (0 if self._chunk is None else len(self._chunk))
 
-    def stop(self) -> None:
-        """End as if the source had ended, once what has come is run; called from anywhere, a signal's handler too."""
+    @property
+    def taken(self) -> int:
+        """Return how many events came."""
+        pushed = self.stream.stats.events - self._begin_events
+        return pushed + self.dropped + self.refused + self.waiting
+
+    def stop(self, now: bool = False) -> None:
+        """End as if the source had ended, once what has come is run; called from anywhere, a signal's handler too.
+
+        now: without running it; what was sent so far is still given
+        """
         self._stopping.set()
+        if now:
+            self._leaving.set()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Outputs:
         while not self._ready:
-            if self._pieces:
-                self._feed(self._pieces[0])
-            elif self._ended:
+            if self._ended:
                 raise StopIteration
+            if self._leaving.is_set():
+                self._run(self.stream.advance, 0)
+                self._ended = True
+            elif self._place < len(self._pieces):
+                self._feed()
+            elif self._chunk is not None:
+                self._take(self._chunk)
             else:
                 self._pull()
-        return self._ready.popleft()
+        outputs, self._ready = self._ready[0], self._ready[1:]  # see spikerun.chunks
+        return outputs
+
+    def _run(self, call: Callable[..., Outputs], *given: object) -> None:
+        """Call the stream and keep what it sends, before anything can come between."""
+        self._ready.extend(starmap(call, [given]))
 
     def _pull(self) -> None:
         """Take what the source has next, or run what is closed without it."""
         before = self._clock_ns()  # what was due by then has come when nothing else does
-        chunk = None if self._stopping.is_set() else next(self._chunks, None)
-        if chunk is None:
-            self._ready.append(self.stream.flush())
-            self._ready.append(
-                self.stream.advance(max(0, self._bin + 1 - self.stream.t))
-            )  # a dropped bin is a step, too
+        if not self._stopping.is_set():
+            for chunk in self._chunks:
+                self._chunk = chunk
+                break
+        if self._chunk is None:
+            self._run(self.stream.flush)
+            self._run(self.stream.advance, max(0, self._bin + 1 - self.stream.t))  # a dropped bin is a step, too
             self._ended = True
-        elif len(chunk):
-            self._take(chunk)
-        elif self._wall and self._origin_ns is not None:
-            over = int((before - self._grace_ns - self._origin_ns) * (self._pace or 1) // self._bin_ns)  # bins
-            self._close(over, self._due_ns((self._bin + 1) * self._bin_ns) + self._grace_ns)
-        else:
-            self._ready.append(self.stream.advance(0))
+        elif not len(self._chunk):
+            self._chunk = None
+            if self._wall and self._origin_ns is not None:
+                over = int((before - self._grace_ns - self._origin_ns) * (self._pace or 1) // self._bin_ns)  # bins
+                self._close(over, self._due_ns((self._bin + 1) * self._bin_ns) + self._grace_ns)
+            else:
+                self._run(self.stream.advance, 0)
 
     def _take(self, chunk: Chunk) -> None:
         """Cut what came into pieces, each within one bin; without a clock it needs no cutting."""
+        if not self._pieces:  # it is the first
+            self._settle(int(chunk["t"][0]) * 1000 // self._bin_ns)
         cuts = [0, len(chunk)]
         if self._pace is not None:
-            first, last = int(chunk["t"][0]) * 1000, int(chunk["t"][-1]) * 1000
-            self._set_clock(last)
-            if first // self._bin_ns != last // self._bin_ns:
-                cuts[1:1] = (np.flatnonzero(np.diff(chunk["t"] * 1000 // self._bin_ns)) + 1).tolist()
-        self._pieces.extend(chunk[a:b] for a, b in pairwise(cuts))
-        self.taken += len(chunk)
+            self._set_clock(int(chunk["t"].max()) * 1000)
+            bins = chunk["t"] * 1000 // self._bin_ns
+            cuts[1:1] = (np.flatnonzero(bins[1:] != bins[:-1]) + 1).tolist()
+        pieces = [chunk[a:b] for a, b in pairwise(cuts)]
+        self._pieces, self._place, self._chunk = pieces, 0, None
+
+    def _settle(self, first: int) -> None:
+        """Begin near the step of the first event where it is far from 0."""
+        stream = self.stream
+        if first > MAX_GAP and not stream.t and not stream.stats.events:
+            saved = stream.snapshot()
+            if not saved["pending"].size:
+                stream.restore({**saved, "t": np.array(first - first % stream.net.window)})
+        self.begin = stream.t
 
     def _set_clock(self, t_ns: int) -> None:
         """Find when time 0 of the events was: the source knows, or it is what the earliest one since then says."""
@@ -172,58 +212,65 @@ class Live:
         assert self._origin_ns is not None and self._pace is not None
         return self._origin_ns + t_ns / self._pace
 
-    def _feed(self, piece: Chunk) -> None:
-        """Run the bins before a piece; give the stream what is kept of it."""
-        if not self._judged:
-            keep = len(piece)
-            if self._pace is not None:
-                t_ns = int(piece["t"][0]) * 1000
-                place = t_ns // self._bin_ns
-                if 0 <= place - self.stream.t <= MAX_GAP:  # what is too late, or no time at all, the stream judges
-                    keep = self._kept_of(piece, place, self._due_ns(t_ns))
-            if keep < len(piece):
-                self.dropped += len(piece) - keep
-                self.dropped_bins += not self._lost
-                self._lost = True
-            self._judged, self._pieces[0] = True, piece[:keep]
-        self._push(self._pieces[0])
-        self._pieces.popleft()
-        self._judged = False
+    def _feed(self) -> None:
+        """Give the stream what is kept of the next piece, unless it has that."""
+        piece = self._pieces[self._place]
+        if piece is not self._judged:
+            keep = self._kept_of(piece)
+            lost, losing = len(piece) - keep, self._lost or keep < len(piece)
+            bins, self._goal = self.dropped_bins + (losing and not self._lost), self.stream.stats.events + keep
+            piece = piece[:keep]
+            self._pieces[self._place], self._judged, self.dropped, self.dropped_bins, self._lost = (
+                piece, piece, self.dropped + lost, bins, losing
+            )  # fmt: skip
+        if not self._is_pushed():
+            try:
+                self._run(self.stream.push, piece)
+            except SpikerunError:
+                self.refused, self._place = self.refused + len(piece), self._place + 1
+                raise
+        self._place += 1
 
-    def _push(self, piece: Chunk) -> None:
-        """Give the stream what is kept; where that is interrupted, the stream knows whether it took it."""
-        before = self._begin_events + self.taken - self.dropped - self.waiting
-        try:
-            if len(piece):
-                self._ready.append(self.stream.push(piece))
-        except BaseException:
-            if self.stream.stats.events > before:
-                self._pieces.popleft()
-                self._judged = False
-            raise
+    def _is_pushed(self) -> bool:
+        """Return whether the stream has the piece that is next; an interrupt may have come after that."""
+        if self._place >= len(self._pieces) or self._pieces[self._place] is not self._judged:
+            return False
+        return self.stream.stats.events >= self._goal
 
-    def _kept_of(self, piece: Chunk, place: int, due_ns: float) -> int:
-        """Run the bins before a piece, the first event of which was due; return how many of its events are kept."""
-        first = place > self._bin
-        if first:
+    def _kept_of(self, piece: Chunk) -> int:
+        """Return how many events of a piece are kept, from its beginning; run the bins before it."""
+        t_ns = int(piece["t"][0]) * 1000
+        place = t_ns // self._bin_ns
+        if self._pace is None or not self.stream.t <= place <= max(self.stream.t, self._bin) + MAX_GAP:
+            return len(piece)  # what is too late, or no time at all, the stream judges
+        first, due_ns = place > self._bin, self._due_ns(t_ns)
+        if first and self._kept:
             self._close(place, due_ns)
-            self._bin, self._kept, self._lost = place, 0, False
+        keep = self._judge(piece, place, first)
+        if first and keep and self.stream.t < place:  # steps of bins that were dropped, all in one call
+            self._close(place, due_ns)
+            keep = self._judge(piece, place, first)
+        if first:
+            self._bin, self._kept, self._lost = place, keep, False
+        else:
+            self._kept += keep
+        return keep
+
+    def _judge(self, piece: Chunk, place: int, first: bool) -> int:
         now = self._clock_ns()
         newest = int((now - self._due_ns(0)) * (self._pace or 1) // self._bin_ns) - 1
         late = now - self._due_ns((place + 1) * self._bin_ns)
-        keep = self._policy.kept(Piece(place, first, len(piece), late, newest))
-        self._kept += keep
-        return keep
+        return self._policy.kept(Piece(place, first, len(piece), late, newest))
 
     def _close(self, bins: int, due_ns: float) -> None:
         """Run all steps before the one numbered `bins`, which could be run from `due_ns` on."""
         begin = self._clock_ns()
-        self._ready.append(self.stream.advance(max(0, bins - self.stream.t)))
+        self._run(self.stream.advance, max(0, bins - self.stream.t))
         if self._bin < bins and self._kept:
             end = self._clock_ns()
+            kept, self._kept = self._kept, 0
             self.lag.add(end - due_ns)
-            self._policy.ran(self._kept, end - begin)
-            self._kept = 0
+            self._policy.ran(kept, end - begin)
 
 
 def live(

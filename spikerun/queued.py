@@ -4,7 +4,8 @@
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import starmap
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,8 @@ class Queued:
         self.pace = getattr(source, "pace", None)
         self.drift = getattr(source, "drift", 0.0)
         self._source, self._tick = source, tick
-        self._queue: queue.Queue[Chunk | BaseException | None] = queue.Queue(limit)
+        self._queue: queue.SimpleQueue[Chunk | BaseException] = queue.SimpleQueue()
+        self._room = threading.Semaphore(limit)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._read, name="spikerun-source", daemon=True)
 
@@ -44,21 +46,7 @@ class Queued:
 
     def __iter__(self) -> Iterator[Chunk]:
         self._thread.start()
-        nothing = np.zeros(0, [("t", "<i8")])
-        try:
-            while True:
-                try:
-                    found = self._queue.get(timeout=self._tick)
-                except queue.Empty:
-                    yield nothing
-                    continue
-                if found is None:
-                    return
-                if isinstance(found, BaseException):
-                    raise found
-                yield found
-        finally:
-            self._over.set()
+        return _Arrays(self._queue, self._room, self._over, self._tick)
 
     def close(self) -> None:
         """End the thread, and close the source if it can be closed."""
@@ -71,7 +59,7 @@ class Queued:
 
     def _read(self) -> None:
         """Put what the source gives into the queue, and what ends it."""
-        end: BaseException | None = None
+        end: BaseException = StopIteration()
         try:
             for chunk in self._source:
                 if self._over.is_set():
@@ -82,10 +70,45 @@ class Queued:
             end = error
         self._put(end)
 
-    def _put(self, item: Chunk | BaseException | None) -> None:
+    def _put(self, item: Chunk | BaseException) -> None:
         while not self._over.is_set():
-            try:
-                self._queue.put(item, timeout=POLL)
+            if self._room.acquire(timeout=POLL):
+                self._queue.put(item)
                 return
-            except queue.Full:
-                continue
+
+
+class _Arrays:
+    """Takes from the queue, and goes on after an interrupt; the thread ends when nobody holds this any more."""
+
+    def __init__(
+        self,
+        arrays: "queue.SimpleQueue[Chunk | BaseException]",
+        room: threading.Semaphore,
+        over: threading.Event,
+        tick: float,
+    ) -> None:
+        self._queue, self._room, self._over, self._tick = arrays, room, over, tick
+        self._nothing = np.zeros(0, [("t", "<i8")])
+        self._found: Chunk | BaseException | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Chunk:
+        if self._found is None:
+            try:
+                for found in starmap(self._queue.get, [(True, self._tick)]):  # see spikerun.chunks
+                    self._found = found
+                    self._room.release()
+            except queue.Empty:
+                return self._nothing
+        assert self._found is not None
+        if isinstance(self._found, BaseException):
+            end, self._found = self._found, StopIteration()
+            self._over.set()
+            raise end
+        chunk, self._found = self._found, None
+        return chunk
+
+    def __del__(self) -> None:
+        self._over.set()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.chunks import Chunks
 from spikerun.errors import UsageError
 from spikerun.stream import Stream
 
@@ -24,7 +25,7 @@ def warmed(stream: Stream, chunks: Iterable[Chunk], times: int) -> Iterator[Chun
     """
     if stream.step_ns < 1000:
         raise UsageError(f"a warm start repeats bins of at least one microsecond, these have {stream.step_ns} ns")
-    rest = iter(chunks)
+    rest = Chunks(chunks)
     begin = _until_second_bin(rest, stream.step_ns)
     if not begin:
         return rest

@@ -126,7 +126,7 @@ def test_kernels_datasets_and_sources_know_no_network() -> None:
     shared = ("spikerun.errors", "spikerun.plugins")  # know no network either
     assert strangers(of("kernels"), "spikerun.kernels", "spikerun.atomic", *shared) == []
     datasets = [i for i in of("datasets") if i.importer != "spikerun.datasets.command"]
-    events = ("spikerun.events", "spikerun.atomic")
+    events = ("spikerun.events", "spikerun.chunks", "spikerun.atomic")
     assert (
         strangers(datasets, "spikerun.datasets", "spikerun.sources", "spikerun.hdf5", "spikerun.heap", *events, *shared)
         == []

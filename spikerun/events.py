@@ -140,7 +140,7 @@ def nanoseconds(step_us: float) -> int:
             f"step_us must be a number of microseconds, above 0 and at most {MAX_STEP_US}, got {step_us!r:.80}"
         )
     step_ns = round(step_us * 1000)
-    if step_ns < 1 or abs(step_us * 1000 - step_ns) > 1e-6 * step_ns:
+    if step_ns < 1 or abs(step_us * 1000 - step_ns) > 1e-9 * step_ns:
         raise UsageError(f"step_us must be a whole number of nanoseconds, got {step_us} us")
     return step_ns
 

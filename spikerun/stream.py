@@ -38,8 +38,8 @@ class Stream:
     """A network at rest, fed step by step. `t` is the number of steps done; `step_us` their duration.
 
     `push` holds back the step of the newest event, because more events may belong to it; `flush` runs it at the end.
-    Where Ctrl-C interrupts a call, nothing is lost: events and frames of steps not yet done stay held back, and what
-    was sent in those done is returned by the next call.
+    Where Ctrl-C interrupts steps, nothing is lost: events and frames of those not yet done stay held back, and what was
+    sent in those done is returned by the next call. (As with any function, it may also come as a call returns.)
 
     late: what becomes of an event whose step is before that of one seen earlier, or done: an `error`, which refuses all
     that came with it; it is `clamp`ed to the newest step; or it is `drop`ped. counts: what several events of a place
@@ -124,13 +124,14 @@ class Stream:
         microseconds, p the channel (`spikerun.as_events` knows other names of them). Those of dtype `spikerun.EVENT`
         are taken as they are. Raises DataError where they are wrong, and takes none then.
         """
-        if self._sent or self._frame[1]:
+        if self._frame[1]:
             self._refuse_frame()
         feed = self._feed
         if feed is None:
             raise self._no_events()
         if self._camera and type(events) is np.ndarray and events.dtype == EVENT and events.ndim == 1:
-            given = events if events.flags.c_contiguous else np.ascontiguousarray(events)
+            plain = events.flags.c_contiguous and events.flags.aligned
+            given = events if plain else events.copy()
             found = feed.push(given)
         else:
             given, found = self._converted(feed, np.asarray(events))
@@ -166,11 +167,12 @@ class Stream:
         if kind == "order":
             return (
                 f"event {k} belongs to step {step}, one before it to step {before}: events must be in order of time, "
-                "also from one push to the next; stream(late='clamp') moves them, late='drop' drops them"
+                "also from one push to the next; with late='clamp' (--late) they are moved, with 'drop' dropped"
             )
         where = ", ".join(f"{name} = {events[name][k]}" for name in events.dtype.names or ())
         if kind == "time":
-            return f"event {k} ({where}) lies before 0 or too late: times are integers of microseconds, below 2^53"
+            limit = "times are integers of microseconds, below 2^53" if "t" in (events.dtype.names or ()) else "no step"
+            return f"event {k} ({where}) lies before 0 or too late: {limit}"
         return f"event {k} ({where}) lies outside the input of shape {self._net.populations[self._net.inputs[0]].shape}"
 
     def advance(self, steps: int = 1) -> Outputs:
@@ -189,16 +191,19 @@ class Stream:
         For live sources, which say nothing while nothing happens: time has come to t_us, and no event of an earlier
         time will come. Changes nothing where these steps are done.
         """
-        if isinstance(t_us, bool) or not isinstance(t_us, int | float | np.number) or not 0 <= t_us < 2**53:
+        known = isinstance(t_us, int | float | np.integer | np.floating) and not isinstance(t_us, bool)
+        if not known or not 0 <= t_us < 2**53:
             raise UsageError(f"t_us must be a number of microseconds from 0 on, below 2^53, got {t_us!r:.80}")
-        return self._run(max(self.t, int(t_us * 1000) // self._step_ns))
+        whole = isinstance(t_us, int | np.integer)
+        end = (int(t_us) * 1000 if whole else round(float(t_us) * 1000)) // self._step_ns
+        if end - self.t > MAX_GAP:
+            raise UsageError(f"{t_us} us lie {end - self.t} steps ahead: are steps of {self._step_ns} ns right?")
+        return self._run(max(self.t, end))
 
     def flush(self) -> Outputs:
         """Run the step that was held back; return what the outputs sent."""
-        begin, rows = self._frame
         newest = -1 if self._feed is None else self._feed.newest
-        end = begin + self._net.window if rows else newest + 1
-        return self._run(max(end, self.t))
+        return self._run(max(newest + 1, self.t + self._left()))
 
     def push_frame(self, frame: Given) -> Outputs:
         """Present one frame of integers for the next window, run it, and return what the outputs sent.
@@ -305,8 +310,7 @@ class Stream:
             raise UsageError("events that were pushed are held back: flush() runs them")
 
     def _refuse_frame(self) -> None:
-        begin, rows = self._frame
-        if rows and self.t < begin + self._net.window:
+        if self._left():
             raise UsageError("a frame was interrupted and its rest is held back: flush() runs it")
 
     def _pending(self) -> IntArray:
@@ -316,21 +320,23 @@ class Stream:
     def _run(self, end: int) -> Outputs:
         """Run up to step `end`, with what is held back."""
         while self.t < end:
-            if self._feed is not None and not self._frame[1]:
-                self._sent.append(self._feed.run(end))
+            left, n = self._left(), min(end - self.t, CHUNK)
+            if left:
+                begin, rows = self._frame
+                rest = {name: values[self.t - begin :] for name, values in rows.items()}
+                self._sent.append(self._work.step(min(n, left), rest))
+            elif self._feed is None:
+                self._sent.append(self._work.step(n))
             else:
-                self._sent.append(self._work.step(min(end - self.t, CHUNK), self._rows()))
+                self._sent.append(self._feed.run(end))
             if self._sent[-1].error is not None:
                 break
         return self._taken() if self._sent else self._nothing
 
-    def _rows(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what is left of a frame."""
+    def _left(self) -> int:
+        """Return how many steps of a frame are left."""
         begin, rows = self._frame
-        if rows and self.t >= begin + self._net.window:
-            self._frame = (0, {})
-            return {}
-        return {name: values[self.t - begin :] for name, values in rows.items()}
+        return max(0, begin + self._net.window - self.t) if rows else 0
 
     def _taken(self) -> Outputs:
         """Return what was sent since the last call; raise what interrupted it, and keep what was sent."""

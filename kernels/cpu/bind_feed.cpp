@@ -84,9 +84,10 @@ class Records {
   public:
     explicit Records(nb::handle object) {
         if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_C_CONTIGUOUS) != 0) throw nb::python_error();
-        if (view_.itemsize != sizeof(CameraEvent) || view_.ndim != 1) {
+        const bool aligned = reinterpret_cast<uintptr_t>(view_.buf) % alignof(CameraEvent) == 0;
+        if (view_.itemsize != sizeof(CameraEvent) || view_.ndim != 1 || !aligned) {
             PyBuffer_Release(&view_);
-            throw nb::type_error("events: expected an array of records of 16 bytes");
+            throw nb::type_error("events: expected an aligned array of records of 16 bytes");
         }
     }
     ~Records() { PyBuffer_Release(&view_); }
@@ -133,14 +134,14 @@ NumPy<int64_t> held(PythonFeed& self) {
 }
 
 NumPy<int64_t> durations(PythonFeed& self) {
-    const auto& counts = self.feed.durations.counts;
-    return array_of(std::vector<int64_t>(counts.begin(), counts.end()),
-                    {Durations::powers, Durations::parts});
+    std::vector<int64_t> all;
+    for (const Tally& one : self.feed.durations.counts) all.push_back(one.get());
+    return array_of(std::move(all), {Durations::powers, Durations::parts});
 }
 
 std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t> counts(PythonFeed& self) {
     const Feed::Counts& c = self.feed.counts;
-    return {c.events, c.late, c.dropped, c.clipped, c.skipped};
+    return {c.events.get(), c.late.get(), c.dropped.get(), c.clipped.get(), c.skipped.get()};
 }
 
 }  // namespace
@@ -159,7 +160,11 @@ void bind_feed(nb::module_& module) {
         .def("run", &run_until, "until"_a, "Run until this step is the next one.")
         .def("hold", &hold, "steps"_a, "index"_a, "Hold these back, and nothing else.")
         .def("held", &held, "Return the steps and indices of what is held back.")
-        .def_prop_ro("newest", [](const PythonFeed& self) { return self.feed.newest(); })
+        .def_prop_ro("newest",
+                     [](const PythonFeed& self) {
+                         const Exclusive exclusive(*self.place);
+                         return self.feed.newest();
+                     })
         .def_prop_ro("counts", &counts, "Events, those that were late, dropped, clipped; steps skipped.")
         .def_prop_ro("durations", &durations, nb::for_getter(nb::rv_policy::move),
                      "How many steps took so many nanoseconds: parts of powers of two.");

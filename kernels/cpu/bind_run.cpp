@@ -122,6 +122,7 @@ std::tuple<AnyArrays, NumPy<int64_t>> run_batch_of(Program& program, const Named
                                                    int64_t steps, const NamedArrays& step_inputs) {
     require_range("threads", threads, 1, most_threads);
     require_range("steps", steps, 0, forever);
+    require(!program.tracks(), "program", "tracks registers, which batches do not");
     Batch batch{};
     batch.threads = unsign(threads);
     batch.steps = unsign(steps);

@@ -4,14 +4,31 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <utility>
 
 namespace spikerun {
+
+namespace {
+
+template <class Action>
+class Finally {
+  public:
+    explicit Finally(Action action) : action_(std::move(action)) {}
+    ~Finally() { action_(); }
+    Finally(const Finally&) = delete;
+    Finally& operator=(const Finally&) = delete;
+
+  private:
+    Action action_;
+};
+
+}  // namespace
 
 void Durations::add(int64_t nanoseconds) noexcept {
     const auto x = static_cast<uint64_t>(std::max<int64_t>(nanoseconds, 1));
     const size_t power = highest_bit(x);
     const size_t part = power >= 5 ? x >> (power - 5) & (parts - 1) : x << (5 - power) & (parts - 1);
-    ++counts[std::min(power, powers - 1) * parts + part];
+    counts[std::min(power, powers - 1) * parts + part].add(1);
 }
 
 Problem Feed::refuse(const Before& before, Problem problem) {
@@ -25,8 +42,7 @@ template <class Step, class Place>
 Problem Feed::take(size_t n, int64_t now, Step step_of, Place place_of) {
     constexpr uint32_t nowhere = std::numeric_limits<uint32_t>::max();
     const Before before{places_.size(), groups_.size(), counts};
-    counts.events += static_cast<int64_t>(n);
-    places_.reserve(places_.size() + n);
+    counts.events.add(static_cast<int64_t>(n));
     int64_t newest = std::max(this->newest(), now - 1);
     for (size_t k = 0; k < n; ++k) {
         int64_t step = step_of(k);
@@ -36,9 +52,9 @@ Problem Feed::take(size_t n, int64_t now, Step step_of, Place place_of) {
         if (step < newest || step < now) {
             if (late_ == Late::error)
                 return refuse(before, {step < now ? Problem::done : Problem::order, k, step, newest});
-            ++counts.late;
+            counts.late.add(1);
             if (late_ == Late::drop) {
-                ++counts.dropped;
+                counts.dropped.add(1);
                 continue;
             }
             step = std::max(newest, now);
@@ -116,7 +132,7 @@ void Feed::load(Workspace& ws, const Group& group, size_t end) noexcept {
         else if (word < sensor_.most)
             ++word;
         else
-            ++counts.clipped;
+            counts.clipped.add(1);
     }
     if (!sensor_.word.tracked()) return;
     Marks& marks = sensor_.word.marks(ws);
@@ -145,7 +161,7 @@ int64_t Feed::skip(Program& program, Workspace& ws, int64_t until, Outlets& outl
         for (int64_t t = capture.next(begin); t < end; t += capture.period) capture.look(t, ws);
     ws.t = end;
     if (begin / reach != end / reach) program.settle(ws);
-    counts.skipped += end - begin;
+    counts.skipped.add(end - begin);
     return end - begin;
 }
 
@@ -153,8 +169,9 @@ bool Feed::run(Program& program, Workspace& ws, int64_t until, size_t threads, O
                const std::function<bool()>& interrupted) {
     using std::chrono::steady_clock;
     Paced paced(program, ws, threads);
-    size_t done = 0;
     bool finished = true;
+    size_t done = 0;
+    const Finally forgotten([&] { forget(done); });  // whatever ends this
     while (ws.t < until) {
         const int64_t next = done < groups_.size() ? groups_[done].step : until;
         const auto begin = steady_clock::now();
@@ -180,7 +197,6 @@ bool Feed::run(Program& program, Workspace& ws, int64_t until, size_t threads, O
             break;
         }
     }
-    forget(done);
     return finished;
 }
 

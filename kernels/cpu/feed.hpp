@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -38,12 +39,28 @@ struct Problem {
     int64_t step = 0, before = 0;
 };
 
+// A count that one thread adds to, and others may read meanwhile.
+class Tally {
+  public:
+    Tally() = default;
+    Tally(const Tally& other) noexcept : n_(other.get()) {}
+    Tally& operator=(const Tally& other) noexcept {
+        n_.store(other.get(), std::memory_order_relaxed);
+        return *this;
+    }
+    void add(int64_t n) noexcept { n_.store(get() + n, std::memory_order_relaxed); }
+    int64_t get() const noexcept { return n_.load(std::memory_order_relaxed); }
+
+  private:
+    std::atomic<int64_t> n_{0};
+};
+
 // How long steps took: nanoseconds of 32 parts of each power of two.
 class Durations {
   public:
     static constexpr size_t parts = 32, powers = 40;
     void add(int64_t nanoseconds) noexcept;
-    std::array<int64_t, parts * powers> counts{};
+    std::array<Tally, parts * powers> counts{};
 };
 
 class Feed {
@@ -70,7 +87,7 @@ class Feed {
     void drop_held() noexcept;
 
     struct Counts {
-        int64_t events = 0, late = 0, dropped = 0, clipped = 0, skipped = 0;
+        Tally events, late, dropped, clipped, skipped;
     } counts;
     Durations durations;
 

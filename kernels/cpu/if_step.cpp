@@ -70,7 +70,7 @@ class LazyIf {
     SPIKERUN_INLINE Outcome update(size_t j, size_t phase, uint32_t missed) const {
         typename Lanes<W>::Int restless{}, fired{}, x[Lanes<W>::parts];
         for (size_t k = 0; k < Lanes<W>::parts; ++k) load(x[k], v_ + j + k * W);
-        if (all_.drift && missed != 0) coast<W, false>(x, nullptr, all_.drift, j, phase, missed);
+        if (all_.drift && missed != 0) pass<W>(x, j, phase, missed);
         for (size_t k = 0; k < Lanes<W>::parts; ++k)
             update_part<W>(j + k * W, phase + k * W, x[k], restless, fired);
         return {any(restless), any(fired),
@@ -81,11 +81,18 @@ class LazyIf {
         if (!all_.drift) return;
         typename Lanes<W>::Int x[Lanes<W>::parts];
         for (size_t k = 0; k < Lanes<W>::parts; ++k) load(x[k], v_ + j + k * W);
-        coast<W, false>(x, nullptr, all_.drift, j, phase, missed);
+        pass<W>(x, j, phase, missed);
         for (size_t k = 0; k < Lanes<W>::parts; ++k) store(x[k], v_ + j + k * W);
     }
 
   private:
+    template <size_t W>
+    SPIKERUN_INLINE void pass(typename Lanes<W>::Int (&x)[Lanes<W>::parts], size_t j, size_t phase,
+                              uint32_t steps) const {
+        typename Lanes<W>::Int all[Lanes<W>::parts];
+        for (auto& part : all) part = ~typename Lanes<W>::Int{};
+        drift_on<W>(x, all, all_.drift, j, phase, steps);
+    }
     template <size_t W, class Int>
     SPIKERUN_INLINE void update_part(size_t j, size_t phase, Int& x, Int& restless, Int& fired) const {
         constexpr int32_t most = ShortIfStep::most_current;
@@ -152,6 +159,7 @@ void if_step(Program& program, When when, int64_t i_id, int64_t v_id, int64_t s_
     floors.raise_to(-static_cast<int32_t>(membrane_limit));
     const bool to_zero = reset == "zero";
     if (s.tracked()) {
+        program.require_tiles(v_id, "v");
         append_lazy_if(program, when, i, v, s, thresholds, biases, floors, to_zero, restless);
         return;
     }

@@ -74,7 +74,6 @@ struct Lanes;
     };
 SPIKERUN_LANES(4)
 SPIKERUN_LANES(8)
-SPIKERUN_LANES(16)
 #undef SPIKERUN_LANES
 
 // By reference: how vectors are passed by value depends on the instruction set.
@@ -229,32 +228,62 @@ Drift drift_of(size_t n, size_t period, Bias bias, Floor floor, Barrier barrier,
     return drift;
 }
 
-// What so many steps at rest do to a tile; leaks: whether the membranes do, by `keep`.
-template <size_t W, bool leaks>
+// What so many steps at rest do to a tile that does not leak, or to those of its neurons that do not: several
+// steps are one product, of at most 30 bits. whole: all ones where a neuron takes part.
+template <size_t W>
+SPIKERUN_INLINE void drift_on(typename Lanes<W>::Int (&v)[Lanes<W>::parts],
+                              const typename Lanes<W>::Int (&whole)[Lanes<W>::parts], const Drift& drift,
+                              size_t j, size_t phase, uint32_t times) {
+    using Int = typename Lanes<W>::Int;
+    const int32_t* const values = drift.values[0].at(j, phase);
+    const int32_t* const least = drift.least[0].at(j, phase);
+    const uint32_t most = std::max(1U, (1U << 29) / static_cast<uint32_t>(drift.most));
+    for (bool more = true; more && times != 0;) {
+        const uint32_t n = std::min(times, most);
+        Int changed{};
+        for (size_t k = 0; k < Lanes<W>::parts; ++k) {
+            Int value, floor;
+            load(value, values + k * W);
+            load(floor, least + k * W);
+            Int next = v[k] + value * static_cast<int32_t>(n);
+            next = next < floor ? floor : next;
+            changed |= (next ^ v[k]) & whole[k];
+            choose(v[k], whole[k], next);
+        }
+        times -= n;
+        more = any(changed);  // what a step does not change, further ones do not either
+    }
+}
+
+// The same where some membranes leak, by `keep`: step by step, until only the others change.
+template <size_t W>
 SPIKERUN_INLINE void coast(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const int32_t* keep,
                            const Drift& drift, size_t j, size_t phase, uint32_t times) {
     using Int = typename Lanes<W>::Int;
     constexpr size_t parts = Lanes<W>::parts;
     const int32_t* const values = drift.values[0].at(j, phase);
     const int32_t* const least = drift.least[0].at(j, phase);
-    // Without a leak several steps are one product, of at most 30 bits.
-    const uint32_t most = leaks ? 1 : std::max(1U, (1U << 29) / static_cast<uint32_t>(drift.most));
-    for (bool more = true; more && times != 0;) {
-        const uint32_t n = std::min(times, most);
+    Int whole[parts];
+    for (size_t k = 0; k < parts; ++k) {
+        Int factor;
+        load(factor, keep + k * W);
+        whole[k] = factor >= 1 << 16;
+    }
+    for (bool more = drift.leaks; more && times != 0; --times) {
         Int before[parts], changed{};
         for (size_t k = 0; k < parts; ++k) before[k] = v[k];
-        if constexpr (leaks) leak<W>(v, keep, 1, false);
+        leak<W>(v, keep, 1, false);
         for (size_t k = 0; k < parts; ++k) {
             Int value, floor;
             load(value, values + k * W);
             load(floor, least + k * W);
-            v[k] += value * static_cast<int32_t>(n);
+            v[k] += value;
             v[k] = v[k] < floor ? floor : v[k];
-            changed |= v[k] ^ before[k];
+            changed |= (v[k] ^ before[k]) & ~whole[k];
         }
-        times -= n;
-        more = any(changed);  // what a step does not change, further ones do not either
+        more = any(changed);
     }
+    if (times != 0) drift_on<W>(v, whole, drift, j, phase, times);
 }
 
 // For how many steps no neuron of a tile fires by its drift, at least; v: none is over its barrier.
@@ -296,9 +325,8 @@ template <template <size_t> class Kernel, class... Arguments>
 void run_in_lanes(Arguments&&... arguments) noexcept {
 #if defined(SPIKERUN_X86)
     switch (current_isa.load(std::memory_order_relaxed)) {
-        case Isa::v4_vnni:
+        case Isa::v4_vnni:  // longer registers are slower here: a tile is two of these
         case Isa::v4:
-            return run_v4<Kernel<16>>(arguments...);
         case Isa::v3:
             return run_v3<Kernel<8>>(arguments...);
         case Isa::sse4:

@@ -175,7 +175,7 @@ class LazyLif {
             spikerun::leak<W>(u, all_.keep_u.at(j, phase), 1, false);
         }
         if (plain && all_.drift && missed != 0) {
-            rest<W>(before, keep, j, phase, missed);
+            coast<W>(before, keep, all_.drift, j, phase, missed);
             missed = 0;
         }
         for (size_t k = 0; k < parts; ++k) leaked[k] = before[k];
@@ -193,7 +193,7 @@ class LazyLif {
         typename Lanes<W>::Int v[Lanes<W>::parts];
         for (size_t k = 0; k < Lanes<W>::parts; ++k) load(v[k], v_ + j + k * W);
         if (all_.drift)
-            rest<W>(v, keep, j, phase, missed);
+            coast<W>(v, keep, all_.drift, j, phase, missed);
         else
             spikerun::leak<W>(v, keep, missed, all_.short_keep);
         for (size_t k = 0; k < Lanes<W>::parts; ++k) store(v[k], v_ + j + k * W);
@@ -208,15 +208,6 @@ class LazyLif {
     }
 
   private:
-    template <size_t W>
-    SPIKERUN_INLINE void rest(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const int32_t* keep, size_t j,
-                              size_t phase, uint32_t missed) const {
-        if (all_.leaks)
-            coast<W, true>(v, keep, all_.drift, j, phase, missed);
-        else
-            coast<W, false>(v, keep, all_.drift, j, phase, missed);
-    }
-
     // before: v as it was; leaked: a step later, without currents; u: likewise, where it has memory.
     template <size_t W, class Int>
     SPIKERUN_INLINE void update_part(size_t j, size_t phase, const Int& before, Int& leaked, Int& u,
@@ -419,6 +410,7 @@ void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int6
     const Appends appends = append_of(reset, chip);
     if (q.s.tracked()) {
         require(rests(p, reset_interval), "s", "is tracked, but these neurons are never at rest");
+        for (const int64_t state : {u, v, wait, pending}) program.require_tiles(state, "u, v, wait, pending");
         appends.lazy(program, when, q, p, restless);
         return;
     }

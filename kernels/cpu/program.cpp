@@ -151,9 +151,22 @@ void Program::require_open(const char* what) const {
     if (sealed_) throw std::runtime_error(std::string("the program has a workspace already: ") + what);
 }
 
+void Program::require_tiles(int64_t id, const char* argument) const {
+    const Entry& own = entry(id, argument);
+    const size_t end = (own.offset + own.size + Marks::tile - 1) / Marks::tile * Marks::tile;
+    require(own.offset % Marks::tile == 0, argument, "must begin a tile of 16 elements");
+    for (const Entry& other : registers_) {
+        const bool apart = other.offset >= end || other.offset + other.size <= own.offset;
+        require(&other == &own || other.is_words != own.is_words || apart, argument,
+                "shares tiles of 16 elements with another register");
+    }
+}
+
 void Program::track(const std::vector<int64_t>& ids) {
     require_open("it is fixed what is tracked");
+    require(operations_.empty(), "track", "operations were appended that set no marks");
     for (const int64_t id : ids) {
+        require_tiles(id, "track");
         const Entry& found = entry(id, "track");
         if (found.place != Words::untracked) continue;
         registers_[unsign(id)].place = tracked_.size();

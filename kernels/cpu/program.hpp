@@ -149,6 +149,9 @@ class Program {
     size_t new_passed() { return n_passed_++; }
     // These registers have marks from now on; operations that write them set these (`Register`).
     void track(const std::vector<int64_t>& ids);
+    bool tracks() const noexcept { return !tracked_.empty(); }
+    // Throws unless the tiles of a register hold nothing else: kernels touch whole ones.
+    void require_tiles(int64_t id, const char* argument) const;
     // The last operation that was appended tells when it is idle.
     void idle(Idle idle) { operations_.back().idle = std::move(idle); }
     // For how many passes no operation would change anything, from the next one on, as long as no event

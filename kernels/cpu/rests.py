@@ -54,12 +54,13 @@ def _rests(operation: IfStep | LifStep) -> bool:
         return False
     still = not operation.bias.any() and not operation.bias_u.any()
     plain = not operation.keep_u.any() and not operation.refractory
-    return still or (plain and _slow(np.abs(operation.bias) + np.abs(operation.bias_u), operation.threshold))
+    return still or (plain and _slow(operation.bias, operation.bias_u, operation.threshold))
 
 
-def _slow(bias: npt.NDArray[np.int32], threshold: npt.NDArray[np.int32]) -> bool:
-    """Return whether a bias alone takes so many steps to the threshold that it is worth to foresee when."""
-    return int(np.abs(bias).max()) * SLOW <= int(threshold.min())
+def _slow(*arrays: npt.NDArray[np.int32]) -> bool:
+    """Return whether biases alone take so many steps to the threshold, the last, that it is worth to foresee when."""
+    *biases, threshold = arrays
+    return sum(int(np.abs(bias.astype(np.int64)).max()) for bias in biases) * SLOW <= int(threshold.min())
 
 
 def _alone(operation: IfStep | LifStep, uses: Mapping[str, list[tuple[Operation, str]]], seen: Collection[str]) -> bool:

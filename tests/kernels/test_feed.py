@@ -214,11 +214,47 @@ def test_events_that_cannot_be_are_refused_with_all_others(t: list[int], x: list
     assert (layer.feed.newest, layer.feed.counts[0]) == (-1, 0)
 
 
+def refused(*registers: tuple[str, int, int], track: int = 0) -> None:
+    with pytest.raises(ValueError, match=r"^track: "):
+        Program(list(registers)).track([track])
+
+
+def test_a_tracked_register_has_its_tiles_for_itself() -> None:
+    refused(("int16", 1, 8))
+    refused(("int16", 1, 0), ("int16", 15, 1))
+    refused(("int16", 16, 0), ("int16", 40, 16), ("int16", 3, 60), track=1)
+    Program([("int16", 1, 0), ("int16", 15, 16), ("int32", 1, 1)]).track([0, 1])
+
+
+def test_what_was_appended_before_sets_no_marks() -> None:
+    program = Program([("int32", 16, 0)])
+    program.fill(acc=0, value=i32(0))
+    with pytest.raises(ValueError, match="operations were appended that set no marks"):
+        program.track([0])
+
+
+def test_batches_run_without_marks() -> None:
+    layer = Layer(5, True)
+    with pytest.raises(ValueError, match="tracks registers, which batches do not"):
+        layer.program.run_batch(inputs=[(X, np.zeros((1, layer.n_in), np.int16))], outputs=[S])
+
+
+def test_many_small_pushes_cost_no_more_than_few() -> None:
+    """The room for events that are held back grows by factors: 200,000 pushes take a moment."""
+    layer = Layer(5, True)
+    one = np.zeros(1, EVENT)
+    for _ in range(200_000):
+        layer.feed.push(one)
+    assert layer.feed.held().shape == (2, 200_000)
+
+
 def test_events_are_records_of_sixteen_bytes() -> None:
-    with pytest.raises(TypeError, match="records of 16 bytes"):
+    with pytest.raises(TypeError, match="aligned array of records of 16 bytes"):
         Layer(5, True).feed.push(np.zeros(3))
     with pytest.raises(ValueError, match="not C-contiguous"):
         Layer(5, True).feed.push(np.zeros(6, EVENT)[::2])
+    with pytest.raises(TypeError, match="aligned"):
+        Layer(5, True).feed.push(np.frombuffer(bytes(33), EVENT, count=2, offset=1))
 
 
 @pytest.mark.parametrize(

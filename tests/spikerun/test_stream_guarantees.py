@@ -2,6 +2,7 @@
 """What streams promise: chunks, snapshots, threads and kernels change nothing; silence is free; all is counted."""
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network, seeds
 
-from spikerun.connections import Conv, Dense
+from spikerun.connections import Conv, Dense, Diagonal
 from spikerun.errors import UsageError
 from spikerun.events import EVENT
+from spikerun.kernels.cpu.rests import tracked
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, LIF, Input, Readout
 from spikerun.outputs import Outputs, Reading, Spike
+from spikerun.plan.stepped import lower_stream
 from spikerun.session import Session
 from spikerun.stats import Stats
 from spikerun.stream import Stream
@@ -23,10 +26,22 @@ from spikerun.stream import Stream
 STEP = np.dtype([("step", "i8"), ("index", "i8")])
 
 
+def at_rest(net: Network) -> Network:
+    """Return the network without what keeps its neurons from resting: large biases, and all that they begin with."""
+    changes: dict[str, Any] = {"bias": 0, "bias_u": 0, "v_init": 0, "reset_interval": 0}
+    found = {}
+    for name, p in net.populations.items():
+        own = {key: value for key, value in changes.items() if hasattr(p.neuron, key) and p.neuron.integrates == "step"}
+        found[name] = replace(p, neuron=replace(p.neuron, **own)) if own else p
+    return Network(found, net.projections, net.outputs, net.window)
+
+
 def drawn_network(seed: int, at_once: bool = False) -> Network:
     """Return a random network of one input that takes spikes; at_once: which answers in the same step."""
     for one in range(seed, seed + 500):
         net = random_network(one, "spikes")
+        if seed % 2:
+            net = at_rest(net)
         word = net.sender_of(net.inputs[0])
         answers = not at_once or all(net.latency[name] == 0 for name in net.outputs)
         if len(net.inputs) == 1 and word is not None and word.code == "spikes" and answers:
@@ -95,6 +110,12 @@ def test_a_snapshot_goes_on_elsewhere_in_the_midst_of_a_push(seed: int, cut: int
     second.restore(first.snapshot())
     assert expected == before + second.push(events[cut:]) + second.advance(70 - second.t)
     assert state(whole) == state(second)
+
+
+def test_networks_drawn_here_rest() -> None:
+    """Or the properties above would say nothing of neurons that are left alone."""
+    lists = [tracked(lower_stream(drawn_network(seed))) for seed in range(1, 41, 2)]
+    assert sum(any(name.endswith(":i") for name in names) for names in lists) >= 5
 
 
 def camera(neuron: LIF | IF, side: int = 64) -> Network:
@@ -186,6 +207,55 @@ def test_other_threads_go_on_during_a_push_and_a_second_push_is_refused() -> Non
     intrude()
     worker.join()
     assert refused == ["this workspace is in use by another thread: give each thread a stream of its own"]
+
+
+def test_events_follow_a_frame() -> None:
+    stream = opened(camera(IF(1), 4))
+    stream.push_frame(np.zeros((1, 2, 4, 4), np.int64))
+    stream.push(seen([3000], 4))
+    assert {spike.step for spike in stream.flush()} == {3}
+    assert stream.t == 4
+
+
+@pytest.mark.parametrize(
+    ("t_us", "expected"),
+    [(np.int32(3_000_000), 3000), (np.uint32(5_000_000), 5000), (np.float32(2500), 2), (2999.9, 2), (3000.0, 3)],
+)
+def test_a_watermark_may_be_any_real_number(t_us: Any, expected: int) -> None:
+    stream = opened(camera(IF(100)))
+    stream.advance_to(t_us)
+    assert stream.t == expected
+
+
+@pytest.mark.parametrize("step_us", [1.001, 33.333, 0.3, 0.1, 16.667])
+def test_a_watermark_at_the_end_of_a_step_runs_it(step_us: float) -> None:
+    stream = opened(camera(IF(100)), step_us=step_us)
+    for k in range(1, 100):
+        stream.advance_to(k * step_us)
+        assert stream.t == k
+
+
+@pytest.mark.parametrize("t_us", [1e15, np.complex64(1), float("nan"), True, "3"])
+def test_a_watermark_that_cannot_be_is_refused(t_us: Any) -> None:
+    with pytest.raises(UsageError, match=r"t_us must be a number|are steps of 1000000 ns right"):
+        opened(camera(IF(100))).advance_to(t_us)
+
+
+def test_biases_of_different_shapes_are_slow_or_not_together() -> None:
+    neuron = LIF(np.int32(1000), bias=np.arange(3, dtype=np.int32), bias_u=np.ones((3, 1, 5), np.int32))
+    populations = {"in": Population((3, 1, 5), Input(1, "spikes")), "out": Population((3, 1, 5), neuron)}
+    net = Network(populations, [Projection("in", "out", Diagonal(np.int32(500)))], ["out"], 1)
+    fast, slow = opened(net), opened(net, "dense")
+    events = np.array([(5, 3), (5, 14), (900, 3)], STEP)
+    assert fast.push(events) + fast.advance(2000) == slow.push(events) + slow.advance(2000)
+    assert state(fast) == state(slow)
+    assert fast.stats.skipped > 1000
+
+
+def test_records_that_are_not_aligned_are_copied() -> None:
+    stream = opened(camera(IF(1), 4))
+    stream.push(np.frombuffer(bytes(33), EVENT, count=2, offset=1))
+    assert {spike.step for spike in stream.flush()} == {0}
 
 
 def test_unknown_policies_are_named() -> None:

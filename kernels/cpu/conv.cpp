@@ -8,6 +8,7 @@
 #include "conv_all.hpp"
 #include "conv_depthwise.hpp"
 #include "conv_pairs.hpp"
+#include "conv_reached.hpp"
 #include "isa.hpp"
 #include "rows.hpp"
 
@@ -15,33 +16,18 @@ namespace spikerun {
 
 namespace {
 
-struct Shape {
-    size_t in_h, in_w, in_c;      // input image
-    size_t out_h, out_w, out_c;   // target image, all channels
-    size_t taps, kernel_w;        // kernel positions, and those in a row
-    size_t groups, group_in;      // input channels of a group
-    size_t group_out, n_channel;  // output channels of a group, of all groups
-    size_t offset;                // first output channel in the target
-
-    size_t tap_weights() const { return group_in * n_channel; }
-    Channels group(size_t g) const { return {g * group_in, group_in, g * group_out, group_out}; }
-};
-
-// Rows of outputs, and the rows of the image that they read.
-struct Rows {
-    Span out, in;
-};
+using Rows = ConvRows;
 
 // Whether the lists of a window's row can be taken as one: they lie beside each other, and where their
 // weights are moves from column to column as the columns do.
-SPIKERUN_INLINE bool joins(const Shape& s, const Window& window) {
+SPIKERUN_INLINE bool joins(const ConvShape& s, const Window& window) {
     return s.groups == 1 && window.columns.position_step == 1 &&
            (s.in_w + s.taps) * s.tap_weights() <= std::numeric_limits<uint32_t>::max();
 }
 
 // Lists the active channels of each input position and group: those of list i are events[begin[i] .. begin[i
 // + 1]). The rows of joined lists are those of taps that move with their columns.
-SPIKERUN_INLINE void list_events(const Shape& s, bool joined, const int16_t* x, Span rows, Event* events,
+SPIKERUN_INLINE void list_events(const ConvShape& s, bool joined, const int16_t* x, Span rows, Event* events,
                                  uint32_t* begin) {
     const size_t of_row = s.in_w * s.groups, lists = rows.end * of_row;
     const auto per_column = static_cast<uint32_t>(joined ? s.tap_weights() : 0);
@@ -69,7 +55,7 @@ SPIKERUN_INLINE size_t move_list(const Event* SPIKERUN_RESTRICT from, size_t cou
 
 // Merges the lists of the inputs in the window of output (y, column), for one group; returns the number of
 // events.
-SPIKERUN_INLINE size_t merge_window(const Shape& s, const Window& window, bool joined, size_t y,
+SPIKERUN_INLINE size_t merge_window(const ConvShape& s, const Window& window, bool joined, size_t y,
                                     size_t column, size_t group, const Event* events, const uint32_t* begin,
                                     Event* merged) {
     const Range rows = window.rows.ranges[y];
@@ -98,7 +84,7 @@ SPIKERUN_INLINE size_t merge_window(const Shape& s, const Window& window, bool j
 
 // Each output position takes the active inputs in its window; its sums stay in registers meanwhile.
 struct Gather {
-    SPIKERUN_INLINE static void run(const Shape& s, const Window& window, const int8_t* weight,
+    SPIKERUN_INLINE static void run(const ConvShape& s, const Window& window, const int8_t* weight,
                                     const int16_t* x, int32_t* acc, Scratch& scratch, Rows rows) {
         const size_t image_row = s.in_w * s.in_c;
         const size_t narrow = narrow_rows(x + rows.in.begin * image_row, rows.in.size() * image_row);
@@ -124,7 +110,7 @@ struct Gather {
 // a look.
 struct Scatter {
     // Of the inputs of these groups; weights: those of each group.
-    SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const ConvWeights* weights,
+    SPIKERUN_INLINE static void run(const ConvShape& s, const Window& windows, const ConvWeights* weights,
                                     Span groups, const int16_t* x, int32_t* acc, Event* events, Rows rows) {
         const size_t image_row = s.in_w * s.in_c;
         const size_t count =
@@ -149,7 +135,7 @@ struct Scatter {
     }
 
     // Of listed inputs, in their order; marks the outputs that they reach.
-    SPIKERUN_INLINE static void listed(const Shape& s, const Window& windows, const ConvWeights* weights,
+    SPIKERUN_INLINE static void listed(const ConvShape& s, const Window& windows, const ConvWeights* weights,
                                        const Event* events, size_t count, int32_t* acc, Marks* marks) {
         for (size_t k = 0; k < count; ++k) {
             const Place place = place_of(s, row_of(events[k]));
@@ -175,17 +161,9 @@ struct Scatter {
         }
     };
 
-    struct Place {
-        size_t y, column, channel;
-    };
-    SPIKERUN_INLINE static Place place_of(const Shape& s, size_t input) {
-        const size_t pixel = quotient(input, s.in_c), y = quotient(pixel, s.in_w);
-        return {y, pixel - y * s.in_w, input - pixel * s.in_c};
-    }
-
     // Calls add(kernel position, output position) for the outputs that an input reaches.
     template <class Add>
-    SPIKERUN_INLINE static void reach(const Shape& s, const Window& windows, size_t y, size_t column,
+    SPIKERUN_INLINE static void reach(const ConvShape& s, const Window& windows, size_t y, size_t column,
                                       Span rows, Add add) {
         const Range range = windows.rows.ranges[y], columns = windows.columns.ranges[column];
         // Steps are modulo 2^64, as positions are.
@@ -199,109 +177,18 @@ struct Scatter {
             row += windows.rows.position_step;
         }
     }
-
-    // a / b, both less than 2^32: the shorter division takes less time.
-    SPIKERUN_INLINE static size_t quotient(size_t a, size_t b) {
-        return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
-    }
-};
-
-// The weights of an input channel in the order of the outputs that an input reaches, where these lie beside
-// each other: a row of the kernel, from its last tap to its first, of stride s every s-th.
-class ReachedRows {
-  public:
-    // Empty where they lie otherwise.
-    ReachedRows(const Shape& s, const Window& of_inputs, const ConvWeights& weights)
-        : kernel_w_(s.kernel_w), kernel_h_(s.taps / s.kernel_w), places_(s.kernel_w) {
-        const size_t step = of_inputs.columns.kernel_step;  // behind it outputs go back by one
-        if (of_inputs.columns.position_step != ~size_t{0} || s.groups != 1 || s.group_out != s.out_c) return;
-        size_t place = 0;
-        for (size_t first = 0; first < std::min(step, kernel_w_); ++first)
-            for (size_t tap = first + (kernel_w_ - 1 - first) / step * step + step; tap > first;)
-                places_[tap -= step] = place++;
-        bytes_.resize(s.in_c * s.taps * s.out_c + ConvWeights::slack);
-        for (size_t c = 0; c < s.in_c; ++c)
-            for (size_t tap = 0; tap < s.taps; ++tap)
-                for (const ChannelBlock& block : weights.blocks)
-                    std::copy_n(
-                        weights.rows(block, tap) + c * weights.step(block), block.count,
-                        bytes_.data() + at(c, tap / kernel_w_, tap % kernel_w_, s.out_c) + block.first);
-    }
-    bool empty() const { return bytes_.empty(); }
-    // From this tap of a row on.
-    SPIKERUN_INLINE const int8_t* row(size_t channel, size_t kernel_row, size_t tap, size_t out_c) const {
-        return bytes_.data() + at(channel, kernel_row, tap, out_c);
-    }
-
-  private:
-    SPIKERUN_INLINE size_t at(size_t channel, size_t kernel_row, size_t tap, size_t out_c) const {
-        return ((channel * kernel_h_ + kernel_row) * kernel_w_ + places_[tap]) * out_c;
-    }
-    size_t kernel_w_, kernel_h_;
-    std::vector<size_t> places_;
-    Arena<int8_t> bytes_;
-};
-
-// acc[j] += weights[j], for j < n.
-SPIKERUN_INLINE void add_weights(const int8_t* SPIKERUN_RESTRICT weights, int32_t* SPIKERUN_RESTRICT acc,
-                                 size_t n) {
-    constexpr size_t width = 16;
-    size_t j = 0;
-    for (; j + width <= n; j += width)
-        for (size_t k = 0; k < width; ++k) acc[j + k] = wrapping_add(acc[j + k], weights[j + k]);
-    for (; j < n; ++j) acc[j] = wrapping_add(acc[j], weights[j]);
-}
-
-// Of listed inputs, in their order; marks the outputs that they reach, those of a row together.
-struct ScatterReached {
-    SPIKERUN_INLINE static void run(const Shape& s, const Window& windows, const ReachedRows& weights,
-                                    const Event* events, size_t count, int32_t* acc, Marks* marks) {
-        constexpr size_t ahead = 8;
-        for (size_t k = 0; k < count; ++k) {
-            if (k + ahead < count) fetch(s, windows, row_of(events[k + ahead]), acc);
-            const Scatter::Place place = Scatter::place_of(s, row_of(events[k]));
-            const Range rows = windows.rows.ranges[place.y], columns = windows.columns.ranges[place.column];
-            if (columns.count == 0) continue;
-            const size_t n = columns.count * s.out_c, behind = columns.count - 1;
-            const size_t tap = columns.kernel + behind * windows.columns.kernel_step;
-            size_t kernel_row = rows.kernel, row = rows.position;
-            for (uint32_t a = rows.count; a > 0; --a) {
-                const int8_t* const from = weights.row(place.channel, kernel_row, tap, s.out_c);
-                const size_t j = (row * s.out_w + columns.position - behind) * s.out_c;
-                if (value_of(events[k]) == 1)
-                    add_weights(from, acc + j, n);
-                else
-                    add_row(from, value_of(events[k]), acc + j, n);
-                if (marks != nullptr) marks->add(j, n);
-                kernel_row += windows.rows.kernel_step;
-                row += windows.rows.position_step;
-            }
-        }
-    }
-
-    // What an input will add to.
-    SPIKERUN_INLINE static void fetch(const Shape& s, const Window& windows, size_t input,
-                                      const int32_t* acc) {
-        constexpr size_t line = 64 / sizeof(int32_t);
-        const Scatter::Place place = Scatter::place_of(s, input);
-        const Range rows = windows.rows.ranges[place.y], columns = windows.columns.ranges[place.column];
-        size_t row = rows.position;
-        for (uint32_t a = rows.count; a > 0; --a, row += windows.rows.position_step)
-            for (size_t j = 0; j < columns.count * s.out_c; j += line)
-                fetch_to_write(acc + (row * s.out_w + columns.position + 1 - columns.count) * s.out_c + j);
-    }
 };
 
 // Up to so many active inputs of some rows are scattered instead of gathered: to look at all windows pays
 // once more than one channel of most lists is active; earlier where rows of weights are long, whose sums then
 // stay in registers. Measured; the bits are the same.
-size_t few_to_gather(const Shape& s, size_t rows) noexcept {
+size_t few_to_gather(const ConvShape& s, size_t rows) noexcept {
     constexpr size_t long_row = 64;
     return rows * s.in_w * s.groups * long_row / std::max(s.group_out, long_row);
 }
 
 // The same where outputs are visited in pairs otherwise. Measured.
-size_t few_for_pairs(const Shape& s, size_t rows) noexcept {
+size_t few_for_pairs(const ConvShape& s, size_t rows) noexcept {
     return rows * s.in_w / 3;
 }
 
@@ -316,7 +203,7 @@ bool are_few(const int16_t* x, size_t n, size_t limit) noexcept {
 
 // Each output position copies its window, zeros where that leaves the image, and adds all of it.
 struct GatherAll {
-    SPIKERUN_INLINE static void run(const Shape& s, const Window& window, const int8_t* weight,
+    SPIKERUN_INLINE static void run(const ConvShape& s, const Window& window, const int8_t* weight,
                                     const int16_t* x, int32_t* acc, Scratch& scratch, Rows rows) {
         const size_t image_row = s.in_w * s.in_c;
         const size_t narrow = narrow_rows(x + rows.in.begin * image_row, rows.in.size() * image_row);
@@ -348,7 +235,7 @@ class Conv final : public Linear {
   public:
     // weight: [kh][kw][input channels of a group][all output channels]. It is kept once, in the order in
     // which the kernels of the instruction set in use read it.
-    Conv(const int8_t* weight, const Geometry& g, const Shape& shape)
+    Conv(const int8_t* weight, const Geometry& g, const ConvShape& shape)
         : Linear(unsign(g.in.size()), unsign(g.out.size())),
           shape_(shape),
           of_inputs_{taps_of_inputs(height(g)), taps_of_inputs(width(g))},
@@ -438,7 +325,7 @@ class Conv final : public Linear {
                     {rows.out, channels});
     }
 
-    Shape shape_;
+    ConvShape shape_;
     Window of_inputs_, of_outputs_;
     std::vector<std::unique_ptr<PairConv>> pairs_;  // of each group, or none
     Arena<int8_t> plain_;                           // the weights as they were given, else
@@ -461,19 +348,19 @@ LinearPointer conv(nb::object weights, Dimensions3 in_hwc, Dimensions3 out_hwc, 
     require(array.size() <= std::numeric_limits<uint32_t>::max(), "weight", "more than 2^32 elements");
     const int64_t group_in = g.in.c / groups;
     require(extent(2) == group_in, "weight", "expected the shape (kh, kw, cin / groups, cout)");
-    const Shape shape{unsign(g.in.h),
-                      unsign(g.in.w),
-                      unsign(g.in.c),
-                      unsign(g.out.h),
-                      unsign(g.out.w),
-                      unsign(g.out.c),
-                      array.shape(0) * array.shape(1),
-                      array.shape(1),
-                      unsign(groups),
-                      unsign(group_in),
-                      unsign(cout / groups),
-                      unsign(cout),
-                      unsign(channel_offset)};
+    const ConvShape shape{unsign(g.in.h),
+                          unsign(g.in.w),
+                          unsign(g.in.c),
+                          unsign(g.out.h),
+                          unsign(g.out.w),
+                          unsign(g.out.c),
+                          array.shape(0) * array.shape(1),
+                          array.shape(1),
+                          unsign(groups),
+                          unsign(group_in),
+                          unsign(cout / groups),
+                          unsign(cout),
+                          unsign(channel_offset)};
     if (shape.group_in == 1 && shape.group_out == 1)
         return depthwise(copied<int8_t, 4>(weights, "weight"), g, shape.offset);
     return std::make_shared<Conv>(array.data(), g, shape);

@@ -31,8 +31,9 @@ def at_rest(net: Network) -> Network:
     changes: dict[str, Any] = {"bias": 0, "bias_u": 0, "v_init": 0, "reset_interval": 0}
     found = {}
     for name, p in net.populations.items():
-        own = {key: value for key, value in changes.items() if hasattr(p.neuron, key) and p.neuron.integrates == "step"}
-        found[name] = replace(p, neuron=replace(p.neuron, **own)) if own else p
+        neuron: Any = p.neuron
+        own = {key: value for key, value in changes.items() if hasattr(neuron, key) and neuron.integrates == "step"}
+        found[name] = replace(p, neuron=replace(neuron, **own)) if own else p
     return Network(found, net.projections, net.outputs, net.window)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from spikerun.errors import DataError
 from spikerun.sources.format import Opened
+from spikerun.sources.frames import unpacked
 from spikerun.sources.records import head
 from spikerun.sources.through_faery import chunks, decoder
 
@@ -22,7 +23,8 @@ MAGIC = b"#!AER-DAT4.0\r\n"
 BEGIN = len(MAGIC) + 4  # where the header begins, behind its size
 LONGEST_HEADER = 1 << 24
 TABLE, DESCRIPTION = 1, 2  # fields of the header, behind the compression
-LARGEST_PACKET = 1 << 28
+LARGEST_PACKET = 1 << 28  # bytes, as it lies in the file
+LARGEST_UNPACKED = 1 << 27  # and of what frames of LZ4 or ZSTD become
 
 
 def opened(path: Path) -> Opened:
@@ -34,17 +36,20 @@ def opened(path: Path) -> Opened:
     if len(raw) < size or not size:
         raise DataError(f"'{path}': byte {len(MAGIC)}: a header of {size} bytes, and the file has {len(raw)}")
     try:
-        table = _table(raw)
+        table, packed = _table(raw)
     except (struct.error, ValueError) as error:
         raise DataError(f"'{path}': byte {BEGIN}: the header is damaged: {error}") from error
-    _check_packets(path, BEGIN + size, table)
+    _check_packets(path, BEGIN + size, table, packed)
     made = functools.partial(decoder, path, "AEDAT 4", file_type="aedat")
     width, height = made().dimensions()
     return Opened((2, height, width), functools.partial(chunks, path, made))
 
 
-def _table(raw: bytes) -> int:
-    """Return where the table of packets begins, -1 where there is none, after checks of all that the header holds."""
+def _table(raw: bytes) -> tuple[int, bool]:
+    """Return where the table of packets begins, -1 where there is none, and whether packets are compressed.
+
+    All that the header holds is checked.
+    """
     (root,) = struct.unpack_from("<I", raw)
     (back,) = struct.unpack_from("<i", raw, root)
     fields = root - back
@@ -61,13 +66,12 @@ def _table(raw: bytes) -> int:
     if text + 4 + length > len(raw):
         raise ValueError("its description lies outside of it")
     raw[text + 4 : text + 4 + length].decode()
-    if offsets[0]:
-        struct.unpack_from("<i", raw, root + offsets[0])
-    return int(struct.unpack_from("<q", raw, root + offsets[TABLE])[0]) if offsets[TABLE] else -1
+    packed = offsets[0] and struct.unpack_from("<i", raw, root + offsets[0])[0]
+    return int(struct.unpack_from("<q", raw, root + offsets[TABLE])[0]) if offsets[TABLE] else -1, bool(packed)
 
 
-def _check_packets(path: Path, at: int, table: int) -> None:
-    """Raise DataError at the first packet that does not lie within the file."""
+def _check_packets(path: Path, at: int, table: int, packed: bool) -> None:
+    """Raise DataError at the first packet that does not lie within the file, or becomes too large."""
     size = os.path.getsize(path)
     if table > size:
         raise DataError(
@@ -83,4 +87,19 @@ def _check_packets(path: Path, at: int, table: int) -> None:
                 raise DataError(
                     f"'{path}': byte {at}: a packet of {length} bytes where {end - at} are left: it is cut off"
                 )
+            if packed:
+                _check_frames(path, at + 8, file.read(length))
             at += 8 + length
+
+
+def _check_frames(path: Path, at: int, raw: bytes) -> None:
+    """Raise DataError where the frames of a packet become too large, or are none."""
+    try:
+        size = unpacked(raw)
+    except (struct.error, ValueError) as error:
+        raise DataError(f"'{path}': byte {at}: the packet is damaged: {error}") from error
+    if size > LARGEST_UNPACKED:
+        raise DataError(
+            f"'{path}': byte {at}: a packet of {len(raw)} bytes may become {size} when it is unpacked, the limit is "
+            f"{LARGEST_UNPACKED}"
+        )

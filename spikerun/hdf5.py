@@ -31,6 +31,7 @@ __all__ = [
     "located",
     "make_group",
     "opened",
+    "require_inflatable",
     "write_array",
     "write_attributes",
 ]
@@ -350,13 +351,18 @@ class Reader:
         skipped, raw = dataset.read_direct_chunk(info.chunk_offset)
         if skipped:
             raise ValueError("has a chunk that leaves out a filter")
-        stream = zlib.decompressobj()
-        try:
-            stream.decompress(raw, chunk + 1)
-        except zlib.error as error:
-            raise ValueError(f"is damaged: {error}") from None
-        if not stream.eof:
-            raise ValueError("has a compressed chunk that is larger than it says, or damaged")
+        require_inflatable(raw, chunk)
+
+
+def require_inflatable(raw: bytes, size: int) -> None:
+    """Raise ValueError where a compressed chunk would become larger than `size` bytes, or is damaged."""
+    stream = zlib.decompressobj()
+    try:
+        stream.decompress(raw, size + 1)
+    except zlib.error as error:
+        raise ValueError(f"is damaged: {error}") from None
+    if not stream.eof:
+        raise ValueError("has a compressed chunk that is larger than it says, or damaged")
 
 
 def _numpy(stored: Any) -> tuple[np.dtype[Any], Any]:

@@ -127,11 +127,9 @@ def test_kernels_datasets_and_sources_know_no_network() -> None:
     assert strangers(of("kernels"), "spikerun.kernels", "spikerun.atomic", *shared) == []
     datasets = [i for i in of("datasets") if i.importer != "spikerun.datasets.command"]
     events = ("spikerun.events", "spikerun.chunks", "spikerun.atomic")
-    assert (
-        strangers(datasets, "spikerun.datasets", "spikerun.sources", "spikerun.hdf5", "spikerun.heap", *events, *shared)
-        == []
-    )
-    assert strangers(of("sources"), "spikerun.sources", *events, *shared) == []
+    files = ("spikerun.hdf5", "spikerun.heap", *events)
+    assert strangers(datasets, "spikerun.datasets", "spikerun.sources", *files, *shared) == []
+    assert strangers(of("sources"), "spikerun.sources", *files, *shared) == []
     command = [i for i in of("datasets") if i.importer == "spikerun.datasets.command"]
     assert strangers(command, "spikerun.datasets", "spikerun.errors", "spikerun.console") == []
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HDF5 files of events, of our own writing: DSEC's arrays, Prophesee's table, and files that are broken."""
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from spikerun import sources
 from spikerun.errors import DataError, UnsupportedError
+from spikerun.sources import hdf5
 
 ROWS = [(0, 5, 6, 1), (7, 639, 479, 0), (7, 0, 0, 1)]  # t, x, y, p
 DTYPES = {"t": "u4", "x": "u2", "y": "u2", "p": "u1"}
@@ -67,7 +69,7 @@ def test_a_table_of_prophesee_is_events(tmp_path: Path) -> None:
     rows = np.zeros(3, METAVISION)
     for k, field in enumerate("txyp"):
         rows[field] = [row[k] for row in ROWS]
-    path = table(tmp_path / "a.hdf5", rows, geometry="1280x720")
+    path = table(tmp_path / "a.hdf5", rows, geometry=np.bytes_("1280x720"))
     assert (sources.file(path).shape, read(path, 2)) == ((2, 720, 1280), ROWS)
 
 
@@ -148,10 +150,78 @@ def test_arrays_in_another_file_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "events.h5")
 
 
+@pytest.mark.parametrize("geometry", ["1280x720", np.bytes_("1280x720" + " " * 300), ["1280x720"], 1280])
+def test_a_geometry_that_is_no_short_text_of_fixed_length_is_not_read(tmp_path: Path, geometry: Any) -> None:
+    assert sources.file(table(tmp_path / "a.h5", np.zeros(1, METAVISION), geometry=geometry)).shape is None
+
+
+def bomb(path: Path, raw: bytes, mask: int = 0, **how: Any) -> Path:
+    """Write a file of DSEC whose 3 times are in a piece of 12 bytes that is stored as `raw`."""
+    with h5py.File(dsec(path, arrays(t=None)), "r+") as file:
+        made = file.create_dataset("events/t", (3,), "u4", chunks=(3,), compression="gzip", **how)
+        made.id.write_direct_chunk((0,), raw, mask)
+    return path
+
+
+def test_a_piece_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -> None:
+    path = bomb(tmp_path / "events.h5", zlib.compress(bytes(2**13)))
+    with pytest.raises(
+        DataError, match=r"/events/t: the piece of value 0, at byte \d+, has a compressed chunk that is"
+    ):
+        read(path)
+    path = bomb(tmp_path / "events.h5", bytes(13), mask=1)
+    with pytest.raises(DataError, match=r"the piece of value 0, at byte \d+, unpacks to 13 bytes, where 12 belong"):
+        read(path)
+    path = bomb(tmp_path / "events.h5", bytes(1000))
+    with pytest.raises(DataError, match=r"the piece of value 0, at byte \d+, claims 1000 bytes, and has 12"):
+        read(path)
+
+
+def test_a_piece_that_was_not_compressed_for_it_would_not_shrink_is_read(tmp_path: Path) -> None:
+    assert read(bomb(tmp_path / "events.h5", np.array([0, 7, 7], "<u4").tobytes(), mask=1)) == ROWS
+
+
+@pytest.mark.parametrize(("number", "head"), [(hdf5.BLOSC, b"\2\1\0\1\x0d\0\0\0"), (hdf5.PROPHESEE, b"\4\0\0\0")])
+def test_what_blosc_and_the_codec_of_prophesee_unpack_to_is_in_their_heads(number: int, head: bytes) -> None:
+    said = 13 if number == hdf5.BLOSC else 16
+    hdf5._require_unpacked([number], head, said)
+    with pytest.raises(ValueError, match=f"unpacks to {said} bytes, where {said - 1} belong"):
+        hdf5._require_unpacked([number], head, said - 1)
+
+
+def test_a_compression_whose_memory_is_not_known_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"/events/t is stored through HDF5's filters \[32000\]; only one of"):
+        read(dsec(tmp_path / "events.h5", arrays(), compression="lzf"))
+
+
+@pytest.mark.parametrize("extra", [h5py.string_dtype(), "V2000"])
+def test_a_table_of_rows_that_are_large_or_have_no_size_is_refused(tmp_path: Path, extra: Any) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("CD/events", (2,), [("t", "i8"), ("x", "u2"), ("y", "u2"), ("p", "i2"), ("more", extra)])
+    with pytest.raises(DataError, match="/CD/events must hold values of fixed size and at most 1024 bytes"):
+        read(tmp_path / "a.h5")
+
+
+def test_a_table_is_read_once_for_all_of_its_columns() -> None:
+    parts = []
+
+    class Table:
+        def __getitem__(self, part: slice) -> Any:
+            parts.append(part)
+            return np.zeros(2, METAVISION)
+
+    one = Table()
+    assert len(hdf5._read({field: (one, field) for field in "txyp"}, slice(0, 2))) == 2
+    assert parts == [slice(0, 2)]
+
+
 @pytest.mark.parametrize(
-    ("number", "said"), [(36559, "the codec of Metavision"), (32099, "pip install 'spikerun.dsec.'")]
+    ("number", "said"), [(hdf5.PROPHESEE, "the codec of Metavision"), (hdf5.BLOSC, "pip install 'spikerun.dsec.'")]
 )
-def test_a_compression_that_is_not_here_says_what_to_install(tmp_path: Path, number: int, said: str) -> None:
+def test_a_compression_that_is_not_here_says_what_to_install(
+    tmp_path: Path, number: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda one: False)
     with h5py.File(dsec(tmp_path / "events.h5", arrays(t=None)), "r+") as file:
         how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         how.set_chunk((3,))

@@ -78,10 +78,6 @@ def _where(at: int, k: int) -> str:
 
 def _unrolled(t: NDArray[np.uint32], rounds: int, last: int) -> tuple[NDArray[np.int64], int]:
     """Return times without the steps back by which the clock goes round, and how often it did."""
-    back = np.flatnonzero(t[1:] < t[:-1]) + 1
-    steps = [k for k in back.tolist() if int(t[k - 1]) - int(t[k]) > ROUND // 2]
-    rounds += last - int(t[0]) > ROUND // 2
-    found = t.astype(np.int64) + rounds * ROUND
-    for k in steps:
-        found[k:] += ROUND
-    return found, rounds + len(steps)
+    found = t.astype(np.int64)
+    turns = rounds + np.cumsum(np.append(last, found[:-1]) - found > ROUND // 2)
+    return found + turns * ROUND, int(turns[-1])

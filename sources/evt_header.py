@@ -16,8 +16,7 @@ from spikerun.sources.records import header_lines
 
 __all__ = ["header", "unrolled"]
 
-SIZES = (r"geometry\s+(?P<width>\d+)x(?P<height>\d+)", r"format\s.*\bheight=(?P<height>\d+).*\bwidth=(?P<width>\d+)",
-         r"format\s.*\bwidth=(?P<width>\d+).*\bheight=(?P<height>\d+)")  # fmt: skip
+LARGEST = 2048
 VERSION = re.compile(r"(?:evt\s+|format\s+EVT)(\d+(?:\.\d+)?|21)", re.IGNORECASE)
 
 
@@ -30,12 +29,28 @@ def header(path: Path, version: str) -> tuple[Shape | None, int]:
     for line in lines:
         said = VERSION.match(line)
         if said and (said[1] + ".0")[:3] != version:
-            raise DataError(f"'{path}': the header says EVT {said[1]}, and is read as EVT {version}")
-    found = {(int(m["height"]), int(m["width"])) for line in lines for size in SIZES if (m := re.match(size, line))}
-    if len(found) > 1 or any(not 0 < one <= 2048 for size in found for one in size):
-        sizes = " and ".join(f"{width}x{height}" for height, width in sorted(found))
+            raise DataError(f"'{path}': the header says EVT {said[1]:.20}, and is read as EVT {version}")
+    found = {size for line in lines if (size := _size(line))}
+    if len(found) > 1 or not all(_is_size(one) for size in found for one in size):
+        sizes = " and ".join(f"{width:.20}x{height:.20}" for height, width in sorted(found)[:2])
         raise DataError(f"'{path}': the header says a sensor of {sizes}, and events have 11 bits of x and of y")
-    return next(((2, *size) for size in found), None), at
+    return next(((2, int(height), int(width)) for height, width in found), None), at
+
+
+def _is_size(text: str) -> bool:
+    return re.fullmatch(r"[1-9]\d{0,3}", text) is not None and int(text) <= LARGEST
+
+
+def _size(line: str) -> tuple[str, str] | None:
+    """Return the height and the width that a line says, as they are written."""
+    key, _, said = line.replace("\t", " ").partition(" ")
+    if key == "geometry":
+        width, _, height = (said.split() or [""])[0].partition("x")
+        return height, width
+    if key == "format":
+        fields = dict(word.strip().partition("=")[::2] for word in said.split(";"))
+        return (fields["height"], fields["width"]) if fields.keys() >= {"height", "width"} else None
+    return None
 
 
 def unrolled(said: NDArray[np.integer], last: int, turn: int) -> NDArray[np.int64]:
@@ -45,7 +60,5 @@ def unrolled(said: NDArray[np.integer], last: int, turn: int) -> NDArray[np.int6
     """
     highs = np.append(last, said.astype(np.int64))
     highs[1:] += max(last, 0) // turn * turn
-    for k in (np.flatnonzero(highs[1:] < highs[:-1]) + 1).tolist():
-        if highs[k - 1] - highs[k] >= turn // 2:
-            highs[k:] += turn
+    highs[1:] += np.cumsum(highs[:-1] - highs[1:] >= turn // 2) * turn
     return highs

@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikerun import sources
@@ -55,6 +55,7 @@ def test_the_high_part_of_times_is_that_of_the_packet(tmp_path: Path) -> None:
     assert [t for t, *_ in read(path)] == [2**31 - 1, 2**31]
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(*(st.integers(0, most) for most in (2**31 - 1, 2**15 - 1, 2**15 - 1, 1)))), st.integers(1, 5))
 def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list[Row], chunk: int) -> None:
     path = tmp_path_factory.mktemp("aedat") / "a.aedat"

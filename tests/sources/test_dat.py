@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """DAT files, of our own writing: both layouts, clocks that go round, and headers that are broken."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,13 @@ def test_a_clock_that_goes_round_does_not_run_backwards(tmp_path: Path, chunk: i
     times = [2**31, 2**32 - 1, 2**32 + 5, 2**33 - 2**30, 2**33, 2**33 + 2**31 - 1]
     path = dat(tmp_path / "a.dat", [(t, 0, 0, 0) for t in times])
     assert [row[0] for row in read(path, chunk)] == times
+
+
+def test_many_turns_of_a_clock_cost_time_by_their_number(tmp_path: Path) -> None:
+    path = dat(tmp_path / "a.dat", [(k * (2**32 - 1), 0, 0, 0) for k in range(2)] * 25_000)
+    begin = time.process_time()
+    assert read(path)[-1][0] == 2**32 * 25_000 - 1
+    assert time.process_time() - begin < 1
 
 
 def test_a_small_step_back_is_no_clock_that_goes_round(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """RAW files of EVT 2.0 and 3.0, of our own writing; other readers are asked what is in them."""
 
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import evt3
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from spikerun import sources
 from spikerun.errors import DataError
+from spikerun.sources.evt_header import unrolled
 
 Row = tuple[int, int, int, int]  # t, x, y, p
 SIZE = "% geometry 1280x720\n"
@@ -85,7 +88,7 @@ def read(path: Path, chunk: int = 65_536) -> list[Row]:
     return [row for part in sources.file(path, chunk=chunk) for row in part.tolist()]
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(events, st.integers(1, 40))
 def test_evt2_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], chunk: int
@@ -95,7 +98,7 @@ def test_evt2_gives_back_what_was_written(
     assert faery.events_stream_from_file(path).to_array().tolist() == rows
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 2**33 - 64), max_size=8), st.integers(1, 4))
 def test_the_clock_of_evt2_goes_round(tmp_path_factory: pytest.TempPathFactory, gaps: list[int], chunk: int) -> None:
     times = np.cumsum(gaps).tolist()
@@ -118,7 +121,7 @@ def test_events_of_evt2_before_the_first_time_are_left_out(tmp_path: Path) -> No
         assert read(path, chunk) == ROWS
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(events, st.integers(1, 40))
 def test_evt3_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], chunk: int
@@ -133,7 +136,7 @@ said = st.one_of(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=25)
 @given(st.lists(said, max_size=60).map(in_order), st.integers(1, 40))
 def test_evt3_is_read_as_another_reader_reads_it(
     tmp_path_factory: pytest.TempPathFactory, words: list[int], chunk: int
@@ -221,15 +224,35 @@ def test_the_header_says_the_version_and_the_shape(
     assert (source.format, source.shape, list(source)) == (format, shape, [])
 
 
+@pytest.mark.parametrize("words", ["height=1 ", "height=1;", "width=1;", "evt ", "9x", "% "])
+def test_a_header_costs_time_by_its_length(tmp_path: Path, words: str) -> None:
+    header = "".join(f"% {key} {words * (20_000 // len(words))}\n" for key in ("format EVT3;", "geometry"))
+    path = evt3_file(tmp_path / "a.raw", [], "% evt 3.0\n" + header)
+    begin = time.process_time()
+    with suppress(DataError):
+        sources.file(path)
+    assert time.process_time() - begin < 0.5
+
+
+def test_many_turns_of_a_clock_cost_time_by_their_number() -> None:
+    said = np.tile([0, 4095], 50_000)
+    begin = time.process_time()
+    found = unrolled(said, -1, 4096)
+    assert (found[-1], time.process_time() - begin < 0.5) == (4096 * 50_000 - 1, True)
+
+
 @pytest.mark.parametrize(
     ("header", "said"),
     [
         ("% evt 2.1\n", "the header says EVT 2.1, and is read as EVT 2.0"),
         ("% format EVT21;height=720;width=1280\n", "the header says EVT 21, and is read as EVT 2.0"),
         ("% evt 4.0\n", "by its name it is evt2, evt3, and it does not begin as one does; name its format"),
-        ("", "by its name it is evt2, evt3, and it does not begin as one does; name its format"),
+        ("%\n", "by its name it is evt2, evt3, and it does not begin as one does; name its format"),
         ("% evt 3.0\n% geometry 4096x720\n", "the header says a sensor of 4096x720, and events have 11 bits"),
         ("% evt 3.0\n% geometry 9x9\n% format EVT3;height=8;width=9\n", "the header says a sensor of 9x8 and 9x9"),
+        ("% evt 3.0\n% geometry axb\n", "the header says a sensor of axb, and events have 11 bits"),
+        ("% evt 3.0\n% geometry 9x" + "9" * 5000 + "\n", "the header says a sensor of 9x99999999999999999999, and"),
+        ("% evt 3.0\n% format EVT3;height=" + "9" * 5000 + ";width=1\n", "the header says a sensor of 1x9999999999"),
         ("% evt 3.0\n%" + "a" * 70_000, "the header does not end within 65536 bytes"),
     ],
 )

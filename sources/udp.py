@@ -6,6 +6,8 @@ the format that faery (github.com/aestream/faery) calls t64_x16_y16_on8.
 """
 
 import logging
+import math
+import select
 import socket
 from collections.abc import Iterator
 from types import TracebackType
@@ -47,12 +49,15 @@ class Udp:
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
             self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
-            self._socket.settimeout(tick_us * 1e-6)
+            self._socket.setblocking(False)
             self._socket.bind((host, port))
         except (OSError, OverflowError) as error:
             self._socket.close()
             raise UsageError(f"cannot listen on udp://{host}:{port}: {error}; choose another port") from error
         self.port: int = self._socket.getsockname()[1]
+        self._wait = select.poll()
+        self._wait.register(self._socket, select.POLLIN)
+        self._tick_ms = max(1, math.ceil(tick_us / 1000))
 
     def __iter__(self) -> Iterator[Chunk]:
         while self._socket.fileno() >= 0:
@@ -73,14 +78,13 @@ class Udp:
     def _burst(self) -> list[tuple[bytes, Any]]:
         """Return the datagrams that wait, each with where it is from; after a tick without any, none."""
         found: list[tuple[bytes, Any]] = []
-        flags = 0
+        self._wait.poll(self._tick_ms)
         try:
             while len(found) < BURST:
-                content, extra, _, sender = self._socket.recvmsg(LARGEST, socket.CMSG_SPACE(4), flags)
-                flags = socket.MSG_DONTWAIT  # the first may be waited for
+                content, extra, _, sender = self._socket.recvmsg(LARGEST, socket.CMSG_SPACE(4))
                 self.lost = next((int.from_bytes(d, "little") for _, k, d in extra if k == SO_RXQ_OVFL), self.lost)
                 found.append((content, sender))
-        except (TimeoutError, BlockingIOError):
+        except BlockingIOError:
             return found
         return found
 
@@ -113,7 +117,7 @@ def udp(port: int, host: str = "127.0.0.1", *, shape: tuple[int, int, int] | Non
     host:    the address of this computer to listen on. The default is reached from this computer alone; "0.0.0.0" is
              reached by anyone, and nothing says who sent an event
     shape:   (C, H, W) that events must lie in; None: any
-    tick_us: after so many microseconds without a datagram an empty array is given
+    tick_us: after so many microseconds without a datagram, in whole milliseconds, an empty array is given
 
     Arrays are in order of time each. Memory is bounded: at most 256 datagrams are taken at once, the system keeps some
     MB more, and what it had no room for is counted in `lost`.

@@ -4,6 +4,7 @@
 import itertools
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,6 +63,14 @@ def test_what_a_sink_sends_arrives(source: Udp) -> None:
     sink.write(events)
     sink.close()
     assert (received(source, len(events))[["t", "x", "y", "p"]] == events[["t", "x", "y", "p"]]).all()
+
+
+def test_a_datagram_is_given_without_waiting_for_more() -> None:
+    with udp(0, tick_us=2_000_000) as source:
+        send(source.port, DATAGRAM)
+        begin = time.monotonic()
+        assert len(next(iter(source))) == 2
+        assert time.monotonic() - begin < 1
 
 
 def test_silence_gives_empty_arrays(source: Udp) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events that another program writes to our standard input, as records or as lines."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -11,12 +12,14 @@ import numpy.typing as npt
 
 from spikerun.errors import DataError, unknown_name
 from spikerun.events import EVENT, as_events
+from spikerun.sources.text import MARK
 
 __all__ = ["Piped", "stdin"]
 
 CHUNK = 1 << 20  # bytes that are read at once, at most: what a pipe holds comes at once
 LONGEST = 1 << 12  # bytes of a line
 FIELDS = 4  # of a line: t, x, y, p
+FIELD = re.compile(rb"\s*[-+]?\d{1,18}\s*")
 
 Chunk = npt.NDArray[Any]
 
@@ -73,11 +76,13 @@ def _lines(content: bytes, done: int, shape: tuple[int, int, int] | None) -> tup
         raise DataError(
             f"standard input has more than {LONGEST} bytes without a line's end, from byte {done + used} on"
         )
-    lines = content[:used].splitlines()
+    lines = (content[:used] if done else content[:used].removeprefix(MARK)).splitlines()
     if not done and lines and lines[0].replace(b" ", b"").lower() == b"t,x,y,p":
         lines = lines[1:]
     rows = [line.split(b",") for line in lines if line.strip()]
     try:
+        if b"_" in content[:used]:  # Python reads 1_0 as 10
+            raise ValueError
         values = np.array(rows or np.zeros((0, FIELDS)), np.int64)
         if values.shape[1:] != (FIELDS,):
             raise ValueError
@@ -92,7 +97,7 @@ def _lines(content: bytes, done: int, shape: tuple[int, int, int] | None) -> tup
 
 def _is_event(line: bytes) -> bool:
     fields = line.split(b",")
-    return len(fields) == FIELDS and all(field.strip().lstrip(b"-").isdigit() for field in fields)
+    return len(fields) == FIELDS and all(map(FIELD.fullmatch, fields))
 
 
 def _checked(events: Chunk, shape: tuple[int, int, int] | None, where: str) -> Chunk:

@@ -25,6 +25,8 @@ __all__ = ["opened"]
 BLOCK = 1 << 16  # bytes that are read at a time, and of the longest line
 LARGEST = 2**62
 NUMBER = re.compile(rb"[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
+INTEGER = re.compile(rb"[-+]?\d{1,1000}")
+MARK = b"\xef\xbb\xbf"  # of UTF-8, as some programs write it in front
 
 Rows = NDArray[np.int64]
 
@@ -47,8 +49,9 @@ def opened(path: Path) -> Opened:
 
 
 def _form(path: Path) -> Form:
-    at = 0
-    for line in head(path, BLOCK).split(b"\n"):
+    begin = head(path, BLOCK)
+    at = len(MARK) if begin.startswith(MARK) else 0
+    for line in begin[at:].split(b"\n"):
         text = line.strip()
         if text and not text.startswith(b"#"):
             comma = next((one for one in (b",", b";", b"\t", b" ") if one in text), b",")
@@ -138,14 +141,16 @@ def _one_by_one(path: Path, form: Form, lines: bytes, at: int) -> Rows:
         words = _words(text, form.comma)
         if len(words) != form.width:
             raise DataError(f"'{path}': byte {place}: {len(words)} values in a line, and {form.width} in the first")
-        try:
-            row = [int(word) for word in words]
-        except ValueError:
-            wrong = next(word for word in words if not re.fullmatch(rb"[-+]?\d+", word)).decode("ascii", "replace")
-            hint = ": times are integers of microseconds: multiply seconds by 1e6" if "." in wrong else ""
-            raise DataError(f"'{path}': byte {place}: {wrong!r:.40} is no integer{hint}") from None
-        rows.append([max(-LARGEST, min(LARGEST, one)) for one in row])
+        for word in words:
+            if not INTEGER.fullmatch(word):
+                raise DataError(f"'{path}': byte {place}: {_no_integer(word.decode('ascii', 'replace'))}")
+        rows.append([max(-LARGEST, min(LARGEST, int(word))) for word in words])
     return np.array(rows, np.int64).reshape(-1, form.width)
+
+
+def _no_integer(word: str) -> str:
+    hint = ": times are integers of microseconds: multiply seconds by 1e6" if "." in word else ""
+    return f"{word!r:.40} is no integer{hint}" if len(word) <= 1000 else f"a number of {len(word)} digits is no time"
 
 
 def _placed(form: Form, lines: bytes, at: int) -> list[tuple[int, bytes]]:

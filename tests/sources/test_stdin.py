@@ -57,6 +57,11 @@ def test_lines_may_be_named_spaced_and_lack_the_last_end() -> None:
     assert read(b"t, x, y, p\n1,2,3,0\r\n\n5, 6, 7, 1", "csv") == [(1, 2, 3, 0), (5, 6, 7, 1)]
 
 
+@pytest.mark.parametrize("names", [b"t,x,y,p\n", b""])
+def test_a_mark_of_utf_8_is_passed_over(names: bytes) -> None:
+    assert read(b"\xef\xbb\xbf" + names + b"1,2,3,0\n", "csv") == [(1, 2, 3, 0)]
+
+
 @pytest.mark.parametrize(
     ("text", "format", "said"),
     [
@@ -65,6 +70,8 @@ def test_lines_may_be_named_spaced_and_lack_the_last_end() -> None:
         (b"1,2,3,0,1,2,3,0\n", "csv", "is no line t,x,y,p"),
         (b"1.5,2,3,0\n", "csv", "b'1.5,2,3,0' is no line"),
         (b"99999999999999999999,2,3,0\n", "csv", "is no line"),
+        (b"1,2,3,0\n1_0,2,3,0\n", "csv", "b'1_0,2,3,0' is no line"),
+        (b"1,2,3,0\n" + b"1" * 5000 + b",2,3,0\n", "csv", "b'1111"),
         (b"1,34,3,0\n", "csv", "the lines from byte 0 on: event 0"),
         (b"1" * 5000, "csv", "more than 4096 bytes without a line's end, from byte 0 on"),
     ],

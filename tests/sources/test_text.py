@@ -44,6 +44,13 @@ def test_names_say_which_column_is_which(tmp_path: Path, content: str) -> None:
     assert read(tmp_path, content) == ROWS
 
 
+@pytest.mark.parametrize("names", ["", "t,x,y,p\n", "# a camera\n"])
+def test_a_mark_of_utf_8_is_passed_over(tmp_path: Path, names: str) -> None:
+    assert read(tmp_path, f"\ufeff{names}0,5,6,1\n") == [(0, 5, 6, 1)]
+    with pytest.raises(DataError, match=f"byte {len(names) + 3}: 'a' is no integer"):
+        read(tmp_path, f"\ufeff{names}a,5,6,1\n")
+
+
 def test_names_say_the_size_of_the_frame(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("t,x@1280,y@720,on\n1,2,3,1\n")
     source = sources.file(tmp_path / "a.csv")
@@ -77,7 +84,9 @@ def test_lines_are_read_as_fast_as_numpy_reads_numbers_not_one_by_one(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "no line of events within"),
+        ("\n", "no line of events within"),
+        ("1,2,3,1\n2,2,1_0,1\n", "byte 8: '1_0' is no integer$"),
+        ("1,2,3,1\n" + "1" * 5000 + ",2,a,1\n", "byte 8: a number of 5000 digits is no time$"),
         ("# nothing\n", "no line of events within"),
         ("t,x,y\n1,2,3\n", "byte 0: a line of names without p or polarity or on or pol: t, x, y"),
         ("1,2,3\n", "byte 0: 3 values in a line, and events have t, x, y and p"),

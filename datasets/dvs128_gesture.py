@@ -127,19 +127,29 @@ def _gestures(path: Path) -> Iterator[Gesture]:
     table = path.with_name(f"{path.stem}_labels.csv")
     if not os.path.isfile(table):
         raise DataError(f"'{path}' has no labels: there is no file '{table.name}' beside it")
-    rows = csv.reader(_lines(table))
-    if (names := [name.strip() for name in next(rows, [])]) != COLUMNS:
+    rows = _rows(table)
+    if (names := [name.strip() for name in next(rows, (1, []))[1]]) != COLUMNS:
         raise DataError(f"'{table}', line 1: has the columns {','.join(names):.80}, expected {','.join(COLUMNS)}")
-    for row in rows:
+    for number, row in rows:
         numbers = [int(one) if one.strip().isdecimal() and len(one) < 20 else -1 for one in row]
         known = len(row) == 3 and 1 <= numbers[0] <= len(CLASSES) and 0 <= numbers[1] < numbers[2] <= LATEST
         if row and not known:
             raise DataError(
-                f"'{table}', line {rows.line_num}: '{','.join(row):.80}' is no class 1 to {len(CLASSES)} with the "
+                f"'{table}', line {number}: '{','.join(row):.80}' is no class 1 to {len(CLASSES)} with the "
                 "first and the last microsecond of a gesture"
             )
         if row:
             yield Gesture(path, numbers[0] - 1, numbers[1], numbers[2])
+
+
+def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a table, each with the number of its line."""
+    rows = csv.reader(_lines(table))
+    try:
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise DataError(f"'{table}', line {rows.line_num}: is no line of labels: {error}") from None
 
 
 def _lines(path: Path) -> list[str]:

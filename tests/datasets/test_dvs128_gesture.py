@@ -64,6 +64,8 @@ def test_recordings_are_in_the_order_of_the_list(folder: Path) -> None:
         (LABELS + "1,5\n", "line 4: '1,5' is no"),
         (LABELS + f"1,5,{'9' * 30}\n", "line 4: '1,5,999"),
         (LABELS + "1,-5,5\n", "line 4"),
+        (LABELS + "1,5," + "9" * 140_000 + "\n", "line 4: is no line of labels: field larger than"),
+        ("c" * 140_000 + "\n", "line 1: is no line of labels: field larger than"),
     ],
 )
 def test_labels_that_are_none_are_refused_by_their_line(folder: Path, labels: str, message: str) -> None:

@@ -36,7 +36,7 @@ class CsvSink:
     def write(self, outputs: Iterable[Spike | Reading]) -> None:
         """Write what a stream sent."""
         for item in outputs:
-            begin = f"{item.step},{item.step * self._step_ns / 1000:.12g},{item.population}"
+            begin = f"{item.step},{_microseconds(item.step * self._step_ns)},{item.population}"
             if isinstance(item, Spike):
                 self._file.write(f"{begin},spike,{item.index},{item.value}\n")
                 continue
@@ -44,6 +44,12 @@ class CsvSink:
             best = class_of(item)
             rows = [("class", best, logits[best]), *(("logit", k, logit) for k, logit in enumerate(logits))]
             self._file.write("".join(f"{begin},{kind},{k},{value:.9g}\n" for kind, k, value in rows))
+
+
+def _microseconds(ns: int) -> str:
+    """Return nanoseconds as microseconds, with as many places as are needed."""
+    whole, rest = divmod(ns, 1000)
+    return f"{whole}.{rest:03d}".rstrip("0") if rest else str(whole)
 
 
 class SpikesAsEvents:

@@ -122,6 +122,8 @@ def file(
     place = as_path(path)
     if not os.path.isfile(place):  # Path.is_file raises for long names
         raise DataError(f"'{place}' {'is no regular file' if os.path.exists(place) else 'does not exist'}")
+    if not os.path.getsize(place):
+        raise DataError(f"'{place}' is empty: 0 bytes, which is no event file")
     row = known[format] if format is not None else _guessed(place, known)
     found = File(place, row, None if shape is None else _whole(shape), chunk)
     return found if pace is None else paced(found, pace)

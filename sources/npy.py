@@ -6,6 +6,7 @@ A file is read chunk by chunk, and written while events come: its header leaves 
 
 import functools
 import io
+import os
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from spikerun.errors import DataError
 from spikerun.events import EVENT, as_events
 from spikerun.sources.format import Chunks, Opened
-from spikerun.sources.records import head, records, whole_records
+from spikerun.sources.records import head, records
 
 __all__ = ["NpySink", "opened"]
 
@@ -36,9 +37,12 @@ def opened(path: Path) -> Opened:
         raise DataError(f"'{path}': an array of {dtype} {shape}; events are a structured array (events,)")
     as_events(np.zeros(0, dtype))  # names the fields that are missing
     at = begin.tell()
-    count = whole_records(path, at, dtype.itemsize)
-    if count != shape[0]:
-        raise DataError(f"'{path}': the header says {shape[0]} events, and {count} follow: the file is cut off")
+    size, held = shape[0] * dtype.itemsize, os.path.getsize(path) - at
+    if held != size:
+        raise DataError(
+            f"'{path}': byte {at}: the header says {shape[0]} events of {dtype.itemsize} bytes, and {held} bytes "
+            f"follow: the file is {'cut off' if held < size else 'longer than it says'}"
+        )
     return Opened(None, functools.partial(_chunks, path, at, dtype))
 
 

@@ -141,6 +141,8 @@ def stream(
         talk(f"{'interrupted' if interrupted else 'ended by an error'}: what came before is in {kept}", quiet)
     if error is not None:
         raise error
+    if not drive.taken and not interrupted:
+        talk(f"warning: no events came from '{source}'", quiet)
     if interrupted:
         raise KeyboardInterrupt
 

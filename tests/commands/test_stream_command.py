@@ -129,6 +129,24 @@ def test_the_result_says_what_came_and_went(folder: Path, capsys: pytest.Capture
     assert found["readings"] == sum(found["classes"].values()) == 3
 
 
+@pytest.mark.parametrize("source", ["-", "none.npy", "none.csv"])
+def test_no_events_at_all_are_said(
+    folder: Path, source: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("none.npy", recording()[:0])
+    Path("none.csv").write_text("t,x,y,p\n")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
+    stream(source)
+    assert f"warning: no events came from '{source}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["none.bin", "none.csv", "none.dat", "none.npy", "none.raw"])
+def test_a_file_of_no_bytes_is_an_error(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(name).write_bytes(b"")
+    stream(name, code=3)
+    assert f"'{name}' is empty" in capsys.readouterr().err
+
+
 def test_the_text_says_it_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stream("rec.npy", "--pace", 10)
     out = " ".join(capsys.readouterr().out.split())

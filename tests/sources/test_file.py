@@ -38,6 +38,13 @@ def test_a_file_of_no_events_yields_nothing(tmp_path: Path) -> None:
     assert list(sr.sources.file(recorded(tmp_path, []))) == []
 
 
+@pytest.mark.parametrize("name", ["a.bin", "a.csv", "a.dat", "a.h5", "a.npy", "a.raw"])
+def test_a_file_of_no_bytes_is_refused_whatever_its_format(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=f"{name}' is empty"):
+        sr.sources.file(tmp_path / name)
+
+
 def test_the_caller_says_the_shape_where_the_file_is_wrong_about_it(tmp_path: Path) -> None:
     path = recorded(tmp_path, [0] * 9)
     assert sr.sources.file(path, shape=(2, 1, 10)).shape == (2, 1, 10)

@@ -79,8 +79,12 @@ def test_an_array_of_anything_else_is_refused(tmp_path: Path, array: Any, said: 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda content: content[:-1], ": 15 of the 16 bytes of an event: the file is cut off"),
-        (lambda content: content[:-16], "the header says 20 events, and 19 follow"),
+        (lambda content: content[:-1], "20 events of 16 bytes, and 319 bytes follow: the file is cut off"),
+        (lambda content: content[:-16], "20 events of 16 bytes, and 304 bytes follow: the file is cut off"),
+        (
+            lambda content: content + b"a",
+            "20 events of 16 bytes, and 321 bytes follow: the file is longer than it says",
+        ),
         (lambda content: content[:60], "no header of a .npy file"),
         (lambda content: content.replace(b"\x01\x00", b"\x09\x00", 1), "no header of a .npy file"),
         (lambda content: content.replace(b"(20,)", b"(2.5)"), "no header of a .npy file"),

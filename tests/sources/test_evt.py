@@ -63,11 +63,11 @@ def in_order(words: list[int]) -> list[int]:
     for word in words:
         kind, value = word >> 12, word & 4095
         if kind == 8:
-            value, low = min(4000, high + value % 3), 0
+            value = min(4000, high + value % 3)
             word = 8 << 12 | value
             if value == high:  # where others set the low bits to 0, too
                 continue
-            high = value
+            high, low = value, 0
         elif kind == 6:
             low = max(low, value)
             word = 6 << 12 | low

@@ -64,18 +64,19 @@ class File:
     t_offset: microseconds from the clock of the recording to t = 0 of the events
     """
 
-    def __init__(self, path: Path, row: Format, shape: Shape | None, chunk: int) -> None:
+    def __init__(self, path: Path, row: Format, shape: Shape | None, chunk: int, ordered: bool = True) -> None:
         opened = cast(Reader, importlib.import_module(row.module)).opened(path)
         self.path, self.format = path, row.name
         self.shape = opened.shape if shape is None else shape
         self.t_offset = opened.t_offset
-        self._chunk, self._chunks = chunk, opened.chunks
+        self._chunk, self._chunks, self._ordered = chunk, opened.chunks, ordered
 
     def __iter__(self) -> Iterator[EventArray]:
         """Yield the events. Raises DataError at the first that is out of order, or outside of the shape."""
         since = 0
         for events, where in self._chunks(self._chunk):
-            fault = first_fault({field: events[field] for field in EVENT.names or ()}, self.shape, since)
+            columns = {field: events[field] for field in EVENT.names or ()}
+            fault = first_fault(columns, self.shape, since, self._ordered)
             if fault is not None:
                 k, why = fault
                 t, x, y, p = events[k].item()[:4]
@@ -89,12 +90,20 @@ class File:
 
 
 @overload
-def file(path: PathLike, format: str | None = None, shape: Shape | None = None, chunk: int = CHUNK) -> File: ...
+def file(
+    path: PathLike, format: str | None = None, shape: Shape | None = None, chunk: int = CHUNK, *, ordered: bool = True
+) -> File: ...
 
 
 @overload
 def file(
-    path: PathLike, format: str | None = None, shape: Shape | None = None, chunk: int = CHUNK, *, pace: float
+    path: PathLike,
+    format: str | None = None,
+    shape: Shape | None = None,
+    chunk: int = CHUNK,
+    *,
+    pace: float,
+    ordered: bool = True,
 ) -> Paced: ...
 
 
@@ -105,6 +114,7 @@ def file(
     chunk: int = CHUNK,
     *,
     pace: float | None = None,
+    ordered: bool = True,
 ) -> File | Paced:
     """Return the events of a file as a source, whose header is read now and whose events as they are asked for.
 
@@ -112,6 +122,7 @@ def file(
     shape:  (C, H, W) of the sensor, for files that do not say it; events outside are errors. None: what the file says
     chunk:  events of an array, at most
     pace:   gives the events at the speed of the clock, 1.0, or so many times as fast: `spikerun.sources.paced`
+    ordered: whether events must be in order of time; streams with late="clamp" or "drop" take others
     Raises DataError where the file is not there, or is no such file; UnsupportedError where it needs a package.
     """
     known = formats()
@@ -125,7 +136,7 @@ def file(
     if not os.path.getsize(place):
         raise DataError(f"'{place}' is empty: 0 bytes, which is no event file")
     row = known[format] if format is not None else _guessed(place, known)
-    found = File(place, row, None if shape is None else _whole(shape), chunk)
+    found = File(place, row, None if shape is None else _whole(shape), chunk, ordered)
     return found if pace is None else paced(found, pace)
 
 

@@ -50,7 +50,7 @@ def _chunks(path: Path, begin: int, dtype: np.dtype[Any], chunk: int) -> Chunks:
     for raw, at in records(path, begin, dtype, chunk):
         where = functools.partial(_where, at, dtype.itemsize)
         try:
-            yield as_events(raw), where
+            yield as_events(raw, ordered=False), where  # the caller looks for order
         except DataError as error:
             raise DataError(f"'{path}': events from byte {at} on: {error}") from None
 

@@ -27,11 +27,11 @@ Chunk = npt.NDArray[Any]
 class Piped:
     """What `stdin` returns: a source that ends with the input."""
 
-    def __init__(self, format: str, shape: tuple[int, int, int] | None, file: IO[bytes]) -> None:
+    def __init__(self, format: str, shape: tuple[int, int, int] | None, file: IO[bytes], ordered: bool = True) -> None:
         if format not in READ:
             raise unknown_name("format of standard input", format, READ)
         self.shape = shape
-        self._take, self._file = READ[format], file
+        self._take, self._file, self._ordered = READ[format], file, ordered
         self._end = b"\n" if format == "csv" else b""  # that the last line may lack
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -39,11 +39,11 @@ class Piped:
         read = getattr(self._file, "read1", self._file.read)  # what is there, without waiting for more
         while content := read(CHUNK):
             content = rest + content
-            events, used = self._take(content, done, self.shape)
+            events, used = self._take(content, done, self.shape, self._ordered)
             rest, done = content[used:], done + used
             if len(events):
                 yield events
-        last, used = self._take(rest + self._end, done, self.shape)
+        last, used = self._take(rest + self._end, done, self.shape, self._ordered)
         if len(last):
             yield last
         if rest[used:].strip():
@@ -51,25 +51,30 @@ class Piped:
 
 
 def stdin(
-    format: str = "records", *, shape: tuple[int, int, int] | None = None, file: IO[bytes] | None = None
+    format: str = "records",
+    *,
+    shape: tuple[int, int, int] | None = None,
+    file: IO[bytes] | None = None,
+    ordered: bool = True,
 ) -> Piped:
     """Return the events that come in through standard input, or another file of bytes.
 
     format: `records`: 16 bytes each, those of an array of `EVENT` (little-endian; t 8 bytes, x 2, y 2, p 1, and 3 that
             mean nothing), as `events.tofile(...)` writes them; `csv`: lines `t,x,y,p`, of which the first may name them
     shape:  (C, H, W) that events must lie in; None: any
+    ordered: whether they must be in order of time; streams with late="clamp" or "drop" take others
     Iterating raises DataError where an event is wrong, which names the byte it begins at.
     """
-    return Piped(format, shape, sys.stdin.buffer if file is None else file)
+    return Piped(format, shape, sys.stdin.buffer if file is None else file, ordered)
 
 
-def _records(content: bytes, done: int, shape: tuple[int, int, int] | None) -> tuple[Chunk, int]:
+def _records(content: bytes, done: int, shape: tuple[int, int, int] | None, ordered: bool) -> tuple[Chunk, int]:
     """Return the events of whole records, and how many bytes they are."""
     used = len(content) - len(content) % EVENT.itemsize
-    return _checked(np.frombuffer(content[:used], EVENT), shape, f"the records from byte {done} on"), used
+    return _checked(np.frombuffer(content[:used], EVENT), shape, ordered, f"the records from byte {done} on"), used
 
 
-def _lines(content: bytes, done: int, shape: tuple[int, int, int] | None) -> tuple[Chunk, int]:
+def _lines(content: bytes, done: int, shape: tuple[int, int, int] | None, ordered: bool) -> tuple[Chunk, int]:
     """Return the events of whole lines, and how many bytes they are."""
     used = content.rfind(b"\n") + 1
     if len(content) - used > LONGEST:
@@ -92,7 +97,7 @@ def _lines(content: bytes, done: int, shape: tuple[int, int, int] | None) -> tup
     events = np.zeros(len(values), [(name, np.int64) for name in ("t", "x", "y", "p")])
     for k, name in enumerate(("t", "x", "y", "p")):
         events[name] = values[:, k]
-    return _checked(events, shape, f"the lines from byte {done} on"), used
+    return _checked(events, shape, ordered, f"the lines from byte {done} on"), used
 
 
 def _is_event(line: bytes) -> bool:
@@ -100,13 +105,13 @@ def _is_event(line: bytes) -> bool:
     return len(fields) == FIELDS and all(map(FIELD.fullmatch, fields))
 
 
-def _checked(events: Chunk, shape: tuple[int, int, int] | None, where: str) -> Chunk:
+def _checked(events: Chunk, shape: tuple[int, int, int] | None, ordered: bool, where: str) -> Chunk:
     try:
-        return as_events(events, shape)
+        return as_events(events, shape, ordered)
     except DataError as error:
         raise DataError(f"standard input, {where}: {error}") from None
 
 
-READ: Mapping[str, Callable[[bytes, int, tuple[int, int, int] | None], tuple[Chunk, int]]] = MappingProxyType(
+READ: Mapping[str, Callable[[bytes, int, tuple[int, int, int] | None, bool], tuple[Chunk, int]]] = MappingProxyType(
     {"records": _records, "csv": _lines}
 )

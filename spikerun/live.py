@@ -27,6 +27,7 @@ from spikerun.warm import warmed
 __all__ = ["CLOCKS", "Live", "live"]
 
 CLOCKS = ("events", "wall")
+STEPS = 10_000  # without events that are run before what they sent is given
 BINS = 2  # of lag that are allowed where nobody says how much
 
 Chunk = npt.NDArray[Any]
@@ -224,6 +225,10 @@ class Live:
                 piece, piece, self.dropped + lost, bins, losing
             )  # fmt: skip
         if not self._is_pushed():
+            gap = int(piece["t"][0]) * 1000 // self._bin_ns - self.stream.t
+            if STEPS < gap <= MAX_GAP:
+                self._run(self.stream.advance, STEPS)
+                return
             try:
                 self._run(self.stream.push, piece)
             except SpikerunError:

@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spikerun stream`: events of a recording, a pipe, the network or a camera through a network, as they come."""
 
-import io
-import signal
-import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from spikerun import sources
-from spikerun.atomic import require_writable, writing_atomically
+from spikerun.atomic import require_writable
 from spikerun.commands.samples import ThreadsOption
+from spikerun.commands.stream_interrupt import interrupts
 from spikerun.commands.stream_options import (
     BinOption,
     ClockOption,
@@ -29,18 +24,18 @@ from spikerun.commands.stream_options import (
     OverloadOption,
     SourceArgument,
     WarmOption,
+    step_of,
+    timing,
 )
+from spikerun.commands.stream_output import Sink, recorder, sink_of
 from spikerun.commands.stream_source import Tap, opened, port_of
 from spikerun.console import ForceOption, JsonOption, QuietOption, emit, live_line, table, talk
 from spikerun.errors import SpikerunError, UsageError
-from spikerun.events import EventArray
 from spikerun.file import load
 from spikerun.live import Live, live
-from spikerun.network import Network
 from spikerun.outputs import Outputs
 from spikerun.queued import Queued
 from spikerun.session import Session
-from spikerun.sinks import CsvSink, SpikesAsEvents
 from spikerun.spread import Spread
 from spikerun.text import seconds
 
@@ -48,8 +43,6 @@ __all__ = ["stream"]
 
 REFRESH = 0.25  # seconds from one state of the live line to the next
 KINDS = (".csv", ".npy")  # of files that are written
-
-Sink = Callable[[Outputs], object]
 
 
 class Seen:
@@ -113,28 +106,34 @@ def stream(
     if json and output == "-":
         raise UsageError("--json and -o - both write to standard output: give -o a file")
     _check_names(output, record, force, source, net)
-    step_us = seconds(bin, "--bin") * 1e6
+    step_us = step_of(bin)
     network = load(net)
     shape = network.populations[network.inputs[0]].shape
     running = Session(network, threads=threads).stream(step_us, late, counts)
     with ExitStack() as stack:
-        events = opened(source, format, shape if len(shape) == 3 else None, pace)
+        events = opened(source, format, shape if len(shape) == 3 else None, pace, late)
         if isinstance(events, Queued):
             stack.callback(events.close)
-        taps = _recorder(record, force, stack)
-        tap = Tap(events, limit, None if duration is None else seconds(duration, "--duration") * 1e6, taps)
-        lag = None if max_lag is None else seconds(max_lag, "--max-lag") * 1e6
-        later = 0.0 if grace is None else seconds(grace, "--grace") * 1e6
-        drive = live(running, tap, clock=clock, overload=overload, max_lag_us=lag, grace_us=later, warm=warm)
-        sink = _sink(output, force, network, running.step_ns, stack)
+        taps = recorder(record, force, stack)
+        tap = Tap(events, limit, None if duration is None else seconds(duration, "--duration") * 1e6, taps, step_us)
+        how = timing(getattr(events, "pace", None) is not None, source, clock, grace, overload, max_lag)
+        try:
+            drive = live(running, tap, warm=warm, **how)
+        except KeyboardInterrupt:
+            talk("interrupted during the warm start: nothing was written", quiet)
+            raise
+        sink = sink_of(output, force, network, running.step_ns, stack)
         begin = time.perf_counter()
         seen, interrupted, error = _driven(drive, tap, sink, quiet or json)
+        nothing = error is not None and running.t == drive.begin
+        if nothing and isinstance(error, UsageError):
+            raise error
     found = _found(drive, tap, seen, time.perf_counter() - begin)
     found |= {"network": str(net), "source": source, "step_us": step_us, "interrupted": interrupted}
     found |= {"output": output, "record": record}
-    if output == "-":
+    if output == "-" and not nothing:
         talk(_text(found), quiet)
-    else:
+    elif not nothing:
         emit("spikerun.stream/1", found, json, lambda: _text(found))
     kept = " and ".join(f"'{one}'" for one in (output, record) if one is not None and str(one) != "-")
     if kept and (interrupted or error):
@@ -161,101 +160,30 @@ def _check_names(output: str | None, record: Path | None, force: bool, source: s
 def _driven(drive: Live, tap: Tap, sink: Sink | None, quiet: bool) -> tuple[Seen, bool, SpikerunError | None]:
     """Drive to the end, or until Ctrl-C or an error, after which what has come is run and written."""
     seen, error = Seen(), None
-    with _stopped(drive, tap) as interrupted, live_line(quiet) as tell:
+    with interrupts(drive, tap) as interrupted, live_line(quiet) as tell:
         shown, before = time.monotonic(), 0
         while True:
             try:
+                interrupted.running = True
                 outputs = next(drive, None)
+                interrupted.running = False
+                if outputs is None:
+                    break
+                seen.add(outputs)
+                if sink is not None and len(outputs):
+                    sink(outputs)
             except KeyboardInterrupt:
-                if len(interrupted) > 1:
+                if interrupted.seen > 1:
                     raise
                 continue
             except SpikerunError as found:
                 error = found
                 break
-            if outputs is None:
-                break
-            seen.add(outputs)
-            if sink is not None and len(outputs):
-                sink(outputs)
             now = time.monotonic()
             if now - shown >= REFRESH:
                 tell(_line(drive, tap, seen, (drive.taken - before) / (now - shown)))
                 shown, before = now, drive.taken
-        return seen, bool(interrupted), error
-
-
-@contextmanager
-def _stopped(drive: Live, tap: Tap) -> Iterator[list[int]]:
-    """Let the first Ctrl-C end the drive in order, and a second one at once; the list tells of it."""
-    seen: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        drive.stop()
-        seen.append(number)
-        if tap.waiting or len(seen) > 1:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():  # signals are somebody else's
-        yield seen
-        return
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _recorder(record: Path | None, force: bool, stack: ExitStack) -> Callable[[EventArray], None] | None:
-    if record is None:
-        return None
-    file, _ = stack.enter_context(writing_atomically(record, force))
-    return _events_file(file, record.suffix.lower(), stack)
-
-
-def _events_file(file: IO[bytes], suffix: str, stack: ExitStack) -> Callable[[EventArray], None]:
-    """Return what writes events to an open file."""
-    if suffix == ".npy":
-        sink = sources.NpySink(file)
-        stack.callback(sink.close)
-        return sink.write
-    file.write(b"t,x,y,p\n")
-
-    def write(events: EventArray) -> None:
-        file.write(b"".join(b"%d,%d,%d,%d\n" % event for event in events[["t", "x", "y", "p"]].tolist()))
-
-    return write
-
-
-def _sink(output: str | None, force: bool, net: Network, step_ns: int, stack: ExitStack) -> Sink | None:
-    """Return what writes outputs to where the command line says."""
-    if output is None:
-        return None
-    if output == "-":
-        return _flushed(CsvSink(sys.stdout, step_ns))
-    address = port_of(output)
-    made = SpikesAsEvents(net, step_ns) if address or output.lower().endswith(".npy") else None
-    if address is not None and made is not None:
-        sender = sources.UdpSink(*address)
-        stack.callback(sender.close)
-        return lambda outputs: sender.write(made.of(outputs))
-    file, _ = stack.enter_context(writing_atomically(output, force))
-    if made is not None:
-        write = _events_file(file, ".npy", stack)
-        return lambda outputs: write(made.of(outputs))
-    text = io.TextIOWrapper(file, "utf-8", newline="\n")
-    stack.callback(text.detach)
-    return CsvSink(text, step_ns).write
-
-
-def _flushed(sink: CsvSink) -> Sink:
-    """Return what writes to standard output, so that its reader gets what was sent at once."""
-
-    def write(outputs: Outputs) -> None:
-        sink.write(outputs)
-        sys.stdout.flush()
-
-    return write
+        return seen, interrupted.seen > 0, error
 
 
 def _line(drive: Live, tap: Tap, seen: Seen, rate: float) -> str:
@@ -281,7 +209,7 @@ def _found(drive: Live, tap: Tap, seen: Seen, took: float) -> dict[str, Any]:
         "clipped": stats.clipped,
         "lost_datagrams": getattr(tap, "lost", None),
         "refused_datagrams": getattr(tap, "refused", None),
-        "bins": drive.stream.t,
+        "bins": drive.stream.t - drive.begin,
         "spikes": seen.spikes,
         "readings": seen.readings,
         "classes": {str(number): count for number, count in sorted(seen.classes.items())},

@@ -2,9 +2,13 @@
 """The options that say which events run through which network, and how: shared by stream and view."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from spikerun.errors import UsageError
+from spikerun.events import nanoseconds
+from spikerun.text import seconds
 
 __all__ = [
     "BinOption",
@@ -18,6 +22,8 @@ __all__ = [
     "OverloadOption",
     "SourceArgument",
     "WarmOption",
+    "step_of",
+    "timing",
 ]
 
 SourceArgument = Annotated[
@@ -58,3 +64,36 @@ MaxLagOption = Annotated[
 WarmOption = Annotated[
     int, typer.Option("--warm", min=0, help="Begin as if the first bin had been there so many times.")
 ]
+
+
+def step_of(bin: str) -> float:
+    """Return the duration of a step in microseconds. Raises UsageError for one that can be none."""
+    step_us = seconds(bin, "--bin") * 1e6
+    try:
+        nanoseconds(step_us)
+    except UsageError:
+        raise UsageError(f"--bin is a whole number of nanoseconds, and at most 1000 s, got '{bin}'") from None
+    return step_us
+
+
+def timing(
+    in_time: bool, source: str, clock: str, grace: str | None, overload: str, max_lag: str | None
+) -> dict[str, Any]:
+    """Return what `live` takes of these options, and refuse in their words what it would not take.
+
+    in_time: whether the source comes in time
+    """
+    if not in_time and clock == "wall":
+        raise UsageError(f"--clock wall needs a source that comes in time: give '{source}' a speed, such as --pace 1.0")
+    if not in_time and overload in ("drop_tail", "drop_bin", "latest"):
+        raise UsageError(
+            f"--overload {overload} needs a source that comes in time: give '{source}' a speed, such as --pace 1.0"
+        )
+    if overload == "block" and max_lag is not None:
+        raise UsageError("--overload block drops nothing, however late: leave --max-lag out, or choose another")
+    return {
+        "clock": clock,
+        "grace_us": 0.0 if grace is None else seconds(grace, "--grace") * 1e6,
+        "overload": overload,
+        "max_lag_us": None if max_lag is None else seconds(max_lag, "--max-lag") * 1e6,
+    }

@@ -5,14 +5,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from spikerun import sources
+from spikerun.chunks import Chunks
 from spikerun.errors import UsageError
 from spikerun.events import EventArray
+from spikerun.live import STEPS
 from spikerun.queued import Queued
 
 __all__ = ["Tap", "opened", "port_of"]
 
 Shape = tuple[int, int, int]
+PORTION = 4096  # events
 UDP = re.compile(r"udp://([^:/]*):(\d{1,5})")
 
 
@@ -26,11 +31,21 @@ def port_of(text: str) -> tuple[int, str] | None:
     return int(found[2]), found[1] or "127.0.0.1"
 
 
-def opened(where: str, format: str | None, shape: Shape | None, pace: float | None) -> Iterable[EventArray]:
-    """Return the source that the command line names; what cannot wait is read by a thread."""
+def opened(
+    where: str, format: str | None, shape: Shape | None, pace: float | None, late: str = "error"
+) -> Iterable[EventArray]:
+    """Return the source that the command line names; what cannot wait is read by a thread.
+
+    late: what the stream does with events before others; unless it is an error, they are let through
+    """
     address = port_of(where)
     if address is None and not where.startswith("camera:"):
-        found = sources.stdin(format or "records", shape=shape) if where == "-" else sources.file(where, format, shape)
+        ordered = late == "error"
+        found: Iterable[EventArray] = (
+            sources.stdin(format or "records", shape=shape, ordered=ordered)
+            if where == "-"
+            else sources.file(where, format, shape, ordered=ordered)
+        )
         return found if pace is None else sources.paced(found, pace)
     if pace is not None or format is not None:
         raise UsageError(
@@ -54,8 +69,10 @@ class Tap:
         limit: int | None,
         duration_us: float | None,
         record: Callable[[EventArray], None] | None,
+        step_us: float,
     ) -> None:
         self._source, self._limit, self._duration_us, self._record = source, limit, duration_us, record
+        self._span_us = STEPS * step_us
         self.waiting, self.seen = False, 0
 
     def __getattr__(self, name: str) -> Any:
@@ -64,22 +81,35 @@ class Tap:
         raise AttributeError(name)
 
     def __iter__(self) -> Iterator[EventArray]:
-        chunks, end = iter(self._source), None
-        while self._limit is None or self.seen < self._limit:
-            self.waiting = True
-            chunk = next(chunks, None)
-            self.waiting = False
-            if chunk is None:
-                return
+        end = None
+        for chunk in self._portions():
             whole = len(chunk)
             if len(chunk) and self._duration_us is not None:
                 end = int(chunk["t"][0]) + self._duration_us if end is None else end
-                chunk = chunk[: int((chunk["t"] < end).sum())]
+                over = chunk["t"] >= end
+                chunk = chunk[: int(over.argmax())] if over.any() else chunk
             if self._limit is not None:
                 chunk = chunk[: self._limit - self.seen]
             self.seen += len(chunk)
             if self._record is not None and len(chunk):
                 self._record(chunk)
             yield chunk
-            if len(chunk) < whole:
+            if len(chunk) < whole or self.seen == self._limit:
                 return
+
+    def _portions(self) -> Iterator[EventArray]:
+        """Yield the arrays, cut so that what is sent is written soon, and Ctrl-C leaves little."""
+        chunks = Chunks(self._source)
+        while True:
+            self.waiting = True
+            chunk = next(chunks, None)
+            self.waiting = False
+            if chunk is None:
+                return
+            if not len(chunk):
+                yield chunk
+            t, begin = np.maximum.accumulate(chunk["t"]), 0
+            while begin < len(chunk):
+                end = min(begin + PORTION, int(np.searchsorted(t, t[begin] + self._span_us, "right")))
+                yield chunk[begin:end]
+                begin = end

@@ -23,6 +23,8 @@ from spikerun.commands.stream_options import (
     OverloadOption,
     SourceArgument,
     WarmOption,
+    step_of,
+    timing,
 )
 from spikerun.commands.stream_source import opened
 from spikerun.commands.view.frame import VERSION, Frames, Told
@@ -35,7 +37,7 @@ from spikerun.file import load
 from spikerun.live import Live, live
 from spikerun.session import Session
 from spikerun.sources import Shape
-from spikerun.text import plural, seconds
+from spikerun.text import plural
 
 __all__ = ["PORT", "view"]
 
@@ -75,12 +77,10 @@ def view(
     """
     network = load(net)
     shape = network.populations[network.inputs[0]].shape
-    stream = Session(network, threads=threads).stream(seconds(bin, "--bin") * 1e6, late, counts)
-    events = _source(source, format, shape if len(shape) == 3 else None, pace, loop)
+    stream = Session(network, threads=threads).stream(step_of(bin), late, counts)
+    events = _source(source, format, shape if len(shape) == 3 else None, pace, loop, late)
     tap = Tap(stream, lambda: _told(drive))
-    lag_us = None if max_lag is None else seconds(max_lag, "--max-lag") * 1e6
-    late_us = 0.0 if grace is None else seconds(grace, "--grace") * 1e6
-    how: dict[str, Any] = {"clock": clock, "grace_us": late_us, "overload": overload, "max_lag_us": lag_us}
+    how = timing(getattr(events, "pace", None) is not None, source, clock, grace, overload, max_lag)
     drive = live(stream, Tapped(events, tap), warm=warm, **how)
     step_us = stream.step_ns / 1000
     about = {"version": VERSION, "network": net.name, "source": source, "step_us": step_us}
@@ -96,7 +96,7 @@ def view(
         interrupted = True
     found = {
         "network": str(net), "source": source, "url": server.url, "events": drive.taken, "dropped": drive.dropped,
-        "bins": stream.t, "pages": server.visits, "frames": server.frames, "interrupted": interrupted,
+        "bins": stream.t - drive.begin, "pages": server.visits, "frames": server.frames, "interrupted": interrupted,
     }  # fmt: skip
     emit("spikerun.view/1", found, json, lambda: _text(found))
     if interrupted:
@@ -104,10 +104,10 @@ def view(
 
 
 def _source(
-    where: str, format: str | None, shape: Shape | None, pace: float | None, loop: bool
+    where: str, format: str | None, shape: Shape | None, pace: float | None, loop: bool, late: str
 ) -> Iterable[EventArray]:
     """Return the source; a recording comes at its own speed unless another is asked for."""
-    found = opened(where, format, shape, None)
+    found = opened(where, format, shape, None, late)
     if isinstance(found, sources.File):
         return sources.paced(sources.repeated(found) if loop else found, 1.0 if pace is None else pace)
     if loop or pace is not None:

@@ -103,5 +103,5 @@ def test_an_event_that_is_wrong_is_named_with_its_byte(tmp_path: Path) -> None:
     events = recording(20)
     events["t"][9] = 0
     content = saved(tmp_path / "a.npy", events)
-    with pytest.raises(DataError, match=f"from byte {len(content) - 20 * 16} on: event 9 "):
+    with pytest.raises(DataError, match=f"byte {len(content) - 11 * 16}: the event "):
         read(tmp_path / "a.npy")

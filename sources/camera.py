@@ -5,21 +5,21 @@ Written after the types of version 0.18, and tried on none of the cameras.
 """
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import DataError, UnsupportedError
 from spikerun.events import EVENT, as_events
+from spikerun.sources.closing import Closing
 
 __all__ = ["Camera", "camera"]
 
 NOTHING = np.zeros(0, EVENT)
 
 
-class Camera:
+class Camera(Closing):
     """What `camera` returns: a source that never ends. `lost`: packets that the driver had no room for."""
 
     pace = 1.0
@@ -42,14 +42,6 @@ class Camera:
     def close(self) -> None:
         """Give the camera back."""
         self._device.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def camera(serial: str | None = None, *, tick_us: int = 1000) -> Camera:

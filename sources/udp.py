@@ -10,14 +10,14 @@ import math
 import select
 import socket
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import DataError, UsageError
 from spikerun.events import EVENT, as_events
+from spikerun.sources.closing import Closing
 
 __all__ = ["Udp", "UdpSink", "udp"]
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 Chunk = npt.NDArray[Any]
 
 
-class Udp:
+class Udp(Closing):
     """What `udp` returns: a source that never ends. Closed by `close`, or as a context.
 
     port: that it listens on; lost: datagrams that the system had no room for; refused: those that held no events.
@@ -66,14 +66,6 @@ class Udp:
     def close(self) -> None:
         """Listen no more."""
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _burst(self) -> list[tuple[bytes, Any]]:
         """Return the datagrams that wait, each with where it is from; after a tick without any, none."""

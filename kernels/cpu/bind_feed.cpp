@@ -106,22 +106,29 @@ nb::object push(PythonFeed& self, nb::handle events) {
     return run_behind(self, self.feed.add(records.begin(), records.size(), self.place->state->t));
 }
 
+// Events by step and index, as many of each.
+struct Steps {
+    Array<const int64_t, 1> steps, index;
+    Steps(const nb::object& given, const nb::object& where)
+        : steps(take<const int64_t, 1>(given, "steps")), index(take<const int64_t, 1>(where, "index")) {
+        require_same(steps.size(), index.size(), "index");
+    }
+    Problem add_to(PythonFeed& self) const {
+        return self.feed.add(steps.data(), index.data(), steps.size(), self.place->state->t);
+    }
+};
+
 nb::object push_steps(PythonFeed& self, nb::object steps, nb::object index) {
     const Exclusive exclusive(*self.place);
-    const auto given = take<const int64_t, 1>(steps, "steps");
-    const auto where = take<const int64_t, 1>(index, "index");
-    require_same(given.size(), where.size(), "index");
-    return run_behind(self, self.feed.add(given.data(), where.data(), given.size(), self.place->state->t));
+    return run_behind(self, Steps(steps, index).add_to(self));
 }
 
 nb::object hold(PythonFeed& self, nb::object steps, nb::object index) {
     const Exclusive exclusive(*self.place);
-    const auto given = take<const int64_t, 1>(steps, "steps");
-    const auto where = take<const int64_t, 1>(index, "index");
-    require_same(given.size(), where.size(), "index");
+    const Steps given(steps, index);
     self.feed.drop_held();
     const Feed::Counts before = self.feed.counts;
-    const Problem problem = self.feed.add(given.data(), where.data(), given.size(), self.place->state->t);
+    const Problem problem = given.add_to(self);
     self.feed.counts = before;
     return told(problem);
 }
@@ -150,12 +157,11 @@ void bind_feed(nb::module_& module) {
     nb::class_<PythonFeed>(module, "Feed", "Events on their way into one workspace.")
         .def(nb::new_(&made), "program"_a, "workspace"_a, "register"_a, "hwc"_a, "graded"_a.none(),
              "step_ns"_a, "late"_a, "watch"_a, "capture"_a, "threads"_a)
-        .def(
-            "push", &push, "events"_a,
-            "Hold back records of 16 bytes, and run all steps before the newest event's. Return None where "
-            "no "
-            "step is over, (kind, event, step, before) where an event is refused, and none is taken then, or "
-            "what was sent.")
+        .def("push", &push, "events"_a,
+             "Hold back records of 16 bytes, and run all steps before the newest event's. Return None where "
+             "no step is over, (kind, event, step, before) where an event is refused, and none is taken "
+             "then, or "
+             "what was sent.")
         .def("push_steps", &push_steps, "steps"_a, "index"_a, "The same by step and index.")
         .def("run", &run_until, "until"_a, "Run until this step is the next one.")
         .def("hold", &hold, "steps"_a, "index"_a, "Hold these back, and nothing else.")

@@ -204,7 +204,7 @@ void write(const std::shared_ptr<Program>& program, PythonWorkspace& workspace, 
 template <class T>
 std::vector<T> expanded(const Values& values, size_t n) {
     std::vector<T> result(n);
-    for (size_t j = 0; j < n; ++j) result[j] = static_cast<T>(values.data()[j % values.size()]);
+    for (size_t j = 0; j < n; ++j) result[j] = static_cast<T>(values[j]);
     return result;
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // fill: acc = value. clear: x = 0. copy: y = x.
 #include <algorithm>
-#include <cstring>
 
 #include "bindings.hpp"
 
@@ -14,13 +13,7 @@ void fill(Program& program, When when, int64_t acc_id, nb::object value) {
     Values values = values_of(value, "value", acc.size);
     if (acc.tracked()) {
         require(values.least() == 0 && values.largest() == 0, "acc", "is tracked, and rests at zero only");
-        program.append(when, [=](Workspace& ws, int64_t) {
-            constexpr size_t of = Marks::tile;
-            int32_t* const sums = acc.in(ws);
-            acc.marks(ws).take_runs([&](size_t first, size_t n) {
-                for (size_t k = first; k < first + n; ++k) std::memset(sums + k * of, 0, of * sizeof *sums);
-            });
-        });
+        program.append(when, [=](Workspace& ws, int64_t) { acc.marks(ws).erase(acc.in(ws)); });
         program.idle([=](Workspace& ws) { return acc.marks(ws).none() ? forever : 0; });
         return;
     }

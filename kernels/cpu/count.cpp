@@ -7,7 +7,7 @@
 
 #include "bindings.hpp"
 #include "isa.hpp"
-#include "lazy.hpp"
+#include "repeated.hpp"
 
 namespace spikerun {
 
@@ -70,10 +70,9 @@ struct CountRuns {
 // The runs of n words, none of which is so long that threads could not share them.
 std::vector<Run> runs_of(const Values& fan_out, size_t n) {
     constexpr size_t longest = 2048;
-    const std::vector<int32_t>& values = fan_out.data();
     std::vector<Run> runs;
     for (size_t j = 0; j < n; ++j) {
-        const int64_t value = values[j % values.size()];
+        const int64_t value = fan_out[j];
         if (runs.empty() || runs.back().fan_out != value || runs.back().n == longest)
             runs.push_back({j, 0, value});
         ++runs.back().n;

@@ -10,6 +10,8 @@ namespace spikerun {
 
 namespace {
 
+constexpr uint32_t nowhere = std::numeric_limits<uint32_t>::max();  // the place of what lies outside
+
 template <class Action>
 class Finally {
   public:
@@ -40,7 +42,6 @@ Problem Feed::refuse(const Before& before, Problem problem) {
 
 template <class Step, class Place>
 Problem Feed::take(size_t n, int64_t now, Step step_of, Place place_of) {
-    constexpr uint32_t nowhere = std::numeric_limits<uint32_t>::max();
     const Before before{places_.size(), groups_.size(), counts};
     counts.events.add(static_cast<int64_t>(n));
     int64_t newest = std::max(this->newest(), now - 1);
@@ -84,8 +85,7 @@ Problem Feed::add(const CameraEvent* events, size_t n, int64_t now) {
     const auto place = [&](size_t k) {
         const CameraEvent& event = events[k];
         const bool inside = event.x < width && event.y < height && event.p < channels;
-        return inside ? static_cast<uint32_t>((event.y * width + event.x) * channels + event.p)
-                      : std::numeric_limits<uint32_t>::max();
+        return inside ? static_cast<uint32_t>((event.y * width + event.x) * channels + event.p) : nowhere;
     };
     return take(n, now, step, place);
 }
@@ -94,8 +94,7 @@ Problem Feed::add(const int64_t* steps, const int64_t* index, size_t n, int64_t 
     const size_t pixels = sensor_.height * sensor_.width;
     const auto step = [&](size_t k) { return steps[k] > latest_step ? -1 : steps[k]; };
     const auto place = [&](size_t k) {
-        if (index[k] < 0 || unsign(index[k]) >= sensor_.word.size)
-            return std::numeric_limits<uint32_t>::max();
+        if (index[k] < 0 || unsign(index[k]) >= sensor_.word.size) return nowhere;
         const size_t channel = unsign(index[k]) / pixels, pixel = unsign(index[k]) % pixels;
         return static_cast<uint32_t>(pixel * sensor_.channels + channel);
     };
@@ -169,7 +168,6 @@ bool Feed::run(Program& program, Workspace& ws, int64_t until, size_t threads, O
                const std::function<bool()>& interrupted) {
     using std::chrono::steady_clock;
     Paced paced(program, ws, threads);
-    bool finished = true;
     size_t done = 0;
     const Finally forgotten([&] { forget(done); });  // whatever ends this
     while (ws.t < until) {
@@ -181,8 +179,7 @@ bool Feed::run(Program& program, Workspace& ws, int64_t until, size_t threads, O
         } else {
             silence(sensor_.word, ws);
             if (skip(program, ws, std::min(next, until), outlets) > 0) {
-                if (ws.t < until && interrupted()) finished = false;
-                if (!finished) break;
+                if (ws.t < until && interrupted()) return false;
                 continue;
             }
         }
@@ -192,12 +189,9 @@ bool Feed::run(Program& program, Workspace& ws, int64_t until, size_t threads, O
         outlets.look(t, ws);
         durations.add(
             std::chrono::duration_cast<std::chrono::nanoseconds>(steady_clock::now() - begin).count());
-        if (ws.t < until && interrupted()) {
-            finished = false;
-            break;
-        }
+        if (ws.t < until && interrupted()) return false;
     }
-    return finished;
+    return true;
 }
 
 }  // namespace spikerun

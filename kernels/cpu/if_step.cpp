@@ -53,7 +53,7 @@ class LazyIf {
     struct All {
         Repeated threshold, bias, floor;
         bool to_zero;
-        Drift drift;
+        std::optional<Drift> drift;
     };
     SPIKERUN_INLINE LazyIf(const All& all, const int32_t* i, int32_t* v, int16_t* s)
         : all_(all), i_(i), v_(v), s_(s) {}
@@ -74,7 +74,7 @@ class LazyIf {
         for (size_t k = 0; k < Lanes<W>::parts; ++k)
             update_part<W>(j + k * W, phase + k * W, x[k], restless, fired);
         return {any(restless), any(fired),
-                all_.drift ? quiet_steps<W>(x, all_.drift, j, phase) : Lazy::horizon};
+                all_.drift ? quiet_steps<W>(x, *all_.drift, j, phase) : Lazy::horizon};
     }
     template <size_t W>
     SPIKERUN_INLINE void leak(size_t j, size_t phase, uint32_t missed) const {
@@ -91,7 +91,7 @@ class LazyIf {
                               uint32_t steps) const {
         typename Lanes<W>::Int all[Lanes<W>::parts];
         for (auto& part : all) part = ~typename Lanes<W>::Int{};
-        drift_on<W>(x, all, all_.drift, j, phase, steps);
+        drift_on<W>(x, all, *all_.drift, j, phase, steps);
     }
     template <size_t W, class Int>
     SPIKERUN_INLINE void update_part(size_t j, size_t phase, Int& x, Int& restless, Int& fired) const {
@@ -126,12 +126,11 @@ void append_lazy_if(Program& program, When when, Numbers i, Numbers v, Words s, 
     require(biases.largest() <= ShortIfStep::most_bias && biases.least() >= -ShortIfStep::most_bias, "s",
             "is tracked, but such a bias never lets neurons rest");
     const size_t n = i.size, period = period_of(n, {&thresholds, &biases, &floors});
-    const auto value = [](const Values& values, size_t j) { return values.data()[j % values.size()]; };
-    Drift drift = drift_of(
-        n, whole(n, {&thresholds, &biases, &floors}) ? n : period, [&](size_t j) { return value(biases, j); },
-        [&](size_t j) { return value(floors, j); }, [&](size_t j) { return value(thresholds, j) - 1; },
+    auto drift = drift_of(
+        n, whole(n, {&thresholds, &biases, &floors}) ? n : period, [&](size_t j) { return biases[j]; },
+        [&](size_t j) { return floors[j]; }, [&](size_t j) { return thresholds[j] - 1; },
         [](size_t) { return 1 << 16; });
-    const bool drifts{drift};
+    const bool drifts = drift.has_value();
     const auto all = std::make_shared<const LazyIf::All>(
         LazyIf::All{Repeated(thresholds, n, period), Repeated(biases, n, period), Repeated(floors, n, period),
                     to_zero, std::move(drift)});

@@ -1,90 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 // Neurons that are updated only in tiles where a current arrives, and in those that are awake: where some
-// neuron might fire, or where more than the leak of its membrane changes, without any current. All others are
-// at rest: their membranes leak at most, toward zero, and neither that nor anything else makes them fire.
-// What they miss is made up for when a current arrives, step by step and so with the same bits; a membrane
-// that has reached zero misses nothing.
+// neuron might fire, or where more than its membrane changes, without any current. All others are at rest:
+// their membranes leak toward zero, or drift by a bias, and none fires before a pass that is known and wakes
+// it. What they miss is made up for when they are updated, with the bits of all steps.
 #pragma once
 
 #include <algorithm>
-#include <cstring>
-#include <numeric>
-#include <utility>
-#include <vector>
+#include <cstdlib>
+#include <optional>
 
 #include "lanes.hpp"
 #include "program.hpp"
-#include "values.hpp"
+#include "repeated.hpp"
 
 namespace spikerun {
 
-// Parameters of n neurons, which begin anew every `period` neurons, for stretches of up to 64 tiles.
-class Repeated {
-  public:
-    static constexpr size_t longest = 64 * Marks::tile;
-    Repeated(const Values& values, size_t n, size_t period) : data_(values.data()), own_(values.size() == n) {
-        const size_t given = data_.size(), length = own_ ? n + longest : period + longest;
-        data_.resize(length);
-        for (size_t j = given; j < length; ++j) data_[j] = data_[j - given];
-    }
-    // value(j) of each neuron j, which begins anew every `period`.
-    template <class Value>
-    static Repeated made(size_t n, size_t period, Value value) {
-        std::vector<int32_t> values(period);
-        for (size_t j = 0; j < period; ++j) values[j] = value(j);
-        return {Values("", std::move(values), n), n, period};
-    }
-    // j: the first neuron; phase: j modulo the period.
-    SPIKERUN_INLINE const int32_t* at(size_t j, size_t phase) const {
-        return data_.data() + (own_ ? j : phase);
-    }
-
-  private:
-    std::vector<int32_t> data_;
-    bool own_;
-};
-
-// Whether some parameter has a value for each of n neurons.
-inline bool whole(size_t n, std::initializer_list<const Values*> all) {
-    return std::any_of(all.begin(), all.end(), [n](const Values* values) { return values->size() == n; });
-}
-
-inline size_t period_of(size_t n, std::initializer_list<const Values*> all) {
-    size_t period = 1;
-    for (const Values* values : all)
-        if (values->size() < n) period = std::lcm(period, values->size());
-    return period;
-}
-
 // What neurons add to their membranes in each step, without a current: their bias.
 struct Drift {
-    int32_t most = 0;  // magnitude; 0: there is none
-    bool leaks = false;
-    std::vector<Repeated> values, least, rise,
-        barrier;  // one of each, if there is a drift: what is added; where
-                  // membranes end; what leads over the barrier, 0 if that never
-                  // happens; what must be exceeded to fire
-    explicit operator bool() const { return most != 0; }
+    Repeated values;   // what is added
+    Repeated least;    // where membranes end
+    Repeated barrier;  // what must be exceeded to fire
+    Repeated rise;     // the values that lead over the barrier in time, 0 where that never happens
+    int32_t most;      // magnitude of a value
+    bool leaks;        // whether some membranes leak
 };
 
-// All of these are what a neuron has: bias, floor of the membrane, barrier, keep factor.
+// None where all biases are 0. bias(j), floor(j) of the membrane, barrier(j), keep(j), the factor: of neuron
+// j.
 template <class Bias, class Floor, class Barrier, class Keep>
-Drift drift_of(size_t n, size_t period, Bias bias, Floor floor, Barrier barrier, Keep keep) {
-    Drift drift;
+std::optional<Drift> drift_of(size_t n, size_t period, Bias bias, Floor floor, Barrier barrier, Keep keep) {
+    int32_t most = 0;
+    bool leaks = false;
     for (size_t j = 0; j < period; ++j) {
-        drift.most = std::max(drift.most, std::abs(bias(j)));
-        drift.leaks |= keep(j) < 1 << 16;
+        most = std::max(most, std::abs(bias(j)));
+        leaks |= keep(j) < 1 << 16;
     }
-    if (!drift) return drift;
-    drift.values.push_back(Repeated::made(n, period, bias));
-    drift.least.push_back(Repeated::made(n, period, floor));
-    drift.barrier.push_back(Repeated::made(n, period, barrier));
-    drift.rise.push_back(Repeated::made(n, period, [&](size_t j) {
-        // Leaking membranes rise no further than to where the leak equals the drift, or to a step above 0.
+    if (most == 0) return {};
+    // Leaking membranes rise no further than to where the leak equals the drift, or to a step above 0.
+    const auto rise = [&](size_t j) {
         const double up = bias(j), lost = 1 - keep(j) / 65536.0, top = barrier(j) - 1.0;
         return up > 0 && (lost <= 0 || up / lost > top || up + 1 > top) ? bias(j) : 0;
-    }));
-    return drift;
+    };
+    return Drift{Repeated::made(n, period, bias),
+                 Repeated::made(n, period, floor),
+                 Repeated::made(n, period, barrier),
+                 Repeated::made(n, period, rise),
+                 most,
+                 leaks};
 }
 
 // What so many steps at rest do to a tile that does not leak, or to those of its neurons that do not: several
@@ -94,8 +56,8 @@ SPIKERUN_INLINE void drift_on(typename Lanes<W>::Int (&v)[Lanes<W>::parts],
                               const typename Lanes<W>::Int (&whole)[Lanes<W>::parts], const Drift& drift,
                               size_t j, size_t phase, uint32_t times) {
     using Int = typename Lanes<W>::Int;
-    const int32_t* const values = drift.values[0].at(j, phase);
-    const int32_t* const least = drift.least[0].at(j, phase);
+    const int32_t* const values = drift.values.at(j, phase);
+    const int32_t* const least = drift.least.at(j, phase);
     const uint32_t most = std::max(1U, (1U << 29) / static_cast<uint32_t>(drift.most));
     for (bool more = true; more && times != 0;) {
         const uint32_t n = std::min(times, most);
@@ -120,8 +82,8 @@ SPIKERUN_INLINE void coast(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const i
                            const Drift& drift, size_t j, size_t phase, uint32_t times) {
     using Int = typename Lanes<W>::Int;
     constexpr size_t parts = Lanes<W>::parts;
-    const int32_t* const values = drift.values[0].at(j, phase);
-    const int32_t* const least = drift.least[0].at(j, phase);
+    const int32_t* const values = drift.values.at(j, phase);
+    const int32_t* const least = drift.least.at(j, phase);
     Int whole[parts];
     for (size_t k = 0; k < parts; ++k) {
         Int factor;
@@ -149,8 +111,8 @@ SPIKERUN_INLINE void coast(typename Lanes<W>::Int (&v)[Lanes<W>::parts], const i
 template <size_t W>
 SPIKERUN_INLINE uint32_t quiet_steps(const typename Lanes<W>::Int (&v)[Lanes<W>::parts], const Drift& drift,
                                      size_t j, size_t phase) {
-    const int32_t* const rise = drift.rise[0].at(j, phase);
-    const int32_t* const barrier = drift.barrier[0].at(j, phase);
+    const int32_t* const rise = drift.rise.at(j, phase);
+    const int32_t* const barrier = drift.barrier.at(j, phase);
     int32_t membrane[Marks::tile];
     for (size_t k = 0; k < Lanes<W>::parts; ++k) store(v[k], membrane + k * W);
     float fewest = static_cast<float>(Lazy::horizon);
@@ -173,12 +135,6 @@ struct Outcome {
     uint32_t quiet = Lazy::horizon;
 };
 
-// j modulo the period of parameters; most are powers of two, as numbers of channels are.
-SPIKERUN_INLINE size_t phase_of(size_t j, size_t period) {
-    if ((period & (period - 1)) == 0) return j & (period - 1);
-    return static_cast<uint32_t>(j) % static_cast<uint32_t>(period);
-}
-
 // One pass. Neuron, of which both functions take the place of the first neuron of a tile, and that modulo the
 // period of the parameters: update<W>(j, phase, missed) updates a tile that was at rest in so many passes
 // before; leak<W>(j, phase, missed) does with it what these would have done.
@@ -188,9 +144,7 @@ struct LazyStep {
     SPIKERUN_INLINE static void run(const Neuron& neuron, Lazy& lazy, const Marks& currents, Marks& spikes,
                                     int16_t* s, size_t size, size_t period, uint32_t now) {
         constexpr size_t tile = Marks::tile;
-        spikes.take_runs([&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
-            for (size_t k = first; k < first + n; ++k) std::memset(s + k * tile, 0, tile * sizeof *s);
-        });
+        spikes.erase(s);
         if (!lazy.due.empty()) wake_due(lazy, now);
         // A word is updated when the next one is known, whose tiles are fetched meanwhile.
         size_t word = 0;

@@ -24,7 +24,7 @@ class LazyLif {
     struct All {  // as in Parameters
         Repeated threshold, keep_v, keep_u, v_reset, v_min, bias, bias_u;
         bool leaks, short_keep;  // whether some membranes leak; whether all do
-        Drift drift;
+        std::optional<Drift> drift;
     };
     SPIKERUN_INLINE LazyLif(const Registers& q, Workspace& ws, const Parameters& p, const All& all)
         : p_(p),
@@ -62,7 +62,7 @@ class LazyLif {
             spikerun::leak<W>(u, all_.keep_u.at(j, phase), 1, false);
         }
         if (plain && all_.drift && missed != 0) {
-            coast<W>(before, keep, all_.drift, j, phase, missed);
+            coast<W>(before, keep, *all_.drift, j, phase, missed);
             missed = 0;
         }
         for (size_t k = 0; k < parts; ++k) leaked[k] = before[k];
@@ -70,7 +70,7 @@ class LazyLif {
         for (size_t k = 0; k < parts; ++k)
             update_part<W>(j + k * W, phase + k * W, before[k], leaked[k], u[k], restless, fired);
         return {any(restless), any(fired),
-                all_.drift ? quiet_steps<W>(leaked, all_.drift, j, phase) : Lazy::horizon};
+                all_.drift ? quiet_steps<W>(leaked, *all_.drift, j, phase) : Lazy::horizon};
     }
 
     template <size_t W>
@@ -80,7 +80,7 @@ class LazyLif {
         typename Lanes<W>::Int v[Lanes<W>::parts];
         for (size_t k = 0; k < Lanes<W>::parts; ++k) load(v[k], v_ + j + k * W);
         if (all_.drift)
-            coast<W>(v, keep, all_.drift, j, phase, missed);
+            coast<W>(v, keep, *all_.drift, j, phase, missed);
         else
             spikerun::leak<W>(v, keep, missed, all_.short_keep);
         for (size_t k = 0; k < Lanes<W>::parts; ++k) store(v[k], v_ + j + k * W);

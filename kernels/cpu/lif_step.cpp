@@ -123,14 +123,12 @@ void append_lazy_as(Program& program, When when, const Registers& q, const Param
         period_of(n, {&p.threshold, &p.keep_v, &p.keep_u, &p.v_reset, &p.v_min, &p.bias, &p.bias_u});
     const auto all = [&](const Values& values) { return Repeated(values, n, period); };
     const bool own = whole(n, {&p.threshold, &p.keep_v, &p.v_min, &p.bias, &p.bias_u});
-    const auto value = [](const Values& values, size_t j) { return values.data()[j % values.size()]; };
     const int32_t limit = chip ? chip_limit : wide_limit;
-    Drift drift = drift_of(
-        n, own ? n : period, [&](size_t j) { return value(p.bias, j) + value(p.bias_u, j); },
-        [&](size_t j) { return std::max(value(p.v_min, j), -limit); },
-        [&](size_t j) { return value(p.threshold, j) - p.inclusive; },
-        [&](size_t j) { return value(p.keep_v, j); });
-    const bool drifts{drift};
+    auto drift = drift_of(
+        n, own ? n : period, [&](size_t j) { return p.bias[j] + p.bias_u[j]; },
+        [&](size_t j) { return std::max(p.v_min[j], -limit); },
+        [&](size_t j) { return p.threshold[j] - p.inclusive; }, [&](size_t j) { return p.keep_v[j]; });
+    const bool drifts = drift.has_value();
     const auto kept = std::make_shared<const Kept>(
         Kept{p,
              {all(p.threshold), all(p.keep_v), all(p.keep_u), all(p.v_reset), all(p.v_min), all(p.bias),

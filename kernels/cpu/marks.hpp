@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "common.hpp"
@@ -67,10 +68,12 @@ class Marks {
             bits = begin + n >= 64 ? 0 : bits & ~uint64_t{0} << (begin + n);
         }
     }
-    // The same, and removes all marks.
-    template <class Visit>
-    SPIKERUN_INLINE void take_runs(Visit visit) {
-        each_run(visit);
+    // Zeros in the marked tiles of a register, and no marks.
+    template <class T>
+    SPIKERUN_INLINE void erase(T* content) {
+        each_run([&](size_t first, size_t n) SPIKERUN_LAMBDA_INLINE {
+            for (size_t k = first; k < first + n; ++k) std::memset(content + k * tile, 0, tile * sizeof(T));
+        });
         clear();
     }
     SPIKERUN_INLINE void clear() {

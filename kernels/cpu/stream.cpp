@@ -2,7 +2,6 @@
 #include "stream.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "isa.hpp"
 #include "rows.hpp"
@@ -56,15 +55,10 @@ unsigned shift_of(size_t channels) {
 }  // namespace
 
 void silence(Words target, Workspace& ws) noexcept {
-    int16_t* const words = target.in(ws);
-    if (!target.tracked()) {
-        std::fill_n(words, target.size, int16_t{0});
-        return;
-    }
-    constexpr size_t tile = Marks::tile;
-    target.marks(ws).take_runs([&](size_t first, size_t n) {
-        for (size_t k = first; k < first + n; ++k) std::memset(words + k * tile, 0, tile * sizeof *words);
-    });
+    if (target.tracked())
+        target.marks(ws).erase(target.in(ws));
+    else
+        std::fill_n(target.in(ws), target.size, int16_t{0});
 }
 
 Watch::Watch(Words source, size_t channels)

@@ -42,6 +42,8 @@ class Values {
     }
 
     size_t size() const noexcept { return data_.size(); }
+    // The value of neuron j.
+    int32_t operator[](size_t j) const noexcept { return data_[j % data_.size()]; }
     // Where the values of the tile that begins at neuron j lie.
     size_t offset(size_t j) const noexcept { return data_.size() == n_ ? j : 0; }
     const int32_t* at(size_t j) const noexcept { return data_.data() + offset(j); }

@@ -24,6 +24,7 @@ class LazyLif {
     struct All {  // as in Parameters
         Repeated threshold, keep_v, keep_u, v_reset, v_min, bias, bias_u;
         bool leaks, short_keep;  // whether some membranes leak; whether all do
+        bool biased;             // whether there is a bias, though all might cancel out
         std::optional<Drift> drift;
     };
     SPIKERUN_INLINE LazyLif(const Registers& q, Workspace& ws, const Parameters& p, const All& all)
@@ -108,7 +109,7 @@ class LazyLif {
         Unsigned sums = reinterpret_cast<Unsigned>(current) << p_.fraction_bits;  // modulo 2^32
         if constexpr (!plain) sums += reinterpret_cast<Unsigned>(u);
         Int bias{};
-        if (plain && all_.drift) {
+        if (plain && all_.biased) {
             Unsigned bias_u;
             load(bias_u, all_.bias_u.at(j, phase));
             load(bias, all_.bias.at(j, phase));

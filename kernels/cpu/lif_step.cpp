@@ -111,6 +111,15 @@ void append(Program& program, When when, const Registers& q, Parameters p, int64
                          });
 }
 
+bool is_plain(const Parameters& p) {
+    return p.keep_u.largest() == 0 && p.refractory == 0;
+}
+
+bool is_biased(const Parameters& p) {
+    const auto zero = [](const Values& values) { return values.least() == 0 && values.largest() == 0; };
+    return !zero(p.bias) || !zero(p.bias_u);
+}
+
 template <Reset reset, bool chip, bool plain>
 void append_lazy_as(Program& program, When when, const Registers& q, const Parameters& p, bool restless) {
     using Neuron = LazyLif<reset, chip, plain>;
@@ -132,24 +141,19 @@ void append_lazy_as(Program& program, When when, const Registers& q, const Param
     const auto kept = std::make_shared<const Kept>(
         Kept{p,
              {all(p.threshold), all(p.keep_v), all(p.keep_u), all(p.v_reset), all(p.v_min), all(p.bias),
-              all(p.bias_u), p.keep_v.least() < 1 << 16, p.keep_v.largest() < 1 << 16, std::move(drift)}});
+              all(p.bias_u), p.keep_v.least() < 1 << 16, p.keep_v.largest() < 1 << 16, is_biased(p),
+              std::move(drift)}});
     append_lazy<Neuron>(
-        program, when, q.i, q.s, period, restless, drifts,
+        program, when, q.i, q.s, period, restless || is_biased(p), drifts,
         [=](Workspace& ws) { return Neuron(q, ws, kept->p, kept->all); },
         [n, period](const Neuron& neuron) {
             if (plain) neuron.store_currents(n, period);
         });
 }
 
-bool is_plain(const Parameters& p) {
-    return p.keep_u.largest() == 0 && p.refractory == 0;
-}
-
 // Whether it is known what neurons do where no current arrives and none has memory: they leak and drift.
 bool rests(const Parameters& p, int64_t interval) {
-    const auto zero = [](const Values& values) { return values.least() == 0 && values.largest() == 0; };
-    const bool still = zero(p.bias) && zero(p.bias_u);
-    return (still || is_plain(p)) && interval == 0 && (p.inclusive == 0 || p.threshold.least() > 0);
+    return (is_plain(p) || !is_biased(p)) && interval == 0 && (p.inclusive == 0 || p.threshold.least() > 0);
 }
 
 template <Reset reset, bool chip>

@@ -253,6 +253,19 @@ def test_biases_of_different_shapes_are_slow_or_not_together() -> None:
     assert fast.stats.skipped > 1000
 
 
+def test_biases_that_cancel_out_still_lead_a_current_over_its_limit() -> None:
+    """The current wraps with its own bias, before the membrane's is added."""
+    neuron = LIF(np.int32(10_000), bias=np.int32(50), bias_u=np.int32(-50), limits="chip")
+    populations = {"in": Population((2,), Input(1, "spikes")), "out": Population((2,), neuron)}
+    net = Network(populations, [Projection("in", "out", Diagonal(np.int32(2**23 + 10)))], ["out"], 1)
+    fast, slow = opened(net), opened(net, "dense")
+    assert fast.advance(2) + slow.advance(2) == []
+    assert state(fast) == state(slow)
+    events = np.array([(3, 0), (5, 1)], STEP)
+    assert fast.push(events) + fast.flush() == slow.push(events) + slow.flush()
+    assert state(fast) == state(slow)
+
+
 def test_records_that_are_not_aligned_are_copied() -> None:
     stream = opened(camera(IF(1), 4))
     stream.push(np.frombuffer(bytes(33), EVENT, count=2, offset=1))

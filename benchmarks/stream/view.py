@@ -29,7 +29,7 @@ from spikerun.commands.view.server import Server
 from spikerun.commands.view.tap import Tap
 
 NAME = "stream_view"
-ROUNDS, PUSHES = 60, 400  # turns of each way, pushes of a turn
+ROUNDS, PUSHES = 60, 4000  # turns of each way, pushes of a turn
 BLOCK = 100  # pushes of which the events differ
 WAYS = ("without the view", "with the view, no client", "with a client")
 CLIENT = """

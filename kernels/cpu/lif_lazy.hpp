@@ -17,14 +17,17 @@ SPIKERUN_INLINE void clamp_all(V& x, int32_t limit) {
 }
 
 // Where currents arrive; see LazyStep. plain: the current has no memory and there is no refractory time: u
-// and wait are not touched. Others have no bias.
-template <Reset reset, bool chip, bool plain>
+// and wait are not touched. Others have no bias. What kind of reset and limits there is is asked in each
+// part: a class for each kind is hardly faster, and takes a minute to compile.
+template <bool plain>
 class LazyLif {
   public:
     struct All {  // as in Parameters
         Repeated threshold, keep_v, keep_u, v_reset, v_min, bias, bias_u;
         bool leaks, short_keep;  // whether some membranes leak; whether all do
         bool biased;             // whether there is a bias, though all might cancel out
+        bool chip;
+        Reset reset;
         std::optional<Drift> drift;
     };
     SPIKERUN_INLINE LazyLif(const Registers& q, Workspace& ws, const Parameters& p, const All& all)
@@ -91,7 +94,7 @@ class LazyLif {
         for (size_t j = 0; j < n; ++j) {
             const uint32_t sum =
                 (bits(i_[j]) << p_.fraction_bits) + bits(*all_.bias_u.at(j, phase_of(j, period)));
-            u_[j] = chip ? wrap24(sum) : clamp(sum, wide_limit);
+            u_[j] = all_.chip ? wrap24(sum) : clamp(sum, wide_limit);
         }
     }
 
@@ -115,26 +118,26 @@ class LazyLif {
             load(bias, all_.bias.at(j, phase));
             sums += bias_u;
         }
-        if constexpr (chip) sums = 0x800000 - ((0x800000 - sums) & 0xFFFFFF);
+        if (all_.chip) sums = 0x800000 - ((0x800000 - sums) & 0xFFFFFF);
         u = reinterpret_cast<Int>(sums);
-        if constexpr (!chip) clamp_all(u, wide_limit);
+        if (!all_.chip) clamp_all(u, wide_limit);
 
         Int v = leaked + u + bias, awake = ~Int{}, wait{}, pending{};
         if constexpr (!plain) {
             load(wait, wait_ + j);
             awake = wait <= 0;
         }
-        if constexpr (reset == Reset::subtract_after_leak) {
+        if (all_.reset == Reset::subtract_after_leak) {
             Short late;
             load(late, pending_ + j);
             pending = __builtin_convertvector(late, Int);
             v -= threshold & (pending != 0);
         }
-        clamp_all(v, chip ? chip_limit : wide_limit);
+        clamp_all(v, all_.chip ? chip_limit : wide_limit);
         v = v < least ? least : v;
         const Int barrier = threshold - p_.inclusive, spike = awake & (v > barrier);
-        if constexpr (reset == Reset::subtract) v -= threshold & spike;
-        if constexpr (reset == Reset::value) {
+        if (all_.reset == Reset::subtract) v -= threshold & spike;
+        if (all_.reset == Reset::value) {
             Int after;
             load(after, all_.v_reset.at(j, phase));
             choose(v, spike, after);
@@ -147,7 +150,7 @@ class LazyLif {
             store(wait, wait_ + j);
             store(u, u_ + j);
         }
-        if constexpr (reset == Reset::subtract_after_leak) {
+        if (all_.reset == Reset::subtract_after_leak) {
             choose(pending, awake, spike & 1);
             restless |= pending;
             store(__builtin_convertvector(pending, Short), pending_ + j);

@@ -120,9 +120,10 @@ bool is_biased(const Parameters& p) {
     return !zero(p.bias) || !zero(p.bias_u);
 }
 
-template <Reset reset, bool chip, bool plain>
-void append_lazy_as(Program& program, When when, const Registers& q, const Parameters& p, bool restless) {
-    using Neuron = LazyLif<reset, chip, plain>;
+template <bool plain>
+void append_lazy_as(Program& program, When when, const Registers& q, const Parameters& p, Reset reset,
+                    bool chip, bool restless) {
+    using Neuron = LazyLif<plain>;
     struct Kept {
         Parameters p;
         typename Neuron::All all;
@@ -141,8 +142,8 @@ void append_lazy_as(Program& program, When when, const Registers& q, const Param
     const auto kept = std::make_shared<const Kept>(
         Kept{p,
              {all(p.threshold), all(p.keep_v), all(p.keep_u), all(p.v_reset), all(p.v_min), all(p.bias),
-              all(p.bias_u), p.keep_v.least() < 1 << 16, p.keep_v.largest() < 1 << 16, is_biased(p),
-              std::move(drift)}});
+              all(p.bias_u), p.keep_v.least() < 1 << 16, p.keep_v.largest() < 1 << 16, is_biased(p), chip,
+              reset, std::move(drift)}});
     append_lazy<Neuron>(
         program, when, q.i, q.s, period, restless || is_biased(p), drifts,
         [=](Workspace& ws) { return Neuron(q, ws, kept->p, kept->all); },
@@ -156,30 +157,19 @@ bool rests(const Parameters& p, int64_t interval) {
     return (is_plain(p) || !is_biased(p)) && interval == 0 && (p.inclusive == 0 || p.threshold.least() > 0);
 }
 
-template <Reset reset, bool chip>
-void append_lazy_lif(Program& program, When when, const Registers& q, const Parameters& p, bool restless) {
-    (is_plain(p) ? append_lazy_as<reset, chip, true> : append_lazy_as<reset, chip, false>)(program, when, q,
-                                                                                           p, restless);
+Reset reset_of(const std::string& name) {
+    if (name == "value") return Reset::value;
+    if (name == "subtract") return Reset::subtract;
+    if (name == "none") return Reset::none;
+    require(name == "subtract_after_leak", "reset",
+            "expected 'value', 'subtract', 'subtract_after_leak' or 'none', got '" + name + "'");
+    return Reset::subtract_after_leak;
 }
-
-struct Appends {
-    void (*each)(Program&, When, const Registers&, Parameters, int64_t, int64_t);
-    void (*lazy)(Program&, When, const Registers&, const Parameters&, bool);
-};
 
 template <Reset reset>
-Appends with(bool chip) {
-    if (chip) return {&append<reset, true>, &append_lazy_lif<reset, true>};
-    return {&append<reset, false>, &append_lazy_lif<reset, false>};
-}
-
-Appends append_of(const std::string& reset, bool chip) {
-    if (reset == "value") return with<Reset::value>(chip);
-    if (reset == "subtract") return with<Reset::subtract>(chip);
-    if (reset == "none") return with<Reset::none>(chip);
-    require(reset == "subtract_after_leak", "reset",
-            "expected 'value', 'subtract', 'subtract_after_leak' or 'none', got '" + reset + "'");
-    return with<Reset::subtract_after_leak>(chip);
+void append_with(bool chip, Program& program, When when, const Registers& q, Parameters p, int64_t interval,
+                 int64_t phase) {
+    (chip ? append<reset, true> : append<reset, false>)(program, when, q, std::move(p), interval, phase);
 }
 
 void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int64_t wait, int64_t pending,
@@ -209,14 +199,27 @@ void lif_step(Program& program, When when, int64_t i, int64_t u, int64_t v, int6
     for (const Values* const value : {&p.bias, &p.bias_u, &p.v_reset}) value->require_within(-limit, limit);
     p.v_min.require_within(-wide_limit, 0);
     const int64_t phase = reset_interval == 0 ? 0 : reset_offset % reset_interval;
-    const Appends appends = append_of(reset, chip);
+    const Reset kind = reset_of(reset);
     if (q.s.tracked()) {
         require(rests(p, reset_interval), "s", "is tracked, but these neurons are never at rest");
         for (const int64_t state : {u, v, wait, pending}) program.require_tiles(state, "u, v, wait, pending");
-        appends.lazy(program, when, q, p, restless);
+        (is_plain(p) ? append_lazy_as<true> : append_lazy_as<false>)(program, when, q, p, kind, chip,
+                                                                     restless);
         return;
     }
-    appends.each(program, when, q, std::move(p), reset_interval, phase);
+    const auto each = [&](auto append) {
+        append(chip, program, when, q, std::move(p), reset_interval, phase);
+    };
+    switch (kind) {
+        case Reset::value:
+            return each(append_with<Reset::value>);
+        case Reset::subtract:
+            return each(append_with<Reset::subtract>);
+        case Reset::subtract_after_leak:
+            return each(append_with<Reset::subtract_after_leak>);
+        case Reset::none:
+            return each(append_with<Reset::none>);
+    }
 }
 
 }  // namespace

@@ -344,8 +344,9 @@ class Stream:
         if error is not None:
             self._sent[-1] = replace(self._sent[-1], error=None)
             raise error
-        sent, self._sent = self._sent, []
-        return joined([self._outputs(one) for one in sent]) if sent else self._nothing
+        outputs = joined([self._outputs(one) for one in self._sent]) if self._sent else self._nothing
+        self._sent = []  # not before: there may be no memory for them
+        return outputs
 
     def _outputs(self, sent: Sent) -> Outputs:
         readings = {}

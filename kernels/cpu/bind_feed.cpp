@@ -61,7 +61,7 @@ nb::object told(const Problem& problem) {
 }
 
 StepResult run_to(PythonFeed& self, int64_t until) {
-    return stepped(self.outlets, [&](const std::function<bool()>& interrupted) {
+    return stepped(self.outlets, *self.place->state, [&](const std::function<bool()>& interrupted) {
         return self.feed.run(*self.program, *self.place->state, until, self.threads, self.outlets,
                              interrupted);
     });
@@ -127,6 +127,7 @@ nb::object hold(PythonFeed& self, nb::object steps, nb::object index) {
     const Exclusive exclusive(*self.place);
     const Steps given(steps, index);
     self.feed.drop_held();
+    self.outlets.missed.reset();
     const Feed::Counts before = self.feed.counts;
     const Problem problem = given.add_to(self);
     self.feed.counts = before;

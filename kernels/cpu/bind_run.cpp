@@ -41,7 +41,7 @@ StepResult step(const std::shared_ptr<Program>& program, PythonWorkspace& worksp
     std::vector<RowsInput> inputs;  // the caller keeps the arrays
     add_rows(*program, rows, inputs);
     Outlets outlets = outlets_of(*program, watch, capture);
-    return stepped(outlets, [&](const std::function<bool()>& interrupted) {
+    return stepped(outlets, *workspace.state, [&](const std::function<bool()>& interrupted) {
         return run_passes(*program, *workspace.state, n, unsign(threads), inputs, outlets, interrupted);
     });
 }

@@ -89,12 +89,20 @@ inline StepResult results_of(Outlets& outlets, nb::object error) {
 
 // Runs passes without the GIL; run(interrupted) returns whether all were done.
 template <class Run>
-StepResult stepped(Outlets& outlets, Run run) {
-    bool finished = false;
+StepResult stepped(Outlets& outlets, const Workspace& ws, Run run) {
+    bool finished = false, full = false;
     {
         const nb::gil_scoped_release release;
-        finished = run(Interruption());
+        try {
+            finished = run(Interruption());
+        } catch (const std::bad_alloc&) {
+            outlets.cut(ws.t);
+            full = true;
+        }
     }
+    if (full)
+        PyErr_SetString(PyExc_MemoryError,
+                        "no memory is left for what the outputs send: run fewer steps at once");
     // A signal that came during the last pass is raised here and not on the way back, where results would be
     // lost.
     if (finished) finished = PyErr_CheckSignals() == 0;

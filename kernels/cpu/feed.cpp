@@ -33,26 +33,29 @@ void Durations::add(int64_t nanoseconds) noexcept {
     counts[std::min(power, powers - 1) * parts + part].add(1);
 }
 
-Problem Feed::refuse(const Before& before, Problem problem) {
+void Feed::undo(const Before& before) {
     places_.resize(before.places);
     groups_.resize(before.groups);
     counts = before.counts;
-    return problem;
 }
 
 template <class Step, class Place>
 Problem Feed::take(size_t n, int64_t now, Step step_of, Place place_of) {
     const Before before{places_.size(), groups_.size(), counts};
     counts.events.add(static_cast<int64_t>(n));
+    bool whole = false;
+    const Finally undone([&] {
+        if (!whole) undo(before);
+    });
     int64_t newest = std::max(this->newest(), now - 1);
     for (size_t k = 0; k < n; ++k) {
         int64_t step = step_of(k);
         const uint32_t place = place_of(k);
-        if (step < 0) return refuse(before, {Problem::time, k});
-        if (place == nowhere) return refuse(before, {Problem::outside, k});
+        if (step < 0) return Problem{Problem::time, k};
+        if (place == nowhere) return Problem{Problem::outside, k};
         if (step < newest || step < now) {
             if (late_ == Late::error)
-                return refuse(before, {step < now ? Problem::done : Problem::order, k, step, newest});
+                return Problem{step < now ? Problem::done : Problem::order, k, step, newest};
             counts.late.add(1);
             if (late_ == Late::drop) {
                 counts.dropped.add(1);
@@ -64,7 +67,8 @@ Problem Feed::take(size_t n, int64_t now, Step step_of, Place place_of) {
         places_.push_back(place);
         newest = step;
     }
-    if (newest - now > most_ahead) return refuse(before, {Problem::ahead, n, newest, now});
+    if (newest - now > most_ahead) return Problem{Problem::ahead, n, newest, now};
+    whole = true;
     return {};
 }
 
@@ -154,11 +158,13 @@ int64_t Feed::skip(Program& program, Workspace& ws, int64_t until, Outlets& outl
     const int64_t idle = program.idle(ws);
     if (idle == 0) return 0;
     constexpr int64_t reach = int64_t{1} << 29;  // lazy neurons count what they have missed in 32 bits
-    const int64_t begin = ws.t, end = std::min(until, begin + std::min(idle, reach));
+    constexpr int64_t often = int64_t{1} << 16;  // to capture takes time: somebody may want to stop it
+    const int64_t most = outlets.captured.empty() ? reach : often;
+    const int64_t begin = ws.t, end = std::min(until, begin + std::min(idle, most));
     if (end - begin == reach) program.settle(ws);
     for (Capture& capture : outlets.captured)
         for (int64_t t = capture.next(begin); t < end; t += capture.period) capture.look(t, ws);
-    ws.t = end;
+    ws.t = outlets.seen = end;
     if (begin / reach != end / reach) program.settle(ws);
     counts.skipped.add(end - begin);
     return end - begin;
@@ -170,6 +176,9 @@ bool Feed::run(Program& program, Workspace& ws, int64_t until, size_t threads, O
     Paced paced(program, ws, threads);
     size_t done = 0;
     const Finally forgotten([&] { forget(done); });  // whatever ends this
+    const bool missed = std::exchange(outlets.missed, std::nullopt) == ws.t - 1;
+    outlets.seen = ws.t - (missed ? 1 : 0);
+    if (missed) outlets.look(outlets.seen, ws);
     while (ws.t < until) {
         const int64_t next = done < groups_.size() ? groups_[done].step : until;
         const auto begin = steady_clock::now();

@@ -103,7 +103,7 @@ class Feed {
     // Calls place(k) for the place of event k, and step(k) for its step, which are checked.
     template <class Step, class Place>
     Problem take(size_t n, int64_t now, Step step, Place place);
-    Problem refuse(const Before& before, Problem problem);
+    void undo(const Before& before);
     void load(Workspace& ws, const Group& group, size_t end) noexcept;
     void forget(size_t groups) noexcept;
     int64_t skip(Program& program, Workspace& ws, int64_t until, Outlets& outlets);

@@ -120,10 +120,21 @@ int64_t Capture::next(int64_t t) const noexcept {
     return from + (first - from % period + period) % period;
 }
 
+void Outlets::cut(int64_t t) noexcept {
+    for (Watch& watch : watched)
+        while (!watch.spikes.empty() && watch.spikes.back().step >= seen) watch.spikes.pop_back();
+    for (Capture& capture : captured) {
+        while (!capture.steps.empty() && capture.steps.back() >= seen) capture.steps.pop_back();
+        capture.content.resize(capture.steps.size() * capture.source.size);
+    }
+    if (seen < t) missed = t - 1;
+}
+
 bool run_passes(Program& program, Workspace& ws, int64_t n, size_t threads,
                 const std::vector<RowsInput>& rows, Outlets& outlets,
                 const std::function<bool()>& interrupted) {
     Paced paced(program, ws, threads);
+    outlets.seen = ws.t;
     for (int64_t pass = 0; pass < n; ++pass) {
         for (const RowsInput& input : rows) load(input, unsign(pass), ws);
         keep_in_reach(program, ws);

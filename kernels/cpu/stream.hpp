@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "paced.hpp"
@@ -62,11 +63,17 @@ struct Capture {
 struct Outlets {
     std::vector<Watch> watched;
     std::vector<Capture> captured;
+    int64_t seen = 0;               // all before this pass was looked at
+    std::optional<int64_t> missed;  // a pass that was run, and not looked at
 
     void look(int64_t t, Workspace& ws) {
         for (Watch& watch : watched) watch.look(t, ws);
         for (Capture& capture : captured) capture.look(t, ws);
+        seen = t + 1;
     }
+    // Where there was no memory to look at a pass: drops what was seen of it, or of later ones. t: the next
+    // one.
+    void cut(int64_t t) noexcept;
 };
 
 // Zeros in a whole register, of which only what is marked is touched.

@@ -137,3 +137,31 @@ def test_an_unknown_instruction_set_is_refused_with_those_that_there_are() -> No
 
     assert found.returncode == 2 and "SPIKERUN_ISA: this processor has" in found.stderr
     assert all(name in found.stderr for name in isas()) and "Traceback" not in found.stderr
+
+
+FULL = """
+import resource
+import numpy as np
+from spikerun import Dense, Input, Network, Population, Projection, Readout, Session
+
+populations = {"in": Population((1,), Input(1, "spikes")), "out": Population((10,), Readout())}
+net = Network(populations, [Projection("in", "out", Dense(np.ones((1, 10), np.int8)))], ["out"], 1)
+stream = Session(net).stream(1000)
+stream.advance(3)
+with open("/proc/self/statm") as statm:
+    used = int(statm.read().split()[0]) * resource.getpagesize()
+soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, hard))
+try:
+    stream.advance(60_000_000)
+except MemoryError as error:
+    print(str(error)[:19])
+resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+steps = stream.advance(5).readings["out"][0]
+print(np.array_equal(steps, np.arange(3, stream.t)), stream.t > 8)
+"""
+
+
+def test_a_stream_whose_memory_is_full_neither_loses_nor_invents_what_it_sent() -> None:
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, timeout=300)
+    assert (done.stdout, done.stderr) == ("no memory is left f\nTrue True\n", "")

@@ -151,6 +151,9 @@ def _judged(verdict: Verdict) -> str:
 def _deployed(bundle: Bundle) -> str:
     lines = [_judged(bundle.verdict), f"bundle: {bundle.path}"]
     if bundle.run is not None:
+        if bundle.run.parts is not None:
+            parts = bundle.run.parts
+            lines += ["", table(parts.columns, parts.rows, right=range(1, len(parts.columns))), ""]
         verdict = "yes" if bundle.run.identical else "no"
         lines.append(f"{plural(bundle.samples, 'sample')} on {bundle.run.where}, identical: {verdict}")
     return "\n".join(lines)

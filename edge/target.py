@@ -49,6 +49,10 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Measure, ...], ...]
 
+    def json(self) -> list[dict[str, Measure]]:
+        """Return each row by its columns."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -67,9 +71,8 @@ class Verdict:
 
     def json(self) -> dict[str, Any]:
         """Return it as JSON, each row of the table by its columns."""
-        rows = [dict(zip(self.table.columns, row, strict=True)) for row in self.table.rows]
         lists = {"complaints": list(self.complaints), "notes": list(self.notes)}
-        return {**vars(self), **lists, "table": rows, "measures": dict(self.measures)}
+        return {**vars(self), **lists, "table": self.table.json(), "measures": dict(self.measures)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +80,8 @@ class RunReport:
     """What a bundle did when it was run.
 
     outputs: int32 (samples, outputs), as the network orders its outputs, each in C order; mismatches: what differed,
-    in words; where: on what it ran; measures: what was measured, by name.
+    in words; where: on what it ran; measures: what was measured, by name; parts: what each part of the network took,
+    if that was counted; notes: what should be known, in sentences.
     """
 
     identical: bool
@@ -85,6 +89,8 @@ class RunReport:
     mismatches: tuple[str, ...]
     where: str
     measures: Mapping[str, Measure]
+    parts: Table | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +127,7 @@ class Bundle:
             "identical": run.identical if run else None,
             "mismatches": list(run.mismatches) if run else [],
             "where": run.where if run else None,
+            "parts": run.parts.json() if run and run.parts else [],
         }
 
 

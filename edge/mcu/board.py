@@ -1,57 +1,116 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boards are data: `boards/*.toml`."""
+"""Boards are data: `boards/*.toml`, each with one of the cores of `cores/*.toml`."""
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spikerun.errors import TargetError, unknown_name
 
-__all__ = ["HOLDS", "Board", "Region", "boards", "load", "read"]
+__all__ = ["HOLDS", "Board", "Core", "Region", "boards", "load", "read", "region"]
 
 FOLDER = Path(__file__).parent / "boards"
+CORES = Path(__file__).parent / "cores"
 HOLDS = ("code", "tables", "state", "stack")
 TOOLS: Mapping[str, Mapping[str, type]] = {
-    "gcc": {"prefix": str, "flags": list},
+    "gcc": {"flags": list},
     "zig": {"flags": list},
-    "qemu": {"machine": str, "instructions_per_tick": int},
+    "qemu": {"machine": str, "clock": int},
     "unicorn": {"model": str},
 }
+TWIN = ("flash", "ram")  # what an emulated machine has
+VECTORS = 1024  # bytes of a table of vectors that lies apart
+PAGE = 4096
 ADDRESSES = 2**32
 KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
 
 
 @dataclass(frozen=True)
 class Region:
-    """A region of memory: its name in the linker script, where it begins, its bytes, and which of HOLDS it holds."""
+    """A region of memory: its name in the linker script, where it begins, its bytes, and which of HOLDS it holds.
+
+    origin: None where the maker's own tools choose it. The vectors of a twin, where they lie apart, hold `vectors`.
+    """
 
     name: str
-    origin: int
+    origin: int | None
     bytes: int
     holds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Board:
-    """A board: its architecture (a row of `arch`), what its core has, its memory (none: no limit known).
+class Core:
+    """What all boards of a core share: its architecture (a row of `arch`), what it has, its tools, a machine's memory.
 
-    tools: the sections `gcc`, `zig`, `qemu`, `unicorn` of the file; one that is missing is no tool for this board.
+    title: how people call it; tools: sections `gcc`, `zig`, `qemu`, `unicorn`, one that is missing is no tool for it.
+    twin: where flash and RAM of the emulated machine begin, and their bytes; `vectors`, where the machine looks for
+    these, if that is not where flash begins.
+    """
+
+    name: str
+    title: str
+    arch: str
+    source: str
+    features: frozenset[str] = frozenset()
+    tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    twin: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board: its core, its memory (none: no limit known), the Hz of its clock (0: unknown), its source of numbers.
+
+    twin: the same memory where the emulated machine has some; tools: those of the core, or the board's own.
     """
 
     name: str
     summary: str
-    arch: str
+    core: Core
     source: str
-    features: frozenset[str] = frozenset()
+    clock: int = 0
     memory: tuple[Region, ...] = ()
+    twin: tuple[Region, ...] = ()
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def region(self, what: str) -> Region | None:
-        """Return the region that holds `what`; None where no limit is known."""
-        return next((region for region in self.memory if what in region.holds), None)
+    @property
+    def arch(self) -> str:
+        """Return the name of the architecture."""
+        return self.core.arch
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Return what the core has."""
+        return self.core.features
+
+    @property
+    def placed(self) -> bool:
+        """Return whether the board's own addresses are known."""
+        return all(region.origin is not None for region in self.memory)
+
+
+def region(memory: tuple[Region, ...], what: str) -> Region | None:
+    """Return the region that holds `what`; None where no limit is known."""
+    return next((region for region in memory if what in region.holds), None)
+
+
+def _moved(core: Core, memory: tuple[Region, ...]) -> Iterator[Region]:
+    """Yield regions one behind the other: those with code or tables from where flash begins, all others in RAM."""
+    if not core.twin:
+        yield from memory
+        return
+    if "vectors" in core.twin:
+        yield Region("VECTORS", *core.twin["vectors"], ("vectors",))
+    begins = {kind: origin for kind, (origin, _) in core.twin.items()}
+    for found in memory:
+        kind = "flash" if {"code", "tables"} & set(found.holds) else "ram"
+        origin, size = core.twin[kind]
+        yield Region(found.name, begins[kind], found.bytes, found.holds)
+        begins[kind] += -(-found.bytes // PAGE) * PAGE
+        if begins[kind] > origin + size:
+            raise ValueError(f"'{found.name}' is too large for {kind} of the emulated {core.title}: {size} bytes")
 
 
 def boards() -> tuple[str, ...]:
@@ -76,17 +135,48 @@ def read(path: Path) -> Board:
 
 def _board(values: dict[str, Any], name: str) -> Board:
     values, where = dict(values), "the file"
-    texts = {key: _take(values, where, key, str) for key in ("name", "summary", "arch", "source")}
-    features = frozenset(_texts(_take(values, where, "features", list, []), "features"))
+    texts = {key: _take(values, where, key, str) for key in ("name", "summary", "source")}
+    core, clock = _core(_take(values, where, "core", str)), _take(values, where, "clock", int, 0)
     memory = tuple(_region(entry) for entry in _take(values, where, "memory", list, []))
-    tools = {tool: _tool(tool, _take(values, where, tool, dict)) for tool in TOOLS if tool in values}
+    tools = {**core.tools, **_tools(values)}
     _done(values, where)
     if texts["name"] != name:
         raise ValueError(f"name is '{texts['name']}', it must be that of the file")
     held = [what for region in memory for what in region.holds]
     if memory and sorted(held) != sorted(HOLDS):
         raise ValueError(f"each of {', '.join(HOLDS)} must be held by one region, got {', '.join(held) or 'none'}")
-    return Board(**texts, features=features, memory=memory, tools=tools)
+    return Board(**texts, core=core, clock=clock, memory=memory, twin=tuple(_moved(core, memory)), tools=tools)
+
+
+def _core(name: str) -> Core:
+    path = CORES / f"{name}.toml"
+    if not path.is_file():
+        raise ValueError(f"unknown core '{name}'; known are {', '.join(sorted(p.stem for p in CORES.glob('*.toml')))}")
+    values, where = tomllib.loads(path.read_text(encoding="utf-8")), f"'{path}'"
+    texts = {key: _take(values, where, key, str) for key in ("title", "arch", "source")}
+    features = frozenset(_texts(_take(values, where, "features", list, []), "features"))
+    tools, twin = _tools(values), _twin(_take(values, where, "twin", dict, {}))
+    _done(values, where)
+    return Core(name, **texts, features=features, tools=tools, twin=twin)
+
+
+def _twin(values: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return the ranges of an emulated machine; {} where nothing is emulated."""
+    if not values:
+        return {}
+    values, where, found = dict(values), "[twin]", {}
+    if "vectors" in values:
+        found["vectors"] = (_take(values, where, "vectors", int), VECTORS)
+    for kind in TWIN:
+        found[kind] = _range(_take(values, where, kind, list), kind)
+    _done(values, where)
+    return found
+
+
+def _range(values: list[Any], key: str) -> tuple[int, int]:
+    if [type(value) for value in values] != [int, int]:
+        raise ValueError(f"{key} must be two whole numbers, where it begins and its bytes; got {values!r}")
+    return values[0], values[1]
 
 
 def _region(values: Any) -> Region:
@@ -96,12 +186,17 @@ def _region(values: Any) -> Region:
     name = _take(values, where, "name", str)
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise ValueError(f"{where}: name must be an identifier of a linker script, got '{name}'")
-    origin, size = _take(values, where, "origin", int), _take(values, where, "bytes", int)
-    if not (0 <= origin < ADDRESSES and 0 < size <= ADDRESSES - origin and origin % 4 == size % 4 == 0):
-        raise ValueError(f"{where} '{name}': no such range of addresses: {size} bytes from {origin:#x}")
+    origin = _take(values, where, "origin", int) if "origin" in values else None
+    first, size = origin or 0, _take(values, where, "bytes", int)
+    if not (0 <= first < ADDRESSES and 0 < size <= ADDRESSES - first and first % 4 == size % 4 == 0):
+        raise ValueError(f"{where} '{name}': no such range of addresses: {size} bytes from {first:#x}")
     holds = tuple(_texts(_take(values, where, "holds", list), "holds"))
     _done(values, where)
     return Region(name, origin, size, holds)
+
+
+def _tools(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {tool: _tool(tool, _take(values, "the file", tool, dict)) for tool in TOOLS if tool in values}
 
 
 def _tool(tool: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spikerun.edge.mcu import arch
+from spikerun.edge.mcu.arch.row import Count
 from spikerun.edge.mcu.board import Board
 from spikerun.errors import TargetError
 
-__all__ = ["FOLDERS", "SANITIZERS", "WARNINGS", "Transcript", "build", "execute", "parse", "sources"]
+__all__ = ["FOLDERS", "SANITIZERS", "SCRIPT", "TWIN", "WARNINGS", "Transcript", "build", "execute", "parse", "sources"]
 
 FOLDERS = ("runtime", "model", "selftest")
 WARNINGS = (
@@ -17,13 +18,20 @@ WARNINGS = (
     *("-Wcast-align", "-Wundef", "-Werror"),
 )
 SANITIZERS = ("-fsanitize=undefined,address", "-fno-sanitize-recover=all", "-g")
+SCRIPT, TWIN = "board.ld", "twin.ld"  # of the board, and of the emulated machine where its addresses are others
 TIMEOUT = 300  # zig builds its own support library the first time
 
 
 def sources(bundle: Path, board: Board) -> list[Path]:
     """Return the C files of the self-test."""
     found = [path for folder in FOLDERS for path in sorted((bundle / folder).glob("*.c"))]
-    return [*found, bundle / "port" / arch.of(board).port]
+    return [*found, *(bundle / "port" / port for port in arch.of(board).ports)]
+
+
+def _script(bundle: Path) -> Path:
+    """Return the linker script of what an emulator runs."""
+    twin = bundle / "port" / TWIN
+    return twin if twin.is_file() else bundle / "port" / SCRIPT
 
 
 def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[str, ...] = ()) -> Path:
@@ -32,7 +40,7 @@ def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[st
     compiler = core.compilers[toolchain]
     command = [*compiler.command(board), "-std=c99", "-O2", *extra, *core.flags, *compiler.flags]
     if core.linker_script is not None:
-        command += ["-T", str(bundle / "port" / "board.ld")]
+        command += ["-T", str(_script(bundle))]
     command += [f"-I{bundle / folder}" for folder in (*FOLDERS, "port")]
     command += [*(str(path) for path in sources(bundle, board)), "-o", str(out), *compiler.libraries]
     try:
@@ -47,10 +55,15 @@ def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[st
 
 @dataclass
 class Transcript:
-    """What the self-test printed. `complete`: it came to its end; samples: (status, ticks, results) in order."""
+    """What the self-test printed. `complete`: it came to its end; samples: (status, ticks, results) in order.
+
+    counts, note: what the emulator counted (`Ran`).
+    """
 
     complete: bool = False
     samples: list[tuple[int, int, list[int]]] = field(default_factory=list)
+    counts: tuple[Count, ...] = ()
+    note: str = ""
     mismatches: list[str] = field(default_factory=list)
     stack: int = 0
     code: int = 0
@@ -59,7 +72,9 @@ class Transcript:
 def execute(executable: Path, board: Board, emulator: str, timeout: float) -> Transcript:
     """Run an executable and return its transcript."""
     core = arch.of(board)
-    found = parse(*core.emulators[emulator].run(executable, board, timeout))
+    ran = core.emulators[emulator].run(executable, board, timeout)
+    found = parse(ran.text, ran.code)
+    found.counts, found.note = ran.counts, ran.note
     found.samples = [(status, ticks & core.tick_mask, results) for status, ticks, results in found.samples]
     return found
 

@@ -4,31 +4,28 @@
 import json
 import math
 import re
-import shutil
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikerun.atomic import as_path
 from spikerun.edge import golden
 from spikerun.edge.bundle import LICENSE, finish, read_report, require_free, scratch, write_all
-from spikerun.edge.mcu import arch, documents, vectors
+from spikerun.edge.mcu import arch, documents, running, vectors
 from spikerun.edge.mcu import board as board_table
 from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
-from spikerun.edge.mcu.build import Transcript, build, execute
+from spikerun.edge.mcu.build import SCRIPT, TWIN
 from spikerun.edge.mcu.memory import STACK_BYTES, Memory, report
 from spikerun.edge.mcu.model import Model, compose, require_name
 from spikerun.edge.mcu.packings import WISHES
 from spikerun.edge.mcu.printer import Source, header, source
+from spikerun.edge.mcu.running import Expected
 from spikerun.edge.mcu.vectors import Vectors
-from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Tool, Verdict, option
-from spikerun.errors import TargetError, UsageError, unknown_name
+from spikerun.edge.target import Bundle, Frames, Options, RunReport, Tool, Verdict, option
+from spikerun.errors import UsageError, unknown_name
 from spikerun.network import Network
 
 __all__ = ["McuOptions", "McuTarget", "deploy", "run_bundle", "targets"]
@@ -125,7 +122,8 @@ class McuTarget:
         found = vectors.make(model, golden.make(net, frames), list(made.constants.arrays.values()))
         with scratch(out) as folder:
             write_all(folder, _files(model, made, board, memory, found))
-            done = _run(folder, board, found.outputs, chosen, keep=True) if run else None
+            expected = Expected(found.outputs, _traces(model))
+            done = _run(folder, board, expected, chosen, keep=True) if run else None
             bundle = _bundle(out, memory, chosen.name, done, len(found.frames))
             finish(folder, bundle, documents.report_text(board, memory, bundle))
         return bundle
@@ -156,10 +154,20 @@ def run_bundle(path: str | Path, emulator: str = "auto", toolchain: str = "auto"
     folder = as_path(path)
     board = board_table.load(str(read_report(folder).get("target")))
     try:
-        expected = np.array(json.loads((folder / "golden.json").read_text(encoding="utf-8"))["outputs"], np.int32)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        held = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+        expected = Expected(np.array(held["outputs"], np.int32), tuple(map(str, held.get("traces", ()))))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UsageError(f"'{folder / 'golden.json'}' does not hold the expected results: {error}") from error
     return _run(folder, board, expected, McuOptions(toolchain=toolchain, emulator=emulator, timeout=timeout))
+
+
+def _run(folder: Path, board: Board, expected: Expected, options: McuOptions, keep: bool = False) -> RunReport:
+    return running.run(folder, board, expected, *_tools(board, options), options.timeout, keep)
+
+
+def _traces(model: Model) -> tuple[str, ...]:
+    """Return the population of each trace of a pass."""
+    return tuple(label for label, _ in sorted(model.traces, key=lambda trace: model.traces[trace]))
 
 
 def _own(options: Options | None) -> McuOptions:
@@ -181,18 +189,24 @@ def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vect
     runtime = sorted({*HEADERS, *CHECKS, *made.sources})
     files = {f"runtime/{file}": _text("runtime", file) for file in runtime}
     files |= {f"selftest/{to.format(name)}": _renamed(_text("port", file), name) for file, to in SELFTEST.items()}
-    files |= {f"port/{file}": _text("port", file) for file in sorted({"port.h", "host.c", core.port})}
+    ports = {"port.h", "host.c", *core.ports, *(["start.h"] if "start.c" in core.ports else [])}
+    files |= {f"port/{file}": _text("port", file) for file in sorted(ports)}
     files |= {
         f"model/{name}.h": header(model, made),
         f"model/{name}.c": made.text,
         f"selftest/{name}_golden.c": vectors.source(model, found),
-        "golden.json": json.dumps({"schema": "spikerun.golden/1", "outputs": found.outputs.tolist()}),
+        "golden.json": json.dumps(
+            {"schema": "spikerun.golden/1", "outputs": found.outputs.tolist(), "traces": _traces(model)}
+        ),
         "CMakeLists.txt": documents.cmake(board, name, [file for file in runtime if file.endswith(".c")]),
         "README.md": documents.readme(model, board, memory, model.memory + 4 * made.clock),
         "LICENSE": LICENSE.read_text(encoding="utf-8"),
     }
     if core.linker_script is not None:
-        files["port/board.ld"] = core.linker_script(board, STACK_BYTES)
+        memory_map = board.memory if board.placed else board.twin
+        files[f"port/{SCRIPT}"] = core.linker_script(board, memory_map, STACK_BYTES)
+        if memory_map != board.twin:
+            files[f"port/{TWIN}"] = core.linker_script(board, board.twin, STACK_BYTES)
     if core.toolchain_file is not None and "gcc" in board.tools:
         files["toolchain.cmake"] = core.toolchain_file(board)
     return files
@@ -212,47 +226,6 @@ def _renamed(text: str, name: str) -> str:
     return re.sub(r"\bMODEL(?=_)", name.upper(), text)
 
 
-def _run(
-    folder: Path, board: Board, expected: npt.NDArray[np.int32], options: McuOptions, keep: bool = False
-) -> RunReport:
-    """Build and run; with `keep` leave the executable of a board in the folder, as selftest.elf."""
-    toolchain, emulator = _tools(board, options)
-    footprint = arch.of(board).footprint
-    with tempfile.TemporaryDirectory(prefix="spikerun-") as made:
-        executable = build(folder.resolve(), board, toolchain, Path(made) / "selftest.elf")
-        transcript = execute(executable, board, emulator, options.timeout)
-        measures: dict[str, Measure] = {"stack_bytes": transcript.stack} if transcript.stack else {}
-        if footprint is not None:
-            measures["flash_bytes"], measures["ram_bytes"] = footprint(executable, board)
-            if keep:
-                shutil.copy(executable, folder / "selftest.elf")
-    where = f"{'this computer' if emulator == 'none' else emulator}, {toolchain}"
-    per_tick = arch.of(board).emulators[emulator].instructions(board)
-    ticks = [ticks for _, ticks, _ in transcript.samples]
-    if per_tick and ticks:
-        measures["instructions_per_inference"] = int(np.percentile(ticks, 50)) * per_tick
-    return _judge(transcript, expected, where, measures)
-
-
-def _judge(
-    transcript: Transcript, expected: npt.NDArray[np.int32], where: str, measures: Mapping[str, Measure]
-) -> RunReport:
-    """Identical means: it came to its end, found no mismatch, exited with 0, and printed the expected results."""
-    mismatches = list(transcript.mismatches)
-    if not transcript.complete or len(transcript.samples) != len(expected):
-        mismatches.append(f"the self-test ended after {len(transcript.samples)} of {len(expected)} samples")
-    if transcript.code != 0 and not mismatches:
-        mismatches.append(f"the self-test exited with {transcript.code}")
-    try:
-        outputs = np.array([results for _, _, results in transcript.samples], np.int32).reshape(-1, expected.shape[1])
-    except ValueError as error:
-        raise TargetError(f"the self-test printed lines of different length: {error}") from error
-    if len(outputs) == len(expected):
-        wrong = np.flatnonzero((outputs != expected).any(axis=1))
-        mismatches += [f"sample {k}: printed results are not those of golden.json" for k in wrong]
-    return RunReport(not mismatches, outputs, tuple(mismatches), where, measures)
-
-
 def _bundle(out: Path, memory: Memory, name: str, done: RunReport | None, samples: int) -> Bundle:
     """Return what is said of a bundle: measures of the run take the place of bounds."""
     verdict = memory.verdict()
@@ -263,4 +236,5 @@ def _bundle(out: Path, memory: Memory, name: str, done: RunReport | None, sample
     if measured:
         measures["flash_bytes"] -= memory.golden
         measures["ram_bytes"] += measures["stack_bytes"]
-    return Bundle(out, replace(verdict, measures=measures), samples, name, measured, done)
+    verdict = replace(verdict, measures=measures, notes=(*verdict.notes, *done.notes))
+    return Bundle(out, verdict, samples, name, measured, done)

@@ -9,7 +9,7 @@ from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.emit import fill_in
 from spikerun.edge.mcu.memory import COLUMNS, Memory
 from spikerun.edge.mcu.model import Model, total
-from spikerun.edge.target import Bundle
+from spikerun.edge.target import Bundle, Table
 from spikerun.text import plural
 
 __all__ = ["cmake", "readme", "report_text"]
@@ -25,7 +25,9 @@ For the board (the ELF file prints through a debugger's semihosting):
 def cmake(board: Board, name: str, runtime: list[str]) -> str:
     """Return CMakeLists.txt: a static library, and the self-test for the computer at hand or for the board."""
     sources = "\n".join(f"    runtime/{file}" for file in runtime)
-    return fill_in("CMakeLists.txt", name=name, sources=sources, port=arch.of(board).port)
+    return fill_in(
+        "CMakeLists.txt", name=name, sources=sources, ports=" ".join(f"port/{port}" for port in arch.of(board).ports)
+    )
 
 
 def readme(model: Model, board: Board, memory: Memory, state: int) -> str:
@@ -86,7 +88,22 @@ def report_text(board: Board, memory: Memory, bundle: Bundle) -> str:
         if "instructions_per_inference" in measures:
             lines.append(f"- emulated instructions per inference (median): {measures['instructions_per_inference']}")
         lines += [f"  - {text}" for text in run.mismatches[:20]]
+        lines += [f"- {note}" for note in run.notes]
+        lines += _parts(run.parts) if run.parts else []
     return "\n".join(lines) + "\n"
+
+
+def _parts(table: Table) -> list[str]:
+    """Return what each population took, as it was counted."""
+    return [
+        "",
+        f"| {' | '.join(table.columns)} |",
+        f"|---{'|---:' * (len(table.columns) - 1)}|",
+        *(f"| {' | '.join(map(str, row))} |" for row in table.rows),
+        "",
+        "Of an emulated inference, the mean; with the observer that tells the populations apart (some 20 instructions "
+        "for each look at it), and without what ends a pass.",
+    ]
 
 
 def _of(measures: Mapping[str, Any], limit: str) -> str:

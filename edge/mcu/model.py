@@ -39,6 +39,8 @@ TAKEN = (
         "main",
         "host",
         "cortex_m",
+        "riscv",
+        "start",
         "assert",
         "complex",
         "ctype",

@@ -79,7 +79,7 @@ def test_a_check_writes_and_runs_nothing(more: list[str], saved: Path, capsys: p
 
 def test_an_unknown_target_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'generic-cortex-m4'"):
-        edge.load("generic-cortex-m3")
+        edge.load("generic-cortex-m44")
 
 
 @pytest.mark.parametrize("name", [None, 5, ["host"]])

@@ -6,13 +6,14 @@ from types import MappingProxyType
 
 from spikerun.edge.mcu.arch.cortex_m import CORTEX_M
 from spikerun.edge.mcu.arch.host import HOST
+from spikerun.edge.mcu.arch.riscv import RISCV
 from spikerun.edge.mcu.arch.row import Arch
 from spikerun.edge.mcu.board import Board
 from spikerun.errors import TargetError
 
 __all__ = ["ARCHS", "of"]
 
-ARCHS: Mapping[str, Arch] = MappingProxyType({"host": HOST, "cortex-m": CORTEX_M})
+ARCHS: Mapping[str, Arch] = MappingProxyType({"host": HOST, "cortex-m": CORTEX_M, "riscv": RISCV})
 
 
 def of(board: Board) -> Arch:

@@ -3,50 +3,40 @@
 
 import importlib
 import struct
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikerun.edge.mcu.arch.row import Arch, Compiler, Emulator, module, on_path, start
-from spikerun.edge.mcu.board import Board
+from spikerun.edge.mcu.arch import bare, qemu
+from spikerun.edge.mcu.arch.row import Arch, Compiler, Emulator, Ran, module, on_path, zig
+from spikerun.edge.mcu.board import Board, region
 from spikerun.errors import TargetError
 
-__all__ = ["CORTEX_M", "Segment", "segments"]
+__all__ = ["CORTEX_M"]
 
 SYS_WRITE0, SYS_EXIT_EXTENDED = 0x04, 0x20
 PERIPHERALS = (0xE0000000, 0x00100000)
+PAGE = 4096  # what Unicorn maps are multiples of it
+PREFIX = "arm-none-eabi-"
 QEMU = "qemu-system-arm"
 
 
-def _gcc(board: Board) -> list[str]:
-    return [f"{board.tools['gcc']['prefix']}gcc", *board.tools["gcc"]["flags"]]
+def _qemu(executable: Path, board: Board, timeout: float) -> Ran:
+    return qemu.run(QEMU, (), executable, board, timeout)
 
 
-def _qemu(executable: Path, board: Board, timeout: float) -> tuple[str, int]:
-    """One instruction takes one nanosecond of emulated time, so that the clock of the machine counts instructions."""
-    machine = str(board.tools["qemu"]["machine"])
-    command = [
-        *(QEMU, "-M", machine, "-display", "none", "-monitor", "none", "-serial", "none"),
-        *("-icount", "shift=0", "-chardev", "stdio,id=out"),
-        *("-semihosting-config", "enable=on,target=native,chardev=out", "-kernel", str(executable)),
-    ]
-    return start(command, "qemu", timeout)
-
-
-def _unicorn(executable: Path, board: Board, timeout: float) -> tuple[str, int]:
-    """Load an executable into Unicorn and serve its semihosting calls; return what it printed, and its exit code."""
+def _unicorn(executable: Path, board: Board, timeout: float) -> Ran:
+    """Load an executable into Unicorn and serve its semihosting calls."""
     unicorn: Any = importlib.import_module("unicorn")
     arm_const: Any = importlib.import_module("unicorn.arm_const")
     machine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
     machine.ctl_set_cpu_model(getattr(arm_const, board.tools["unicorn"]["model"]))
-    for origin, size in (*((region.origin, region.bytes) for region in board.memory), PERIPHERALS):
-        machine.mem_map(origin, size)
-    for part in segments(executable):
+    for origin, size in (*((held.origin, held.bytes) for held in board.twin), PERIPHERALS):
+        machine.mem_map(origin, -(-size // PAGE) * PAGE)
+    for part in bare.segments(executable):
         machine.mem_write(part.load, part.content)
-    code = board.region("code")
-    assert code is not None
-    stack, begin = struct.unpack("<II", machine.mem_read(code.origin, 8))
+    vectors = region(board.twin, "vectors") or region(board.twin, "code")
+    assert vectors is not None
+    stack, begin = struct.unpack("<II", machine.mem_read(vectors.origin, 8))
     machine.reg_write(arm_const.UC_ARM_REG_SP, stack)
     text: list[str] = []
     exit_code: list[int] = []
@@ -71,7 +61,7 @@ def _unicorn(executable: Path, board: Board, timeout: float) -> tuple[str, int]:
         raise TargetError(
             f"the self-test did not end within {timeout:g} s in unicorn: give it more time or fewer samples"
         )
-    return "".join(text), exit_code[0]
+    return Ran("".join(text), exit_code[0])
 
 
 def _string(uc: Any, address: int) -> str:
@@ -82,106 +72,26 @@ def _string(uc: Any, address: int) -> str:
     return found[:-1].decode("ascii", "replace")
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A part of an executable that is loaded: where it is stored, where it lives, its bytes, its size in memory."""
-
-    load: int
-    address: int
-    content: bytes
-    size: int
-
-
-def segments(elf: Path) -> list[Segment]:
-    """Return the loaded parts of a 32-bit little-endian ELF file."""
-    data = elf.read_bytes()
-    if data[:6] != b"\x7fELF\x01\x01":
-        raise TargetError(f"'{elf}' is no 32-bit little-endian ELF file")
-    offset, size, count = struct.unpack_from("<I", data, 28)[0], *struct.unpack_from("<HH", data, 42)
-    found = []
-    for k in range(count):
-        kind, start_, address, load, stored, memory = struct.unpack_from("<6I", data, offset + k * size)
-        if kind == 1 and memory:  # PT_LOAD
-            found.append(Segment(load, address, data[start_ : start_ + stored], memory))
-    return found
-
-
-def _footprint(elf: Path, board: Board) -> tuple[int, int]:
-    """Return the bytes that are stored, and those in the regions of state: flash and RAM, the stack not counted."""
-    held = [region for region in board.memory if {"state", "stack"} & set(region.holds)]
-    parts = segments(elf)
-    inside = [s for s in parts if any(r.origin <= s.address < r.origin + r.bytes for r in held)]
-    return sum(len(s.content) for s in parts), sum(s.size for s in inside)
-
-
-def _linker_script(board: Board, stack: int) -> str:
-    """Return the linker script: linking fails if the program does not fit the board."""
-    where = {what: region for what in ("code", "tables", "state", "stack") if (region := board.region(what))}
-    regions = "\n".join(
-        f"    {r.name} ({'rx' if 'code' in r.holds or 'tables' in r.holds else 'rw'}) : "
-        f"ORIGIN = {r.origin:#010x}, LENGTH = {r.bytes:#x}"
-        for r in board.memory
-    )
-    code, tables, state, last = (where[what].name for what in ("code", "tables", "state", "stack"))
-    return f"""/* SPDX-License-Identifier: Apache-2.0 */
-/* {board.name}: {board.summary}
-   source of the numbers: {board.source} */
-MEMORY {{
-{regions}
-}}
-ENTRY(port_reset)
-SECTIONS {{
-    .text : {{ KEEP(*(.vectors)) *(.text*) . = ALIGN(4); }} > {code}
-    .rodata : {{ *(.rodata*) . = ALIGN(4); }} > {tables}
-    /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) }}
-    port_data_load = LOADADDR(.data);
-    .data : {{ port_data_begin = .; *(.data*) . = ALIGN(4); port_data_end = .; }} > {state} AT > {tables}
-    .bss (NOLOAD) : {{ port_bss_begin = .; *(.bss*) *(COMMON) . = ALIGN(4); port_bss_end = .; }} > {state}
-    port_stack_top = ORIGIN({last}) + LENGTH({last});
-    port_stack_paint = port_stack_top - {stack};
-    ASSERT(port_bss_end <= port_stack_paint || port_bss_begin >= port_stack_top, "no room for the stack in RAM")
-}}
-"""
-
-
-def _toolchain_file(board: Board) -> str:
-    """Return the CMake toolchain file of a board."""
-    prefix, flags = board.tools["gcc"]["prefix"], " ".join(board.tools["gcc"]["flags"])
-    return f"""# SPDX-License-Identifier: Apache-2.0
-set(CMAKE_SYSTEM_NAME Generic)
-set(CMAKE_SYSTEM_PROCESSOR arm)
-set(CMAKE_C_COMPILER {prefix}gcc)
-set(CMAKE_C_FLAGS_INIT "{flags}")
-set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
-"""
-
-
 CORTEX_M = Arch(
     name="cortex-m",
-    port="cortex_m.c",
+    ports=("cortex_m.c", "start.c"),
     compilers={
         "gcc": Compiler(
-            lambda board: on_path(_gcc(board)[:1], "compiler", "apt-get install gcc-arm-none-eabi"),
-            _gcc,
+            lambda board: on_path((f"{PREFIX}gcc",), "compiler", "apt-get install gcc-arm-none-eabi"),
+            lambda board: [f"{PREFIX}gcc", *board.tools["gcc"]["flags"]],
             libraries=("-lgcc",),
         ),
-        "zig": Compiler(
-            lambda board: module("ziglang", "compiler"),
-            lambda board: [sys.executable, "-m", "ziglang", "cc", *board.tools["zig"]["flags"]],
-            ("-fno-sanitize=all",),
-        ),
+        "zig": zig(),
     },
     emulators={
         "qemu": Emulator(
-            lambda board: on_path((QEMU,), "emulator", "apt-get install qemu-system-arm"),
-            _qemu,
-            lambda board: int(board.tools["qemu"]["instructions_per_tick"]),
+            lambda board: on_path((QEMU,), "emulator", "apt-get install qemu-system-arm"), _qemu, qemu.per_tick
         ),
         "unicorn": Emulator(lambda board: module("unicorn", "emulator"), _unicorn),
     },
-    flags=("-ffreestanding", "-ffunction-sections", "-fdata-sections", "-nostdlib", "-Wl,--gc-sections"),
-    linker_script=_linker_script,
-    toolchain_file=_toolchain_file,
-    footprint=_footprint,
+    flags=bare.FLAGS,
+    linker_script=bare.linker_script,
+    toolchain_file=lambda board: bare.toolchain_file(board, PREFIX, "arm"),
+    footprint=bare.footprint,
     tick_mask=0xFFFFFF,  # SysTick has 24 bits
 )

@@ -4,16 +4,20 @@
 import importlib.util
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from spikerun.edge.mcu.board import Board
+from spikerun.edge.mcu.board import Board, Region
 from spikerun.edge.target import Tool
 from spikerun.errors import TargetError, unknown_name
 
-__all__ = ["PIP", "Arch", "Compiler", "Emulator", "choose", "module", "on_path", "start", "usable"]
+__all__ = [
+    "PIP", "Arch", "Compiler", "Count", "Done", "Emulator", "Ran", "call", "choose", "ended", "module", "on_path",
+    "require_known", "usable", "zig",
+]  # fmt: skip
 
 PIP = "pip install 'spikerun[mcu]'"
 
@@ -29,15 +33,41 @@ class Compiler:
 
 
 @dataclass(frozen=True)
+class Count:
+    """What was counted between two marks of the self-test: `index` tells which of its parts they enclose.
+
+    0: an inference; k + 1: what led to the k-th trace of a pass. loads, stores: of values, those of a vector one by
+    one; branches: that were taken; vectors: instructions of the FPU and of Helium, which are among `instructions`.
+    """
+
+    index: int
+    instructions: int
+    loads: int
+    stores: int
+    branches: int
+    vectors: int
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What an emulator tells of a self-test: its text, its exit code, and what was counted; note: what was not."""
+
+    text: str
+    code: int
+    counts: tuple[Count, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Emulator:
-    """What runs an executable: (executable, board, seconds) -> (text, exit code).
+    """What runs an executable, in a folder of its own: (executable, board, seconds) -> what it did.
 
     instructions: how many there are in a tick of the board's counter; 0 where nobody counts them.
     """
 
     tool: Callable[[Board], Tool]
-    run: Callable[[Path, Board, float], tuple[str, int]]
-    instructions: Callable[[Board], int] = lambda board: 0
+    run: Callable[[Path, Board, float], Ran]
+    instructions: Callable[[Board], float] = lambda board: 0
 
 
 Row = TypeVar("Row", Compiler, Emulator)
@@ -47,18 +77,18 @@ Row = TypeVar("Row", Compiler, Emulator)
 class Arch:
     """A kind of core.
 
-    port: the file of `port/` for it; compilers, emulators: by name, the preferred one first; flags: of every compiler;
-    linker_script: of a board and the bytes of the stack; toolchain_file: for CMake; footprint: bytes of flash and RAM
-    of an executable, without its stack. These three are None where the system has its own.
-    tick_mask: the bits that the counter of the port has.
+    ports: the files of `port/` for it; compilers, emulators: by name, the preferred one first; flags: of every
+    compiler; linker_script: of a board, its own memory or its twin's, and the bytes of the stack; toolchain_file: for
+    CMake; footprint: bytes of flash and RAM of an executable, without its stack. These three are None where the system
+    has its own. tick_mask: the bits that the counter of the port has.
     """
 
     name: str
-    port: str
+    ports: tuple[str, ...]
     compilers: Mapping[str, Compiler]
     emulators: Mapping[str, Emulator]
     flags: tuple[str, ...] = ()
-    linker_script: Callable[[Board, int], str] | None = None
+    linker_script: Callable[[Board, tuple[Region, ...], int], str] | None = None
     toolchain_file: Callable[[Board], str] | None = None
     footprint: Callable[[Path, Board], tuple[int, int]] | None = None
     tick_mask: int = 0xFFFFFFFF
@@ -110,14 +140,41 @@ def on_path(names: Sequence[str], purpose: str, install: str) -> Tool:
     return Tool(names[0], purpose, found, install)
 
 
-def start(command: Sequence[str], where: str, timeout: float) -> tuple[str, int]:
-    """Run a self-test as a process; return what it printed, and its exit code."""
+@dataclass(frozen=True)
+class Done:
+    """What a process left: what it printed, its errors, its exit code, None if it did not end in time."""
+
+    text: str
+    errors: str
+    code: int | None
+
+
+def call(command: Sequence[str], timeout: float, folder: Path) -> Done:
+    """Run a process in a folder, for so many seconds at most."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired as error:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, cwd=folder
+        )
+    except subprocess.TimeoutExpired:
+        return Done("", "", None)
+    return Done(done.stdout, done.stderr, done.returncode)
+
+
+def ended(done: Done, where: str, timeout: float) -> tuple[str, int]:
+    """Return what a self-test printed, and its exit code. Raises TargetError if it did not end, or did not begin."""
+    if done.code is None:
         raise TargetError(
             f"the self-test did not end within {timeout:g} s in {where}: give it more time or fewer samples"
-        ) from error
-    if not done.stdout.startswith("begin"):
-        raise TargetError(f"the self-test did not start in {where}: {(done.stderr or done.stdout).strip()[:2000]}")
-    return done.stdout, done.returncode
+        )
+    if not done.text.startswith("begin"):
+        raise TargetError(f"the self-test did not start in {where}: {(done.errors or done.text).strip()[:2000]}")
+    return done.text, done.code
+
+
+def zig() -> Compiler:
+    """Return the compiler in the package ziglang, with the flags of a board."""
+    return Compiler(
+        lambda board: module("ziglang", "compiler"),
+        lambda board: [sys.executable, "-m", "ziglang", "cc", *board.tools["zig"]["flags"]],
+        ("-fno-sanitize=all",),
+    )

@@ -45,6 +45,17 @@ static void see(void* context, int32_t trace, const int32_t* values, const uint8
                           : spikerun_crc32(*sum, words, (size_t)count);
 }
 
+/* Marks what led to a trace as a stretch of its own, numbered from 1 on. */
+static void see_marked(void* context, int32_t trace, const int32_t* values, const uint8_t* words,
+                       int32_t count) {
+    SPIKERUN_MARK_END();
+    for (int32_t k = 0; k <= trace; k++) {
+        SPIKERUN_MARK_NEXT();
+    }
+    see(context, trace, values, words, count);
+    SPIKERUN_MARK_BEGIN();
+}
+
 static void clear_sums(progress* self) {
     for (int32_t k = 0; k < MODEL_TRACES; k++) {
         self->sums[k] = 0u;
@@ -90,13 +101,18 @@ static void print_sample(const progress* self, spikerun_status status, uint32_t 
 /* Each sample runs twice: measured, and observed. */
 static void run_sample(progress* self, model_state* state, int32_t* out) {
     const uint8_t* frame = model_golden_frames + self->sample * MODEL_FRAME_BYTES;
-    const spikerun_observer observer = {see, self};
+    const spikerun_observer observer = {see_marked, self};
     const uint32_t begin = self->port->ticks != NULL ? self->port->ticks() : 0u;
-    spikerun_status status = model_run(state, frame, out);
-    const uint32_t end = self->port->ticks != NULL ? self->port->ticks() : 0u;
+    spikerun_status status;
+    uint32_t end;
+    SPIKERUN_MARK_BEGIN();
+    status = model_run(state, frame, out);
+    SPIKERUN_MARK_END();
+    end = self->port->ticks != NULL ? self->port->ticks() : 0u;
     print_sample(self, status, end - begin, out);
     compare_outputs(self, status, out);
     clear_sums(self);
+    SPIKERUN_MARK_BEGIN();
     status = model_trace(state, frame, out, &observer);
     compare_outputs(self, status, out);
     compare_sums(self, model_golden_checksums + self->sample * MODEL_TRACES);

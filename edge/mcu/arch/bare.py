@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all cores without an operating system share: linker script, CMake toolchain, and what an executable takes."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikerun.edge.mcu.board import Board, Region, region
+from spikerun.errors import TargetError
+
+__all__ = ["FLAGS", "Segment", "footprint", "linker_script", "segments", "toolchain_file"]
+
+FLAGS = ("-ffreestanding", "-ffunction-sections", "-fdata-sections", "-nostdlib", "-Wl,--gc-sections")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of an executable that is loaded: where it is stored, where it lives, its bytes, its size in memory."""
+
+    load: int
+    address: int
+    content: bytes
+    size: int
+
+
+def segments(elf: Path) -> list[Segment]:
+    """Return the loaded parts of a 32-bit little-endian ELF file."""
+    data = elf.read_bytes()
+    if data[:6] != b"\x7fELF\x01\x01":
+        raise TargetError(f"'{elf}' is no 32-bit little-endian ELF file")
+    offset, size, count = struct.unpack_from("<I", data, 28)[0], *struct.unpack_from("<HH", data, 42)
+    found = []
+    for k in range(count):
+        kind, start, address, load, stored, memory = struct.unpack_from("<6I", data, offset + k * size)
+        if kind == 1 and memory:  # PT_LOAD
+            found.append(Segment(load, address, data[start : start + stored], memory))
+    return found
+
+
+def footprint(elf: Path, board: Board) -> tuple[int, int]:
+    """Return the bytes that are stored, and those in the regions of state: flash and RAM, the stack not counted."""
+    held = [region for region in board.twin if {"state", "stack"} & set(region.holds)]
+    parts = segments(elf)
+    inside = [s for s in parts if any(_origin(r) <= s.address < _origin(r) + r.bytes for r in held)]
+    return sum(len(s.content) for s in parts), sum(s.size for s in inside)
+
+
+def _origin(region: Region) -> int:
+    assert region.origin is not None
+    return region.origin
+
+
+def linker_script(board: Board, memory: tuple[Region, ...], stack: int) -> str:
+    """Return the linker script for regions, the board's own or its twin's: linking fails if a program does not fit."""
+    where = {what: found for what in ("code", "tables", "state", "stack") if (found := region(memory, what))}
+    code, tables, state, last = (where[what].name for what in ("code", "tables", "state", "stack"))
+    vectors = found.name if (found := region(memory, "vectors")) else code
+    regions = "\n".join(
+        f"    {r.name} ({'rw' if {'state', 'stack'} & set(r.holds) else 'rx'}) : "
+        f"ORIGIN = {_origin(r):#010x}, LENGTH = {r.bytes:#x}"
+        for r in memory
+    )
+    twin = "" if memory == board.memory else f"\n   addresses of the emulated machine of a {board.core.title}"
+    return f"""/* SPDX-License-Identifier: Apache-2.0 */
+/* {board.name}: {board.summary}
+   source of the numbers: {board.source}{twin} */
+MEMORY {{
+{regions}
+}}
+ENTRY(port_reset)
+SECTIONS {{
+    .vectors : {{ KEEP(*(.vectors)) }} > {vectors}
+    .text : {{ *(.text*) . = ALIGN(4); }} > {code}
+    .rodata : {{ *(.rodata* .srodata*) . = ALIGN(4); }} > {tables}
+    /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) }}
+    port_data_load = LOADADDR(.data);
+    .data : {{ port_data_begin = .; *(.data* .sdata*) . = ALIGN(4); port_data_end = .; }} > {state} AT > {tables}
+    .bss (NOLOAD) : {{ port_bss_begin = .; *(.bss* .sbss*) *(COMMON) . = ALIGN(4); port_bss_end = .; }} > {state}
+    port_stack_top = ORIGIN({last}) + LENGTH({last});
+    port_stack_paint = port_stack_top - {stack};
+    ASSERT(port_bss_end <= port_stack_paint || port_bss_begin >= port_stack_top, "no room for the stack in RAM")
+}}
+"""
+
+
+def toolchain_file(board: Board, prefix: str, processor: str) -> str:
+    """Return the CMake toolchain file of a board."""
+    return f"""# SPDX-License-Identifier: Apache-2.0
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR {processor})
+set(CMAKE_C_COMPILER {prefix}gcc)
+set(CMAKE_C_FLAGS_INIT "{" ".join(board.tools["gcc"]["flags"])}")
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+"""

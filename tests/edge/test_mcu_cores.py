@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every core computes what the reference computes, emulated; instructions are counted one by one."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from spikerun.edge.golden import random_frames
+from spikerun.edge.mcu import arch, deploy, run_bundle
+from spikerun.edge.mcu import board as boards
+from spikerun.edge.mcu.arch import qemu
+from spikerun.edge.mcu.arch.row import usable
+from spikerun.network import Network
+
+Needs = Callable[..., None]
+GENERIC = [name for name in boards.boards() if name.startswith("generic-")]
+TOOLS = {
+    "cortex-m": ("arm-none-eabi-gcc", "qemu-system-arm", "unicorn"),
+    "riscv": ("riscv64-unknown-elf-gcc", "qemu-system-riscv32"),
+}
+
+
+@pytest.mark.parametrize("which", ["everything", "spiking"])
+@pytest.mark.parametrize("name", GENERIC)
+def test_every_core_is_identical_in_every_emulator(
+    request: pytest.FixtureRequest, tmp_path: Path, needs: Needs, name: str, which: str
+) -> None:
+    board = boards.load(name)
+    needs(*TOOLS[board.arch])
+    net = request.getfixturevalue(which)
+    first, *others = usable(board, arch.of(board).emulators)
+    run = deploy(net, tmp_path / "fw", name, random_frames(net, 2), run=True, toolchain="gcc", emulator=first).run
+    for done in (run, *(run_bundle(tmp_path / "fw", emulator, "gcc") for emulator in others)):
+        assert done is not None
+        assert done.mismatches == ()
+        assert done.identical
+    assert run is not None
+    assert run.notes == ()
+    assert int(run.measures["instructions_per_inference"]) > int(run.measures["loads_per_inference"]) > 0
+    assert run.parts is not None
+    assert {row[0] for row in run.parts.rows} == set(net.populations) - set(net.inputs)
+
+
+LOOP = """#include "port.h"
+int main(void) {
+    port_print("begin\\n");
+    SPIKERUN_MARK_BEGIN();
+    __asm__ volatile("CODE" ::: "memory", CLOBBERS);
+    SPIKERUN_MARK_END();
+    SPIKERUN_MARK_NEXT();
+    SPIKERUN_MARK_NEXT();
+    return 0;
+}
+"""
+THUMB = "movs r1, #200\\n\\tmov r2, sp\\n1: ldr r3, [r2]\\n\\tstr r3, [r2]\\n\\tsubs r1, #1\\n\\tbne 1b"
+RISCV = "li a1, 200\\n\\tmv a2, sp\\n1: lw a3, 0(a2)\\n\\tsw a3, 0(a2)\\n\\taddi a1, a1, -1\\n\\tbnez a1, 1b"
+
+
+@pytest.mark.parametrize("name", ["generic-cortex-m4", "generic-rv32imac"])
+def test_the_plugin_counts_exactly_what_is_between_two_marks(
+    tiny: Network, tmp_path: Path, needs: Needs, name: str
+) -> None:
+    """200 turns of a loop of four instructions behind two: a load, a store, and all turns but the last branch back."""
+    board = boards.load(name)
+    core = arch.of(board)
+    needs(*TOOLS[board.arch][:2])
+    deploy(tiny, tmp_path / "fw", name, 1)
+    code, clobbers = (THUMB, '"r1", "r2", "r3", "cc"') if board.arch == "cortex-m" else (RISCV, '"a1", "a2", "a3"')
+    (tmp_path / "loop.c").write_text(LOOP.replace("CODE", code).replace("CLOBBERS", clobbers))
+    port = tmp_path / "fw" / "port"
+    files = [tmp_path / "loop.c", *(port / file for file in core.ports)]
+    command = [*core.compilers["gcc"].command(board), "-O2", *core.flags, "-T", port / "board.ld", f"-I{port}", *files]
+    subprocess.run([*command, "-o", tmp_path / "loop.elf", "-lgcc"], check=True)
+    ran = core.emulators["qemu"].run(tmp_path / "loop.elf", board, 60)
+    assert [vars(count) for count in ran.counts] == [
+        {"index": 2, "instructions": 802, "loads": 200, "stores": 200, "branches": 199, "vectors": 0}
+    ]
+
+
+@pytest.mark.parametrize("what", ["compiler", "source"])
+def test_without_the_plugin_the_clock_tells_how_many_instructions_there_are(
+    tiny: Network, tmp_path: Path, needs: Needs, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    needs("arm-none-eabi-gcc", "qemu-system-arm", "gcc")
+    deploy(tiny, tmp_path / "fw", "generic-cortex-m4", 3)
+    exact = run_bundle(tmp_path / "fw", "qemu", "gcc")
+    if what == "compiler":
+        monkeypatch.setattr(qemu, "host_compiler", lambda: SimpleNamespace(path=None))
+    else:
+        (tmp_path / "broken.c").write_text("int qemu_plugin_version = 99;\n")
+        monkeypatch.setattr(qemu, "SOURCE", tmp_path / "broken.c")
+    found = run_bundle(tmp_path / "fw", "qemu", "gcc")
+    key = "instructions_per_inference"
+    assert found.identical
+    assert found.parts is None
+    assert abs(int(found.measures[key]) - int(exact.measures[key])) <= 40 + 20  # a tick, and what reads the clock
+    (note,) = found.notes
+    assert ("no C compiler" if what == "compiler" else "does not load it") in note and "(40 instructions)" in note
+
+
+def test_a_part_is_linked_at_its_own_addresses_and_its_twin_at_those_of_the_machine(
+    tiny: Network, tmp_path: Path
+) -> None:
+    text = (boards.FOLDER / "generic-cortex-m4.toml").read_text().replace("0x00000000", "0x08000000")
+    (tmp_path / "generic-cortex-m4.toml").write_text(text)
+    board = boards.read(tmp_path / "generic-cortex-m4.toml")
+    assert [region.origin for region in board.memory] == [0x08000000, 0x20000000]
+    assert [region.origin for region in board.twin] == [0, 0x20000000]
+    assert board.placed and not replace(board, memory=(replace(board.memory[0], origin=None),)).placed

@@ -32,7 +32,7 @@ def test_awkward_networks_equal_the_reference(name: str, executor: Executor) -> 
         assert compare(executor, truth(name)).first == ""
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(seeds, kinds, densities, st.integers(1, 3))
 def test_random_networks_equal_the_reference(seed: int, kind: str, density: float, batch: int) -> None:
     net = random_network(seed, kind)

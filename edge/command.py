@@ -175,6 +175,7 @@ def _row(target: edge.Target) -> dict[str, Any]:
     return {
         "name": target.name,
         "summary": target.summary,
+        **target.facts,
         "ready": not install,
         "tools": [{"name": t.name, "purpose": t.purpose, "path": t.path, "install": t.install} for t in tools],
         "install": install,
@@ -191,20 +192,48 @@ def _install(tools: list[Tool], purpose: str) -> str:
 
 
 def _listing(rows: list[dict[str, Any]]) -> str:
-    cells = [
-        [
-            row["name"],
-            "yes" if row["ready"] else "no",
-            ", ".join(tool["name"] for tool in row["tools"] if tool["path"]) or "-",
-            row["summary"],
-        ]
-        for row in rows
-    ]
-    needs = [f"{row['name']} needs a {need}" for row in rows for need in row["install"]]
+    """Return the targets, what to install for those that lack it, and the options, each once for all its targets."""
+    names = [row["name"] for row in rows]
+    needs: dict[str, list[str]] = {}
     options: dict[tuple[str, Any, str], list[str]] = {}
     for row in rows:
+        for need in row["install"]:
+            needs.setdefault(need, []).append(row["name"])
         for o in row["options"]:
             options.setdefault((o["name"], o["default"], o["help"]), []).append(row["name"])
-    listed = [(name, default, text, ", ".join(where)) for (name, default, text), where in options.items()]
-    parts = [table(("target", "ready", "tools found", "what it is"), cells), *needs, ""]
-    return "\n".join([*parts, table(("--set", "default", "what it is", "targets"), listed)])
+    heads = ("target", "core", "clock", "flash", "RAM", "ready", "what it is")
+    listed = [(name, default, text, _several(where, names)) for (name, default, text), where in options.items()]
+    parts = [
+        table(heads, [_cells(row) for row in rows], right=(2, 3, 4)),
+        *(f"missing for {_several(where, names)}: a {need}" for need, where in needs.items()),
+        "",
+        table(("--set", "default", "what it is", "targets"), listed),
+    ]
+    return "\n".join(parts)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    clock = f"{row['clock_hz'] / 1e6:g} MHz" if "clock_hz" in row else "-"
+    sizes = [_size(row[key]) if key in row else "-" for key in ("flash_bytes", "ram_bytes")]
+    return [row["name"], row.get("core", "-"), clock, *sizes, "yes" if row["ready"] else "no", row["summary"]]
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes as data sheets write it.
+
+    >>> _size(262144), _size(4 << 20), _size(4325376)
+    ('256 KB', '4 MB', '4224 KB')
+    """
+    return f"{count >> 20} MB" if count % (1 << 20) == 0 else f"{count >> 10} KB"
+
+
+def _several(some: list[str], names: list[str]) -> str:
+    """Return names of targets, or where they are most of all of them, those that are missing.
+
+    >>> _several(["a", "b", "c"], ["a", "b", "c", "d"]), _several(["a"], ["a", "b"])
+    ('all but d', 'a')
+    """
+    others = [name for name in names if name not in some]
+    if len(others) >= len(some):
+        return ", ".join(some)
+    return f"all but {', '.join(others)}" if others else "all"

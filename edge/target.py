@@ -164,6 +164,11 @@ class Target(Protocol):
         ...
 
     @property
+    def facts(self) -> Mapping[str, Measure]:
+        """Return what is known of the hardware, by name: of boards `core`, `clock_hz`, `flash_bytes`, `ram_bytes`."""
+        ...
+
+    @property
     def options(self) -> type[Options]:
         """Return the class of its options."""
         ...

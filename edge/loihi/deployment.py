@@ -104,6 +104,11 @@ class LoihiTarget:
         return self.chip.summary
 
     @property
+    def facts(self) -> Mapping[str, Measure]:
+        """Return nothing: cores and their limits are in `limits.toml`."""
+        return {}
+
+    @property
     def options(self) -> type[Options]:
         """Return the class of its options."""
         return LoihiOptions

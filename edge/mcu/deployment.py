@@ -4,6 +4,7 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from spikerun.edge.mcu import board as board_table
 from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import SCRIPT, TWIN
-from spikerun.edge.mcu.memory import STACK_BYTES, Memory, report
+from spikerun.edge.mcu.memory import STACK_BYTES, Memory, limits, report
 from spikerun.edge.mcu.model import Model, compose, require_name
 from spikerun.edge.mcu.packings import WISHES
 from spikerun.edge.mcu.printer import Source, header, source
 from spikerun.edge.mcu.running import Expected
 from spikerun.edge.mcu.vectors import Vectors
-from spikerun.edge.target import Bundle, Frames, Options, RunReport, Tool, Verdict, option
+from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Tool, Verdict, option
 from spikerun.errors import UsageError, unknown_name
 from spikerun.network import Network
 
@@ -71,6 +72,13 @@ class McuTarget:
     def summary(self) -> str:
         """Return what the board is."""
         return self.board.summary
+
+    @property
+    def facts(self) -> Mapping[str, Measure]:
+        """Return the core, and where they are known the clock and the bytes of memory."""
+        known = {"core": self.board.core.title} if self.board.memory else {}
+        sizes = {key.replace("_limit", "_bytes"): size for key, size in limits(self.board).items()}
+        return {**known, **({"clock_hz": self.board.clock} if self.board.clock else {}), **sizes}
 
     @property
     def options(self) -> type[Options]:

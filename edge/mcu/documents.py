@@ -2,6 +2,7 @@
 """The text files of a bundle: CMake files, README, reports."""
 
 from collections.abc import Mapping
+from string import Template
 from typing import Any
 
 from spikerun.edge.mcu import arch
@@ -16,10 +17,14 @@ __all__ = ["cmake", "readme", "report_text"]
 
 TEXTS = (0, 1, COLUMNS.index("packing"))
 CROSS = """
-For the board (the ELF file prints through a debugger's semihosting):
+For ${what} (the ELF file prints through a debugger's semihosting):
 
     cmake -B build-board -DCMAKE_TOOLCHAIN_FILE=toolchain.cmake && cmake --build build-board
 """
+BOARD, TWIN = (
+    "the board",
+    "an emulator, with the board's sizes (firmware for the board itself is linked by its maker's SDK)",
+)
 
 
 def cmake(board: Board, name: str, runtime: list[str]) -> str:
@@ -43,8 +48,15 @@ def readme(model: Model, board: Board, memory: Memory, state: int) -> str:
         frame=total(model.frames.values()),
         weights=_weights(memory),
         step=fill_in("step.md", name=name, NAME=upper) if model.step is not None else "",
-        cross=CROSS if arch.of(board).toolchain_file is not None else "",
+        cross=_cross(board),
     )
+
+
+def _cross(board: Board) -> str:
+    """Return how the self-test is built for the board, or for an emulated machine where its maker places all."""
+    if arch.of(board).toolchain_file is None:
+        return ""
+    return Template(CROSS).substitute(what=BOARD if board.placed else TWIN)
 
 
 def _weights(memory: Memory) -> str:

@@ -15,7 +15,7 @@ from spikerun.edge.mcu.printer import Source
 from spikerun.edge.target import Measure, Table, Verdict
 from spikerun.errors import TargetError
 
-__all__ = ["STACK_BYTES", "Memory", "report"]
+__all__ = ["STACK_BYTES", "Memory", "limits", "report"]
 
 STACK_BYTES = 1024  # bound of the deepest call, the self-test included; tests hold it
 BASE_BYTES = 4096  # bound of the code of self-test and start-up; tests hold it

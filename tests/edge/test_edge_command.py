@@ -4,8 +4,8 @@
 import json
 import resource
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from spikerun.cli import main
 from spikerun.edge.bundle import SCHEMA, finish, require_free, scratch, write_all
 from spikerun.edge.mcu import McuOptions, McuTarget
 from spikerun.edge.mcu import board as boards
-from spikerun.edge.target import Bundle, Frames, Options, RunReport, Table, Tool, Verdict, option
+from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Table, Tool, Verdict, option
 from spikerun.errors import DataError, TargetError, UsageError
 from spikerun.file import save
 from spikerun.network import Network, Population
@@ -261,6 +261,7 @@ class Abacus:
 
     name: str = "abacus"
     summary: str = "beads on wires"
+    facts: Mapping[str, Measure] = field(default_factory=dict)
     options: type[Options] = Tuned
 
     def tools(self) -> list[Tool]:

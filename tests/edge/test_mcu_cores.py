@@ -3,7 +3,6 @@
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +13,13 @@ from spikerun.edge.mcu import arch, deploy, run_bundle
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu.arch import qemu
 from spikerun.edge.mcu.arch.row import usable
+from spikerun.edge.mcu.build import build
+from spikerun.errors import TargetError
 from spikerun.network import Network
 
 Needs = Callable[..., None]
 GENERIC = [name for name in boards.boards() if name.startswith("generic-")]
+PARTS = [name for name in boards.boards() if name not in (*GENERIC, "host")]
 TOOLS = {
     "cortex-m": ("arm-none-eabi-gcc", "qemu-system-arm", "unicorn"),
     "riscv": ("riscv64-unknown-elf-gcc", "qemu-system-riscv32"),
@@ -43,6 +45,32 @@ def test_every_core_is_identical_in_every_emulator(
     assert int(run.measures["instructions_per_inference"]) > int(run.measures["loads_per_inference"]) > 0
     assert run.parts is not None
     assert {row[0] for row in run.parts.rows} == set(net.populations) - set(net.inputs)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_is_identical_on_its_emulated_twin(tiny: Network, tmp_path: Path, needs: Needs, name: str) -> None:
+    board = boards.load(name)
+    needs(*TOOLS[board.arch][:2])
+    run = deploy(tiny, tmp_path / "fw", name, 1, run=True, toolchain="gcc", emulator="qemu").run
+    assert run is not None
+    assert run.mismatches == ()
+    assert run.identical
+    assert board.clock > 0
+
+
+@pytest.mark.parametrize("name", ["microbit", "stm32h743"])
+def test_what_is_larger_than_the_part_does_not_link_for_its_twin(
+    tiny: Network, tmp_path: Path, needs: Needs, name: str
+) -> None:
+    board = boards.load(name)
+    needs("arm-none-eabi-gcc")
+    deploy(tiny, tmp_path / "fw", name, 1)
+    build(tmp_path / "fw", board, "gcc", tmp_path / "program")
+    main = tmp_path / "fw" / "selftest" / "main.c"
+    size = next(region.bytes for region in board.memory if "state" in region.holds)
+    main.write_text(main.read_text().replace("return ", f"static volatile char more[{size}]; more[1] = 1; return ", 1))
+    with pytest.raises(TargetError, match="region `RAM' overflowed"):
+        build(tmp_path / "fw", board, "gcc", tmp_path / "program")
 
 
 LOOP = """#include "port.h"
@@ -73,8 +101,8 @@ def test_the_plugin_counts_exactly_what_is_between_two_marks(
     (tmp_path / "loop.c").write_text(LOOP.replace("CODE", code).replace("CLOBBERS", clobbers))
     port = tmp_path / "fw" / "port"
     files = [tmp_path / "loop.c", *(port / file for file in core.ports)]
-    command = [*core.compilers["gcc"].command(board), "-O2", *core.flags, "-T", port / "board.ld", f"-I{port}", *files]
-    subprocess.run([*command, "-o", tmp_path / "loop.elf", "-lgcc"], check=True)
+    command = [*core.compilers["gcc"].command(board), "-O2", *core.flags, "-T", f"{port}/board.ld", f"-I{port}", *files]
+    subprocess.run([*command, "-o", f"{tmp_path}/loop.elf", "-lgcc"], check=True)
     ran = core.emulators["qemu"].run(tmp_path / "loop.elf", board, 60)
     assert [vars(count) for count in ran.counts] == [
         {"index": 2, "instructions": 802, "loads": 200, "stores": 200, "branches": 199, "vectors": 0}
@@ -105,9 +133,15 @@ def test_without_the_plugin_the_clock_tells_how_many_instructions_there_are(
 def test_a_part_is_linked_at_its_own_addresses_and_its_twin_at_those_of_the_machine(
     tiny: Network, tmp_path: Path
 ) -> None:
-    text = (boards.FOLDER / "generic-cortex-m4.toml").read_text().replace("0x00000000", "0x08000000")
-    (tmp_path / "generic-cortex-m4.toml").write_text(text)
-    board = boards.read(tmp_path / "generic-cortex-m4.toml")
-    assert [region.origin for region in board.memory] == [0x08000000, 0x20000000]
-    assert [region.origin for region in board.twin] == [0, 0x20000000]
-    assert board.placed and not replace(board, memory=(replace(board.memory[0], origin=None),)).placed
+    deploy(tiny, tmp_path / "fw", "stm32u575", 1)
+    own, twin = ((tmp_path / "fw" / "port" / name).read_text() for name in ("board.ld", "twin.ld"))
+    assert "FLASH (rx) : ORIGIN = 0x08000000, LENGTH = 0x200000" in own
+    assert "FLASH (rx) : ORIGIN = 0x10000000, LENGTH = 0x200000" in twin
+    assert "RAM (rw) : ORIGIN = 0x20000000, LENGTH = 0xc0000" in own
+    assert "RAM (rw) : ORIGIN = 0x38000000, LENGTH = 0xc0000" in twin
+
+
+def test_a_part_that_the_maker_places_has_the_script_of_its_twin_alone(tiny: Network, tmp_path: Path) -> None:
+    deploy(tiny, tmp_path / "fw", "rp2040", 1)
+    assert "addresses of the emulated machine" in (tmp_path / "fw" / "port" / "board.ld").read_text()
+    assert not (tmp_path / "fw" / "port" / "twin.ld").exists()

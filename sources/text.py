@@ -25,6 +25,8 @@ __all__ = ["opened"]
 BLOCK = 1 << 16  # bytes that are read at a time, and of the longest line
 LARGEST = 2**62
 NUMBER = re.compile(rb"[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
+DIGITS, SIGNS = b"0123456789", b"+-"
+LONGEST = 32  # zeros that a number may begin with, to be read with others
 INTEGER = re.compile(rb"[-+]?\d{1,1000}")
 MARK = b"\xef\xbb\xbf"  # of UTF-8, as some programs write it in front
 
@@ -116,22 +118,42 @@ def _where(path: Path, form: Form, lines: bytes, at: int, first: int, k: int) ->
 
 
 def _fast(form: Form, lines: bytes) -> Rows | None:
-    """Return the numbers of lines (lines, width); None where they are not all plain integers, as many in each line."""
-    lines = lines.replace(b"\r", b"")
-    marks = np.frombuffer(lines, np.uint8)
-    ends = np.flatnonzero(marks == ord("\n"))
-    commas = np.flatnonzero(marks == ord(form.comma))
-    count = len(ends)
-    if not lines.endswith(b"\n") or len(commas) != count * (form.width - 1):
+    """Return the numbers of lines (lines, width); None where they are not all plain integers, as many in each line.
+
+    NumPy reads on over what is no number, so all that is not a digit is looked at first.
+    """
+    padding = b" \r".replace(form.comma, b"")
+    if any(mark in lines for mark in padding):
+        if not _beside_numbers(lines, padding, form.comma):
+            return None
+        lines = lines.translate(None, padding)
+    between = lines.translate(None, DIGITS + SIGNS)
+    if between != (form.comma * (form.width - 1) + b"\n") * (len(between) // form.width) or not lines.endswith(b"\n"):
         return None
-    within = commas.reshape(count, form.width - 1)
-    if form.width > 1 and not ((within[:, -1] < ends).all() and (within[1:, 0] > ends[:-1]).all()):
+    if not _are_numbers(lines) or b"0" * LONGEST in lines:
         return None
-    try:
-        numbers = np.fromstring(lines.replace(b"\n", form.comma)[:-1], np.int64, sep=form.comma.decode())
-    except (ValueError, DeprecationWarning):  # in releases of NumPy before 2.3 a warning, and fewer numbers
+    numbers = np.fromstring(lines.replace(b"\n", form.comma)[:-1], np.int64, sep=form.comma.decode())
+    if numbers.max() > LARGEST or numbers.min() < -LARGEST:
         return None
-    return numbers.reshape(count, form.width) if len(numbers) == count * form.width else None
+    return numbers.reshape(-1, form.width)
+
+
+def _beside_numbers(lines: bytes, padding: bytes, comma: bytes) -> bool:
+    """Return whether padding stands only just before or behind a comma or a line's end, not within a number."""
+    marks = np.frombuffer(b"\n" + lines + b"\n", np.uint8)
+    end = (marks == ord(comma)) | (marks == ord("\n"))
+    return not any(((marks == mark)[1:-1] & ~(end[:-2] | end[2:])).any() for mark in padding)
+
+
+def _are_numbers(lines: bytes) -> bool:
+    """Return whether digits, behind one sign at most, are all there is on either side of other bytes."""
+    marks = np.frombuffer(b"\n" + lines, np.uint8)
+    other = marks - np.uint8(ord("0")) > 9  # modulo 256
+    wrong = other[:-1] & other[1:]
+    if b"-" in lines or b"+" in lines:
+        sign = (marks == ord("-")) | (marks == ord("+"))
+        wrong = wrong & (sign[:-1] | ~sign[1:]) | (sign[1:] & ~other[:-1])
+    return not wrong.any()
 
 
 def _one_by_one(path: Path, form: Form, lines: bytes, at: int) -> Rows:

@@ -74,11 +74,54 @@ def test_events_come_back_whatever_is_read_at_a_time(
         assert read(tmp_path_factory.mktemp("text"), content, chunk) == rows
 
 
-def test_lines_are_read_as_fast_as_numpy_reads_numbers_not_one_by_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+NUMBERS = st.sampled_from([b"7", b"12", b"-1", b"+5", b" 3", b"0" * 40, b"9" * 19])
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(*[NUMBERS] * 4), min_size=1, max_size=3),
+    st.sampled_from([b",", b";", b"\t", b" "]),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.lists(st.tuples(st.integers(0, 100), st.sampled_from(list(b"0123456789+-,; \t\r\n.e#"))), max_size=2),
+)
+def test_numbers_are_read_together_as_they_are_one_by_one(
+    rows: list[tuple[bytes, ...]], comma: bytes, end: bytes, changes: list[tuple[int, int]]
 ) -> None:
-    monkeypatch.setattr(text, "_one_by_one", None)
-    assert read(tmp_path, "t,x,y,p\n" + "1,2,3,1\r\n" * 1000) == [(1, 2, 3, 1)] * 1000
+    lines = bytearray(b"".join(comma.join(row) + end for row in rows))
+    for place, mark in changes:
+        lines[place % len(lines)] = mark
+    form = text.Form(0, comma, 4, {})
+    together = text._fast(form, bytes(lines))
+    if together is not None:
+        assert together.tolist() == text._one_by_one(Path("a.csv"), form, bytes(lines), 0).tolist()
+
+
+@pytest.mark.parametrize("lines", ["1,2,3,1\n", "1,2,3,1\r\n", "1, 2, 3, 1\n", "1,2,3,-1\n+7,2,3,+1\n"])
+def test_lines_are_read_as_fast_as_numpy_reads_numbers_not_one_by_one(lines: str) -> None:
+    comma = text.Form(0, b",", 4, {})
+    found = text._fast(comma, lines.encode() * 1000)
+    assert found is not None
+    assert found.tolist() == text._one_by_one(Path("a.csv"), comma, lines.encode(), 0).tolist() * 1000
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("20,-,2,1", "'-' is"),
+        ("20,+,2,1", "'\\+' is"),
+        ("-,1,2,1", "'-' is"),
+        ("20;-;2;1", "'-' is"),
+        ("20,1\r2,3,1", r"'1\\r2' is"),
+        ("20,1 2,3,1", "'1 2' is"),
+        ("20\t\t2 3\t1", "'' is"),
+        ("20\t5\t\t3 1", "'' is"),
+    ],
+)
+def test_what_is_no_number_is_not_read_as_another(tmp_path: Path, line: str, said: str) -> None:
+    good = line[2] if line[0] == "2" else ","
+    first = good.join("1111") + "\n"
+    with pytest.raises(DataError, match=f"byte {len(first)}: {said} no integer"):
+        read(tmp_path, f"{first}{line}\n{first}")
 
 
 @pytest.mark.parametrize(

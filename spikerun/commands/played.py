@@ -98,8 +98,9 @@ class Recorded:
 
 @dataclass
 class _Answers:
-    """What a network says as its outputs come: the place that has spiked most, or the largest of the newest reading."""
+    """What an output says as it comes: the place that has spiked most, or the largest of the newest reading."""
 
+    name: str
     size: int
     reads: bool = False
     newest: int = NO_CLASS
@@ -109,8 +110,10 @@ class _Answers:
         self.counts = np.zeros(self.size, np.int64)
 
     def take(self, outputs: Any) -> int:
-        """Return the class after some more outputs."""
+        """Return the class after some more outputs, of which those of others say nothing."""
         for item in outputs:
+            if item.population != self.name:
+                continue
             if isinstance(item, Reading):
                 self.newest = int(np.argmax(item.logits))
             else:
@@ -204,5 +207,5 @@ def events_of(recordings: Recordings, place: int, bins: Bins) -> EventArray:
 
 def _stream(session: Session, bins: Bins) -> tuple[Stream, _Answers]:
     stream = session.stream(bins.dt_us)
-    net = session.net
-    return stream, _Answers(net.populations[net.outputs[0]].size)
+    first = session.net.outputs[0]
+    return stream, _Answers(first, session.net.populations[first].size)

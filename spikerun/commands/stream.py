@@ -46,7 +46,7 @@ KINDS = (".csv", ".npy")  # of files that are written
 
 
 class Seen:
-    """What the outputs have said so far."""
+    """What the outputs have said so far; classes are those of the first that is read."""
 
     def __init__(self) -> None:
         self.spikes, self.readings = 0, 0
@@ -56,10 +56,10 @@ class Seen:
     def add(self, outputs: Outputs) -> None:
         """Count what was sent."""
         self.spikes += sum(map(len, outputs.spikes.values()))
-        for _, logits in outputs.readings.values():
-            for one in (int(values.argmax()) for values in logits):
-                self.readings, self.latest = self.readings + 1, one
-                self.classes[one] += 1
+        self.readings += sum(len(steps) for steps, _ in outputs.readings.values())
+        for _, logits in list(outputs.readings.values())[:1]:
+            for self.latest in (int(values.argmax()) for values in logits):
+                self.classes[self.latest] += 1
 
 
 def stream(

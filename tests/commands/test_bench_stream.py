@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikerun import IF, Dense, Input, Network, Population, Projection, Session, datasets, save
+from spikerun import IF, Dense, Input, Network, Population, Projection, Readout, Session, datasets, save
 from spikerun.cli import main
 from spikerun.commands.played import Played, Skipping, played_in_time, played_whole
 from spikerun.datasets import Bins, encoder_meta
@@ -113,6 +113,23 @@ def test_what_takes_longer_than_a_bin_is_ever_later_unless_bins_are_dropped(reco
 def test_a_pace_that_is_too_fast_makes_bins_late(recordings: Recordings) -> None:
     slow, fast = (timed(recordings, ticking(20_000), pace=pace) for pace in (1, 100))
     assert (slow.ready_us - slow.seen_us).max() < 1000 < (fast.ready_us - fast.seen_us).max()
+
+
+def test_of_several_outputs_the_first_says_the_class(recordings: Recordings) -> None:
+    alone = network()
+    more = {"more": Population((8,), IF(np.int32(1))), "read": Population((9,), Readout())}
+    links = [
+        Projection("input", "more", Dense(np.ones((8, 8), np.int8))),
+        Projection("input", "read", Dense(np.ones((8, 9), np.int8))),
+    ]
+    net = replace(
+        alone,
+        populations={**alone.populations, **more},
+        projections=[*alone.projections, *links],
+        outputs=["out", "more", "read"],
+    )
+    found, expected = (played_whole(Session(one), recordings, BINS, lambda n: None) for one in (net, alone))
+    assert found.classes.tolist() == expected.classes.tolist()
 
 
 def test_before_anything_has_spiked_there_is_no_class(recordings: Recordings) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,7 +96,7 @@ def lines(outputs: list[Spike | Reading]) -> list[str]:
 
 
 def stream(*words: object, code: int = 0) -> None:
-    assert main(["stream", *map(str, words), "--net", "net.snn"]) == code
+    assert main(["stream", "--net", "net.snn", *map(str, words)]) == code
 
 
 def result(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
@@ -127,6 +128,17 @@ def test_the_result_says_what_came_and_went(folder: Path, capsys: pytest.Capture
     assert (found["events"], found["bins"], found["dropped"], found["interrupted"]) == (N, 60, 0, False)
     assert found["spikes"] == sum(isinstance(item, Spike) for item in outputs) > 0
     assert found["readings"] == sum(found["classes"].values()) == 3
+
+
+def test_classes_are_those_of_the_first_readout(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = result(capsys, "rec.npy")
+    more, ones = Population((9,), Readout()), Dense(np.tile(np.arange(9, dtype=np.int8), (360, 1)))
+    net = network()
+    links = [*net.projections, Projection("edges", "more", ones)]
+    outputs = [*net.outputs, "more"]
+    save(replace(net, populations={**net.populations, "more": more}, projections=links, outputs=outputs), "two.snn")
+    found = result(capsys, "rec.npy", "--net", "two.snn")
+    assert (found["classes"], found["readings"]) == (expected["classes"], 2 * expected["readings"])
 
 
 @pytest.mark.parametrize("source", ["-", "none.npy", "none.csv"])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a bundle's sources to an executable, and from what it prints to what that says."""
 
+import hashlib
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ WARNINGS = (
 )
 SANITIZERS = ("-fsanitize=undefined,address", "-fno-sanitize-recover=all", "-g")
 SCRIPT, TWIN = "board.ld", "twin.ld"  # of the board, and of the emulated machine where its addresses are others
+_OBJECTS: dict[bytes, bytes] = {}  # of the runtime, by all that they are made of
 TIMEOUT = 300  # zig builds its own support library the first time
 
 
@@ -39,18 +41,40 @@ def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[st
     core = arch.of(board)
     compiler = core.compilers[toolchain]
     command = [*compiler.command(board), "-std=c99", "-O2", *extra, *core.flags, *compiler.flags]
+    what = f"'{bundle}'", toolchain
+    files = sources(bundle, board)
+    runtime = [path for path in files if path.parent.name == "runtime"]
+    if runtime and toolchain == "gcc":  # zig remembers objects itself
+        files = _compiled(runtime, command, out.parent, what) + [path for path in files if path not in runtime]
     if core.linker_script is not None:
         command += ["-T", str(_script(bundle))]
     command += [f"-I{bundle / folder}" for folder in (*FOLDERS, "port")]
-    command += [*(str(path) for path in sources(bundle, board)), "-o", str(out), *compiler.libraries]
+    _call([*command, *map(str, files), "-o", str(out), *compiler.libraries], out.parent, what)
+    return out
+
+
+def _compiled(files: list[Path], command: list[str], folder: Path, what: tuple[str, str]) -> list[Path]:
+    """Return objects of the runtime's files in a folder; a process compiles each once, whatever bundle it is of."""
+    flags = [flag for flag in command if not flag.startswith("-Wl,") and flag != "-nostdlib"]
+    same = "\0".join([*flags, *(path.read_text() for path in sorted(files[0].parent.glob("*.h")))])
+    keys = {path: hashlib.sha256(f"{same}\0{path.name}\0{path.read_text()}".encode()).digest() for path in files}
+    if missing := [path for path in files if keys[path] not in _OBJECTS]:
+        _call([*flags, f"-I{files[0].parent}", "-c", *map(str, missing)], folder, what)
+        _OBJECTS.update({keys[path]: (folder / f"{path.stem}.o").read_bytes() for path in missing})
+    for path in files:
+        (folder / f"{path.stem}.o").write_bytes(_OBJECTS[keys[path]])
+    return [folder / f"{path.stem}.o" for path in files]
+
+
+def _call(command: list[str], folder: Path, what: tuple[str, str]) -> None:
+    """Run a compiler in a folder. Raises TargetError with what it said; what: the bundle, the compiler's name."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=out.parent)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=folder)
     except subprocess.TimeoutExpired as error:
-        raise TargetError(f"compiling '{bundle}' with {toolchain} took more than {TIMEOUT} s") from error
+        raise TargetError(f"compiling {what[0]} with {what[1]} took more than {TIMEOUT} s") from error
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()[:4000]
-        raise TargetError(f"'{bundle}' does not compile with {toolchain}:\n{said}")
-    return out
+        raise TargetError(f"{what[0]} does not compile with {what[1]}:\n{said}")
 
 
 @dataclass

@@ -5,6 +5,7 @@ The row of KIND stands for the type `spikerun_KIND` and the function `spikerun_K
 several rows have the same kind, the first is taken whose needs the core has.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 Registers = Mapping[str, Register]
+EVENTS = 128  # of a linear map that are added at once, as in spikerun_dense.c
+SMALL = 31  # values of which at least eight fit lanes of 16 bits together
 
 
 # --- how things lie -------------------------------------------------------------------------------------------------
@@ -137,6 +140,37 @@ def _max_pool_step(operation: Any, registers: Registers) -> Table:
     return Table("spikerun_max_pool_step", {**{f"window.{k}": v for k, v in window.items()}, **numbers})
 
 
+def _values(register: Register) -> str:
+    """Return what the values of a register's active neurons are."""
+    if register.largest == 1 and not sign_of(register):
+        return "SPIKERUN_VALUES_ONE"
+    return "SPIKERUN_VALUES_SMALL" if register.largest <= SMALL else "SPIKERUN_VALUES_ANY"
+
+
+def _dense(operation: Any, registers: Registers) -> Table:
+    table, x = maps.dense(operation.map), registers[operation.x]
+    weights, pixels = table.arrays["weights"], table.numbers["pixels"]
+    numbers = {**table.numbers, "sign": sign_of(x), "values": _values(x)}
+    return Table(table.ctype, numbers, {"weights": maps.rows(weights.reshape(len(weights), int(pixels), -1))})
+
+
+def _dense_memory(operation: Any) -> int:
+    """Return the numbers that list active neurons, as many as are added at once."""
+    return 2 * min(int(math.prod(operation.map.source)), EVENTS)
+
+
+def _conv(operation: Any, registers: Registers) -> Table:
+    table, x = maps.conv_rows(operation.map), registers[operation.x]
+    return Table(table.ctype, {**table.numbers, "sign": sign_of(x), "values": _values(x)}, table.arrays)
+
+
+def _conv_memory(operation: Any) -> int:
+    """Return the numbers that list the active neurons that a target row sees."""
+    (_, _, columns), m = operation.map.source, operation.map
+    places = columns * m["groups"]
+    return int(3 * (places + 1) + 2 * places * m["weight"].shape[1] * m["weight"].shape[2])
+
+
 def _apply(pack: Callable[[Map], Table]) -> Callable[[Any, Registers], Table]:
     def packed(operation: Any, registers: Registers) -> Table:
         table = pack(operation.map)
@@ -161,6 +195,7 @@ class Kernel:
 
     time: (divisor, begin) of an operation whose function takes the `phase` (t - begin) % divisor of the pass t.
     words: what it does depends on how many bytes words have; there is a second function, spikerun_KIND_wide_run.
+    memory: how many int32 of memory of its own its function takes, as the last argument.
     """
 
     kind: str
@@ -170,6 +205,7 @@ class Kernel:
     needs: frozenset[str] = frozenset()
     file: str = ""
     words: bool = False
+    memory: Callable[[Any], int] | None = None
 
     def wide(self) -> "Kernel":
         """Return the row for words of two bytes."""
@@ -181,11 +217,16 @@ class Kernel:
         return (self.file or f"spikerun_{self.kind}.c", *self.more)
 
 
+ROWS_OF_WEIGHTS = (
+    *("spikerun_rows.c", "spikerun_rows.h", "spikerun_lanes.h"),
+    *("spikerun_rows_v7m.h", "spikerun_rows_mve.h"),
+)
 PACKED_ROWS = ("spikerun_packed.h", "spikerun_packed_rows.h")
 PACKED_CONV = ("spikerun_packed.h", "spikerun_packed_conv.h")
 ROWS = (
-    Kernel("dense", _apply(maps.dense), more=("spikerun_add_rows.c",), words=True),
-    Kernel("conv", _apply(maps.conv), more=("spikerun_add_rows.c",), words=True),
+    Kernel("dense", _dense, more=ROWS_OF_WEIGHTS, words=True, memory=_dense_memory),
+    Kernel("conv", _conv, more=ROWS_OF_WEIGHTS, words=True, memory=_conv_memory),
+    Kernel("depthwise", _apply(maps.depthwise), words=True),
     Kernel("sparse", _apply(maps.sparse), words=True),
     Kernel("delta", _apply(packings.packed("delta")), more=PACKED_ROWS, words=True),
     Kernel("bitmap", _apply(packings.packed("bitmap")), more=PACKED_ROWS, words=True),
@@ -212,12 +253,13 @@ ROWS = (
     Kernel("max_pool_sums", _max_pool_sums),
     Kernel("max_pool_step", _max_pool_step, lambda op: (op.when.period, 0), words=True),
 )
+SPECIAL: Mapping[str, tuple[str, Callable[[Map], bool]]] = {"conv": ("depthwise", maps.is_depthwise)}
 SILENT = frozenset({"count", "decide"})  # a board counts no activity, and runs to the end
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """An operation with the kernel that executes it."""
+    """An operation with the kernel that executes it, and its registers, in the order of the kernel's arguments."""
 
     operation: Operation
     kernel: Kernel
@@ -264,8 +306,15 @@ def choose(
 def _kinds(operation: Any, packing: str) -> dict[str, packings.Cost]:
     """Return the kinds of rows that can execute an operation, with their costs where these make a choice."""
     if operation.name == "apply":
-        return packings.costs(operation.map, packing)
+        found = packings.costs(operation.map, packing)
+        return {_special(kind, operation.map): cost for kind, cost in found.items()}
     return {str(operation.name): packings.Cost(0, 0)}
+
+
+def _special(kind: str, m: Map) -> str:
+    """Return the kind of row for weights as they are of a map that has one of its own."""
+    special, suits = SPECIAL.get(kind, (kind, None))
+    return special if suits is not None and suits(m) else kind
 
 
 def _choose(options: list[Options], packing: str) -> list[Kernel]:

@@ -8,7 +8,18 @@ import numpy as np
 from spikerun.edge.mcu.table import Array, Shape, Table, channels_last, pairs, shape_of
 from spikerun.kernels.operations import Map
 
-__all__ = ["conv", "dense", "diagonal", "filled", "sparse", "sum_pool"]
+__all__ = [
+    "conv",
+    "conv_rows",
+    "dense",
+    "depthwise",
+    "diagonal",
+    "filled",
+    "is_depthwise",
+    "rows",
+    "sparse",
+    "sum_pool",
+]
 
 
 def _target(m: Map) -> dict[str, int | str]:
@@ -33,6 +44,20 @@ def dense(m: Map) -> Table:
     if numbers["channels"] == numbers["pitch"]:  # all of the target, in one run
         numbers |= {"channels": len(columns), "pixels": 1, "pitch": len(columns)}
     return Table("spikerun_dense", numbers, {"weights": weights})
+
+
+def rows(weights: Array, more: int = 128) -> Array:
+    """Return int8 weights (..., n) as rows of `runtime/spikerun_rows.h`: uint32 (..., n / 4 rounded up), flat.
+
+    Each word has four weights + `more`, the first in the lowest bits; a row ends with weights of 0.
+
+    >>> [hex(word) for word in rows(np.array([[-128, 0, 1, 2, 127]]))]
+    ['0x82818000', '0x808080ff']
+    """
+    missing = -weights.shape[-1] % 4
+    padded = np.pad(weights.astype(np.int64), [(0, 0)] * (weights.ndim - 1) + [(0, missing)]) + more
+    words: Array = (padded.reshape(-1, 4) % 256 << np.array([0, 8, 16, 24])).sum(axis=1)
+    return words.astype(np.uint32)
 
 
 def sparse(m: Map) -> Table:
@@ -60,11 +85,35 @@ def filled(array: Array) -> Array:
 
 def conv(m: Map) -> Table:
     """Return weights as [group][source channel][row][column, reversed][target channel of the group]."""
+    numbers, grouped = _conv(m)
+    weights = grouped.transpose(0, 2, 3, 4, 1)[:, :, :, ::-1]
+    return Table("spikerun_conv", numbers, {"weights": np.ascontiguousarray(weights)})
+
+
+def conv_rows(m: Map) -> Table:
+    """Return rows of weights[group][column][row][source channel], each with the target channels of the group."""
+    numbers, grouped = _conv(m)
+    return Table("spikerun_conv", numbers, {"weights": rows(grouped.transpose(0, 4, 3, 2, 1))})
+
+
+def is_depthwise(m: Map) -> bool:
+    """Return whether a convolution is one of each channel with itself alone."""
+    return bool(m["groups"] == m.source[0] == m["weight"].shape[0])
+
+
+def depthwise(m: Map) -> Table:
+    """Return weights as [row][column][channel], four in a word."""
+    numbers, grouped = _conv(m)
+    numbers["channels"] = numbers.pop("groups")
+    del numbers["source_channels"]
+    return Table("spikerun_depthwise", numbers, {"weights": rows(grouped[:, 0, 0].transpose(1, 2, 0), 0)})
+
+
+def _conv(m: Map) -> tuple[dict[str, int | str], Array]:
+    """Return the numbers of a convolution, and its weights[group][target channel][source channel][row][column]."""
     weight, groups = m["weight"], m["groups"]
     per_group = weight.shape[0] // groups
-    grouped = weight.reshape(groups, per_group, *weight.shape[1:])
-    weights = grouped.transpose(0, 2, 3, 4, 1)[:, :, :, ::-1]
-    numbers = {
+    numbers: dict[str, int | str] = {
         "groups": groups,
         "source_channels": weight.shape[1],
         "channels": per_group,
@@ -72,7 +121,7 @@ def conv(m: Map) -> Table:
         **pairs(stride=m["stride"], padding=m["padding"], dilation=m["dilation"]),
         **_target(m),
     }
-    return Table("spikerun_conv", numbers, {"weights": np.ascontiguousarray(weights)})
+    return numbers, weight.reshape(groups, per_group, *weight.shape[1:])
 
 
 def _gains(gain: Array) -> tuple[int, Array]:

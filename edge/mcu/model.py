@@ -15,6 +15,7 @@ import numpy.typing as npt
 from spikerun.edge.mcu import kernels
 from spikerun.edge.mcu.kernels import Call
 from spikerun.edge.mcu.table import shape_of
+from spikerun.edge.mcu.workspace import with_memory
 from spikerun.errors import UnsupportedError, UsageError
 from spikerun.kernels.liveness import lifetimes, place
 from spikerun.kernels.program import Program, Register
@@ -150,16 +151,17 @@ def compose(net: Network, name: str = "model", features: Collection[str] = (), p
     owners = _owners(net, programs)
     run = _printed(programs[0], owners, features, packing, words, windowed, net.window)
     seen = [(label, key) for label, key, _ in run.program.traces if label not in inputs and key in SEEN]
+    step = None if words else _printed(programs[1], owners, features, packing, False, frozenset(), net.window)
     return Model(
         net,
         name,
         run,
-        step=None if words else _printed(programs[1], owners, features, packing, False, frozenset(), net.window),
+        step=step,
         frames=_stack({n: size * (net.window if n in windowed else 1) for n, size in sizes.items()}, widths),
         events=_stack(sizes, widths),
         outputs=_stack({n: net.populations[n].size for n in net.outputs}, {}),
         traces={trace: number for number, trace in enumerate(seen)},
-        owners=owners,
+        owners=_owners(net, [printed.program for printed in (run, step) if printed is not None]),
     )
 
 
@@ -179,7 +181,7 @@ def _printed(
     windowed: frozenset[str],
     window: int,
 ) -> Printed:
-    calls = tuple(kernels.choose(program, owners, features, packing))
+    program, calls = with_memory(program, kernels.choose(program, owners, features, packing))
     registers = {register.name: register for register in program.registers}
     written = {register for call in calls for register in call.writes}
     silent_later = windowed if program.steps > window else frozenset()  # their frame ends before the program does

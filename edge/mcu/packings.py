@@ -160,7 +160,7 @@ def _kind(packing: str, rows: Rows) -> str:
 
 
 PACKINGS: Mapping[str, Callable[[Rows], Table | None]] = {"delta": _delta, "bitmap": _bitmap}
-KINDS = frozenset(prefix + packing for prefix in ("", "conv_") for packing in PACKINGS)
+KINDS = frozenset({"depthwise", *(prefix + packing for prefix in ("", "conv_") for packing in PACKINGS)})
 
 
 def packed(packing: str) -> Callable[[Map], Table]:
@@ -224,4 +224,4 @@ def _bytes_of(table: Table) -> int:
 
 def name_of(kind: str) -> str:
     """Return what the packing of a kind of kernel is called."""
-    return PLAIN[kind].name if kind in PLAIN else kind.removeprefix("conv_")
+    return PLAIN[kind].name if kind in PLAIN else "dense" if kind == "depthwise" else kind.removeprefix("conv_")

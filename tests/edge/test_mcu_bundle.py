@@ -73,8 +73,9 @@ def test_a_bundle_holds_the_licence_and_every_source_names_it(everything: Networ
 def test_a_bundle_holds_only_the_kernels_that_it_uses(tiny: Network, tmp_path: Path) -> None:
     deploy(tiny, tmp_path / "fw", "host", 1)
     assert sorted(path.name for path in (tmp_path / "fw" / "runtime").iterdir()) == [
-        "spikerun.h", "spikerun_add_rows.c", "spikerun_crc32.c", "spikerun_dense.c", "spikerun_fill.c",
-        "spikerun_fire.c", "spikerun_read.c", "spikerun_see.c", "spikerun_word.h",
+        "spikerun.h", "spikerun_crc32.c", "spikerun_dense.c", "spikerun_fill.c", "spikerun_fire.c",
+        "spikerun_lanes.h", "spikerun_read.c", "spikerun_rows.c", "spikerun_rows.h", "spikerun_rows_mve.h",
+        "spikerun_rows_v7m.h", "spikerun_see.c", "spikerun_word.h",
     ]  # fmt: skip
 
 

@@ -51,25 +51,41 @@ typedef struct {
 /* ---- maps: acc += C(x) ------------------------------------------------------------------------------------
  * They reach `channels` of the `pitch` channels of each target pixel, from the channel `offset` on. */
 
-/* All to all: weights[input][pixel][channel]. */
-typedef struct {
-    const int8_t* weights;
-    int32_t inputs, channels, pixels, pitch, offset, sign;
-} spikerun_dense;
-void spikerun_dense_run(const spikerun_dense* self, const uint8_t* x, int32_t* acc);
-void spikerun_dense_wide_run(const spikerun_dense* self, const uint8_t* x, int32_t* acc);
+/* What the values of active neurons are. */
+typedef enum { SPIKERUN_VALUES_ONE, SPIKERUN_VALUES_SMALL, SPIKERUN_VALUES_ANY } spikerun_values;
 
-/* Cross-correlation, zero padding. weights: [source channel][kernel row][kernel column, reversed][target
- * channel of the group], so that one spike adds runs that are contiguous in weights and membranes. */
+/* All to all: rows of weights[input][pixel], as spikerun_rows.h has them; values: a spikerun_values; memory:
+ * two numbers for each input, of 128 inputs at most. */
 typedef struct {
-    const int8_t* weights;
+    const uint32_t* weights;
+    int32_t inputs, channels, pixels, pitch, offset, sign, values;
+} spikerun_dense;
+void spikerun_dense_run(const spikerun_dense* self, const uint8_t* x, int32_t* acc, int32_t* memory);
+void spikerun_dense_wide_run(const spikerun_dense* self, const uint8_t* x, int32_t* acc, int32_t* memory);
+
+/* Cross-correlation, zero padding: rows of weights[group][kernel column][kernel row][source channel], with
+ * the target channels of the group. memory: two numbers for each source neuron of as many rows as the kernel
+ * has, three for each group of each column, and three for the end. */
+typedef struct {
+    const uint32_t* weights;
     int32_t groups, source_channels, channels; /* channels of one group */
     int32_t source_height, source_width, target_height, target_width;
     int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
-    int32_t pitch, offset, sign;
+    int32_t pitch, offset, sign, values;
 } spikerun_conv;
-void spikerun_conv_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc);
-void spikerun_conv_wide_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc);
+void spikerun_conv_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc, int32_t* memory);
+void spikerun_conv_wide_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc, int32_t* memory);
+
+/* Cross-correlation of each channel with itself alone. weights: [kernel row][kernel column][channel] of int8,
+ * four in a word, the first in the lowest bits; of each tap they begin at a word. */
+typedef struct {
+    const uint32_t* weights;
+    int32_t channels, source_height, source_width, target_height, target_width;
+    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
+    int32_t pitch, offset, sign;
+} spikerun_depthwise;
+void spikerun_depthwise_run(const spikerun_depthwise* self, const uint8_t* x, int32_t* acc);
+void spikerun_depthwise_wide_run(const spikerun_depthwise* self, const uint8_t* x, int32_t* acc);
 
 /* A list of synapses for each input: starts[n] <= k < starts[n + 1]; targets are elements of acc, in
  * `targets` or, where they are too many for 16 bits, in `wide_targets`. The other pointer is NULL. */
@@ -105,10 +121,11 @@ typedef spikerun_packed spikerun_bitmap;
 void spikerun_bitmap_run(const spikerun_bitmap* self, const uint8_t* x, int32_t* acc);
 void spikerun_bitmap_wide_run(const spikerun_bitmap* self, const uint8_t* x, int32_t* acc);
 
-/* Cross-correlation as of spikerun_conv, its weights in the same order. A row for each kernel row of each
- * source channel where that reaches a run of membranes (stride_x and dilation_x are 1, channels is pitch),
- * else for each tap. The entries of a source channel (counted over all groups) begin at `starts` or, where
- * they are too many for 16 bits, `wide_starts`. */
+/* Cross-correlation, event by event. weights: [source channel][kernel row][kernel column, reversed][target
+ * channel of the group], so that one spike adds runs that are contiguous in weights and membranes. A row for
+ * each kernel row of each source channel where that reaches a run of membranes (stride_x and dilation_x are
+ * 1, channels is pitch), else for each tap. The entries of a source channel (counted over all groups) begin
+ * at `starts` or, where they are too many for 16 bits, `wide_starts`. */
 typedef struct {
     const uint8_t* marks;
     const int8_t* weights;
@@ -343,12 +360,6 @@ spikerun_status spikerun_check_words_wide(const uint8_t* words, int32_t count, i
 /* Counts the passes of a network for ever, without overflow: clock[0] to `last` and no further, then each of
  * the `count` others to its period and back to 0. */
 void spikerun_tick(int32_t* clock, int32_t last, const int32_t* periods, int32_t count);
-
-/* At most this many rows of weights are added in one pass over the membranes. */
-#define SPIKERUN_ROWS 4
-/* sum[i] += values[0] * rows[0][i] + ... for i < length; 1 <= count <= SPIKERUN_ROWS, |values| < 2^16. */
-void spikerun_add_rows(int32_t* sum, int32_t length, const int8_t* const* rows, const int32_t* values,
-                       int32_t count);
 
 /* CRC-32 (IEEE 802.3, as in zlib). Start with 0; the result of one call continues in the next. */
 uint32_t spikerun_crc32(uint32_t crc, const void* data, size_t bytes);

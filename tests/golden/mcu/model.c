@@ -16,8 +16,8 @@ static const spikerun_fill model_fill0 = {
     .value.pixel_step = 0,
 };
 
-static const int8_t model_dense1_weights[6] = {
-    1, -2, 3, 4, 5, -6,
+static const uint32_t model_dense1_weights[2] = {
+    2156101249u, 2155513220u,
 };
 static const spikerun_dense model_dense1 = {
     .weights = model_dense1_weights,
@@ -27,6 +27,7 @@ static const spikerun_dense model_dense1 = {
     .pitch = 3,
     .offset = 0,
     .sign = 0,
+    .values = SPIKERUN_VALUES_ANY,
 };
 
 static const int32_t model_fire2_threshold_values[3] = {
@@ -56,8 +57,8 @@ static const spikerun_fill model_fill3 = {
     .value.pixel_step = 0,
 };
 
-static const int8_t model_dense4_weights[6] = {
-    7, -7, 1, 2, -3, 3,
+static const uint32_t model_dense4_weights[3] = {
+    2155903367u, 2155905665u, 2155905917u,
 };
 static const spikerun_dense model_dense4 = {
     .weights = model_dense4_weights,
@@ -67,6 +68,7 @@ static const spikerun_dense model_dense4 = {
     .pitch = 2,
     .offset = 0,
     .sign = 0,
+    .values = SPIKERUN_VALUES_SMALL,
 };
 
 static const spikerun_shape model_shape5 = {
@@ -90,16 +92,16 @@ spikerun_status model_trace(model_state* state, const uint8_t* frame, int32_t* o
     int32_t* const memory = state->memory;
     uint8_t* const bytes = (uint8_t*)state->memory;
     /* hidden */
-    spikerun_fill_run(&model_fill0, memory + 0);
-    spikerun_dense_run(&model_dense1, frame + 0, memory + 0);
-    spikerun_see(observer, 1, memory + 0, NULL, 3);
-    spikerun_fire_run(&model_fire2, memory + 0, bytes + 12);
-    spikerun_see(observer, 0, NULL, bytes + 12, 3);
+    spikerun_fill_run(&model_fill0, memory + 4);
+    spikerun_dense_run(&model_dense1, frame + 0, memory + 4, memory + 0);
+    spikerun_see(observer, 1, memory + 4, NULL, 3);
+    spikerun_fire_run(&model_fire2, memory + 4, bytes + 32);
+    spikerun_see(observer, 0, NULL, bytes + 32, 3);
     /* out */
-    spikerun_fill_run(&model_fill3, memory + 0);
-    spikerun_dense_run(&model_dense4, bytes + 12, memory + 0);
-    spikerun_see(observer, 2, memory + 0, NULL, 2);
-    spikerun_read_values(&model_shape5, memory + 0, out + 0);
+    spikerun_fill_run(&model_fill3, memory + 6);
+    spikerun_dense_run(&model_dense4, bytes + 32, memory + 6, memory + 0);
+    spikerun_see(observer, 2, memory + 6, NULL, 2);
+    spikerun_read_values(&model_shape5, memory + 6, out + 0);
     return SPIKERUN_OK;
 }
 

@@ -24,9 +24,9 @@ extern "C" {
 #define MODEL_SCALE_0 1.0f
 
 /* All memory that the network writes to: give each thread its own. */
-#define MODEL_STATE_BYTES 16
+#define MODEL_STATE_BYTES 36
 typedef struct {
-    int32_t memory[4];
+    int32_t memory[9];
 } model_state;
 
 /* Runs one frame, from rest. `state` needs no initialisation; what it held before is forgotten. */

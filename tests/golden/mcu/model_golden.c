@@ -28,5 +28,5 @@ const uint32_t model_golden_checksums[6] = {
 };
 
 const uint32_t model_golden_tables[5] = {
-    718650849u, 3090773071u, 3654627699u, 558161692u, 1791024758u,
+    718650849u, 3532377572u, 3654627699u, 558161692u, 3924179230u,
 };

@@ -21,10 +21,7 @@ For ${what} (the ELF file prints through a debugger's semihosting):
 
     cmake -B build-board -DCMAKE_TOOLCHAIN_FILE=toolchain.cmake && cmake --build build-board
 """
-BOARD, TWIN = (
-    "the board",
-    "an emulator, with the board's sizes (firmware for the board itself is linked by its maker's SDK)",
-)
+TWIN = "an emulator, with the board's sizes (firmware for the board itself is linked by its maker's SDK)"
 
 
 def cmake(board: Board, name: str, runtime: list[str]) -> str:
@@ -56,7 +53,7 @@ def _cross(board: Board) -> str:
     """Return how the self-test is built for the board, or for an emulated machine where its maker places all."""
     if arch.of(board).toolchain_file is None:
         return ""
-    return Template(CROSS).substitute(what=BOARD if board.placed else TWIN)
+    return Template(CROSS).substitute(what="the board" if board.placed else TWIN)
 
 
 def _weights(memory: Memory) -> str:

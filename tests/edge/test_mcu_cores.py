@@ -13,7 +13,7 @@ from spikerun.edge.mcu import arch, deploy, run_bundle
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu.arch import qemu
 from spikerun.edge.mcu.arch.row import usable
-from spikerun.edge.mcu.build import build
+from spikerun.edge.mcu.build import WARNINGS, build, execute
 from spikerun.errors import TargetError
 from spikerun.network import Network
 
@@ -26,27 +26,32 @@ TOOLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["everything", "spiking"])
 @pytest.mark.parametrize("name", GENERIC)
-def test_every_core_is_identical_in_every_emulator(
+def test_every_core_is_identical_in_every_emulator_without_a_warning(
     request: pytest.FixtureRequest, tmp_path: Path, needs: Needs, name: str, which: str
 ) -> None:
     board = boards.load(name)
     needs(*TOOLS[board.arch])
-    net = request.getfixturevalue(which)
+    net, fw = request.getfixturevalue(which), tmp_path / "fw"
     first, *others = usable(board, arch.of(board).emulators)
-    run = deploy(net, tmp_path / "fw", name, random_frames(net, 2), run=True, toolchain="gcc", emulator=first).run
-    for done in (run, *(run_bundle(tmp_path / "fw", emulator, "gcc") for emulator in others)):
-        assert done is not None
-        assert done.mismatches == ()
-        assert done.identical
+    run = deploy(net, fw, name, random_frames(net, 2), run=True, toolchain="gcc", emulator=first).run
     assert run is not None
+    assert run.mismatches == ()
+    assert run.identical
+    for emulator in others:
+        found = execute(fw / "selftest.elf", board, emulator, 60)
+        assert (found.code, found.mismatches, found.complete) == (0, [], True)
+        assert [results for _, _, results in found.samples] == run.outputs.tolist()
     assert run.notes == ()
     assert int(run.measures["instructions_per_inference"]) > int(run.measures["loads_per_inference"]) > 0
     assert run.parts is not None
     assert {row[0] for row in run.parts.rows} == set(net.populations) - set(net.inputs)
+    build(fw, board, "gcc", tmp_path / "program", (*WARNINGS, "-fsyntax-only"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARTS)
 def test_every_part_is_identical_on_its_emulated_twin(tiny: Network, tmp_path: Path, needs: Needs, name: str) -> None:
     board = boards.load(name)
@@ -100,7 +105,7 @@ def test_the_plugin_counts_exactly_what_is_between_two_marks(
     code, clobbers = (THUMB, '"r1", "r2", "r3", "cc"') if board.arch == "cortex-m" else (RISCV, '"a1", "a2", "a3"')
     (tmp_path / "loop.c").write_text(LOOP.replace("CODE", code).replace("CLOBBERS", clobbers))
     port = tmp_path / "fw" / "port"
-    files = [tmp_path / "loop.c", *(port / file for file in core.ports)]
+    files = [str(path) for path in (tmp_path / "loop.c", *(port / file for file in core.ports))]
     command = [*core.compilers["gcc"].command(board), "-O2", *core.flags, "-T", f"{port}/board.ld", f"-I{port}", *files]
     subprocess.run([*command, "-o", f"{tmp_path}/loop.elf", "-lgcc"], check=True)
     ran = core.emulators["qemu"].run(tmp_path / "loop.elf", board, 60)

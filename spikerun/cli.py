@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from spikerun import __version__
-from spikerun.console import help_text, listen
+from spikerun.console import forget_output, help_text, listen
 from spikerun.errors import SpikerunError, UnsupportedError, printable, unknown_name
 from spikerun.plugins import resolve
 
@@ -164,15 +164,20 @@ class Commands(TyperGroup):
 
 @contextmanager
 def _unwinding() -> Iterator[None]:
-    """Let SIGTERM unwind what runs, so that whatever lies in temporary places is removed."""
+    """Let SIGTERM and SIGHUP unwind what runs, so that whatever lies in temporary places is removed.
+
+    A SIGHUP that is ignored, as nohup does, stays so.
+    """
     if threading.current_thread() is not threading.main_thread():  # signals are somebody else's
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminated)
+    ours = [signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
+    before = {number: signal.signal(number, _terminated) for number in ours}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _terminated(number: int, frame: object) -> None:
@@ -313,6 +318,6 @@ def _complain(message: str) -> None:
 
 
 def _broken_pipe() -> int:
-    """Stop quietly when the reader of our output has gone, the interpreter's last flush included."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Stop quietly when the reader of our output has gone."""
+    forget_output()
     return EXIT_BROKEN_PIPE

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +27,7 @@ __all__ = [
     "NetworkArgument",
     "QuietOption",
     "emit",
+    "forget_output",
     "help_text",
     "listen",
     "live_line",
@@ -71,6 +72,19 @@ def emit(schema: str, payload: Mapping[str, object], json: bool, text: Callable[
         out = text if isinstance(text, str) else text()
     sys.stdout.write(out.rstrip("\n") + "\n")
     sys.stdout.flush()  # a closed pipe is noticed here, where the command line handles it
+
+
+def forget_output() -> None:
+    """Leave what standard output has not taken, and all that is still written to it, the interpreter's last flush too.
+
+    What stands in for it in a program, and has no descriptor, stays.
+    """
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, sys.stdout.fileno())
+        finally:
+            os.close(nowhere)
 
 
 def plain(value: object, where: str = "value") -> object:

@@ -3,6 +3,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import typer
 
 from spikerun.atomic import require_writable
 from spikerun.commands.samples import ThreadsOption
-from spikerun.commands.stream_interrupt import interrupts
+from spikerun.commands.stream_interrupt import Signals, ending, signals
 from spikerun.commands.stream_options import (
     BinOption,
     ClockOption,
@@ -28,9 +29,9 @@ from spikerun.commands.stream_options import (
     timing,
 )
 from spikerun.commands.stream_output import Sink, recorder, sink_of
-from spikerun.commands.stream_source import Tap, opened, port_of
+from spikerun.commands.stream_source import Intake, opened, port_of
 from spikerun.console import ForceOption, JsonOption, QuietOption, emit, live_line, table, talk
-from spikerun.errors import SpikerunError, UsageError
+from spikerun.errors import UsageError
 from spikerun.file import load
 from spikerun.live import Live, live
 from spikerun.outputs import Outputs
@@ -101,7 +102,7 @@ def stream(
 ) -> None:
     """Run events through a network, as they come, and write what its outputs send.
 
-    Ctrl-C ends it; outputs and events so far are kept.
+    Ctrl-C, SIGTERM and SIGHUP end it; outputs and events so far are kept.
     """
     if json and output == "-":
         raise UsageError("--json and -o - both write to standard output: give -o a file")
@@ -110,40 +111,49 @@ def stream(
     network = load(net)
     shape = network.populations[network.inputs[0]].shape
     running = Session(network, threads=threads).stream(step_us, late, counts)
-    with ExitStack() as stack:
+    with signals() as asked, ExitStack() as stack:
         events = opened(source, format, shape if len(shape) == 3 else None, pace, late)
         if isinstance(events, Queued):
             stack.callback(events.close)
-        taps = recorder(record, force, stack)
-        tap = Tap(events, limit, None if duration is None else seconds(duration, "--duration") * 1e6, taps, step_us)
         how = timing(getattr(events, "pace", None) is not None, source, clock, grace, overload, max_lag)
+        span_us = None if duration is None else seconds(duration, "--duration") * 1e6
+        intake = Intake(events, limit, span_us, recorder(record, force, stack), step_us, how["grace_us"])
         try:
-            drive = live(running, tap, warm=warm, **how)
+            drive = live(running, intake, warm=warm, **how)
         except KeyboardInterrupt:
             talk("interrupted during the warm start: nothing was written", quiet)
             raise
         sink = sink_of(output, force, network, running.step_ns, stack)
         begin = time.perf_counter()
-        seen, interrupted, error = _driven(drive, tap, sink, quiet or json)
+        seen, error = _driven(drive, intake, sink, asked, output == "-", quiet or json)
         nothing = error is not None and running.t == drive.begin
         if nothing and isinstance(error, UsageError):
             raise error
-    found = _found(drive, tap, seen, time.perf_counter() - begin)
-    found |= {"network": str(net), "source": source, "step_us": step_us, "interrupted": interrupted}
+    gone = isinstance(error, BrokenPipeError)  # Ctrl-C often ends the reader of our output, too
+    found = _found(drive, intake, seen, time.perf_counter() - begin)
+    found |= {"network": str(net), "source": source, "step_us": step_us, "interrupted": asked.first > 0}
     found |= {"output": output, "record": record}
-    if output == "-" and not nothing:
+    if output == "-" and not nothing and not gone:
         talk(_text(found), quiet)
-    elif not nothing:
+    elif not nothing and not gone:
         emit("spikerun.stream/1", found, json, lambda: _text(found))
-    kept = " and ".join(f"'{one}'" for one in (output, record) if one is not None and str(one) != "-")
-    if kept and (interrupted or error):
-        talk(f"{'interrupted' if interrupted else 'ended by an error'}: what came before is in {kept}", quiet)
-    if error is not None:
+    _say_what_is_kept(output, record, asked, error, quiet)
+    if error is not None and not (asked.first and gone):
         raise error
-    if not drive.taken and not interrupted:
+    if asked.first:
+        raise ending(asked.first)
+    if not drive.taken:
         talk(f"warning: no events came from '{source}'", quiet)
-    if interrupted:
-        raise KeyboardInterrupt
+
+
+def _say_what_is_kept(
+    output: str | None, record: Path | None, asked: Signals, error: Exception | None, quiet: bool
+) -> None:
+    kept = " and ".join(f"'{one}'" for one in (output, record) if one is not None and str(one) != "-")
+    if kept and (asked.first or error):
+        gone = isinstance(error, BrokenPipeError)
+        why = "interrupted" if asked.first else "the reader has gone" if gone else "ended by an error"
+        talk(f"{why}: what came before is in {kept}", quiet)
 
 
 def _check_names(output: str | None, record: Path | None, force: bool, source: str, net: Path) -> None:
@@ -157,47 +167,67 @@ def _check_names(output: str | None, record: Path | None, force: bool, source: s
         raise UsageError(f"outputs and events cannot both be written to '{record}'")
 
 
-def _driven(drive: Live, tap: Tap, sink: Sink | None, quiet: bool) -> tuple[Seen, bool, SpikerunError | None]:
-    """Drive to the end, or until Ctrl-C or an error, after which what has come is run and written."""
-    seen, error = Seen(), None
-    with interrupts(drive, tap) as interrupted, live_line(quiet) as tell:
-        shown, before = time.monotonic(), 0
-        while True:
-            try:
-                interrupted.running = True
-                outputs = next(drive, None)
-                interrupted.running = False
-                if outputs is None:
-                    break
+def _driven(
+    drive: Live, intake: Intake, sink: Sink | None, asked: Signals, piped: bool, quiet: bool
+) -> tuple[Seen, Exception | None]:
+    """Drive to the end, or until a signal or an error, after which what has come is run and written."""
+    seen = Seen()
+    asked.drives(drive, intake)
+    try:
+        with live_line(quiet) as tell:
+            shown, before = time.monotonic(), 0
+            for outputs in _unbroken(drive, asked):
                 seen.add(outputs)
                 if sink is not None and len(outputs):
-                    sink(outputs)
-            except KeyboardInterrupt:
-                if interrupted.seen > 1:
-                    raise
-                continue
-            except SpikerunError as found:
-                error = found
-                break
-            now = time.monotonic()
-            if now - shown >= REFRESH:
-                tell(_line(drive, tap, seen, (drive.taken - before) / (now - shown)))
-                shown, before = now, drive.taken
-        return seen, interrupted.seen > 0, error
+                    _write(sink, outputs, asked, piped)
+                now = time.monotonic()
+                if now - shown >= REFRESH:
+                    tell(_line(drive, intake, seen, (drive.taken - before) / (now - shown)))
+                    shown, before = now, drive.taken
+    except Exception as error:  # whatever it is, what came before is kept
+        return seen, error
+    finally:
+        asked.finish()
+    return seen, None
 
 
-def _line(drive: Live, tap: Tap, seen: Seen, rate: float) -> str:
+def _unbroken(drive: Live, asked: Signals) -> Iterator[Outputs]:
+    """Yield what a drive gives, which goes on where it is interrupted (see `spikerun.chunks`)."""
+    while True:
+        try:
+            asked.breakable = True
+            for outputs in drive:
+                asked.breakable = False
+                yield outputs
+                asked.breakable = True
+            asked.breakable = False
+            return
+        except KeyboardInterrupt:
+            continue
+
+
+def _write(sink: Sink, outputs: Outputs, asked: Signals, piped: bool) -> None:
+    """Write what was sent; a pipe that nobody reads is left after a signal."""
+    try:
+        asked.breakable = piped
+        sink(outputs)
+        asked.breakable = False
+    except KeyboardInterrupt:
+        return
+
+
+def _line(drive: Live, intake: Intake, seen: Seen, rate: float) -> str:
     parts = [f"{rate / 1e6:.3f} million events/s", f"step {drive.stream.t:,}"]
     if drive.lag.count:
         parts.append(f"lag {drive.lag.last / 1e6:.2f} ms")
     if seen.latest is not None:
         parts.append(f"class {seen.latest}")
     parts.append(f"{seen.spikes:,} spikes")
-    lost = drive.dropped + getattr(tap, "lost", 0)
+    lost = drive.dropped + getattr(intake, "lost", 0)
     return "  ".join([*parts, *([f"dropped {lost:,}"] if lost else [])])
 
 
-def _found(drive: Live, tap: Tap, seen: Seen, took: float) -> dict[str, Any]:
+def _found(drive: Live, intake: Intake, seen: Seen, took: float) -> dict[str, Any]:
     """Return what there is to say at the end; times in microseconds."""
     stats = drive.stream.stats
     return {
@@ -207,8 +237,8 @@ def _found(drive: Live, tap: Tap, seen: Seen, took: float) -> dict[str, Any]:
         "late": stats.late,
         "late_dropped": stats.dropped,
         "clipped": stats.clipped,
-        "lost_datagrams": getattr(tap, "lost", None),
-        "refused_datagrams": getattr(tap, "refused", None),
+        "lost_datagrams": getattr(intake, "lost", None),
+        "refused_datagrams": getattr(intake, "refused", None),
         "bins": drive.stream.t - drive.begin,
         "spikes": seen.spikes,
         "readings": seen.readings,

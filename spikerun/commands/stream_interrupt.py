@@ -1,55 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Ctrl-C does to a stream that a command drives."""
+"""What Ctrl-C, SIGTERM and SIGHUP do to a stream that a command drives: they end it, and what came before is kept."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from spikerun.commands.stream_source import Tap
+from spikerun.commands.stream_source import Intake
 from spikerun.live import Live
 
-__all__ = ["Interrupts", "interrupts"]
+__all__ = ["Signals", "ending", "signals"]
 
 PATIENCE = 0.5  # seconds
 
 
-class Interrupts:
-    """The first Ctrl-C ends a drive in order, but not later than PATIENCE after; a second one raises at once.
+class Signals:
+    """The first signal ends a drive in order, but not later than PATIENCE after; a second one does not wait so long.
 
-    seen: how many came; running: the drive is asked, which may be interrupted and then goes on
+    Before there is a drive they raise; once it is over they are late, and do nothing. first: the number of the first
+    one, 0 where none came in time; breakable: what runs may be interrupted: the drive, which then goes on, or the
+    writing to a pipe.
     """
 
-    def __init__(self, drive: Live, tap: Tap) -> None:
-        self._drive, self._tap = drive, tap
-        self.seen, self.running = 0, False
+    def __init__(self) -> None:
+        self.first, self.breakable = 0, False
+        self._driven: tuple[Live, Intake] | None = None
+        self._over = False
 
-    def asked(self, number: int, frame: object) -> None:
-        """Handle a signal of Ctrl-C."""
-        self._drive.stop()
-        self.seen += 1
+    def drives(self, drive: Live, intake: Intake) -> None:
+        """Take note of what is to be ended."""
+        self._driven = drive, intake
+
+    def finish(self) -> None:
+        """Let nothing disturb what is left to do."""
+        self._over = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def came(self, number: int, frame: object) -> None:
+        """Handle a signal."""
+        if self._over:
+            return
+        if self._driven is None:
+            raise ending(number)
+        drive, intake = self._driven
+        again, self.first = self.first > 0, self.first or number
+        drive.stop(now=again)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
-        if self._tap.waiting or self.seen > 1:
-            raise KeyboardInterrupt
+        if again or intake.waiting:
+            self._break_off(intake)
 
     def overdue(self, number: int, frame: object) -> None:
         """Handle the alarm: leave what is not computed yet."""
-        self._drive.stop(now=True)
-        if self.running:
+        if self._driven is not None and not self._over:
+            drive, intake = self._driven
+            drive.stop(now=True)
+            self._break_off(intake)
+
+    def _break_off(self, intake: Intake) -> None:
+        if self.breakable and not intake.recording:
+            self.breakable = False
             raise KeyboardInterrupt
 
 
+def ending(number: int) -> BaseException:
+    """Return what ends a command as a signal does."""
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+
+
 @contextmanager
-def interrupts(drive: Live, tap: Tap) -> Iterator[Interrupts]:
-    """Handle Ctrl-C meanwhile, if signals are ours: in the main thread."""
-    found = Interrupts(drive, tap)
+def signals() -> Iterator[Signals]:
+    """Handle signals meanwhile, if they are ours: in the main thread. A SIGHUP that nohup has ignored stays so."""
+    found = Signals()
     if threading.current_thread() is not threading.main_thread():
         yield found
         return
-    before = signal.signal(signal.SIGINT, found.asked), signal.signal(signal.SIGALRM, found.overdue)
+    handlers = {signal.SIGINT: found.came, signal.SIGTERM: found.came, signal.SIGALRM: found.overdue}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        handlers[signal.SIGHUP] = found.came
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield found
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGALRM, before[1])
+        for number, handler in before.items():
+            signal.signal(number, handler)

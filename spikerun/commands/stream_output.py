@@ -12,6 +12,7 @@ from typing import IO, Any
 from spikerun import sources
 from spikerun.atomic import writing_atomically
 from spikerun.commands.stream_source import port_of
+from spikerun.console import forget_output
 from spikerun.errors import UsageError
 from spikerun.events import EventArray
 from spikerun.network import Network
@@ -23,7 +24,7 @@ __all__ = ["Sink", "recorder", "sink_of"]
 Sink = Callable[[Outputs], object]
 
 
-class Whole(io.RawIOBase):
+class WholeWrites(io.RawIOBase):
     """An open file to which each write goes as a whole, or, where there is no room, not at all: a UsageError."""
 
     def __init__(self, file: IO[bytes], path: object) -> None:
@@ -54,10 +55,10 @@ def recorder(record: Path | None, force: bool, stack: ExitStack) -> Callable[[Ev
     if record is None:
         return None
     file, _ = stack.enter_context(writing_atomically(record, force))
-    return _events_file(Whole(file, record), record.suffix.lower(), stack)
+    return _events_file(WholeWrites(file, record), record.suffix.lower(), stack)
 
 
-def _events_file(file: Whole, suffix: str, stack: ExitStack) -> Callable[[EventArray], None]:
+def _events_file(file: WholeWrites, suffix: str, stack: ExitStack) -> Callable[[EventArray], None]:
     """Return what writes events to an open file."""
     if suffix == ".npy":
         sink = sources.NpySink(file)  # type: ignore[arg-type]  # it writes and seeks
@@ -85,22 +86,26 @@ def sink_of(output: str | None, force: bool, net: Network, step_ns: int, stack: 
         return lambda outputs: sender.write(made.of(outputs))
     file, _ = stack.enter_context(writing_atomically(output, force))
     if made is not None:
-        write = _events_file(Whole(file, output), ".npy", stack)
+        write = _events_file(WholeWrites(file, output), ".npy", stack)
         return lambda outputs: write(made.of(outputs))
-    return _lines(Whole(file, output), step_ns)
+    return _lines(WholeWrites(file, output), step_ns)
 
 
 def _flushed(sink: CsvSink) -> Sink:
     """Return what writes to standard output, so that its reader gets what was sent at once."""
 
     def write(outputs: Outputs) -> None:
-        sink.write(outputs)
-        sys.stdout.flush()
+        try:
+            sink.write(outputs)
+            sys.stdout.flush()
+        except BaseException:  # its reader has gone, or reads no more: what it has not taken is nobody's
+            forget_output()
+            raise
 
     return write
 
 
-def _lines(file: Whole, step_ns: int) -> Sink:
+def _lines(file: WholeWrites, step_ns: int) -> Sink:
     """Return what writes whole lines."""
     text = io.StringIO()
     sink = CsvSink(text, step_ns)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where `spikerun stream` takes its events from, and what it does with them on their way."""
 
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -14,7 +16,7 @@ from spikerun.events import EventArray
 from spikerun.live import STEPS
 from spikerun.queued import Queued
 
-__all__ = ["Tap", "opened", "port_of"]
+__all__ = ["Intake", "opened", "port_of"]
 
 Shape = tuple[int, int, int]
 PORTION = 4096  # events
@@ -56,11 +58,12 @@ def opened(
     return Queued(sources.camera(where.removeprefix("camera:") or None))
 
 
-class Tap:
+class Intake:
     """A source whose events are counted, cut off and recorded as they pass.
 
-    limit: events; duration_us: microseconds from the first event on; record: is given each array.
-    `waiting`: the other source is asked, and nothing is lost if that is interrupted.
+    limit: events; duration_us: microseconds from the first event on, of a source in time also by the clock, and
+    `grace_us` later; record: is given each array.
+    `waiting`: the other source is asked, and nothing is lost if that is interrupted; `recording`: it would be.
     """
 
     def __init__(
@@ -70,10 +73,17 @@ class Tap:
         duration_us: float | None,
         record: Callable[[EventArray], None] | None,
         step_us: float,
+        grace_us: float = 0,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._source, self._limit, self._duration_us, self._record = source, limit, duration_us, record
-        self._span_us = STEPS * step_us
-        self.waiting, self.seen = False, 0
+        self._source, self._limit, self._record = source, limit, record
+        self._span_us, self._grace_us = STEPS * step_us, grace_us
+        self._duration_us = math.inf if duration_us is None else duration_us
+        self._pace, self._clock_ns = getattr(source, "pace", None), clock_ns
+        self._asked_ns = 0
+        self._origin_ns = math.inf  # when time 0 of the events was, by the earliest one since then
+        self.waiting = self.recording = False
+        self.seen = 0
 
     def __getattr__(self, name: str) -> Any:
         if name in ("pace", "drift", "origin_ns", "shape", "lost", "refused"):
@@ -81,35 +91,53 @@ class Tap:
         raise AttributeError(name)
 
     def __iter__(self) -> Iterator[EventArray]:
-        end = None
+        end, over = math.inf, False  # microseconds of the events; and whether that is over by the clock
         for chunk in self._portions():
             whole = len(chunk)
-            if len(chunk) and self._duration_us is not None:
-                end = int(chunk["t"][0]) + self._duration_us if end is None else end
-                over = chunk["t"] >= end
-                chunk = chunk[: int(over.argmax())] if over.any() else chunk
+            if whole:
+                end = min(end, int(chunk["t"][0]) + self._duration_us)
+                beyond = chunk["t"] >= end
+                chunk = chunk[: int(beyond.argmax())] if beyond.any() else chunk
             if self._limit is not None:
                 chunk = chunk[: self._limit - self.seen]
             self.seen += len(chunk)
-            if self._record is not None and len(chunk):
-                self._record(chunk)
+            if len(chunk):
+                self._keep(chunk)
             yield chunk
-            if len(chunk) < whole or self.seen == self._limit:
+            if len(chunk) < whole or self.seen == self._limit or (over and not whole):
                 return
+            over = not whole and self._is_over(end)  # then the next time bins up to the end are closed
+
+    def _keep(self, chunk: EventArray) -> None:
+        if self._record is None:
+            return
+        self.recording = True
+        try:
+            self._record(chunk)
+        finally:
+            self.recording = False
+
+    def _is_over(self, end_us: float) -> bool:
+        """Return whether a time of events was over when the source was asked, which had none."""
+        if self._pace is None or end_us == math.inf:
+            return False
+        known = getattr(self._source, "origin_ns", None)
+        origin_ns = self._origin_ns if known is None else known
+        return bool(self._asked_ns >= origin_ns + (end_us / self._pace + self._grace_us) * 1000)
 
     def _portions(self) -> Iterator[EventArray]:
         """Yield the arrays, cut so that what is sent is written soon, and Ctrl-C leaves little."""
-        chunks = Chunks(self._source)
-        while True:
-            self.waiting = True
-            chunk = next(chunks, None)
+        self._asked_ns, self.waiting = self._clock_ns(), True
+        for chunk in Chunks(self._source):
             self.waiting = False
-            if chunk is None:
-                return
             if not len(chunk):
                 yield chunk
+            elif self._pace is not None:
+                self._origin_ns = min(self._origin_ns, self._clock_ns() - int(chunk["t"].max()) * 1000 / self._pace)
             t, begin = np.maximum.accumulate(chunk["t"]), 0
             while begin < len(chunk):
                 end = min(begin + PORTION, int(np.searchsorted(t, t[begin] + self._span_us, "right")))
                 yield chunk[begin:end]
                 begin = end
+            self._asked_ns, self.waiting = self._clock_ns(), True
+        self.waiting = False

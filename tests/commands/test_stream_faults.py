@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drives import BIN, Chunk, leaky, recording
+from drives import BIN, MS, SESSION, Chunk, Clock, driven, evenly, leaky, recording
 
 from spikerun import IF, Dense, Input, Network, Population, Projection, save
 from spikerun.cli import main
+from spikerun.commands.stream_source import Intake
+from spikerun.live import Live
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIX = 1_700_000_000_000_000  # microseconds, whole windows of the network
@@ -129,3 +131,24 @@ def test_ctrl_c_ends_a_run_of_many_steps_soon(folder: Path) -> None:
     assert time.monotonic() - begin < 5  # a machine that others use
     assert b"interrupted: what came before is in 'out.csv'" in said
     assert rows("out.csv")
+
+
+@pytest.mark.parametrize("clock", ["wall", "events"])
+def test_a_duration_ends_a_source_that_has_fallen_silent(clock: str) -> None:
+    now = Clock()
+
+    class Silent:
+        pace = 1.0
+
+        def __iter__(self) -> Iterator[Chunk]:
+            yield evenly(1, 1)
+            for _ in range(1000):
+                now.ns += MS // 2
+                yield evenly(0, 0)
+
+    intake = Intake(Silent(), None, 7 * BIN, None, BIN, grace_us=BIN, clock_ns=now)
+    live = Live(SESSION.stream(), intake, clock=clock, grace_us=BIN, clock_ns=now)
+    begin = now.ns
+    driven(live)
+    assert 8 <= (now.ns - begin) / MS <= 9
+    assert live.stream.t == (7 if clock == "wall" else 1)

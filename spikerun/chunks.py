@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking a source for its arrays, so that an interrupt neither loses one nor looks like the end.
+"""Sources of events: to ask them so that an interrupt neither loses an array nor looks like the end, and to cut arrays.
 
 Python handles signals after calls and at the beginning of functions and rounds of loops. `for` stores what it gets
 before that, and an assignment of several names is done at once.
@@ -8,13 +8,39 @@ before that, and an assignment of several names is done at once.
 from collections.abc import Iterable
 from typing import Any, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import DataError
 
-__all__ = ["Chunks"]
+__all__ = ["Chunks", "Like", "cuts"]
+
+KNOWN = ("shape", "pace", "drift", "origin_ns", "lost", "refused")  # by a source, of itself
 
 Chunk = npt.NDArray[Any]
+
+
+class Like:
+    """A source made of another one, `_source`, which is asked at each time for what only it knows of itself."""
+
+    _source: Any
+
+    def __getattr__(self, name: str) -> Any:
+        if name in KNOWN:
+            return getattr(self._source, name)
+        raise AttributeError(name)
+
+
+def cuts(t: npt.NDArray[np.int64], span_us: int, most: int) -> list[int]:
+    """Return where to cut an array with these times, its ends included: no part spans more, or has more events.
+
+    >>> cuts(np.array([0, 5, 9, 20, 21, 22]), 9, 2)
+    [0, 2, 3, 5, 6]
+    """
+    reached, found = np.maximum.accumulate(t), [0]
+    while (begin := found[-1]) < len(t):
+        found.append(min(begin + most, int(np.searchsorted(reached, int(reached[begin]) + span_us, "right"))))
+    return found
 
 
 class Chunks:

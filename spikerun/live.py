@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.chunks import Chunks
+from spikerun.chunks import Chunks, cuts
 from spikerun.errors import SpikerunError, UsageError, unknown_name
 from spikerun.outputs import Outputs
 from spikerun.overload import OVERLOAD, Piece
@@ -56,8 +56,8 @@ class Live:
     `taken`: events that came, each of which was pushed (`stream.stats` says how many came late), is `waiting`, or was
     `dropped`, or `refused` by the stream, which raises DataError; `dropped_bins`: those that lost some; `lag`: of bins
     with events, in nanoseconds, from when what closed one was due until its outputs were there.
-    `begin`: the first step; a stream at rest, to which the first event comes more than MAX_GAP steps after 0, as in
-    recordings in Unix time, begins with the window of that event.
+    `first_step`: where it begins; a stream at rest, to which the first event comes more than MAX_GAP steps after 0, as
+    in recordings in Unix time, begins with the window of that event.
     Where nothing was dropped, and `clock="events"`, the outputs are those of `stream.push`, whatever the clock says.
     After an exception of the source or the stream, the next call goes on, behind what was refused. After Ctrl-C, too,
     and no event is lost or comes twice; a source that is a generator, and was interrupted itself, is a DataError then.
@@ -93,8 +93,7 @@ class Live:
                 raise UsageError(f"{name} must be a number of microseconds from 0 on, got {given!r:.80}")
         self.stream, self.lag = stream, Spread()
         self.dropped = self.dropped_bins = self.refused = 0
-        self.begin = stream.t
-        self._begin_events = stream.stats.events
+        self.first_step, self._pushed_before = stream.t, stream.pushed
         self._source, self._chunks, self._clock_ns = source, Chunks(source), clock_ns
         self._wall, self._pace, self._grace_ns = clock == "wall", pace, grace_us * 1000
         self._bin_ns = stream.step_ns
@@ -103,26 +102,26 @@ class Live:
         )
         self._chunk: Chunk | None = None  # that came, not cut yet
         self._pieces: list[Chunk] = []  # of the one before; each within one bin
-        self._place = 0  # of the first that is not done
+        self._next = 0  # the first of them that is not done
         self._judged: Chunk | None = None  # that one, if it holds what is kept of it
-        self._goal = 0  # events that the stream has when it has that one
+        self._goal = 0  # events that were pushed when that one was
         self._ready: list[Outputs] = []
         self._stopping, self._leaving = threading.Event(), threading.Event()
         self._ended = False
         self._origin_ns: float | None = None  # when time 0 of the events was
         self._seen_ns = 0
-        self._bin, self._kept, self._lost = -1, 0, False  # the open bin, its events, and whether some were dropped
+        self._open, self._kept, self._losing = -1, 0, False  # the open bin, its events, whether some were dropped
 
     @property
     def waiting(self) -> int:
         """Return how many events came and are neither pushed nor dropped yet."""
-        done = self._place + self._is_pushed()
+        done = self._next + self._is_pushed()
         return sum(map(len, self._pieces[done:])) + (0 if self._chunk is None else len(self._chunk))
 
     @property
     def taken(self) -> int:
         """Return how many events came."""
-        pushed = self.stream.stats.events - self._begin_events
+        pushed = self.stream.pushed - self._pushed_before
         return pushed + self.dropped + self.refused + self.waiting
 
     def stop(self, now: bool = False) -> None:
@@ -144,7 +143,7 @@ class Live:
             if self._leaving.is_set():
                 self._run(self.stream.advance, 0)
                 self._ended = True
-            elif self._place < len(self._pieces):
+            elif self._next < len(self._pieces):
                 self._feed()
             elif self._chunk is not None:
                 self._take(self._chunk)
@@ -166,36 +165,37 @@ class Live:
                 break
         if self._chunk is None:
             self._run(self.stream.flush)
-            self._run(self.stream.advance, max(0, self._bin + 1 - self.stream.t))  # a dropped bin is a step, too
+            self._run(self.stream.advance, max(0, self._open + 1 - self.stream.t))  # a dropped bin is a step, too
             self._ended = True
         elif not len(self._chunk):
             self._chunk = None
             if self._wall and self._origin_ns is not None:
                 over = int((before - self._grace_ns - self._origin_ns) * (self._pace or 1) // self._bin_ns)  # bins
-                self._close(over, self._due_ns((self._bin + 1) * self._bin_ns) + self._grace_ns)
+                self._close(over, self._due_ns((self._open + 1) * self._bin_ns) + self._grace_ns)
             else:
                 self._run(self.stream.advance, 0)
 
     def _take(self, chunk: Chunk) -> None:
-        """Cut what came into pieces, each within one bin; without a clock it needs no cutting."""
+        """Cut what came into pieces: each within one bin or, without a clock, of no more steps than are run at once."""
         if not self._pieces:  # it is the first
             self._settle(int(chunk["t"][0]) * 1000 // self._bin_ns)
-        cuts = [0, len(chunk)]
-        if self._pace is not None:
+        if self._pace is None:
+            places = cuts(chunk["t"], STEPS * self._bin_ns // 1000, len(chunk))
+        else:
             self._set_clock(int(chunk["t"].max()) * 1000)
             bins = chunk["t"] * 1000 // self._bin_ns
-            cuts[1:1] = (np.flatnonzero(bins[1:] != bins[:-1]) + 1).tolist()
-        pieces = [chunk[a:b] for a, b in pairwise(cuts)]
-        self._pieces, self._place, self._chunk = pieces, 0, None
+            places = [0, *(np.flatnonzero(bins[1:] != bins[:-1]) + 1).tolist(), len(chunk)]
+        pieces = [chunk[a:b] for a, b in pairwise(places)]
+        self._pieces, self._next, self._chunk = pieces, 0, None
 
     def _settle(self, first: int) -> None:
         """Begin near the step of the first event where it is far from 0."""
         stream = self.stream
-        if first > MAX_GAP and not stream.t and not stream.stats.events:
+        if first > MAX_GAP and not stream.t and not stream.pushed:
             saved = stream.snapshot()
             if not saved["pending"].size:
                 stream.restore({**saved, "t": np.array(first - first % stream.net.window)})
-        self.begin = stream.t
+        self.first_step = stream.t
 
     def _set_clock(self, t_ns: int) -> None:
         """Find when time 0 of the events was: the source knows, or it is what the earliest one since then says."""
@@ -214,64 +214,70 @@ class Live:
         return self._origin_ns + t_ns / self._pace
 
     def _feed(self) -> None:
-        """Give the stream what is kept of the next piece, unless it has that."""
-        piece = self._pieces[self._place]
-        if piece is not self._judged:
-            keep = self._kept_of(piece)
-            lost, losing = len(piece) - keep, self._lost or keep < len(piece)
-            bins, self._goal = self.dropped_bins + (losing and not self._lost), self.stream.stats.events + keep
-            piece = piece[:keep]
-            self._pieces[self._place], self._judged, self.dropped, self.dropped_bins, self._lost = (
-                piece, piece, self.dropped + lost, bins, losing
-            )  # fmt: skip
-        if not self._is_pushed():
-            gap = int(piece["t"][0]) * 1000 // self._bin_ns - self.stream.t
-            if STEPS < gap <= MAX_GAP:
-                self._run(self.stream.advance, STEPS)
-                return
-            try:
-                self._run(self.stream.push, piece)
-            except SpikerunError:
-                self.refused, self._place = self.refused + len(piece), self._place + 1
-                raise
-        self._place += 1
+        """Give the stream what is kept of the next piece; go on where an interrupt has come between."""
+        if self._pieces[self._next] is not self._judged:
+            self._decide(self._pieces[self._next])
+        if self._is_pushed() or self._push(self._pieces[self._next]):
+            self._next += 1
+
+    def _decide(self, piece: Chunk) -> None:
+        """Keep of the next piece what there is time for, and note it all at once."""
+        keep = self._kept_of(piece)
+        lost, losing = len(piece) - keep, self._losing or keep < len(piece)
+        bins, goal, piece = self.dropped_bins + (losing and not self._losing), self.stream.pushed + keep, piece[:keep]
+        (self._pieces[self._next], self._judged, self._goal, self.dropped, self.dropped_bins, self._losing) = (
+            piece, piece, goal, self.dropped + lost, bins, losing
+        )  # fmt: skip
 
     def _is_pushed(self) -> bool:
-        """Return whether the stream has the piece that is next; an interrupt may have come after that."""
-        if self._place >= len(self._pieces) or self._pieces[self._place] is not self._judged:
+        """Return whether the next piece is decided on, and the stream has what is kept of it."""
+        if self._next >= len(self._pieces) or self._pieces[self._next] is not self._judged:
             return False
-        return self.stream.stats.events >= self._goal
+        return self.stream.pushed >= self._goal
+
+    def _push(self, piece: Chunk) -> bool:
+        """Push a piece, or if there is much silence before it run some of that; return whether it was pushed."""
+        silence = int(piece["t"][0]) * 1000 // self._bin_ns - self.stream.t  # steps
+        if STEPS < silence <= MAX_GAP:
+            self._run(self.stream.advance, STEPS)
+            return False
+        try:
+            self._run(self.stream.push, piece)
+        except SpikerunError:
+            self.refused, self._next = self.refused + len(piece), self._next + 1
+            raise
+        return True
 
     def _kept_of(self, piece: Chunk) -> int:
         """Return how many events of a piece are kept, from its beginning; run the bins before it."""
         t_ns = int(piece["t"][0]) * 1000
-        place = t_ns // self._bin_ns
-        if self._pace is None or not self.stream.t <= place <= max(self.stream.t, self._bin) + MAX_GAP:
+        bin = t_ns // self._bin_ns
+        if self._pace is None or not self.stream.t <= bin <= max(self.stream.t, self._open) + MAX_GAP:
             return len(piece)  # what is too late, or no time at all, the stream judges
-        first, due_ns = place > self._bin, self._due_ns(t_ns)
+        first, due_ns = bin > self._open, self._due_ns(t_ns)
         if first and self._kept:
-            self._close(place, due_ns)
-        keep = self._judge(piece, place, first)
-        if first and keep and self.stream.t < place:  # steps of bins that were dropped, all in one call
-            self._close(place, due_ns)
-            keep = self._judge(piece, place, first)
+            self._close(bin, due_ns)
+        keep = self._judge(piece, bin, first)
+        if first and keep and self.stream.t < bin:  # steps of bins that were dropped, all in one call
+            self._close(bin, due_ns)
+            keep = self._judge(piece, bin, first)
         if first:
-            self._bin, self._kept, self._lost = place, keep, False
+            self._open, self._kept, self._losing = bin, keep, False
         else:
             self._kept += keep
         return keep
 
-    def _judge(self, piece: Chunk, place: int, first: bool) -> int:
+    def _judge(self, piece: Chunk, bin: int, first: bool) -> int:
         now = self._clock_ns()
         newest = int((now - self._due_ns(0)) * (self._pace or 1) // self._bin_ns) - 1
-        late = now - self._due_ns((place + 1) * self._bin_ns)
-        return self._policy.kept(Piece(place, first, len(piece), late, newest))
+        late = now - self._due_ns((bin + 1) * self._bin_ns)
+        return self._policy.kept(Piece(bin, first, len(piece), late, newest))
 
     def _close(self, bins: int, due_ns: float) -> None:
         """Run all steps before the one numbered `bins`, which could be run from `due_ns` on."""
         begin = self._clock_ns()
         self._run(self.stream.advance, max(0, bins - self.stream.t))
-        if self._bin < bins and self._kept:
+        if self._open < bins and self._kept:
             end = self._clock_ns()
             kept, self._kept = self._kept, 0
             self.lag.add(end - due_ns)

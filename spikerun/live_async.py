@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.chunks import Like
 from spikerun.live import Live
 from spikerun.outputs import Outputs
 
@@ -27,13 +28,10 @@ class _Failed:
         self.error = error
 
 
-class _Bridge:
+class _Bridge(Like):
     """An asynchronous source as a plain one, for a thread; an empty array after each tick in which nothing came."""
 
     def __init__(self, source: AsyncIterable[Chunk], loop: asyncio.AbstractEventLoop, over: threading.Event) -> None:
-        for name in ("shape", "pace", "drift"):
-            if hasattr(source, name):
-                setattr(self, name, getattr(source, name))
         self._source, self._loop, self._over = source, loop, over
 
     def __iter__(self) -> Iterator[Chunk]:

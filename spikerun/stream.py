@@ -93,6 +93,24 @@ class Stream:
         return Stats.of(self._feed.counts, self._feed.durations)
 
     @property
+    def why_no_camera(self) -> str:
+        """Return why events of a camera, with x and y, are not taken; an empty text where they are."""
+        inputs = self._net.inputs
+        word = self._net.sender_of(inputs[0])
+        if self._camera:
+            return ""
+        if len(inputs) > 1:
+            return f"it has {len(inputs)} inputs, {', '.join(inputs)}, and events are those of one"
+        if self._feed is None:
+            return f"its input '{inputs[0]}' takes words{f' of code {word.code!r}' if word else ''}"
+        return f"its input '{inputs[0]}' has the shape {self._net.populations[inputs[0]].shape}, and not (C, H, W)"
+
+    @property
+    def pushed(self) -> int:
+        """Return how many events were pushed since the stream was opened: `stats.events`, at less cost."""
+        return 0 if self._feed is None else self._feed.counts[0]
+
+    @property
     def activity(self) -> Activity:
         """Return the spikes and synaptic operations since the stream was opened, or restored.
 
@@ -161,7 +179,10 @@ class Stream:
         """Return why events were refused."""
         kind, k, step, before = refused
         if kind == "ahead":
-            return f"the events reach {step - before} steps ahead: are steps of {self._step_ns} ns right?"
+            return (
+                f"the events reach {step - before} steps ahead, and one push runs at most {MAX_GAP}: are steps of "
+                f"{self._step_ns} ns right? If so push less at once, and advance() where nothing comes for so long"
+            )
         if kind == "done":
             return f"event {k} belongs to step {step}, but done already are {plural(self.t, 'step')}"
         if kind == "order":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.chunks import Chunks
+from spikerun.chunks import Chunks, Like
 from spikerun.errors import UsageError
 from spikerun.stream import Stream
 
@@ -17,18 +17,28 @@ __all__ = ["warmed"]
 Chunk = npt.NDArray[Any]
 
 
-def warmed(stream: Stream, chunks: Iterable[Chunk], times: int) -> Iterator[Chunk]:
-    """Run the first bin of the events so many times, as if just before it; return all events, the first bin too.
+class Begun(Like):
+    """A source of which some arrays were looked at, and come once more."""
+
+    def __init__(self, source: object, chunks: Iterator[Chunk]) -> None:
+        self._source, self._chunks = source, chunks
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self._chunks
+
+
+def warmed(stream: Stream, source: Iterable[Chunk], times: int) -> Begun:
+    """Run the first bin of a source so many times, as if just before it; return all of the source, the first bin too.
 
     The stream, new, then stands at the first bin; what it sent meanwhile is dropped. Raises UsageError for steps of
     less than a microsecond.
     """
     if stream.step_ns < 1000:
         raise UsageError(f"a warm start repeats bins of at least one microsecond, these have {stream.step_ns} ns")
-    rest = Chunks(chunks)
+    rest = Chunks(source)
     begin = _until_second_bin(rest, stream.step_ns)
     if not begin:
-        return rest
+        return Begun(source, rest)
     events = np.concatenate(begin)
     bins = events["t"] * 1000 // stream.step_ns
     first, events = int(bins[0]), events[bins == bins[0]]
@@ -40,7 +50,7 @@ def warmed(stream: Stream, chunks: Iterable[Chunk], times: int) -> Iterator[Chun
         stream.push(events)
         stream.flush()
     stream.restore({**stream.snapshot(), "t": np.array(first)})
-    return chain(begin, rest)
+    return Begun(source, chain(begin, rest))
 
 
 def _until_second_bin(chunks: Iterator[Chunk], step_ns: int) -> list[Chunk]:

@@ -38,7 +38,7 @@ class Slow:
     def __init__(self, stream: Stream, clock: Clock, cost_ns: int) -> None:
         self.stream, self.clock, self.cost_ns = stream, clock, cost_ns
         self.step_ns = stream.step_ns
-        self.pushed: list[Chunk] = []
+        self.arrays: list[Chunk] = []
         self.held = np.zeros(0, np.int64)
 
     @property
@@ -49,6 +49,10 @@ class Slow:
     def stats(self) -> Any:
         return self.stream.stats
 
+    @property
+    def pushed(self) -> int:
+        return self.stream.pushed
+
     def _ran(self, sent: list[Spike | Reading]) -> list[Spike | Reading]:
         done = int((self.held // BIN < self.t).sum())
         self.clock.ns += self.cost_ns * done
@@ -56,7 +60,7 @@ class Slow:
         return sent
 
     def push(self, events: Chunk) -> list[Spike | Reading]:
-        self.pushed.append(events)
+        self.arrays.append(events)
         self.held = np.append(self.held, events["t"])
         return self._ran(self.stream.push(events))
 

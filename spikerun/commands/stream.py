@@ -25,6 +25,7 @@ from spikerun.commands.stream_options import (
     OverloadOption,
     SourceArgument,
     WarmOption,
+    require_events,
     step_of,
     timing,
 )
@@ -109,8 +110,9 @@ def stream(
     _check_names(output, record, force, source, net)
     step_us = step_of(bin)
     network = load(net)
-    shape = network.populations[network.inputs[0]].shape
     running = Session(network, threads=threads).stream(step_us, late, counts)
+    require_events(running, net)
+    shape = network.populations[network.inputs[0]].shape
     with signals() as asked, ExitStack() as stack:
         events = opened(source, format, shape if len(shape) == 3 else None, pace, late)
         if isinstance(events, Queued):
@@ -126,7 +128,7 @@ def stream(
         sink = sink_of(output, force, network, running.step_ns, stack)
         begin = time.perf_counter()
         seen, error = _driven(drive, intake, sink, asked, output == "-", quiet or json)
-        nothing = error is not None and running.t == drive.begin
+        nothing = error is not None and running.t == drive.first_step
         if nothing and isinstance(error, UsageError):
             raise error
     gone = isinstance(error, BrokenPipeError)  # Ctrl-C often ends the reader of our output, too
@@ -239,7 +241,7 @@ def _found(drive: Live, intake: Intake, seen: Seen, took: float) -> dict[str, An
         "clipped": stats.clipped,
         "lost_datagrams": getattr(intake, "lost", None),
         "refused_datagrams": getattr(intake, "refused", None),
-        "bins": drive.stream.t - drive.begin,
+        "bins": drive.stream.t - drive.first_step,
         "spikes": seen.spikes,
         "readings": seen.readings,
         "classes": {str(number): count for number, count in sorted(seen.classes.items())},

@@ -6,8 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from spikerun.errors import UsageError
+from spikerun.errors import UsageError, unknown_name
 from spikerun.events import nanoseconds
+from spikerun.live import CLOCKS
+from spikerun.overload import OVERLOAD
+from spikerun.stream import Stream
 from spikerun.text import seconds
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "OverloadOption",
     "SourceArgument",
     "WarmOption",
+    "require_events",
     "step_of",
     "timing",
 ]
@@ -66,6 +70,15 @@ WarmOption = Annotated[
 ]
 
 
+def require_events(stream: Stream, net: Path) -> None:
+    """Refuse a network that takes no events of a camera, before anything is opened."""
+    if stream.why_no_camera:
+        raise UsageError(
+            f"'{net}' takes no events of a camera: {stream.why_no_camera}; give a network with one input (C, H, W) of "
+            "code 'spikes' or 'frames', or samples to this one: spikerun run"
+        )
+
+
 def step_of(bin: str) -> float:
     """Return the duration of a step in microseconds. Raises UsageError for one that can be none."""
     step_us = seconds(bin, "--bin") * 1e6
@@ -83,9 +96,12 @@ def timing(
 
     in_time: whether the source comes in time
     """
+    for option, value, known in (("clock", clock, CLOCKS), ("overload", overload, OVERLOAD)):
+        if value not in known:
+            raise unknown_name(option, value, known)
     if not in_time and clock == "wall":
         raise UsageError(f"--clock wall needs a source that comes in time: give '{source}' a speed, such as --pace 1.0")
-    if not in_time and overload in ("drop_tail", "drop_bin", "latest"):
+    if not in_time and overload != "block":
         raise UsageError(
             f"--overload {overload} needs a source that comes in time: give '{source}' a speed, such as --pace 1.0"
         )

@@ -5,12 +5,10 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
-
-import numpy as np
+from itertools import pairwise
 
 from spikerun import sources
-from spikerun.chunks import Chunks
+from spikerun.chunks import Chunks, Like, cuts
 from spikerun.errors import UsageError
 from spikerun.events import EventArray
 from spikerun.live import STEPS
@@ -58,7 +56,7 @@ def opened(
     return Queued(sources.camera(where.removeprefix("camera:") or None))
 
 
-class Intake:
+class Intake(Like):
     """A source whose events are counted, cut off and recorded as they pass.
 
     limit: events; duration_us: microseconds from the first event on, of a source in time also by the clock, and
@@ -77,18 +75,13 @@ class Intake:
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._source, self._limit, self._record = source, limit, record
-        self._span_us, self._grace_us = STEPS * step_us, grace_us
+        self._span_us, self._grace_us = int(STEPS * step_us), grace_us
         self._duration_us = math.inf if duration_us is None else duration_us
         self._pace, self._clock_ns = getattr(source, "pace", None), clock_ns
         self._asked_ns = 0
         self._origin_ns = math.inf  # when time 0 of the events was, by the earliest one since then
         self.waiting = self.recording = False
         self.seen = 0
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("pace", "drift", "origin_ns", "shape", "lost", "refused"):
-            return getattr(self._source, name)
-        raise AttributeError(name)
 
     def __iter__(self) -> Iterator[EventArray]:
         end, over = math.inf, False  # microseconds of the events; and whether that is over by the clock
@@ -134,10 +127,7 @@ class Intake:
                 yield chunk
             elif self._pace is not None:
                 self._origin_ns = min(self._origin_ns, self._clock_ns() - int(chunk["t"].max()) * 1000 / self._pace)
-            t, begin = np.maximum.accumulate(chunk["t"]), 0
-            while begin < len(chunk):
-                end = min(begin + PORTION, int(np.searchsorted(t, t[begin] + self._span_us, "right")))
+            for begin, end in pairwise(cuts(chunk["t"], self._span_us, PORTION)):
                 yield chunk[begin:end]
-                begin = end
             self._asked_ns, self.waiting = self._clock_ns(), True
         self.waiting = False

@@ -104,14 +104,15 @@ def test_where_there_is_no_room_events_recorded_are_a_whole_file(folder: Path) -
     assert kept.tolist() == np.load("rec.npy")[: len(kept)].tolist()
 
 
-def test_an_error_before_the_first_step_comes_without_figures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_network_of_two_inputs_is_refused_without_figures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     populations = {name: Population((2, 4, 5), Input(1, "spikes")) for name in "ab"}
     populations["h"] = Population((1,), IF(np.int32(9)))
     projections = [Projection(name, "h", Dense(np.ones((40, 1), np.int8))) for name in "ab"]
     save(Network(populations, projections, ["h"], 4), "net.snn", force=True)
     stream("rec.npy", "-o", "out.csv", code=2)
     printed = capsys.readouterr()
-    assert "events need a network with one input" in printed.err
+    assert "'net.snn' takes no events of a camera: it has 2 inputs, a, b" in " ".join(printed.err.split())
+    assert "push_frame" not in printed.err
     assert printed.out == ""
     assert not Path("out.csv").exists()
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drives import BIN, MS, SESSION, Camera, Chunk, Clock, Slow, driven, evenly, expected, recording, ticks
+from drives import BIN, MS, SESSION, SHAPE, Camera, Chunk, Clock, Slow, driven, evenly, expected, recording, ticks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikerun import EVENT, Reading, Spike
+from spikerun import EVENT, IF, Diagonal, Input, Network, Population, Projection, Reading, Session, Spike
 from spikerun.errors import DataError, UsageError
 from spikerun.live import Live
 
@@ -51,7 +51,7 @@ def test_what_is_sustainable_loses_nothing_and_does_not_depend_on_the_clock(
 @pytest.mark.parametrize("load", [1.5, 2.0, 7.0])
 def test_outputs_under_overload_are_those_of_the_events_that_were_kept(overload: str, load: float) -> None:
     live, slow, sent, events = overloaded(overload, None, load)
-    kept = np.concatenate(slow.pushed)
+    kept = np.concatenate(slow.arrays)
     assert live.taken == len(events) == len(kept) + live.dropped
     assert live.dropped > 0
     stream = SESSION.stream()
@@ -60,7 +60,7 @@ def test_outputs_under_overload_are_those_of_the_events_that_were_kept(overload:
 
 
 def kept_by_bin(slow: Slow, bins: int = 200) -> Chunk:
-    return np.bincount(np.concatenate(slow.pushed)["t"] // BIN, minlength=bins)
+    return np.bincount(np.concatenate(slow.arrays)["t"] // BIN, minlength=bins)
 
 
 def test_drop_bin_keeps_whole_bins_or_nothing_of_them() -> None:
@@ -78,7 +78,7 @@ def test_drop_bin_is_late_by_the_largest_lag_and_the_time_of_one_bin_at_most() -
 
 def test_drop_tail_keeps_the_head_of_each_bin() -> None:
     _, slow, _, events = overloaded("drop_tail", 3 * BIN)
-    kept = np.concatenate(slow.pushed)
+    kept = np.concatenate(slow.arrays)
     for number in range(200):
         of_bin = events[events["t"] // BIN == number]
         mine = kept[kept["t"] // BIN == number]
@@ -218,3 +218,28 @@ def test_lag_is_bounded_where_steps_without_events_cost_nothing(overload: str, p
     driven(live)
     assert 0 < live.lag.largest <= (3 + 2 * 2) * MS
     assert live.dropped < len(events)
+
+
+def test_a_recording_of_much_silence_is_run_whatever_it_spans() -> None:
+    populations = {"in": Population(SHAPE, Input(1, "spikes")), "out": Population(SHAPE, IF(np.int32(1)))}
+    net = Network(populations, [Projection("in", "out", Diagonal(np.int32(1)))], ["out"], 4)
+    session, events = Session(net, threads=1), recording(60, 12_000_000)
+    sent = driven(session.live([events], step_us=1))
+    assert [item.step for item in sent] == events["t"].tolist()
+    with pytest.raises(DataError, match="push less at once"):
+        session.stream(1).push(events)
+
+
+@pytest.mark.parametrize("warm", [0, 1])
+def test_lag_is_that_of_a_source_which_knows_when_its_time_began(warm: int) -> None:
+    clock, events = Clock(), evenly(5, 6)
+
+    class Behind:
+        pace, origin_ns = 1.0, clock.ns - 100 * MS
+
+        def __iter__(self) -> Iterator[Chunk]:
+            yield from np.split(events, 6)
+
+    live = SESSION.live(Behind(), warm=warm, clock_ns=clock)
+    driven(live)
+    assert live.lag.largest >= 90 * MS

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from spikerun import EVENT, Reading, Spike
+from spikerun.chunks import KNOWN
 from spikerun.connections import Diagonal
 from spikerun.errors import DataError
+from spikerun.live_async import _Bridge
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, Input
 from spikerun.queued import Queued
 from spikerun.session import Session
+from spikerun.warm import warmed
 
 SHAPE = (2, 4, 5)
 Chunk = np.ndarray[Any, Any]
@@ -144,20 +147,23 @@ def test_a_queue_gives_what_its_source_gives_and_its_error() -> None:
     assert np.concatenate([chunk for chunk in found if len(chunk)]).tolist() == recording().tolist()
 
 
-def test_a_queue_holds_no_more_than_its_limit() -> None:
+@pytest.mark.parametrize("size", [36, 3000])
+def test_a_queue_holds_no_more_events_than_its_limit(size: int) -> None:
     taken = threading.Semaphore(0)
 
     def endless() -> Iterator[Chunk]:
         while True:
             taken.release()
-            yield recording(1)
+            yield recording(size)
 
-    chunks = iter(Queued(endless(), limit=3))
-    assert len(next(chunks)) == 1
+    chunks = iter(Queued(endless(), limit=10_000))
+    assert len(next(chunk for chunk in chunks if len(chunk))) == size
     got = 1
     while taken.acquire(timeout=0.05):
         got += 1
-    assert got <= 7
+    assert 10_000 <= got * (size + 64) <= 10_000 + 3 * (size + 64)
+    for _ in range(1000):  # it goes on
+        assert len(next(chunk for chunk in chunks if len(chunk))) == size
     del chunks
 
 
@@ -172,3 +178,24 @@ def test_a_queue_ticks_while_nothing_comes() -> None:
     assert len(next(chunks)) == 0
     wait.set()
     assert next(len(chunk) for chunk in chunks if len(chunk)) == 3
+
+
+def test_what_a_source_knows_of_itself_is_known_of_those_that_are_made_of_it() -> None:
+    class Camera:
+        shape, pace, drift, origin_ns, lost, refused = SHAPE, 1.0, 1e-4, 7, 0, 0
+
+        def __iter__(self) -> Iterator[Chunk]:
+            return iter([recording()])
+
+    camera, loop = Camera(), asyncio.new_event_loop()
+    loop.close()
+    made: list[Any] = [
+        Queued(camera),
+        warmed(SESSION.stream(), camera, 1),
+        _Bridge(camera, loop, threading.Event()),  # type: ignore[arg-type]
+    ]
+    camera.lost = 5
+    for source in made:
+        assert [getattr(source, name) for name in KNOWN] == [getattr(camera, name) for name in KNOWN]
+        with pytest.raises(AttributeError):
+            source.waits  # noqa: B018

@@ -54,7 +54,7 @@ def test_a_recording_in_unix_time_begins_with_its_first_window() -> None:
     later["t"] += UNIX
     live = SESSION.live([later])
     assert driven(live) == [item._replace(step=item.step + UNIX // BIN) for item in expected(events)]
-    assert live.begin == UNIX // BIN
+    assert live.first_step == UNIX // BIN
 
 
 def test_a_stream_that_has_begun_does_not_jump() -> None:

@@ -23,6 +23,7 @@ from spikerun.commands.stream_options import (
     OverloadOption,
     SourceArgument,
     WarmOption,
+    require_events,
     step_of,
     timing,
 )
@@ -76,12 +77,13 @@ def view(
     Events begin to flow when the first page has come, at the address that is printed. Ctrl-C ends it.
     """
     network = load(net)
-    shape = network.populations[network.inputs[0]].shape
     stream = Session(network, threads=threads).stream(step_of(bin), late, counts)
+    require_events(stream, net)
+    shape = network.populations[network.inputs[0]].shape
     events = _source(source, format, shape if len(shape) == 3 else None, pace, loop, late)
+    drive: Live | None = None  # until somebody watches: a warm start takes the first events, and so begins their time
     tap = Tap(stream, lambda: _told(drive))
     how = timing(getattr(events, "pace", None) is not None, source, clock, grace, overload, max_lag)
-    drive = live(stream, Tapped(events, tap), warm=warm, **how)
     step_us = stream.step_ns / 1000
     about = {"version": VERSION, "network": net.name, "source": source, "step_us": step_us}
     server = Server(tap, Frames(network, step_us), about | {"populations": tap.populations}, host, port)
@@ -90,13 +92,15 @@ def view(
         with server:
             _announce(server, host, open_, json, quiet)
             server.viewer.wait()
+            drive = live(stream, Tapped(events, tap), warm=warm, **how)
             for outputs in drive:
                 tap.saw(outputs)
     except KeyboardInterrupt:
         interrupted = True
+    events_taken, dropped, bins = (drive.taken, drive.dropped, stream.t - drive.first_step) if drive else (0, 0, 0)
     found = {
-        "network": str(net), "source": source, "url": server.url, "events": drive.taken, "dropped": drive.dropped,
-        "bins": stream.t - drive.begin, "pages": server.visits, "frames": server.frames, "interrupted": interrupted,
+        "network": str(net), "source": source, "url": server.url, "events": events_taken, "dropped": dropped,
+        "bins": bins, "pages": server.visits, "frames": server.frames, "interrupted": interrupted,
     }  # fmt: skip
     emit("spikerun.view/1", found, json, lambda: _text(found))
     if interrupted:
@@ -115,7 +119,9 @@ def _source(
     return found
 
 
-def _told(drive: Live) -> Told:
+def _told(drive: Live | None) -> Told:
+    if drive is None:
+        return Told()
     lag_us = drive.lag.last / 1000 if drive.lag.count else math.nan
     return Told(lag_us, drive.dropped, drive.stream.stats.late)
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from spikerun.activity import Activity
+from spikerun.chunks import Like
 from spikerun.commands.view.frame import NOBODY, Counted, Seen, Told, traced
 from spikerun.network import Network
 from spikerun.outputs import Outputs
@@ -155,7 +156,7 @@ class Tap:
         )  # fmt: skip
 
 
-class Tapped:
+class Tapped(Like):
     """A source of events whose tap is told of each array that it gives; in all else the source itself."""
 
     def __init__(self, source: Iterable[Array], tap: Tap) -> None:
@@ -165,6 +166,3 @@ class Tapped:
         for events in self._source:
             self._tap.came(events)
             yield events
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)

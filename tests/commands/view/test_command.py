@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from viewing import events, network, read
 from websockets.sync.client import connect
 
-from spikerun import save
+from spikerun import Dense, Input, Network, Population, Projection, Readout, save
 from spikerun.cli import main
 
 
@@ -88,6 +89,7 @@ def test_ctrl_c_ends_what_nobody_watches_and_that_others_may_watch_is_remarked(f
         (["-", "--loop"], 2, "--loop is for recordings"),
         (["-", "--pace", "2"], 2, "--pace is for recordings"),
         (["a.csv", "--overload", "never"], 2, "never"),
+        (["a.csv", "--clock", "never"], 2, "never"),
         (["a.csv", "--host", "no.such.host.invalid"], 2, "cannot listen on no.such.host.invalid:8765"),
         (["a.csv", "--port", "65536"], 2, "'--port'"),
     ],
@@ -97,6 +99,24 @@ def test_what_cannot_be_shown_is_said(
 ) -> None:
     assert main(["view", *words, "--net", "n.snn"]) == code
     assert message in capsys.readouterr().err
+
+
+def test_a_network_that_takes_no_events_is_refused_before_anybody_is_waited_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    populations = {"in": Population((2, 4, 5), Input(4)), "h": Population((1,), Readout())}
+    save(Network(populations, [Projection("in", "h", Dense(np.ones((40, 1), np.int8)))], ["h"], 4), "bits.snn")
+    for command in ("view", "stream"):
+        assert main([command, "a.csv", "--net", "bits.snn"]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "'bits.snn' takes no events of a camera: its input 'in' takes words of code 'bits'" in said
+
+
+def test_a_warm_start_waits_for_the_first_page(folder: Path) -> None:
+    with viewing("--warm", "3", "--pace", "0.2") as (_, url):
+        time.sleep(1)  # lag, if the clock went on meanwhile
+        _, *shown = frames(url, 3, end=30)
+    assert shown[-1]["lag"] < 500_000  # microseconds
 
 
 def test_a_missing_package_is_named(

@@ -18,7 +18,9 @@ __all__ = ["info", "native_kernels", "processor"]
 PACKAGES = (
     "numpy", "h5py", "typer", "rich", "torch", "safetensors", "scikit-learn", "ziglang", "unicorn",
 )  # fmt: skip
-TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc", "cc", "cmake")
+TOOLS = (
+    "qemu-system-arm", "qemu-system-riscv32", "arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "cc", "cmake",
+)  # fmt: skip
 # The instruction sets that make a difference to integer kernels, by their names in /proc/cpuinfo.
 CPU_FLAGS = ("ssse3", "avx2", "avx512f", "avx512bw", "avx_vnni", "avx512_vnni", "asimd", "asimddp", "i8mm")
 

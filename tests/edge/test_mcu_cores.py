@@ -22,7 +22,7 @@ GENERIC = [name for name in boards.boards() if name.startswith("generic-")]
 PARTS = [name for name in boards.boards() if name not in (*GENERIC, "host")]
 TOOLS = {
     "cortex-m": ("arm-none-eabi-gcc", "qemu-system-arm", "unicorn"),
-    "riscv": ("riscv64-unknown-elf-gcc", "qemu-system-riscv32"),
+    "riscv": ("riscv64-unknown-elf-gcc", "qemu-system-riscv32", "unicorn"),
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import DataError, UnsupportedError
-from spikerun.events import EVENT, as_events
+from spikerun.events import EVENT, as_events, microseconds
 from spikerun.sources.closing import Closing
 
 __all__ = ["Camera", "camera"]
@@ -57,8 +57,9 @@ def camera(serial: str | None = None, *, tick_us: int = 1000) -> Camera:
             f"cameras need the package neuromorphic-drivers ({error}): install spikerun with its extra [camera], or: "
             "pip install neuromorphic-drivers"
         ) from error
+    seconds = microseconds("tick_us", tick_us) * 1e-6
     try:
-        device = drivers.open(serial=serial, iterator_timeout=tick_us * 1e-6)
+        device = drivers.open(serial=serial, iterator_timeout=seconds)
     except Exception as error:  # whatever the driver raises: RuntimeError for most of what can go wrong
         which = "no camera" if serial is None else f"no camera of serial number {serial}"
         raise DataError(

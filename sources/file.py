@@ -126,8 +126,8 @@ def file(
     Raises DataError where the file is not there, or is no such file; UnsupportedError where it needs a package.
     """
     known = formats()
-    if format is not None and format not in known:
-        raise unknown_name("format of event files", format, known)
+    if format is not None and (not isinstance(format, str) or format not in known):
+        raise unknown_name("format of event files", str(format), known)
     if not isinstance(chunk, int) or isinstance(chunk, bool) or not 0 < chunk <= LARGEST_CHUNK:
         raise UsageError(f"a chunk has 1 to {LARGEST_CHUNK} events, got {chunk!r:.80}")
     place = as_path(path)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import DataError
-from spikerun.events import EVENT, as_events
+from spikerun.events import EVENT, as_events, converted
 from spikerun.sources.format import Chunks, Opened
 from spikerun.sources.records import head, records
 
@@ -68,7 +68,7 @@ class NpySink:
 
     def write(self, events: npt.NDArray[Any]) -> None:
         """Append events."""
-        self._file.write(np.ascontiguousarray(events, EVENT).data)
+        self._file.write(np.ascontiguousarray(converted(events)).data)
         self._count += len(events)
 
     def close(self) -> None:

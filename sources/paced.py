@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.chunks import Chunks
-from spikerun.errors import UsageError
+from spikerun.events import microseconds, speed
 
 __all__ = ["Paced", "paced"]
 
@@ -28,12 +28,10 @@ class Paced:
         clock_ns: Callable[[], int],
         sleep: Callable[[float], None],
     ) -> None:
-        if isinstance(pace, bool) or not isinstance(pace, int | float) or not 1e-6 <= pace <= 1e6:
-            raise UsageError(f"pace is how many times as fast as it was recorded, from 1e-6 to 1e6, got {pace!r:.80}")
-        self.pace = float(pace)
+        self.pace = speed(pace)
         self.shape: tuple[int, int, int] | None = getattr(source, "shape", None)
         self.origin_ns: float | None = None
-        self._source, self._tick_us = source, tick_us * self.pace
+        self._source, self._tick_us = source, microseconds("tick_us", tick_us) * self.pace
         self._clock_ns, self._sleep = clock_ns, sleep
 
     def __iter__(self) -> Iterator[Chunk]:

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from spikerun.chunks import Chunks
 from spikerun.errors import UsageError
 from spikerun.events import EventArray
 
@@ -20,7 +21,7 @@ class Repeated:
         later = 0  # than recorded, in microseconds
         while True:
             first = last = None
-            for events in self._source:
+            for events in Chunks(self._source):
                 if not len(events):
                     continue
                 if first is None:

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.errors import DataError, unknown_name
+from spikerun.errors import DataError, UsageError, unknown_name
 from spikerun.events import EVENT, as_events
 from spikerun.sources.text import MARK
 
@@ -28,8 +28,8 @@ class Piped:
     """What `stdin` returns: a source that ends with the input."""
 
     def __init__(self, format: str, shape: tuple[int, int, int] | None, file: IO[bytes], ordered: bool = True) -> None:
-        if format not in READ:
-            raise unknown_name("format of standard input", format, READ)
+        if not isinstance(format, str) or format not in READ:
+            raise unknown_name("format of standard input", str(format), READ)
         self.shape = shape
         self._take, self._file, self._ordered = READ[format], file, ordered
         self._end = b"\n" if format == "csv" else b""  # that the last line may lack
@@ -38,6 +38,8 @@ class Piped:
         rest, done = b"", 0
         read = getattr(self._file, "read1", self._file.read)  # what is there, without waiting for more
         while content := read(CHUNK):
+            if not isinstance(content, bytes):
+                raise UsageError("events come as bytes: open the file in mode 'rb', or give sys.stdin.buffer")
             content = rest + content
             events, used = self._take(content, done, self.shape, self._ordered)
             rest, done = content[used:], done + used

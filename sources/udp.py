@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import DataError, UsageError
-from spikerun.events import EVENT, as_events
+from spikerun.events import EVENT, as_events, converted, microseconds
 from spikerun.sources.closing import Closing
 
 __all__ = ["Udp", "UdpSink", "udp"]
@@ -45,19 +45,20 @@ class Udp(Closing):
 
     def __init__(self, port: int, host: str, shape: tuple[int, int, int] | None, tick_us: int) -> None:
         self.shape, self.lost, self.refused = shape, 0, 0
+        self._tick_ms = max(1, math.ceil(microseconds("tick_us", tick_us) / 1000))
+        _check_address(port, host)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
             self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
             self._socket.setblocking(False)
             self._socket.bind((host, port))
-        except (OSError, OverflowError) as error:
+        except (OSError, ValueError) as error:
             self._socket.close()
             raise UsageError(f"cannot listen on udp://{host}:{port}: {error}; choose another port") from error
         self.port: int = self._socket.getsockname()[1]
         self._wait = select.poll()
         self._wait.register(self._socket, select.POLLIN)
-        self._tick_ms = max(1, math.ceil(tick_us / 1000))
 
     def __iter__(self) -> Iterator[Chunk]:
         while self._socket.fileno() >= 0:
@@ -118,6 +119,13 @@ def udp(port: int, host: str = "127.0.0.1", *, shape: tuple[int, int, int] | Non
     return Udp(port, host, shape, tick_us)
 
 
+def _check_address(port: int, host: str, least: int = 0) -> None:
+    if isinstance(port, bool) or not isinstance(port, int | np.integer) or not least <= port <= 65535:
+        raise UsageError(f"a port is a number of {least} to 65535, got {port!r:.80}")
+    if not isinstance(host, str) or "\0" in host:
+        raise UsageError(f"a host is a name or an address, such as '127.0.0.1', got {host!r:.80}")
+
+
 class UdpSink:
     """Sends events in datagrams of at most 100 to a host and port. Raises UsageError where there is no such host.
 
@@ -126,15 +134,17 @@ class UdpSink:
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.unheard = 0
+        _check_address(port, host, least=1)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.connect((host, port))
-        except (OSError, OverflowError) as error:
+        except (OSError, ValueError) as error:
             self._socket.close()
             raise UsageError(f"cannot send to udp://{host}:{port}: {error}") from error
 
     def write(self, events: Chunk) -> None:
         """Send events, of which some may get lost."""
+        events = converted(events)
         records = np.zeros(len(events), RECORD)
         for field in RECORD.names or ():
             records[field] = events[field]

@@ -32,6 +32,8 @@ def as_path(path: PathLike) -> Path:
     """Return `path` as a Path. Raises UsageError for what can be the name of no file."""
     if not isinstance(path, (str, os.PathLike)):
         raise UsageError(f"the name of a file is a text or a path, got {path!r:.80}")
+    if not os.fspath(path):
+        raise UsageError("the name of a file is empty: say which one")
     if "\0" in os.fspath(path):
         raise UsageError(f"the name of a file has no zero bytes, got {path!r}")
     return Path(path)

@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.errors import DataError
+from spikerun.errors import DataError, UsageError
+from spikerun.events import EVENT, converted
 
 __all__ = ["Chunks", "Like", "cuts"]
 
@@ -44,22 +45,48 @@ def cuts(t: npt.NDArray[np.int64], span_us: int, most: int) -> list[int]:
 
 
 class Chunks:
-    """Iterates over a source. One that was written as a generator ends where Ctrl-C comes within: this says so.
+    """Iterates over a source, whose arrays become those of EVENT, unless they are empty; their order is not looked at.
 
-    Raises DataError there, once, at the call after the interrupt.
+    One that was written as a generator ends where Ctrl-C comes within: this says so, by a DataError, once, at the call
+    after the interrupt. Raises DataError for what is no array of events, too, and goes on behind it.
     """
 
     def __init__(self, source: Iterable[Chunk]) -> None:
+        if not isinstance(source, Iterable):
+            raise UsageError(f"a source is an iterable of arrays of events, got {source!r:.80}")
         self._chunks = iter(source)
         self._cut_off = False
+        self._raw: Any = None  # that came, not given yet
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Chunk:
+        if self._raw is None:
+            self._ask()
+        chunk: Chunk = self._raw
+        if chunk.__class__ is not np.ndarray or chunk.dtype != EVENT:  # no call for most, so that none is interrupted
+            chunk = self._converted()
+        self._raw = None
+        return chunk
+
+    def _converted(self) -> Chunk:
+        """Return what came as an array of EVENT; leave what cannot be one."""
+        if isinstance(self._raw, np.ndarray) and not self._raw.size:
+            empty: Chunk = self._raw
+            return empty
         try:
-            for chunk in self._chunks:
-                return chunk
+            return converted(self._raw)
+        except DataError:
+            self._raw = None
+            raise
+
+    def _ask(self) -> None:
+        """Take the next array. Raises StopIteration behind the last one."""
+        chunks = self._chunks
+        try:
+            for self._raw in chunks:
+                return
         except Exception:
             raise
         except BaseException:

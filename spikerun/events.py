@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events as users have them: structured arrays, to one dtype, and to steps and neurons."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -10,7 +10,19 @@ import numpy.typing as npt
 
 from spikerun.errors import DataError, UsageError
 
-__all__ = ["EVENT", "FIELDS", "EventArray", "as_events", "first_fault", "nanoseconds", "packed"]
+__all__ = [
+    "EVENT",
+    "FIELDS",
+    "EventArray",
+    "as_array",
+    "as_events",
+    "converted",
+    "first_fault",
+    "microseconds",
+    "nanoseconds",
+    "packed",
+    "speed",
+]
 
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")], align=True)
 """An event, 16 bytes: t in microseconds, column x and row y from the top left, p = 1 for more light, 0 for less."""
@@ -18,6 +30,7 @@ EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")], align=
 MAX_STEP_US = 10**9
 LATEST = 2**53  # microseconds
 PLACES = 2**16  # columns, or rows, that an event can name
+WANTED = "events must be a structured array (events,) with the fields t, x, y, p"
 ORDER = "events must be in order of time"
 MICROSECONDS = "times are integers of microseconds"
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -45,9 +58,27 @@ def as_events(events: npt.NDArray[Any], shape: tuple[int, ...] | None = None, or
         k, why = found
         where = ", ".join(f"{field} = {column[k]}" for field, column in columns.items())
         raise DataError(f"event {k} ({where}) {why}")
-    if events.dtype == EVENT and events.flags.c_contiguous and events.flags.aligned:
+    if isinstance(events, np.ndarray) and events.dtype == EVENT and events.flags.c_contiguous and events.flags.aligned:
         return events
     return packed(columns)
+
+
+def as_array(events: Any) -> npt.NDArray[Any]:
+    """Return what a user gives as an array. Raises DataError for what is none, or has a mask."""
+    try:
+        array: npt.NDArray[Any] = np.asanyarray(events)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise DataError(f"{WANTED}: {error}") from None
+    if isinstance(array, np.ma.MaskedArray):
+        raise DataError("events have a mask, which nothing looks at: give an array without those that are masked")
+    return array
+
+
+def converted(events: Any) -> EventArray:
+    """Return events as an array of EVENT. One that is that already is not looked at, and nobody's order is."""
+    if type(events) is np.ndarray and events.ndim == 1 and events.dtype == EVENT:
+        return events
+    return as_events(events, ordered=False)
 
 
 def packed(columns: Mapping[str, npt.NDArray[Any]]) -> EventArray:
@@ -106,14 +137,14 @@ def _faults_of_place(
 
 def _columns(events: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
     """Return t, x, y and p of a structured array, under these names, as they are stored."""
-    if not isinstance(events, np.ndarray) or events.ndim != 1 or events.dtype.names is None:
-        got = f"{events.dtype} {events.shape}" if isinstance(events, np.ndarray) else f"{events!r:.80}"
-        raise DataError(f"events must be a structured array (events,) with the fields t, x, y, p, got {got}")
-    names = {field: _first(events, known) for field, known in FIELDS.items()}
+    array = as_array(events)
+    if array.ndim != 1 or array.dtype.names is None:
+        raise DataError(f"{WANTED}, got {f'{array.dtype} {array.shape}' if array is events else repr(events)[:80]}")
+    names = {field: _first(array, known) for field, known in FIELDS.items()}
     missing = [" or ".join(FIELDS[field]) for field, name in names.items() if name is None]
     if missing:
-        raise DataError(f"events lack the field {', and '.join(missing)}; they have {', '.join(events.dtype.names)}")
-    columns = {field: events[name] for field, name in names.items()}
+        raise DataError(f"events lack the field {', and '.join(missing)}; they have {', '.join(array.dtype.names)}")
+    columns = {field: array[name] for field, name in names.items()}
     for field, column in columns.items():
         if column.ndim != 1 or column.dtype.kind not in ("iu" if field == "t" else "biu"):
             hint = f": {MICROSECONDS}, such as np.rint(seconds * 1e6).astype(np.int64)" if field == "t" else ""
@@ -127,7 +158,11 @@ def _signed(p: npt.NDArray[Any]) -> bool:
 
 
 def _checked(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    if len(shape) != 3 or not all(isinstance(one, int | np.integer) and one > 0 for one in shape):
+    if (
+        not isinstance(shape, Sequence)
+        or len(shape) != 3
+        or not all(isinstance(one, int | np.integer) and one > 0 for one in shape)
+    ):
         raise UsageError(f"events lie in a shape (C, H, W) of positive integers, got {shape!r:.80}")
     channels, height, width = (int(one) for one in shape)
     return min(channels, 256), min(height, PLACES), min(width, PLACES)
@@ -135,14 +170,27 @@ def _checked(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 def nanoseconds(step_us: float) -> int:
     """Return the duration of a step in whole nanoseconds, so that the step of an event is exact."""
-    if isinstance(step_us, bool) or not isinstance(step_us, Real) or not 0 < step_us <= MAX_STEP_US:
-        raise UsageError(
-            f"step_us must be a number of microseconds, above 0 and at most {MAX_STEP_US}, got {step_us!r:.80}"
-        )
+    microseconds("step_us", step_us)
     step_ns = round(step_us * 1000)
     if step_ns < 1 or abs(step_us * 1000 - step_ns) > 1e-9 * step_ns:
         raise UsageError(f"step_us must be a whole number of nanoseconds, got {step_us} us")
     return step_ns
+
+
+def microseconds(name: str, given: float) -> float:
+    """Return a duration that is more than none. Raises UsageError, with its name, for what is no such number."""
+    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < given <= MAX_STEP_US:
+        raise UsageError(
+            f"{name} must be a number of microseconds, above 0 and at most {MAX_STEP_US}, got {given!r:.80}"
+        )
+    return float(given)
+
+
+def speed(pace: float) -> float:
+    """Return how many times as fast as recorded events come. Raises UsageError for what is no such number."""
+    if isinstance(pace, bool) or not isinstance(pace, Real) or not 1e-6 <= pace <= 1e6:
+        raise UsageError(f"pace is how many times as fast as it was recorded, from 1e-6 to 1e6, got {pace!r:.80}")
+    return float(pace)
 
 
 def _first(events: npt.NDArray[Any], known: tuple[str, ...]) -> str | None:

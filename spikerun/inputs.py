@@ -90,9 +90,12 @@ def _named(net: Network, given: Given, all_of_them: bool) -> Mapping[str, npt.Ar
 
 def _array(values: Any) -> npt.NDArray[Any]:
     try:
-        return np.asarray(on_host(values))
+        array = np.asanyarray(on_host(values))
     except ValueError as error:
         raise DataError(f"values must be arrays with rows of equal length: {error}") from None
+    if isinstance(array, np.ma.MaskedArray):
+        raise DataError("values have a mask, which nothing looks at: give an array that is filled")
+    return np.asarray(array)
 
 
 def _word(net: Network, name: str) -> Word:

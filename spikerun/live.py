@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from spikerun.chunks import Chunks, cuts
 from spikerun.errors import SpikerunError, UsageError, unknown_name
+from spikerun.events import speed
 from spikerun.outputs import Outputs
 from spikerun.overload import OVERLOAD, Piece
 from spikerun.queued import Queued
@@ -37,7 +38,7 @@ class Live:
     """Iterates over what the outputs of a stream send while a source feeds it; much of that is empty.
 
     stream:     nobody else may use it meanwhile
-    source:     arrays of events, in order of time
+    source:     arrays of events, in order of time, of EVENT or what `spikerun.as_events` makes of that
     clock:      `events`: a bin, which is a step of the stream, closes when an event beyond it comes; `wall`: also when
                 its time is over and nothing came
     overload:   what happens where bins can be run only later than `max_lag_us` after their end:
@@ -78,9 +79,10 @@ class Live:
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         for kind, value, known in (("clock", clock, CLOCKS), ("overload", overload, OVERLOAD)):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise unknown_name(kind, str(value), known)
         pace = getattr(source, "pace", None) if pace is None else pace
+        pace = None if pace is None else speed(pace)
         if pace is None and (clock, overload) != ("events", "block"):
             raise UsageError(
                 f"clock='{clock}' and overload='{overload}' need a source that comes in time: one with a pace, such as "

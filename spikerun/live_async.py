@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.chunks import Like
+from spikerun.errors import UsageError
 from spikerun.live import Live
 from spikerun.outputs import Outputs
 
@@ -63,6 +64,8 @@ async def drive(
 
     opened: opens the stream of a plain source; limit: how many lists wait, at most, before the thread does
     """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise UsageError(f"queue is how many lists of outputs wait, 1 or more, got {limit!r:.80}")
     loop = asyncio.get_running_loop()
     over = threading.Event()
     sent: asyncio.Queue[Outputs | _Failed | None] = asyncio.Queue(limit)

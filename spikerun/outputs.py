@@ -28,6 +28,15 @@ class Reading(NamedTuple):
     population: str
     logits: npt.NDArray[np.float32]
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether steps, populations and all logits are equal."""
+        if not isinstance(other, tuple) or len(other) != len(self):
+            return False
+        return self[:2] == other[:2] and np.array_equal(self.logits, other[2])
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
 
 class Outputs(Sequence[Spike | Reading]):
     """What was sent, as a sequence of `Spike` and `Reading`, by step and in the order of the outputs.
@@ -93,8 +102,6 @@ class Outputs(Sequence[Spike | Reading]):
 
 
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Reading) and isinstance(b, Reading):
-        return a[:2] == b[:2] and np.array_equal(a.logits, b.logits)
     return bool(type(a) is type(b) and a == b)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.chunks import Like
+from spikerun.chunks import Chunks, Like
 
 __all__ = ["Queued"]
 
@@ -66,7 +66,7 @@ def _read(source: Iterable[Chunk], line: _Line, limit: int) -> None:
     end: BaseException = StopIteration()
     came = 0
     try:
-        for chunk in source:
+        for chunk in Chunks(source):
             if line.over.is_set():
                 return
             if len(chunk):

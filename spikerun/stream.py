@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from spikerun.activity import Activity
 from spikerun.errors import DataError, UsageError, unknown_name
-from spikerun.events import EVENT, as_events, nanoseconds
+from spikerun.events import EVENT, as_array, as_events, nanoseconds
 from spikerun.inputs import Given, by_name, checked_step
 from spikerun.inputs import events as events_of
 from spikerun.kernels.executor import SPIKE, Capture, Executor, Feed, Refused, Sent
@@ -152,7 +152,7 @@ class Stream:
             given = events if plain else events.copy()
             found = feed.push(given)
         else:
-            given, found = self._converted(feed, np.asarray(events))
+            given, found = self._converted(feed, as_array(events))
         if found is None and not self._sent:
             return self._nothing
         if isinstance(found, Refused):

@@ -89,6 +89,11 @@ def test_an_event_outside_of_the_frame_is_named_with_its_byte() -> None:
         list(stdin(shape=(2, 34, 34), file=io.BytesIO(events.tobytes())))
 
 
+def test_a_file_of_text_is_refused() -> None:
+    with pytest.raises(UsageError, match="events come as bytes"):
+        list(stdin(file=io.StringIO("0,1,2,1")))  # type: ignore[arg-type]
+
+
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(UsageError, match=r"unknown format of standard input 'xml'\. Known: csv, records"):
         stdin("xml")

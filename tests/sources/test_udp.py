@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from spikerun import EVENT
-from spikerun.errors import UsageError
-from spikerun.sources import Udp, UdpSink, udp
+from spikerun.errors import DataError, UsageError
+from spikerun.sources import Udp, UdpSink, paced, udp
 
 Chunk = np.ndarray[Any, Any]
 # Two events as faery 0.7.1 sent them, with the format t64_x16_y16_on8: t = 1, x = 2, y = 3, on; and 2^40, 33, 7, off.
@@ -132,10 +132,39 @@ def test_a_port_in_use_is_refused(source: Udp) -> None:
         udp(source.port)
 
 
-@pytest.mark.parametrize("port", [-1, 65536])
-def test_a_port_that_is_none_is_refused(port: int) -> None:
-    with pytest.raises(UsageError, match="cannot listen"):
-        udp(port)
+@pytest.mark.parametrize("port", [-1, 65536, "a", None, 1.5, True])
+def test_a_port_that_is_none_is_refused(port: Any) -> None:
+    for opened, least in ((udp, 0), (UdpSink, 1)):
+        with pytest.raises(UsageError, match=f"a port is a number of {least} to 65535, got {port!r}"):
+            opened(port)
+
+
+def test_nothing_is_sent_to_port_0() -> None:
+    with pytest.raises(UsageError, match="a port is a number of 1 to 65535, got 0"):
+        UdpSink(0)
+
+
+@pytest.mark.parametrize("host", [5, None, "a\0b"])
+def test_a_host_that_is_none_is_refused(host: Any) -> None:
+    for opened in (udp, UdpSink):
+        with pytest.raises(UsageError, match="a host is a name or an address"):
+            opened(5555, host)
+
+
+@pytest.mark.parametrize("tick_us", ["a", 0, -1, float("nan")])
+def test_a_tick_that_is_none_is_refused(tick_us: Any) -> None:
+    for opened in (lambda: udp(0, tick_us=tick_us), lambda: paced([], tick_us=tick_us)):
+        with pytest.raises(UsageError, match="tick_us must be a number of microseconds, above 0"):
+            opened()
+
+
+def test_a_sink_takes_what_can_be_made_events(source: Udp) -> None:
+    sink, events = UdpSink(source.port), recording(3)
+    sink.write(events.astype([("ts", "i8"), ("x", "i4"), ("y", "i4"), ("on", "?")]))
+    assert received(source, 3).tolist() == events.tolist()
+    with pytest.raises(DataError, match="structured array"):
+        sink.write(np.zeros(3))
+    sink.close()
 
 
 def test_nobody_who_listens_is_said(caplog: pytest.LogCaptureFixture) -> None:

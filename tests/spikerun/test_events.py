@@ -75,6 +75,8 @@ OLD = [("t", "f8"), ("x", "u2"), ("y", "u2"), ("p", "u1")]
     [
         (np.zeros((3, 4)), r"structured array \(events,\) with the fields t, x, y, p, got float64 \(3, 4\)"),
         ([1, 2], r"structured array .* got \[1, 2\]"),
+        ([[1], [1, 2]], "structured array .*inhomogeneous"),
+        (np.ma.array(events()), "events have a mask"),
         (np.zeros(2, [("t", "i8"), ("x", "u2")]), "lack the field y, and p or polarity or on or pol; they have t, x"),
         (events(dtype=OLD), r"the field t of events must hold integers, got float64: .*np.rint\(seconds \* 1e6\)"),
         (events(dtype=[("t", "?"), *OLD[1:]]), "the field t of events must hold integers, got bool"),
@@ -111,7 +113,7 @@ def test_columns_that_no_sensor_has_are_refused() -> None:
         as_events(given)
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (2, 0, 4), (2, 3.5, 4)])
+@pytest.mark.parametrize("shape", [(3, 4), (2, 0, 4), (2, 3.5, 4), 5])
 def test_a_shape_that_is_none_is_a_wrong_use(shape: Any) -> None:
     with pytest.raises(UsageError, match=r"events lie in a shape \(C, H, W\) of positive integers"):
         as_events(events(), shape)

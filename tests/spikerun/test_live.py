@@ -192,12 +192,46 @@ def test_a_drive_that_is_stopped_runs_what_has_come() -> None:
         ({"max_lag_us": 5.0}, "overload='block' drops nothing"),
         ({"overload": "latest", "pace": 1.0, "max_lag_us": -1}, "max_lag_us must be a number"),
         ({"grace_us": float("nan")}, "grace_us must be a number"),
+        *(({"pace": pace}, "pace is how many times as fast") for pace in (-1.0, 0, float("nan"), "1", True)),
+        ({"overload": []}, "unknown overload"),
         ({"warm": -1}, "warm is how often the first bin is repeated"),
     ],
 )
 def test_choices_that_make_no_sense_are_refused(how: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         SESSION.live([], **how)
+
+
+@pytest.mark.parametrize("how", [{}, {"warm": 2}, {"pace": 1e6}])
+def test_a_source_may_give_what_push_takes(how: dict[str, Any]) -> None:
+    events = recording(300, 20_000)
+    others = events.astype([("ts", "i8"), ("x", "i4"), ("y", "i4"), ("on", "?")])
+    ours, theirs = (driven(SESSION.live(np.array_split(one, 7), **how)) for one in (events, others))
+    assert theirs == ours
+    assert ours == expected(events) or "warm" in how
+
+
+@pytest.mark.parametrize("how", [{}, {"pace": 1e6}])
+@pytest.mark.parametrize(
+    "wrong", [np.zeros(3), 5, np.zeros(3, [("step", "i8"), ("index", "i8")]), np.ma.zeros(3, EVENT)]
+)
+def test_what_is_no_array_of_events_is_refused_and_left_behind(wrong: Any, how: dict[str, Any]) -> None:
+    events = recording(300, 20_000)
+    live = SESSION.live(iter([events[:100], wrong, events[100:]]), **how)
+    sent, refused = list[Spike | Reading](), 0
+    while not refused:
+        try:
+            sent += next(live)
+        except DataError:
+            refused += 1
+    if not how:  # a thread ends there
+        assert sent + driven(live) == expected(events)
+
+
+def test_a_source_is_iterable() -> None:
+    for how in ({}, {"pace": 1.0}):
+        with pytest.raises(UsageError, match="a source is an iterable of arrays of events, got 5"):
+            next(SESSION.live(5, **how))  # type: ignore[arg-type]
 
 
 class Expensive(Slow):

@@ -12,7 +12,7 @@ import pytest
 from spikerun import EVENT, Reading, Spike
 from spikerun.chunks import KNOWN
 from spikerun.connections import Diagonal
-from spikerun.errors import DataError
+from spikerun.errors import DataError, UsageError
 from spikerun.live_async import _Bridge
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, Input
@@ -60,6 +60,12 @@ async def coming(chunks: list[Chunk]) -> AsyncIterator[Chunk]:
 def test_a_plain_source_gives_what_push_gives(queue: int) -> None:
     events = recording()
     assert asyncio.run(gathered(np.array_split(events, 30), queue=queue)) == expected(events)
+
+
+@pytest.mark.parametrize("queue", [0, "a"])
+def test_a_queue_has_room_for_some(queue: Any) -> None:
+    with pytest.raises(UsageError, match="queue is how many lists of outputs wait"):
+        asyncio.run(gathered([recording()], queue=queue))
 
 
 def test_an_asynchronous_source_gives_what_push_gives() -> None:

@@ -133,6 +133,8 @@ def test_chunks_do_not_matter() -> None:
         (seen((2**53, 0, 0, 0)), r"lies at 2\^53 us or later"),
         (seen((10**15, 0, 0, 0)), "are steps of 1000000 ns right"),
         (np.zeros(3), r"a structured array \(events,\) with the fields t, x, y, p, got float64"),
+        ([[1], [1, 2]], r"a structured array .*inhomogeneous"),
+        (np.ma.array(at((0, 3))), "events have a mask"),
         (np.zeros(1, [("step", "i8"), ("x", "i8")]), "events lack the field t or timestamp or ts or time, and y"),
         (np.zeros(1, [("step", "f8"), ("index", "i8")]), "the fields of events must be integers"),
     ],

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plugin for QEMU that counts what runs between two instructions that do nothing, the marks of port.h.
- * Debian has no header of the interface (its version 1, of QEMU 6 to 8), so what is used of it is declared
- * here.
+ * Debian has no header of the interface (its version 1, as QEMU 7.2 has it), so what is used of it is
+ * declared here.
  *
  * For each stretch from a mark `begin` to a mark `end` it writes a line of decimal numbers: the index of the
  * stretch, instructions, values loaded, values stored, branches taken, instructions of the FPU and of Helium.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example network on every core, in QEMU: every result, word and membrane compared, and what an image takes.
 
-1,000 test images on the Cortex-M4, 100 on the others. Counts are those of the plugin for QEMU: instructions, values loaded
-and stored, branches taken, each the median. They are no time: QEMU models neither flash wait states nor caches.
+1,000 test images on the Cortex-M4, 100 on the others. Counts are those of the plugin for QEMU: instructions, values
+loaded and stored, branches taken, each the median. They are no time: QEMU models neither flash wait states nor caches.
 """
 
 import tempfile

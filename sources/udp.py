@@ -120,10 +120,11 @@ def udp(port: int, host: str = "127.0.0.1", *, shape: tuple[int, int, int] | Non
 
 
 def _check_address(port: int, host: str, least: int = 0) -> None:
-    if isinstance(port, bool) or not isinstance(port, int | np.integer) or not least <= port <= 65535:
-        raise UsageError(f"a port is a number of {least} to 65535, got {port!r:.80}")
     if not isinstance(host, str) or "\0" in host:
         raise UsageError(f"a host is a name or an address, such as '127.0.0.1', got {host!r:.80}")
+    if isinstance(port, bool) or not isinstance(port, int | np.integer) or not least <= port <= 65535:
+        where = f"udp://{host}:{port!s:.80}"
+        raise UsageError(f"'{where}': a port is a number of {least} to 65535, got {port!r:.80}")
 
 
 class UdpSink:
@@ -133,30 +134,35 @@ class UdpSink:
     """
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.unheard = 0
+        self.unheard, self._where = 0, f"udp://{host}:{port}"
         _check_address(port, host, least=1)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.connect((host, port))
         except (OSError, ValueError) as error:
             self._socket.close()
-            raise UsageError(f"cannot send to udp://{host}:{port}: {error}") from error
+            raise UsageError(f"cannot send to {self._where}: {error}") from error
 
     def write(self, events: Chunk) -> None:
-        """Send events, of which some may get lost."""
+        """Send events, of which some may get lost. Raises UsageError where the system sends none."""
         events = converted(events)
         records = np.zeros(len(events), RECORD)
         for field in RECORD.names or ():
             records[field] = events[field]
         for begin in range(0, len(records), SENT):
-            datagram = records[begin : begin + SENT].tobytes()
             try:
-                self._socket.send(datagram)
-            except ConnectionRefusedError:  # of an earlier datagram, which the system tells instead of sending this one
-                if not self.unheard:
-                    log.warning("nobody listens at udp://%s:%d", *self._socket.getpeername()[:2])
-                self.unheard += 1
-                self._socket.send(datagram)
+                self._send(records[begin : begin + SENT].tobytes())
+            except OSError as error:
+                raise UsageError(f"cannot send to {self._where}: {error.strerror}") from error
+
+    def _send(self, datagram: bytes) -> None:
+        try:
+            self._socket.send(datagram)
+        except ConnectionRefusedError:  # of an earlier datagram, which the system tells instead of sending this one
+            if not self.unheard:
+                log.warning("nobody listens at %s", self._where)
+            self.unheard += 1
+            self._socket.send(datagram)
 
     def close(self) -> None:
         """Send no more."""

@@ -186,10 +186,10 @@ def microseconds(name: str, given: float) -> float:
     return float(given)
 
 
-def speed(pace: float) -> float:
-    """Return how many times as fast as recorded events come. Raises UsageError for what is no such number."""
+def speed(pace: float, name: str = "pace") -> float:
+    """Return how many times as fast as recorded events come. Raises UsageError, with its name, for what is none."""
     if isinstance(pace, bool) or not isinstance(pace, Real) or not 1e-6 <= pace <= 1e6:
-        raise UsageError(f"pace is how many times as fast as it was recorded, from 1e-6 to 1e6, got {pace!r:.80}")
+        raise UsageError(f"{name} is how many times as fast as it was recorded, from 1e-6 to 1e6, got {pace!r:.80}")
     return float(pace)
 
 

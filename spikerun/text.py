@@ -8,7 +8,7 @@ from spikerun.errors import UsageError
 __all__ = ["beside_macs", "listed", "markdown", "plural", "seconds", "table"]
 
 SHOWN = 4  # names of a long list that a message holds
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 def beside_macs(synops: float, macs: int | None) -> str:
@@ -28,8 +28,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def seconds(text: str, option: str) -> float:
-    """Return a duration such as 1ms, 100us or 0.001 in seconds. Raises UsageError, with the option's name."""
+def seconds(text: str, option: str, none: bool = False) -> float:
+    """Return a duration such as 1ms, 100us or 0.001 in seconds. Raises UsageError, with the option's name.
+
+    none: whether it may be 0
+    """
     number, factor = text.strip(), 1.0
     for unit in sorted(UNITS, key=len, reverse=True):
         if number.endswith(unit):
@@ -39,8 +42,9 @@ def seconds(text: str, option: str) -> float:
         found = float(number) * factor
     except ValueError:
         raise UsageError(f"{option} is a time, such as 1ms, 100us or 0.001 (seconds), got '{text}'") from None
-    if not 0 < found < float("inf"):
-        raise UsageError(f"{option} must be more than no time, such as 1ms, got '{text}'")
+    if not 0 <= found < float("inf") or not (found or none):
+        least = "0 or more" if none else "more than no time"
+        raise UsageError(f"{option} must be {least}, such as 1ms, got '{text}'")
     return found
 
 

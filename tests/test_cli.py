@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from spikerun import __main__ as program
 from spikerun import __version__, cli
 from spikerun.cli import COMMANDS, CommandSpec, load_command, main
 from spikerun.console import QuietOption
@@ -306,3 +307,12 @@ def test_info_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["spikerun"] == __version__
     assert {"python", "packages", "cpu", "threads", "native_kernels", "tools", "datasets"} <= found.keys()
     assert found["native_kernels"]["isa"] == native.isa()
+
+
+def test_ctrl_c_while_commands_are_imported_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Importing:
+        def __getattr__(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "spikerun.cli", Importing())  # type: ignore[arg-type]  # it stands for a module
+    assert program.main() == 130

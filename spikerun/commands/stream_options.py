@@ -109,7 +109,7 @@ def timing(
         raise UsageError("--overload block drops nothing, however late: leave --max-lag out, or choose another")
     return {
         "clock": clock,
-        "grace_us": 0.0 if grace is None else seconds(grace, "--grace") * 1e6,
+        "grace_us": 0.0 if grace is None else seconds(grace, "--grace", none=True) * 1e6,
         "overload": overload,
-        "max_lag_us": None if max_lag is None else seconds(max_lag, "--max-lag") * 1e6,
+        "max_lag_us": None if max_lag is None else seconds(max_lag, "--max-lag", none=True) * 1e6,
     }

@@ -10,7 +10,7 @@ from itertools import pairwise
 from spikerun import sources
 from spikerun.chunks import Chunks, Like, cuts
 from spikerun.errors import UsageError
-from spikerun.events import EventArray
+from spikerun.events import EventArray, speed
 from spikerun.live import STEPS
 from spikerun.queued import Queued
 
@@ -46,7 +46,7 @@ def opened(
             if where == "-"
             else sources.file(where, format, shape, ordered=ordered)
         )
-        return found if pace is None else sources.paced(found, pace)
+        return found if pace is None else sources.paced(found, speed(pace, "--pace"))
     if pace is not None or format is not None:
         raise UsageError(
             f"{'--format' if pace is None else '--pace'} is for recordings; '{where}' sends what happens now"

@@ -178,6 +178,13 @@ def test_nobody_who_listens_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records] == [f"nobody listens at udp://127.0.0.1:{source.port}"]
 
 
+def test_where_nothing_can_be_sent_it_says_so(source: Udp) -> None:
+    sink = UdpSink(source.port)
+    sink.close()
+    with pytest.raises(UsageError, match=f"cannot send to udp://127.0.0.1:{source.port}: Bad file descriptor"):
+        sink.write(recording(1))
+
+
 def test_what_is_sent_once_somebody_listens_arrives(source: Udp) -> None:
     sink = UdpSink(source.port)
     source.close()

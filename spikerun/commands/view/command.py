@@ -27,13 +27,13 @@ from spikerun.commands.stream_options import (
     step_of,
     timing,
 )
-from spikerun.commands.stream_source import opened
+from spikerun.commands.stream_source import opened, port_of
 from spikerun.commands.view.frame import VERSION, Frames, Told
 from spikerun.commands.view.server import Server, is_loopback
 from spikerun.commands.view.tap import Tap, Tapped
 from spikerun.console import JsonOption, QuietOption, emit, table, talk
 from spikerun.errors import UsageError
-from spikerun.events import EventArray
+from spikerun.events import EventArray, speed
 from spikerun.file import load
 from spikerun.live import Live, live
 from spikerun.session import Session
@@ -111,12 +111,13 @@ def _source(
     where: str, format: str | None, shape: Shape | None, pace: float | None, loop: bool, late: str
 ) -> Iterable[EventArray]:
     """Return the source; a recording comes at its own speed unless another is asked for."""
-    found = opened(where, format, shape, None, late)
-    if isinstance(found, sources.File):
-        return sources.paced(sources.repeated(found) if loop else found, 1.0 if pace is None else pace)
-    if loop or pace is not None:
-        raise UsageError(f"{'--loop' if loop else '--pace'} is for recordings; '{where}' sends what happens now")
-    return found
+    recorded = where != "-" and not where.startswith("camera:") and port_of(where) is None
+    if loop and not recorded:
+        raise UsageError(f"--loop is for recordings; '{where}' sends what happens now")
+    found = opened(where, format, shape, None if recorded else pace, late)
+    if not recorded:
+        return found
+    return sources.paced(sources.repeated(found) if loop else found, speed(1.0 if pace is None else pace, "--pace"))
 
 
 def _told(drive: Live | None) -> Told:

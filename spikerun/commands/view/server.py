@@ -12,6 +12,7 @@ import hashlib
 import ipaddress
 import json
 import logging
+import os
 import re
 import socket
 import sys
@@ -107,7 +108,9 @@ class Server:
                 create_connection=_limited(connections),
             )  # fmt: skip
         except OSError as error:
-            what = f"cannot listen on {self._host}:{self._port} ({error.strerror})"
+            named = isinstance(error, socket.gaierror) or error.errno is None
+            why = error.strerror if named else os.strerror(error.errno or 0)  # asyncio's own says the address once more
+            what = f"cannot listen on {self._host}:{self._port} ({why})"
             return self._bound.set_exception(UsageError(f"{what}: choose another --port, or 0 for any, or --host"))
         except Exception as error:  # whoever enters waits for an answer
             return self._bound.set_exception(error)

@@ -85,9 +85,9 @@ def test_ctrl_c_ends_what_nobody_watches_and_that_others_may_watch_is_remarked(f
     [
         (["b.csv"], 3, "'b.csv' does not exist"),
         (["a.csv", "--bin", "soon"], 2, "--bin is a time"),
-        (["a.csv", "--pace", "0"], 2, "pace is how many times"),
+        (["a.csv", "--pace", "0"], 2, "--pace is how many times"),
         (["-", "--loop"], 2, "--loop is for recordings"),
-        (["-", "--pace", "2"], 2, "--pace is for recordings"),
+        (["udp://:0", "--pace", "2"], 2, "--pace is for recordings"),
         (["a.csv", "--overload", "never"], 2, "never"),
         (["a.csv", "--clock", "never"], 2, "never"),
         (["a.csv", "--host", "no.such.host.invalid"], 2, "cannot listen on no.such.host.invalid:8765"),

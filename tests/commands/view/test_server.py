@@ -271,7 +271,10 @@ def test_there_is_one_page(server: Server) -> None:
 
 
 def test_a_port_that_is_taken_is_said_with_what_to_do() -> None:
-    with watched() as (server, tap), pytest.raises(UsageError, match=r"cannot listen on 127.0.0.1:.*--port"):
+    with (
+        watched() as (server, tap),
+        pytest.raises(UsageError, match=r"cannot listen on 127.0.0.1:\d+ \(Address already in use\): .*--port"),
+    ):
         Server(tap, server._made, {}, "127.0.0.1", urlsplit(server.url).port or 0).__enter__()
 
 

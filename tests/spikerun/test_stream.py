@@ -513,3 +513,20 @@ def test_each_window_has_a_first_spike_of_its_own() -> None:
     sent = [[0, 0], [1, 0], [0, 0], [0, 0], [0, 0], [1, 1]]
     found: list[Any] = [stream.step(np.array(spikes)) for spikes in sent]
     assert [one[0].logits.tolist() for one in found if one] == [[2, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("how", "answer", "skipped"),
+    [({}, "count", 1000), ({"kernels": "event"}, "count", 1000), ({"kernels": "dense"}, "count", 0), ({}, "last", 0)],
+)
+def test_steps_at_rest_are_skipped_unless_all_is_dense_or_an_answer_needs_each(
+    how: dict[str, Any], answer: str, skipped: int
+) -> None:
+    populations = {
+        "in": Population((24,), Input(1, "spikes")),
+        "out": Population((2,), LIF(np.int32(9), answer=answer)),
+    }
+    weights = Dense(np.ones((24, 2), np.int8))
+    stream = Session(Network(populations, [Projection("in", "out", weights)], ["out"], 10), **how).stream()
+    stream.advance(1000)
+    assert stream.stats.skipped == skipped

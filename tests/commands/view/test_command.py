@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 
 from spikerun import Dense, Input, Network, Population, Projection, Readout, save
 from spikerun.cli import main
+from spikerun.commands.view.command import _source
 
 
 @pytest.fixture
@@ -99,6 +100,11 @@ def test_what_cannot_be_shown_is_said(
 ) -> None:
     assert main(["view", *words, "--net", "n.snn"]) == code
     assert message in capsys.readouterr().err
+
+
+def test_a_pipe_comes_at_a_pace_if_one_is_given() -> None:
+    for pace in (None, 2.0):
+        assert getattr(_source("-", None, None, pace, False, "error"), "pace", None) == pace
 
 
 def test_a_network_that_takes_no_events_is_refused_before_anybody_is_waited_for(

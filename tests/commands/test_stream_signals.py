@@ -47,7 +47,10 @@ def ended(running: "subprocess.Popen[bytes]", code: int) -> bytes:
     begin = time.monotonic()
     assert running.stderr is not None
     with running:
-        assert running.wait(timeout=60) == code
+        try:
+            assert running.wait(timeout=30) == code
+        finally:
+            running.kill()
         assert time.monotonic() - begin < SOON
         return running.stderr.read()
 

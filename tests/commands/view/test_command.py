@@ -120,9 +120,9 @@ def test_a_network_that_takes_no_events_is_refused_before_anybody_is_waited_for(
 
 def test_a_warm_start_waits_for_the_first_page(folder: Path) -> None:
     with viewing("--warm", "3", "--pace", "0.2") as (_, url):
-        time.sleep(1)  # lag, if the clock went on meanwhile
-        _, *shown = frames(url, 3, end=30)
-    assert shown[-1]["lag"] < 500_000  # microseconds
+        time.sleep(1.2)  # lag, if the clock went on meanwhile
+        _, *shown = frames(url, 3)
+    assert np.nanmax([frame["lag"] for frame in shown]) < 800_000  # microseconds
 
 
 def test_a_missing_package_is_named(

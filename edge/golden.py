@@ -12,10 +12,11 @@ from spikerun.edge.target import Frames
 from spikerun.errors import DataError
 from spikerun.inputs import by_name, checked, events, sample_shape
 from spikerun.network import Network
+from spikerun.plan import blockable
 from spikerun.reference import Stepper, Turn, blocked, stepped
 from spikerun.result import classes_of
 
-__all__ = ["Golden", "Seen", "frames_of", "make", "random_frames", "steps", "turns"]
+__all__ = ["Golden", "Seen", "activity", "frames_of", "make", "random_frames", "steps", "turns"]
 
 IntArray = npt.NDArray[np.int64]
 Seen = Mapping[tuple[str, str], IntArray]
@@ -68,6 +69,20 @@ def random_frames(net: Network, count: int, seed: int = 0) -> dict[str, IntArray
         keep = rng.random(values.shape) < np.where(np.arange(count) % 2, 0.2, 1.0).reshape(-1, *[1] * (values.ndim - 1))
         frames[name] = np.where(keep, values, 0)
     return frames
+
+
+def activity(net: Network, frames: Mapping[str, IntArray], count: int = 4) -> dict[str, float]:
+    """Return the share of neurons of each population that are active in a window, in the first samples.
+
+    Of networks that go on step by step only inputs are looked at.
+    """
+    words = {name: [array[:count]] for name, array in frames.items()}
+    if blockable(net):
+        for k in range(min(count, len(next(iter(frames.values()))))):
+            for name, turn in turns(net, {name: array[k] for name, array in frames.items()}).items():
+                words.setdefault(name, []).append(turn.word)
+        return {name: float(np.mean([(word != 0).mean() for word in found])) for name, found in words.items()}
+    return {name: float((found[0] != 0).mean()) for name, found in words.items()}
 
 
 def make(net: Network, samples: Frames | int) -> Golden:

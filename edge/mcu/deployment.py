@@ -20,7 +20,7 @@ from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import SCRIPT, TWIN
 from spikerun.edge.mcu.memory import STACK_BYTES, Memory, limits, report
-from spikerun.edge.mcu.model import Model, compose, require_name
+from spikerun.edge.mcu.model import Model, compose, require_name, require_network
 from spikerun.edge.mcu.packings import WISHES
 from spikerun.edge.mcu.printer import Source, header, source
 from spikerun.edge.mcu.running import Expected
@@ -120,9 +120,11 @@ class McuTarget:
         require_known(board, "toolchain", chosen.toolchain, core.compilers)
         require_known(board, "emulator", chosen.emulator, core.emulators)
         require_free(out, force)
-        model = compose(net, chosen.name, board.features, chosen.packing)
-        made = source(model)
+        require_network(net)
         frames = golden.frames_of(net, samples)
+        seen = {} if isinstance(samples, int) else golden.activity(net, frames)  # random samples tell nothing
+        model = compose(net, chosen.name, board.features, chosen.packing, seen)
+        made = source(model)
         memory = report(model, made, board, len(next(iter(frames.values()))))
         memory.require_fit()
         if run:  # before the samples are computed: a missing tool is said at once

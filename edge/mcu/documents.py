@@ -89,6 +89,7 @@ def report_text(board: Board, memory: Memory, bundle: Bundle) -> str:
         f"- fits: {'yes' if bundle.verdict.fits else 'no'}",
         f"- source of the board's numbers: {board.source}",
     ]
+    lines += [f"- {note}" for note in bundle.verdict.notes]
     if run is not None:
         verdict = "yes" if run.identical else "NO"
         lines.append(

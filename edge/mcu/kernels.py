@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spikerun.edge.mcu import maps, packings
+from spikerun.edge.mcu import crossover, maps, packings
 from spikerun.edge.mcu.bounds import code_of
 from spikerun.edge.mcu.table import Array, Shape, Table, channels_last, pairs, shape_of
 from spikerun.errors import UnsupportedError
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 Registers = Mapping[str, Register]
+NOTHING: Mapping[str, float] = {}
 EVENTS = 128  # of a linear map that are added at once, as in spikerun_dense.c
 SMALL = 31  # values of which at least eight fit lanes of 16 bits together
 
@@ -171,6 +172,12 @@ def _conv_memory(operation: Any) -> int:
     return int(3 * (places + 1) + 2 * places * m["weight"].shape[1] * m["weight"].shape[2])
 
 
+def _dot(operation: Any, registers: Registers) -> Table:
+    table = maps.dot(operation.map)
+    assert table is not None
+    return table
+
+
 def _apply(pack: Callable[[Map], Table]) -> Callable[[Any, Registers], Table]:
     def packed(operation: Any, registers: Registers) -> Table:
         table = pack(operation.map)
@@ -227,6 +234,7 @@ ROWS = (
     Kernel("dense", _dense, more=ROWS_OF_WEIGHTS, words=True, memory=_dense_memory),
     Kernel("conv", _conv, more=ROWS_OF_WEIGHTS, words=True, memory=_conv_memory),
     Kernel("depthwise", _apply(maps.depthwise), words=True),
+    Kernel("dot", _dot, needs=frozenset({"mve"})),
     Kernel("sparse", _apply(maps.sparse), words=True),
     Kernel("delta", _apply(packings.packed("delta")), more=PACKED_ROWS, words=True),
     Kernel("bitmap", _apply(packings.packed("bitmap")), more=PACKED_ROWS, words=True),
@@ -259,11 +267,12 @@ SILENT = frozenset({"count", "decide"})  # a board counts no activity, and runs 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """An operation with the kernel that executes it, and its registers, in the order of the kernel's arguments."""
+    """An operation with the kernel that executes it, its registers in the order of its arguments, and why this one."""
 
     operation: Operation
     kernel: Kernel
     operands: tuple[Operand, ...]
+    reason: str = ""
 
     @cached_property
     def writes(self) -> list[str]:
@@ -272,20 +281,25 @@ class Call:
 
 
 def choose(
-    program: Program, owners: Mapping[str, str], features: Collection[str] = (), packing: str = "auto"
+    program: Program,
+    owners: Mapping[str, str],
+    features: Collection[str] = (),
+    packing: str = "auto",
+    activity: Mapping[str, float] = NOTHING,
 ) -> list[Call]:
     """Return the calls that execute a program on a board; `owners` names the population of each register.
 
     packing: one of `packings.WISHES`; where it leaves a choice, `small` makes tables and code as small as it can,
     `auto` their bytes times the instructions, so that a percent of flash is worth a percent of time.
+    activity: the share of active neurons of registers, where it was measured.
 
     Raises UnsupportedError, by name, for what has none.
     """
     best = {row.kind: row for row in reversed(ROWS) if row.needs <= set(features)}
     registers = {register.name: register for register in program.registers}
-    found: list[tuple[Operation, tuple[Operand, ...], Options]] = []
+    found: list[tuple[Operation, tuple[Operand, ...], Options, str]] = []
     for operation in program.operations:
-        kinds = _kinds(operation, packing)
+        kinds, reason = _kinds(operation, packing, registers, activity, features)
         if SILENT & kinds.keys():
             continue
         operands = tuple(operation.operands())
@@ -298,17 +312,25 @@ def choose(
             )
         both_bytes = any(wide(registers[operand.register]) for operand in operands)
         options = {row.wide() if row.words and both_bytes else row: cost for row, cost in rows.items()}
-        found.append((operation, operands, options))
-    chosen = _choose([options for *_, options in found], packing)
-    return [Call(operation, row, operands) for (operation, operands, _), row in zip(found, chosen, strict=True)]
+        found.append((operation, operands, options, reason))
+    chosen = _choose([options for *_, options, _ in found], packing)
+    return [
+        Call(operation, row, operands, reason)
+        for (operation, operands, _, reason), row in zip(found, chosen, strict=True)
+    ]
 
 
-def _kinds(operation: Any, packing: str) -> dict[str, packings.Cost]:
-    """Return the kinds of rows that can execute an operation, with their costs where these make a choice."""
-    if operation.name == "apply":
-        found = packings.costs(operation.map, packing)
-        return {_special(kind, operation.map): cost for kind, cost in found.items()}
-    return {str(operation.name): packings.Cost(0, 0)}
+def _kinds(
+    operation: Any, packing: str, registers: Registers, activity: Mapping[str, float], features: Collection[str]
+) -> tuple[dict[str, packings.Cost], str]:
+    """Return the kinds of rows that can execute an operation, with their costs where these make a choice; and why."""
+    if operation.name != "apply":
+        return {str(operation.name): packings.Cost(0, 0)}, ""
+    m, found = operation.map, packings.costs(operation.map, packing)
+    choice = crossover.choice(m, registers[operation.x], activity, features)
+    if choice is not None and choice.dense and list(found) == [m.kind]:
+        return {"dot": found[m.kind]}, choice.reason
+    return {_special(kind, m): cost for kind, cost in found.items()}, "" if choice is None else choice.reason
 
 
 def _special(kind: str, m: Map) -> str:

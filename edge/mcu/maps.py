@@ -2,6 +2,7 @@
 """From linear maps to the tables of their kernels, weights as they are."""
 
 import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -14,6 +15,7 @@ __all__ = [
     "dense",
     "depthwise",
     "diagonal",
+    "dot",
     "filled",
     "is_depthwise",
     "rows",
@@ -94,6 +96,42 @@ def conv_rows(m: Map) -> Table:
     """Return rows of weights[group][column][row][source channel], each with the target channels of the group."""
     numbers, grouped = _conv(m)
     return Table("spikerun_conv", numbers, {"weights": rows(grouped.transpose(0, 4, 3, 2, 1))})
+
+
+def dot(m: Map) -> Table | None:
+    """Return bytes [target channel][row][column][source channel], + 128; None of a map that the kernel cannot take."""
+    found = DOT[m.kind](m) if m.kind in DOT else None
+    if found is None:
+        return None
+    numbers, weights = found
+    targets = weights.reshape(len(weights), -1)
+    more = -len(targets) % 4 * targets.shape[1] + 16  # which are read, and count for nothing
+    flat = np.concatenate([targets.ravel(), np.zeros(more, np.int8)])
+    return Table("spikerun_dot", numbers, {"weights": rows(flat)})
+
+
+Dot = tuple[dict[str, int | str], Array]
+
+
+def _dot_of_dense(m: Map) -> Dot | None:
+    plain = dense(m)
+    n = plain.numbers
+    if n["pixels"] != 1:
+        return None
+    one = pairs(source=(1, 1), target=(1, 1), kernel=(1, 1), stride=(1, 1), padding=(0, 0))
+    ends = {"pitch": n["pitch"], "offset": n["offset"]}
+    numbers = {"source_channels": n["inputs"], "channels": n["channels"], **one, "dilation_y": 1, **ends}
+    return numbers, plain.arrays["weights"].T
+
+
+def _dot_of_conv(m: Map) -> Dot | None:
+    numbers, grouped = _conv(m)
+    if numbers.pop("groups") != 1 or numbers.pop("dilation_x") != 1:
+        return None
+    return numbers, grouped[0].transpose(0, 2, 3, 1)
+
+
+DOT: Mapping[str, Callable[[Map], Dot | None]] = {"dense": _dot_of_dense, "conv": _dot_of_conv}
 
 
 def is_depthwise(m: Map) -> bool:

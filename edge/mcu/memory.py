@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory report: made from the network alone, before anything is compiled."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,7 @@ class Memory:
     golden: int
     state: int
     stack: int = STACK_BYTES
+    notes: tuple[str, ...] = ()  # which kernel was chosen where there was a choice, and why
     computes: bool = True  # a network of inputs alone gives firmware nothing to do
 
     @property
@@ -65,7 +66,7 @@ class Memory:
         measures: dict[str, Measure] = {"flash_bytes": self.flash, "ram_bytes": self.ram, "stack_bytes": self.stack}
         measures |= {"weight_bytes": sum(int(row[COLUMNS.index("packed")]) for row in self.table.rows)}
         measures |= {"golden_bytes": self.golden, **limits(self.board)}
-        return Verdict(self.board.name, not complaints, complaints, self.table, measures)
+        return Verdict(self.board.name, not complaints, complaints, self.table, measures, self.notes)
 
     def _complain(self, region: Region) -> list[str]:
         needs = {what: int(getattr(self, what)) for what in HOLDS if what in region.holds}
@@ -131,6 +132,7 @@ def report(model: Model, made: Source, board: Board, samples: int) -> Memory:
         tables=sum(made.constants.flash.values()) + golden,
         golden=golden,
         state=model.memory + 4 * made.clock + 4 * (outputs + traces),
+        notes=tuple(_choices(model)),
         computes=bool(model.traces),
     )
 
@@ -151,6 +153,13 @@ def _weights(model: Model) -> dict[str, tuple[int, int, str, int]]:
                 size + sum(array.nbytes for array in arrays),
             )
     return found
+
+
+def _choices(model: Model) -> Iterator[str]:
+    """Yield, in a sentence each, which kernel was chosen where there was a choice, and why."""
+    for call in model.run.calls:
+        if call.reason:
+            yield f"population '{model.owners[call.writes[0]]}' takes the kernel '{call.kernel.kind}': {call.reason}."
 
 
 def _registers(model: Model) -> tuple[dict[str, int], dict[str, int]]:

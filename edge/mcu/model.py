@@ -6,8 +6,9 @@ frame from rest, and one that goes on step by step (`step`).
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from spikerun.plan import blockable, lower
 from spikerun.plan.common import dtype_of
 from spikerun.plan.past import delayed, past
 
-__all__ = ["ALIGNMENT", "Model", "Port", "Printed", "compose", "require_name", "total"]
+__all__ = ["ALIGNMENT", "Model", "Port", "Printed", "compose", "require_name", "require_network", "total"]
 
 ALIGNMENT = 4
 MAX_NEURONS = 2**24
@@ -131,14 +132,27 @@ def require_name(name: str) -> None:
         raise UsageError(f"{said}it is taken, as are spikerun..., {', '.join(TAKEN[1:8])} and the headers of C")
 
 
-def compose(net: Network, name: str = "model", features: Collection[str] = (), packing: str = "auto") -> Model:
+def require_network(net: object) -> None:
+    """Refuse what is no network. Raises UsageError."""
+    if not isinstance(net, Network):
+        raise UsageError(f"a target takes a Network, as spikerun.load returns it; got {net!r:.80}")
+
+
+def compose(
+    net: Network,
+    name: str = "model",
+    features: Collection[str] = (),
+    packing: str = "auto",
+    activity: Mapping[str, float] = kernels.NOTHING,
+) -> Model:
     """Return a network as firmware for a core that has `features`, its weights packed as `packings.best` says.
+
+    activity: the share of active neurons of populations, where it was measured.
 
     Raises UnsupportedError, naming the population, for what has no kernel in C; UsageError for an impossible name, and
     for what is no network.
     """
-    if not isinstance(net, Network):
-        raise UsageError(f"a target takes a Network, as spikerun.load returns it; got {net!r:.80}")
+    require_network(net)
     require_name(name)
     for population, found in net.populations.items():
         if found.size > MAX_NEURONS:
@@ -149,9 +163,10 @@ def compose(net: Network, name: str = "model", features: Collection[str] = (), p
     widths = {n: np.dtype(dtype_of(net, n)).itemsize for n in inputs}
     programs = [lower(net, "blocked" if words else "frame"), *([] if words else [lower(net, "stream")])]
     owners = _owners(net, programs)
-    run = _printed(programs[0], owners, features, packing, words, windowed, net.window)
+    choose = partial(kernels.choose, owners=owners, features=features, packing=packing, activity=activity)
+    run = _printed(programs[0], choose, words, windowed, net.window)
     seen = [(label, key) for label, key, _ in run.program.traces if label not in inputs and key in SEEN]
-    step = None if words else _printed(programs[1], owners, features, packing, False, frozenset(), net.window)
+    step = None if words else _printed(programs[1], choose, False, frozenset(), net.window)
     return Model(
         net,
         name,
@@ -174,14 +189,12 @@ def _owners(net: Network, programs: Iterable[Program]) -> dict[str, str]:
 
 def _printed(
     program: Program,
-    owners: Mapping[str, str],
-    features: Collection[str],
-    packing: str,
+    choose: Callable[[Program], list[Call]],
     at_once: bool,
     windowed: frozenset[str],
     window: int,
 ) -> Printed:
-    program, calls = with_memory(program, kernels.choose(program, owners, features, packing))
+    program, calls = with_memory(program, choose(program))
     registers = {register.name: register for register in program.registers}
     written = {register for call in calls for register in call.writes}
     silent_later = windowed if program.steps > window else frozenset()  # their frame ends before the program does

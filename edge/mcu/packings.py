@@ -96,9 +96,9 @@ class Plain:
 
 # pooled_conv is lowered to conv, window to a pool; diagonal and sum_pool have gains instead of weights
 PLAIN: Mapping[str, Plain] = {
-    "dense": Plain("dense", "weight", maps.dense, _dense, 1, 3.5, 15),
+    "dense": Plain("dense", "weight", maps.dense, _dense, 1, 1.8, 15),
     "sparse": Plain("list", "data", maps.sparse, _sparse, 3, 8, 15),
-    "conv": Plain("dense", "weight", maps.conv, _conv, 1, 3.5, 0, slides=True),
+    "conv": Plain("dense", "weight", maps.conv, _conv, 1, 2.2, 0, slides=True),
 }
 # instructions of a Cortex-M4, as QEMU counts them: of an entry, of a byte of a mask, of a row; True: of convolutions
 COSTS: Mapping[tuple[str, bool], tuple[float, float, float]] = {
@@ -160,7 +160,7 @@ def _kind(packing: str, rows: Rows) -> str:
 
 
 PACKINGS: Mapping[str, Callable[[Rows], Table | None]] = {"delta": _delta, "bitmap": _bitmap}
-KINDS = frozenset({"depthwise", *(prefix + packing for prefix in ("", "conv_") for packing in PACKINGS)})
+KINDS = frozenset({"depthwise", "dot", *(prefix + packing for prefix in ("", "conv_") for packing in PACKINGS)})
 
 
 def packed(packing: str) -> Callable[[Map], Table]:
@@ -224,4 +224,6 @@ def _bytes_of(table: Table) -> int:
 
 def name_of(kind: str) -> str:
     """Return what the packing of a kind of kernel is called."""
-    return PLAIN[kind].name if kind in PLAIN else "dense" if kind == "depthwise" else kind.removeprefix("conv_")
+    return (
+        PLAIN[kind].name if kind in PLAIN else "dense" if kind in ("depthwise", "dot") else kind.removeprefix("conv_")
+    )

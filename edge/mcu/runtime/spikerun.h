@@ -76,6 +76,19 @@ typedef struct {
 void spikerun_conv_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc, int32_t* memory);
 void spikerun_conv_wide_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc, int32_t* memory);
 
+/* The same sums, every word multiplied, active or not; words are unsigned, dilation_x is 1, and a linear map
+ * is one of a single pixel. weights: bytes [target channel][kernel row][kernel column][source channel],
+ * weight + 128, in words, the first in the lowest bits; those of three more channels and sixteen bytes lie
+ * behind them. */
+typedef struct {
+    const uint32_t* weights;
+    int32_t source_channels, channels;
+    int32_t source_height, source_width, target_height, target_width;
+    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y;
+    int32_t pitch, offset;
+} spikerun_dot;
+void spikerun_dot_run(const spikerun_dot* self, const uint8_t* x, int32_t* acc);
+
 /* Cross-correlation of each channel with itself alone. weights: [kernel row][kernel column][channel] of int8,
  * four in a word, the first in the lowest bits; of each tap they begin at a word. */
 typedef struct {

@@ -23,21 +23,22 @@ static void flush(const spikerun_dense* self, spikerun_active* active, int32_t* 
     active->size = 0;
 }
 
-void SPIKERUN_RUN(dense)(const spikerun_dense* self, const uint8_t* x, int32_t* acc, int32_t* memory) {
-    spikerun_event* const events = (spikerun_event*)(void*)memory;
+/* Adds the rows of all active neurons; `sign` is constant where it is called, so that its loop is short. */
+static inline void add_active(const spikerun_dense* self, const uint8_t* x, int32_t sign, int32_t* acc,
+                              spikerun_event* events) {
+    const int32_t inputs = self->inputs, batch = SPIKERUN_BATCH(self->values);
+    const uint32_t row = (uint32_t)((self->channels + 3) / 4 * 4 * self->pixels);
+    const spikerun_event* const full = events + EVENTS;
     spikerun_event* event = events;
     spikerun_active active = {events, events, 0, 0, 0};
-    const int32_t inputs = self->inputs, batch = SPIKERUN_BATCH(self->values), sign = self->sign;
-    const uint32_t row = (uint32_t)((self->channels + 3) / 4 * 4 * self->pixels);
     uint32_t at = 0;
-    acc += self->offset;
     for (int32_t n = 0; n < inputs; n++, at += row) {
         const uint32_t word = spikerun_load(x, n);
         if (word == 0) {
             continue;
         }
         const int32_t value = spikerun_value(word, sign), magnitude = value < 0 ? -value : value;
-        if (event == events + EVENTS || (active.size + magnitude > batch && event != events)) {
+        if (event == full || (active.size + magnitude > batch && event != events)) {
             active.end = event;
             flush(self, &active, acc);
             event = events;
@@ -51,5 +52,14 @@ void SPIKERUN_RUN(dense)(const spikerun_dense* self, const uint8_t* x, int32_t* 
     if (event != events) {
         active.end = event;
         flush(self, &active, acc);
+    }
+}
+
+void SPIKERUN_RUN(dense)(const spikerun_dense* self, const uint8_t* x, int32_t* acc, int32_t* memory) {
+    spikerun_event* const events = (spikerun_event*)(void*)memory;
+    if (self->sign == 0) {
+        add_active(self, x, 0, acc + self->offset, events);
+    } else {
+        add_active(self, x, SPIKERUN_SIGN, acc + self->offset, events);
     }
 }

@@ -205,7 +205,7 @@ def _listing(rows: list[dict[str, Any]]) -> str:
     listed = [(name, default, text, _several(where, names)) for (name, default, text), where in options.items()]
     parts = [
         table(heads, [_cells(row) for row in rows], right=(2, 3, 4)),
-        *(f"missing for {_several(where, names)}: a {need}" for need, where in needs.items()),
+        *(f"missing for {_several(where, names)}: {need.replace(': ', ', ', 1)}" for need, where in needs.items()),
         "",
         table(("--set", "default", "what it is", "targets"), listed),
     ]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spikerun deploy` and `spikerun targets`, as typed."""
 
+import importlib.util
 import json
 import resource
 import shutil
@@ -125,10 +126,24 @@ def test_targets_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(option["help"] for row in found["targets"] for option in row["options"])
 
 
+def test_targets_tell_core_clock_and_memory_of_boards(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["targets"]}
+    expected = {"core": "Cortex-M4F", "clock_hz": 64_000_000, "flash_bytes": 1 << 20, "ram_bytes": 1 << 18}
+    assert {key: rows["nrf52840"][key] for key in expected} == expected
+    assert not {"core", "clock_hz"} & rows["loihi2"].keys()
+    assert main(["targets"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("nrf52840 ")]
+    assert "Cortex-M4F" in line and "64 MHz" in line and "1 MB" in line and "256 KB" in line
+
+
 def test_targets_say_what_to_install(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert main(["targets"]) == 0
-    assert "generic-cortex-m4" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    riscv = "emulator, apt-get install qemu-system-misc or pip install 'spikerun[mcu]'"
+    assert f"missing for esp32c3, esp32c6, generic-rv32imac, generic-rv32imc, rp2350-riscv: {riscv}" in said
 
 
 def test_deploy_and_run_as_json(saved: Path, capsys: pytest.CaptureFixture[str], needs: Needs) -> None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from spikerun.edge.golden import random_frames
-from spikerun.edge.mcu import arch, deploy, run_bundle
+from spikerun.edge.mcu import McuTarget, arch, deploy, run_bundle
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu.arch import qemu
 from spikerun.edge.mcu.arch.row import usable
@@ -36,7 +36,10 @@ def test_every_core_is_identical_in_every_emulator_without_a_warning(
     needs(*TOOLS[board.arch])
     net, fw = request.getfixturevalue(which), tmp_path / "fw"
     first, *others = usable(board, arch.of(board).emulators)
-    run = deploy(net, fw, name, random_frames(net, 2), run=True, toolchain="gcc", emulator=first).run
+    bundle = deploy(net, fw, name, random_frames(net, 2), run=True, toolchain="gcc", emulator=first)
+    bounds = McuTarget(board).check(net).measures
+    assert all(int(bundle.measures[f"{key}_bytes"]) <= int(bounds[f"{key}_bytes"]) for key in ("flash", "ram", "stack"))
+    run = bundle.run
     assert run is not None
     assert run.mismatches == ()
     assert run.identical

@@ -252,7 +252,8 @@ def _group() -> Any:
             "spikerun run model.snn --data digits --limit 100",
         ),
         epilog="Exit codes: 0 done, 1 a check or a budget failed, 2 bad usage (or no place to write to), 3 bad input, "
-        "130 interrupted (Ctrl-C), 141 the reader of the output has gone, 70 a fault of spikerun itself.",
+        "130 interrupted (Ctrl-C), 143 and 129 ended by SIGTERM and SIGHUP, 141 the reader of the output has gone, 70 "
+        "a fault of spikerun itself.",
     )
     app.callback()(_options)
     return get_command(app)

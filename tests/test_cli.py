@@ -173,14 +173,21 @@ def test_interrupt_is_130(command: Callable[..., None]) -> None:
     assert main(["probe"]) == 130
 
 
-def test_a_terminated_command_leaves_nothing_behind(command: Callable[..., None], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_terminated_command_leaves_nothing_behind(
+    command: Callable[..., None], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     def work() -> None:
         with tempfile.TemporaryDirectory(dir=tmp_path):
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             time.sleep(5)
 
     command(work)
-    assert main(["probe"]) == 143
+    before = signal.signal(number, signal.SIG_DFL)  # nohup may have it ignored
+    try:
+        assert main(["probe"]) == code
+    finally:
+        signal.signal(number, before)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -30,10 +30,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(*words: str, files: int, stdout: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
     """Return a command whose files wait for their names, and that has begun to write."""
     environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a command inherits that nohup has it ignored
     running = subprocess.Popen(
         [sys.executable, "-m", "spikerun", "stream", "rec.npy", "--net", "net.snn", *words],
         stdout=stdout, stderr=subprocess.PIPE, env=environment,
     )  # fmt: skip
+    signal.signal(signal.SIGHUP, before)
     while running.poll() is None:
         held = [path.stat().st_size for path in Path().glob(".spikerun.*")]
         if len(held) == files and min(held) > 500:

@@ -28,6 +28,7 @@ static inline void add_active(const spikerun_dense* self, const uint8_t* x, int3
                               spikerun_event* events) {
     const int32_t inputs = self->inputs, batch = SPIKERUN_BATCH(self->values);
     const uint32_t row = (uint32_t)((self->channels + 3) / 4 * 4 * self->pixels);
+    const int32_t limited = SPIKERUN_WORD_BYTES == 2 || batch < EVENTS * 255;
     const spikerun_event* const full = events + EVENTS;
     spikerun_event* event = events;
     spikerun_active active = {events, events, 0, 0, 0};
@@ -38,7 +39,8 @@ static inline void add_active(const spikerun_dense* self, const uint8_t* x, int3
             continue;
         }
         const int32_t value = spikerun_value(word, sign), magnitude = value < 0 ? -value : value;
-        if (event == full || (active.size + magnitude > batch && event != events)) {
+        const int32_t beyond = limited && active.size + magnitude > batch && event != events;
+        if (event == full || beyond) {
             active.end = event;
             flush(self, &active, acc);
             event = events;

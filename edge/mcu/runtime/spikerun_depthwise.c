@@ -4,7 +4,10 @@
 #include "spikerun.h"
 #include "spikerun_word.h"
 
-#if defined(__ARM_FEATURE_DSP) && !defined(SPIKERUN_WIDE)
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && !defined(SPIKERUN_WIDE)
+#include <arm_mve.h>
+#define HELIUM 1
+#elif defined(__ARM_FEATURE_DSP) && !defined(SPIKERUN_WIDE)
 /* Bytes 0 and 2 of a word as two numbers of 16 bits, and bytes 1 and 3. */
 #define EXTENDED(name, instruction)                       \
     static inline uint32_t name(uint32_t bytes) {         \
@@ -51,7 +54,18 @@ static void one(const pixel* self, int32_t channel, int32_t* acc) {
     acc[channel] += sum;
 }
 
-#ifndef SPIKERUN_WIDE
+#if defined(HELIUM)
+/* Four channels: products of 32 bits. */
+static void four(const pixel* self, int32_t channel, int32_t* acc) {
+    const tap* const end = self->end;
+    int32x4_t sum = vld1q_s32(acc + channel);
+    for (const tap* t = self->taps; t < end; t++) {
+        const int32x4_t words = vreinterpretq_s32_u32(vldrbq_u32(t->x + channel));
+        sum = vaddq_s32(sum, vmulq_s32(words, vldrbq_s32(t->weights + channel)));
+    }
+    vst1q_s32(acc + channel, sum);
+}
+#elif !defined(SPIKERUN_WIDE)
 static inline uint32_t word_at(const void* bytes) {
     return *(const uint32_t*)bytes;
 }
@@ -89,6 +103,9 @@ static void four(const pixel* self, int32_t channel, int32_t* acc) {
     acc[channel + 3] = d;
 }
 
+#endif
+
+#ifndef SPIKERUN_WIDE
 /* Whether four channels may be loaded at once, and are words as `four` takes them. */
 static int32_t in_fours(const spikerun_depthwise* self, const uint8_t* x) {
 #if defined(__ARM_FEATURE_DSP)

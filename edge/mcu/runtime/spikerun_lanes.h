@@ -19,9 +19,9 @@
 #define SPIKERUN_WITHIN static inline
 #endif
 
-/* What both begin with, so that no 128 is left at the end; the lower lane is biased by 2^15. */
+/* What both begin with, so that no 128 is left at the end; both lanes are biased by 2^15. */
 static inline uint32_t spikerun_lanes_begin(int32_t total) {
-    return 0x8000u - (uint32_t)total * 0x00800080u;
+    return 0x80008000u - (uint32_t)total * 0x00800080u;
 }
 
 static inline int32_t spikerun_low_lane(uint32_t lanes) {
@@ -29,7 +29,7 @@ static inline int32_t spikerun_low_lane(uint32_t lanes) {
 }
 
 static inline int32_t spikerun_high_lane(uint32_t lanes) {
-    return (int32_t)((lanes >> 16) ^ 0x8000u) - 0x8000;
+    return (int32_t)(lanes >> 16) - 0x8000;
 }
 
 /* Adds what two registers hold to as many sums as are left, four at most. */

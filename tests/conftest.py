@@ -71,6 +71,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest tests come first: at the end one process would be left with them, and the other with nothing.
+    items.sort(key=lambda item: "test_documents_run" not in item.nodeid)
     percent = float(os.environ.get("SPIKERUN_EXAMPLES", 100))
     for test in {item.obj for item in items if isinstance(item, pytest.Function)}:
         if percent < 100 and getattr(test, "is_hypothesis_test", False):

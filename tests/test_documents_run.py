@@ -120,7 +120,10 @@ def test_commands_and_code_of_a_document_run(document: Path, scratch: Path) -> N
     for block in blocks(document.read_text(encoding="utf-8")):
         shutil.rmtree(scratch / "firmware", ignore_errors=True)  # several blocks write it
         if block.skipped is None:
-            again = re.sub(r"^spikerun convert\b", "spikerun convert --force", block.text, flags=re.MULTILINE)
+            again = re.sub(
+                r"^spikerun convert\b(?!.*--limit)", "spikerun convert --limit 500", block.text, flags=re.MULTILINE
+            )
+            again = re.sub(r"^spikerun convert\b", "spikerun convert --force", again, flags=re.MULTILINE)
             again = re.sub(r"^(spikerun (?:prune|tune)\b.*)$", r"\1 --epochs 0 --force", again, flags=re.MULTILINE)
             run(Block(block.language, again), scratch, GIVEN.get(document.name, ""))
 

@@ -52,7 +52,7 @@ class Chunks:
     """
 
     def __init__(self, source: Iterable[Chunk]) -> None:
-        if not isinstance(source, Iterable):
+        if not isinstance(source, Iterable) or (isinstance(source, np.ndarray) and not source.ndim):
             raise UsageError(f"a source is an iterable of arrays of events, got {source!r:.80}")
         self._chunks = iter(source)
         self._cut_off = False
@@ -65,16 +65,16 @@ class Chunks:
         if self._raw is None:
             self._ask()
         chunk: Chunk = self._raw
-        if chunk.__class__ is not np.ndarray or chunk.dtype != EVENT:  # no call for most, so that none is interrupted
+        # No call for most, so that none is interrupted.
+        if chunk.__class__ is not np.ndarray or chunk.dtype != EVENT or chunk.ndim != 1:
             chunk = self._converted()
         self._raw = None
         return chunk
 
     def _converted(self) -> Chunk:
         """Return what came as an array of EVENT; leave what cannot be one."""
-        if isinstance(self._raw, np.ndarray) and not self._raw.size:
-            empty: Chunk = self._raw
-            return empty
+        if isinstance(self._raw, np.ndarray) and self._raw.shape == (0,):
+            return np.zeros(0, EVENT)
         try:
             return converted(self._raw)
         except DataError:

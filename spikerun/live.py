@@ -6,7 +6,6 @@ events to a microsecond of the clock, and gives an empty array now and then when
 """
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise, starmap
@@ -22,7 +21,7 @@ from spikerun.outputs import Outputs
 from spikerun.overload import OVERLOAD, Piece
 from spikerun.queued import Queued
 from spikerun.spread import Spread
-from spikerun.stream import MAX_GAP, Stream
+from spikerun.stream import MAX_GAP, MAX_T, Stream
 from spikerun.warm import warmed
 
 __all__ = ["CLOCKS", "Live", "live"]
@@ -91,7 +90,9 @@ class Live:
         if overload == "block" and max_lag_us is not None:
             raise UsageError("overload='block' drops nothing, however late: leave max_lag_us out, or choose another")
         for name, given in (("max_lag_us", max_lag_us), ("grace_us", grace_us)):
-            if given is not None and not (isinstance(given, int | float) and 0 <= given < math.inf):
+            if given is None and name == "max_lag_us":
+                continue
+            if not (isinstance(given, int | float) and 0 <= given < math.inf):
                 raise UsageError(f"{name} must be a number of microseconds from 0 on, got {given!r:.80}")
         self.stream, self.lag = stream, Spread()
         self.dropped = self.dropped_bins = self.refused = 0
@@ -108,10 +109,11 @@ class Live:
         self._judged: Chunk | None = None  # that one, if it holds what is kept of it
         self._goal = 0  # events that were pushed when that one was
         self._ready: list[Outputs] = []
-        self._stopping, self._leaving = threading.Event(), threading.Event()
+        self._stopping = self._leaving = False  # no locks: a signal may come while another one is handled
         self._ended = False
         self._origin_ns: float | None = None  # when time 0 of the events was
         self._seen_ns = 0
+        self._settled = 0  # the step that the first events have put the stream to
         self._open, self._kept, self._losing = -1, 0, False  # the open bin, its events, whether some were dropped
 
     @property
@@ -131,9 +133,9 @@ class Live:
 
         now: without running it; what was sent so far is still given
         """
-        self._stopping.set()
+        self._stopping = True
         if now:
-            self._leaving.set()
+            self._leaving = True
 
     def __iter__(self) -> Self:
         return self
@@ -142,7 +144,7 @@ class Live:
         while not self._ready:
             if self._ended:
                 raise StopIteration
-            if self._leaving.is_set():
+            if self._leaving:
                 self._run(self.stream.advance, 0)
                 self._ended = True
             elif self._next < len(self._pieces):
@@ -161,7 +163,7 @@ class Live:
     def _pull(self) -> None:
         """Take what the source has next, or run what is closed without it."""
         before = self._clock_ns()  # what was due by then has come when nothing else does
-        if not self._stopping.is_set():
+        if not self._stopping:
             for chunk in self._chunks:
                 self._chunk = chunk
                 break
@@ -179,7 +181,7 @@ class Live:
 
     def _take(self, chunk: Chunk) -> None:
         """Cut what came into pieces: each within one bin or, without a clock, of no more steps than are run at once."""
-        if not self._pieces:  # it is the first
+        if not self.stream.pushed:  # what came before, if anything, was refused
             self._settle(int(chunk["t"][0]) * 1000 // self._bin_ns)
         if self._pace is None:
             places = cuts(chunk["t"], STEPS * self._bin_ns // 1000, len(chunk))
@@ -191,12 +193,14 @@ class Live:
         self._pieces, self._next, self._chunk = pieces, 0, None
 
     def _settle(self, first: int) -> None:
-        """Begin near the step of the first event where it is far from 0."""
+        """Begin near the step of the first event where it is far from 0, unless steps were run already."""
         stream = self.stream
-        if first > MAX_GAP and not stream.t and not stream.pushed:
+        begin = first - first % stream.net.window if MAX_GAP < first < MAX_T else 0
+        if begin != stream.t and stream.t in (0, self._settled):
             saved = stream.snapshot()
             if not saved["pending"].size:
-                stream.restore({**saved, "t": np.array(first - first % stream.net.window)})
+                stream.restore({**saved, "t": np.array(begin)})
+                self._settled = begin
         self.first_step = stream.t
 
     def _set_clock(self, t_ns: int) -> None:

@@ -35,10 +35,10 @@ def choice(m: Map, x: Register, activity: Mapping[str, float], features: Collect
     """
     if "mve" not in features or x.dtype != "uint8":
         return None
-    table = maps.dot(m)
-    if table is None:
+    numbers = maps.dot_numbers(m)
+    if numbers is None:
         return None
-    n = {key: int(value) for key, value in table.numbers.items()}
+    n = {key: int(value) for key, value in numbers.items()}
     spikes = x.largest == 1
     share, said = activity.get(x.name, ASSUMED[spikes]), "measured" if x.name in activity else "assumed"
     pixels, blocks = n["target_height"] * n["target_width"], -(-n["channels"] // 4)

@@ -16,6 +16,7 @@ __all__ = [
     "depthwise",
     "diagonal",
     "dot",
+    "dot_numbers",
     "filled",
     "is_depthwise",
     "rows",
@@ -57,9 +58,9 @@ def rows(weights: Array, more: int = 128) -> Array:
     ['0x82818000', '0x808080ff']
     """
     missing = -weights.shape[-1] % 4
-    padded = np.pad(weights.astype(np.int64), [(0, 0)] * (weights.ndim - 1) + [(0, missing)]) + more
-    words: Array = (padded.reshape(-1, 4) % 256 << np.array([0, 8, 16, 24])).sum(axis=1)
-    return words.astype(np.uint32)
+    padded = np.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, missing)])
+    places = padded.astype(np.int8).view(np.uint8) + np.uint8(more)  # modulo 256
+    return np.ascontiguousarray(places).reshape(-1).view("<u4").astype(np.uint32)
 
 
 def sparse(m: Map) -> Table:
@@ -96,6 +97,12 @@ def conv_rows(m: Map) -> Table:
     """Return rows of weights[group][column][row][source channel], each with the target channels of the group."""
     numbers, grouped = _conv(m)
     return Table("spikerun_conv", numbers, {"weights": rows(grouped.transpose(0, 4, 3, 2, 1))})
+
+
+def dot_numbers(m: Map) -> dict[str, int | str] | None:
+    """Return the numbers of `dot` alone; None of a map that the kernel cannot take."""
+    found = DOT[m.kind](m) if m.kind in DOT else None
+    return None if found is None else found[0]
 
 
 def dot(m: Map) -> Table | None:

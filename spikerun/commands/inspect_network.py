@@ -116,9 +116,9 @@ def _targets(net: Network) -> dict[str, str]:
     from spikerun import edge
 
     verdicts = {}
-    for name in edge.targets():
+    for name, target in edge.targets().items():
         try:
-            verdicts[name] = "fits" if edge.load(name).check(net).fits else "does not fit"
+            verdicts[name] = "fits" if target.check(net).fits else "does not fit"
         except SpikerunError as error:
             verdicts[name] = str(error)
     return verdicts

@@ -159,6 +159,16 @@ def test_the_clock_of_a_camera_may_be_slower_than_ours() -> None:
     assert live.dropped == 0
 
 
+def test_where_time_begins_is_not_decided_by_an_array_that_is_refused() -> None:
+    events, wrong = recording(300, 20_000), np.zeros(1, EVENT)
+    wrong["t"], wrong["x"] = 10**14, 1000
+    live = SESSION.live([wrong, events])
+    with pytest.raises(DataError, match="outside"):
+        next(live)
+    assert driven(live) == expected(events)
+    assert (live.refused, live.stream.pushed) == (1, 300)
+
+
 def test_a_time_far_ahead_is_refused_and_not_waited_for() -> None:
     events, clock = evenly(2, 1), Clock()
     events["t"][1] = 2**52
@@ -213,7 +223,11 @@ def test_a_source_may_give_what_push_takes(how: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("how", [{}, {"pace": 1e6}])
 @pytest.mark.parametrize(
-    "wrong", [np.zeros(3), 5, np.zeros(3, [("step", "i8"), ("index", "i8")]), np.ma.zeros(3, EVENT)]
+    "wrong",
+    [
+        *(np.zeros(3), 5, np.zeros(3, [("step", "i8"), ("index", "i8")]), np.ma.zeros(3, EVENT)),
+        *(np.zeros((2, 2), EVENT), np.zeros((), EVENT), np.zeros((3, 0))),
+    ],
 )
 def test_what_is_no_array_of_events_is_refused_and_left_behind(wrong: Any, how: dict[str, Any]) -> None:
     events = recording(300, 20_000)

@@ -200,8 +200,7 @@ class Live:
             saved = stream.snapshot()
             if not saved["pending"].size:
                 stream.restore({**saved, "t": np.array(begin)})
-                self._settled = begin
-        self.first_step = stream.t
+                self.first_step = self._settled = begin
 
     def _set_clock(self, t_ns: int) -> None:
         """Find when time 0 of the events was: the source knows, or it is what the earliest one since then says."""

@@ -118,6 +118,21 @@ def test_on_the_clock_of_the_wall_a_bin_closes_without_another_event() -> None:
     assert live.lag.count == 1
 
 
+def test_bins_that_passed_before_the_first_event_was_taken_were_run_all_the_same() -> None:
+    clock, nothing = Clock(), np.zeros(0, EVENT)
+    wrong, good = evenly(1, 1), evenly(100, 1)
+    wrong["x"], good["t"] = SHAPE[2], good["t"] + 5 * BIN
+    chunks = ticks(clock, wrong, *[nothing] * 3, good)
+    live = Live(SESSION.stream(), chunks, clock="wall", pace=1.0, clock_ns=clock)
+    with pytest.raises(DataError, match="outside"):
+        next(live)
+    for _ in range(3):
+        next(live)
+    assert live.stream.t > 0
+    driven(live)
+    assert live.first_step == 0
+
+
 def test_on_the_clock_of_events_a_bin_waits_for_another_event() -> None:
     clock, nothing = Clock(), np.zeros(0, EVENT)
     live = Live(SESSION.stream(), ticks(clock, evenly(100, 1), *[nothing] * 3), pace=1.0, clock_ns=clock)

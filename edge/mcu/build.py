@@ -2,12 +2,11 @@
 """From a bundle's sources to an executable, and from what it prints to what that says."""
 
 import hashlib
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from spikerun.edge.mcu import arch
-from spikerun.edge.mcu.arch.row import Count
+from spikerun.edge.mcu.arch.row import Count, call
 from spikerun.edge.mcu.board import Board
 from spikerun.errors import TargetError
 
@@ -49,7 +48,7 @@ def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[st
     if core.linker_script is not None:
         command += ["-T", str(_script(bundle))]
     command += [f"-I{bundle / folder}" for folder in (*FOLDERS, "port")]
-    _call([*command, *map(str, files), "-o", str(out), *compiler.libraries], out.parent, what)
+    _compile([*command, *map(str, files), "-o", str(out), *compiler.libraries], out.parent, what)
     return out
 
 
@@ -59,22 +58,20 @@ def _compiled(files: list[Path], command: list[str], folder: Path, what: tuple[s
     same = "\0".join([*flags, *(path.read_text() for path in sorted(files[0].parent.glob("*.h")))])
     keys = {path: hashlib.sha256(f"{same}\0{path.name}\0{path.read_text()}".encode()).digest() for path in files}
     if missing := [path for path in files if keys[path] not in _OBJECTS]:
-        _call([*flags, f"-I{files[0].parent}", "-c", *map(str, missing)], folder, what)
+        _compile([*flags, f"-I{files[0].parent}", "-c", *map(str, missing)], folder, what)
         _OBJECTS.update({keys[path]: (folder / f"{path.stem}.o").read_bytes() for path in missing})
     for path in files:
         (folder / f"{path.stem}.o").write_bytes(_OBJECTS[keys[path]])
     return [folder / f"{path.stem}.o" for path in files]
 
 
-def _call(command: list[str], folder: Path, what: tuple[str, str]) -> None:
+def _compile(command: list[str], folder: Path, what: tuple[str, str]) -> None:
     """Run a compiler in a folder. Raises TargetError with what it said; what: the bundle, the compiler's name."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=folder)
-    except subprocess.TimeoutExpired as error:
-        raise TargetError(f"compiling {what[0]} with {what[1]} took more than {TIMEOUT} s") from error
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip()[:4000]
-        raise TargetError(f"{what[0]} does not compile with {what[1]}:\n{said}")
+    done = call(command, TIMEOUT, folder)
+    if done.code is None:
+        raise TargetError(f"compiling {what[0]} with {what[1]} took more than {TIMEOUT} s")
+    if done.code != 0:
+        raise TargetError(f"{what[0]} does not compile with {what[1]}:\n{(done.errors or done.text).strip()[:4000]}")
 
 
 @dataclass

@@ -187,7 +187,7 @@ def pruned() -> Network:
     return Network(populations, projections, ["out"], 8)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def needs() -> Callable[[str], None]:
     """Return a function that skips the test unless a program or a module is on this machine."""
 

@@ -3,8 +3,8 @@
 
 import ctypes
 import importlib
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,9 @@ class Active(ctypes.Structure):
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+def library(needs: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """Return the kernels as a shared library."""
-    if not shutil.which("gcc"):
-        pytest.skip("gcc is not on this machine")
+    needs("gcc")
     made = tmp_path_factory.mktemp("rows") / "rows.so"
     flags = ("-shared", "-fPIC", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
     subprocess.run(["gcc", *flags, RUNTIME / "spikerun_rows.c", "-o", made], check=True)

@@ -2,13 +2,16 @@
 """What all cores without an operating system share: linker script, CMake toolchain, and what an executable takes."""
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikerun.edge.mcu.arch import qemu
+from spikerun.edge.mcu.arch.row import Arch, Compiler, Emulator, Ran, module, on_path, zig
 from spikerun.edge.mcu.board import Board, Region, region
 from spikerun.errors import TargetError
 
-__all__ = ["FLAGS", "Segment", "footprint", "linker_script", "segments", "toolchain_file"]
+__all__ = ["Segment", "arch", "linker_script", "segments"]
 
 FLAGS = ("-ffreestanding", "-ffunction-sections", "-fdata-sections", "-nostdlib", "-Wl,--gc-sections")
 
@@ -37,7 +40,7 @@ def segments(elf: Path) -> list[Segment]:
     return found
 
 
-def footprint(elf: Path, board: Board) -> tuple[int, int]:
+def _footprint(elf: Path, board: Board) -> tuple[int, int]:
     """Return the bytes that are stored, and those in the regions of state: flash and RAM, the stack not counted."""
     held = [region for region in board.twin if {"state", "stack"} & set(region.holds)]
     parts = segments(elf)
@@ -83,7 +86,7 @@ SECTIONS {{
 """
 
 
-def toolchain_file(board: Board, prefix: str, processor: str) -> str:
+def _toolchain_file(board: Board, prefix: str, processor: str) -> str:
     """Return the CMake toolchain file of a board."""
     return f"""# SPDX-License-Identifier: Apache-2.0
 set(CMAKE_SYSTEM_NAME Generic)
@@ -92,3 +95,46 @@ set(CMAKE_C_COMPILER {prefix}gcc)
 set(CMAKE_C_FLAGS_INIT "{" ".join(board.tools["gcc"]["flags"])}")
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 """
+
+
+def arch(
+    name: str,
+    port: str,
+    gcc: tuple[str, str, str],
+    machine: tuple[str, str, tuple[str, ...]],
+    unicorn: Callable[[Path, Board, float], Ran],
+    tick_mask: int = 0xFFFFFFFF,
+) -> Arch:
+    """Return the row of a kind of core: gcc or zig, QEMU or Unicorn.
+
+    port: its file of `port/`; gcc: what its programs' names begin with, Debian's package, and CMake's word for the
+    processor; machine: QEMU's program, Debian's package, and options; unicorn: runs an executable; tick_mask: the bits
+    that the counter of the port has.
+    """
+    prefix, compiler, processor = gcc
+    program, emulator, options = machine
+    return Arch(
+        name=name,
+        ports=(port, "start.c"),
+        compilers={
+            "gcc": Compiler(
+                lambda board: on_path((f"{prefix}gcc",), "compiler", f"apt-get install {compiler}"),
+                lambda board: [f"{prefix}gcc", *board.tools["gcc"]["flags"]],
+                libraries=("-lgcc",),
+            ),
+            "zig": zig(),
+        },
+        emulators={
+            "qemu": Emulator(
+                lambda board: on_path((program,), "emulator", f"apt-get install {emulator}"),
+                lambda executable, board, timeout: qemu.run(program, options, executable, board, timeout),
+                qemu.per_tick,
+            ),
+            "unicorn": Emulator(lambda board: module("unicorn", "emulator"), unicorn),
+        },
+        flags=FLAGS,
+        linker_script=linker_script,
+        toolchain_file=lambda board: _toolchain_file(board, prefix, processor),
+        footprint=_footprint,
+        tick_mask=tick_mask,
+    )

@@ -6,20 +6,14 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from spikerun.edge.mcu.arch import bare, qemu, unicorn
-from spikerun.edge.mcu.arch.row import Arch, Compiler, Emulator, Ran, module, on_path, zig
+from spikerun.edge.mcu.arch import bare, unicorn
+from spikerun.edge.mcu.arch.row import Ran
 from spikerun.edge.mcu.board import Board, region
 
 __all__ = ["CORTEX_M"]
 
 PERIPHERALS = (0xE0000000, 0x00100000)
 BREAKPOINT = b"\xab\xbe"  # bkpt 0xab
-PREFIX = "arm-none-eabi-"
-QEMU = "qemu-system-arm"
-
-
-def _qemu(executable: Path, board: Board, timeout: float) -> Ran:
-    return qemu.run(QEMU, (), executable, board, timeout)
 
 
 def _unicorn(executable: Path, board: Board, timeout: float) -> Ran:
@@ -38,26 +32,11 @@ def _unicorn(executable: Path, board: Board, timeout: float) -> Ran:
     return unicorn.serve(machine, calls, begin, timeout)
 
 
-CORTEX_M = Arch(
-    name="cortex-m",
-    ports=("cortex_m.c", "start.c"),
-    compilers={
-        "gcc": Compiler(
-            lambda board: on_path((f"{PREFIX}gcc",), "compiler", "apt-get install gcc-arm-none-eabi"),
-            lambda board: [f"{PREFIX}gcc", *board.tools["gcc"]["flags"]],
-            libraries=("-lgcc",),
-        ),
-        "zig": zig(),
-    },
-    emulators={
-        "qemu": Emulator(
-            lambda board: on_path((QEMU,), "emulator", "apt-get install qemu-system-arm"), _qemu, qemu.per_tick
-        ),
-        "unicorn": Emulator(lambda board: module("unicorn", "emulator"), _unicorn),
-    },
-    flags=bare.FLAGS,
-    linker_script=bare.linker_script,
-    toolchain_file=lambda board: bare.toolchain_file(board, PREFIX, "arm"),
-    footprint=bare.footprint,
+CORTEX_M = bare.arch(
+    "cortex-m",
+    "cortex_m.c",
+    ("arm-none-eabi-", "gcc-arm-none-eabi", "arm"),
+    ("qemu-system-arm", "qemu-system-arm", ()),
+    _unicorn,
     tick_mask=0xFFFFFF,  # SysTick has 24 bits
 )

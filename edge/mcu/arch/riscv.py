@@ -5,19 +5,13 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from spikerun.edge.mcu.arch import bare, qemu, unicorn
-from spikerun.edge.mcu.arch.row import Arch, Compiler, Emulator, Ran, module, on_path, zig
+from spikerun.edge.mcu.arch import bare, unicorn
+from spikerun.edge.mcu.arch.row import Ran
 from spikerun.edge.mcu.board import Board, region
 
 __all__ = ["RISCV"]
 
-PREFIX = "riscv64-unknown-elf-"
-QEMU = "qemu-system-riscv32"
 EBREAK = b"\x73\x00\x10\x00"
-
-
-def _qemu(executable: Path, board: Board, timeout: float) -> Ran:
-    return qemu.run(QEMU, ("-bios", "none"), executable, board, timeout)
 
 
 def _unicorn(executable: Path, board: Board, timeout: float) -> Ran:
@@ -33,25 +27,10 @@ def _unicorn(executable: Path, board: Board, timeout: float) -> Ran:
     return unicorn.serve(machine, calls, code.origin, timeout)
 
 
-RISCV = Arch(
-    name="riscv",
-    ports=("riscv.c", "start.c"),
-    compilers={
-        "gcc": Compiler(
-            lambda board: on_path((f"{PREFIX}gcc",), "compiler", "apt-get install gcc-riscv64-unknown-elf"),
-            lambda board: [f"{PREFIX}gcc", *board.tools["gcc"]["flags"]],
-            libraries=("-lgcc",),
-        ),
-        "zig": zig(),
-    },
-    emulators={
-        "qemu": Emulator(
-            lambda board: on_path((QEMU,), "emulator", "apt-get install qemu-system-misc"), _qemu, qemu.per_tick
-        ),
-        "unicorn": Emulator(lambda board: module("unicorn", "emulator"), _unicorn),
-    },
-    flags=bare.FLAGS,
-    linker_script=bare.linker_script,
-    toolchain_file=lambda board: bare.toolchain_file(board, PREFIX, "riscv"),
-    footprint=bare.footprint,
+RISCV = bare.arch(
+    "riscv",
+    "riscv.c",
+    ("riscv64-unknown-elf-", "gcc-riscv64-unknown-elf", "riscv"),
+    ("qemu-system-riscv32", "qemu-system-misc", ("-bios", "none")),
+    _unicorn,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spikerun.edge.mcu import costs as cost_table
 from spikerun.errors import TargetError, unknown_name
 
 __all__ = ["HOLDS", "Board", "Core", "Region", "boards", "load", "read", "region"]
@@ -47,7 +48,7 @@ class Core:
 
     title: how people call it; tools: sections `gcc`, `zig`, `qemu`, `unicorn`, one that is missing is no tool for it.
     twin: where flash and RAM of the emulated machine begin, and their bytes; `vectors`, where the machine looks for
-    these, if that is not where flash begins.
+    these, if that is not where flash begins; costs: of kernels, in instructions (`costs`).
     """
 
     name: str
@@ -57,6 +58,7 @@ class Core:
     features: frozenset[str] = frozenset()
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     twin: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    costs: cost_table.Costs = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,9 @@ def _core(name: str) -> Core:
     texts = {key: _take(values, where, key, str) for key in ("title", "arch", "source")}
     features = frozenset(_texts(_take(values, where, "features", list, []), "features"))
     tools, twin = _tools(values), _twin(_take(values, where, "twin", dict, {}))
+    known = cost_table.read(_take(values, where, "costs", dict, {}))
     _done(values, where)
-    return Core(name, **texts, features=features, tools=tools, twin=twin)
+    return Core(name, **texts, features=features, tools=tools, twin=twin, costs=known)
 
 
 def _twin(values: dict[str, Any]) -> dict[str, tuple[int, int]]:

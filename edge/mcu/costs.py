@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What kernels cost on a core: instructions for each of the things that they do, in the table [costs] of its file.
+
+`benchmarks/mcu/costs.py` measures small layers in emulation and prints that table. A kernel is a line of it: what it
+counts, as `COUNTED` names it, and how many instructions each of these takes. Costs are fits, a few percent off.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from spikerun.edge.mcu.table import shape_of
+from spikerun.kernels.operations import Map
+
+__all__ = ["COUNTED", "Costs", "counted", "of_map", "of_neurons", "read"]
+
+Costs = Mapping[str, Mapping[str, float]]  # kernel -> what it counts -> instructions
+Counts = dict[str, float]
+NEURONS = ("neuron", "active")  # of what goes over all neurons once: each of them, and each that is active one more
+
+
+def _rows(m: Map) -> tuple[int, int, float]:
+    """Return target pixels, MACs of all words active but for those at the edges, and how often a word is looked at."""
+    pixels = math.prod(m.target[1:])
+    if m.kind == "dense":
+        return 1, math.prod(m["weight"].shape), 1.0
+    channels, inputs, rows, columns = m["weight"].shape
+    looks = min(float(rows), rows * m.target[1] / max(1, m.source[1]))
+    return pixels, pixels * channels * inputs * rows * columns, looks
+
+
+def _events(m: Map, share: float, spikes: bool) -> Counts:
+    pixels, products, looks = _rows(m)
+    words = math.prod(m.source) * looks
+    targets = pixels * (m.channels[1] - m.channels[0])
+    if m.kind == "dense":
+        targets = math.prod(m.target)
+    summed = "spike" if spikes else "event"
+    return {"word": words, "active": share * words, summed: share * products, "target": targets, "pixel": pixels}
+
+
+def _depthwise(m: Map, share: float, spikes: bool) -> Counts:
+    del spikes
+    pixels, products, _ = _rows(m)
+    fours = 1 - (1 - share) ** 4  # of four channels one at least is active
+    return {"tap": products / 4, "four": products / 4 * fours, "target": math.prod(m.target), "pixel": pixels}
+
+
+def _dot(m: Map, share: float, spikes: bool) -> Counts:
+    del share, spikes
+    pixels, _, _ = _rows(m)
+    channels, inputs = m.channels[1] - m.channels[0], math.prod(m.source)
+    rows = 1
+    if m.kind == "conv":
+        rows, inputs = m["weight"].shape[2], m["weight"].shape[1] * m["weight"].shape[3]
+    else:
+        channels = math.prod(m.target)
+    blocks = pixels * -(-channels // 4)
+    return {"four": blocks * rows * -(-inputs // 16), "row": blocks * rows, "block": blocks, "pixel": pixels}
+
+
+COUNTED: Mapping[str, tuple[tuple[str, ...], Callable[[Map, float, bool], Counts] | None]] = {
+    "conv": (("word", "active", "spike", "event", "target", "pixel"), _events),
+    "dense": (("word", "active", "spike", "event", "target", "pixel"), _events),
+    "depthwise": (("tap", "four", "target", "pixel"), _depthwise),
+    "dot": (("four", "row", "block", "pixel"), _dot),
+    "fill": (("neuron",), None),
+    "fire": (NEURONS, None),
+    "fire_levels": (NEURONS, None),
+}
+
+
+def read(values: Mapping[str, Any]) -> Costs:
+    """Return the table [costs] of a core's file. Raises ValueError that says what is wrong with it."""
+    for kind, costs in values.items():
+        if kind not in COUNTED or not isinstance(costs, dict):
+            raise ValueError(f"[costs] has no table for '{kind}'; known are {', '.join(COUNTED)}")
+        for key, cost in costs.items():
+            if key not in COUNTED[kind][0] or type(cost) not in (int, float) or not cost >= 0:
+                raise ValueError(
+                    f"[costs.{kind}]: '{key}' = {cost!r} must be a number of {', '.join(COUNTED[kind][0])}"
+                )
+    return {kind: {key: float(cost) for key, cost in costs.items()} for kind, costs in values.items()}
+
+
+def counted(kind: str, m: Map, share: float, spikes: bool) -> Counts | None:
+    """Return how often a kernel does what it counts; None of one that no cost is known of.
+
+    share: of the words of the source that are active; spikes: whether all of these are 1.
+    """
+    found = COUNTED[kind][1] if kind in COUNTED else None
+    return None if found is None else found(m, share, spikes)
+
+
+def of_map(costs: Costs, kind: str, m: Map, share: float, spikes: bool) -> float | None:
+    """Return the instructions of a kernel for a map; None where no cost is known. See `counted`."""
+    counts = counted(kind, m, share, spikes)
+    if counts is None or kind not in costs or not counts.keys() <= costs[kind].keys():
+        return None
+    return sum(costs[kind][key] * count for key, count in counts.items())
+
+
+def of_neurons(costs: Costs, kind: str, shape: tuple[int, ...], share: float = 0.0) -> float | None:
+    """Return the instructions of `fill`, `fire` or `fire_levels` for a population; share: of it that becomes active."""
+    if kind not in costs or kind not in COUNTED:
+        return None
+    size = math.prod(shape_of(shape).values())
+    return size * (costs[kind].get("neuron", 0.0) + share * costs[kind].get("active", 0.0))

@@ -37,7 +37,10 @@ OutOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDE
 RunOption = Annotated[
     bool, typer.Option("--run", "--verify", help="Build the bundle, run it, compare it with the reference.")
 ]
-CheckOption = Annotated[bool, typer.Option("--check", help="Only say whether the network fits; write nothing.")]
+CheckOption = Annotated[
+    bool,
+    typer.Option("--check", help="Only say whether the network fits, what a run takes, and what would be faster."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="An option of the target, as `spikerun targets` lists them."),
@@ -47,7 +50,8 @@ EmulatorOption = Annotated[str | None, typer.Option("--emulator", help="--set em
 ToolchainOption = Annotated[str | None, typer.Option("--toolchain", help="--set toolchain=..., if the target has it.")]
 SamplesOption = Annotated[int, typer.Option("--samples", min=1, help="Golden samples in the self-test.")]
 DataOption = Annotated[
-    str | None, typer.Option("--data", help="A data set or a .npz file for the samples; without it they are random.")
+    str | None,
+    typer.Option("--data", help="A data set or a .npz file for the samples, else random ones; it tells the activity."),
 ]
 
 
@@ -78,7 +82,7 @@ def deploy(
     options = _options(chosen, given or [], {"name": name, "emulator": emulator, "toolchain": toolchain})
     net = load(network)
     if check:
-        _check(chosen, net, options, json)
+        _check(chosen, net, options, _samples(net, data, data_dir, samples), json)
         return
     if output is None:
         raise UsageError("name a folder for the bundle with -o, or ask with --check whether the network fits")
@@ -128,22 +132,24 @@ def _samples(net: Network, data: str | None, folder: Path | None, count: int) ->
     return {name: np.asarray(dataset.fitted(sample_shape(net, name))) for name, dataset in found.items()}
 
 
-def _check(chosen: edge.Target, net: Network, options: Options, json: bool) -> None:
-    verdict = chosen.check(net, options)
+def _check(chosen: edge.Target, net: Network, options: Options, frames: Frames | int, json: bool) -> None:
+    verdict = chosen.check(net, options, frames)
     emit(SCHEMA, verdict.json(), json, lambda: _judged(verdict))
     if not verdict.fits:
         raise CheckFailed(f"the network does not fit '{chosen.name}': {' '.join(verdict.complaints)}")
 
 
 def _judged(verdict: Verdict) -> str:
-    """Return a table, each measure beside its limit if it has one, and the verdict."""
-    judged, measures = verdict.table, verdict.measures
-    numbers = [k for k, _ in enumerate(judged.columns) if all(isinstance(row[k], int | float) for row in judged.rows)]
-    lines = [table(judged.columns, judged.rows, right=numbers), ""]
+    """Return the tables, each measure beside its limit if it has one and with its label, and the verdict."""
+    measures, lines = verdict.measures, []
+    for judged in (verdict.table, *verdict.tables.values()):
+        numbers = [k for k, _ in enumerate(judged.columns) if any(isinstance(r[k], int | float) for r in judged.rows)]
+        lines += [table(judged.columns, judged.rows, right=numbers), ""]
     for key, value in measures.items():
         if not key.endswith("_limit"):
             limit = measures.get(key.removesuffix("_bytes") + "_limit")
-            lines.append(f"{key.replace('_', ' ')}: {value}" + ("" if limit is None else f" of {limit}"))
+            label = f" ({verdict.labels[key]})" if key in verdict.labels else ""
+            lines.append(f"{key.replace('_', ' ')}: {value}" + ("" if limit is None else f" of {limit}") + label)
     lines += [f"note: {note.removesuffix('.')}" for note in verdict.notes]
     return "\n".join([*lines, f"fits '{verdict.target}': {'yes' if verdict.fits else 'no'}"])
 

@@ -59,7 +59,9 @@ class Verdict:
     """Whether a network fits a target.
 
     complaints: what does not, where, and what would help, in sentences; table: what each part of the network takes;
-    measures: totals and limits by name; notes: what was chosen and why, and what should be known, in sentences.
+    measures: totals and limits by name; notes: what was chosen and why, and what should be known, in sentences; labels:
+    how measures were found, by name, where that is to be said (`estimated`, `emulated`); tables: more of them, by what
+    they show.
     """
 
     target: str
@@ -68,11 +70,14 @@ class Verdict:
     table: Table
     measures: Mapping[str, Measure]
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
-        """Return it as JSON, each row of the table by its columns."""
+        """Return it as JSON, each row of the tables by its columns."""
         lists = {"complaints": list(self.complaints), "notes": list(self.notes)}
-        return {**vars(self), **lists, "table": self.table.json(), "measures": dict(self.measures)}
+        tables = {"table": self.table.json(), "tables": {name: found.json() for name, found in self.tables.items()}}
+        return {**vars(self), **lists, **tables, "measures": dict(self.measures), "labels": dict(self.labels)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +186,12 @@ class Target(Protocol):
         """Raise TargetError, or UsageError for an unknown choice, unless a bundle can be built and run here."""
         ...
 
-    def check(self, net: Network, options: Options | None = None) -> Verdict:
-        """Judge whether the network fits. Raises UnsupportedError for what the target has no means to compute."""
+    def check(self, net: Network, options: Options | None = None, samples: Frames | int | None = None) -> Verdict:
+        """Judge whether the network fits. Raises UnsupportedError for what the target has no means to compute.
+
+        samples: where there are any it also says what a run takes, as far as the target and the tools on this machine
+        know it; frames tell how active the network is, a number that nobody knows.
+        """
         ...
 
     def deploy(

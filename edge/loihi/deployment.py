@@ -126,7 +126,7 @@ class LoihiTarget:
         _own(options)
         lava.find()
 
-    def check(self, net: Network, options: Options | None = None) -> Verdict:
+    def check(self, net: Network, options: Options | None = None, samples: Frames | int | None = None) -> Verdict:
         """Judge whether the network maps and fits. Raises UnsupportedError, by name, for what does not map."""
         return self.mapped(net).verdict
 

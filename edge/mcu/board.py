@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spikerun.edge.mcu import costs as cost_table
+from spikerun.edge.mcu.cycles import Cycles, Energy, read_cycles, read_energy
 from spikerun.errors import TargetError, unknown_name
 
 __all__ = ["HOLDS", "Board", "Core", "Region", "boards", "load", "read", "region"]
@@ -48,7 +49,8 @@ class Core:
 
     title: how people call it; tools: sections `gcc`, `zig`, `qemu`, `unicorn`, one that is missing is no tool for it.
     twin: where flash and RAM of the emulated machine begin, and their bytes; `vectors`, where the machine looks for
-    these, if that is not where flash begins; costs: of kernels, in instructions (`costs`).
+    these, if that is not where flash begins; costs: of kernels, in instructions (`costs`); cycles: of its
+    instructions, None: not modelled.
     """
 
     name: str
@@ -59,13 +61,15 @@ class Core:
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     twin: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     costs: cost_table.Costs = field(default_factory=dict)
+    cycles: Cycles | None = None
 
 
 @dataclass(frozen=True)
 class Board:
     """A board: its core, its memory (none: no limit known), the Hz of its clock (0: unknown), its source of numbers.
 
-    twin: the same memory where the emulated machine has some; tools: those of the core, or the board's own.
+    twin: the same memory where the emulated machine has some; tools, cycles: those of the core, or the board's own;
+    energy: what its processor draws, where a source says it.
     """
 
     name: str
@@ -76,6 +80,8 @@ class Board:
     memory: tuple[Region, ...] = ()
     twin: tuple[Region, ...] = ()
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cycles: Cycles | None = None
+    energy: Energy | None = None
 
     @property
     def arch(self) -> str:
@@ -141,13 +147,16 @@ def _board(values: dict[str, Any], name: str) -> Board:
     core, clock = _core(_take(values, where, "core", str)), _take(values, where, "clock", int, 0)
     memory = tuple(_region(entry) for entry in _take(values, where, "memory", list, []))
     tools = {**core.tools, **_tools(values)}
+    cycles = read_cycles(_take(values, where, "cycles", dict)) if "cycles" in values else core.cycles
+    energy = read_energy(_take(values, where, "energy", dict)) if "energy" in values else None
     _done(values, where)
     if texts["name"] != name:
         raise ValueError(f"name is '{texts['name']}', it must be that of the file")
     held = [what for region in memory for what in region.holds]
     if memory and sorted(held) != sorted(HOLDS):
         raise ValueError(f"each of {', '.join(HOLDS)} must be held by one region, got {', '.join(held) or 'none'}")
-    return Board(**texts, core=core, clock=clock, memory=memory, twin=tuple(_moved(core, memory)), tools=tools)
+    twin = tuple(_moved(core, memory))
+    return Board(**texts, core=core, clock=clock, memory=memory, twin=twin, tools=tools, cycles=cycles, energy=energy)
 
 
 def _core(name: str) -> Core:
@@ -159,8 +168,9 @@ def _core(name: str) -> Core:
     features = frozenset(_texts(_take(values, where, "features", list, []), "features"))
     tools, twin = _tools(values), _twin(_take(values, where, "twin", dict, {}))
     known = cost_table.read(_take(values, where, "costs", dict, {}))
+    cycles = read_cycles(_take(values, where, "cycles", dict)) if "cycles" in values else None
     _done(values, where)
-    return Core(name, **texts, features=features, tools=tools, twin=twin, costs=known)
+    return Core(name, **texts, features=features, tools=tools, twin=twin, costs=known, cycles=cycles)
 
 
 def _twin(values: dict[str, Any]) -> dict[str, tuple[int, int]]:

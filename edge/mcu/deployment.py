@@ -4,6 +4,7 @@
 import json
 import math
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,7 +16,7 @@ import numpy as np
 from spikerun.atomic import as_path
 from spikerun.edge import golden
 from spikerun.edge.bundle import LICENSE, finish, read_report, require_free, scratch, write_all
-from spikerun.edge.mcu import arch, documents, running, vectors
+from spikerun.edge.mcu import arch, documents, running, stack, vectors
 from spikerun.edge.mcu import board as board_table
 from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
@@ -25,6 +26,7 @@ from spikerun.edge.mcu.model import Model, compose, require_name, require_networ
 from spikerun.edge.mcu.packings import WISHES
 from spikerun.edge.mcu.printer import Source, header, source
 from spikerun.edge.mcu.running import Expected
+from spikerun.edge.mcu.stack import Stack
 from spikerun.edge.mcu.vectors import Vectors
 from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Tool, Verdict, option
 from spikerun.errors import UsageError, unknown_name
@@ -94,12 +96,20 @@ class McuTarget:
         """Raise TargetError unless there are a compiler and an emulator for the board."""
         _tools(self.board, _own(options))
 
-    def check(self, net: Network, options: Options | None = None) -> Verdict:
-        """Judge whether the network fits the board's memory."""
+    def check(self, net: Network, options: Options | None = None, samples: Frames | int | None = None) -> Verdict:
+        """Judge whether the network fits the board's memory.
+
+        samples: where there are any it also says how deep the stack gets, if there is a gcc for the board.
+        """
         chosen = _own(options)
         require_network(net)
-        model, made = _unmeasured(net, chosen.name, frozenset(self.board.features), chosen.packing)
-        return report(model, made, self.board, samples=0).verdict()
+        if samples is None:
+            model, made = _unmeasured(net, chosen.name, frozenset(self.board.features), chosen.packing)
+            return report(model, made, self.board, samples=0).verdict()
+        seen = {} if isinstance(samples, int) else golden.activity(net, golden.frames_of(net, samples))
+        model = compose(net, chosen.name, self.board.features, chosen.packing, seen)
+        made = source(model)
+        return report(model, made, self.board, 0, _stack(model, made, self.board, chosen)).verdict()
 
     def deploy(
         self,
@@ -206,19 +216,13 @@ def _tools(board: Board, options: McuOptions) -> tuple[str, str]:
 def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vectors) -> dict[str, str]:
     """Return the files of a bundle but for the reports."""
     core, name = arch.of(board), model.name
-    runtime = sorted({*HEADERS, *CHECKS, *made.sources})
-    files = {f"runtime/{file}": _text("runtime", file) for file in runtime}
-    files |= {f"selftest/{to.format(name)}": _renamed(_text("port", file), name) for file, to in SELFTEST.items()}
-    ports = {"port.h", "host.c", *core.ports, *(["start.h"] if "start.c" in core.ports else [])}
-    files |= {f"port/{file}": _text("port", file) for file in sorted(ports)}
-    files |= {
-        f"model/{name}.h": header(model, made),
+    files = _code(model, made, board) | {
         f"model/{name}.c": made.text,
         f"selftest/{name}_golden.c": vectors.source(model, found),
         "golden.json": json.dumps(
             {"schema": "spikerun.golden/1", "outputs": found.outputs.tolist(), "traces": _traces(model)}
         ),
-        "CMakeLists.txt": documents.cmake(board, name, [file for file in runtime if file.endswith(".c")]),
+        "CMakeLists.txt": documents.cmake(board, name, [file for file in _runtime(made) if file.endswith(".c")]),
         "README.md": documents.readme(model, board, memory, model.memory + 4 * made.clock),
         "LICENSE": LICENSE.read_text(encoding="utf-8"),
     }
@@ -230,6 +234,31 @@ def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vect
     if core.toolchain_file is not None and "gcc" in board.tools:
         files["toolchain.cmake"] = core.toolchain_file(board)
     return files
+
+
+def _runtime(made: Source) -> list[str]:
+    return sorted({*HEADERS, *CHECKS, *made.sources})
+
+
+def _code(model: Model, made: Source, board: Board) -> dict[str, str]:
+    """Return the files of a bundle that are code, but for the functions of the network."""
+    core, name = arch.of(board), model.name
+    files = {f"runtime/{file}": _text("runtime", file) for file in _runtime(made)}
+    files |= {f"selftest/{to.format(name)}": _renamed(_text("port", file), name) for file, to in SELFTEST.items()}
+    ports = {"port.h", "host.c", *core.ports, *(["start.h"] if "start.c" in core.ports else [])}
+    files |= {f"port/{file}": _text("port", file) for file in sorted(ports)}
+    return files | {f"model/{name}.h": header(model, made)}
+
+
+def _stack(model: Model, made: Source, board: Board, options: McuOptions) -> Stack | None:
+    """Return what gcc says of the stack; None where it is not there or not wished for, or the system has its own."""
+    core, name = arch.of(board), model.name
+    gcc = core.compilers["gcc"].tool(board).path if "gcc" in board.tools else None
+    if core.linker_script is None or gcc is None or options.toolchain not in ("auto", "gcc") or not model.traces:
+        return None
+    with tempfile.TemporaryDirectory(prefix="spikerun-") as folder:
+        write_all(Path(folder), _code(model, made, board) | {f"model/{name}.c": made.outline})
+        return stack.measure(Path(folder), board, name)
 
 
 def _text(folder: str, file: str) -> str:

@@ -12,11 +12,13 @@ from spikerun.edge.mcu.bounds import code_of
 from spikerun.edge.mcu.kernels import bytes_of
 from spikerun.edge.mcu.model import ALIGNMENT, Model, total
 from spikerun.edge.mcu.printer import Source
+from spikerun.edge.mcu.stack import Stack
 from spikerun.edge.target import Measure, Table, Verdict
 from spikerun.errors import TargetError
 
 __all__ = ["STACK_BYTES", "Memory", "limits", "report"]
 
+BOUND, COMPILED = "upper bound", "by gcc, interrupts not counted"
 STACK_BYTES = 1024  # bound of the deepest call, the self-test included; tests hold it
 BASE_BYTES = 4096  # bound of the code of self-test and start-up; tests hold it
 CALL_BYTES = 40  # bound of the code of a call, with its conditions
@@ -44,7 +46,8 @@ class Memory:
     tables: int
     golden: int
     state: int
-    stack: int = STACK_BYTES
+    deepest: Stack | None = None
+    deepest_kernel: tuple[str, str] = ("", "")
     notes: tuple[str, ...] = ()  # which kernel was chosen where there was a choice, and why
     computes: bool = True  # a network of inputs alone gives firmware nothing to do
 
@@ -52,6 +55,11 @@ class Memory:
     def flash(self) -> int:
         """Return the flash that firmware needs: code and constants, without golden samples."""
         return self.code + self.tables - self.golden
+
+    @property
+    def stack(self) -> int:
+        """Return the stack that is kept free: the bound of the linker script, or more where gcc says so."""
+        return max(STACK_BYTES, self.deepest.selftest if self.deepest else 0)
 
     @property
     def ram(self) -> int:
@@ -64,9 +72,13 @@ class Memory:
         if not self.computes:
             complaints = ("every population is an input: there is nothing to compute", *complaints)
         measures: dict[str, Measure] = {"flash_bytes": self.flash, "ram_bytes": self.ram, "stack_bytes": self.stack}
+        labels = dict.fromkeys(measures, BOUND)
+        if self.deepest is not None:
+            measures |= {"stack_bytes": self.deepest.selftest, "network_stack_bytes": self.deepest.network}
+            labels |= dict.fromkeys(("stack_bytes", "network_stack_bytes"), COMPILED)
         measures |= {"weight_bytes": sum(int(row[COLUMNS.index("packed")]) for row in self.table.rows)}
         measures |= {"golden_bytes": self.golden, **limits(self.board)}
-        return Verdict(self.board.name, not complaints, complaints, self.table, measures, self.notes)
+        return Verdict(self.board.name, not complaints, complaints, self.table, measures, self.notes, labels)
 
     def _complain(self, region: Region) -> list[str]:
         needs = {what: int(getattr(self, what)) for what in HOLDS if what in region.holds}
@@ -85,6 +97,14 @@ class Memory:
                 f"{what}: {needed - self.golden} of {region.bytes} bytes. Most of it are the tables of population "
                 f"'{worst[0]}' ({worst[3]} bytes). Give it fewer inputs (pool before it), fewer neurons, "
                 "or prune it: weights that are 0 take hardly any flash."
+            ]
+        if needed - needs.get("stack", 0) <= region.bytes:
+            kernel, owner = self.deepest_kernel
+            most = f" (the most of it takes the kernel '{kernel}' of population '{owner}')" if kernel else ""
+            return [
+                f"{what}: {needed} of {region.bytes} bytes, of which the stack takes {self.stack}{most}. What a kernel "
+                "takes does not depend on the size of the network: another --set packing may take another one; "
+                "fewer neurons or channels make room for it where they share this memory."
             ]
         worst = max(self.table.rows, key=lambda row: int(row[4]) + int(row[5]))
         return [
@@ -110,8 +130,12 @@ def limits(board: Board) -> Mapping[str, int]:
     }
 
 
-def report(model: Model, made: Source, board: Board, samples: int) -> Memory:
-    """Return what a model needs on a board, with `samples` golden samples in its self-test."""
+def report(model: Model, made: Source, board: Board, samples: int, deepest: Stack | None = None) -> Memory:
+    """Return what a model needs on a board, with `samples` golden samples in its self-test.
+
+    deepest: the stack, where gcc was asked for it: then the table has a column of what the kernels of each population
+    take.
+    """
     words, membranes = _registers(model)
     weights = _weights(model)
     rows: list[tuple[Measure, ...]] = []
@@ -122,16 +146,23 @@ def report(model: Model, made: Source, board: Board, samples: int) -> Memory:
             rows.append((name, population.neuron.kind, population.size, *taken, *weights.get(name, NO_WEIGHTS)))
     if made.clock:
         rows.append(("(all)", "clock", 0, made.constants.flash.get("", 0), 0, 4 * made.clock, *NO_WEIGHTS))
+    stacks = _stacks(model, deepest) if deepest is not None else {}
+    table = Table(COLUMNS, tuple(rows))
+    if deepest is not None:
+        table = Table((*COLUMNS, "stack"), tuple((*row, stacks.get(str(row[0]), (0, ""))[0]) for row in rows))
+    most = max(stacks, key=lambda name: stacks[name][0], default="")
     outputs, traces = total(model.outputs.values()), len(model.traces)
     golden = vectors.size(model, samples, len(made.constants.arrays))
     calls = sum(len(printed.calls) + len(model.traces) + 8 for printed in model.programs)
     return Memory(
         board,
-        Table(COLUMNS, tuple(rows)),
+        table,
         code=BASE_BYTES + sum(map(code_of, {"spikerun_crc32.c", *made.sources})) + CALL_BYTES * calls,
         tables=sum(made.constants.flash.values()) + golden,
         golden=golden,
         state=model.memory + 4 * made.clock + 4 * (outputs + traces),
+        deepest=deepest,
+        deepest_kernel=(stacks[most][1], most) if most else ("", ""),
         notes=tuple(_choices(model)),
         computes=bool(model.traces),
     )
@@ -152,6 +183,15 @@ def _weights(model: Model) -> dict[str, tuple[int, int, str, int]]:
                 named if packing in named.split() else f"{named} {packing}".strip(),
                 size + sum(array.nbytes for array in arrays),
             )
+    return found
+
+
+def _stacks(model: Model, deepest: Stack) -> dict[str, tuple[int, str]]:
+    """Return of each population the kernel that takes the most stack, behind the bytes of that."""
+    found: dict[str, tuple[int, str]] = {}
+    for call in (call for printed in model.programs for call in printed.calls):
+        kind, owner = call.kernel.kind, model.owners[call.writes[0]]
+        found[owner] = max(found.get(owner, (0, "")), (deepest.kernels.get(f"spikerun_{kind}_run", 0), kind))
     return found
 
 

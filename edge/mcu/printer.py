@@ -47,6 +47,19 @@ class Source:
         ]
         return "\n\n".join([*parts, *self.functions]) + "\n"
 
+    @property
+    def outline(self) -> str:
+        """Return it with constants that are declared alone: all that a compiler needs to make code of the functions."""
+        model, constants = self.model, self.constants
+        scales = [f"extern {line.partition(' = ')[0]};" for line in _scales(model)]
+        structs = [f"extern const {table.ctype} {symbol};" for symbol, table in constants.tables.items()]
+        arrays = [
+            f"extern const {emit.C_TYPES[values.dtype.name]} {symbol}[{values.size}];"
+            for symbol, values in constants.arrays.items()
+        ]
+        parts = ["\n".join([f'#include "{model.name}.h"', *scales, *structs, *arrays]), *self.functions]
+        return "\n\n".join(parts) + "\n"
+
 
 def source(model: Model) -> Source:
     """Return the source of a model."""

@@ -285,7 +285,7 @@ class Abacus:
     def require(self, options: Options | None = None) -> None:
         pass
 
-    def check(self, net: Network, options: Options | None = None) -> Verdict:
+    def check(self, net: Network, options: Options | None = None, samples: Frames | int | None = None) -> Verdict:
         beads = sum(population.size for population in net.populations.values())
         return Verdict(self.name, True, (), Table(("wires", "beads"), ((1, beads),)), {"bead_bytes": 2 * beads})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a program to lines of C: a straight line of calls, one an operation."""
+"""From a program to lines of C: one call an operation, in a loop where that takes several rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,8 +10,9 @@ from spikerun.edge.mcu import emit, kernels
 from spikerun.edge.mcu.constants import Constants
 from spikerun.edge.mcu.kernels import Call
 from spikerun.edge.mcu.model import Model, Port, Printed
+from spikerun.edge.mcu.rows import Loop
 from spikerun.edge.mcu.table import Table, shape_of
-from spikerun.kernels.operations import FOREVER, When
+from spikerun.kernels.operations import FOREVER, Operand, When
 
 __all__ = ["Body"]
 
@@ -138,7 +139,8 @@ class Body:
         """Yield the calls of one pass, each for the owner of what it writes; those of equal times share an `if`."""
         seen = self._observations()
         open_condition = whose = ""
-        for k, call in enumerate(self.printed.calls):
+        for loop in self.printed.loops:
+            call = loop.calls[0]
             condition, owner = self.condition(call.operation.time), self.model.owners[call.writes[0]]
             if condition != open_condition or owner != whose:
                 yield from ["}"] if open_condition else []
@@ -146,31 +148,63 @@ class Body:
                 yield from [f"if ({condition}) {{"] if condition else []
             open_condition, whose = condition, owner
             indent = "    " if condition else ""
-            yield indent + self._call(call, owner)
-            if k in seen:
+            yield from (indent + line for line in self._loop(loop, owner, seen))
+            if after := self._shown(loop, seen):
                 yield from ["}"] if open_condition else []
                 open_condition = ""
-                yield from seen[k]
+                yield from after
         yield from ["}"] if open_condition else []
 
-    def _call(self, call: Call, owner: str) -> str:
+    def _loop(self, loop: Loop, owner: str, seen: Mapping[str, tuple[Call, str]]) -> Iterator[str]:
+        """Yield the calls of a loop; of membranes of one row it shows each."""
+        if loop.rows == 1:
+            yield from (self._call(call, owner) for call in loop.calls)
+            return
+        yield f"for (int32_t row = 0; row < {loop.rows}; row++) {{"
+        for call in loop.calls:
+            yield f"    {self._call(call, owner, loop.rows)}"
+            yield from (
+                f"    {seen[name][1]}" for name in self._rows_of(loop) if name in seen and seen[name][0] is call
+            )
+        yield "}"
+
+    def _rows_of(self, loop: Loop) -> list[str]:
+        """Return the registers of which a loop of several rows has but one."""
+        written = dict.fromkeys(name for call in loop.calls for name in call.writes)
+        return [name for name in written if loop.rows > 1 and self.printed.registers[name].shape[1:2] == (1,)]
+
+    def _call(self, call: Call, owner: str, rows: int = 1) -> str:
         table = call.kernel.pack(call.operation, self.printed.registers)
         phase = [self.phase(*call.kernel.time(call.operation))] if call.kernel.time else []
-        arguments = [f"&{self.constants.table(table, owner)}", *phase]
-        arguments += [self.at(operand.register) for operand in call.operands]
+        row = ["row" if rows > 1 else "0"] if call.kernel.row else []
+        arguments = [f"&{self.constants.table(table, owner)}", *phase, *row]
+        arguments += [self.at(operand.register) + self._step(operand, rows) for operand in call.operands]
         return f"spikerun_{call.kernel.kind}_run({', '.join(arguments)});"
 
-    def _observations(self) -> dict[int, list[str]]:
-        """Return the calls of the observer that follow the last operation to write what they show."""
-        last = {register: k for k, call in enumerate(self.printed.calls) for register in call.writes}
-        found: dict[int, list[str]] = {}
+    def _step(self, operand: Operand, rows: int) -> str:
+        """Return what leads to the current row of what a call writes."""
+        register = self.printed.registers[operand.register]
+        if rows == 1 or operand.role == "read" or register.shape[1:2] != (rows,):
+            return ""
+        size = register.size // rows
+        return f" + row * {size if register.dtype == 'int32' else size * kernels.bytes_of(register)}"
+
+    def _shown(self, loop: Loop, seen: Mapping[str, tuple[Call, str]]) -> list[str]:
+        """Return the calls of the observer that follow a loop."""
+        rows = self._rows_of(loop)
+        return [text for name, (call, text) in seen.items() if call in loop.calls and name not in rows]
+
+    def _observations(self) -> dict[str, tuple[Call, str]]:
+        """Return for each register that is shown the last call that writes it, and the call of the observer."""
+        last = {register: call for call in self.printed.calls for register in call.writes}
+        found: dict[str, tuple[Call, str]] = {}
         for label, key, register in self.printed.program.traces:
             if (label, key) in self.model.traces:
                 index, shown = self.model.traces[label, key], self.printed.registers[register]
                 values = shown.dtype == "int32"
                 size = shown.size if values else shown.size * kernels.bytes_of(shown)
                 where = (self.at(register), "NULL") if values else ("NULL", self.at(register))
-                found.setdefault(last[register], []).append(f"{self.helper('see', 'observer', index, *where, size)};")
+                found[register] = last[register], f"{self.helper('see', 'observer', index, *where, size)};"
         return found
 
     def begin(self) -> Iterator[str]:
@@ -181,7 +215,7 @@ class Body:
             if register.initial is not None:
                 table = kernels.fill(register.initial, register.shape)
                 symbol = self.constants.table(table, self.model.owners[register.name])
-                yield f"{self.helper('fill_run', f'&{symbol}', self.at(register.name))};"
+                yield f"{self.helper('fill_run', f'&{symbol}', 0, self.at(register.name))};"
         yield self.variable("clock", "[0] = 0;")
         for (divisor, begin), place in self.phases.items():
             yield f"clock[{place}] = {(divisor - begin) % divisor};"

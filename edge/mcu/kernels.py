@@ -58,12 +58,15 @@ def wide(register: Register) -> bool:
 
 
 def _parameter(name: str, values: Array, shape: Shape) -> tuple[dict[str, int | str], Array]:
-    """Return the fields of a spikerun_parameter for values of shape (), (C,) or `shape`."""
+    """Return the fields of a spikerun_parameter for values of shape (), (C,), or that of a register.
+
+    shape: that of the register, or of a row of it.
+    """
     channels, steps = shape_of(shape)["channels"], (1, 0)
     if values.ndim == 0 or (values == values.flat[0]).all():
         steps, values = (0, 0), values.reshape(-1)[:1]
     elif values.shape != (channels,):
-        steps, values = (1, channels), channels_last(values, shape)
+        steps, values = (1, channels), channels_last(values, values.shape)
     return {f"{name}.channel_step": steps[0], f"{name}.pixel_step": steps[1]}, values.astype(np.int32)
 
 
@@ -203,6 +206,7 @@ class Kernel:
     time: (divisor, begin) of an operation whose function takes the `phase` (t - begin) % divisor of the pass t.
     words: what it does depends on how many bytes words have; there is a second function, spikerun_KIND_wide_run.
     memory: how many int32 of memory of its own its function takes, as the last argument.
+    row: its function computes one row of an image, and takes which; stretch: it works on any stretch of its registers.
     """
 
     kind: str
@@ -213,6 +217,8 @@ class Kernel:
     file: str = ""
     words: bool = False
     memory: Callable[[Any], int] | None = None
+    row: bool = False
+    stretch: bool = False
 
     def wide(self) -> "Kernel":
         """Return the row for words of two bytes."""
@@ -232,26 +238,26 @@ PACKED_ROWS = ("spikerun_packed.h", "spikerun_packed_rows.h")
 PACKED_CONV = ("spikerun_packed.h", "spikerun_packed_conv.h")
 ROWS = (
     Kernel("dense", _dense, more=ROWS_OF_WEIGHTS, words=True, memory=_dense_memory),
-    Kernel("conv", _conv, more=ROWS_OF_WEIGHTS, words=True, memory=_conv_memory),
-    Kernel("depthwise", _apply(maps.depthwise), words=True),
-    Kernel("dot", _dot, needs=frozenset({"mve"})),
+    Kernel("conv", _conv, more=ROWS_OF_WEIGHTS, words=True, memory=_conv_memory, row=True),
+    Kernel("depthwise", _apply(maps.depthwise), words=True, row=True),
+    Kernel("dot", _dot, needs=frozenset({"mve"}), row=True),
     Kernel("sparse", _apply(maps.sparse), words=True),
     Kernel("delta", _apply(packings.packed("delta")), more=PACKED_ROWS, words=True),
     Kernel("bitmap", _apply(packings.packed("bitmap")), more=PACKED_ROWS, words=True),
     Kernel("conv_delta", _apply(packings.packed("delta")), more=PACKED_CONV, words=True),
     Kernel("conv_bitmap", _apply(packings.packed("bitmap")), more=PACKED_CONV, words=True),
-    Kernel("diagonal", _apply(maps.diagonal), words=True),
-    Kernel("sum_pool", _apply(maps.sum_pool), words=True),
-    Kernel("fill"),
+    Kernel("diagonal", _apply(maps.diagonal), words=True, row=True),
+    Kernel("sum_pool", _apply(maps.sum_pool), words=True, row=True),
+    Kernel("fill", row=True, stretch=True),
     Kernel("clear", _bytes, file="spikerun_memory.c"),
     Kernel("copy", _bytes, file="spikerun_memory.c"),
     Kernel("delay", _bytes, lambda op: (op.steps, op.when.begin)),
     Kernel("encode", time=_significance, words=True),
     Kernel("weigh", time=_significance, words=True),
     Kernel("accumulate", time=_significance, words=True),
-    Kernel("add_shifted"),
-    Kernel("fire"),
-    Kernel("fire_levels", _fire_levels),
+    Kernel("add_shifted", stretch=True),
+    Kernel("fire", row=True, stretch=True),
+    Kernel("fire_levels", _fire_levels, stretch=True),
     Kernel("latch"),
     Kernel("send", time=_significance),
     Kernel("if_step"),

@@ -176,7 +176,10 @@ def _gains(gain: Array) -> tuple[int, Array]:
 def diagonal(m: Map) -> Table:
     """Return one gain, or one for each channel."""
     step, gains = _gains(m["gain"])
-    return Table("spikerun_diagonal", {"gain_step": step, **shape_of(m.source), **_target(m)}, {"gains": gains})
+    image = shape_of(m.source)
+    width = m.source[2] if len(m.source) == 3 else 1
+    numbers = {"gain_step": step, "channels": image["channels"], "target_width": width, **_target(m)}
+    return Table("spikerun_diagonal", numbers, {"gains": gains})
 
 
 def sum_pool(m: Map) -> Table:

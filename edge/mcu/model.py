@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from spikerun.edge.mcu import kernels
 from spikerun.edge.mcu.kernels import Call
+from spikerun.edge.mcu.rows import Loop, by_row, each_alone
 from spikerun.edge.mcu.table import shape_of
 from spikerun.edge.mcu.workspace import with_memory
 from spikerun.errors import UnsupportedError, UsageError
@@ -68,20 +69,25 @@ class Port:
 
 @dataclass(frozen=True, eq=False)
 class Printed:
-    """A program ready to print: its calls, and the byte at which each register lies.
+    """A program ready to print: the loops of its calls, and the byte at which each register lies.
 
     at_once: whether it is one pass over whole windows; windowed: inputs that are given anew in each step of a frame;
     in_place: registers of inputs that lie as the caller's values do, so that these are read where they are.
     """
 
     program: Program
-    calls: tuple[Call, ...]
+    loops: tuple[Loop, ...]
     registers: Mapping[str, Register]
     places: Mapping[str, int]
     bytes: int
     at_once: bool
     windowed: frozenset[str]
     in_place: frozenset[str]
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Return the calls of all loops."""
+        return tuple(call for loop in self.loops for call in loop.calls)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +201,7 @@ def _printed(
     window: int,
 ) -> Printed:
     program, calls = with_memory(program, choose(program))
+    program, loops = by_row(program, calls) if at_once else (program, each_alone(calls))
     registers = {register.name: register for register in program.registers}
     written = {register for call in calls for register in call.writes}
     silent_later = windowed if program.steps > window else frozenset()  # their frame ends before the program does
@@ -208,7 +215,7 @@ def _printed(
         return 0 if register.name in in_place else register.size * kernels.bytes_of(register)
 
     places, end = place(program, lifetimes(program), size, ALIGNMENT)
-    return Printed(program, calls, registers, places, end, at_once, windowed, in_place)
+    return Printed(program, loops, registers, places, end, at_once, windowed, in_place)
 
 
 def _stack(sizes: Mapping[str, int], widths: Mapping[str, int]) -> dict[str, Port]:

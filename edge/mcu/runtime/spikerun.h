@@ -49,7 +49,8 @@ typedef struct {
 } spikerun_shape;
 
 /* ---- maps: acc += C(x) ------------------------------------------------------------------------------------
- * They reach `channels` of the `pitch` channels of each target pixel, from the channel `offset` on. */
+ * They reach `channels` of the `pitch` channels of each target pixel, from the channel `offset` on.
+ * Functions that take `row` compute that row of target pixels alone: x is the whole source, acc the row. */
 
 /* What the values of active neurons are. */
 typedef enum { SPIKERUN_VALUES_ONE, SPIKERUN_VALUES_SMALL, SPIKERUN_VALUES_ANY } spikerun_values;
@@ -73,8 +74,10 @@ typedef struct {
     int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
     int32_t pitch, offset, sign, values;
 } spikerun_conv;
-void spikerun_conv_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc, int32_t* memory);
-void spikerun_conv_wide_run(const spikerun_conv* self, const uint8_t* x, int32_t* acc, int32_t* memory);
+void spikerun_conv_run(const spikerun_conv* self, int32_t row, const uint8_t* x, int32_t* acc,
+                       int32_t* memory);
+void spikerun_conv_wide_run(const spikerun_conv* self, int32_t row, const uint8_t* x, int32_t* acc,
+                            int32_t* memory);
 
 /* The same sums, every word multiplied, active or not; words are unsigned, dilation_x is 1, and a linear map
  * is one of a single pixel. weights: bytes [target channel][kernel row][kernel column][source channel],
@@ -87,7 +90,7 @@ typedef struct {
     int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y;
     int32_t pitch, offset;
 } spikerun_dot;
-void spikerun_dot_run(const spikerun_dot* self, const uint8_t* x, int32_t* acc);
+void spikerun_dot_run(const spikerun_dot* self, int32_t row, const uint8_t* x, int32_t* acc);
 
 /* Cross-correlation of each channel with itself alone. weights: [kernel row][kernel column][channel] of int8,
  * four in a word, the first in the lowest bits; of each tap they begin at a word. */
@@ -97,8 +100,8 @@ typedef struct {
     int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
     int32_t pitch, offset, sign;
 } spikerun_depthwise;
-void spikerun_depthwise_run(const spikerun_depthwise* self, const uint8_t* x, int32_t* acc);
-void spikerun_depthwise_wide_run(const spikerun_depthwise* self, const uint8_t* x, int32_t* acc);
+void spikerun_depthwise_run(const spikerun_depthwise* self, int32_t row, const uint8_t* x, int32_t* acc);
+void spikerun_depthwise_wide_run(const spikerun_depthwise* self, int32_t row, const uint8_t* x, int32_t* acc);
 
 /* A list of synapses for each input: starts[n] <= k < starts[n + 1]; targets are elements of acc, in
  * `targets` or, where they are too many for 16 bits, in `wide_targets`. The other pointer is NULL. */
@@ -162,10 +165,10 @@ void spikerun_conv_bitmap_wide_run(const spikerun_conv_bitmap* self, const uint8
 typedef struct {
     const int32_t* gains;
     int32_t gain_step; /* 0 or 1 */
-    int32_t channels, pixels, pitch, offset, sign;
+    int32_t channels, target_width, pitch, offset, sign;
 } spikerun_diagonal;
-void spikerun_diagonal_run(const spikerun_diagonal* self, const uint8_t* x, int32_t* acc);
-void spikerun_diagonal_wide_run(const spikerun_diagonal* self, const uint8_t* x, int32_t* acc);
+void spikerun_diagonal_run(const spikerun_diagonal* self, int32_t row, const uint8_t* x, int32_t* acc);
+void spikerun_diagonal_wide_run(const spikerun_diagonal* self, int32_t row, const uint8_t* x, int32_t* acc);
 
 /* Sums over windows, channel by channel, times the gain of the channel. */
 typedef struct {
@@ -175,18 +178,18 @@ typedef struct {
     int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x;
     int32_t pitch, offset, sign;
 } spikerun_sum_pool;
-void spikerun_sum_pool_run(const spikerun_sum_pool* self, const uint8_t* x, int32_t* acc);
-void spikerun_sum_pool_wide_run(const spikerun_sum_pool* self, const uint8_t* x, int32_t* acc);
+void spikerun_sum_pool_run(const spikerun_sum_pool* self, int32_t row, const uint8_t* x, int32_t* acc);
+void spikerun_sum_pool_wide_run(const spikerun_sum_pool* self, int32_t row, const uint8_t* x, int32_t* acc);
 
 /* ---- registers ------------------------------------------------------------------------------------------
- */
+ * A shape may be that of a stretch of a register, of which there are `row` before it. */
 
 /* acc = value. */
 typedef struct {
     spikerun_shape shape;
     spikerun_parameter value;
 } spikerun_fill;
-void spikerun_fill_run(const spikerun_fill* self, int32_t* acc);
+void spikerun_fill_run(const spikerun_fill* self, int32_t row, int32_t* acc);
 
 /* x = 0. */
 typedef struct {
@@ -253,7 +256,7 @@ typedef struct {
     spikerun_parameter threshold;
     int32_t bits, max_spikes, is_signed;
 } spikerun_fire;
-void spikerun_fire_run(const spikerun_fire* self, const int32_t* v, uint8_t* word);
+void spikerun_fire_run(const spikerun_fire* self, int32_t row, const int32_t* v, uint8_t* word);
 
 /* word = words[k], k = how many of the `count` levels, which do not decrease, are <= v. Channels have levels
  * and words of their own, or all the same: `level_step` and `word_step` lead from one channel to the next.

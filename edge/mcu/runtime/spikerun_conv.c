@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For each target row the active neurons that it sees are listed, column by column: what a target pixel sees
+/* The active neurons that the target row sees are listed, column by column: what a target pixel sees
  * is then one stretch of the list, and all its rows of weights are added in one pass over its membranes. */
 #include "spikerun.h"
 #include "spikerun_rows.h"
@@ -113,19 +113,18 @@ static void add_pixel(const list* self, int32_t left, int32_t* acc) {
     }
 }
 
-void SPIKERUN_RUN(conv)(const spikerun_conv* self, const uint8_t* x, int32_t* acc, int32_t* memory) {
+void SPIKERUN_RUN(conv)(const spikerun_conv* self, int32_t row, const uint8_t* x, int32_t* acc,
+                        int32_t* memory) {
     const int32_t places = self->source_width * self->groups;
     mark* const marks = (mark*)(void*)memory;
     const list seen = {self, marks, (spikerun_event*)(void*)(marks + places + 1),
                        (self->channels + 3) / 4 * 4};
+    int32_t left = -self->padding_x;
     acc += self->offset;
-    for (int32_t row = 0; row < self->target_height; row++) {
-        int32_t left = -self->padding_x;
-        list_rows(&seen, x, row * self->stride_y - self->padding_y);
-        for (int32_t column = 0; column < self->target_width; column++) {
-            add_pixel(&seen, left, acc);
-            left += self->stride_x;
-            acc += self->pitch;
-        }
+    list_rows(&seen, x, row * self->stride_y - self->padding_y);
+    for (int32_t column = 0; column < self->target_width; column++) {
+        add_pixel(&seen, left, acc);
+        left += self->stride_x;
+        acc += self->pitch;
     }
 }

@@ -160,18 +160,16 @@ static void add_pixel(const spikerun_depthwise* self, const uint8_t* x, int32_t 
     add_taps(self, &rest, fours, acc);
 }
 
-void SPIKERUN_RUN(depthwise)(const spikerun_depthwise* self, const uint8_t* x, int32_t* acc) {
+void SPIKERUN_RUN(depthwise)(const spikerun_depthwise* self, int32_t row, const uint8_t* x, int32_t* acc) {
 #ifdef SPIKERUN_WIDE
     const int32_t fours = 0;
 #else
     const int32_t fours = in_fours(self, x);
 #endif
     acc += self->offset;
-    for (int32_t row = 0; row < self->target_height; row++) {
-        for (int32_t column = 0; column < self->target_width; column++) {
-            add_pixel(self, x, fours, row * self->stride_y - self->padding_y,
-                      column * self->stride_x - self->padding_x, acc);
-            acc += self->pitch;
-        }
+    for (int32_t column = 0; column < self->target_width; column++) {
+        add_pixel(self, x, fours, row * self->stride_y - self->padding_y,
+                  column * self->stride_x - self->padding_x, acc);
+        acc += self->pitch;
     }
 }

@@ -136,13 +136,11 @@ static void add_pixel(const spikerun_dot* self, const uint8_t* x, int32_t top, i
     }
 }
 
-void spikerun_dot_run(const spikerun_dot* self, const uint8_t* x, int32_t* acc) {
+void spikerun_dot_run(const spikerun_dot* self, int32_t row, const uint8_t* x, int32_t* acc) {
     acc += self->offset;
-    for (int32_t row = 0; row < self->target_height; row++) {
-        for (int32_t column = 0; column < self->target_width; column++) {
-            add_pixel(self, x, row * self->stride_y - self->padding_y,
-                      column * self->stride_x - self->padding_x, acc);
-            acc += self->pitch;
-        }
+    for (int32_t column = 0; column < self->target_width; column++) {
+        add_pixel(self, x, row * self->stride_y - self->padding_y, column * self->stride_x - self->padding_x,
+                  acc);
+        acc += self->pitch;
     }
 }

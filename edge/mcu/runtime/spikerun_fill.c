@@ -14,9 +14,10 @@ static void fill_with(int32_t* acc, const int32_t* end, int32_t value) {
     }
 }
 
-void spikerun_fill_run(const spikerun_fill* self, int32_t* acc) {
+void spikerun_fill_run(const spikerun_fill* self, int32_t row, int32_t* acc) {
     const int32_t channels = self->shape.channels, pixel_step = self->value.pixel_step;
-    const int32_t *values = self->value.values, *const end = acc + channels * self->shape.pixels;
+    const int32_t* values = self->value.values + row * self->shape.pixels * pixel_step;
+    const int32_t* const end = acc + channels * self->shape.pixels;
     if (self->value.channel_step == 0 && pixel_step == 0) {
         fill_with(acc, end, *values);
         return;

@@ -42,12 +42,13 @@ static int32_t fire(int32_t v, int32_t threshold, int32_t bits, int32_t max_spik
     return q;
 }
 
-void spikerun_fire_run(const spikerun_fire* self, const int32_t* v, uint8_t* word) {
+void spikerun_fire_run(const spikerun_fire* self, int32_t row, const int32_t* v, uint8_t* word) {
     const spikerun_fire f =
         *self; /* a copy: as far as the compiler knows, writing words could change *self */
-    const int32_t *row = f.threshold.values, *end = v + f.shape.channels * f.shape.pixels;
+    const int32_t* pixel = f.threshold.values + row * f.shape.pixels * f.threshold.pixel_step;
+    const int32_t* const end = v + f.shape.channels * f.shape.pixels;
     while (v < end) {
-        const int32_t* threshold = row;
+        const int32_t* threshold = pixel;
         for (int32_t channel = 0; channel < f.shape.channels; channel++) {
             const int32_t value = *v++;
             const int32_t silent = !f.is_signed && value < *threshold; /* most are */
@@ -55,6 +56,6 @@ void spikerun_fire_run(const spikerun_fire* self, const int32_t* v, uint8_t* wor
                 silent ? 0 : (uint8_t)(fire(value, *threshold, f.bits, f.max_spikes, f.is_signed) & 0xff);
             threshold += f.threshold.channel_step;
         }
-        row += f.threshold.pixel_step;
+        pixel += f.threshold.pixel_step;
     }
 }

@@ -124,11 +124,11 @@ spikerun_status model_trace(model_state* state, const uint8_t* frame, int32_t* o
     }
     int32_t* const memory = state->memory;
     /* far */
-    spikerun_fill_run(&model_fill0, memory + 0);
+    spikerun_fill_run(&model_fill0, 0, memory + 0);
     spikerun_bitmap_run(&model_bitmap1, frame + 0, memory + 0);
     spikerun_see(observer, 0, memory + 0, NULL, 300);
     /* near */
-    spikerun_fill_run(&model_fill2, memory + 300);
+    spikerun_fill_run(&model_fill2, 0, memory + 300);
     spikerun_conv_bitmap_run(&model_conv_bitmap3, frame + 0, memory + 300);
     spikerun_see(observer, 1, memory + 300, NULL, 4);
     spikerun_read_values(&model_shape4, memory + 0, out + 0);

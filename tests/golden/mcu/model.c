@@ -92,13 +92,13 @@ spikerun_status model_trace(model_state* state, const uint8_t* frame, int32_t* o
     int32_t* const memory = state->memory;
     uint8_t* const bytes = (uint8_t*)state->memory;
     /* hidden */
-    spikerun_fill_run(&model_fill0, memory + 4);
+    spikerun_fill_run(&model_fill0, 0, memory + 4);
     spikerun_dense_run(&model_dense1, frame + 0, memory + 4, memory + 0);
     spikerun_see(observer, 1, memory + 4, NULL, 3);
-    spikerun_fire_run(&model_fire2, memory + 4, bytes + 32);
+    spikerun_fire_run(&model_fire2, 0, memory + 4, bytes + 32);
     spikerun_see(observer, 0, NULL, bytes + 32, 3);
     /* out */
-    spikerun_fill_run(&model_fill3, memory + 6);
+    spikerun_fill_run(&model_fill3, 0, memory + 6);
     spikerun_dense_run(&model_dense4, bytes + 32, memory + 6, memory + 0);
     spikerun_see(observer, 2, memory + 6, NULL, 2);
     spikerun_read_values(&model_shape5, memory + 6, out + 0);

@@ -11,15 +11,22 @@ from spikerun.kernels.program import Program, Register
 __all__ = ["lifetimes", "place"]
 
 Span = tuple[int, int]
+NONE: Mapping[tuple[str, str], int] = {}
 
 
 def place(
-    program: Program, spans: Mapping[str, Span], size: Callable[[Register], int], alignment: int = 1
+    program: Program,
+    spans: Mapping[str, Span],
+    size: Callable[[Register], int],
+    alignment: int = 1,
+    overlaps: Mapping[tuple[str, str], int] = NONE,
 ) -> tuple[dict[str, int], int]:
     """Return the offset of each register of which `size` is not 0, and the size of the memory that holds them all.
 
     spans: the `lifetimes` of the program. size: in units of the memory; offsets are multiples of `alignment`. Call it
-    once for each kind of memory. The largest are placed first, each as low as possible.
+    once for each kind of memory. The largest are placed first, each as low as possible. overlaps: (later, earlier) ->
+    distance, of registers that share one operation, in which the one is made of the other: they may overlap if the
+    later one begins at least so far before the earlier one.
     """
     sizes = {r.name: size(r) for r in program.registers if size(r)}
     places: dict[str, int] = {}
@@ -30,11 +37,48 @@ def place(
             end = -(-(end + sizes[name]) // alignment) * alignment
     base, top = end, max((places[name] + sizes[name] for name in places), default=0)
     memory = _Occupied(len(program.operations) + 2)
+    meetings = _Meetings(overlaps, spans, sizes)
     for name in sorted(sizes.keys() - places.keys(), key=lambda name: (-sizes[name], spans[name])):
-        offset = places[name] = _lowest_gap(memory.taken(spans[name]), sizes[name], alignment, base)
+        met, rest = meetings.of(name, places)
+        taken = sorted([*met, *(stretch for span in rest for stretch in memory.taken(span))])
+        offset = places[name] = _lowest_gap(taken, sizes[name], alignment, base)
+        meetings.add(name)
         memory.take(spans[name], offset, -(-(offset + sizes[name]) // alignment) * alignment)
         top = max(top, offset + sizes[name])
     return places, top
+
+
+class _Meetings:
+    """What lives at the operations in which registers that may overlap meet, register by register."""
+
+    def __init__(
+        self, overlaps: Mapping[tuple[str, str], int], spans: Mapping[str, Span], sizes: Mapping[str, int]
+    ) -> None:
+        self._overlaps, self._spans, self._sizes = overlaps, spans, sizes
+        self._times = sorted({spans[later][0] for later, _ in overlaps})
+        self._alive: dict[int, list[str]] = defaultdict(list)
+
+    def add(self, name: str) -> None:
+        """Take note that a register has its place."""
+        low, high = self._spans[name]
+        for time in self._times[bisect_left(self._times, low) : bisect_left(self._times, high + 1)]:
+            self._alive[time].append(name)
+
+    def of(self, name: str, places: Mapping[str, int]) -> tuple[list[Span], list[Span]]:
+        """Return the memory that a register must not touch for what it meets, and the rest of its span."""
+        low, high = self._spans[name]
+        times = [t for t in dict.fromkeys((low, high)) if any(self._meet(name, other) for other in self._alive[t])]
+        found = [self._forbidden(name, other, places[other]) for time in times for other in self._alive[time]]
+        return found, [(low + (low in times), high - (high in times and high > low))]
+
+    def _meet(self, name: str, other: str) -> bool:
+        return (name, other) in self._overlaps or (other, name) in self._overlaps
+
+    def _forbidden(self, name: str, other: str, place: int) -> Span:
+        end = place + self._sizes[other]
+        if (name, other) in self._overlaps:
+            return place - self._overlaps[name, other] + self._sizes[name], end
+        return place, place + self._overlaps[other, name] if (other, name) in self._overlaps else end
 
 
 class _Occupied:

@@ -263,7 +263,7 @@ ROWS = (
     Kernel("if_step"),
     Kernel("lif_step", time=lambda op: (op.reset_interval or 1, op.when.begin)),
     Kernel("collect"),
-    Kernel("max_pool", _max_pool, words=True),
+    Kernel("max_pool", _max_pool, words=True, row=True),
     Kernel("max_pool_sums", _max_pool_sums),
     Kernel("max_pool_step", _max_pool_step, lambda op: (op.when.period, 0), words=True),
 )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from spikerun.edge.mcu import kernels
 from spikerun.edge.mcu.kernels import Call
+from spikerun.edge.mcu.overlap import overlaps
 from spikerun.edge.mcu.rows import Loop, by_row, each_alone
 from spikerun.edge.mcu.table import shape_of
 from spikerun.edge.mcu.workspace import with_memory
@@ -214,7 +215,8 @@ def _printed(
     def size(register: Register) -> int:
         return 0 if register.name in in_place else register.size * kernels.bytes_of(register)
 
-    places, end = place(program, lifetimes(program), size, ALIGNMENT)
+    spans = lifetimes(program)
+    places, end = place(program, spans, size, ALIGNMENT, overlaps(program, loops, spans))
     return Printed(program, loops, registers, places, end, at_once, windowed, in_place)
 
 

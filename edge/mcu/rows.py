@@ -75,7 +75,9 @@ def by_row(program: Program, calls: Sequence[Call]) -> tuple[Program, tuple[Loop
 def _rows(call: Call) -> int:
     """Return for how many rows a call is made that works on whole registers."""
     operation: Any = call.operation
-    return _height(operation.map.target) if call.kernel.row and not call.kernel.stretch else 1
+    if call.kernel.stretch or not call.kernel.row:
+        return 1
+    return _height((operation.geometry if operation.name == "max_pool" else operation.map).target)
 
 
 def _height(shape: Sequence[int]) -> int:

@@ -333,14 +333,15 @@ typedef struct {
 } spikerun_collect;
 void spikerun_collect_run(const spikerun_collect* self, const int32_t* v, int32_t* answer);
 
-/* y = the largest word of each window; what lies in the padding does not take part. */
+/* y = the largest word of each window of a row, x is the whole source; what lies in the padding does not
+ * take part. */
 typedef struct {
     int32_t channels, source_height, source_width, target_height, target_width;
     int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
     int32_t sign;
 } spikerun_max_pool;
-void spikerun_max_pool_run(const spikerun_max_pool* self, const uint8_t* x, uint8_t* y);
-void spikerun_max_pool_wide_run(const spikerun_max_pool* self, const uint8_t* x, uint8_t* y);
+void spikerun_max_pool_run(const spikerun_max_pool* self, int32_t row, const uint8_t* x, uint8_t* y);
+void spikerun_max_pool_wide_run(const spikerun_max_pool* self, int32_t row, const uint8_t* x, uint8_t* y);
 
 /* acc = the largest sum of each window. */
 typedef spikerun_max_pool spikerun_max_pool_sums;

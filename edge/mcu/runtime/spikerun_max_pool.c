@@ -35,24 +35,21 @@ static uint32_t largest(const uint8_t* row, int32_t rows, int32_t columns, int32
     return best;
 }
 
-void SPIKERUN_RUN(max_pool)(const spikerun_max_pool* self, const uint8_t* x, uint8_t* y) {
+void SPIKERUN_RUN(max_pool)(const spikerun_max_pool* self, int32_t row, const uint8_t* x, uint8_t* y) {
     const spikerun_max_pool p =
         *self; /* a copy: as far as the compiler knows, writing words could change *self */
     const int32_t pixel = p.channels * SPIKERUN_WORD_BYTES;
     const int32_t row_step = p.dilation_y * p.source_width * pixel, column_step = p.dilation_x * pixel;
     const uint32_t sign = (uint32_t)p.sign;
-    for (int32_t row = 0; row < p.target_height; row++) {
-        const range down =
-            inside(row * p.stride_y - p.padding_y, p.kernel_height, p.dilation_y, p.source_height);
-        for (int32_t column = 0; column < p.target_width; column++) {
-            const range across =
-                inside(column * p.stride_x - p.padding_x, p.kernel_width, p.dilation_x, p.source_width);
-            const uint8_t* corner = x + (down.first * p.source_width + across.first) * pixel;
-            for (const uint8_t* end = corner + pixel; corner < end; corner += SPIKERUN_WORD_BYTES) {
-                spikerun_store(y, 0,
-                               largest(corner, down.count, across.count, row_step, column_step, sign) ^ sign);
-                y += SPIKERUN_WORD_BYTES;
-            }
+    const range down = inside(row * p.stride_y - p.padding_y, p.kernel_height, p.dilation_y, p.source_height);
+    for (int32_t column = 0; column < p.target_width; column++) {
+        const range across =
+            inside(column * p.stride_x - p.padding_x, p.kernel_width, p.dilation_x, p.source_width);
+        const uint8_t* corner = x + (down.first * p.source_width + across.first) * pixel;
+        for (const uint8_t* end = corner + pixel; corner < end; corner += SPIKERUN_WORD_BYTES) {
+            spikerun_store(y, 0,
+                           largest(corner, down.count, across.count, row_step, column_step, sign) ^ sign);
+            y += SPIKERUN_WORD_BYTES;
         }
     }
 }

@@ -18,17 +18,25 @@ __all__ = ["Body"]
 
 # the functions of the runtime that are no kernels, and their files
 HELPERS = {
+    "check_events": "spikerun_events.c",
+    "check_events_wide": "spikerun_events_wide.c",
+    "check_snapshot": "spikerun_snapshot.c",
     "check_words": "spikerun_check.c",
     "check_words_wide": "spikerun_check_wide.c",
     "clear_run": "spikerun_memory.c",
     "fill_run": "spikerun_fill.c",
+    "load_state": "spikerun_snapshot.c",
+    "place_events": "spikerun_events.c",
+    "place_events_wide": "spikerun_events_wide.c",
     "read_values": "spikerun_read.c",
     "read_words": "spikerun_read.c",
     "read_words_wide": "spikerun_read_wide.c",
+    "save_state": "spikerun_snapshot.c",
     "see": "spikerun_see.c",
     "take": "spikerun_read.c",
     "take_wide": "spikerun_read_wide.c",
     "tick": "spikerun_tick.c",
+    "wind": "spikerun_snapshot.c",
 }
 VARIABLES = {
     "memory": "int32_t* const memory = state->memory;",
@@ -126,14 +134,24 @@ class Body:
             found = self.printed.registers[name]
             take = "take_wide" if kernels.wide(found) else "take"
             call = f"{self.helper(take, f'&{self.shape(name)}', self._caller(name), self.at(name))};"
-            if not windowed:
+            if not windowed or self.printed.program.steps <= self.model.net.window:
                 yield call
                 continue
-            clear = self.constants.table(
-                Table("spikerun_clear", {"bytes": found.size * kernels.bytes_of(found)}), label
-            )
             yield f"if (t < {self.model.net.window}) {{"
-            yield from (f"    {call}", "} else {", f"    {self.helper('clear_run', f'&{clear}', self.at(name))};", "}")
+            yield from (f"    {call}", "} else {", f"    {self._clear(name, label)}", "}")
+
+    def _clear(self, register: str, owner: str) -> str:
+        found = self.printed.registers[register]
+        clear = self.constants.table(Table("spikerun_clear", {"bytes": found.size * kernels.bytes_of(found)}), owner)
+        return f"{self.helper('clear_run', f'&{clear}', self.at(register))};"
+
+    def place_events(self, function: str) -> Iterator[str]:
+        """Yield what brings a list of events into the registers of inputs."""
+        for label, name in self.printed.program.inputs:
+            yield self._clear(name, label)
+            first = f"{self.ports[label].offset}u"
+            call = self.helper(function, f"&{self.shape(name)}", first, "events", "count", self.at(name))
+            yield f"{call};"
 
     def calls(self) -> Iterator[str]:
         """Yield the calls of one pass, each for the owner of what it writes; those of equal times share an `if`."""
@@ -142,12 +160,12 @@ class Body:
         for loop in self.printed.loops:
             call = loop.calls[0]
             condition, owner = self.condition(call.operation.time), self.model.owners[call.writes[0]]
-            if condition != open_condition or owner != whose:
-                yield from ["}"] if open_condition else []
-                yield from [emit.comment(owner)] if owner != whose else []
-                yield from [f"if ({condition}) {{"] if condition else []
-            open_condition, whose = condition, owner
             indent = "    " if condition else ""
+            same = condition == open_condition
+            yield from ["}"] if open_condition and not same else []
+            yield from [f"{indent if same else ''}{emit.comment(owner)}"] if owner != whose else []
+            yield from [f"if ({condition}) {{"] if condition and not same else []
+            open_condition, whose = condition, owner
             yield from (indent + line for line in self._loop(loop, owner, seen))
             if after := self._shown(loop, seen):
                 yield from ["}"] if open_condition else []
@@ -222,10 +240,20 @@ class Body:
 
     def tick(self) -> Iterator[str]:
         """Yield what ends a pass."""
+        yield f"{self.helper('tick', self.variable('clock'), self.last, *self._periods())};"
+        if self.printed.program.endless:
+            yield "state->steps[0]++;"
+            yield "state->steps[1] += state->steps[0] == 0u ? 1u : 0u;"
+
+    def wind(self) -> Iterator[str]:
+        """Yield what turns the clock of step 0 to that of the state's steps."""
+        yield f"{self.helper('wind', 'state->clock', self.last, *self._periods(), 'state->steps')};"
+
+    def _periods(self) -> tuple[str, int]:
+        """Return the symbol of the periods of the phases in the calls so far, and their number."""
         periods = np.array([divisor for divisor, _ in self.phases], np.int32)
         symbol = f"{self.model.name}_{self.given}_periods"
-        symbol = self.constants.array(symbol, periods, "") if periods.size else "NULL"
-        yield f"{self.helper('tick', self.variable('clock'), self.last, symbol, periods.size)};"
+        return self.constants.array(symbol, periods, "") if periods.size else "NULL", periods.size
 
     def read(self) -> Iterator[str]:
         """Yield what copies the results."""

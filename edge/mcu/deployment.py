@@ -223,7 +223,7 @@ def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vect
             {"schema": "spikerun.golden/1", "outputs": found.outputs.tolist(), "traces": _traces(model)}
         ),
         "CMakeLists.txt": documents.cmake(board, name, [file for file in _runtime(made) if file.endswith(".c")]),
-        "README.md": documents.readme(model, board, memory, model.memory + 4 * made.clock),
+        "README.md": documents.readme(model, board, memory, made.state),
         "LICENSE": LICENSE.read_text(encoding="utf-8"),
     }
     if core.linker_script is not None:

@@ -145,7 +145,7 @@ def report(model: Model, made: Source, board: Board, samples: int, deepest: Stac
         if any(taken):
             rows.append((name, population.neuron.kind, population.size, *taken, *weights.get(name, NO_WEIGHTS)))
     if made.clock:
-        rows.append(("(all)", "clock", 0, made.constants.flash.get("", 0), 0, 4 * made.clock, *NO_WEIGHTS))
+        rows.append(("(all)", "clock", 0, made.constants.flash.get("", 0), 0, made.time, *NO_WEIGHTS))
     stacks = _stacks(model, deepest) if deepest is not None else {}
     table = Table(COLUMNS, tuple(rows))
     if deepest is not None:
@@ -160,7 +160,7 @@ def report(model: Model, made: Source, board: Board, samples: int, deepest: Stac
         code=BASE_BYTES + sum(map(code_of, {"spikerun_crc32.c", *made.sources})) + CALL_BYTES * calls,
         tables=sum(made.constants.flash.values()) + golden,
         golden=golden,
-        state=model.memory + 4 * made.clock + 4 * (outputs + traces),
+        state=made.state + 4 * (outputs + traces),
         deepest=deepest,
         deepest_kernel=(stacks[most][1], most) if most else ("", ""),
         notes=tuple(_choices(model)),

@@ -116,6 +116,16 @@ class Model:
         return (self.run,) if self.step is None else (self.run, self.step)
 
     @property
+    def binary(self) -> bool:
+        """Return whether it goes on step by step, and each event that it is given is 0 or 1."""
+        return self.step is not None and _binary(self.net)
+
+    @property
+    def event_type(self) -> str:
+        """Return the C type of the place of an event among those of a step."""
+        return "uint16_t" if total(self.events.values()) <= 2**16 else "uint32_t"
+
+    @property
     def memory(self) -> int:
         """Return the bytes of all registers."""
         return max(ALIGNMENT, *(-(-printed.bytes // ALIGNMENT) * ALIGNMENT for printed in self.programs))
@@ -173,7 +183,7 @@ def compose(
     choose = partial(kernels.choose, owners=owners, features=features, packing=packing, activity=activity)
     run = _printed(programs[0], choose, words, windowed, net.window)
     seen = [(label, key) for label, key, _ in run.program.traces if label not in inputs and key in SEEN]
-    step = None if words else _printed(programs[1], choose, False, frozenset(), net.window)
+    step = None if words else _printed(programs[1], choose, False, frozenset(), net.window, _binary(net))
     return Model(
         net,
         name,
@@ -185,6 +195,12 @@ def compose(
         traces={trace: number for number, trace in enumerate(seen)},
         owners=_owners(net, [printed.program for printed in (run, step) if printed is not None]),
     )
+
+
+def _binary(net: Network) -> bool:
+    """Return whether each event that a network is given in a step is 0 or 1."""
+    words = [net.sender_of(name) for name in net.inputs]
+    return all(word is not None and word.event_range == (0, 1) for word in words)
 
 
 def _owners(net: Network, programs: Iterable[Program]) -> dict[str, str]:
@@ -200,7 +216,9 @@ def _printed(
     at_once: bool,
     windowed: frozenset[str],
     window: int,
+    listed: bool = False,
 ) -> Printed:
+    """Return a program ready to print; listed: whether its inputs may be given as lists of events."""
     program, calls = with_memory(program, choose(program))
     program, loops = by_row(program, calls) if at_once else (program, each_alone(calls))
     registers = {register.name: register for register in program.registers}
@@ -209,7 +227,10 @@ def _printed(
     in_place = frozenset(
         name
         for label, name in program.inputs
-        if name not in written and label not in silent_later and 1 in shape_of(registers[name].shape).values()
+        if name not in written
+        and label not in silent_later
+        and 1 in shape_of(registers[name].shape).values()
+        and not listed
     )
 
     def size(register: Register) -> int:

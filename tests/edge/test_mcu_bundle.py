@@ -178,7 +178,7 @@ def test_the_rows_of_the_report_sum_to_all_constants_and_registers(request: pyte
     taken = [printed.registers[name] for name in printed.places]
     sizes = [4 * r.size if r.dtype == "int32" else -(-r.size // ALIGNMENT) * ALIGNMENT for r in taken]
     assert flash == memory.tables - memory.golden
-    assert words + numbers == sum(sizes) + 4 * source(model).clock
+    assert words + numbers == sum(sizes) + source(model).time
     assert words + numbers >= model.memory
 
 

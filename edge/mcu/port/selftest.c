@@ -153,6 +153,9 @@ static void check_tables(progress* self) {
 
 int32_t model_selftest(model_state* state, int32_t* out, uint32_t* sums, const spikerun_port* port) {
     progress self = {port, sums, 0, 0};
+    if (state == NULL || out == NULL || sums == NULL || port == NULL || port->print == NULL) {
+        return -1;
+    }
     port->print("begin");
     print_number(port, model_golden_samples);
     print_number(port, MODEL_TRACES);

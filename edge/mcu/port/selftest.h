@@ -6,11 +6,16 @@
 #include "model.h"
 #include "port.h"
 
-/* Returns the number of mismatches, 0 if all is identical. `out` has room for MODEL_OUTPUTS results, `sums`
- * for MODEL_TRACES checksums. Prints lines: begin SAMPLES TRACES OUTPUTS table INDEX a constant table that is
- * not as generated sample INDEX STATUS TICKS RESULT... mismatch SAMPLE POPULATION KEY       as they are
- * found; `- output|class|status` are the results mismatch stream POPULATION KEY       the same of the steps
- * that go on from one to the next stack BYTES end MISMATCHES
+/* Returns the number of mismatches, 0 if all is identical; -1 if a pointer is NULL. `out` has room for
+ * MODEL_OUTPUTS results, `sums` for MODEL_TRACES checksums. Prints lines:
+ *
+ *   begin SAMPLES TRACES OUTPUTS
+ *   table INDEX                            a constant table that is not as generated
+ *   sample INDEX STATUS TICKS RESULT...
+ *   mismatch SAMPLE POPULATION KEY         as they are found; `- output|class|status` are the results
+ *   mismatch stream POPULATION KEY         the same of the steps that go on from one to the next
+ *   stack BYTES
+ *   end MISMATCHES
  */
 int32_t model_selftest(model_state* state, int32_t* out, uint32_t* sums, const spikerun_port* port);
 

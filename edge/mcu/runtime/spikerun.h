@@ -32,7 +32,11 @@ extern "C" {
 typedef enum {
     SPIKERUN_OK = 0,
     SPIKERUN_ERROR_ARGUMENT = 1, /* a pointer is NULL */
-    SPIKERUN_ERROR_INPUT = 2     /* a value of the input is outside its range */
+    SPIKERUN_ERROR_INPUT = 2,    /* a value of the input is outside its range, or there are too many */
+    SPIKERUN_ERROR_STATE = 3,    /* the state was never reset, or is not of this network */
+    SPIKERUN_ERROR_SIZE = 4,     /* bytes that are no snapshot of this network: as many as there are, */
+    SPIKERUN_ERROR_NETWORK = 5,  /* of another network, */
+    SPIKERUN_ERROR_DAMAGED = 6   /* or not as they were saved, or by another version */
 } spikerun_status;
 
 /* A number for each neuron: values[pixel * pixel_step + channel * channel_step]. */
@@ -373,6 +377,36 @@ void spikerun_read_words_wide(const spikerun_shape* shape, int32_t sign, const u
 spikerun_status spikerun_check_words(const uint8_t* words, int32_t count, int32_t bits, int32_t is_signed);
 spikerun_status spikerun_check_words_wide(const uint8_t* words, int32_t count, int32_t bits,
                                           int32_t is_signed);
+
+/* SPIKERUN_ERROR_INPUT if there are more than `limit` events, or one is not below it. */
+spikerun_status spikerun_check_events(const uint16_t* events, uint32_t count, uint32_t limit);
+spikerun_status spikerun_check_events_wide(const uint32_t* events, uint32_t count, uint32_t limit);
+/* words = 1 where one of the events is, counted in C order; that of the first word is `first`. */
+void spikerun_place_events(const spikerun_shape* shape, uint32_t first, const uint16_t* events,
+                           uint32_t count, uint8_t* words);
+void spikerun_place_events_wide(const spikerun_shape* shape, uint32_t first, const uint32_t* events,
+                                uint32_t count, uint8_t* words);
+
+/* ---- snapshots: what is kept from step to step, as bytes --------------------------------------------------
+ * "SPKS", the version (four bytes), eight bytes of the network's digest, the number of steps done (eight),
+ * the registers of `kept` one behind the other, each channels last, and the CRC-32 of all that. Numbers have
+ * their least significant byte first. kept: five numbers for each register: the byte at which it begins in
+ * memory, its elements, the bytes of each, the smallest and the largest that it may be. size: of a snapshot,
+ * in bytes. */
+typedef struct {
+    const int32_t* kept;
+    const uint32_t* network;
+    int32_t count, size;
+} spikerun_snapshot;
+/* steps: the lower 32 bits, then the upper ones. */
+void spikerun_save_state(const spikerun_snapshot* self, const int32_t* memory, const uint32_t* steps,
+                         uint8_t* bytes);
+spikerun_status spikerun_check_snapshot(const spikerun_snapshot* self, const uint8_t* bytes, size_t size);
+void spikerun_load_state(const spikerun_snapshot* self, const uint8_t* bytes, int32_t* memory,
+                         uint32_t* steps);
+/* From the clock of step 0 to that of step `steps`; the others as spikerun_tick has them. */
+void spikerun_wind(int32_t* clock, int32_t last, const int32_t* periods, int32_t count,
+                   const uint32_t* steps);
 
 /* Counts the passes of a network for ever, without overflow: clock[0] to `last` and no further, then each of
  * the `count` others to its period and back to 0. */

@@ -142,7 +142,11 @@ spikerun_status model_run(model_state* state, const uint8_t* frame, int32_t* out
 
 int32_t model_classify(const int32_t* out) {
     int32_t index = 0;
-    int32_t best = (int32_t)out[0];
+    int32_t best;
+    if (out == NULL) {
+        return -1;
+    }
+    best = (int32_t)out[0];
     for (int32_t i = 1; i < 300; i++) {
         const int32_t score = (int32_t)out[0 + i];
         if (score > best) {

@@ -29,10 +29,14 @@ typedef struct {
     int32_t memory[9];
 } model_state;
 
-/* Runs one frame, from rest. `state` needs no initialisation; what it held before is forgotten. */
+/* Runs one frame, from rest. `state` needs no initialisation; what it held before is forgotten.
+ *
+ * All functions here return SPIKERUN_OK, or say why they did nothing, and then have written nothing:
+ * SPIKERUN_ERROR_ARGUMENT, a pointer is NULL; SPIKERUN_ERROR_INPUT, a value is outside the range of its input. They are
+ * re-entrant: all that they write to is what they are given. */
 spikerun_status model_run(model_state* state, const uint8_t* frame, int32_t* out);
 
-/* The class that 'out' finds: its largest result, the first of equals. */
+/* The class that 'out' finds: its largest result, the first of equals; -1 if `out` is NULL. */
 int32_t model_classify(const int32_t* out);
 
 /* As model_run; tells `observer` (or NULL) of the words and membranes of every population. */

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions that firmware calls: lists of events, and what they refuse with a code, writing nothing."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from firmware import Firmware
+
+from spikerun.connections import Conv, Dense
+from spikerun.edge.mcu import board as boards
+from spikerun.edge.mcu import deploy
+from spikerun.edge.mcu.build import WARNINGS, build
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import IF, LIF, Input, Readout
+
+Needs = Callable[..., None]
+ARGUMENT, INPUT, STATE = 1, 2, 3
+FUZZ = Path(__file__).parent / "fuzz.c"
+SECONDS = int(os.environ.get("SPIKERUN_FUZZ_SECONDS", "3"))
+
+
+@pytest.fixture(scope="module")
+def camera() -> Network:
+    """Two inputs of spikes, an image and a row of neurons; IF and LIF neurons and a delay."""
+    rng = np.random.default_rng(2)
+    populations = {
+        "image": Population((2, 5, 4), Input(1, "spikes")),
+        "ear": Population((6,), Input(1, "spikes")),
+        "sees": Population((3, 5, 4), IF(np.int32(200), v_min=np.int32(-400))),
+        "hears": Population((8,), LIF.loihi(np.int32(90), dv=np.int32(300))),
+        "out": Population((3,), Readout()),
+    }
+    projections = [
+        Projection("image", "sees", Conv(rng.integers(-99, 128, (3, 2, 3, 3)).astype(np.int8), padding=1)),
+        Projection("ear", "hears", Dense(rng.integers(-99, 128, (6, 8)).astype(np.int8)), delay=3),
+        Projection("sees", "out", Dense(rng.integers(-99, 128, (60, 3)).astype(np.int8))),
+        Projection("hears", "out", Dense(rng.integers(-99, 128, (8, 3)).astype(np.int8))),
+    ]
+    return Network(populations, projections, ["out", "hears"], 10)
+
+
+@pytest.fixture(scope="module")
+def firmware(camera: Network, tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> Firmware:
+    needs("gcc")
+    return Firmware(camera, tmp_path_factory.mktemp("firmware"))
+
+
+def test_a_list_of_events_does_what_their_bytes_do(firmware: Firmware) -> None:
+    rng = np.random.default_rng(0)
+    steps = [rng.permutation(firmware.step_bytes)[: rng.integers(0, 47)] for _ in range(40)]
+    firmware.reset()
+    dense = [firmware.step(np.isin(np.arange(firmware.step_bytes), step).astype(np.uint8).tobytes()) for step in steps]
+    firmware.reset()
+    for step, expected in zip(steps, dense, strict=True):
+        assert firmware.step_events(step.tolist()) == 0
+        assert list(firmware.results) == expected
+
+
+def test_an_event_that_is_there_twice_is_one_spike(firmware: Firmware) -> None:
+    found = []
+    for events in ([3, 41], [41, 3, 3, 41, 3]):
+        firmware.reset()
+        assert [firmware.step_events(events) for _ in range(5)] == [0] * 5
+        found.append(bytes(firmware.state))
+    assert found[0] == found[1]
+
+
+def test_no_event_may_be_null(firmware: Firmware) -> None:
+    firmware.reset()
+    assert firmware.library.model_step_events(firmware.state, None, 0, firmware.results) == 0
+
+
+def refused(firmware: Firmware, status: int, code: int, before: bytes) -> None:
+    assert status == code
+    assert bytes(firmware.state) == before
+    assert list(firmware.results) == [77] * len(firmware.results)
+
+
+@pytest.mark.parametrize(
+    ("events", "count", "code"),
+    [([46], None, INPUT), ([65535], None, INPUT), ([0, 1, 46], None, INPUT), ([0] * 47, None, INPUT)],
+)
+def test_events_out_of_range_and_too_many_are_refused_and_nothing_is_written(
+    firmware: Firmware, events: list[int], count: int | None, code: int
+) -> None:
+    firmware.reset()
+    firmware.results[:] = [77] * len(firmware.results)
+    refused(firmware, firmware.step_events(events, count), code, bytes(firmware.state))
+
+
+def test_null_pointers_are_refused_and_nothing_is_written(firmware: Firmware) -> None:
+    firmware.reset()
+    library, state, out = firmware.library, firmware.state, firmware.results
+    out[:] = [77] * len(out)
+    before = bytes(state)
+    for status in (
+        library.model_reset(None),
+        library.model_step(None, bytes(46), out),
+        library.model_step(state, None, out),
+        library.model_step(state, bytes(46), None),
+        library.model_step_events(None, bytes(8), 1, out),
+        library.model_step_events(state, None, 1, out),
+        library.model_step_events(state, bytes(8), 1, None),
+        library.model_run(state, None, out),
+    ):
+        refused(firmware, status, ARGUMENT, before)
+    assert library.model_classify(None) == -1
+
+
+@pytest.mark.parametrize("byte", [0, 0xFF])
+def test_a_state_that_was_never_reset_is_refused_and_nothing_is_written(firmware: Firmware, byte: int) -> None:
+    firmware.state[:] = bytes([byte]) * len(firmware.state)
+    firmware.results[:] = [77] * len(firmware.results)
+    before = bytes(firmware.state)
+    refused(firmware, firmware.step_events([1]), STATE, before)
+    refused(firmware, firmware.library.model_step(firmware.state, bytes(46), firmware.results), STATE, before)
+
+
+def test_events_of_more_neurons_than_16_bits_count_have_32(tmp_path: Path, needs: Needs) -> None:
+    needs("gcc")
+    populations = {"in": Population((2, 40, 900), Input(1, "spikes")), "h": Population((2, 40, 900), IF(np.int32(1)))}
+    net = Network(populations, [Projection("in", "h", Conv(np.ones((2, 2, 1, 1), np.int8)))], ["h"], 2)
+    deploy(net, tmp_path / "fw", "host", 1)
+    assert "typedef uint32_t model_event;" in (tmp_path / "fw" / "model" / "model.h").read_text()
+    build(tmp_path / "fw", boards.load("host"), "gcc", tmp_path / "program", WARNINGS)
+
+
+def test_payloads_are_given_as_bytes_alone(spiking: Network, tmp_path: Path) -> None:
+    deploy(spiking, tmp_path / "fw", "host", 1)
+    assert "step_events" not in (tmp_path / "fw" / "model" / "model.h").read_text()
+
+
+def test_whatever_is_given_is_done_or_refused(camera: Network, tmp_path: Path, needs: Needs) -> None:
+    """Random calls under sanitizers, some seconds; SPIKERUN_FUZZ_SECONDS=600 pytest tests/edge/test_mcu_calls.py."""
+    needs("clang")
+    fw = tmp_path / "fw"
+    deploy(camera, fw, "host", 1)
+    files = [*(fw / "runtime").glob("*.c"), fw / "model" / "model.c", FUZZ]
+    include = [f"-I{fw / part}" for part in ("runtime", "model")]
+    flags = ["-std=c99", "-O1", "-g", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
+    subprocess.run(["clang", *WARNINGS, *flags, *include, *files, "-o", tmp_path / "fuzz"], check=True)
+    command = [tmp_path / "fuzz", f"-max_total_time={SECONDS}", "-max_len=4096", "-seed=1", "-print_final_stats=1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    runs = next(line for line in done.stderr.splitlines() if "number_of_executed_units" in line)
+    assert int(runs.split()[-1]) > 100

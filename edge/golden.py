@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from spikerun.plan import blockable
 from spikerun.reference import Stepper, Turn, blocked, stepped
 from spikerun.result import classes_of
 
-__all__ = ["Golden", "Seen", "activity", "frames_of", "make", "random_frames", "steps", "turns"]
+__all__ = ["Activity", "Golden", "Seen", "activity", "frames_of", "make", "random_frames", "seen", "steps", "turns"]
 
 IntArray = npt.NDArray[np.int64]
 Seen = Mapping[tuple[str, str], IntArray]
@@ -71,8 +72,23 @@ def random_frames(net: Network, count: int, seed: int = 0) -> dict[str, IntArray
     return frames
 
 
+class Activity(NamedTuple):
+    """How active a population is: the share of its neurons that send, and how many spikes one of these sends.
+
+    Spikes are those of a word's binary digits, one for each digit that is 1.
+    """
+
+    share: float
+    spikes: float
+
+
 def activity(net: Network, frames: Mapping[str, IntArray], count: int = 4) -> dict[str, float]:
-    """Return the share of neurons of each population that are active in a window, in the first samples.
+    """Return the share of neurons of each population that are active in a window, in the first samples; see `seen`."""
+    return {name: found.share for name, found in seen(net, frames, count).items()}
+
+
+def seen(net: Network, frames: Mapping[str, IntArray], count: int = 4) -> dict[str, Activity]:
+    """Return how active each population is in a window, in the first samples.
 
     Of networks that go on step by step only inputs are looked at.
     """
@@ -81,8 +97,15 @@ def activity(net: Network, frames: Mapping[str, IntArray], count: int = 4) -> di
         for k in range(min(count, len(next(iter(frames.values()))))):
             for name, turn in turns(net, {name: array[k] for name, array in frames.items()}).items():
                 words.setdefault(name, []).append(turn.word)
-        return {name: float(np.mean([(word != 0).mean() for word in found])) for name, found in words.items()}
-    return {name: float((found[0] != 0).mean()) for name, found in words.items()}
+    return {name: _activity([np.abs(word.ravel()) for word in found]) for name, found in words.items()}
+
+
+def _activity(words: list[IntArray]) -> Activity:
+    shares = [(word != 0).mean() for word in words]
+    active = np.concatenate(words)
+    active = active[active != 0]
+    digits = np.unpackbits(active.astype("<u4").view(np.uint8)).sum() if active.size else 0
+    return Activity(float(np.mean(shares)), float(digits / max(1, active.size)))
 
 
 def make(net: Network, samples: Frames | int) -> Golden:

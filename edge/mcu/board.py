@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spikerun.edge.mcu import costs as cost_table
+from spikerun.edge.mcu import int8 as int8_table
 from spikerun.edge.mcu.cycles import Cycles, Energy, read_cycles, read_energy
 from spikerun.errors import TargetError, unknown_name
 
@@ -49,8 +50,8 @@ class Core:
 
     title: how people call it; tools: sections `gcc`, `zig`, `qemu`, `unicorn`, one that is missing is no tool for it.
     twin: where flash and RAM of the emulated machine begin, and their bytes; `vectors`, where the machine looks for
-    these, if that is not where flash begins; costs: of kernels, in instructions (`costs`); cycles: of its
-    instructions, None: not modelled.
+    these, if that is not where flash begins; costs: of kernels, in instructions (`costs`); int8: what
+    CMSIS-NN takes, None: not counted; cycles: of its instructions, None: not modelled.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Core:
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     twin: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     costs: cost_table.Costs = field(default_factory=dict)
+    int8: int8_table.Int8 | None = None
     cycles: Cycles | None = None
 
 
@@ -168,9 +170,10 @@ def _core(name: str) -> Core:
     features = frozenset(_texts(_take(values, where, "features", list, []), "features"))
     tools, twin = _tools(values), _twin(_take(values, where, "twin", dict, {}))
     known = cost_table.read(_take(values, where, "costs", dict, {}))
+    int8 = int8_table.read(_take(values, where, "int8", dict)) if "int8" in values else None
     cycles = read_cycles(_take(values, where, "cycles", dict)) if "cycles" in values else None
     _done(values, where)
-    return Core(name, **texts, features=features, tools=tools, twin=twin, costs=known, cycles=cycles)
+    return Core(name, **texts, features=features, tools=tools, twin=twin, costs=known, int8=int8, cycles=cycles)
 
 
 def _twin(values: dict[str, Any]) -> dict[str, tuple[int, int]]:

@@ -21,13 +21,15 @@ from spikerun.edge.mcu import board as board_table
 from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import SCRIPT, TWIN
+from spikerun.edge.mcu.cycles import taken
 from spikerun.edge.mcu.memory import STACK_BYTES, Memory, limits, report
 from spikerun.edge.mcu.model import Model, compose, require_name, require_network
 from spikerun.edge.mcu.packings import WISHES
 from spikerun.edge.mcu.printer import Source, header, source
-from spikerun.edge.mcu.running import Expected
+from spikerun.edge.mcu.running import COUNTED, Expected
 from spikerun.edge.mcu.stack import Stack
 from spikerun.edge.mcu.vectors import Vectors
+from spikerun.edge.mcu.work import estimate
 from spikerun.edge.target import Bundle, Frames, Measure, Options, RunReport, Tool, Verdict, option
 from spikerun.errors import UsageError, unknown_name
 from spikerun.network import Network
@@ -99,17 +101,20 @@ class McuTarget:
     def check(self, net: Network, options: Options | None = None, samples: Frames | int | None = None) -> Verdict:
         """Judge whether the network fits the board's memory.
 
-        samples: where there are any it also says how deep the stack gets, if there is a gcc for the board.
+        samples: where there are any it also says how deep the stack gets, if there is a gcc for the board; and what a
+        run takes beside dense int8, of the activity of these frames.
         """
         chosen = _own(options)
         require_network(net)
         if samples is None:
             model, made = _unmeasured(net, chosen.name, frozenset(self.board.features), chosen.packing)
             return report(model, made, self.board, samples=0).verdict()
-        seen = {} if isinstance(samples, int) else golden.activity(net, golden.frames_of(net, samples))
-        model = compose(net, chosen.name, self.board.features, chosen.packing, seen)
+        seen = {} if isinstance(samples, int) else golden.seen(net, golden.frames_of(net, samples))
+        shares = {name: found.share for name, found in seen.items()}
+        model = compose(net, chosen.name, self.board.features, chosen.packing, shares)
         made = source(model)
-        return report(model, made, self.board, 0, _stack(model, made, self.board, chosen)).verdict()
+        verdict = report(model, made, self.board, 0, _stack(model, made, self.board, chosen)).verdict()
+        return _with_work(verdict, self.board, model, seen)
 
     def deploy(
         self,
@@ -261,6 +266,39 @@ def _stack(model: Model, made: Source, board: Board, options: McuOptions) -> Sta
         return stack.measure(Path(folder), board, name)
 
 
+def _with_work(verdict: Verdict, board: Board, model: Model, seen: Mapping[str, golden.Activity]) -> Verdict:
+    """Return a verdict that also says what a run takes, and what other ways to compute the same would take."""
+    core = board.core
+    if not core.costs or not model.traces:
+        return verdict
+    each = _taken(board, {"instructions": 1e6}).get("microseconds_per_inference", 0.0) / 1e6
+    work = estimate(model, core.costs, core.int8, seen, each)
+    ways = {"": work.firmware, "dense_int8_": work.dense, "binary_steps_": work.binary}
+    found = {f"{way}instructions_per_inference": round(count) for way, count in ways.items() if count is not None}
+    found |= _taken(board, {"instructions": work.firmware})
+    measures = {**verdict.measures, **found}
+    labels = {**verdict.labels, **dict.fromkeys(found, "estimated")}
+    notes = (*verdict.notes, *work.sentences(), *_unmodelled(board, work.firmware))
+    return replace(verdict, measures=measures, labels=labels, notes=notes, tables={"instructions": work.table})
+
+
+def _taken(board: Board, counted: Mapping[str, float]) -> dict[str, Any]:
+    return taken(board.cycles, board.energy, board.clock, counted)
+
+
+def _unmodelled(board: Board, instructions: float) -> list[str]:
+    """Return where estimates of time and energy are from, and what they leave out."""
+    found = []
+    if board.cycles is not None:
+        found.append(f"wait states of flash are not modelled; cycles: {board.cycles.source}")
+    elif board.clock:
+        least = f"{instructions / board.clock * 1e6:,.0f} microseconds at a cycle an instruction"
+        found.append(f"cycles of this {board.core.title} are not modelled, wait states of flash neither: {least}")
+    if board.energy is not None:
+        found.append(f"energy: of the processor alone; {board.energy.source}")
+    return found
+
+
 def _text(folder: str, file: str) -> str:
     return (HERE / folder / file).read_text(encoding="utf-8")
 
@@ -277,7 +315,7 @@ def _renamed(text: str, name: str) -> str:
 
 def _bundle(out: Path, memory: Memory, name: str, done: RunReport | None, samples: int) -> Bundle:
     """Return what is said of a bundle: measures of the run take the place of bounds."""
-    verdict = memory.verdict()
+    verdict, board = memory.verdict(), memory.board
     if done is None:
         return Bundle(out, verdict, samples, name)
     measures: dict[str, Any] = {**verdict.measures, **done.measures}
@@ -285,5 +323,12 @@ def _bundle(out: Path, memory: Memory, name: str, done: RunReport | None, sample
     if measured:
         measures["flash_bytes"] -= memory.golden
         measures["ram_bytes"] += measures["stack_bytes"]
-    verdict = replace(verdict, measures=measures, notes=(*verdict.notes, *done.notes))
+    per = {key: done.measures.get(f"{key}_per_inference") for key in COUNTED}
+    counted = {key: float(value) for key, value in per.items() if value is not None}
+    labels = {**verdict.labels, **dict.fromkeys(done.measures, "emulated")}
+    labels |= dict.fromkeys(("flash_bytes", "ram_bytes"), "linked") if measured else {}
+    if counted and board.arch != "host":
+        measures |= _taken(board, counted)
+        labels |= dict.fromkeys(_taken(board, counted), "estimated of what was emulated")
+    verdict = replace(verdict, measures=measures, notes=(*verdict.notes, *done.notes), labels=labels)
     return Bundle(out, verdict, samples, name, measured, done)

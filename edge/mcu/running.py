@@ -17,7 +17,7 @@ from spikerun.edge.mcu.build import Transcript, build, execute
 from spikerun.edge.target import Measure, RunReport, Table
 from spikerun.errors import TargetError
 
-__all__ = ["Expected", "run"]
+__all__ = ["COUNTED", "Expected", "run"]
 
 COUNTED = ("instructions", "loads", "stores", "branches", "vectors")  # fields of `Count`, as they are named in measures
 COLUMNS = ("population", "instructions", "loads", "stores", "branches")

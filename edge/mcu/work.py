@@ -13,18 +13,17 @@ from typing import Any
 
 from spikerun.edge.golden import Activity
 from spikerun.edge.mcu import costs, packings
+from spikerun.edge.mcu.costs import Costs
 from spikerun.edge.mcu.crossover import ASSUMED
 from spikerun.edge.mcu.int8 import Int8
 from spikerun.edge.mcu.kernels import Call
 from spikerun.edge.mcu.model import Model, Printed
 from spikerun.edge.target import Measure, Table
 from spikerun.kernels.operations import Map
-from spikerun.kernels.program import Register
 
 __all__ = ["COLUMNS", "Part", "Work", "estimate"]
 
 COLUMNS = ("population", "active", "known", "microseconds", "firmware", "binary steps", "dense int8", "even at")
-EVENTS = {"dense": "dense", "conv": "conv"}  # the kernel for rows of active neurons of a map's kind
 SPIKES = 2.0  # that an active neuron sends in a window, where nobody has measured
 # instructions of a Cortex-M4 where a core's table has none: of each value that is written, or of each that a pool reads
 PLAIN = 12.0
@@ -163,7 +162,7 @@ def _even(at: Callable[[float], float], wanted: float, most: float) -> float | N
 class _Core:
     """What a core's kernels take; unknown: where it is not known."""
 
-    costs: costs.Costs
+    costs: Costs
     unknown: set[str]
 
     @property
@@ -183,18 +182,18 @@ class _Core:
         cost = known.get(kind) or next(iter(known.values()))
         return self.scale * (cost.instructions * share or PLAIN * math.prod(m.target))
 
-    def neurons(self, kind: str, register: Register, share: float) -> float:
-        """Return the instructions of an operation on all neurons of a register."""
-        found = costs.of_neurons(self.costs, kind, register.shape, share)
+    def neurons(self, kind: str, shape: tuple[int, ...], share: float) -> float:
+        """Return the instructions of an operation on all neurons of a shape."""
+        found = costs.of_neurons(self.costs, kind, shape, share)
         if found is not None:
             return found
         if kind not in OTHERS:
             self.unknown.add(f"'{kind}'")
-        return self.scale * OTHERS.get(kind, PLAIN) * register.size
+        return self.scale * OTHERS.get(kind, PLAIN) * math.prod(shape)
 
 
 def estimate(
-    model: Model, table: costs.Costs, int8: Int8 | None, activity: Mapping[str, Activity], each: float = 0.0
+    model: Model, table: Costs, int8: Int8 | None, activity: Mapping[str, Activity], each: float = 0.0
 ) -> Work:
     """Return what a frame takes on a core of these tables; activity: of populations, where it was measured.
 
@@ -223,11 +222,11 @@ def _part(
         return ASSUMED[registers[register].largest == 1], SPIKES, False
 
     def at(factor: float) -> float:
-        return sum(times[id(call)] * _call(core, call, registers, share_of, factor) for call in calls)
+        return sum(times[id(call)] * _call(core, call, model, share_of, factor) for call in calls)
 
     maps = [call for call in calls if call.operation.name == "apply" and call.operation.map.kind != "sum_pool"]
     read = [share_of(call.operation.x) for call in maps]
-    rest = sum(times[id(c)] * _call(core, c, registers, share_of, 1.0) for c in calls if c not in maps and _pools(c))
+    rest = sum(times[id(c)] * _call(core, c, model, share_of, 1.0) for c in calls if c not in maps and _pools(c))
     dense = None
     if int8 is not None:
         adds = max(0, len(maps) - 1) * int8.of_add(model.net.populations[name].size)
@@ -254,9 +253,10 @@ def _times(call: Call, printed: Printed) -> int:
 Shares = Callable[[str], tuple[float, float, bool]]
 
 
-def _call(core: _Core, call: Call, registers: Mapping[str, Register], share_of: Shares, factor: float) -> float:
-    """Return the instructions of a call, all activities times a factor."""
+def _call(core: _Core, call: Call, model: Model, share_of: Shares, factor: float) -> float:
+    """Return the instructions of a call, all activities times a factor; those of a row at a time stand for all rows."""
     operation: Any = call.operation
+    registers = model.run.registers
     kind = call.kernel.kind.removesuffix("_wide")
     if operation.name == "apply":
         share, _, _ = share_of(operation.x)
@@ -266,7 +266,8 @@ def _call(core: _Core, call: Call, registers: Mapping[str, Register], share_of: 
         taps = math.prod(operation.geometry.kernel)
         return core.scale * OTHERS["max_pool"] * written.size * taps
     share, _, _ = share_of(call.writes[0])
-    return core.neurons(kind, written, min(1.0, share * factor))
+    shape = model.net.populations[model.owners[written.name]].shape if kind == "fill" else written.shape
+    return core.neurons(kind, shape, min(1.0, share * factor))
 
 
 def _binary(model: Model, core: _Core, name: str, calls: list[Call], share_of: Shares) -> float:
@@ -284,8 +285,7 @@ def _binary(model: Model, core: _Core, name: str, calls: list[Call], share_of: S
             own = model.net.sender_of(name)
             share, spikes, _ = share_of(call.writes[0])
             steps = own.bits if own is not None else 1
-            fire = core.neurons("fire", registers[call.writes[0]], min(1.0, share * spikes / steps))
-            total += steps * fire
+            total += steps * core.neurons("fire", registers[call.writes[0]].shape, min(1.0, share * spikes / steps))
         else:
-            total += _call(core, call, registers, share_of, 1.0)
+            total += _call(core, call, model, share_of, 1.0)
     return total

@@ -74,7 +74,9 @@ def deploy(
 ) -> None:
     """Make a bundle for a target: sources, self-test with golden samples, memory report; and run it.
 
-    A network that does not fit the target's memory is refused, with advice, before anything is written.
+    A network that does not fit the target's memory is refused, with advice, before anything is written. With --check
+    nothing is: microcontrollers then also say how deep the stack gets, what a run takes and how long, and what dense
+    int8 would take; each figure with how it was found. Give --data, so that activity is measured.
     """
     if check and (run or output is not None):
         raise UsageError("--check writes nothing and runs nothing: leave out -o, --run and --verify, or --check")
@@ -166,7 +168,10 @@ def _deployed(bundle: Bundle) -> str:
 
 
 def targets(json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """List the targets, whether the tools that run them are on this machine, and what to install."""
+    """List the targets, whether the tools that run them are on this machine, and what to install.
+
+    Where the numbers of a board are from stands in its file and in each bundle's report.md.
+    """
     found = [_row(target) for _, target in sorted(edge.targets().items())]
     emit("spikerun.targets/1", {"targets": found}, json, lambda: _listing(found))
     if not json:

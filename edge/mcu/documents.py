@@ -97,10 +97,24 @@ def report_text(board: Board, memory: Memory, bundle: Bundle) -> str:
         )
         if "instructions_per_inference" in measures:
             lines.append(f"- emulated instructions per inference (median): {measures['instructions_per_inference']}")
+        lines += _estimated(board, measures)
         lines += [f"  - {text}" for text in run.mismatches[:20]]
         lines += [f"- {note}" for note in run.notes]
         lines += _parts(run.parts) if run.parts else []
     return "\n".join(lines) + "\n"
+
+
+def _estimated(board: Board, measures: Mapping[str, Any]) -> list[str]:
+    """Return cycles, time and energy of what was counted, and where they are from."""
+    if "cycles_per_inference" not in measures or board.cycles is None:
+        return []
+    said = [f"{measures['cycles_per_inference']} cycles"]
+    if "microseconds_per_inference" in measures:
+        said.append(f"{measures['microseconds_per_inference']} us at {board.clock / 1e6:g} MHz")
+    if "microjoules_per_inference" in measures and board.energy is not None:
+        said.append(f"{measures['microjoules_per_inference']} uJ ({board.energy.source})")
+    where = f"wait states are not modelled; {board.cycles.source}"
+    return [f"- estimated of these: {', '.join(said)}; {where}"]
 
 
 def _parts(table: Table) -> list[str]:

@@ -6,13 +6,13 @@ A kind of layer has instructions for each multiplication and for each result. Th
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from spikerun.kernels.operations import Map
 
-__all__ = ["KINDS", "Int8", "kind_of", "read"]
+__all__ = ["KINDS", "LAYERS", "Int8", "read"]
 
 KINDS = ("linear", "conv", "pointwise", "depthwise", "add")
 TERMS = ("mac", "output")
@@ -27,7 +27,9 @@ class Int8:
 
     def of_map(self, m: Map) -> float | None:
         """Return the instructions of a dense layer of a map's shape, with what makes int8 of its results."""
-        kind, products = kind_of(m)
+        if m.kind not in LAYERS:
+            return self.of_add(math.prod(m.target))
+        kind, products = LAYERS[m.kind](m)
         return None if kind not in self.layers else self._of(kind, products, math.prod(m.target))
 
     def of_add(self, results: int) -> float:
@@ -38,16 +40,20 @@ class Int8:
         return self.layers[kind].get("mac", 0.0) * products + self.layers[kind].get("output", 0.0) * results
 
 
-def kind_of(m: Map) -> tuple[str, int]:
-    """Return which of KINDS a map is, and its multiplications; weights that are 0 count as any other."""
-    if m.kind == "conv":
-        channels, inputs, *kernel = m["weight"].shape
-        products = channels * inputs * math.prod(kernel) * math.prod(m.target[1:])
-        depthwise = m["groups"] == m.source[0] > 1
-        return "depthwise" if depthwise else "pointwise" if math.prod(kernel) == 1 else "conv", products
-    if m.kind in ("dense", "sparse"):
-        return "linear", math.prod(m.source) * math.prod(m.target)
-    return "add", 0
+def _conv(m: Map) -> tuple[str, int]:
+    channels, inputs, *kernel = m["weight"].shape
+    products = channels * inputs * math.prod(kernel) * math.prod(m.target[1:])
+    depthwise = m["groups"] == m.source[0] > 1
+    return "depthwise" if depthwise else "pointwise" if math.prod(kernel) == 1 else "conv", products
+
+
+def _linear(m: Map) -> tuple[str, int]:
+    return "linear", math.prod(m.source) * math.prod(m.target)
+
+
+# of each kind of map that has weights, which layer it is and its multiplications, those with 0 as well;
+# all others are pools and sums
+LAYERS: Mapping[str, Callable[[Map], tuple[str, int]]] = {"dense": _linear, "sparse": _linear, "conv": _conv}
 
 
 def read(values: Mapping[str, Any]) -> Int8:

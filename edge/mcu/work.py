@@ -15,7 +15,7 @@ from spikerun.edge.golden import Activity
 from spikerun.edge.mcu import costs, packings
 from spikerun.edge.mcu.costs import Costs
 from spikerun.edge.mcu.crossover import ASSUMED
-from spikerun.edge.mcu.int8 import Int8
+from spikerun.edge.mcu.int8 import LAYERS, Int8
 from spikerun.edge.mcu.kernels import Call
 from spikerun.edge.mcu.model import Model, Printed
 from spikerun.edge.target import Measure, Table
@@ -25,9 +25,9 @@ __all__ = ["COLUMNS", "Part", "Work", "estimate"]
 
 COLUMNS = ("population", "active", "known", "microseconds", "firmware", "binary steps", "dense int8", "even at")
 SPIKES = 2.0  # that an active neuron sends in a window, where nobody has measured
-# instructions of a Cortex-M4 where a core's table has none: of each value that is written, or of each that a pool reads
-PLAIN = 12.0
-OTHERS: Mapping[str, float] = {"copy": 1.5, "clear": 0.5, "fill": 1.6, "max_pool": 14.0, "sum_pool": 16.0}
+PLAIN, MAX_TAP, SUM_TAP = 12.0, 14.0, 16.0  # of each value that is written, or that a pool reads; see OTHERS
+# instructions of a Cortex-M4 for each value, where a core's table has none; all others take PLAIN
+OTHERS: Mapping[str, float] = {"copy": 1.5, "clear": 0.5, "fill": 1.6}
 M4_FIRE = 13.0  # of a silent neuron: how a core compares with the Cortex-M4 where its table says nothing else
 STEPS = 64  # of the search for where two ways are even: the share is known to 2^-STEPS
 
@@ -176,8 +176,8 @@ class _Core:
         if found is not None:
             return found
         self.unknown.add(f"'{kind}'")
-        if m.kind == "sum_pool":
-            return self.scale * OTHERS["sum_pool"] * math.prod(m.target) * math.prod(m["kernel"])
+        if m.kind not in LAYERS:
+            return self.scale * SUM_TAP * math.prod(m.target) * math.prod(dict(m.parameters).get("kernel", ()))
         known = packings.costs(m, kind.removeprefix("conv_"))
         cost = known.get(kind) or next(iter(known.values()))
         return self.scale * (cost.instructions * share or PLAIN * math.prod(m.target))
@@ -224,24 +224,32 @@ def _part(
     def at(factor: float) -> float:
         return sum(times[id(call)] * _call(core, call, model, share_of, factor) for call in calls)
 
-    maps = [call for call in calls if call.operation.name == "apply" and call.operation.map.kind != "sum_pool"]
-    read = [share_of(call.operation.x) for call in maps]
-    rest = sum(times[id(c)] * _call(core, c, model, share_of, 1.0) for c in calls if c not in maps and _pools(c))
+    maps = [call for call in calls if _is_layer(call)]
+    read = [share_of(_operation(call).x) for call in maps]
+    rest = sum(times[id(c)] * _call(core, c, model, share_of, 1.0) for c in calls if c not in maps and _stays(c))
     dense = None
     if int8 is not None:
         adds = max(0, len(maps) - 1) * int8.of_add(model.net.populations[name].size)
-        dense = _sum([*(int8.of_map(call.operation.map) for call in maps), rest, adds])
+        dense = _sum([*(int8.of_map(_operation(call).map) for call in maps), rest, adds])
     binary = _binary(model, core, name, calls, share_of) if at_once else None
     active = sum(share for share, _, _ in read) / len(read) if read else 0.0
     known = "-" if not read else "measured" if all(measured for *_, measured in read) else "assumed"
     return Part(name, active, known, at(1.0), binary, dense, at)
 
 
-def _pools(call: Call) -> bool:
-    """Return whether a call stays as it is, however its network computes."""
-    return call.operation.name not in ("apply", "fill", "fire", "fire_levels") or (
-        call.operation.name == "apply" and call.operation.map.kind == "sum_pool"
-    )
+def _operation(call: Call) -> Any:
+    """Return the operation of a call, for the fields that only some have."""
+    return call.operation
+
+
+def _is_layer(call: Call) -> bool:
+    """Return whether a call applies weights."""
+    return call.operation.name == "apply" and _operation(call).map.kind in LAYERS
+
+
+def _stays(call: Call) -> bool:
+    """Return whether a call that applies no weights stays as it is, however its network computes: a pool does."""
+    return call.operation.name not in ("fill", "fire", "fire_levels")
 
 
 def _times(call: Call, printed: Printed) -> int:
@@ -264,7 +272,7 @@ def _call(core: _Core, call: Call, model: Model, share_of: Shares, factor: float
     written = registers[call.writes[0]]
     if operation.name == "max_pool":
         taps = math.prod(operation.geometry.kernel)
-        return core.scale * OTHERS["max_pool"] * written.size * taps
+        return core.scale * MAX_TAP * written.size * taps
     share, _, _ = share_of(call.writes[0])
     shape = model.net.populations[model.owners[written.name]].shape if kind == "fill" else written.shape
     return core.neurons(kind, shape, min(1.0, share * factor))
@@ -275,7 +283,7 @@ def _binary(model: Model, core: _Core, name: str, calls: list[Call], share_of: S
     registers, total = model.run.registers, 0.0
     for call in calls:
         operation: Any = call.operation
-        if operation.name == "apply" and operation.map.kind != "sum_pool":
+        if _is_layer(call):
             share, spikes, _ = share_of(operation.x)
             word = model.net.sender_of(model.owners[operation.x])
             steps = word.bits if word is not None else 1

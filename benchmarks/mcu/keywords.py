@@ -45,7 +45,7 @@ def build() -> nn.Sequential:
 def data(split: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return spectrograms, 0 to 1, and their digits."""
     found = datasets.load("fsdd", split=split)
-    real = found.samples.astype(np.float32) * np.float32(found.scale)
+    real = np.asarray(found.samples).astype(np.float32) * np.float32(found.scale)
     return torch.from_numpy(real).reshape(-1, 1, 50, 32), torch.from_numpy(np.asarray(found.labels).astype(np.int64))
 
 
@@ -86,6 +86,13 @@ def accuracy(model: nn.Sequential) -> float:
     return float((model(images).argmax(1) == labels).float().mean())
 
 
+def images(folder: Path) -> Path:
+    """Return a file of the training spectrograms as images of one channel, which the network takes."""
+    path, found = folder / "train.npz", datasets.load("fsdd", split="train")
+    np.savez(path, samples=np.asarray(found.samples)[:, None], labels=np.asarray(found.labels))
+    return path
+
+
 def converted(seed: int, folder: Path) -> tuple[Path, float]:
     """Return the file of the spiking network of a seed, and the accuracy of its real numbers."""
     weights, net = folder / f"keywords{seed}.safetensors", folder / f"keywords{seed}.snn"
@@ -94,24 +101,25 @@ def converted(seed: int, folder: Path) -> tuple[Path, float]:
         save_file(train(seed).state_dict(), weights)
     model = build()
     model.load_state_dict(load_file(weights))
-    words = ["convert", f"{Path(__file__)}:build", "--weights", str(weights), "--calibration", "fsdd"]
-    assert command([*words, "--bits", str(BITS), "-o", str(net), "--force", "--quiet"]) == 0
+    words = ["convert", f"{Path(__file__)}:build", "--weights", str(weights), "--calibration", str(images(folder))]
+    words += ["--scale", str(1 / 255), "--bits", str(BITS), "-o", str(net), "--force", "--quiet"]
+    assert command(words) == 0
     return net, accuracy(model.eval())
 
 
 def main(folder: Path, seeds: tuple[int, ...]) -> None:
     """Print and record all figures."""
     test = datasets.load("fsdd", split="test")
-    images = test.samples.reshape(-1, 1, 50, 32)
+    frames = np.asarray(test.samples)[:, None]
     reals, rights = [], []
     for seed in seeds:
         path, real = converted(seed, folder)
         net = spikerun.load(path)
         reals.append(real)
-        rights.append(float((Session(net).run(images).classes == test.labels).mean()))
+        rights.append(float((Session(net).run(frames).classes == test.labels).mean()))
         record(NAME, f"seed {seed}: accuracy, {BITS} bits", rights[-1], "")
         with tempfile.TemporaryDirectory() as place:
-            bundle = deploy(net, Path(place) / "fw", BOARD, images[:: len(images) // SAMPLES][:SAMPLES], run=True)
+            bundle = deploy(net, Path(place) / "fw", BOARD, frames[:: len(frames) // SAMPLES][:SAMPLES], run=True)
         assert bundle.run is not None and bundle.run.identical, bundle.run
         measures = bundle.measures
         spent = float(measures["microseconds_per_inference"]) / 1e6
@@ -125,8 +133,8 @@ def main(folder: Path, seeds: tuple[int, ...]) -> None:
         record(NAME, f"accuracy {name}, mean of {len(found)} seeds", float(np.mean(found)), "")
         error = float(np.std(found, ddof=1) / len(found) ** 0.5) if len(found) > 1 else 0.0
         record(NAME, f"accuracy {name}, standard error over seeds", error, "")
-    sampling = float((np.mean(rights) * (1 - np.mean(rights)) / len(images)) ** 0.5)
-    record(NAME, f"accuracy, standard error of {len(images)} recordings", sampling, "")
+    sampling = float((np.mean(rights) * (1 - np.mean(rights)) / len(frames)) ** 0.5)
+    record(NAME, f"accuracy, standard error of {len(frames)} recordings", sampling, "")
 
 
 if __name__ == "__main__":

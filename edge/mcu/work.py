@@ -177,7 +177,7 @@ class _Core:
             return found
         self.unknown.add(f"'{kind}'")
         if m.kind not in LAYERS:
-            return self.scale * SUM_TAP * math.prod(m.target) * math.prod(dict(m.parameters).get("kernel", ()))
+            return self.scale * SUM_TAP * math.prod((*m.target, *dict(m.parameters).get("kernel", ())))
         known = packings.costs(m, kind.removeprefix("conv_"))
         cost = known.get(kind) or next(iter(known.values()))
         return self.scale * (cost.instructions * share or PLAIN * math.prod(m.target))
@@ -271,8 +271,7 @@ def _call(core: _Core, call: Call, model: Model, share_of: Shares, factor: float
         return core.map(kind, operation.map, min(1.0, share * factor), registers[operation.x].largest == 1)
     written = registers[call.writes[0]]
     if operation.name == "max_pool":
-        taps = math.prod(operation.geometry.kernel)
-        return core.scale * MAX_TAP * written.size * taps
+        return core.scale * MAX_TAP * math.prod((written.size, *operation.geometry.kernel))
     share, _, _ = share_of(call.writes[0])
     shape = model.net.populations[model.owners[written.name]].shape if kind == "fill" else written.shape
     return core.neurons(kind, shape, min(1.0, share * factor))

@@ -46,6 +46,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="An option of the target, as `spikerun targets` lists them."),
 ]
 NameOption = Annotated[str | None, typer.Option("--name", help="--set name=..., if the target has it.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help="--set format=..., if the target has it.")]
 EmulatorOption = Annotated[str | None, typer.Option("--emulator", help="--set emulator=..., if the target has it.")]
 ToolchainOption = Annotated[str | None, typer.Option("--toolchain", help="--set toolchain=..., if the target has it.")]
 SamplesOption = Annotated[int, typer.Option("--samples", min=1, help="Golden samples in the self-test.")]
@@ -66,6 +67,7 @@ def deploy(
     data_dir: DataDirOption = None,
     given: SetOption = None,
     name: NameOption = None,
+    layout: FormatOption = None,
     emulator: EmulatorOption = None,
     toolchain: ToolchainOption = None,
     force: ForceOption = False,
@@ -81,7 +83,9 @@ def deploy(
     if check and (run or output is not None):
         raise UsageError("--check writes nothing and runs nothing: leave out -o, --run and --verify, or --check")
     chosen = edge.load(target)
-    options = _options(chosen, given or [], {"name": name, "emulator": emulator, "toolchain": toolchain})
+    options = _options(
+        chosen, given or [], {"name": name, "format": layout, "emulator": emulator, "toolchain": toolchain}
+    )
     net = load(network)
     if check:
         _check(chosen, net, options, _samples(net, data, data_dir, samples), json)

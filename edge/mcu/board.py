@@ -24,6 +24,7 @@ TOOLS: Mapping[str, Mapping[str, type]] = {
     "qemu": {"machine": str, "clock": int},
     "unicorn": {"model": str},
 }
+KNOWN = ("arduino", "platformio", "zephyr")
 TWIN = ("flash", "ram")  # what an emulated machine has
 VECTORS = 1024  # bytes of a table of vectors that lies apart
 PAGE = 4096
@@ -71,7 +72,8 @@ class Board:
     """A board: its core, its memory (none: no limit known), the Hz of its clock (0: unknown), its source of numbers.
 
     twin: the same memory where the emulated machine has some; tools, cycles: those of the core, or the board's own;
-    energy: what its processor draws, where a source says it.
+    energy: what its processor draws, where a source says it; known: what it is called by the tools of KNOWN: a fully
+    qualified board name of Arduino, `platform:board` of PlatformIO, a board target of Zephyr.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Board:
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     cycles: Cycles | None = None
     energy: Energy | None = None
+    known: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arch(self) -> str:
@@ -150,6 +153,7 @@ def _board(values: dict[str, Any], name: str) -> Board:
     memory = tuple(_region(entry) for entry in _take(values, where, "memory", list, []))
     tools = {**core.tools, **_tools(values)}
     cycles = read_cycles(_take(values, where, "cycles", dict)) if "cycles" in values else core.cycles
+    known = _known(_take(values, where, "known", dict)) if "known" in values else {}
     energy = read_energy(_take(values, where, "energy", dict)) if "energy" in values else None
     _done(values, where)
     if texts["name"] != name:
@@ -158,7 +162,26 @@ def _board(values: dict[str, Any], name: str) -> Board:
     if memory and sorted(held) != sorted(HOLDS):
         raise ValueError(f"each of {', '.join(HOLDS)} must be held by one region, got {', '.join(held) or 'none'}")
     twin = tuple(_moved(core, memory))
-    return Board(**texts, core=core, clock=clock, memory=memory, twin=twin, tools=tools, cycles=cycles, energy=energy)
+    return Board(
+        **texts,
+        core=core,
+        clock=clock,
+        memory=memory,
+        twin=twin,
+        tools=tools,
+        cycles=cycles,
+        energy=energy,
+        known=known,
+    )
+
+
+def _known(values: dict[str, Any]) -> dict[str, str]:
+    """Return what the tools of others call a board; the source of these names is told and not kept."""
+    values, where = dict(values), "[known]"
+    _take(values, where, "source", str)
+    found = {tool: _take(values, where, tool, str) for tool in KNOWN if tool in values}
+    _done(values, where)
+    return found
 
 
 def _core(name: str) -> Core:

@@ -13,6 +13,7 @@ from spikerun.errors import TargetError
 __all__ = ["FOLDERS", "SANITIZERS", "SCRIPT", "TWIN", "WARNINGS", "Transcript", "build", "execute", "parse", "sources"]
 
 FOLDERS = ("runtime", "model", "selftest")
+FLAT = ("src", "extras/selftest")  # of a library whose sources are in one folder
 WARNINGS = (
     *("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow"),
     *("-Wcast-align", "-Wundef", "-Werror"),
@@ -25,14 +26,19 @@ TIMEOUT = 300  # zig builds its own support library the first time
 
 def sources(bundle: Path, board: Board) -> list[Path]:
     """Return the C files of the self-test."""
-    found = [path for folder in FOLDERS for path in sorted((bundle / folder).glob("*.c"))]
-    return [*found, *(bundle / "port" / port for port in arch.of(board).ports)]
+    found = [path for folder in (*FOLDERS, *FLAT) for path in sorted((bundle / folder).glob("*.c"))]
+    return [*found, *(_port(bundle) / port for port in arch.of(board).ports)]
+
+
+def _port(bundle: Path) -> Path:
+    """Return the folder of start-up code and linker scripts."""
+    return bundle / "port" if (bundle / "port").is_dir() else bundle / "extras" / "port"
 
 
 def _script(bundle: Path) -> Path:
     """Return the linker script of what an emulator runs."""
-    twin = bundle / "port" / TWIN
-    return twin if twin.is_file() else bundle / "port" / SCRIPT
+    twin = _port(bundle) / TWIN
+    return twin if twin.is_file() else _port(bundle) / SCRIPT
 
 
 def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[str, ...] = ()) -> Path:
@@ -42,12 +48,14 @@ def build(bundle: Path, board: Board, toolchain: str, out: Path, extra: tuple[st
     command = [*compiler.command(board), "-std=c99", "-O2", *extra, *core.flags, *compiler.flags]
     what = f"'{bundle}'", toolchain
     files = sources(bundle, board)
-    runtime = [path for path in files if path.parent.name == "runtime"]
+    runtime = [path for path in files if path.name.startswith("spikerun_")]
     if runtime and toolchain == "gcc":  # zig remembers objects itself
         files = _compiled(runtime, command, out.parent, what) + [path for path in files if path not in runtime]
     if core.linker_script is not None:
         command += ["-T", str(_script(bundle))]
-    command += [f"-I{bundle / folder}" for folder in (*FOLDERS, "port")]
+    command += [
+        f"-I{folder}" for folder in (*(bundle / name for name in (*FOLDERS, *FLAT)), _port(bundle)) if folder.is_dir()
+    ]
     _compile([*command, *map(str, files), "-o", str(out), *compiler.libraries], out.parent, what)
     return out
 

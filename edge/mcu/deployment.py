@@ -22,6 +22,7 @@ from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import SCRIPT, TWIN
 from spikerun.edge.mcu.cycles import taken
+from spikerun.edge.mcu.formats import FORMATS, laid_out
 from spikerun.edge.mcu.memory import STACK_BYTES, Memory, limits, report
 from spikerun.edge.mcu.model import Model, compose, require_name, require_network
 from spikerun.edge.mcu.packings import WISHES
@@ -41,6 +42,10 @@ HEADERS = ("spikerun.h", "spikerun_word.h")
 CHECKS = ("spikerun_crc32.c",)  # what the self-test needs of the runtime
 # the self-test, under the name `model`; each file in the bundle bears the network's name
 SELFTEST = {"golden.h": "{}_golden.h", "selftest.h": "{}_selftest.h", "selftest.c": "{}_selftest.c", "main.c": "main.c"}
+SERIAL = {
+    **{"packet.h": "spikerun_packet.h", "packet.c": "spikerun_packet.c"},
+    **{"serial.h": "{}_serial.h", "serial.c": "{}_serial.c"},
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class McuOptions(Options):
     """What can be chosen for a microcontroller."""
 
     name: str = option("model", "the prefix of all symbols and files, so that several networks fit one firmware")
+    format: str = option("c", "c (and CMake), arduino, platformio or zephyr: for which tool the files lie")
     toolchain: str = option("auto", "gcc, zig, or auto: what is found first")
     emulator: str = option("auto", "qemu, unicorn, none (this computer), or auto: what is found first")
     timeout: float = option(600.0, "seconds that the self-test may take")
@@ -56,6 +62,8 @@ class McuOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_name(self.name)
+        if self.format not in FORMATS:
+            raise unknown_name("format", self.format, FORMATS)
         if self.packing not in WISHES:
             raise unknown_name("packing", self.packing, WISHES)
         if not (self.timeout > 0 and math.isfinite(self.timeout)):
@@ -148,7 +156,7 @@ class McuTarget:
             self.require(options)
         found = vectors.make(model, golden.make(net, frames), list(made.constants.arrays.values()))
         with scratch(out) as folder:
-            write_all(folder, _files(model, made, board, memory, found))
+            write_all(folder, _files(model, made, board, memory, found, chosen.format))
             expected = Expected(found.outputs, _traces(model))
             done = _run(folder, board, expected, chosen, keep=True) if run else None
             bundle = _bundle(out, memory, chosen.name, done, len(found.frames))
@@ -218,8 +226,8 @@ def _tools(board: Board, options: McuOptions) -> tuple[str, str]:
     return compiler, choose(board, "emulator", options.emulator, core.emulators)
 
 
-def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vectors) -> dict[str, str]:
-    """Return the files of a bundle but for the reports."""
+def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vectors, layout: str) -> dict[str, str]:
+    """Return the files of a bundle of the format `layout`, but for the reports."""
     core, name = arch.of(board), model.name
     files = _code(model, made, board) | {
         f"model/{name}.c": made.text,
@@ -227,8 +235,8 @@ def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vect
         "golden.json": json.dumps(
             {"schema": "spikerun.golden/1", "outputs": found.outputs.tolist(), "traces": _traces(model)}
         ),
-        "CMakeLists.txt": documents.cmake(board, name, [file for file in _runtime(made) if file.endswith(".c")]),
-        "README.md": documents.readme(model, board, memory, made.state),
+        "CMakeLists.txt": documents.cmake(model, board, [file for file in _runtime(made) if file.endswith(".c")]),
+        "README.md": documents.readme(model, board, memory, made.state, layout),
         "LICENSE": LICENSE.read_text(encoding="utf-8"),
     }
     if core.linker_script is not None:
@@ -238,7 +246,7 @@ def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vect
             files[f"port/{TWIN}"] = core.linker_script(board, board.twin, STACK_BYTES)
     if core.toolchain_file is not None and "gcc" in board.tools:
         files["toolchain.cmake"] = core.toolchain_file(board)
-    return files
+    return laid_out(layout, model, board, files)
 
 
 def _runtime(made: Source) -> list[str]:
@@ -250,6 +258,7 @@ def _code(model: Model, made: Source, board: Board) -> dict[str, str]:
     core, name = arch.of(board), model.name
     files = {f"runtime/{file}": _text("runtime", file) for file in _runtime(made)}
     files |= {f"selftest/{to.format(name)}": _renamed(_text("port", file), name) for file, to in SELFTEST.items()}
+    files |= {f"serial/{to.format(name)}": _renamed(_text("port", file), name) for file, to in SERIAL.items()}
     ports = {"port.h", "host.c", *core.ports, *(["start.h"] if "start.c" in core.ports else [])}
     files |= {f"port/{file}": _text("port", file) for file in sorted(ports)}
     return files | {f"model/{name}.h": header(model, made)}

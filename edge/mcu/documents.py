@@ -8,6 +8,7 @@ from typing import Any
 from spikerun.edge.mcu import arch
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.emit import fill_in
+from spikerun.edge.mcu.formats import kinds
 from spikerun.edge.mcu.memory import COLUMNS, Memory
 from spikerun.edge.mcu.model import Model, total
 from spikerun.edge.target import Bundle, Table
@@ -21,20 +22,29 @@ For ${what} (the ELF file prints through a debugger's semihosting):
 
     cmake -B build-board -DCMAKE_TOOLCHAIN_FILE=toolchain.cmake && cmake --build build-board
 """
+LISTED = """
+`${name}_step_events(&state, places, count, results)` takes the places of the spikes among these bytes instead.
+"""
+TRIED = """On a board give them
+`line_read` and `line_send` of `examples/line.h`; on this computer they take standard input and output:
+
+    cc -Iruntime -Imodel -Iserial runtime/*.c model/*.c serial/*.c examples/line_host.c examples/frames.c -o frames
+"""
 TWIN = "an emulator, with the board's sizes (firmware for the board itself is linked by its maker's SDK)"
 
 
-def cmake(board: Board, name: str, runtime: list[str]) -> str:
+def cmake(model: Model, board: Board, runtime: list[str]) -> str:
     """Return CMakeLists.txt: a static library, and the self-test for the computer at hand or for the board."""
     sources = "\n".join(f"    runtime/{file}" for file in runtime)
-    return fill_in(
-        "CMakeLists.txt", name=name, sources=sources, ports=" ".join(f"port/{port}" for port in arch.of(board).ports)
-    )
+    ports = " ".join(f"port/{port}" for port in arch.of(board).ports)
+    return fill_in("CMakeLists.txt", name=model.name, sources=sources, ports=ports, kinds=" ".join(kinds(model)))
 
 
-def readme(model: Model, board: Board, memory: Memory, state: int) -> str:
-    """Return README.md of a bundle whose network has a state of so many bytes."""
+def readme(model: Model, board: Board, memory: Memory, state: int, layout: str) -> str:
+    """Return README.md of a bundle of the format `layout`, whose network has a state of so many bytes."""
     name, upper = model.name, model.name.upper()
+    listed = Template(LISTED).substitute(name=name) if model.binary else ""
+    first = {"name": name, "NAME": upper, "board": board.known.get(layout, "YOUR_BOARD"), "cross": _cross(board)}
     return fill_in(
         "README.md",
         name=name,
@@ -44,8 +54,24 @@ def readme(model: Model, board: Board, memory: Memory, state: int) -> str:
         state=state,
         frame=total(model.frames.values()),
         weights=_weights(memory),
-        step=fill_in("step.md", name=name, NAME=upper) if model.step is not None else "",
-        cross=_cross(board),
+        step=fill_in("step.md", name=name, NAME=upper, listed=listed) if model.step is not None else "",
+        layout=fill_in(f"{layout}/layout.md", name=name),
+        first=fill_in(f"{layout}/first.md", **first),
+        serial=_serial(model, tried=TRIED if layout == "c" else ""),
+    )
+
+
+def _serial(model: Model, tried: str) -> str:
+    """Return what there is to say of the network at the end of a serial line; tried: how, on this computer."""
+    said = ",\nthe example `events` the places of the spikes of each step" if model.binary else ""
+    letter = "H" if model.event_type == "uint16_t" else "I"
+    return fill_in(
+        "serial.md",
+        name=model.name,
+        frame=total(model.frames.values()),
+        events_said=said,
+        events=fill_in("serial_events.md", letter=letter) if model.binary else "",
+        tried=Template(tried).substitute(name=model.name),
     )
 
 

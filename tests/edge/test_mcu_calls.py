@@ -113,7 +113,7 @@ def test_null_pointers_are_refused_and_nothing_is_written(firmware: Firmware) ->
 
 @pytest.mark.parametrize("byte", [0, 0xFF])
 def test_a_state_that_was_never_reset_is_refused_and_nothing_is_written(firmware: Firmware, byte: int) -> None:
-    firmware.state[:] = bytes([byte]) * len(firmware.state)
+    firmware.state.raw = bytes([byte]) * len(firmware.state)
     firmware.results[:] = [77] * len(firmware.results)
     before = bytes(firmware.state)
     refused(firmware, firmware.step_events([1]), STATE, before)

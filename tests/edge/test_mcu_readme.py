@@ -56,7 +56,7 @@ def test_a_command_builds_and_passes_the_self_test(
     bundle: Path, needs: Needs, first: str, tools: tuple[str, ...]
 ) -> None:
     needs(*tools)
-    (command,) = (command for command in commands(bundle) if command.startswith(first))
+    command = next(command for command in commands(bundle) if command.startswith(first))
     assert run(command, bundle).endswith("end 0\n")
 
 
@@ -69,7 +69,14 @@ def test_a_command_builds_for_the_board(bundle: Path, needs: Needs) -> None:
 
 
 def test_all_commands_are_tried(bundle: Path) -> None:
-    assert len(commands(bundle)) == 3
+    assert len(commands(bundle)) == 4
+
+
+def test_the_command_builds_the_example_of_frames(bundle: Path, needs: Needs) -> None:
+    needs("cc")
+    (command,) = (command for command in commands(bundle) if "examples/frames.c" in command)
+    run(command, bundle)
+    assert (bundle / "frames").read_bytes().startswith(b"\x7fELF")
 
 
 def test_the_examples_compile_with_the_folders_that_it_names(bundle: Path, needs: Needs) -> None:

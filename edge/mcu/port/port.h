@@ -5,6 +5,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 void port_print(const char* text);
 /* A counter that runs up with time: processor cycles on a board, 0 where there is none. */
 uint32_t port_ticks(void);
@@ -31,5 +35,9 @@ typedef struct {
     uint32_t (*ticks)(void);
     uint32_t (*stack)(void);
 } spikerun_port;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

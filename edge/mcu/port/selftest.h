@@ -6,6 +6,10 @@
 #include "model.h"
 #include "port.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Returns the number of mismatches, 0 if all is identical; -1 if a pointer is NULL. `out` has room for
  * MODEL_OUTPUTS results, `sums` for MODEL_TRACES checksums. Prints lines:
  *
@@ -18,5 +22,9 @@
  *   end MISMATCHES
  */
 int32_t model_selftest(model_state* state, int32_t* out, uint32_t* sums, const spikerun_port* port);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -158,14 +158,15 @@ class Dataset:
     def fitted(self, shape: tuple[int, ...]) -> Small | Lazy:
         """Return the samples in the shape that an input takes. Raises DataError where they do not fit.
 
-        An image of one channel may be the features of each step (T, F), or a signal (C, L) of a network that takes
-        (C, 1, L), at each step too; a film (T, C, H, W) may be flattened at each step.
+        An image of one channel may be the features of each step (T, F), and the other way round, or a signal (C, L) of
+        a network that takes (C, 1, L), at each step too; a film (T, C, H, W) may be flattened at each step.
         """
         signal = shape[::2] if len(shape) == 3 and shape[1] == 1 else shape
         signals = (shape[0], 1, shape[1], shape[3]) if len(shape) == 4 and shape[2] == 1 else shape
         steps = (self.shape[0], math.prod(self.shape[1:])) if len(self.shape) == 4 else None
         others = (1, *shape), (1, *signal), signals
-        if shape not in (self.shape, (math.prod(self.shape),), steps) and self.shape not in others:
+        fits = self.shape, (math.prod(self.shape),), steps, (1, *self.shape)
+        if shape not in fits and self.shape not in others:
             raise DataError(
                 f"data set '{self.name}' has samples of shape {self.shape}, the input of the network takes {shape}"
             )

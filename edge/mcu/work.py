@@ -25,7 +25,7 @@ __all__ = ["COLUMNS", "Part", "Work", "estimate"]
 
 COLUMNS = ("population", "active", "known", "microseconds", "firmware", "binary steps", "dense int8", "even at")
 SPIKES = 2.0  # that an active neuron sends in a window, where nobody has measured
-PLAIN, MAX_TAP, SUM_TAP = 12.0, 14.0, 16.0  # of each value that is written, or that a pool reads; see OTHERS
+PLAIN, MAX_TAP, SUM_TAP = 12.0, 14.0, 12.0  # of each value that is written, or that a pool reads; see OTHERS
 # instructions of a Cortex-M4 for each value, where a core's table has none; all others take PLAIN
 OTHERS: Mapping[str, float] = {"copy": 1.5, "clear": 0.5, "fill": 1.6}
 M4_FIRE = 13.0  # of a silent neuron: how a core compares with the Cortex-M4 where its table says nothing else

@@ -40,6 +40,13 @@ def test_a_tone_is_loudest_in_the_band_of_its_frequency_while_it_lasts() -> None
     assert loudest == sorted(set(loudest))
 
 
+def test_a_spectrogram_fits_a_network_of_images_of_one_channel(tmp_path: Path) -> None:
+    found = datasets.load("fsdd", packed(tmp_path), "test")
+    assert found.fitted((1, 50, 32)).shape == (len(found), 1, 50, 32)
+    with pytest.raises(DataError, match=r"samples of shape \(50, 32\), the input of the network takes \(2, 50, 32\)"):
+        found.fitted((2, 50, 32))
+
+
 def test_every_band_hears_something() -> None:
     whole = fsdd.spectrogram(np.random.default_rng(0).integers(-9999, 9999, 8000).astype(np.int16))
     assert (whole.mean(axis=0) > 100).all()

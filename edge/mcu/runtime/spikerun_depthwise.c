@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A convolution of each channel with itself alone: four channels at once, whose sums stay in registers over
- * all taps; where all four are silent a tap costs a comparison. */
+/* A convolution of each channel with itself alone: several channels at once, whose sums stay in registers
+ * over all taps; where four are silent a tap costs a comparison. What taps a pixel sees is found once for a
+ * row, and again only for the pixels at its ends. */
 #include "spikerun.h"
 #include "spikerun_word.h"
 
@@ -8,6 +9,7 @@
 #include <arm_mve.h>
 #define HELIUM 1
 #elif defined(__ARM_FEATURE_DSP) && !defined(SPIKERUN_WIDE)
+#define DSP 1
 /* Bytes 0 and 2 of a word as two numbers of 16 bits, and bytes 1 and 3. */
 #define EXTENDED(name, instruction)                       \
     static inline uint32_t name(uint32_t bytes) {         \
@@ -15,10 +17,10 @@
         __asm__(instruction : "=r"(halves) : "r"(bytes)); \
         return halves;                                    \
     }
-EXTENDED(even_words, "uxtb16 %0, %1")
-EXTENDED(odd_words, "uxtb16 %0, %1, ror #8")
-EXTENDED(even_weights, "sxtb16 %0, %1")
-EXTENDED(odd_weights, "sxtb16 %0, %1, ror #8")
+EXTENDED(even_unsigned, "uxtb16 %0, %1")
+EXTENDED(odd_unsigned, "uxtb16 %0, %1, ror #8")
+EXTENDED(even_signed, "sxtb16 %0, %1")
+EXTENDED(odd_signed, "sxtb16 %0, %1, ror #8")
 
 /* sum + the product of the lower halves, and of the upper ones. */
 static inline int32_t add_lower(int32_t sum, uint32_t x, uint32_t y) {
@@ -31,64 +33,117 @@ static inline int32_t add_upper(int32_t sum, uint32_t x, uint32_t y) {
 }
 #endif
 
+/* Whether four words may be loaded at once. */
+#if defined(SPIKERUN_WIDE)
+#define ALIGNED(channels, x) 0
+#elif defined(__ARM_FEATURE_UNALIGNED)
+#define ALIGNED(channels, x) 1
+#define WHERE __attribute__((packed))
+#else
+#define ALIGNED(channels, x) (((uintptr_t)(x) | (uintptr_t)(channels)) % 4 == 0)
+#define WHERE
+#endif
+
 /* Taps that are added at once. */
 #define TAPS 9
 
-/* A tap within the image: the words of its pixel, and its weights. */
+/* A tap within the image: how many bytes behind those of a pixel its words lie, and its weights. */
 typedef struct {
-    const uint8_t* x;
+    int32_t at;
     const int8_t* weights;
 } tap;
 
 /* What is the same for a pixel. */
 typedef struct {
+    const uint8_t* x;
     const tap *taps, *end;
-    int32_t sign;
 } pixel;
 
-static void one(const pixel* self, int32_t channel, int32_t* acc) {
+/* `sign` is constant where these are called, so that their loops are short. */
+#define WITHIN static inline __attribute__((always_inline))
+
+#if defined(HELIUM)
+WITHIN int16x8_t eight_words(const uint8_t* x, int32_t sign) {
+    return sign != 0 ? vldrbq_s16((const int8_t*)x) : vreinterpretq_s16_u16(vldrbq_u16(x));
+}
+
+/* Sixteen channels: products of 32 bits, of even and odd ones apart. */
+WITHIN void sixteen(const pixel* self, int32_t channel, int32_t sign, int32_t* acc) {
+    const tap* const end = self->end;
+    const uint8_t* const x = self->x + channel;
+    int32x4x2_t a = vld2q_s32(acc + channel), b = vld2q_s32(acc + channel + 8);
+    for (const tap* t = self->taps; t < end; t++) {
+        const int16x8_t first = eight_words(x + t->at, sign), second = eight_words(x + t->at + 8, sign);
+        const int16x8_t w = vldrbq_s16(t->weights + channel), v = vldrbq_s16(t->weights + channel + 8);
+        a.val[0] = vaddq_s32(a.val[0], vmullbq_int_s16(first, w));
+        a.val[1] = vaddq_s32(a.val[1], vmulltq_int_s16(first, w));
+        b.val[0] = vaddq_s32(b.val[0], vmullbq_int_s16(second, v));
+        b.val[1] = vaddq_s32(b.val[1], vmulltq_int_s16(second, v));
+    }
+    vst2q_s32(acc + channel, a);
+    vst2q_s32(acc + channel + 8, b);
+}
+
+/* Up to four channels. */
+WITHIN void four(const pixel* self, int32_t channel, int32_t left, int32_t sign, int32_t* acc) {
+    const tap* const end = self->end;
+    const mve_pred16_t within = vctp32q((uint32_t)left);
+    int32x4_t sum = vld1q_z_s32(acc + channel, within);
+    for (const tap* t = self->taps; t < end; t++) {
+        const uint8_t* const x = self->x + t->at + channel;
+        const int32x4_t words = sign != 0 ? vldrbq_z_s32((const int8_t*)x, within)
+                                          : vreinterpretq_s32_u32(vldrbq_z_u32(x, within));
+        sum = vaddq_s32(sum, vmulq_s32(words, vldrbq_z_s32(t->weights + channel, within)));
+    }
+    vst1q_p_s32(acc + channel, sum, within);
+}
+
+WITHIN void add_channels(const pixel* self, int32_t channels, int32_t fours, int32_t sign, int32_t* acc) {
+    int32_t channel = 0;
+    (void)fours;
+    for (; channel + 16 <= channels; channel += 16) {
+        sixteen(self, channel, sign, acc);
+    }
+    for (; channel < channels; channel += 4) {
+        four(self, channel, channels - channel, sign, acc);
+    }
+}
+#else
+static void one(const pixel* self, int32_t channel, int32_t sign, int32_t* acc) {
     int32_t sum = 0;
     for (const tap* t = self->taps; t < self->end; t++) {
-        sum += spikerun_value(spikerun_load(t->x, channel), self->sign) * t->weights[channel];
+        sum += spikerun_value(spikerun_load(self->x + t->at, channel), sign) * t->weights[channel];
     }
     acc[channel] += sum;
 }
 
-#if defined(HELIUM)
-/* Four channels: products of 32 bits. */
-static void four(const pixel* self, int32_t channel, int32_t* acc) {
-    const tap* const end = self->end;
-    int32x4_t sum = vld1q_s32(acc + channel);
-    for (const tap* t = self->taps; t < end; t++) {
-        const int32x4_t words = vreinterpretq_s32_u32(vldrbq_u32(t->x + channel));
-        sum = vaddq_s32(sum, vmulq_s32(words, vldrbq_s32(t->weights + channel)));
-    }
-    vst1q_s32(acc + channel, sum);
-}
-#elif !defined(SPIKERUN_WIDE)
+#if !defined(SPIKERUN_WIDE)
+typedef struct WHERE {
+    uint32_t word;
+} anywhere;
+
 static inline uint32_t word_at(const void* bytes) {
-    return *(const uint32_t*)bytes;
+    return ((const anywhere*)bytes)->word;
 }
 
-/* Channels that lie at a multiple of four bytes. */
-static void four(const pixel* self, int32_t channel, int32_t* acc) {
+WITHIN void four(const pixel* self, int32_t channel, int32_t sign, int32_t* acc) {
     int32_t a = acc[channel], b = acc[channel + 1], c = acc[channel + 2], d = acc[channel + 3];
     const tap* const end = self->end;
-#if !defined(__ARM_FEATURE_DSP)
-    const int32_t sign = self->sign;
-#endif
+    const uint8_t* const from = self->x + channel;
     for (const tap* t = self->taps; t < end; t++) {
-        const uint8_t* const x = t->x + channel;
+        const uint8_t* const x = from + t->at;
         const uint32_t words = word_at(x);
         if (words == 0) {
             continue;
         }
-#if defined(__ARM_FEATURE_DSP)
+#if defined(DSP)
         const uint32_t weights = word_at(t->weights + channel);
-        a = add_lower(a, even_words(words), even_weights(weights));
-        c = add_upper(c, even_words(words), even_weights(weights));
-        b = add_lower(b, odd_words(words), odd_weights(weights));
-        d = add_upper(d, odd_words(words), odd_weights(weights));
+        const uint32_t even = sign != 0 ? even_signed(words) : even_unsigned(words);
+        const uint32_t odd = sign != 0 ? odd_signed(words) : odd_unsigned(words);
+        a = add_lower(a, even, even_signed(weights));
+        c = add_upper(c, even, even_signed(weights));
+        b = add_lower(b, odd, odd_signed(weights));
+        d = add_upper(d, odd, odd_signed(weights));
 #else
         const int8_t* const weights = t->weights + channel;
         a += spikerun_value(x[0], sign) * weights[0];
@@ -102,74 +157,100 @@ static void four(const pixel* self, int32_t channel, int32_t* acc) {
     acc[channel + 2] = c;
     acc[channel + 3] = d;
 }
-
 #endif
 
-#ifndef SPIKERUN_WIDE
-/* Whether four channels may be loaded at once, and are words as `four` takes them. */
-static int32_t in_fours(const spikerun_depthwise* self, const uint8_t* x) {
-#if defined(__ARM_FEATURE_DSP)
-    if (self->sign != 0) {
-        return 0;
-    }
-#endif
-    return self->channels % 4 == 0 && (uintptr_t)x % 4 == 0;
-}
-#endif
-
-/* Adds some taps to all channels of a pixel. */
-static void add_taps(const spikerun_depthwise* self, const pixel* to, int32_t fours, int32_t* acc) {
+/* Adds some taps to all channels of a pixel; fours: whether four words may be loaded at once. */
+WITHIN void add_channels(const pixel* self, int32_t channels, int32_t fours, int32_t sign, int32_t* acc) {
     int32_t channel = 0;
 #ifdef SPIKERUN_WIDE
     (void)fours;
 #else
-    for (; fours && channel < self->channels; channel += 4) {
-        four(to, channel, acc);
+    for (; fours && channel + 4 <= channels; channel += 4) {
+        four(self, channel, sign, acc);
     }
 #endif
-    for (; channel < self->channels; channel++) {
-        one(to, channel, acc);
+    for (; channel < channels; channel++) {
+        one(self, channel, sign, acc);
+    }
+}
+#endif
+
+/* A part of the taps of a target row, as all its pixels see them that lie far enough from its ends. */
+typedef struct {
+    const spikerun_depthwise* map;
+    const uint8_t* x;
+    int32_t count, fours;
+    tap taps[TAPS];
+    int32_t columns[TAPS]; /* how many columns behind that of the pixel a tap lies */
+} stretch;
+
+/* Adds the taps that lie within the image of the pixel whose first tap lies in the column `left`. */
+static void add_within(const stretch* self, int32_t left, int32_t* acc) {
+    const spikerun_depthwise* const map = self->map;
+    tap taps[TAPS];
+    tap* next = taps;
+    for (int32_t k = 0; k < self->count; k++) {
+        const int32_t column = left + self->columns[k];
+        if (column >= 0 && column < map->source_width) {
+            next->at = self->taps[k].at + left * map->channels * SPIKERUN_WORD_BYTES;
+            next->weights = self->taps[k].weights;
+            next++;
+        }
+    }
+    const pixel seen = {self->x, taps, next};
+    add_channels(&seen, map->channels, self->fours, map->sign, acc);
+}
+
+/* Adds the taps to all pixels of the row; those that see the whole width of the kernel share the list. */
+WITHIN void add_row(const stretch* self, int32_t sign, int32_t* acc) {
+    const spikerun_depthwise* const map = self->map;
+    const int32_t room = map->source_width - (map->kernel_width - 1) * map->dilation_x;
+    const int32_t words = map->channels * SPIKERUN_WORD_BYTES, stride = map->stride_x, pitch = map->pitch;
+    int32_t left = -map->padding_x;
+    for (int32_t column = map->target_width; column > 0; column--) {
+        if (left >= 0 && left < room) {
+            const pixel seen = {self->x + left * words, self->taps, self->taps + self->count};
+            add_channels(&seen, map->channels, self->fours, sign, acc);
+        } else {
+            add_within(self, left, acc);
+        }
+        left += stride;
+        acc += pitch;
     }
 }
 
-/* Adds what the pixel sees from the source row `top` and the column `left` on. */
-static void add_pixel(const spikerun_depthwise* self, const uint8_t* x, int32_t fours, int32_t top,
-                      int32_t left, int32_t* acc) {
-    tap taps[TAPS];
-    tap* next = taps;
-    const int32_t channels = self->channels, step = (channels + 3) / 4 * 4;
-    const int8_t* weights = (const int8_t*)self->weights;
-    for (int32_t i = 0; i < self->kernel_height; i++) {
-        const int32_t y = top + i * self->dilation_y;
-        const int32_t inside = y >= 0 && y < self->source_height;
-        for (int32_t j = 0; j < self->kernel_width; j++, weights += step) {
-            const int32_t column = left + j * self->dilation_x;
-            if (inside && column >= 0 && column < self->source_width) {
-                next->x = x + (y * self->source_width + column) * channels * SPIKERUN_WORD_BYTES;
-                next->weights = weights;
-                next++;
-            }
-            if (next == taps + TAPS) {
-                const pixel all = {taps, next, self->sign};
-                add_taps(self, &all, fours, acc);
-                next = taps;
-            }
-        }
+static void flush(stretch* self, int32_t* acc) {
+    if (self->count > 0 && self->map->sign == 0) { /* shorter loops, as the compiler knows the sign */
+        add_row(self, 0, acc);
+    } else if (self->count > 0) {
+        add_row(self, SPIKERUN_SIGN, acc);
     }
-    const pixel rest = {taps, next, self->sign};
-    add_taps(self, &rest, fours, acc);
+    self->count = 0;
 }
 
 void SPIKERUN_RUN(depthwise)(const spikerun_depthwise* self, int32_t row, const uint8_t* x, int32_t* acc) {
-#ifdef SPIKERUN_WIDE
-    const int32_t fours = 0;
-#else
-    const int32_t fours = in_fours(self, x);
-#endif
+    const int32_t channels = self->channels, words = channels * SPIKERUN_WORD_BYTES;
+    const int8_t* weights = (const int8_t*)self->weights;
+    int32_t y = row * self->stride_y - self->padding_y;
+    stretch part;
+    part.map = self;
+    part.x = x;
+    part.count = 0;
+    part.fours = ALIGNED(channels, x);
     acc += self->offset;
-    for (int32_t column = 0; column < self->target_width; column++) {
-        add_pixel(self, x, fours, row * self->stride_y - self->padding_y,
-                  column * self->stride_x - self->padding_x, acc);
-        acc += self->pitch;
+    for (int32_t i = self->kernel_height; i > 0; i--, y += self->dilation_y) {
+        for (int32_t j = 0; j < self->kernel_width; j++, weights += (channels + 3) / 4 * 4) {
+            if (y >= 0 && y < self->source_height) {
+                const int32_t column = j * self->dilation_x;
+                part.columns[part.count] = column;
+                part.taps[part.count].at = (y * self->source_width + column) * words;
+                part.taps[part.count].weights = weights;
+                part.count++;
+            }
+            if (part.count == TAPS) {
+                flush(&part, acc);
+            }
+        }
     }
+    flush(&part, acc);
 }

@@ -1,35 +1,101 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Four channels at once: two registers hold the sums of a window in lanes of 16 bits. */
 #include "spikerun.h"
 #include "spikerun_word.h"
 
-/* Adds the words of one source pixel to those of one window. */
-static void add_words(const spikerun_sum_pool* self, const uint8_t* words, int32_t* acc) {
-    for (int32_t channel = 0; channel < self->channels; channel++) {
-        const uint32_t word = spikerun_load(words, channel);
-        if (word != 0) {
-            acc[channel] += self->gains[channel * self->gain_step] * spikerun_value(word, self->sign);
+/* The source pixels that a window sees. */
+typedef struct {
+    const uint8_t* x;
+    int32_t rows, columns, row_bytes, pixel_bytes;
+} window;
+
+/* The sum of a channel's words. */
+static int32_t sum_of(const window* seen, int32_t channel, int32_t sign) {
+    const uint8_t* row = seen->x;
+    int32_t sum = 0;
+    for (int32_t y = seen->rows; y > 0; y--, row += seen->row_bytes) {
+        const uint8_t* words = row;
+        for (int32_t left = seen->columns; left > 0; left--, words += seen->pixel_bytes) {
+            sum += spikerun_value(spikerun_load(words, channel), sign);
         }
     }
+    return sum;
 }
 
-/* Adds what a window sees from the source row `top` and the column `left` on. */
-static void add_pixel(const spikerun_sum_pool* self, const uint8_t* x, int32_t top, int32_t left,
-                      int32_t* acc) {
-    const int32_t pixel = self->channels * SPIKERUN_WORD_BYTES;
-    for (int32_t y = top; y < top + self->kernel_height; y++) {
-        for (int32_t column = left; column < left + self->kernel_width; column++) {
-            if (y >= 0 && y < self->source_height && column >= 0 && column < self->source_width) {
-                add_words(self, x + (y * self->source_width + column) * pixel, acc);
+#ifndef SPIKERUN_WIDE
+/* Words that a lane of 16 bits holds the sum of. */
+#define LANE 257
+
+/* The sums of four channels, of which the first lies at a multiple of four bytes; words are made unsigned by
+ * `sign`, in all four bytes. */
+static void four(const window* seen, int32_t channel, uint32_t sign, int32_t* sums) {
+    const uint8_t* row = seen->x + channel;
+    uint32_t even = 0, odd = 0;
+    for (int32_t y = seen->rows; y > 0; y--, row += seen->row_bytes) {
+        const uint8_t* words = row;
+        for (int32_t left = seen->columns; left > 0; left--, words += seen->pixel_bytes) {
+            const uint32_t word = *(const uint32_t*)(const void*)words ^ sign;
+            even += word & 0x00ff00ffu;
+            odd += (word >> 8) & 0x00ff00ffu;
+        }
+    }
+    const int32_t more = sign != 0 ? 128 * seen->rows * seen->columns : 0;
+    sums[0] = (int32_t)(even & 0xffffu) - more;
+    sums[1] = (int32_t)(odd & 0xffffu) - more;
+    sums[2] = (int32_t)(even >> 16) - more;
+    sums[3] = (int32_t)(odd >> 16) - more;
+}
+
+/* Adds the sums of as many channels as there are whole fours, a stretch of rows after the other; returns how
+ * many channels these are. */
+static int32_t add_fours(const spikerun_sum_pool* self, const window* seen, int32_t* acc) {
+    const int32_t rows = seen->columns <= LANE ? LANE / (seen->columns > 0 ? seen->columns : 1) : 0;
+    const int32_t aligned = ((uintptr_t)seen->x | (uintptr_t)self->channels) % 4 == 0;
+    if (!aligned || rows == 0) {
+        return 0;
+    }
+    for (int32_t channel = 0; channel < self->channels; channel += 4) {
+        const int32_t* const gains = self->gains + channel * self->gain_step;
+        window part = *seen;
+        for (int32_t left = seen->rows; left > 0; left -= rows, part.x += rows * seen->row_bytes) {
+            int32_t sums[4];
+            part.rows = left < rows ? left : rows;
+            four(&part, channel, self->sign != 0 ? 0x80808080u : 0, sums);
+            for (int32_t k = 0; k < 4; k++) {
+                acc[channel + k] += gains[k * self->gain_step] * sums[k];
             }
         }
+    }
+    return self->channels;
+}
+#endif
+
+/* Adds what a window sees. */
+static void add_window(const spikerun_sum_pool* self, const window* seen, int32_t* acc) {
+#ifdef SPIKERUN_WIDE
+    int32_t channel = 0;
+#else
+    int32_t channel = add_fours(self, seen, acc);
+#endif
+    for (; channel < self->channels; channel++) {
+        acc[channel] += self->gains[channel * self->gain_step] * sum_of(seen, channel, self->sign);
     }
 }
 
 void SPIKERUN_RUN(sum_pool)(const spikerun_sum_pool* self, int32_t row, const uint8_t* x, int32_t* acc) {
+    const int32_t pixel = self->channels * SPIKERUN_WORD_BYTES, line = self->source_width * pixel;
+    int32_t top = row * self->stride_y - self->padding_y, left = -self->padding_x;
+    int32_t bottom = top + self->kernel_height;
+    top = top < 0 ? 0 : top;
+    bottom = bottom < self->source_height ? bottom : self->source_height;
     acc += self->offset;
-    for (int32_t column = 0; column < self->target_width; column++) {
-        add_pixel(self, x, row * self->stride_y - self->padding_y, column * self->stride_x - self->padding_x,
-                  acc);
+    for (int32_t column = 0; column < self->target_width; column++, left += self->stride_x) {
+        const int32_t first = left < 0 ? 0 : left, end = left + self->kernel_width;
+        const int32_t last = end < self->source_width ? end : self->source_width;
+        if (top < bottom && first < last) {
+            const window seen = {x + top * line + first * pixel, bottom - top, last - first, line, pixel};
+            add_window(self, &seen, acc);
+        }
         acc += self->pitch;
     }
 }

@@ -82,6 +82,10 @@ def layers(features: frozenset[str]) -> Iterator[Layer]:
         yield conv("depthwise", (128, 3, 3), 128, share)
     if "mve" in features:
         yield from dense_layers("dot")
+        yield linear("dot", 256, 64, 0.5)
+        yield linear("dot", 64, 10, 0.5)
+    elif "dsp" in features:
+        yield from dense_layers("pairs")
 
 
 def dense_layers(kind: str) -> Iterator[Layer]:
@@ -91,8 +95,6 @@ def dense_layers(kind: str) -> Iterator[Layer]:
     yield conv(kind, (3, 16, 16), 8, 0.5, 5, 3, 2)
     for channels in (8, 32, 64, 128):
         yield conv(kind, (channels, 6, 5), channels, 0.5, 5, 1)
-    yield linear(kind, 256, 64, 0.5)
-    yield linear(kind, 64, 10, 0.5)
 
 
 def counted(core: str, populations: dict[str, Population], links: list[Projection]) -> dict[str, float]:
@@ -108,7 +110,7 @@ def counted(core: str, populations: dict[str, Population], links: list[Projectio
             frames[name] = np.where(rng.random(values.shape) < float(name.split("_")[1]) / 100, values, 0)
 
     def forced(m: Map, x: Register, *_: object) -> crossover.Choice:
-        return crossover.Choice(x.name.startswith("dot"), "")
+        return crossover.Choice(next((kind for kind in ("dot", "pairs") if x.name.startswith(kind)), ""), "")
 
     net = Network(populations, links, ["out"], 8)
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(crossover, "choice", forced):

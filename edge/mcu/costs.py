@@ -59,11 +59,23 @@ def _dot(m: Map, share: float, spikes: bool) -> Counts:
     return {"four": blocks * rows * -(-inputs // 16), "row": blocks * rows, "block": blocks, "pixel": pixels}
 
 
+def _pairs(m: Map, share: float, spikes: bool) -> Counts:
+    """Count pairs of words: those of two targets at four pixels, those of two at one, and those that are laid out."""
+    del share, spikes
+    channels, inputs, rows, columns = m["weight"].shape
+    height, width = m.target[1:]
+    blocks, pairs = -(-channels // 2), rows * -(-inputs * columns // 2)
+    fours, ones = height * (width // 4), height * (width % 4)
+    kept = {"four": fours * blocks * pairs, "one": ones * blocks * pairs, "block": (fours + ones) * blocks}
+    return {**kept, "pair": height * width * pairs, "row": height * width * rows, "pixel": height * width}
+
+
 COUNTED: Mapping[str, tuple[tuple[str, ...], Callable[[Map, float, bool], Counts] | None]] = {
     "conv": (("word", "active", "spike", "event", "target", "pixel"), _events),
     "dense": (("word", "active", "spike", "event", "target", "pixel"), _events),
     "depthwise": (("tap", "four", "target", "pixel"), _depthwise),
     "dot": (("four", "row", "block", "pixel"), _dot),
+    "pairs": (("four", "one", "block", "pair", "row", "pixel"), _pairs),
     "fill": (("neuron",), None),
     "fire": (NEURONS, None),
     "fire_levels": (NEURONS, None),

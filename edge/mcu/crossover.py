@@ -1,31 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Event by event or densely: what a map takes on a core with Helium, by how many of its neurons are active.
+"""Event by event or densely: what a map takes on a core, by how many of its neurons are active.
 
-On all other cores here no dense kernel is cheaper than the rows of active neurons, even where all are active. The costs
-are instructions as QEMU counts them, `benchmarks/mcu/kernels.py`.
+Costs of the kernels are those of the cores' files (`costs`). A core that is not named here has no dense kernel that is
+cheaper than the rows of active neurons, even where all are active.
 """
 
-import math
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import NamedTuple
 
-from spikerun.edge.mcu import maps
+from spikerun.edge.mcu import board, costs, maps
 from spikerun.kernels.operations import Map
 from spikerun.kernels.program import Register
 
 __all__ = ["Choice", "choice"]
 
 ASSUMED = {True: 0.1, False: 0.5}  # the share of neurons that is active where nobody has measured; True: of spikes
-SCAN, LIST = 7.0, 12.0  # instructions for each neuron, and for each active one more
-ROW = {True: 0.35, False: 0.65}  # for each weight of an active neuron; True: of spikes
-DOT, DOT_ROW, DOT_PIXEL = 10.0, 14.0, 60.0  # for 16 words and four targets, for their row, and for all of a pixel
+# what a core must have, the dense kernel that is for it, and the core whose costs stand for all that have it
+DENSE = (("mve", "dot", "generic-cortex-m55"), ("dsp", "pairs", "generic-cortex-m4"))
 
 
 class Choice(NamedTuple):
-    """Whether the dense kernel is taken, and why."""
+    """The dense kernel that is taken, empty if none is, and why."""
 
-    dense: bool
+    kind: str
     reason: str
+
+
+@cache
+def _costs(name: str) -> costs.Costs:
+    return board.load(name).core.costs
+
+
+def _takes(kind: str, m: Map, x: Register) -> bool:
+    """Return whether a dense kernel can compute the map."""
+    if kind == "dot":
+        return x.dtype == "uint8" and maps.dot_numbers(m) is not None
+    return x.dtype in ("uint8", "int8") and m.kind == "conv" and m["groups"] == 1 and m["dilation"][1] == 1
 
 
 def choice(m: Map, x: Register, activity: Mapping[str, float], features: Collection[str]) -> Choice | None:
@@ -33,20 +44,15 @@ def choice(m: Map, x: Register, activity: Mapping[str, float], features: Collect
 
     activity: the share of active neurons of registers, where it was measured.
     """
-    if "mve" not in features or x.dtype != "uint8":
+    found = next(((kind, name) for feature, kind, name in DENSE if feature in features), None)
+    if found is None or not _takes(found[0], m, x):
         return None
-    numbers = maps.dot_numbers(m)
-    if numbers is None:
-        return None
-    n = {key: int(value) for key, value in numbers.items()}
+    kind, name = found
     spikes = x.largest == 1
     share, said = activity.get(x.name, ASSUMED[spikes]), "measured" if x.name in activity else "assumed"
-    pixels, blocks = n["target_height"] * n["target_width"], -(-n["channels"] // 4)
-    length, rows = n["kernel_width"] * n["source_channels"], n["kernel_height"]
-    dense = pixels * blocks * (rows * (-(-length // 16) * DOT + DOT_ROW) + DOT_PIXEL)
-    listed = math.prod(m.source) * max(1.0, rows / n["stride_y"])
-    events = listed * (SCAN + share * LIST)
-    events += pixels * share * length * rows * n["channels"] * ROW[spikes]
-    taken = dense < events
+    dense = costs.of_map(_costs(name), kind, m, share, spikes)
+    events = costs.of_map(_costs(name), m.kind, m, share, spikes)
+    if dense is None or events is None:
+        return None
     text = f"{share:.0%} of '{x.name}' {said} active: densely {dense:,.0f} instructions, by event {events:,.0f}"
-    return Choice(taken, text)
+    return Choice(kind if dense < events else "", text)

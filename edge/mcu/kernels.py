@@ -181,6 +181,18 @@ def _dot(operation: Any, registers: Registers) -> Table:
     return table
 
 
+def _pairs(operation: Any, registers: Registers) -> Table:
+    table = maps.pairs_of_conv(operation.map)
+    assert table is not None
+    return Table(table.ctype, {**table.numbers, "sign": sign_of(registers[operation.x])}, table.arrays)
+
+
+def _pairs_memory(operation: Any) -> int:
+    """Return the numbers that hold what four pixels see as pairs of words, and a row of the kernel."""
+    _, inputs, height, width = operation.map["weight"].shape
+    return 4 * height * len(maps.pairs_of(inputs * width)) + -(-inputs * width // 4)
+
+
 def _apply(pack: Callable[[Map], Table]) -> Callable[[Any, Registers], Table]:
     def packed(operation: Any, registers: Registers) -> Table:
         table = pack(operation.map)
@@ -241,6 +253,7 @@ ROWS = (
     Kernel("conv", _conv, more=ROWS_OF_WEIGHTS, words=True, memory=_conv_memory, row=True),
     Kernel("depthwise", _apply(maps.depthwise), words=True, row=True),
     Kernel("dot", _dot, needs=frozenset({"mve"}), row=True),
+    Kernel("pairs", _pairs, more=("spikerun_halves.h",), needs=frozenset({"dsp"}), memory=_pairs_memory, row=True),
     Kernel("sparse", _apply(maps.sparse), words=True),
     Kernel("delta", _apply(packings.packed("delta")), more=PACKED_ROWS, words=True),
     Kernel("bitmap", _apply(packings.packed("bitmap")), more=PACKED_ROWS, words=True),
@@ -334,8 +347,8 @@ def _kinds(
         return {str(operation.name): packings.Cost(0, 0)}, ""
     m, found = operation.map, packings.costs(operation.map, packing)
     choice = crossover.choice(m, registers[operation.x], activity, features)
-    if choice is not None and choice.dense and list(found) == [m.kind]:
-        return {"dot": found[m.kind]}, choice.reason
+    if choice is not None and choice.kind and list(found) == [m.kind]:
+        return {choice.kind: found[m.kind]}, choice.reason
     return {_special(kind, m): cost for kind, cost in found.items()}, "" if choice is None else choice.reason
 
 

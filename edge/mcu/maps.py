@@ -19,6 +19,8 @@ __all__ = [
     "dot_numbers",
     "filled",
     "is_depthwise",
+    "pairs_of",
+    "pairs_of_conv",
     "rows",
     "sparse",
     "sum_pool",
@@ -139,6 +141,39 @@ def _dot_of_conv(m: Map) -> Dot | None:
 
 
 DOT: Mapping[str, Callable[[Map], Dot | None]] = {"dense": _dot_of_dense, "conv": _dot_of_conv}
+
+
+def pairs_of_conv(m: Map) -> Table | None:
+    """Return rows of weights of two target channels, word by word in pairs; None of a map that `pairs` cannot take."""
+    if m.kind != "conv" or m["groups"] != 1 or m["dilation"][1] != 1:
+        return None
+    numbers, grouped = _conv(m)
+    del numbers["groups"], numbers["dilation_x"]
+    channels, inputs, height, width = grouped[0].shape
+    length = inputs * width
+    places = pairs_of(length)
+    flat = np.zeros((channels + channels % 2, height, length + 1), np.int8)  # the last is 0
+    flat[:channels, :, :length] = grouped[0].transpose(0, 2, 3, 1).reshape(channels, height, length)
+    chosen = flat[:, :, places].reshape(-1, 2, height, len(places), 2)  # [block][target][row][pair][word]
+    return Table("spikerun_pairs", numbers, {"weights": rows(chosen.transpose(0, 2, 3, 4, 1).reshape(-1, 4), 0)})
+
+
+def pairs_of(length: int) -> Array:
+    """Return which words of a kernel row stand together, (pairs, 2); `length` is the number of none of them.
+
+    >>> pairs_of(7).tolist()
+    [[0, 2], [1, 3], [4, 6], [5, 7]]
+    >>> pairs_of(5).tolist()
+    [[0, 2], [1, 3], [4, 5]]
+    """
+    fours, rest = divmod(length, 4)
+    found = [pair for k in range(fours) for pair in ((4 * k, 4 * k + 2), (4 * k + 1, 4 * k + 3))]
+    last = 4 * fours
+    if rest in (1, 2):
+        found.append((last, last + 1))
+    elif rest == 3:
+        found += [(last, last + 2), (last + 1, length)]
+    return np.array(found, np.int64).reshape(-1, 2)
 
 
 def is_depthwise(m: Map) -> bool:

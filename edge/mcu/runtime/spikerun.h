@@ -96,6 +96,22 @@ typedef struct {
 } spikerun_dot;
 void spikerun_dot_run(const spikerun_dot* self, int32_t row, const uint8_t* x, int32_t* acc);
 
+/* The same sums, every word of a byte multiplied, active or not, two products at a time; dilation_x is 1. For
+ * two targets at a time, and for each kernel row, weights lie as bytes, four in a word, the first in the
+ * lowest bits: those of both targets for one word, and for another. In each kernel row ([kernel
+ * column][source channel]) these are, of four, the words 0 and 2, then 1 and 3, and in the end what is left.
+ * What is missing to the last target, and to the last word, is 0. memory: four numbers for each of these
+ * pairs of words, and the bytes of a kernel row. */
+typedef struct {
+    const uint32_t* weights;
+    int32_t source_channels, channels;
+    int32_t source_height, source_width, target_height, target_width;
+    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y;
+    int32_t pitch, offset, sign;
+} spikerun_pairs;
+void spikerun_pairs_run(const spikerun_pairs* self, int32_t row, const uint8_t* x, int32_t* acc,
+                        int32_t* memory);
+
 /* Cross-correlation of each channel with itself alone. weights: [kernel row][kernel column][channel] of int8,
  * four in a word, the first in the lowest bits; of each tap they begin at a word. */
 typedef struct {

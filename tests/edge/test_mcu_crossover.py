@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On a core with Helium a map is computed densely where enough of its neurons are active; the bits are the same."""
+"""On cores with DSP a map is computed densely where enough of its neurons are active; the bits are the same."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from spikerun.edge.mcu.model import compose
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import FewSpikes, Input, Readout
 
-HELIUM = frozenset({"dsp", "mve"})
+DSP, HELIUM = frozenset({"dsp"}), frozenset({"dsp", "mve"})
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +46,22 @@ def test_measured_activity_chooses_the_kernel(net: Network) -> None:
     assert kinds(net, HELIUM, **{"in": 0.01, "conv": 1.0}) == ["conv", "dot"]
 
 
+def test_with_dsp_alone_convolutions_have_a_dense_kernel(net: Network) -> None:
+    assert kinds(net, DSP, **{"in": 1.0, "conv": 1.0}) == ["pairs", "dense"]
+    assert kinds(net, DSP, **{"in": 0.01, "conv": 1.0}) == ["conv", "dense"]
+
+
 def test_other_cores_add_rows_of_active_neurons_whatever_the_activity(net: Network) -> None:
-    assert kinds(net, frozenset({"dsp"}), **{"in": 1.0, "conv": 1.0}) == ["conv", "dense"]
+    assert kinds(net, frozenset(), **{"in": 1.0, "conv": 1.0}) == ["conv", "dense"]
 
 
+@pytest.mark.parametrize(("core", "kind"), [("cortex-m4", "pairs"), ("cortex-m55", "dot")])
 def test_dense_kernels_are_identical_on_the_emulated_board(
-    net: Network, tmp_path: Path, needs: Callable[..., None]
+    net: Network, tmp_path: Path, needs: Callable[..., None], core: str, kind: str
 ) -> None:
     needs("arm-none-eabi-gcc", "qemu-system-arm")
     frames = np.random.default_rng(3).integers(1, 256, (3, 5, 9, 8))
-    bundle = deploy(net, tmp_path / "fw", "generic-cortex-m55", frames, run=True, toolchain="gcc", emulator="qemu")
+    bundle = deploy(net, tmp_path / "fw", f"generic-{core}", frames, run=True, toolchain="gcc", emulator="qemu")
     assert bundle.run is not None
     assert bundle.run.identical
-    assert any("kernel 'dot': 100% of 'in' measured active" in note for note in bundle.verdict.notes)
+    assert any(f"kernel '{kind}': 100% of 'in' measured active" in note for note in bundle.verdict.notes)

@@ -211,7 +211,9 @@ def main(cores: list[str], write: bool) -> None:
         )
         if write:
             path = CORES / f"{core}.toml"
-            path.write_text(path.read_text().split("\n[costs]")[0].rstrip() + "\n\n" + text(found))
+            before, _, rest = path.read_text().partition("\n[costs]")
+            _, behind, others = rest.partition("\n[")
+            path.write_text(before.rstrip() + "\n\n" + text(found) + behind + others)
 
 
 if __name__ == "__main__":

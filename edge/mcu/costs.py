@@ -47,16 +47,15 @@ def _depthwise(m: Map, share: float, spikes: bool) -> Counts:
 
 
 def _dot(m: Map, share: float, spikes: bool) -> Counts:
+    """Count what takes sixteen words: of six targets, and of the pixel itself."""
     del share, spikes
-    pixels, _, _ = _rows(m)
-    channels, inputs = m.channels[1] - m.channels[0], math.prod(m.source)
-    rows = 1
-    if m.kind == "conv":
-        rows, inputs = m["weight"].shape[2], m["weight"].shape[1] * m["weight"].shape[3]
+    if m.kind == "dense":
+        pixels, rows, inputs, channels = 1, 0, math.prod(m.source), math.prod(m.target)
     else:
-        channels = math.prod(m.target)
-    blocks = pixels * -(-channels // 4)
-    return {"four": blocks * rows * -(-inputs // 16), "row": blocks * rows, "block": blocks, "pixel": pixels}
+        channels, *window = m["weight"].shape
+        pixels, rows, inputs = math.prod(m.target[1:]), window[1] if window[1] > 1 else 0, math.prod(window)
+    blocks, vectors = pixels * -(-channels // 6), -(-inputs // 16)
+    return {"six": blocks * vectors, "block": blocks, "vector": pixels * vectors, "row": pixels * rows, "pixel": pixels}
 
 
 def _pairs(m: Map, share: float, spikes: bool) -> Counts:
@@ -74,7 +73,7 @@ COUNTED: Mapping[str, tuple[tuple[str, ...], Callable[[Map, float, bool], Counts
     "conv": (("word", "active", "spike", "event", "target", "pixel"), _events),
     "dense": (("word", "active", "spike", "event", "target", "pixel"), _events),
     "depthwise": (("tap", "four", "target", "pixel"), _depthwise),
-    "dot": (("four", "row", "block", "pixel"), _dot),
+    "dot": (("six", "block", "vector", "row", "pixel"), _dot),
     "pairs": (("four", "one", "block", "pair", "row", "pixel"), _pairs),
     "fill": (("neuron",), None),
     "fire": (NEURONS, None),

@@ -181,6 +181,12 @@ def _dot(operation: Any, registers: Registers) -> Table:
     return table
 
 
+def _dot_memory(operation: Any) -> int:
+    """Return the numbers that hold what a pixel sees; a linear map has it as it lies."""
+    m = operation.map
+    return 1 if m.kind == "dense" else -(-int(math.prod(m["weight"].shape[1:])) // 4)
+
+
 def _pairs(operation: Any, registers: Registers) -> Table:
     table = maps.pairs_of_conv(operation.map)
     assert table is not None
@@ -252,7 +258,7 @@ ROWS = (
     Kernel("dense", _dense, more=ROWS_OF_WEIGHTS, words=True, memory=_dense_memory),
     Kernel("conv", _conv, more=ROWS_OF_WEIGHTS, words=True, memory=_conv_memory, row=True),
     Kernel("depthwise", _apply(maps.depthwise), words=True, row=True),
-    Kernel("dot", _dot, needs=frozenset({"mve"}), row=True),
+    Kernel("dot", _dot, needs=frozenset({"mve"}), memory=_dot_memory, row=True),
     Kernel("pairs", _pairs, more=("spikerun_halves.h",), needs=frozenset({"dsp"}), memory=_pairs_memory, row=True),
     Kernel("sparse", _apply(maps.sparse), words=True),
     Kernel("delta", _apply(packings.packed("delta")), more=PACKED_ROWS, words=True),

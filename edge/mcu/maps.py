@@ -108,15 +108,16 @@ def dot_numbers(m: Map) -> dict[str, int | str] | None:
 
 
 def dot(m: Map) -> Table | None:
-    """Return bytes [target channel][row][column][source channel], + 128; None of a map that the kernel cannot take."""
+    """Return bytes [six targets][sixteen words][target][word], + 128; None of a map that the kernel cannot take."""
     found = DOT[m.kind](m) if m.kind in DOT else None
     if found is None:
         return None
     numbers, weights = found
     targets = weights.reshape(len(weights), -1)
-    more = -len(targets) % 4 * targets.shape[1] + 16  # which are read, and count for nothing
-    flat = np.concatenate([targets.ravel(), np.zeros(more, np.int8)])
-    return Table("spikerun_dot", numbers, {"weights": rows(flat)})
+    padded = np.pad(targets, ((0, -len(targets) % 6), (0, -targets.shape[1] % 16)))
+    return Table(
+        "spikerun_dot", numbers, {"weights": rows(padded.reshape(-1, 6, padded.shape[1] // 16, 16).swapaxes(1, 2))}
+    )
 
 
 Dot = tuple[dict[str, int | str], Array]

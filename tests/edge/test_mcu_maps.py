@@ -32,7 +32,7 @@ def library(needs: Callable[[str], None], tmp_path_factory: pytest.TempPathFacto
     needs("gcc")
     made = tmp_path_factory.mktemp("maps") / "maps.so"
     flags = ("-shared", "-fPIC", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
-    sources = [RUNTIME / f"spikerun_{kind}.c" for kind in ("pairs", "depthwise", "sum_pool")]
+    sources = [RUNTIME / f"spikerun_{kind}.c" for kind in ("pairs", "dot", "depthwise", "sum_pool")]
     subprocess.run(["gcc", *flags, *sources, "-o", made], check=True)
     return ctypes.CDLL(str(made))
 
@@ -107,7 +107,7 @@ small = st.integers(1, 3)
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 9), st.integers(1, 5), small, small, small, small, st.booleans())
-def test_pairs_of_words_give_the_sums_of_a_convolution(
+def test_dense_kernels_give_the_sums_of_a_convolution(
     library: ctypes.CDLL,
     seed: int,
     inputs: int,
@@ -127,6 +127,10 @@ def test_pairs_of_words_give_the_sums_of_a_convolution(
     assert table is not None
     memory = 4 * high * len(maps.pairs_of(inputs * wide)) + -(-inputs * wide // 4)
     check(library, connection, x, table, memory)
+    if not signed:
+        table = maps.dot(as_map(connection, x.shape))
+        assert table is not None
+        check(library, connection, x, table, -(-inputs * high * wide // 4))
 
 
 @settings(max_examples=60, deadline=None)

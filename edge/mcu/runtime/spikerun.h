@@ -84,9 +84,10 @@ void spikerun_conv_wide_run(const spikerun_conv* self, int32_t row, const uint8_
                             int32_t* memory);
 
 /* The same sums, every word multiplied, active or not; words are unsigned, dilation_x is 1, and a linear map
- * is one of a single pixel. weights: bytes [target channel][kernel row][kernel column][source channel],
- * weight + 128, in words, the first in the lowest bits; those of three more channels and sixteen bytes lie
- * behind them. */
+ * is one of a single pixel. weights: of six target channels at a time, and of sixteen words that they see
+ * ([kernel row][kernel column][source channel]), those of one target behind those of the other, as bytes,
+ * weight + 128, in words of 32 bits, the first in the lowest bits. What is missing to the last target or word
+ * is as if it were 0. memory: the bytes that a pixel sees. */
 typedef struct {
     const uint32_t* weights;
     int32_t source_channels, channels;
@@ -94,7 +95,7 @@ typedef struct {
     int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y;
     int32_t pitch, offset;
 } spikerun_dot;
-void spikerun_dot_run(const spikerun_dot* self, int32_t row, const uint8_t* x, int32_t* acc);
+void spikerun_dot_run(const spikerun_dot* self, int32_t row, const uint8_t* x, int32_t* acc, int32_t* memory);
 
 /* The same sums, every word of a byte multiplied, active or not, two products at a time; dilation_x is 1. For
  * two targets at a time, and for each kernel row, weights lie as bytes, four in a word, the first in the

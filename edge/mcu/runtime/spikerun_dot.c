@@ -6,141 +6,150 @@
 #include <arm_mve.h>
 #endif
 
-/* What a target pixel sees: `rows` stretches of `length` words, and of the weights of each target. */
-typedef struct {
-    const uint8_t *x, *weights;
-    int32_t rows, length, x_step, weights_step;
-} window;
+/* Targets that are computed at once, and words. */
+#define TARGETS 6
+#define WORDS 16
+
+/* Adds `begin` and the sum of words times (weight + 128) to `blocks` times TARGETS targets. */
+void spikerun_dot_six(const uint8_t* x, const uint8_t* weights, int32_t length, int32_t blocks, int32_t* acc,
+                      uint32_t begin);
 
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
-static uint32_t sum_of(const window* w) {
-    uint32_t sum = 0;
-    for (int32_t row = 0; row < w->rows; row++) {
-        const uint8_t* x = w->x + row * w->x_step;
-        for (int32_t left = w->length; left > 0; left -= 16, x += 16) {
-            sum = vaddvaq_u8(sum, vldrbq_z_u8(x, vctp8q((uint32_t)left)));
-        }
-    }
-    return sum;
-}
-
-/* Four targets, whose weights lie `step` bytes apart. */
-void spikerun_dot_four(const window* w, const uint8_t* weights, int32_t step, uint32_t* sums);
+#define TARGET(sum) "    vldrb.u8 q1, [r3], #16\n    vmladava.u8 " sum ", q0, q1\n"
 __asm__(
     ".syntax unified\n"
     ".thumb\n"
-    ".section .text.spikerun_dot_four,\"ax\",%progbits\n"
+    ".section .text.spikerun_dot_six,\"ax\",%progbits\n"
     ".balign 4\n"
-    ".global spikerun_dot_four\n"
-    ".type spikerun_dot_four, %function\n"
+    ".global spikerun_dot_six\n"
+    ".type spikerun_dot_six, %function\n"
     ".thumb_func\n"
-    "spikerun_dot_four:\n"
-    "    push {r2-r11, lr}\n"
-    "    ldm r3, {r4, r6, r8, r10}\n"
-    "    ldr r12, [r0]\n"    /* words of a row */
-    "    ldr lr, [r0, #8]\n" /* rows */
-    "0:  str lr, [sp]\n"
-    "    mov r3, r12\n"
-    "    mov r5, r1\n"
-    "    add r7, r5, r2\n"
-    "    add r9, r7, r2\n"
-    "    add r11, r9, r2\n"
-    "    ldr lr, [r0, #12]\n" /* length */
-    "    dlstp.8 lr, lr\n"
-    "1:  vldrb.u8 q0, [r3], #16\n"
-    "    vldrb.u8 q1, [r5], #16\n"
-    "    vmladava.u8 r4, q0, q1\n"
-    "    vldrb.u8 q2, [r7], #16\n"
-    "    vmladava.u8 r6, q0, q2\n"
-    "    vldrb.u8 q3, [r9], #16\n"
-    "    vmladava.u8 r8, q0, q3\n"
-    "    vldrb.u8 q1, [r11], #16\n"
-    "    vmladava.u8 r10, q0, q1\n"
-    "    letp lr, 1b\n"
-    "    ldrd r3, r5, [r0, #16]\n" /* steps from one row to the next */
-    "    add r12, r3\n"
-    "    add r1, r5\n"
-    "    ldr lr, [sp]\n"
-    "    subs lr, #1\n"
-    "    bne 0b\n"
-    "    ldr r3, [sp, #4]\n"
-    "    stm r3, {r4, r6, r8, r10}\n"
-    "    pop {r2-r11, pc}\n"
-    ".size spikerun_dot_four, .-spikerun_dot_four\n"
-    ".text\n");
-#else
-static uint32_t sum_of(const window* w) {
+    "spikerun_dot_six:\n"
+    "    push {r4-r11, lr}\n"
+    "    mov r5, r0\n"
+    "    mov r0, r2\n"
+    "    mov r11, r3\n"
+    "    mov r3, r1\n"
+    "    ldrd r7, r9, [sp, #36]\n" /* acc, begin */
+    "0:  ldm r7, {r2, r4, r6, r8, r10, r12}\n"
+    "    add r2, r9\n"
+    "    add r4, r9\n"
+    "    add r6, r9\n"
+    "    add r8, r9\n"
+    "    add r10, r9\n"
+    "    add r12, r9\n"
+    "    mov r1, r5\n"
+    "    dlstp.8 lr, r0\n"
+    "1:  vldrb.u8 q0, [r1], #16\n" TARGET("r2") TARGET("r4") TARGET("r6") TARGET("r8") TARGET("r10")
+        TARGET("r12") "    letp lr, 1b\n"
+                      "    stm r7!, {r2, r4, r6, r8, r10, r12}\n"
+                      "    subs r11, #1\n"
+                      "    bne 0b\n"
+                      "    pop {r4-r11, pc}\n"
+                      ".size spikerun_dot_six, .-spikerun_dot_six\n"
+                      ".text\n");
+
+static uint32_t sum_of(const uint8_t* x, int32_t length) {
     uint32_t sum = 0;
-    for (int32_t row = 0; row < w->rows; row++) {
-        for (int32_t k = 0; k < w->length; k++) {
-            sum += w->x[row * w->x_step + k];
-        }
+    for (; length > 0; length -= WORDS, x += WORDS) {
+        sum = vaddvaq_u8(sum, vldrbq_z_u8(x, vctp8q((uint32_t)length)));
     }
     return sum;
 }
 
-static void spikerun_dot_four(const window* w, const uint8_t* weights, int32_t step, uint32_t* sums) {
-    for (int32_t row = 0; row < w->rows; row++) {
-        const uint8_t *const x = w->x + row * w->x_step, *const first = weights + row * w->weights_step;
-        for (int32_t target = 0; target < 4; target++) {
-            for (int32_t k = 0; k < w->length; k++) {
-                sums[target] += (uint32_t)x[k] * first[target * step + k];
-            }
+static void copied(const uint8_t* x, int32_t length, uint8_t* to) {
+    for (; length > 0; length -= WORDS, x += WORDS, to += WORDS) {
+        const mve_pred16_t within = vctp8q((uint32_t)length);
+        vstrbq_p_u8(to, vldrbq_z_u8(x, within), within);
+    }
+}
+#else
+void spikerun_dot_six(const uint8_t* x, const uint8_t* weights, int32_t length, int32_t blocks, int32_t* acc,
+                      uint32_t begin) {
+    const int32_t padded = (length + WORDS - 1) / WORDS * WORDS;
+    for (int32_t target = 0; target < TARGETS * blocks; target++) {
+        const uint8_t* const own = weights + target / TARGETS * TARGETS * padded + target % TARGETS * WORDS;
+        uint32_t sum = begin;
+        for (int32_t k = 0; k < length; k++) {
+            sum += (uint32_t)x[k] * own[k / WORDS * TARGETS * WORDS + k % WORDS];
         }
+        acc[target] = (int32_t)((uint32_t)acc[target] + sum);
+    }
+}
+
+static uint32_t sum_of(const uint8_t* x, int32_t length) {
+    uint32_t sum = 0;
+    for (int32_t k = 0; k < length; k++) {
+        sum += x[k];
+    }
+    return sum;
+}
+
+static void copied(const uint8_t* x, int32_t length, uint8_t* to) {
+    for (int32_t k = 0; k < length; k++) {
+        to[k] = x[k];
     }
 }
 #endif
 
-/* Adds what a pixel sees to all of its targets. */
-static void add_window(const spikerun_dot* self, const window* w, int32_t* acc) {
-    const int32_t step = self->kernel_height * self->kernel_width * self->source_channels;
-    const uint32_t begin = 0u - 128u * sum_of(w);
-    const uint8_t* weights = w->weights;
-    for (int32_t left = self->channels; left > 0; left -= 4) {
-        uint32_t sums[4] = {begin, begin, begin, begin};
-        spikerun_dot_four(w, weights, step, sums);
-        if (left >= 4) {
-            acc[0] += (int32_t)sums[0];
-            acc[1] += (int32_t)sums[1];
-            acc[2] += (int32_t)sums[2];
-            acc[3] += (int32_t)sums[3];
-        }
-        for (int32_t k = 0; left < 4 && k < left; k++) {
-            acc[k] += (int32_t)sums[k];
-        }
-        acc += 4;
-        weights += 4 * step;
+static void cleared(uint8_t* to, int32_t length) {
+    for (int32_t k = 0; k < length; k++) {
+        to[k] = 0;
     }
 }
 
-/* Adds what is seen from the source row `top` and the column `left` on. */
-static void add_pixel(const spikerun_dot* self, const uint8_t* x, int32_t top, int32_t left, int32_t* acc) {
-    const int32_t channels = self->source_channels, dilation = self->dilation_y;
+/* Adds what a pixel sees, `length` words, to all of its targets. */
+static void add_words(const spikerun_dot* self, const uint8_t* x, int32_t length, int32_t* acc) {
+    const int32_t blocks = self->channels / TARGETS, left = self->channels % TARGETS;
+    const int32_t padded = (length + WORDS - 1) / WORDS * WORDS;
+    const uint8_t* const weights = (const uint8_t*)self->weights;
+    const uint32_t begin = 0u - 128u * sum_of(x, length);
+    if (blocks > 0) {
+        spikerun_dot_six(x, weights, length, blocks, acc, begin);
+    }
+    if (left > 0) {
+        int32_t sums[TARGETS] = {0, 0, 0, 0, 0, 0};
+        spikerun_dot_six(x, weights + blocks * TARGETS * padded, length, 1, sums, begin);
+        for (int32_t k = 0; k < left; k++) {
+            acc[blocks * TARGETS + k] += sums[k];
+        }
+    }
+}
+
+/* Copies what a pixel sees from the source row `top` and the column `left` on; what lies outside is 0. */
+static void see(const spikerun_dot* self, const uint8_t* x, int32_t top, int32_t left, uint8_t* to) {
+    const int32_t channels = self->source_channels, length = self->kernel_width * channels;
     const int32_t begin = left < 0 ? -left : 0, room = self->source_width - left;
     const int32_t end = self->kernel_width < room ? self->kernel_width : room;
-    int32_t first = 0, last = self->kernel_height;
-    while (first < last && top + first * dilation < 0) {
-        first++;
-    }
-    while (last > first && top + (last - 1) * dilation >= self->source_height) {
-        last--;
-    }
-    if (first < last && begin < end) {
-        const window seen = {x + ((top + first * dilation) * self->source_width + left + begin) * channels,
-                             (const uint8_t*)self->weights + (first * self->kernel_width + begin) * channels,
-                             last - first,
-                             (end - begin) * channels,
-                             dilation * self->source_width * channels,
-                             self->kernel_width * channels};
-        add_window(self, &seen, acc);
+    int32_t y = top;
+    for (int32_t i = self->kernel_height; i > 0; i--, y += self->dilation_y, to += length) {
+        const int32_t inside = y >= 0 && y < self->source_height && begin < end;
+        if (!inside || end - begin < self->kernel_width) {
+            cleared(to, length);
+        }
+        if (inside) {
+            copied(x + (y * self->source_width + left + begin) * channels, (end - begin) * channels,
+                   to + begin * channels);
+        }
     }
 }
 
-void spikerun_dot_run(const spikerun_dot* self, int32_t row, const uint8_t* x, int32_t* acc) {
+void spikerun_dot_run(const spikerun_dot* self, int32_t row, const uint8_t* x, int32_t* acc,
+                      int32_t* memory) {
+    const int32_t top = row * self->stride_y - self->padding_y, channels = self->source_channels;
+    const int32_t length = self->kernel_height * self->kernel_width * channels;
+    const int32_t flat = self->kernel_height == 1 && top >= 0 && top < self->source_height;
+    uint8_t* const seen = (uint8_t*)memory;
+    int32_t left = -self->padding_x;
     acc += self->offset;
-    for (int32_t column = 0; column < self->target_width; column++) {
-        add_pixel(self, x, row * self->stride_y - self->padding_y, column * self->stride_x - self->padding_x,
-                  acc);
+    for (int32_t column = self->target_width; column > 0; column--) {
+        if (flat && left >= 0 && left + self->kernel_width <= self->source_width) {
+            add_words(self, x + (top * self->source_width + left) * channels, length, acc);
+        } else {
+            see(self, x, top, left, seen);
+            add_words(self, seen, length, acc);
+        }
+        left += self->stride_x;
         acc += self->pitch;
     }
 }

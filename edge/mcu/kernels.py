@@ -196,7 +196,7 @@ def _pairs(operation: Any, registers: Registers) -> Table:
 def _pairs_memory(operation: Any) -> int:
     """Return the numbers that hold what four pixels see as pairs of words, and a row of the kernel."""
     _, inputs, height, width = operation.map["weight"].shape
-    return 4 * height * len(maps.pairs_of(inputs * width)) + -(-inputs * width // 4)
+    return int(4 * height * len(maps.pairs_of(inputs * width)) + -(-inputs * width // 4))
 
 
 def _apply(pack: Callable[[Map], Table]) -> Callable[[Any, Registers], Table]:

@@ -66,12 +66,13 @@ class Part:
 class Work:
     """What all populations take. unknown: kernels without a cost in the core's table, whose costs are guesses.
 
-    each: microseconds that an instruction takes, 0 if that is not known.
+    each: microseconds that an instruction takes, 0 if that is not known; steps: passes that firmware makes in a frame.
     """
 
     parts: tuple[Part, ...]
     unknown: tuple[str, ...]
     each: float = 0.0
+    steps: int = 1
 
     @property
     def firmware(self) -> float:
@@ -125,6 +126,8 @@ class Work:
         found = []
         if self.dense is not None and self.dense > 0:
             ratio = self.firmware / self.dense
+            if self.steps > 1:
+                found.append(f"dense int8 is taken to see a frame once, where firmware takes {self.steps} steps")
             if ratio > 1:
                 found.append(f"on this board dense int8 (CMSIS-NN) would be {ratio:.2g}x faster, by instructions")
             else:
@@ -205,7 +208,8 @@ def estimate(
         owned.setdefault(model.owners[call.writes[0]], []).append(call)
     own = {name: calls for name, calls in owned.items() if name not in model.net.inputs}
     parts = [_part(model, core, int8, name, calls, activity) for name, calls in own.items()]
-    return Work(tuple(parts), tuple(sorted(core.unknown)), each)
+    steps = 1 if model.run.at_once else model.run.program.steps
+    return Work(tuple(parts), tuple(sorted(core.unknown)), each, steps)
 
 
 def _part(

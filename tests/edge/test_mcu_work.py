@@ -105,6 +105,12 @@ def test_a_layer_of_silent_sources_is_never_dearer_than_one_of_active_ones(small
     assert of(small, 0.5).binary is not None and float(of(small, 0.5).binary or 0) > of(small, 0.5).firmware
 
 
+def test_firmware_of_many_steps_is_said_to_be_one(spiking: Network) -> None:
+    work = estimate(compose(spiking), M4.costs, M4.int8, {})
+    assert work.binary is None and work.steps > 1
+    assert f"where firmware takes {work.steps} steps" in work.sentences()[0]
+
+
 def test_a_core_that_lacks_a_cost_says_so(small: Network) -> None:
     work = estimate(compose(small), {}, None, {})
     assert work.dense is None

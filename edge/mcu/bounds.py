@@ -10,10 +10,10 @@ __all__ = ["code_of"]
 CODE: Mapping[str, int] = {
     "accumulate": 352, "add_shifted": 128, "bitmap": 384, "check": 256, "collect": 256, "conv": 1088,
     "conv_bitmap": 1344, "conv_delta": 1472, "crc32": 928, "delay": 256, "delta": 640, "dense": 512,
-    "depthwise": 2752, "diagonal": 160, "dot": 768, "encode": 640, "fill": 256, "fire": 448,
+    "depthwise": 2752, "diagonal": 160, "dot": 768, "encode": 640, "events": 1088, "fill": 256, "fire": 448,
     "fire_levels": 640, "if_step": 1280, "latch": 256, "lif_step": 544, "max_pool": 1216, "max_pool_step": 1408,
     "max_pool_sums": 640, "memory": 256, "pairs": 1856, "read": 608, "rows": 2304, "see": 64, "send": 896,
-    "sparse": 608, "sum_pool": 992, "tick": 288, "weigh": 320,
+    "snapshot": 1408, "sparse": 608, "sum_pool": 992, "tick": 288, "weigh": 320,
 }  # fmt: skip
 UNMEASURED = 1536  # of a file that is not among them
 WIDE_BYTES = 64  # that code for words of two bytes takes more at most

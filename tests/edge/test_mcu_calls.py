@@ -2,13 +2,15 @@
 """The functions that firmware calls: lists of events, and what they refuse with a code, writing nothing."""
 
 import os
+import platform
 import subprocess
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from firmware import Firmware
+from firmware import Firmware, emulated
 
 from spikerun.connections import Conv, Dense
 from spikerun.edge.mcu import board as boards
@@ -20,6 +22,24 @@ from spikerun.neurons import IF, LIF, Input, Readout
 Needs = Callable[..., None]
 ARGUMENT, INPUT, STATE = 1, 2, 3
 FUZZ = Path(__file__).parent / "fuzz.c"
+EVENTS = """
+#include "model.h"
+#include "port.h"
+static const model_event events[] = {EVENTS};
+static const uint32_t counts[] = {COUNTS};
+static model_state state;
+int main(void) {
+    int32_t out[MODEL_OUTPUTS], sum = 0, failed = model_reset(&state) != SPIKERUN_OK;
+    const model_event* next = events;
+    for (uint32_t t = 0; t < sizeof counts / sizeof *counts; t++) {
+        failed |= model_step_events(&state, next, counts[t], out) != SPIKERUN_OK;
+        next += counts[t];
+        sum = (int32_t)spikerun_crc32_values((uint32_t)sum, out, MODEL_OUTPUTS);
+    }
+    port_print("begin\\n");
+    return failed != 0 || (uint32_t)sum != SUMu;
+}
+"""
 SECONDS = int(os.environ.get("SPIKERUN_FUZZ_SECONDS", "3"))
 
 
@@ -67,6 +87,22 @@ def test_an_event_that_is_there_twice_is_one_spike(firmware: Firmware) -> None:
         assert [firmware.step_events(events) for _ in range(5)] == [0] * 5
         found.append(bytes(firmware.state))
     assert found[0] == found[1]
+
+
+def test_a_list_of_events_does_the_same_on_a_core_that_cannot_divide(
+    camera: Network, firmware: Firmware, tmp_path: Path, needs: Needs
+) -> None:
+    needs("arm-none-eabi-gcc", "unicorn")
+    rng = np.random.default_rng(4)
+    steps = [rng.permutation(firmware.step_bytes)[: rng.integers(0, 47)].tolist() for _ in range(20)]
+    firmware.reset()
+    found = b""
+    for step in steps:
+        assert firmware.step_events(step) == 0
+        found += bytes(firmware.results)
+    program = EVENTS.replace("EVENTS", ", ".join(str(n) for step in steps for n in step), 1)
+    program = program.replace("COUNTS", ", ".join(str(len(step)) for step in steps), 1)
+    emulated(camera, tmp_path, "generic-cortex-m0", program.replace("SUM", str(zlib.crc32(found)), 1))
 
 
 def test_no_event_may_be_null(firmware: Firmware) -> None:
@@ -137,6 +173,10 @@ def test_payloads_are_given_as_bytes_alone(spiking: Network, tmp_path: Path) -> 
 def test_whatever_is_given_is_done_or_refused(camera: Network, tmp_path: Path, needs: Needs) -> None:
     """Random calls under sanitizers, some seconds; SPIKERUN_FUZZ_SECONDS=600 pytest tests/edge/test_mcu_calls.py."""
     needs("clang")
+    runtime = "libclang_rt.fuzzer-x86_64.a"
+    told = subprocess.run(["clang", f"-print-file-name={runtime}"], capture_output=True, text=True, check=True).stdout
+    if platform.machine() == "x86_64" and told.strip() == runtime:
+        pytest.skip("libclang-rt-dev is not on this machine")
     fw = tmp_path / "fw"
     deploy(camera, fw, "host", 1)
     files = [*(fw / "runtime").glob("*.c"), fw / "model" / "model.c", FUZZ]

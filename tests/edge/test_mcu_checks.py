@@ -43,8 +43,8 @@ def test_cppcheck_finds_nothing(bundle: Path, needs: Needs) -> None:
     needs("cppcheck")
     sources, include = files(bundle)
     command = ["cppcheck", "--enable=warning,style,performance,portability", "--std=c99", "-q", *include]
-    only_for_assembler = "--suppress=unusedStructMember:*spikerun_dot.c"
-    found = subprocess.run([*command, only_for_assembler, *sources], capture_output=True, text=True, check=True)
+    some_cores = "--suppress=unusedStructMember"  # what only the code of some cores uses, or an assembler
+    found = subprocess.run([*command, some_cores, *sources], capture_output=True, text=True, check=True)
     assert found.stderr == ""
 
 

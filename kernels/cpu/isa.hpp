@@ -47,11 +47,19 @@ template <class Kernel, class... Arguments>
 #endif
 
 // Kernel::run(arguments...). It and all that it calls must be SPIKERUN_INLINE (lambdas:
-// SPIKERUN_LAMBDA_INLINE), so that they are compiled within each of the functions above.
+// SPIKERUN_LAMBDA_INLINE), so that they are compiled within each of the functions above. With SPIKERUN_FEW_ISAS,
+// for builds that are made to be tested, within two of them: the code is the same in all.
 template <class Kernel, class... Arguments>
 decltype(auto) run(Arguments&&... arguments) noexcept {
 #if defined(SPIKERUN_X86)
     switch (current_isa.load(std::memory_order_relaxed)) {
+#if defined(SPIKERUN_FEW_ISAS)
+        case Isa::v4_vnni:
+        case Isa::v4:
+        case Isa::v3:
+            return run_v3<Kernel>(arguments...);
+        case Isa::sse4:
+#else
         case Isa::v4_vnni:
         case Isa::v4:
             return run_v4<Kernel>(arguments...);
@@ -59,6 +67,7 @@ decltype(auto) run(Arguments&&... arguments) noexcept {
             return run_v3<Kernel>(arguments...);
         case Isa::sse4:
             return run_sse4<Kernel>(arguments...);
+#endif
         case Isa::plain:
             break;
     }

@@ -161,7 +161,9 @@ void run_in_lanes(Arguments&&... arguments) noexcept {
         case Isa::v3:
             return run_v3<Kernel<8>>(arguments...);
         case Isa::sse4:
+#if !defined(SPIKERUN_FEW_ISAS)
             return run_sse4<Kernel<4>>(arguments...);
+#endif
         case Isa::plain:
             break;
     }

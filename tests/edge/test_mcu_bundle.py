@@ -128,8 +128,8 @@ def image_network() -> Network:
 
 
 def test_too_much_ram_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small_board(tmp_path, 1 << 20, 1 << 14, monkeypatch)
-    with pytest.raises(TargetError, match=r"RAM \(RAM\): \d+ of 16384 bytes.*'wide'.*pool before it"):
+    small_board(tmp_path, 1 << 20, 1 << 13, monkeypatch)
+    with pytest.raises(TargetError, match=r"RAM \(RAM\): \d+ of 8192 bytes.*'wide'.*pool before it"):
         deploy(image_network(), tmp_path / "fw", "small", 1)
     assert not (tmp_path / "fw").exists()
 

@@ -113,6 +113,35 @@ def _bytes(operation: Any, registers: Registers) -> Table:
     return Table(f"spikerun_{operation.name}", {"bytes": first.size * bytes_of(first), **dict(operation.numbers())})
 
 
+def _fire(operation: Any, registers: Registers) -> Table:
+    """Return thresholds, and factors instead of divisions where they give every word."""
+    table, threshold = generic(operation, registers), operation.threshold
+    bits, divided = operation.bits, operation.signed or operation.max_spikes < operation.bits
+    found = None if divided or threshold.ndim > 1 else factors(threshold, bits)
+    if found is None:
+        return Table(table.ctype, {**table.numbers, "factors": "NULL", "factor_step": 0}, table.arrays)
+    each = np.pad(found, (0, -len(found) % 4)) if found.size > 1 else np.full(4, found)
+    return Table(table.ctype, {**table.numbers, "factor_step": 4 * (found.size > 1)}, {**table.arrays, "factors": each})
+
+
+def factors(threshold: Array, bits: int) -> Array | None:
+    """Return int32 such that (v * factor) >> (40 - bits) is floor(v / threshold), for v up to threshold << bits.
+
+    None where there are none that also do so with the lower 32 bits of the product dropped first.
+
+    >>> factors(np.array([400, 50]), 4).tolist(), factors(np.array([1]), 4)
+    ([171798692, 1374389535], None)
+    """
+    thresholds = threshold.astype(np.int64).reshape(-1)
+    found = -(-(1 << (40 - bits)) // thresholds)
+    if (found >= 2**31).any():
+        return None
+    words = np.arange(1, 2**bits + 1)
+    first = words[:, None] * thresholds  # the least membranes of each word
+    exact = (first * found >> 40 - bits == words[:, None]) & ((first - 1) * found >> 40 - bits == words[:, None] - 1)
+    return found.astype(np.int32).reshape(threshold.shape) if exact.all() else None
+
+
 def _fire_levels(operation: Any, registers: Registers) -> Table:
     """Return levels and words, rows of channels one behind the other; `step`: from one row to the next, 0 of one."""
     levels, words = operation.levels, operation.words
@@ -165,14 +194,22 @@ def _dense_memory(operation: Any) -> int:
 
 def _conv(operation: Any, registers: Registers) -> Table:
     table, x = maps.conv_rows(operation.map), registers[operation.x]
-    return Table(table.ctype, {**table.numbers, "sign": sign_of(x), "values": _values(x)}, table.arrays)
+    numbers = {**table.numbers, "sign": sign_of(x), "values": _values(x), "room": _room(operation.map)}
+    return Table(table.ctype, numbers, table.arrays)
+
+
+def _room(m: Map) -> int:
+    """Return how many active neurons are listed at once: those of twice the columns that a target pixel sees."""
+    _, channels, rows, columns = m["weight"].shape
+    listed = min(m.source[2], 2 * ((columns - 1) * m["dilation"][1] + 1))
+    return int(listed * rows * channels * m["groups"])
 
 
 def _conv_memory(operation: Any) -> int:
-    """Return the numbers that list the active neurons that a target row sees."""
-    (_, _, columns), m = operation.map.source, operation.map
-    places = columns * m["groups"]
-    return int(3 * (places + 1) + 2 * places * m["weight"].shape[1] * m["weight"].shape[2])
+    """Return the numbers that list active neurons: two for each, three for each group of a column and for the end."""
+    m = operation.map
+    columns = (m.target[2] - 1) * m["stride"][1] + (m["weight"].shape[3] - 1) * m["dilation"][1] + 1
+    return int(3 * (columns * m["groups"] + 1) + 2 * _room(m))
 
 
 def _dot(operation: Any, registers: Registers) -> Table:
@@ -275,7 +312,7 @@ ROWS = (
     Kernel("weigh", time=_significance, words=True),
     Kernel("accumulate", time=_significance, words=True),
     Kernel("add_shifted", stretch=True),
-    Kernel("fire", row=True, stretch=True),
+    Kernel("fire", _fire, row=True, stretch=True),
     Kernel("fire_levels", _fire_levels, stretch=True),
     Kernel("latch"),
     Kernel("send", time=_significance),

@@ -69,14 +69,15 @@ void spikerun_dense_run(const spikerun_dense* self, const uint8_t* x, int32_t* a
 void spikerun_dense_wide_run(const spikerun_dense* self, const uint8_t* x, int32_t* acc, int32_t* memory);
 
 /* Cross-correlation, zero padding: rows of weights[group][kernel column][kernel row][source channel], with
- * the target channels of the group. memory: two numbers for each source neuron of as many rows as the kernel
- * has, three for each group of each column, and three for the end. */
+ * the target channels of the group. memory: two numbers for each of `room` active neurons, three for each
+ * group of each column from the first to the last that is seen, and three for the end. room: all neurons at
+ * least that a target pixel sees in the columns from its first to its last one. */
 typedef struct {
     const uint32_t* weights;
     int32_t groups, source_channels, channels; /* channels of one group */
     int32_t source_height, source_width, target_height, target_width;
     int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
-    int32_t pitch, offset, sign, values;
+    int32_t pitch, offset, sign, values, room;
 } spikerun_conv;
 void spikerun_conv_run(const spikerun_conv* self, int32_t row, const uint8_t* x, int32_t* acc,
                        int32_t* memory);
@@ -271,11 +272,14 @@ void spikerun_encode_wide_run(const spikerun_encode* self, int32_t phase, const 
  */
 
 /* word = clip(floor(v / threshold)) to `bits` bits, of which only the max_spikes most significant are kept.
- * threshold << bits must fit int32_t. */
+ * threshold << bits must fit int32_t. factors: NULL, or a number for each of four channels, or of all
+ * (factor_step is 4, and their number a multiple of it, else 0): (v * factor) >> 32, clipped to 0 .. 255, is
+ * the word and 8 - bits bits that follow it. */
 typedef struct {
     spikerun_shape shape;
     spikerun_parameter threshold;
-    int32_t bits, max_spikes, is_signed;
+    const int32_t* factors;
+    int32_t factor_step, bits, max_spikes, is_signed;
 } spikerun_fire;
 void spikerun_fire_run(const spikerun_fire* self, int32_t row, const int32_t* v, uint8_t* word);
 

@@ -1,130 +1,248 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The active neurons that the target row sees are listed, column by column: what a target pixel sees
- * is then one stretch of the list, and all its rows of weights are added in one pass over its membranes. */
+/* The active neurons that a target row sees are listed column by column, shortly before they are needed: what
+ * a target pixel sees is then one stretch of the list, and all its rows of weights are added in one pass over
+ * its membranes. Columns are counted with the padding, so the first is 0; nothing is active there. */
 #include "spikerun.h"
 #include "spikerun_rows.h"
 #include "spikerun_word.h"
+
+/* Functions that need all registers. */
+#if defined(__GNUC__)
+#define APART static __attribute__((noinline))
+#else
+#define APART static
+#endif
 
 /* What comes before a place, a group of channels of a column: events, and sums of values and magnitudes. */
 typedef struct {
     int32_t events, total, size;
 } mark;
 
-/* The list: a mark for each place and one for the end. */
+/* The list of a target row: a mark for each place and one for the end; the places before `place` are listed,
+ * of which the events that no pixel needs any more may be missing. */
 typedef struct {
     const spikerun_conv* conv;
+    const uint8_t* x; /* the first source row that is seen, at the next place within the image */
     mark* marks;
-    spikerun_event* events;
-    int32_t row_bytes; /* of a row of weights */
+    spikerun_event *events, *next;
+    uint32_t at;            /* where the weights of the next place begin, if the first pixel sees it */
+    uint32_t row_bytes;     /* of a row of weights */
+    int32_t rows, row_step; /* kernel rows within the image, and the bytes from one to the next in x */
+    int32_t place, places;  /* the next, and all */
+    int32_t total, size;    /* sums of all values so far, and of their magnitudes */
 } list;
 
-/* Lists the active neurons among the words of a place in one source row, whose weights begin at `at`. */
-static inline spikerun_event* list_words(const uint8_t* x, int32_t channels, int32_t sign, uint32_t at,
-                                         uint32_t step, spikerun_event* event, mark* now) {
-    const uint8_t* const end = x + channels * SPIKERUN_WORD_BYTES;
-    int32_t total = now->total, size = now->size;
-    for (; x < end; x += SPIKERUN_WORD_BYTES, at += step) {
+/* What `append` changes. */
+typedef struct {
+    spikerun_event* next;
+    int32_t total, size;
+} tail;
+
+static inline void append(tail* to, uint32_t at, int32_t value, int32_t sign) {
+    to->next->at = at;
+    to->next->value = value;
+    to->next++;
+    to->total += value;
+    if (sign != 0) {
+        to->size += value < 0 ? -value : value;
+    }
+}
+
+/* Lists the active neurons among the words of a place in one row. */
+static inline void list_words(const uint8_t* x, const uint8_t* end, uint32_t at, uint32_t step, int32_t sign,
+                              tail* to) {
+    do {
         const uint32_t word = spikerun_load(x, 0);
         if (word != 0) {
-            const int32_t value = spikerun_value(word, sign);
-            event->at = at;
-            event->value = value;
-            event++;
-            total += value;
-            size += value < 0 ? -value : value;
+            append(to, at, spikerun_value(word, sign), sign);
         }
-    }
-    now->total = total;
-    now->size = size;
-    return event;
+        at += step;
+        x += SPIKERUN_WORD_BYTES;
+    } while (x != end);
 }
 
-/* Lists the active neurons that the target row sees whose first source row is `top`. */
-static void list_rows(const list* self, const uint8_t* x, int32_t top) {
-    const spikerun_conv* const conv = self->conv;
-    const int32_t places = conv->source_width * conv->groups, channels = conv->source_channels;
-    const int32_t words = channels * SPIKERUN_WORD_BYTES;
-    const uint32_t row_bytes = (uint32_t)self->row_bytes, step = (uint32_t)channels * row_bytes;
-    spikerun_event* event = self->events;
-    mark now = {0, 0, 0};
-    uint32_t at = 0;
-    for (int32_t place = 0; place < places; place++) {
-        int32_t y = top;
-        self->marks[place] = now;
-        for (int32_t i = 0; i < conv->kernel_height; i++, y += conv->dilation_y, at += step) {
-            if (y < 0 || y >= conv->source_height) {
-                continue;
-            }
-            const uint8_t* const from = x + (y * places + place) * words;
-            if (conv->sign == 0) { /* a shorter loop, as the compiler knows the sign */
-                event = list_words(from, channels, 0, at, row_bytes, event, &now);
-            } else {
-                event = list_words(from, channels, SPIKERUN_SIGN, at, row_bytes, event, &now);
+/* The same of unsigned words, four at once, of which many are 0. */
+static inline void list_fours(const uint8_t* x, const uint8_t* end, uint32_t at, uint32_t step, tail* to) {
+    do {
+        uint32_t four = *(const uint32_t*)(const void*)x, here = at;
+        for (; four != 0; four >>= 8, here += step) {
+            if ((four & 0xffu) != 0) {
+                append(to, here, (int32_t)(four & 0xffu), 0);
             }
         }
-        now.events = (int32_t)(event - self->events);
-    }
-    self->marks[places] = now;
+        at += 4 * step;
+        x += 4;
+    } while (x != end);
 }
 
-/* Adds the events of the places from `begin` to `end`; `place` is that whose weights are the first of all. */
-static void add(const list* self, int32_t begin, int32_t end, int32_t place, int32_t* acc) {
+/* Lists as many places as there is room for. `sign` and `fours` are constant where it is called, so that its
+ * loops are short. */
+static inline void list_places(list* self, int32_t sign, int32_t fours) {
     const spikerun_conv* const conv = self->conv;
-    const mark *const from = self->marks + begin, *const until = self->marks + end;
-    const intptr_t behind = -(intptr_t)place * conv->kernel_height * conv->source_channels * self->row_bytes;
-    const spikerun_active active = {self->events + from->events, self->events + until->events,
-                                    (uintptr_t)conv->weights + (uintptr_t)behind, until->total - from->total,
-                                    until->size - from->size};
-    if (active.begin == active.end) {
-        return;
+    const int32_t channels = conv->source_channels, words = channels * SPIKERUN_WORD_BYTES;
+    const int32_t first = conv->padding_x * conv->groups, end = first + conv->source_width * conv->groups;
+    const uint32_t step = self->row_bytes, next_row = step * (uint32_t)channels;
+    const uint32_t next_place = next_row * (uint32_t)conv->kernel_height;
+    const int32_t rows = self->rows, row_step = self->row_step;
+    const spikerun_event* const full = self->events + conv->room - channels * conv->kernel_height;
+    spikerun_event* const events = self->events;
+    tail to = {self->next, self->total, self->size};
+    const uint8_t* x = self->x;
+    uint32_t at = self->at;
+    int32_t place = self->place;
+    mark* now = self->marks + place;
+    for (; place < self->places && to.next <= full; at += next_place) {
+        if (place >= first && place < end) {
+            const uint8_t* from = x;
+            uint32_t weights = at;
+            for (int32_t row = rows; row > 0; row--, from += row_step, weights += next_row) {
+                if (fours) {
+                    list_fours(from, from + words, weights, step, &to);
+                } else {
+                    list_words(from, from + words, weights, step, sign, &to);
+                }
+            }
+            x += words;
+        }
+        place++;
+        now++;
+        now->events = (int32_t)(to.next - events);
+        now->total = to.total;
+        now->size = sign == 0 ? to.total : to.size;
     }
-    if (conv->values == SPIKERUN_VALUES_ONE && active.total <= SPIKERUN_SPIKES) {
-        spikerun_add_spikes(acc, conv->channels, &active);
+    self->x = x;
+    self->at = at;
+    self->place = place;
+    self->next = to.next;
+    self->total = to.total;
+    self->size = to.size;
+}
+
+APART void list_unsigned(list* self) {
+    list_places(self, 0, 0);
+}
+
+APART void list_signed(list* self) {
+    list_places(self, SPIKERUN_SIGN, 0);
+}
+
+#ifndef SPIKERUN_WIDE
+APART void list_in_fours(list* self) {
+    list_places(self, 0, 1);
+}
+#endif
+
+/* Lists more, in place of the events before the place `from`. */
+APART void list_more(list* self, int32_t from) {
+    const spikerun_conv* const conv = self->conv;
+    const int32_t gone = from < self->place ? self->marks[from].events : (int32_t)(self->next - self->events);
+    const spikerun_event* old = self->events + gone;
+    spikerun_event* kept = self->events;
+    while (old < self->next) {
+        *kept++ = *old++;
+    }
+    self->next = kept;
+    for (int32_t place = from; place <= self->place; place++) {
+        self->marks[place].events -= gone;
+    }
+    if (conv->sign != 0) {
+        list_signed(self);
+#ifndef SPIKERUN_WIDE
+    } else if (conv->source_channels % 4 == 0 && (uintptr_t)self->x % 4 == 0) {
+        list_in_fours(self);
+#endif
     } else {
-        spikerun_add_events(acc, conv->channels, &active);
+        list_unsigned(self);
     }
 }
 
-/* Adds what a group sees from the column `left` on, tap by tap. */
-static void add_group(const list* self, int32_t left, int32_t group, int32_t* acc) {
+/* Adds the events between two marks; `at`: where in the weights those lie of the first column that the pixel
+ * sees, if the first pixel saw it. */
+static inline void add(const list* self, const mark* from, const mark* until, uint32_t at, int32_t* acc) {
     const spikerun_conv* const conv = self->conv;
-    for (int32_t j = 0; j < conv->kernel_width; j++) {
-        const int32_t column = left + j * conv->dilation_x;
-        if (column >= 0 && column < conv->source_width) {
-            const int32_t place = column * conv->groups + group;
-            add(self, place, place + 1, place - (group * conv->kernel_width + j), acc);
+    if (from->events != until->events) {
+        const spikerun_active active = {self->events + from->events, self->events + until->events,
+                                        (uintptr_t)conv->weights - at, until->total - from->total,
+                                        until->size - from->size};
+        if (conv->values == SPIKERUN_VALUES_ONE && active.total <= SPIKERUN_SPIKES) {
+            spikerun_add_spikes(acc, conv->channels, &active);
+        } else {
+            spikerun_add_events(acc, conv->channels, &active);
         }
     }
 }
 
-static void add_pixel(const list* self, int32_t left, int32_t* acc) {
+/* Adds what a pixel sees from the column `left` on, tap by tap: of each group, and with gaps between them. */
+APART void add_taps(const list* self, int32_t left, int32_t* acc) {
     const spikerun_conv* const conv = self->conv;
-    const int32_t room = conv->source_width - left;
-    const int32_t begin = left < 0 ? 0 : left,
-                  end = left + (conv->kernel_width < room ? conv->kernel_width : room);
-    if (conv->groups == 1 && (conv->dilation_x == 1 || conv->kernel_width == 1)) {
-        if (begin < end) {
-            add(self, begin, end, left, acc);
+    const int32_t groups = conv->groups, rows = conv->kernel_height * conv->source_channels;
+    for (int32_t group = 0; group < groups; group++) {
+        for (int32_t j = 0; j < conv->kernel_width; j++) {
+            const int32_t place = (left + j * conv->dilation_x) * groups + group;
+            const int32_t behind = place - group * conv->kernel_width - j;
+            add(self, self->marks + place, self->marks + place + 1,
+                (uint32_t)behind * (uint32_t)rows * self->row_bytes, acc);
         }
-        return;
+        acc += conv->channels;
     }
-    for (int32_t group = 0; group < conv->groups; group++) {
-        add_group(self, left, group, acc + group * conv->channels);
+}
+
+/* Adds what all pixels of the row see. */
+static void add_row(list* self, int32_t* acc) {
+    const spikerun_conv* const conv = self->conv;
+    const int32_t groups = conv->groups, span = (conv->kernel_width - 1) * conv->dilation_x + 1;
+    const int32_t whole = groups == 1 && span == conv->kernel_width;
+    const int32_t stride = conv->stride_x, pitch = conv->pitch;
+    const uint32_t step = (uint32_t)(stride * conv->kernel_height * conv->source_channels) * self->row_bytes;
+    const int32_t* const end = acc + conv->target_width * pitch;
+    uint32_t at = 0;
+    int32_t left = 0;
+    for (; acc < end; acc += pitch, left += stride, at += step) {
+        while (self->place < (left + span) * groups) {
+            list_more(self, left * groups);
+        }
+        if (whole) {
+            add(self, self->marks + left, self->marks + left + span, at, acc);
+        } else {
+            add_taps(self, left, acc);
+        }
     }
 }
 
 void SPIKERUN_RUN(conv)(const spikerun_conv* self, int32_t row, const uint8_t* x, int32_t* acc,
                         int32_t* memory) {
-    const int32_t places = self->source_width * self->groups;
+    const int32_t span = (self->kernel_width - 1) * self->dilation_x + 1;
+    const int32_t places = ((self->target_width - 1) * self->stride_x + span) * self->groups;
+    const int32_t channels = self->source_channels, dilation = self->dilation_y;
+    const int32_t image_row = self->source_width * self->groups * channels * SPIKERUN_WORD_BYTES;
+    const int32_t top = row * self->stride_y - self->padding_y;
+    const uint32_t row_bytes = (uint32_t)((self->channels + 3) / 4 * 4);
+    int32_t first = 0, last = self->kernel_height;
     mark* const marks = (mark*)(void*)memory;
-    const list seen = {self, marks, (spikerun_event*)(void*)(marks + places + 1),
-                       (self->channels + 3) / 4 * 4};
-    int32_t left = -self->padding_x;
-    acc += self->offset;
-    list_rows(&seen, x, row * self->stride_y - self->padding_y);
-    for (int32_t column = 0; column < self->target_width; column++) {
-        add_pixel(&seen, left, acc);
-        left += self->stride_x;
-        acc += self->pitch;
+    spikerun_event* const events = (spikerun_event*)(void*)(marks + places + 1);
+    while (first < last && top + first * dilation < 0) {
+        first++;
+    }
+    while (last > first && top + (last - 1) * dilation >= self->source_height) {
+        last--;
+    }
+    if (first < last) {
+        list seen = {self,
+                     x + (top + first * dilation) * image_row,
+                     marks,
+                     events,
+                     events,
+                     (uint32_t)(first * channels) * row_bytes,
+                     row_bytes,
+                     last - first,
+                     dilation * image_row,
+                     0,
+                     places,
+                     0,
+                     0};
+        marks[0].events = 0;
+        marks[0].total = 0;
+        marks[0].size = 0;
+        add_row(&seen, acc + self->offset);
     }
 }

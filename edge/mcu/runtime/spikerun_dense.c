@@ -6,55 +6,75 @@
 /* Active neurons that are added at once. */
 #define EVENTS 128
 
-/* Adds the rows of the active neurons to all pixels, each of which has a row of
- * its own. */
-static void flush(const spikerun_dense* self, spikerun_active* active, int32_t* acc) {
-    active->weights = (uintptr_t)self->weights;
-    for (int32_t pixel = 0; pixel < self->pixels; pixel++) {
-        if (self->values == SPIKERUN_VALUES_ONE) {
-            spikerun_add_spikes(acc, self->channels, active);
-        } else {
-            spikerun_add_events(acc, self->channels, active);
-        }
-        active->weights += (uintptr_t)((self->channels + 3) / 4 * 4);
-        acc += self->pitch;
+/* Active neurons that wait to be added. */
+typedef struct {
+    const spikerun_dense* dense;
+    int32_t* acc;
+    spikerun_event *begin, *next;
+    int32_t total, size; /* sums of values, and of their magnitudes */
+} waiting;
+
+/* Adds the rows of those that wait to all pixels, each of which has a row of its own. */
+static void flush(waiting* self) {
+    const spikerun_dense* const dense = self->dense;
+    int32_t* acc = self->acc;
+    spikerun_active active = {self->begin, self->next, (uintptr_t)dense->weights, self->total, self->size};
+    if (self->begin == self->next) {
+        return;
     }
-    active->total = 0;
-    active->size = 0;
+    for (int32_t pixel = 0; pixel < dense->pixels; pixel++) {
+        if (dense->values == SPIKERUN_VALUES_ONE) {
+            spikerun_add_spikes(acc, dense->channels, &active);
+        } else {
+            spikerun_add_events(acc, dense->channels, &active);
+        }
+        active.weights += (uintptr_t)((dense->channels + 3) / 4 * 4);
+        acc += dense->pitch;
+    }
+    self->next = self->begin;
+    self->total = 0;
+    self->size = 0;
 }
 
-/* Adds the rows of all active neurons; `sign` is constant where it is called, so that its loop is short. */
+/* One more that waits; `batch`: the largest sum of magnitudes that are added at once. */
+static inline void append(waiting* self, uint32_t at, int32_t value, int32_t batch) {
+    const int32_t magnitude = value < 0 ? -value : value;
+    const int32_t limited = SPIKERUN_WORD_BYTES == 2 || batch < EVENTS * 255;
+    if (self->next == self->begin + EVENTS || (limited && self->size + magnitude > batch)) {
+        flush(self);
+    }
+    self->next->at = at;
+    self->next->value = value;
+    self->next++;
+    self->total += value;
+    self->size += magnitude;
+}
+
+/* Adds the rows of all active neurons; `sign` is constant where it is called, so that its loops are short. */
 static inline void add_active(const spikerun_dense* self, const uint8_t* x, int32_t sign, int32_t* acc,
                               spikerun_event* events) {
     const int32_t inputs = self->inputs, batch = SPIKERUN_BATCH(self->values);
     const uint32_t row = (uint32_t)((self->channels + 3) / 4 * 4 * self->pixels);
-    const int32_t limited = SPIKERUN_WORD_BYTES == 2 || batch < EVENTS * 255;
-    const spikerun_event* const full = events + EVENTS;
-    spikerun_event* event = events;
-    spikerun_active active = {events, events, 0, 0, 0};
+    waiting active = {self, acc, events, events, 0, 0};
     uint32_t at = 0;
-    for (int32_t n = 0; n < inputs; n++, at += row) {
+    int32_t n = 0;
+    if (SPIKERUN_WORD_BYTES == 1 && (uintptr_t)x % 4 == 0) { /* four words at once, of which many are 0 */
+        for (; n + 4 <= inputs; n += 4, at += 4 * row) {
+            uint32_t four = *(const uint32_t*)(const void*)(x + n), here = at;
+            for (; four != 0; four >>= 8, here += row) {
+                if ((four & 0xffu) != 0) {
+                    append(&active, here, spikerun_value(four & 0xffu, sign), batch);
+                }
+            }
+        }
+    }
+    for (; n < inputs; n++, at += row) {
         const uint32_t word = spikerun_load(x, n);
-        if (word == 0) {
-            continue;
+        if (word != 0) {
+            append(&active, at, spikerun_value(word, sign), batch);
         }
-        const int32_t value = spikerun_value(word, sign), magnitude = value < 0 ? -value : value;
-        const int32_t beyond = limited && active.size + magnitude > batch && event != events;
-        if (event == full || beyond) {
-            active.end = event;
-            flush(self, &active, acc);
-            event = events;
-        }
-        event->at = at;
-        event->value = value;
-        event++;
-        active.total += value;
-        active.size += magnitude;
     }
-    if (event != events) {
-        active.end = event;
-        flush(self, &active, acc);
-    }
+    flush(&active);
 }
 
 void SPIKERUN_RUN(dense)(const spikerun_dense* self, const uint8_t* x, int32_t* acc, int32_t* memory) {

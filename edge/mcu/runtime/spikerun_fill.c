@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#include <arm_mve.h>
+#endif
 
 /* The same number everywhere. */
 static void fill_with(int32_t* acc, const int32_t* end, int32_t value) {
@@ -14,26 +17,43 @@ static void fill_with(int32_t* acc, const int32_t* end, int32_t value) {
     }
 }
 
+/* The same numbers in each pixel, four channels at once. */
+static void fill_channels(int32_t* acc, const int32_t* end, int32_t channels, const int32_t* values) {
+    int32_t channel = 0;
+    for (; channel + 4 <= channels; channel += 4) {
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+        const int32x4_t four = vld1q_s32(values + channel);
+        for (int32_t* to = acc + channel; to < end; to += channels) {
+            vst1q_s32(to, four);
+        }
+#else
+        const int32_t a = values[channel], b = values[channel + 1], c = values[channel + 2],
+                      d = values[channel + 3];
+        for (int32_t* to = acc + channel; to < end; to += channels) {
+            to[0] = a;
+            to[1] = b;
+            to[2] = c;
+            to[3] = d;
+        }
+#endif
+    }
+    for (; channel < channels; channel++) {
+        const int32_t value = values[channel];
+        for (int32_t* to = acc + channel; to < end; to += channels) {
+            *to = value;
+        }
+    }
+}
+
 void spikerun_fill_run(const spikerun_fill* self, int32_t row, int32_t* acc) {
     const int32_t channels = self->shape.channels, pixel_step = self->value.pixel_step;
     const int32_t* values = self->value.values + row * self->shape.pixels * pixel_step;
-    const int32_t* const end = acc + channels * self->shape.pixels;
+    int32_t* const end = acc + channels * self->shape.pixels;
     if (self->value.channel_step == 0 && pixel_step == 0) {
         fill_with(acc, end, *values);
-        return;
-    }
-    for (; acc < end; acc += channels) {
-        int32_t channel = 0;
-        for (; channel + 4 <= channels; channel += 4) { /* channel_step is 1 */
-            const int32_t a = values[channel], b = values[channel + 1], c = values[channel + 2];
-            acc[channel + 3] = values[channel + 3];
-            acc[channel] = a;
-            acc[channel + 1] = b;
-            acc[channel + 2] = c;
-        }
-        for (; channel < channels; channel++) {
-            acc[channel] = values[channel];
-        }
-        values += pixel_step;
+    } else if (pixel_step == 0) {
+        fill_channels(acc, end, channels, values);
+    } else { /* a number for each neuron */
+        fill_channels(acc, end, channels * self->shape.pixels, values);
     }
 }

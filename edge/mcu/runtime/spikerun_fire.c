@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#include <arm_mve.h>
+#endif
 
 /* floor(v / threshold), clipped to 0 .. 2^bits - 1; threshold << bits fits, so nothing here overflows. */
 static int32_t magnitude(int32_t v, int32_t threshold, int32_t bits) {
@@ -42,11 +45,72 @@ static int32_t fire(int32_t v, int32_t threshold, int32_t bits, int32_t max_spik
     return q;
 }
 
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define BY_FACTORS 1
+/* The words of a pixel, four at once. */
+static inline void fire_pixel(const spikerun_fire* self, const int32_t* v, uint8_t* word) {
+    const int32_t* factor = self->factors;
+    for (int32_t left = self->shape.channels; left > 0; left -= 4) {
+        const mve_pred16_t within = vctp32q((uint32_t)left);
+        int32x4_t q = vmulhq_s32(vld1q_s32(factor), vld1q_z_s32(v, within));
+        q = vshlq_r_s32(vminq_s32(vmaxq_s32(q, vdupq_n_s32(0)), vdupq_n_s32(255)), self->bits - 8);
+        vstrbq_p_s32((int8_t*)word, q, within);
+        factor += self->factor_step;
+        word += 4;
+        v += 4;
+    }
+}
+#elif defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 2
+#define BY_FACTORS 1
+/* The upper half of the product, clipped to a byte. */
+static inline uint32_t part(int32_t v, int32_t factor) {
+    uint32_t byte;
+    __asm__("usat %0, #8, %1" : "=r"(byte) : "r"((int32_t)(((int64_t)v * factor) >> 32)));
+    return byte;
+}
+
+static inline void store_four(uint8_t* word, uint32_t four) { /* at any address */
+    __asm__ volatile("str %1, [%0]" : : "r"(word), "r"(four) : "memory");
+}
+
+/* The words of a pixel, four at once. */
+static inline void fire_pixel(const spikerun_fire* self, const int32_t* v, uint8_t* word) {
+    const int32_t channels = self->shape.channels, step = self->factor_step;
+    const int32_t* factor = self->factors;
+    const uint32_t down = 8u - (uint32_t)self->bits, mask = 0x01010101u * (0xffu >> down);
+    const int32_t* const end = v + channels;
+    for (; v + 4 <= end; v += 4, factor += step, word += 4) {
+        const uint32_t four = part(v[0], factor[0]) | part(v[1], factor[1]) << 8 |
+                              part(v[2], factor[2]) << 16 | part(v[3], factor[3]) << 24;
+        store_four(word, four >> down & mask);
+    }
+    while (v < end) {
+        *word++ = (uint8_t)(part(*v++, *factor++) >> down);
+    }
+}
+#endif
+
+#ifdef BY_FACTORS
+static void fire_by_factors(const spikerun_fire* self, const int32_t* v, uint8_t* word) {
+    const spikerun_fire f = *self; /* a copy: as far as the compiler knows, words could lie in *self */
+    for (int32_t left = f.shape.pixels; left > 0; left--) {
+        fire_pixel(&f, v, word);
+        v += f.shape.channels;
+        word += f.shape.channels;
+    }
+}
+#endif
+
 void spikerun_fire_run(const spikerun_fire* self, int32_t row, const int32_t* v, uint8_t* word) {
-    const spikerun_fire f =
-        *self; /* a copy: as far as the compiler knows, writing words could change *self */
+    const spikerun_fire f = *self; /* as above */
     const int32_t* pixel = f.threshold.values + row * f.shape.pixels * f.threshold.pixel_step;
     const int32_t* const end = v + f.shape.channels * f.shape.pixels;
+#ifdef BY_FACTORS
+    if (f.factors != NULL) {
+        fire_by_factors(self, v, word);
+        return;
+    }
+#endif
     while (v < end) {
         const int32_t* threshold = pixel;
         for (int32_t channel = 0; channel < f.shape.channels; channel++) {

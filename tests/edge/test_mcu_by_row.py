@@ -163,6 +163,7 @@ def test_no_row_of_a_random_network_is_overwritten_before_it_is_read(seed: int) 
         model = compose(random_network(seed, "words"), packing="dense")
     except NetworkError:
         assume(False)
+    assume(model.run.at_once)
     never_overwritten_before_read(model.run)
 
 

@@ -51,6 +51,7 @@ static inline void append(tail* to, uint32_t at, int32_t value, int32_t sign) {
 /* Lists the active neurons among the words of a place in one row. */
 static inline void list_words(const uint8_t* x, const uint8_t* end, uint32_t at, uint32_t step, int32_t sign,
                               tail* to) {
+    SPIKERUN_ROLLED
     do {
         const uint32_t word = spikerun_load(x, 0);
         if (word != 0) {
@@ -63,8 +64,10 @@ static inline void list_words(const uint8_t* x, const uint8_t* end, uint32_t at,
 
 /* The same of unsigned words, four at once, of which many are 0. */
 static inline void list_fours(const uint8_t* x, const uint8_t* end, uint32_t at, uint32_t step, tail* to) {
+    SPIKERUN_ROLLED
     do {
         uint32_t four = *(const uint32_t*)(const void*)x, here = at;
+        SPIKERUN_ROLLED
         for (; four != 0; four >>= 8, here += step) {
             if ((four & 0xffu) != 0) {
                 append(to, here, (int32_t)(four & 0xffu), 0);
@@ -75,9 +78,12 @@ static inline void list_fours(const uint8_t* x, const uint8_t* end, uint32_t at,
     } while (x != end);
 }
 
-/* Lists as many places as there is room for. `sign` and `fours` are constant where it is called, so that its
+/* How words are looked at. */
+enum { ONE_BY_ONE, SINGLE, IN_FOURS }; /* SINGLE: each place has one */
+
+/* Lists as many places as there is room for. `sign` and `how` are constant where it is called, so that its
  * loops are short. */
-static inline void list_places(list* self, int32_t sign, int32_t fours) {
+static inline void list_places(list* self, int32_t sign, int32_t how) {
     const spikerun_conv* const conv = self->conv;
     const int32_t channels = conv->source_channels, words = channels * SPIKERUN_WORD_BYTES;
     const int32_t first = conv->padding_x * conv->groups, end = first + conv->source_width * conv->groups;
@@ -91,17 +97,27 @@ static inline void list_places(list* self, int32_t sign, int32_t fours) {
     uint32_t at = self->at;
     int32_t place = self->place;
     mark* now = self->marks + place;
+    SPIKERUN_ROLLED
     for (; place < self->places && to.next <= full; at += next_place) {
         if (place >= first && place < end) {
             const uint8_t* from = x;
             uint32_t weights = at;
-            for (int32_t row = rows; row > 0; row--, from += row_step, weights += next_row) {
-                if (fours) {
+            int32_t row = rows;
+            SPIKERUN_ROLLED
+            do {
+                if (how == SINGLE) {
+                    const uint32_t word = spikerun_load(from, 0);
+                    if (word != 0) {
+                        append(&to, weights, (int32_t)word, 0);
+                    }
+                } else if (how == IN_FOURS) {
                     list_fours(from, from + words, weights, step, &to);
                 } else {
                     list_words(from, from + words, weights, step, sign, &to);
                 }
-            }
+                from += row_step;
+                weights += how == SINGLE ? step : next_row;
+            } while (--row > 0);
             x += words;
         }
         place++;
@@ -119,16 +135,20 @@ static inline void list_places(list* self, int32_t sign, int32_t fours) {
 }
 
 APART void list_unsigned(list* self) {
-    list_places(self, 0, 0);
+    list_places(self, 0, ONE_BY_ONE);
 }
 
 APART void list_signed(list* self) {
-    list_places(self, SPIKERUN_SIGN, 0);
+    list_places(self, SPIKERUN_SIGN, ONE_BY_ONE);
+}
+
+APART void list_singles(list* self) {
+    list_places(self, 0, SINGLE);
 }
 
 #ifndef SPIKERUN_WIDE
 APART void list_in_fours(list* self) {
-    list_places(self, 0, 1);
+    list_places(self, 0, IN_FOURS);
 }
 #endif
 
@@ -138,15 +158,19 @@ APART void list_more(list* self, int32_t from) {
     const int32_t gone = from < self->place ? self->marks[from].events : (int32_t)(self->next - self->events);
     const spikerun_event* old = self->events + gone;
     spikerun_event* kept = self->events;
+    SPIKERUN_ROLLED
     while (old < self->next) {
         *kept++ = *old++;
     }
     self->next = kept;
+    SPIKERUN_ROLLED
     for (int32_t place = from; place <= self->place; place++) {
         self->marks[place].events -= gone;
     }
     if (conv->sign != 0) {
         list_signed(self);
+    } else if (conv->source_channels == 1) {
+        list_singles(self);
 #ifndef SPIKERUN_WIDE
     } else if (conv->source_channels % 4 == 0 && (uintptr_t)self->x % 4 == 0) {
         list_in_fours(self);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spikerun.h"
+#include "spikerun_word.h"
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #include <arm_mve.h>
 #endif
 
 /* The same number everywhere. */
 static void fill_with(int32_t* acc, const int32_t* end, int32_t value) {
+    SPIKERUN_ROLLED
     for (; acc + 4 <= end; acc += 4) {
         acc[0] = value;
         acc[1] = value;
         acc[2] = value;
         acc[3] = value;
     }
+    SPIKERUN_ROLLED
     while (acc < end) {
         *acc++ = value;
     }
@@ -20,15 +23,18 @@ static void fill_with(int32_t* acc, const int32_t* end, int32_t value) {
 /* The same numbers in each pixel, four channels at once. */
 static void fill_channels(int32_t* acc, const int32_t* end, int32_t channels, const int32_t* values) {
     int32_t channel = 0;
+    SPIKERUN_ROLLED
     for (; channel + 4 <= channels; channel += 4) {
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
         const int32x4_t four = vld1q_s32(values + channel);
+        SPIKERUN_ROLLED
         for (int32_t* to = acc + channel; to < end; to += channels) {
             vst1q_s32(to, four);
         }
 #else
         const int32_t a = values[channel], b = values[channel + 1], c = values[channel + 2],
                       d = values[channel + 3];
+        SPIKERUN_ROLLED
         for (int32_t* to = acc + channel; to < end; to += channels) {
             to[0] = a;
             to[1] = b;
@@ -37,8 +43,10 @@ static void fill_channels(int32_t* acc, const int32_t* end, int32_t channels, co
         }
 #endif
     }
+    SPIKERUN_ROLLED
     for (; channel < channels; channel++) {
         const int32_t value = values[channel];
+        SPIKERUN_ROLLED
         for (int32_t* to = acc + channel; to < end; to += channels) {
             *to = value;
         }

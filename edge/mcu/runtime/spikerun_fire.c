@@ -47,17 +47,28 @@ static int32_t fire(int32_t v, int32_t threshold, int32_t bits, int32_t max_spik
 
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define BY_FACTORS 1
-/* The words of a pixel, four at once. */
-static inline void fire_pixel(const spikerun_fire* self, const int32_t* v, uint8_t* word) {
-    const int32_t* factor = self->factors;
-    for (int32_t left = self->shape.channels; left > 0; left -= 4) {
-        const mve_pred16_t within = vctp32q((uint32_t)left);
-        int32x4_t q = vmulhq_s32(vld1q_s32(factor), vld1q_z_s32(v, within));
-        q = vshlq_r_s32(vminq_s32(vmaxq_s32(q, vdupq_n_s32(0)), vdupq_n_s32(255)), self->bits - 8);
-        vstrbq_p_s32((int8_t*)word, q, within);
-        factor += self->factor_step;
-        word += 4;
-        v += 4;
+static inline int32x4_t words_of(int32x4_t v, int32x4_t factor, int32_t shift) {
+    const int32x4_t q = vmaxq_s32(vmulhq_s32(v, factor), vdupq_n_s32(0));
+    return vshlq_r_s32(vminq_s32(q, vdupq_n_s32(255)), shift);
+}
+
+/* Four channels of all pixels, then the next four. */
+static void fire_by_factors(const spikerun_fire* self, const int32_t* v, uint8_t* word) {
+    const int32_t channels = self->shape.channels, shift = self->bits - 8;
+    const int32_t *factors = self->factors, *const end = v + channels * self->shape.pixels;
+    for (int32_t left = channels; left > 0; left -= 4, v += 4, word += 4, factors += self->factor_step) {
+        const int32x4_t factor = vld1q_s32(factors);
+        uint8_t* to = word;
+        if (left >= 4) {
+            for (const int32_t* from = v; from < end; from += channels, to += channels) {
+                vstrbq_s32((int8_t*)to, words_of(vld1q_s32(from), factor, shift));
+            }
+        } else {
+            const mve_pred16_t within = vctp32q((uint32_t)left);
+            for (const int32_t* from = v; from < end; from += channels, to += channels) {
+                vstrbq_p_s32((int8_t*)to, words_of(vld1q_z_s32(from, within), factor, shift), within);
+            }
+        }
     }
 }
 #elif defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 2
@@ -88,9 +99,7 @@ static inline void fire_pixel(const spikerun_fire* self, const int32_t* v, uint8
         *word++ = (uint8_t)(part(*v++, *factor++) >> down);
     }
 }
-#endif
 
-#ifdef BY_FACTORS
 static void fire_by_factors(const spikerun_fire* self, const int32_t* v, uint8_t* word) {
     const spikerun_fire f = *self; /* a copy: as far as the compiler knows, words could lie in *self */
     for (int32_t left = f.shape.pixels; left > 0; left--) {

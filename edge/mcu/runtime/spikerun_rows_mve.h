@@ -53,14 +53,14 @@ SPIKERUN_WITHIN uint16x8_t add_row(uint16x8_t sum, uint16x8_t row, int32_t value
     return graded ? vmlaq_n_u16(sum, row, (uint16_t)value) : vaddq_u16(sum, row);
 }
 
-/* sum[k] += values[k], k < left. */
-static inline void add_values(int32_t* sum, int32_t left, const int16_t* values) {
-    for (; left > 0; left -= 4) {
-        const mve_pred16_t within = vctp32q((uint32_t)left);
-        vst1q_p_s32(sum, vaddq_s32(vld1q_z_s32(sum, within), vldrhq_s32(values)), within);
-        sum += 4;
-        values += 4;
-    }
+/* sum[k] += values[k] of four, or of as many as are left. */
+static inline void add_four(int32_t* sum, const int16_t* values) {
+    vst1q_s32(sum, vaddq_s32(vld1q_s32(sum), vldrhq_s32(values)));
+}
+
+static inline void add_rest(int32_t* sum, int32_t left, const int16_t* values) {
+    const mve_pred16_t within = vctp32q((uint32_t)left);
+    vst1q_p_s32(sum, vaddq_s32(vld1q_z_s32(sum, within), vldrhq_s32(values)), within);
 }
 
 static void thirty_two(int32_t* sum, const spikerun_active* active, int32_t offset, int32_t graded) {
@@ -70,29 +70,50 @@ static void thirty_two(int32_t* sum, const spikerun_active* active, int32_t offs
     }
     (graded ? spikerun_rows_graded : spikerun_rows_spikes)(values, active->begin, active->end,
                                                            active->weights + (uintptr_t)offset);
-    add_values(sum, 32, values);
+    for (int32_t k = 0; k < 32; k += 4) {
+        add_four(sum + k, values + k);
+    }
 }
 
-/* Sixteen targets, or up to eight. */
-SPIKERUN_WITHIN void lanes(int32_t* sum, int32_t left, const spikerun_active* active, int32_t offset,
-                           int32_t sixteen, int32_t graded) {
+/* Thirteen to sixteen targets. */
+SPIKERUN_WITHIN void sixteen(int32_t* sum, int32_t left, const spikerun_active* active, int32_t offset,
+                             int32_t graded) {
     const uintptr_t base = active->weights + (uintptr_t)offset;
     const spikerun_event* event = active->begin;
-    const mve_pred16_t within = vctp16q((uint32_t)left);
     uint16x8_t a = vdupq_n_u16((uint16_t)(-128 * active->total)), b = a;
     int16_t values[16];
     for (int32_t n = (int32_t)(active->end - event); n > 0; n--, event++) {
         const uint8_t* const row = (const uint8_t*)(base + event->at);
-        if (sixteen) {
-            a = add_row(a, vldrbq_u16(row), event->value, graded);
-            b = add_row(b, vldrbq_u16(row + 8), event->value, graded);
-        } else {
-            a = add_row(a, vldrbq_z_u16(row, within), event->value, graded);
-        }
+        a = add_row(a, vldrbq_u16(row), event->value, graded);
+        b = add_row(b, vldrbq_u16(row + 8), event->value, graded);
     }
     vst1q_u16((uint16_t*)values, a);
     vst1q_u16((uint16_t*)values + 8, b);
-    add_values(sum, left, values);
+    add_four(sum, values);
+    add_four(sum + 4, values + 4);
+    add_four(sum + 8, values + 8);
+    add_rest(sum + 12, left - 12, values + 12);
+}
+
+/* Five to eight targets, or with `four` up to four, whose rows may end there. */
+SPIKERUN_WITHIN void eight(int32_t* sum, int32_t left, const spikerun_active* active, int32_t offset,
+                           int32_t four, int32_t graded) {
+    const uintptr_t base = active->weights + (uintptr_t)offset;
+    const spikerun_event* event = active->begin;
+    const mve_pred16_t within = vctp16q(4);
+    uint16x8_t a = vdupq_n_u16((uint16_t)(-128 * active->total));
+    int16_t values[8];
+    for (int32_t n = (int32_t)(active->end - event); n > 0; n--, event++) {
+        const uint8_t* const row = (const uint8_t*)(base + event->at);
+        a = add_row(a, four ? vldrbq_z_u16(row, within) : vldrbq_u16(row), event->value, graded);
+    }
+    vst1q_u16((uint16_t*)values, a);
+    if (four) {
+        add_rest(sum, left, values);
+    } else {
+        add_four(sum, values);
+        add_rest(sum + 4, left - 4, values + 4);
+    }
 }
 
 SPIKERUN_WITHIN void all_lanes(int32_t* sum, int32_t length, const spikerun_active* active, int32_t graded) {
@@ -100,11 +121,15 @@ SPIKERUN_WITHIN void all_lanes(int32_t* sum, int32_t length, const spikerun_acti
     for (; at + 32 <= length; at += 32) {
         thirty_two(sum + at, active, at, graded);
     }
-    for (; at + 16 <= length; at += 16) {
-        lanes(sum + at, 16, active, at, 1, graded);
+    for (; at + 12 < length; at += 16) {
+        sixteen(sum + at, length - at < 16 ? length - at : 16, active, at, graded);
     }
-    for (; at < length; at += 8) {
-        lanes(sum + at, length - at < 8 ? length - at : 8, active, at, 0, graded);
+    if (at + 4 < length) {
+        eight(sum + at, length - at < 8 ? length - at : 8, active, at, 0, graded);
+        at += 8;
+    }
+    if (at < length) {
+        eight(sum + at, length - at, active, at, 1, graded);
     }
 }
 

@@ -17,6 +17,13 @@
 #define SPIKERUN_WORDS(name) spikerun_##name
 #endif
 
+/* Before a loop: unrolled it would take kilobytes. */
+#if defined(__clang__)
+#define SPIKERUN_ROLLED _Pragma("clang loop unroll(disable) vectorize(disable)")
+#else
+#define SPIKERUN_ROLLED
+#endif
+
 /* The n-th word as its bits. */
 static inline uint32_t spikerun_load(const uint8_t* words, int32_t n) {
     const uint8_t* const word = words + n * SPIKERUN_WORD_BYTES;

@@ -42,6 +42,8 @@ static const spikerun_fire model_fire2 = {
     .bits = 2,
     .is_signed = 0,
     .max_spikes = 2,
+    .factors = NULL,
+    .factor_step = 0,
 };
 
 /* 'out' readout (2,) */

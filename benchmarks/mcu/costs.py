@@ -71,6 +71,7 @@ def layers(features: frozenset[str]) -> Iterator[Layer]:
     for share, bits in itertools.product((0.1, 0.4, 0.9), (1, 5)):
         yield conv("conv", (8, 10, 10), 16, share, bits)
         yield conv("conv", (32, 6, 5), 32, share, bits, 1)
+        yield conv("conv", (1, 20, 20), 8, share, bits)
         yield conv("conv", (3, 16, 16), 8, share, bits, 3, 2)
         yield conv("conv", (16, 5, 5), 64, share, bits, 1)
         yield linear("dense", 256, 64, share, bits)

@@ -36,7 +36,8 @@ def _events(m: Map, share: float, spikes: bool) -> Counts:
     if m.kind == "dense":
         targets = math.prod(m.target)
     summed = "spike" if spikes else "event"
-    return {"word": words, "active": share * words, summed: share * products, "target": targets, "pixel": pixels}
+    found = {"word": words, "active": share * words, summed: share * products, "target": targets, "pixel": pixels}
+    return found if m.kind == "dense" else {**found, "row": m.target[1]}
 
 
 def _depthwise(m: Map, share: float, spikes: bool) -> Counts:
@@ -70,7 +71,7 @@ def _pairs(m: Map, share: float, spikes: bool) -> Counts:
 
 
 COUNTED: Mapping[str, tuple[tuple[str, ...], Callable[[Map, float, bool], Counts] | None]] = {
-    "conv": (("word", "active", "spike", "event", "target", "pixel"), _events),
+    "conv": (("word", "active", "spike", "event", "target", "pixel", "row"), _events),
     "dense": (("word", "active", "spike", "event", "target", "pixel"), _events),
     "depthwise": (("tap", "four", "target", "pixel"), _depthwise),
     "dot": (("six", "block", "vector", "row", "pixel"), _dot),

@@ -199,9 +199,9 @@ def _conv(operation: Any, registers: Registers) -> Table:
 
 
 def _room(m: Map) -> int:
-    """Return how many active neurons are listed at once: those of twice the columns that a target pixel sees."""
+    """Return how many active neurons are listed at once: those of four times the columns that a target pixel sees."""
     _, channels, rows, columns = m["weight"].shape
-    listed = min(m.source[2], 2 * ((columns - 1) * m["dilation"][1] + 1))
+    listed = min(m.source[2], 4 * ((columns - 1) * m["dilation"][1] + 1))
     return int(listed * rows * channels * m["groups"])
 
 

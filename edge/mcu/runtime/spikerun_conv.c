@@ -182,12 +182,12 @@ APART void list_more(list* self, int32_t from) {
 
 /* Adds the events between two marks; `at`: where in the weights those lie of the first column that the pixel
  * sees, if the first pixel saw it. */
-static inline void add(const list* self, const mark* from, const mark* until, uint32_t at, int32_t* acc) {
+static inline void add(const list* self, const mark* from, const mark* until, int32_t at, int32_t* acc) {
     const spikerun_conv* const conv = self->conv;
     if (from->events != until->events) {
         const spikerun_active active = {self->events + from->events, self->events + until->events,
-                                        (uintptr_t)conv->weights - at, until->total - from->total,
-                                        until->size - from->size};
+                                        (uintptr_t)conv->weights - (uintptr_t)(intptr_t)at,
+                                        until->total - from->total, until->size - from->size};
         if (conv->values == SPIKERUN_VALUES_ONE && active.total <= SPIKERUN_SPIKES) {
             spikerun_add_spikes(acc, conv->channels, &active);
         } else {
@@ -204,8 +204,8 @@ APART void add_taps(const list* self, int32_t left, int32_t* acc) {
         for (int32_t j = 0; j < conv->kernel_width; j++) {
             const int32_t place = (left + j * conv->dilation_x) * groups + group;
             const int32_t behind = place - group * conv->kernel_width - j;
-            add(self, self->marks + place, self->marks + place + 1,
-                (uint32_t)behind * (uint32_t)rows * self->row_bytes, acc);
+            add(self, self->marks + place, self->marks + place + 1, behind * rows * (int32_t)self->row_bytes,
+                acc);
         }
         acc += conv->channels;
     }
@@ -217,10 +217,9 @@ static void add_row(list* self, int32_t* acc) {
     const int32_t groups = conv->groups, span = (conv->kernel_width - 1) * conv->dilation_x + 1;
     const int32_t whole = groups == 1 && span == conv->kernel_width;
     const int32_t stride = conv->stride_x, pitch = conv->pitch;
-    const uint32_t step = (uint32_t)(stride * conv->kernel_height * conv->source_channels) * self->row_bytes;
+    const int32_t step = stride * conv->kernel_height * conv->source_channels * (int32_t)self->row_bytes;
     const int32_t* const end = acc + conv->target_width * pitch;
-    uint32_t at = 0;
-    int32_t left = 0;
+    int32_t at = 0, left = 0;
     for (; acc < end; acc += pitch, left += stride, at += step) {
         while (self->place < (left + span) * groups) {
             list_more(self, left * groups);

@@ -60,9 +60,8 @@ def merged(layers: list[Layer]) -> list[list[str]]:
     return found
 
 
-def measured(name: str, core: str) -> None:
+def measured(name: str, net: Network, samples: dict[str, object], core: str) -> None:
     """Deploy and run a network on a core; print and record."""
-    net, samples = converted(name)
     with tempfile.TemporaryDirectory() as folder:
         bundle = deploy(
             net, Path(folder) / "fw", f"generic-{core}", samples, run=True, toolchain="gcc", emulator="qemu"
@@ -95,5 +94,6 @@ if __name__ == "__main__":
     cores = [word.removeprefix("core=") for word in sys.argv[1:] if word.startswith("core=")] or ["cortex-m4"]
     wanted = [word for word in sys.argv[1:] if not word.startswith("core=")] or ["keywords", "wake words", "images"]
     for each in wanted:
+        converted_net, given = converted(each)
         for on in cores:
-            measured(each, on)
+            measured(each, converted_net, given, on)

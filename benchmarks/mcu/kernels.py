@@ -5,12 +5,11 @@
 
 What an active row of a linear map 784x128 costs, as spikes and as words of 5 and of 8 bits; the depthwise layer of 64
 channels, 25x5, half of its neurons active; and the networks of `networks.py`, whose weights are kept in FOLDER, with
-inputs of 5 bits, on test images. The figures of CMSIS-NN v7 were counted once, with gcc -O3.
+inputs of 5 bits, on test images. What CMSIS-NN takes is read from results.csv, where `cmsis_nn.py` has put it.
 """
 
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import networks
 from record import record
+from shapes import dense
 
 from spikerun import datasets
 from spikerun.connections import Conv, Dense
@@ -31,11 +31,6 @@ NAME = "mcu_kernels"
 BOARDS = tuple(
     f"generic-{core}" for core in ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imac")
 )
-CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55", "rv32imac")
-DENSE: Mapping[str, Mapping[str, int]] = {
-    "mlp": dict(zip(CORES, (627_215, 348_797, 197_754, 49_950, 551_392), strict=True)),
-    "cnn": dict(zip(CORES, (7_600_000, 3_550_000, 2_760_000, 741_000, 5_000_000), strict=True)),
-}
 BITS = {"mlp": 5, "cnn": 4}
 IMAGES = 16
 TOP = 31  # the largest word of an input of 5 bits
@@ -113,8 +108,9 @@ def main(folder: Path, boards: tuple[str, ...]) -> None:
             core, measures = board.removeprefix("generic-"), counted(net, board, images[:IMAGES])
             spent = measures["instructions_per_inference"]
             record(NAME, f"{core}: {name}, an image, median of {IMAGES}", spent, "instructions")
-            if core in DENSE[name]:
-                record(NAME, f"{core}: {name}, dense int8 of CMSIS-NN beside it", DENSE[name][core] / spent, "times")
+            beside = dense().get(f"{core.replace('imac', 'imc')}: {name}")
+            if beside is not None:
+                record(NAME, f"{core}: {name}, dense int8 of CMSIS-NN beside it", beside / spent, "times")
             record(NAME, f"{core}: {name}, RAM with the stack", measures["ram_bytes"], "bytes")
 
 

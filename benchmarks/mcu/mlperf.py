@@ -8,7 +8,6 @@ where it has none (`benchmarks/zoo/foreign.py`). What CMSIS-NN takes is read fro
 `benchmarks/mcu/cmsis_nn.py` has put it; layers are those of `shapes.py`, in the same order.
 """
 
-import csv
 import sys
 import tempfile
 from pathlib import Path
@@ -16,8 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "zoo"))
 from foreign import FOREIGN
-from record import RESULTS, record
-from shapes import NETWORKS, Layer
+from record import record
+from shapes import NETWORKS, Layer, dense
 
 from spikerun.converters import convert
 from spikerun.edge.mcu import deploy
@@ -29,14 +28,6 @@ SAMPLES = 1
 RAM, FLASH = 640 * 1024, 2 * 1024 * 1024  # of the STM32L4R5 of the published results
 
 
-def dense() -> dict[str, float]:
-    """Return what CMSIS-NN takes, by "core: network, layer" and "core: network"; the newest of each."""
-    with RESULTS.open(newline="") as file:
-        return {
-            row["metric"]: float(row["value"]) for row in csv.DictReader(file) if row["benchmark"] == "mcu_cmsis_nn"
-        }
-
-
 def converted(name: str) -> tuple[Network, dict[str, object]]:
     """Return a network and its samples."""
     case = FOREIGN[f"mlperf-tiny {name}"]()
@@ -45,18 +36,17 @@ def converted(name: str) -> tuple[Network, dict[str, object]]:
 
 
 def merged(layers: list[Layer]) -> list[list[str]]:
-    """Return the layers of each population: a mean goes into the next, additions and shortcuts to what they end."""
+    """Return the layers of each population: additions and shortcuts belong to what they end."""
     found: list[list[str]] = []
     held: list[str] = []
     for layer in layers:
-        if layer.kind == "mean" or layer.name.startswith("shortcut"):
+        if layer.name.startswith("shortcut"):
             held.append(layer.name)
         elif layer.kind == "add":
             found[-1] += [layer.name, *held]
             held = []
         else:
-            found.append([*held, layer.name])
-            held = []
+            found.append([layer.name])
     return found
 
 

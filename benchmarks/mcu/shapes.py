@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes of the layers of networks that are counted: what a dense layer costs does not depend on its weights."""
+"""Shapes of the layers of networks that are counted: what a dense layer costs does not depend on its weights.
 
+Also what `cmsis_nn.py` has counted of them, as results.csv has it.
+"""
+
+import csv
 from dataclasses import dataclass
 
-__all__ = ["NETWORKS", "Layer"]
+from record import RESULTS
+
+__all__ = ["NETWORKS", "Layer", "dense"]
 
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]
@@ -96,3 +102,11 @@ NETWORKS: dict[str, list[Layer]] = {
     "wake words": wake_words(),
     "images": images(),
 }
+
+
+def dense() -> dict[str, float]:
+    """Return what CMSIS-NN takes, by "core: network, layer" and "core: network"; the newest of each."""
+    with RESULTS.open(newline="") as file:
+        return {
+            row["metric"]: float(row["value"]) for row in csv.DictReader(file) if row["benchmark"] == "mcu_cmsis_nn"
+        }

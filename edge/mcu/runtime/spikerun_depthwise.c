@@ -63,26 +63,47 @@ typedef struct {
 #define WITHIN static inline __attribute__((always_inline))
 
 #if defined(HELIUM)
-WITHIN int16x8_t eight_words(const uint8_t* x, int32_t sign) {
-    return sign != 0 ? vldrbq_s16((const int8_t*)x) : vreinterpretq_s16_u16(vldrbq_u16(x));
-}
-
-/* Sixteen channels: products of 32 bits, of even and odd ones apart. */
-WITHIN void sixteen(const pixel* self, int32_t channel, int32_t sign, int32_t* acc) {
-    const tap* const end = self->end;
-    const uint8_t* const x = self->x + channel;
-    int32x4x2_t a = vld2q_s32(acc + channel), b = vld2q_s32(acc + channel + 8);
-    for (const tap* t = self->taps; t < end; t++) {
-        const int16x8_t first = eight_words(x + t->at, sign), second = eight_words(x + t->at + 8, sign);
-        const int16x8_t w = vldrbq_s16(t->weights + channel), v = vldrbq_s16(t->weights + channel + 8);
-        a.val[0] = vaddq_s32(a.val[0], vmullbq_int_s16(first, w));
-        a.val[1] = vaddq_s32(a.val[1], vmulltq_int_s16(first, w));
-        b.val[0] = vaddq_s32(b.val[0], vmullbq_int_s16(second, v));
-        b.val[1] = vaddq_s32(b.val[1], vmulltq_int_s16(second, v));
-    }
-    vst2q_s32(acc + channel, a);
-    vst2q_s32(acc + channel + 8, b);
-}
+/* Sixteen channels of `count` taps, sums at `acc`; x and the number that weights are moved by lie at the
+ * first of these channels. Products of 32 bits, of even and odd channels apart; no compiler keeps them in
+ * registers. */
+typedef void sixteen(int32_t* acc, const tap* taps, int32_t count, const uint8_t* x, int32_t channel);
+sixteen spikerun_depthwise_unsigned, spikerun_depthwise_signed;
+#define EIGHT(load, offset, even, odd) \
+    "    " load " q4, [r4" offset      \
+    "]\n"                              \
+    "    vldrb.s16 q5, [r5" offset     \
+    "]\n"                              \
+    "    vmullb.s16 q6, q4, q5\n"      \
+    "    vadd.i32 " even ", " even     \
+    ", q6\n"                           \
+    "    vmullt.s16 q4, q4, q5\n"      \
+    "    vadd.i32 " odd ", " odd ", q4\n"
+#define SIXTEEN(name, load) \
+    __asm__(".syntax unified\n.thumb\n.section .text." name ",\"ax\",%progbits\n.balign 4\n.global " name \
+            "\n.type " name ", %function\n.thumb_func\n" name                                             \
+            ":\n"                                                                                         \
+            "    push {r4-r6, lr}\n"                                                                      \
+            "    vpush {d8-d13}\n"                                                                        \
+            "    ldr r6, [sp, #64]\n"                                                                     \
+            "    vld20.32 {q0, q1}, [r0]\n"                                                               \
+            "    vld21.32 {q0, q1}, [r0]!\n"                                                              \
+            "    vld20.32 {q2, q3}, [r0]\n"                                                               \
+            "    vld21.32 {q2, q3}, [r0]\n"                                                               \
+            "    dls lr, r2\n"                                                                            \
+            "1:  ldrd r4, r5, [r1], #8\n"                                                                 \
+            "    add r4, r3\n"                                                                            \
+            "    add r5, r6\n" EIGHT(load, "", "q0", "q1") EIGHT(load, ", #8", "q2", "q3")                \
+            "    le lr, 1b\n"                                                                             \
+            "    vst20.32 {q2, q3}, [r0]\n"                                                               \
+            "    vst21.32 {q2, q3}, [r0]\n"                                                               \
+            "    sub r0, #32\n"                                                                           \
+            "    vst20.32 {q0, q1}, [r0]\n"                                                               \
+            "    vst21.32 {q0, q1}, [r0]\n"                                                               \
+            "    vpop {d8-d13}\n"                                                                         \
+            "    pop {r4-r6, pc}\n"                                                                       \
+            ".size " name ", .-" name "\n.text\n")
+SIXTEEN("spikerun_depthwise_unsigned", "vldrb.u16");
+SIXTEEN("spikerun_depthwise_signed", "vldrb.s16");
 
 /* Up to four channels. */
 WITHIN void four(const pixel* self, int32_t channel, int32_t left, int32_t sign, int32_t* acc) {
@@ -99,10 +120,12 @@ WITHIN void four(const pixel* self, int32_t channel, int32_t left, int32_t sign,
 }
 
 WITHIN void add_channels(const pixel* self, int32_t channels, int32_t fours, int32_t sign, int32_t* acc) {
+    const int32_t count = (int32_t)(self->end - self->taps);
     int32_t channel = 0;
     (void)fours;
-    for (; channel + 16 <= channels; channel += 16) {
-        sixteen(self, channel, sign, acc);
+    for (; count > 0 && channel + 16 <= channels; channel += 16) {
+        (sign != 0 ? spikerun_depthwise_signed : spikerun_depthwise_unsigned)(
+            acc + channel, self->taps, count, self->x + channel, channel);
     }
     for (; channel < channels; channel += 4) {
         four(self, channel, channels - channel, sign, acc);

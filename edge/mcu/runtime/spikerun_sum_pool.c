@@ -2,6 +2,10 @@
 /* Four channels at once: two registers hold the sums of a window in lanes of 16 bits. */
 #include "spikerun.h"
 #include "spikerun_word.h"
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && !defined(SPIKERUN_WIDE)
+#include <arm_mve.h>
+#define HELIUM 1
+#endif
 
 /* The source pixels that a window sees. */
 typedef struct {
@@ -23,9 +27,60 @@ static int32_t sum_of(const window* seen, int32_t channel, int32_t sign) {
 }
 
 #ifndef SPIKERUN_WIDE
-/* Words that a lane of 16 bits holds the sum of. */
-#define LANE 257
+/* Words that a lane of 16 bits holds the sum of, signed or not: 255 * 255 is below 2^16, 255 * 128 below
+ * 2^15.
+ */
+#define LANE 255
 
+#ifdef HELIUM
+/* sum[k] += gains[k] * values[k] of up to four channels. */
+static void add_products(const spikerun_sum_pool* self, int32_t channel, const int16_t* values,
+                         int32_t* acc) {
+    const mve_pred16_t within = vctp32q((uint32_t)(self->channels - channel));
+    const int32x4_t gains =
+        self->gain_step != 0 ? vld1q_z_s32(self->gains + channel, within) : vdupq_n_s32(self->gains[0]);
+    const int32x4_t sums =
+        self->sign != 0 ? vldrhq_s32(values) : vreinterpretq_s32_u32(vldrhq_u32((const uint16_t*)values));
+    const int32x4_t now = vld1q_z_s32(acc + channel, within);
+    vst1q_p_s32(acc + channel, vaddq_s32(now, vmulq_s32(gains, sums)), within);
+}
+
+/* Adds the sums of eight channels of a stretch of rows. */
+static void add_eight(const spikerun_sum_pool* self, const window* seen, int32_t channel, int32_t* acc) {
+    const mve_pred16_t within = vctp16q((uint32_t)(self->channels - channel));
+    const uint8_t* row = seen->x + channel;
+    const int32_t sign = self->sign;
+    uint16x8_t sums = vdupq_n_u16(0);
+    int16_t values[8];
+    for (int32_t y = seen->rows; y > 0; y--, row += seen->row_bytes) {
+        const uint8_t* words = row;
+        for (int32_t left = seen->columns; left > 0; left--, words += seen->pixel_bytes) {
+            const uint16x8_t eight = sign != 0
+                                         ? vreinterpretq_u16_s16(vldrbq_z_s16((const int8_t*)words, within))
+                                         : vldrbq_z_u16(words, within);
+            sums = vaddq_u16(sums, eight);
+        }
+    }
+    vst1q_u16((uint16_t*)values, sums);
+    add_products(self, channel, values, acc);
+    if (channel + 4 < self->channels) {
+        add_products(self, channel + 4, values + 4, acc);
+    }
+}
+
+/* Adds the sums of all channels, a stretch of rows after the other; returns how many channels these are. */
+static int32_t add_fours(const spikerun_sum_pool* self, const window* seen, int32_t* acc) {
+    const int32_t rows = seen->columns > 0 ? LANE / seen->columns : 0;
+    for (int32_t channel = 0; rows > 0 && channel < self->channels; channel += 8) {
+        window part = *seen;
+        for (int32_t left = seen->rows; left > 0; left -= rows, part.x += rows * seen->row_bytes) {
+            part.rows = left < rows ? left : rows;
+            add_eight(self, &part, channel, acc);
+        }
+    }
+    return rows > 0 ? self->channels : 0;
+}
+#else
 /* The sums of four channels, of which the first lies at a multiple of four bytes; words are made unsigned by
  * `sign`, in all four bytes. */
 static void four(const window* seen, int32_t channel, uint32_t sign, int32_t* sums) {
@@ -49,7 +104,7 @@ static void four(const window* seen, int32_t channel, uint32_t sign, int32_t* su
 /* Adds the sums of as many channels as there are whole fours, a stretch of rows after the other; returns how
  * many channels these are. */
 static int32_t add_fours(const spikerun_sum_pool* self, const window* seen, int32_t* acc) {
-    const int32_t rows = seen->columns <= LANE ? LANE / (seen->columns > 0 ? seen->columns : 1) : 0;
+    const int32_t rows = seen->columns > 0 ? LANE / seen->columns : 0;
     const int32_t aligned = ((uintptr_t)seen->x | (uintptr_t)self->channels) % 4 == 0;
     if (!aligned || rows == 0) {
         return 0;
@@ -68,6 +123,7 @@ static int32_t add_fours(const spikerun_sum_pool* self, const window* seen, int3
     }
     return self->channels;
 }
+#endif
 #endif
 
 /* Adds what a window sees. */

@@ -390,8 +390,10 @@ def _kinds(
         return {str(operation.name): packings.Cost(0, 0)}, ""
     m, found = operation.map, packings.costs(operation.map, packing)
     choice = crossover.choice(m, registers[operation.x], activity, features)
-    if choice is not None and choice.kind and list(found) == [m.kind]:
-        return {choice.kind: found[m.kind]}, choice.reason
+    if choice is not None and choice.kind and m.kind in found:
+        plain = found.pop(m.kind)
+        dense = plain._replace(instructions=plain.instructions * choice.share)
+        return {choice.kind: dense, **{_special(kind, m): cost for kind, cost in found.items()}}, choice.reason
     return {_special(kind, m): cost for kind, cost in found.items()}, "" if choice is None else choice.reason
 
 

@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ __all__ = [
     "rows",
     "sparse",
     "sum_pool",
+    "without_empty_taps",
 ]
 
 
@@ -188,6 +190,25 @@ def depthwise(m: Map) -> Table:
     numbers["channels"] = numbers.pop("groups")
     del numbers["source_channels"]
     return Table("spikerun_depthwise", numbers, {"weights": rows(grouped[:, 0, 0].transpose(1, 2, 0), 0)})
+
+
+def without_empty_taps(m: Map) -> Map:
+    """Return the same map, a convolution without rows and columns of zeros at the ends of its kernel.
+
+    Such are there where an image has more padding at one end: a longer kernel has the same padding at both.
+    """
+    if m.kind != "conv":
+        return m
+    weight, padding = np.asarray(m["weight"]), list(m["padding"])
+    within = [slice(None), slice(None)]
+    for axis, rate in enumerate(m["dilation"]):
+        held = np.flatnonzero(weight.any(axis=tuple(k for k in range(4) if k != axis + 2)))
+        first, last = (int(held[0]), int(held[-1])) if held.size else (0, 0)
+        first = min(first, padding[axis] // rate)
+        padding[axis] -= first * rate
+        within.append(slice(first, last + 1))
+    changed = {"weight": np.ascontiguousarray(weight[tuple(within)]), "padding": tuple(padding)}
+    return replace(m, parameters=tuple((name, changed.get(name, value)) for name, value in m.parameters))
 
 
 def _conv(m: Map) -> tuple[dict[str, int | str], Array]:

@@ -7,13 +7,13 @@ frame from rest, and one that goes on step by step (`step`).
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.edge.mcu import kernels
+from spikerun.edge.mcu import kernels, maps
 from spikerun.edge.mcu.kernels import Call
 from spikerun.edge.mcu.overlap import overlaps
 from spikerun.edge.mcu.rows import Loop, by_row, each_alone
@@ -21,6 +21,7 @@ from spikerun.edge.mcu.table import shape_of
 from spikerun.edge.mcu.workspace import with_memory
 from spikerun.errors import UnsupportedError, UsageError
 from spikerun.kernels.liveness import lifetimes, place
+from spikerun.kernels.operations import Apply, Operation
 from spikerun.kernels.program import Program, Register
 from spikerun.network import Network
 from spikerun.plan import blockable, lower
@@ -210,6 +211,10 @@ def _owners(net: Network, programs: Iterable[Program]) -> dict[str, str]:
     return {name: rings.get(name) or name.partition(":")[0] for name in names}
 
 
+def _trimmed(operation: Operation) -> Operation:
+    return replace(operation, map=maps.without_empty_taps(operation.map)) if isinstance(operation, Apply) else operation
+
+
 def _printed(
     program: Program,
     choose: Callable[[Program], list[Call]],
@@ -219,6 +224,7 @@ def _printed(
     listed: bool = False,
 ) -> Printed:
     """Return a program ready to print; listed: whether its inputs may be given as lists of events."""
+    program = replace(program, operations=tuple(map(_trimmed, program.operations)))
     program, calls = with_memory(program, choose(program))
     program, loops = by_row(program, calls) if at_once else (program, each_alone(calls))
     registers = {register.name: register for register in program.registers}

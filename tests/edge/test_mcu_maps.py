@@ -164,3 +164,21 @@ def test_each_word_of_a_row_stands_in_one_pair() -> None:
         found = maps.pairs_of(length).ravel().tolist()
         assert sorted(set(found) - {length}) == list(range(length))
         assert len(found) == length + length % 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_rows_of_zeros_at_the_ends_of_a_kernel_are_left_out(library: ctypes.CDLL, seed: int, empty: bool) -> None:
+    rng = np.random.default_rng(seed)
+    weight = np.zeros((3, 3, 5, 5), np.int8)
+    ends = rng.integers(0, 3, 2)
+    if not empty:
+        weight[:, :, ends[0] : ends[0] + 3, ends[1] : ends[1] + 2] = 1
+    connection = Conv(weight, (2, 1), (int(rng.integers(0, 3)), int(rng.integers(0, 3))), (1, 1))
+    x = words(rng, (3, 9, 8), False)
+    m = maps.without_empty_taps(as_map(connection, x.shape))
+    table = maps.dot(m)
+    assert table is not None
+    found = rows(library, table, 0, x, m.target, 20)
+    np.testing.assert_array_equal(found.transpose(2, 0, 1), connection.apply(x.astype(np.int64)).reshape(m.target))
+    assert m["weight"].shape[2] <= 3 + max(0, ends[0] - connection.padding[0])

@@ -32,6 +32,13 @@ static int32_t sum_of(const window* seen, int32_t channel, int32_t sign) {
  */
 #define LANE 255
 
+/* Makes a part so many rows of a window; rows that lie one behind the other are one. */
+static inline void take_rows(window* part, const window* seen, int32_t rows) {
+    const int32_t flat = seen->row_bytes == seen->columns * seen->pixel_bytes;
+    part->rows = flat ? 1 : rows;
+    part->columns = flat ? rows * seen->columns : seen->columns;
+}
+
 #ifdef HELIUM
 /* sum[k] += gains[k] * values[k] of up to four channels. */
 static void add_products(const spikerun_sum_pool* self, int32_t channel, const int16_t* values,
@@ -46,10 +53,10 @@ static void add_products(const spikerun_sum_pool* self, int32_t channel, const i
 }
 
 /* Adds the sums of eight channels of a stretch of rows. */
-static void add_eight(const spikerun_sum_pool* self, const window* seen, int32_t channel, int32_t* acc) {
+static inline __attribute__((always_inline)) void add_eight(const spikerun_sum_pool* self, const window* seen,
+                                                            int32_t channel, int32_t sign, int32_t* acc) {
     const mve_pred16_t within = vctp16q((uint32_t)(self->channels - channel));
     const uint8_t* row = seen->x + channel;
-    const int32_t sign = self->sign;
     uint16x8_t sums = vdupq_n_u16(0);
     int16_t values[8];
     for (int32_t y = seen->rows; y > 0; y--, row += seen->row_bytes) {
@@ -74,8 +81,12 @@ static int32_t add_fours(const spikerun_sum_pool* self, const window* seen, int3
     for (int32_t channel = 0; rows > 0 && channel < self->channels; channel += 8) {
         window part = *seen;
         for (int32_t left = seen->rows; left > 0; left -= rows, part.x += rows * seen->row_bytes) {
-            part.rows = left < rows ? left : rows;
-            add_eight(self, &part, channel, acc);
+            take_rows(&part, seen, left < rows ? left : rows);
+            if (self->sign != 0) {
+                add_eight(self, &part, channel, 1, acc);
+            } else {
+                add_eight(self, &part, channel, 0, acc);
+            }
         }
     }
     return rows > 0 ? self->channels : 0;
@@ -114,7 +125,7 @@ static int32_t add_fours(const spikerun_sum_pool* self, const window* seen, int3
         window part = *seen;
         for (int32_t left = seen->rows; left > 0; left -= rows, part.x += rows * seen->row_bytes) {
             int32_t sums[4];
-            part.rows = left < rows ? left : rows;
+            take_rows(&part, seen, left < rows ? left : rows);
             four(&part, channel, self->sign != 0 ? 0x80808080u : 0, sums);
             for (int32_t k = 0; k < 4; k++) {
                 acc[channel + k] += gains[k * self->gain_step] * sums[k];

@@ -13,7 +13,7 @@ CODE: Mapping[str, int] = {
     "depthwise": 2752, "diagonal": 160, "dot": 768, "encode": 640, "events": 1088, "fill": 384, "fire": 640,
     "fire_levels": 640, "if_step": 1280, "latch": 256, "lif_step": 544, "max_pool": 1216, "max_pool_step": 1408,
     "max_pool_sums": 640, "memory": 256, "pairs": 1856, "read": 608, "rows": 2304, "see": 64, "send": 896,
-    "snapshot": 1408, "sparse": 608, "sum_pool": 992, "tick": 288, "weigh": 320,
+    "snapshot": 1408, "sparse": 608, "sum_pool": 1120, "tick": 288, "weigh": 320,
 }  # fmt: skip
 UNMEASURED = 1536  # of a file that is not among them
 WIDE_BYTES = 64  # that code for words of two bytes takes more at most

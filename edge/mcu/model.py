@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from spikerun.edge.mcu.table import shape_of
 from spikerun.edge.mcu.workspace import with_memory
 from spikerun.errors import UnsupportedError, UsageError
 from spikerun.kernels.liveness import lifetimes, place
-from spikerun.kernels.operations import Apply, Operation
+from spikerun.kernels.operations import Operation
 from spikerun.kernels.program import Program, Register
 from spikerun.network import Network
 from spikerun.plan import blockable, lower
@@ -211,8 +212,11 @@ def _owners(net: Network, programs: Iterable[Program]) -> dict[str, str]:
     return {name: rings.get(name) or name.partition(":")[0] for name in names}
 
 
-def _trimmed(operation: Operation) -> Operation:
-    return replace(operation, map=maps.without_empty_taps(operation.map)) if isinstance(operation, Apply) else operation
+def _trimmed(operation: Any) -> Operation:
+    trimmed: Operation = operation
+    if operation.name == "apply":
+        trimmed = replace(operation, map=maps.without_empty_taps(operation.map))
+    return trimmed
 
 
 def _printed(

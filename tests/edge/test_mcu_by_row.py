@@ -132,18 +132,18 @@ def never_overwritten_before_read(printed: Printed) -> int:
                     register = printed.registers[operand.register]
                     if operand.register not in printed.places or operand.field == "memory":
                         continue
-                    rows = register.shape[1] if len(register.shape) == 3 else 1
+                    height = register.shape[1] if len(register.shape) == 3 else 1
                     written = operand.role != "read"
-                    if rows == 1:
+                    if height == 1:
                         seen = [0]
                     elif written:
-                        seen = [row] if loop.rows == rows else list(range(rows))
+                        seen = [row] if loop.rows == height else list(range(height))
                     elif call.kernel.row and not call.kernel.stretch:
                         seen = list(rows_of(printed, call, register, row))
                     else:
-                        seen = list(range(rows))
+                        seen = list(range(height))
                     for y in seen:
-                        for at in stretch(register, y, rows):
+                        for at in stretch(register, y, height):
                             if written:
                                 overlapping += memory.get(at, ("", 0))[0] not in ("", register.name)
                                 memory[at] = register.name, y

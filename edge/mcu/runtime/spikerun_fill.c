@@ -20,28 +20,38 @@ static void fill_with(int32_t* acc, const int32_t* end, int32_t value) {
     }
 }
 
-/* The same numbers in each pixel, four channels at once. */
+/* The same numbers in each pixel, of the four channels from `channel` on. */
+static void fill_channels_from(int32_t* acc, const int32_t* end, int32_t channels, const int32_t* values,
+                               int32_t channel) {
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+    const int32x4_t four = vld1q_s32(values + channel);
+    SPIKERUN_ROLLED
+    for (int32_t* to = acc + channel; to < end; to += channels) {
+        vst1q_s32(to, four);
+    }
+#else
+    const int32_t a = values[channel], b = values[channel + 1], c = values[channel + 2],
+                  d = values[channel + 3];
+    SPIKERUN_ROLLED
+    for (int32_t* to = acc + channel; to < end; to += channels) {
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = d;
+    }
+#endif
+}
+
+/* The same of all channels. */
 static void fill_channels(int32_t* acc, const int32_t* end, int32_t channels, const int32_t* values) {
     int32_t channel = 0;
     SPIKERUN_ROLLED
     for (; channel + 4 <= channels; channel += 4) {
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
-        const int32x4_t four = vld1q_s32(values + channel);
-        SPIKERUN_ROLLED
-        for (int32_t* to = acc + channel; to < end; to += channels) {
-            vst1q_s32(to, four);
-        }
-#else
-        const int32_t a = values[channel], b = values[channel + 1], c = values[channel + 2],
-                      d = values[channel + 3];
-        SPIKERUN_ROLLED
-        for (int32_t* to = acc + channel; to < end; to += channels) {
-            to[0] = a;
-            to[1] = b;
-            to[2] = c;
-            to[3] = d;
-        }
-#endif
+        fill_channels_from(acc, end, channels, values, channel);
+    }
+    if (channel < channels && channels > 4) { /* some twice */
+        fill_channels_from(acc, end, channels, values, channels - 4);
+        return;
     }
     SPIKERUN_ROLLED
     for (; channel < channels; channel++) {

@@ -56,16 +56,18 @@ static inline int32x4_t words_of(int32x4_t v, int32x4_t factor, int32_t shift) {
 static void fire_by_factors(const spikerun_fire* self, const int32_t* v, uint8_t* word) {
     const int32_t channels = self->shape.channels, shift = self->bits - 8;
     const int32_t *factors = self->factors, *const end = v + channels * self->shape.pixels;
-    for (int32_t left = channels; left > 0; left -= 4, v += 4, word += 4, factors += self->factor_step) {
-        const int32x4_t factor = vld1q_s32(factors);
-        uint8_t* to = word;
+    for (int32_t first = 0; first < channels; first += 4) {
+        const int32_t at = first + 4 > channels && channels > 4 ? channels - 4 : first; /* some twice */
+        const int32_t left = channels - at;
+        const int32x4_t factor = vld1q_s32(factors + (self->factor_step != 0 ? at : 0));
+        uint8_t* to = word + at;
         if (left >= 4) {
-            for (const int32_t* from = v; from < end; from += channels, to += channels) {
+            for (const int32_t* from = v + at; from < end; from += channels, to += channels) {
                 vstrbq_s32((int8_t*)to, words_of(vld1q_s32(from), factor, shift));
             }
         } else {
             const mve_pred16_t within = vctp32q((uint32_t)left);
-            for (const int32_t* from = v; from < end; from += channels, to += channels) {
+            for (const int32_t* from = v + at; from < end; from += channels, to += channels) {
                 vstrbq_p_s32((int8_t*)to, words_of(vld1q_z_s32(from, within), factor, shift), within);
             }
         }

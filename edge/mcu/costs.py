@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from spikerun.edge.mcu.maps import slides
 from spikerun.edge.mcu.table import shape_of
 from spikerun.kernels.operations import Map
 
@@ -22,7 +23,7 @@ NEURONS = ("neuron", "active")  # of what goes over all neurons once: each of th
 def _rows(m: Map) -> tuple[int, int, float]:
     """Return target pixels, MACs of all words active but for those at the edges, and how often a word is looked at."""
     pixels = math.prod(m.target[1:])
-    if m.kind == "dense":
+    if not slides(m):
         return 1, math.prod(m["weight"].shape), 1.0
     channels, inputs, rows, columns = m["weight"].shape
     looks = min(float(rows), rows * m.target[1] / max(1, m.source[1]))
@@ -33,11 +34,11 @@ def _events(m: Map, share: float, spikes: bool) -> Counts:
     pixels, products, looks = _rows(m)
     words = math.prod(m.source) * looks
     targets = pixels * (m.channels[1] - m.channels[0])
-    if m.kind == "dense":
+    if not slides(m):
         targets = math.prod(m.target)
     summed = "spike" if spikes else "event"
     found = {"word": words, "active": share * words, summed: share * products, "target": targets, "pixel": pixels}
-    return found if m.kind == "dense" else {**found, "row": m.target[1]}
+    return {**found, "row": m.target[1]} if slides(m) else found
 
 
 def _depthwise(m: Map, share: float, spikes: bool) -> Counts:
@@ -50,7 +51,7 @@ def _depthwise(m: Map, share: float, spikes: bool) -> Counts:
 def _dot(m: Map, share: float, spikes: bool) -> Counts:
     """Count what takes sixteen words: of six targets, and of the pixel itself."""
     del share, spikes
-    if m.kind == "dense":
+    if not slides(m):
         pixels, rows, inputs, channels = 1, 0, math.prod(m.source), math.prod(m.target)
     else:
         channels, *window = m["weight"].shape
@@ -70,6 +71,8 @@ def _pairs(m: Map, share: float, spikes: bool) -> Counts:
     return {**kept, "pair": height * width * pairs, "row": height * width * rows, "pixel": height * width}
 
 
+# without costs: clear, copy, encode, latch, send, weigh, accumulate, add_shifted, delay, if_step, lif_step, collect,
+# max_pool, max_pool_step, max_pool_sums; apply is its maps; count and decide no firmware executes
 COUNTED: Mapping[str, tuple[tuple[str, ...], Callable[[Map, float, bool], Counts] | None]] = {
     "conv": (("word", "active", "spike", "event", "target", "pixel", "row"), _events),
     "dense": (("word", "active", "spike", "event", "target", "pixel"), _events),

@@ -221,7 +221,7 @@ def _dot(operation: Any, registers: Registers) -> Table:
 def _dot_memory(operation: Any) -> int:
     """Return the numbers that hold what a pixel sees; a linear map has it as it lies."""
     m = operation.map
-    return 1 if m.kind == "dense" else -(-int(math.prod(m["weight"].shape[1:])) // 4)
+    return -(-int(math.prod(m["weight"].shape[1:])) // 4) if maps.slides(m) else 1
 
 
 def _pairs(operation: Any, registers: Registers) -> Table:

@@ -23,6 +23,7 @@ __all__ = [
     "pairs_of",
     "pairs_of_conv",
     "rows",
+    "slides",
     "sparse",
     "sum_pool",
     "without_empty_taps",
@@ -148,7 +149,7 @@ DOT: Mapping[str, Callable[[Map], Dot | None]] = {"dense": _dot_of_dense, "conv"
 
 def pairs_of_conv(m: Map) -> Table | None:
     """Return rows of weights of two target channels, word by word in pairs; None of a map that `pairs` cannot take."""
-    if m.kind != "conv" or m["groups"] != 1 or m["dilation"][1] != 1:
+    if not slides(m) or m["groups"] != 1 or m["dilation"][1] != 1:
         return None
     numbers, grouped = _conv(m)
     del numbers["groups"], numbers["dilation_x"]
@@ -179,6 +180,11 @@ def pairs_of(length: int) -> Array:
     return np.array(found, np.int64).reshape(-1, 2)
 
 
+def slides(m: Map) -> bool:
+    """Return whether a map moves a kernel of weights over an image."""
+    return np.ndim(dict(m.parameters).get("weight", 0)) == 4
+
+
 def is_depthwise(m: Map) -> bool:
     """Return whether a convolution is one of each channel with itself alone."""
     return bool(m["groups"] == m.source[0] == m["weight"].shape[0])
@@ -197,7 +203,7 @@ def without_empty_taps(m: Map) -> Map:
 
     Such are there where an image has more padding at one end: a longer kernel has the same padding at both.
     """
-    if m.kind != "conv":
+    if not slides(m):
         return m
     weight, padding = np.asarray(m["weight"]), list(m["padding"])
     within = [slice(None), slice(None)]

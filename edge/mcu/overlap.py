@@ -60,6 +60,5 @@ def _first_row(call: Call, y: int) -> int:
     operation: Any = call.operation
     if operation.name == "max_pool":
         return int(operation.geometry.stride[0] * y - operation.geometry.padding[0])
-    if operation.map.kind == "diagonal":
-        return y
-    return int(operation.map["stride"][0] * y - operation.map["padding"][0])
+    known = dict(operation.map.parameters)  # without them each row sees its own
+    return int(known.get("stride", (1, 1))[0] * y - known.get("padding", (0, 0))[0])

@@ -13,7 +13,7 @@ from spikerun.edge.mcu import int8 as int8_table
 from spikerun.edge.mcu.cycles import Cycles, Energy, read_cycles, read_energy
 from spikerun.errors import TargetError, unknown_name
 
-__all__ = ["HOLDS", "Board", "Core", "Region", "boards", "load", "read", "region"]
+__all__ = ["HOLDS", "Board", "Core", "Region", "boards", "load", "load_core", "read", "region"]
 
 FOLDER = Path(__file__).parent / "boards"
 CORES = Path(__file__).parent / "cores"
@@ -149,7 +149,7 @@ def read(path: Path) -> Board:
 def _board(values: dict[str, Any], name: str) -> Board:
     values, where = dict(values), "the file"
     texts = {key: _take(values, where, key, str) for key in ("name", "summary", "source")}
-    core, clock = _core(_take(values, where, "core", str)), _take(values, where, "clock", int, 0)
+    core, clock = load_core(_take(values, where, "core", str)), _take(values, where, "clock", int, 0)
     memory = tuple(_region(entry) for entry in _take(values, where, "memory", list, []))
     tools = {**core.tools, **_tools(values)}
     cycles = read_cycles(_take(values, where, "cycles", dict)) if "cycles" in values else core.cycles
@@ -184,7 +184,8 @@ def _known(values: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _core(name: str) -> Core:
+def load_core(name: str) -> Core:
+    """Return the core called `name`."""
     path = CORES / f"{name}.toml"
     if not path.is_file():
         raise ValueError(f"unknown core '{name}'; known are {', '.join(sorted(p.stem for p in CORES.glob('*.toml')))}")

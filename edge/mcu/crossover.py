@@ -17,7 +17,7 @@ __all__ = ["Choice", "choice"]
 
 ASSUMED = {True: 0.1, False: 0.5}  # the share of neurons that is active where nobody has measured; True: of spikes
 # what a core must have, the dense kernel that is for it, and the core whose costs stand for all that have it
-DENSE = (("mve", "dot", "generic-cortex-m55"), ("dsp", "pairs", "generic-cortex-m4"))
+DENSE = (("mve", "dot", "cortex-m55"), ("dsp", "pairs", "cortex-m4"))
 
 
 class Choice(NamedTuple):
@@ -30,7 +30,7 @@ class Choice(NamedTuple):
 
 @cache
 def _costs(name: str) -> costs.Costs:
-    return board.load(name).core.costs
+    return board.load_core(name).costs
 
 
 def _takes(kind: str, m: Map, x: Register) -> bool:

@@ -160,7 +160,9 @@ def _kind(packing: str, rows: Rows) -> str:
 
 
 PACKINGS: Mapping[str, Callable[[Rows], Table | None]] = {"delta": _delta, "bitmap": _bitmap}
-KINDS = frozenset({"depthwise", "dot", *(prefix + packing for prefix in ("", "conv_") for packing in PACKINGS)})
+KINDS = frozenset(
+    {"depthwise", "dot", "pairs", *(prefix + packing for prefix in ("", "conv_") for packing in PACKINGS)}
+)
 
 
 def packed(packing: str) -> Callable[[Map], Table]:

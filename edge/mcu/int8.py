@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a dense network of int8 takes, as CMSIS-NN computes it: the table [int8] of a core's file.
 
-A kind of layer has instructions for each multiplication and for each result. They are fits to what QEMU counted of whole
-layers, compiled by gcc -O3; `benchmarks/mcu/int8.py` makes them, and says how far the worst is off.
+A kind of layer has instructions for each multiplication and for each result. They are fits to what QEMU counted of
+whole layers, compiled by gcc -O3; `benchmarks/mcu/int8.py` makes them, and says how far the worst is off.
 """
 
 import math

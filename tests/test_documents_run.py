@@ -126,6 +126,7 @@ def test_the_example_runs_on_a_part_of_its_data(scratch: Path) -> None:
     folder = scratch / "example"
     folder.mkdir()
     shutil.copy(ROOT / "examples" / "fashion_mnist.py", folder)
+    shutil.copy(scratch / "sitecustomize.py", folder)
     run(Block("python", EXAMPLE), folder)
     assert (folder / "fashion.snn").exists()
 

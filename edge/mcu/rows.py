@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from spikerun.edge.mcu.kernels import Call
+from spikerun.edge.mcu.maps import slides
 from spikerun.kernels.operations import ALWAYS, Operand, Operation, When
 from spikerun.kernels.program import Program, Register
 
@@ -77,7 +78,11 @@ def _rows(call: Call) -> int:
     operation: Any = call.operation
     if call.kernel.stretch or not call.kernel.row:
         return 1
-    return _height((operation.geometry if operation.name == "max_pool" else operation.map).target)
+    if operation.name == "max_pool":
+        return _height(operation.geometry.target)
+    m = operation.map
+    # a matrix of weights takes all of its target as one pixel, even where that is an image
+    return _height(m.target) if slides(m) or "gain" in dict(m.parameters) else 1
 
 
 def _height(shape: Sequence[int]) -> int:

@@ -68,6 +68,45 @@ def test_images_are_identical_on_the_host_under_sanitizers(
     assert transcript.complete and transcript.mismatches == []
 
 
+def one_conv(source: tuple[int, int, int], bits: int, kernel: int, padding: int) -> Network:
+    """Return a convolution of an image."""
+    conv = Conv(np.full((4, source[0], kernel, kernel), 1, np.int8), padding=(padding, padding))
+    target = conv.target_shape(source)
+    populations = {"in": Population(source, Input(bits)), "out": Population(target, FewSpikes(8, np.int32(1 << 22)))}
+    return Network(populations, [Projection("in", "out", conv)], "out", 16)
+
+
+@pytest.mark.parametrize(
+    ("source", "bits", "kernel", "padding"),
+    [((4, 5, 1), 8, 3, 1), ((4, 5, 2), 1, 3, 1), ((3, 7, 4), 8, 5, 2), ((16, 3, 720), 16, 3, 1)],
+    ids=["one column", "two columns of spikes", "less columns than the kernel", "sums of a row pass 32 bits"],
+)
+def test_every_neuron_of_an_image_may_be_active(
+    source: tuple[int, int, int], bits: int, kernel: int, padding: int, tmp_path: Path, needs: Callable[..., None]
+) -> None:
+    needs("gcc")
+    net, host = one_conv(source, bits, kernel, padding), boards.load("host")
+    deploy(net, tmp_path, "host", np.full((1, *source), 2**bits - 1), packing="dense")
+    program = build(tmp_path, host, "gcc", tmp_path / "program", (*WARNINGS, *SANITIZERS, "-O1"))
+    transcript = execute(program, host, "none", timeout=60)
+    assert transcript.complete and transcript.mismatches == []
+
+
+@pytest.mark.parametrize("source", [(4, 8, 8), (256,)])
+def test_a_dense_kernel_takes_an_image_as_one_pixel(
+    source: tuple[int, ...], tmp_path: Path, needs: Callable[..., None]
+) -> None:
+    needs("qemu-system-arm", "arm-none-eabi-gcc")
+    rng = np.random.default_rng(0)
+    weights = Dense(rng.integers(-90, 128, (256, 48)).astype(np.int8))
+    populations = {"in": Population(source, Input(8)), "image": Population((8, 3, 2), FewSpikes(4, np.int32(9000)))}
+    net = Network(populations, [Projection("in", "image", weights)], "image", 8)
+    frames = rng.integers(1, 256, (2, *source))
+    bundle = deploy(net, tmp_path / "fw", "generic-cortex-m55", frames, run=True)
+    assert "'dot'" in " ".join(bundle.verdict.notes)
+    assert bundle.run is not None and bundle.run.identical
+
+
 @pytest.mark.parametrize("board", ["generic-cortex-m0", "generic-cortex-m3", "generic-cortex-m4", "generic-cortex-m55"])
 def test_images_are_identical_on_the_emulated_board(
     images: Network, tmp_path: Path, needs: Callable[..., None], board: str

@@ -13,9 +13,11 @@
 #define APART static
 #endif
 
-/* What comes before a place, a group of channels of a column: events, and sums of values and magnitudes. */
+/* What comes before a place, a group of channels of a column: events, and sums of values and magnitudes,
+ * modulo 2^32: those of a whole row may pass it, and only differences of what a pixel sees are used. */
 typedef struct {
-    int32_t events, total, size;
+    int32_t events;
+    uint32_t total, size;
 } mark;
 
 /* The list of a target row: a mark for each place and one for the end; the places before `place` are listed,
@@ -29,22 +31,22 @@ typedef struct {
     uint32_t row_bytes;     /* of a row of weights */
     int32_t rows, row_step; /* kernel rows within the image, and the bytes from one to the next in x */
     int32_t place, places;  /* the next, and all */
-    int32_t total, size;    /* sums of all values so far, and of their magnitudes */
+    uint32_t total, size;   /* sums of all values so far, and of their magnitudes */
 } list;
 
 /* What `append` changes. */
 typedef struct {
     spikerun_event* next;
-    int32_t total, size;
+    uint32_t total, size;
 } tail;
 
 static inline void append(tail* to, uint32_t at, int32_t value, int32_t sign) {
     to->next->at = at;
     to->next->value = value;
     to->next++;
-    to->total += value;
+    to->total += (uint32_t)value;
     if (sign != 0) {
-        to->size += value < 0 ? -value : value;
+        to->size += (uint32_t)(value < 0 ? -value : value);
     }
 }
 
@@ -98,8 +100,11 @@ static inline void list_places(list* self, int32_t sign, int32_t how) {
     int32_t place = self->place;
     mark* now = self->marks + place;
     SPIKERUN_ROLLED
-    for (; place < self->places && to.next <= full; at += next_place) {
+    for (; place < self->places; at += next_place) {
         if (place >= first && place < end) {
+            if (to.next > full) { /* padding needs no room: behind the image there may be none left */
+                break;
+            }
             const uint8_t* from = x;
             uint32_t weights = at;
             int32_t row = rows;
@@ -187,7 +192,8 @@ static inline void add(const list* self, const mark* from, const mark* until, in
     if (from->events != until->events) {
         const spikerun_active active = {self->events + from->events, self->events + until->events,
                                         (uintptr_t)conv->weights - (uintptr_t)(intptr_t)at,
-                                        until->total - from->total, until->size - from->size};
+                                        (int32_t)(until->total - from->total),
+                                        (int32_t)(until->size - from->size)};
         if (conv->values == SPIKERUN_VALUES_ONE && active.total <= SPIKERUN_SPIKES) {
             spikerun_add_spikes(acc, conv->channels, &active);
         } else {

@@ -83,7 +83,13 @@ static inline uint32_t part(int32_t v, int32_t factor) {
 }
 
 static inline void store_four(uint8_t* word, uint32_t four) { /* at any address */
+#ifdef __ARM_FEATURE_UNALIGNED
     __asm__ volatile("str %1, [%0]" : : "r"(word), "r"(four) : "memory");
+#else
+    for (int32_t k = 0; k < 4; k++) {
+        word[k] = (uint8_t)(four >> 8 * k);
+    }
+#endif
 }
 
 /* The words of a pixel, four at once. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spikerun deploy` and `spikerun targets`."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -32,6 +33,7 @@ from spikerun.text import plural
 
 __all__ = ["deploy", "targets"]
 
+DEFAULT_SAMPLES = 16
 TargetOption = Annotated[str, typer.Option("--target", "-t", help="The target, as `spikerun targets` lists them.")]
 OutOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="The folder for the bundle.")]
 RunOption = Annotated[
@@ -62,7 +64,7 @@ def deploy(
     output: OutOption = None,
     run: RunOption = False,
     check: CheckOption = False,
-    samples: SamplesOption = 16,
+    samples: SamplesOption = DEFAULT_SAMPLES,
     data: DataOption = None,
     data_dir: DataDirOption = None,
     given: SetOption = None,
@@ -105,7 +107,10 @@ def deploy(
             + (f"; and {len(bundle.run.mismatches) - 5} more in report.md" if len(bundle.run.mismatches) > 5 else "")
         )
     if not run and not json:
-        suggest(f"spikerun deploy {network} --target {target} -o {output} --run --force", quiet)
+        words = ["spikerun", "deploy", str(network), "--target", target, "-o", str(output)]
+        words += [f"--data={data}"] * (data is not None) + [f"--data-dir={data_dir}"] * (data_dir is not None)
+        words += [f"--samples={samples}"] * (samples != DEFAULT_SAMPLES)
+        suggest(shlex.join([*words, *_given(options), "--run", "--force"]), quiet)
 
 
 def _options(target: edge.Target, given: list[str], short: Mapping[str, str | None]) -> Options:
@@ -123,6 +128,12 @@ def _options(target: edge.Target, given: list[str], short: Mapping[str, str | No
             raise UsageError(f"option '{key}' is given twice")
         values[key] = value
     return parse(target.name, target.options, values)
+
+
+def _given(options: Options) -> list[str]:
+    """Return the words that give the same options, those that are not as they are without."""
+    chosen = {f.name: getattr(options, f.name) for f in fields(options) if getattr(options, f.name) != f.default}
+    return [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
 
 
 def _samples(net: Network, data: str | None, folder: Path | None, count: int) -> Frames | int:

@@ -166,6 +166,15 @@ def test_options_of_the_target_are_given_by_name(saved: Path, words: list[str]) 
     assert (saved.parent / "fw" / "model" / "ear.h").is_file()
 
 
+def test_what_to_type_next_repeats_the_options(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = saved.parent / "a bundle"
+    words = ["--name", "ear", "--format", "arduino", "--set", "packing=small", "--samples", "3"]
+    assert main(["deploy", str(saved), "--target", "generic-cortex-m0", "-o", str(folder), *words]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("next: ")]
+    options = "--samples=3 --set name=ear --set format=arduino --set packing=small --run --force"
+    assert line == f"next: spikerun deploy {saved} --target generic-cortex-m0 -o '{folder}' {options}"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -83,21 +83,17 @@ class Activity(NamedTuple):
 
 
 def activity(net: Network, frames: Mapping[str, IntArray], count: int = 4) -> dict[str, float]:
-    """Return the share of neurons of each population that are active in a window, in the first samples; see `seen`."""
+    """Return the share of neurons of each population that are active in the first samples; see `seen`."""
     return {name: found.share for name, found in seen(net, frames, count).items()}
 
 
 def seen(net: Network, frames: Mapping[str, IntArray], count: int = 4) -> dict[str, Activity]:
-    """Return how active each population is in a window, in the first samples.
-
-    Of networks that go on step by step only inputs are looked at.
-    """
-    words = {name: [array[:count]] for name, array in frames.items()}
-    if blockable(net):
-        for k in range(min(count, len(next(iter(frames.values()))))):
-            for name, turn in turns(net, {name: array[k] for name, array in frames.items()}).items():
-                words.setdefault(name, []).append(turn.word)
-    return {name: _activity([np.abs(word.ravel()) for word in found]) for name, found in words.items()}
+    """Return how active each population is in the first samples: in a window, or in a step where there are steps."""
+    whole, found = blockable(net), dict[str, list[IntArray]]()
+    for k in range(min(count, len(next(iter(frames.values()))))):
+        for name, turn in turns(net, {name: array[k] for name, array in frames.items()}).items():
+            found.setdefault(name, []).append(turn.word if whole else turn.events)
+    return {name: _activity([np.abs(each.ravel()) for each in words]) for name, words in found.items()}
 
 
 def _activity(words: list[IntArray]) -> Activity:

@@ -137,7 +137,10 @@ class Work:
         if self.binary is not None and self.binary > 0:
             found.append(f"binary spikes step by step would take {self.binary / self.firmware:.2g}x the instructions")
         if self.unknown:
-            found.append(f"the costs of {', '.join(self.unknown)} are guesses: this core's table has none")
+            found.append(
+                f"the costs of {', '.join(self.unknown)} are guesses, which may be several times off: "
+                "this core's table has none, but --run counts"
+            )
         return found
 
 

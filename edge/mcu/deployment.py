@@ -22,7 +22,7 @@ from spikerun.edge.mcu.arch.row import choose, require_known
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.build import SCRIPT, TWIN
 from spikerun.edge.mcu.cycles import taken
-from spikerun.edge.mcu.formats import FORMATS, laid_out
+from spikerun.edge.mcu.formats import FORMATS, kinds, laid_out
 from spikerun.edge.mcu.memory import STACK_BYTES, Memory, limits, report
 from spikerun.edge.mcu.model import Model, compose, require_name, require_network
 from spikerun.edge.mcu.packings import WISHES
@@ -235,7 +235,12 @@ def _files(model: Model, made: Source, board: Board, memory: Memory, found: Vect
         "golden.json": json.dumps(
             {"schema": "spikerun.golden/1", "outputs": found.outputs.tolist(), "traces": _traces(model)}
         ),
-        "CMakeLists.txt": documents.cmake(model, board, [file for file in _runtime(made) if file.endswith(".c")]),
+        "CMakeLists.txt": documents.cmake(
+            model,
+            board,
+            [file for file in _runtime(made) if file.endswith(".c")],
+            kinds(model) if layout == "c" else (),  # the other formats have examples of their own
+        ),
         "README.md": documents.readme(model, board, memory, made.state, layout),
         "LICENSE": LICENSE.read_text(encoding="utf-8"),
     }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The text files of a bundle: CMake files, README, reports."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from string import Template
 from typing import Any
 
@@ -33,11 +33,11 @@ TRIED = """On a board give them
 TWIN = "an emulator, with the board's sizes (firmware for the board itself is linked by its maker's SDK)"
 
 
-def cmake(model: Model, board: Board, runtime: list[str]) -> str:
-    """Return CMakeLists.txt: a static library, and the self-test for the computer at hand or for the board."""
+def cmake(model: Model, board: Board, runtime: list[str], examples: Iterable[str]) -> str:
+    """Return CMakeLists.txt: a static library, and for the computer at hand or the board the self-test and examples."""
     sources = "\n".join(f"    runtime/{file}" for file in runtime)
     ports = " ".join(f"port/{port}" for port in arch.of(board).ports)
-    return fill_in("CMakeLists.txt", name=model.name, sources=sources, ports=ports, kinds=" ".join(kinds(model)))
+    return fill_in("CMakeLists.txt", name=model.name, sources=sources, ports=ports, kinds=" ".join(examples))
 
 
 def readme(model: Model, board: Board, memory: Memory, state: int, layout: str) -> str:

@@ -83,6 +83,16 @@ def test_every_format_holds_the_same_code(bundles: dict[str, Path]) -> None:
     assert code(bundles["c"]) == code(bundles["arduino"]) == code(bundles["platformio"]) == code(bundles["zephyr"])
 
 
+@pytest.mark.parametrize("layout", ["c", "zephyr"])
+def test_what_cmake_is_told_to_compile_is_there(bundles: dict[str, Path], layout: str) -> None:
+    text = (bundles[layout] / "CMakeLists.txt").read_text()
+    named = re.findall(r"[\w/]+\.c\b", text.replace("examples/${kind}.c", ""))
+    named += [f"examples/{kind}.c" for kind in re.findall(r"foreach\(kind ?(.*)\)", text)[0].split()]
+    needed = named if layout == "c" else [file for file in named if not file.startswith(("examples", "serial"))]
+    assert [file for file in needed if not (bundles[layout] / file).is_file()] == []
+    assert (layout == "c") == any(file == "examples/frames.c" for file in named)
+
+
 def test_a_library_of_arduino_is_as_its_specification_says(bundles: dict[str, Path]) -> None:
     fw = bundles["arduino"]
     text = (fw / "library.properties").read_text()

@@ -8,7 +8,6 @@ from typing import Any
 from spikerun.edge.mcu import arch
 from spikerun.edge.mcu.board import Board
 from spikerun.edge.mcu.emit import fill_in
-from spikerun.edge.mcu.formats import kinds
 from spikerun.edge.mcu.memory import COLUMNS, Memory
 from spikerun.edge.mcu.model import Model, total
 from spikerun.edge.target import Bundle, Table

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from spikerun.checks import check_derived, check_parts, check_types
 from spikerun.codes import Word
 from spikerun.errors import UsageError, unknown_name
+from spikerun.neurons.base import INT32_MAX
 from spikerun.population import Population, Projection
-from spikerun.timing import Derived, Link, derive, largest_event, significance, turn
+from spikerun.timing import Derived, Link, derive, largest_currents, largest_event, significance, turn
 
 __all__ = ["Link", "Network", "Population", "Projection"]
 
@@ -119,6 +120,18 @@ class Network:
     def kept(self, name: str) -> Mapping[str, str]:
         """Return what a population keeps from step to step, and in which type of integer."""
         return self.populations[name].neuron.kept(self.taps(name))
+
+    def state_range(self, name: str, key: str) -> tuple[int, int]:
+        """Return the smallest and the largest value of what a population keeps that a snapshot may hold.
+
+        What a window still adds to an accumulator must fit int32. So where its bound is beyond half of int32, a
+        snapshot may hold no more than leaves room for all the currents of a window.
+        """
+        population, bound = self.populations[name], self.bounds.get(name, INT32_MAX)
+        if population.neuron.integrates == "window" and bound > INT32_MAX // 2:
+            all_of = largest_currents(population, self.into(name), self.populations, self._derived.senders, self.window)
+            bound = min(bound, INT32_MAX - int(all_of.max()))
+        return population.neuron.state_range(key, bound, self.window)
 
     def encode(self, samples: npt.ArrayLike, name: str | None = None) -> npt.NDArray[Any]:
         """Return real samples as the integers that input `name`, or the only one, takes; its meta says how.

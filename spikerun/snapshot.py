@@ -69,7 +69,7 @@ def write_state(net: Network, program: Program, work: Workspace, saved: Mapping[
     registers = dict(_state(net, program))
     for key, register in registers.items():
         _, name, part = key.split("/")
-        _check(key, saved, register.shape, *net.populations[name].neuron.state_range(part))
+        _check(key, saved, register.shape, *net.state_range(name, part))
     for link in _lagging(net):
         word = net.sender_of(link.source)
         events = (0, 1) if word is None else word.event_range

@@ -18,7 +18,7 @@ from spikerun.errors import NetworkError
 from spikerun.population import Population, Projection
 from spikerun.values import locked
 
-__all__ = ["Derived", "Link", "derive", "largest_event", "significance", "turn"]
+__all__ = ["Derived", "Link", "derive", "largest_currents", "largest_event", "significance", "turn"]
 
 MAX_CHANNELS = 2**20  # beyond it, bounds are computed for all channels at once
 
@@ -167,6 +167,14 @@ def _bound(
     population: Population, into: Iterable[Link], populations: Populations, senders: Senders, window: int
 ) -> float:
     """Return the largest magnitude that an accumulator can reach: from weights, biases, and the largest words."""
+    total = largest_currents(population, into, populations, senders, window)
+    return float((total + _worst(population.neuron.offset, population.shape[0] <= MAX_CHANNELS)).max())
+
+
+def largest_currents(
+    population: Population, into: Iterable[Link], populations: Populations, senders: Senders, window: int
+) -> npt.NDArray[np.float64]:
+    """Return the largest magnitude that is added to the biases in an accumulator, of each channel, or (1,) of all."""
     channels = population.shape[0]
     fine = channels <= MAX_CHANNELS
     total = np.zeros(channels if fine else 1)  # float64 cannot wrap
@@ -178,7 +186,7 @@ def _bound(
         times = window if several and population.neuron.integrates == "window" else 1
         worst = reach * largest_event(word) * times * 2**link.projection.exponent
         total[first if fine else 0 : end if fine else 1] += worst if fine else worst.max()
-    return float((total + _worst(population.neuron.offset, fine)).max())
+    return total
 
 
 def _worst(bias: npt.NDArray[np.int32], fine: bool) -> npt.NDArray[np.float64]:

@@ -75,7 +75,8 @@ def from_board(net: Network, data: bytes, step_us: float = 1000.0) -> dict[str, 
     """Return the bytes that `model_save` of a bundle wrote as a snapshot that `Stream.restore` takes.
 
     step_us: the duration of a step of the stream that is to go on, in microseconds. Raises DataError for bytes of
-    another length or network, of another version, and such as are not as they were saved.
+    another length or network, of another version, such as are not as they were saved, and values that the network
+    cannot reach.
     """
     program = _program(net)
     found = kept(net, program)
@@ -95,6 +96,11 @@ def from_board(net: Network, data: bytes, step_us: float = 1000.0) -> dict[str, 
     for one in found:
         dtype = np.dtype(one.register.dtype).newbyteorder("<")
         flat = np.frombuffer(data, dtype, one.register.size, begin)
+        if flat.size and (flat.min() < one.low or flat.max() > one.high):
+            raise DataError(
+                f"'{one.register.name}' of the board's snapshot must hold integers in {one.low}..{one.high}, got "
+                f"values from {flat.min()} to {flat.max()}: it is no state of this network"
+            )
         stored = flat.reshape([one.register.shape[axis] for axis in one.order])
         work.write(one.register.name, np.transpose(stored, np.argsort(one.order)))
         begin += one.bytes

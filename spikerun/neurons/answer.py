@@ -49,6 +49,17 @@ class Answering(Neuron):
     def kept(self, taps: int = 0) -> Mapping[str, str]:
         return {**self.state, "answer": "int32"} if self.reported == "answer" else self.state
 
+    def answer_range(self, most: int, window: int) -> tuple[int, int]:
+        """Return the smallest and the largest answer of membranes within +-`most`.
+
+        Where a window adds to it, as much again fits int32.
+        """
+        if self.answer == "first_spike":
+            return 0, window
+        if self.answer == "mean":
+            return window * (-most >> shift(window)), window * (most >> shift(window))
+        return -most, most
+
     def collect(self, state: State, s: IntArray, now: Now) -> None:
         """Take the spikes of a step, or the membranes after it, into the answer."""
         if self.reported != "answer":

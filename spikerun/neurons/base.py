@@ -113,8 +113,11 @@ class Neuron:
         """Return the state of neurons before anything has reached them."""
         return {key: np.zeros(shape, np.int64) for key in self.kept(taps)}
 
-    def state_range(self, key: str) -> tuple[int, int]:
-        """Return the smallest and the largest value that a key of the state can have."""
+    def state_range(self, key: str, bound: int = INT32_MAX, window: int = 1) -> tuple[int, int]:
+        """Return the smallest and the largest value that a key of the state can have.
+
+        bound: the largest magnitude of the accumulator; window: W (`Network.state_range` has them).
+        """
         limits = np.iinfo(self.kept()[key])
         return int(limits.min), int(limits.max)
 

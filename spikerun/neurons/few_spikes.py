@@ -76,8 +76,10 @@ class FewSpikes(Neuron):
         """Return how many spikes a neuron may send in a window."""
         return 1 if self.code == "ttfs" else self.kept_bits
 
-    def state_range(self, key: str) -> tuple[int, int]:
-        return (0, self.spike_limit) if key == "left" else super().state_range(key)
+    def state_range(self, key: str, bound: int = INT32_MAX, window: int = 1) -> tuple[int, int]:
+        # the sign's spike leaves what is negative less than the other spikes may send together, and one
+        rest = (int(self.threshold.max()) << (self.bits - 1)) - 1 if self.signed else 0
+        return {"v": (-bound, bound), "u": (-bound, max(bound, rest)), "left": (0, self.spike_limit)}[key]
 
     def fire(self, shape: Shape, v: IntArray) -> IntArray:
         """Return the integers q that neurons of membranes `v` compute."""

@@ -61,8 +61,8 @@ class IF(Answering):
     def initial(self, shape: Shape, taps: int = 0) -> State:
         return {**super().initial(shape), "v": wide(self.v_init, shape)}
 
-    def state_range(self, key: str) -> tuple[int, int]:
-        return (-V_LIMIT, V_LIMIT) if key == "v" else super().state_range(key)
+    def state_range(self, key: str, bound: int = INT32_MAX, window: int = 1) -> tuple[int, int]:
+        return (-V_LIMIT, V_LIMIT) if key == "v" else self.answer_range(V_LIMIT, window)
 
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
         threshold, bias, v_min = (wide(a, shape) for a in (self.threshold, self.bias, self.v_min))

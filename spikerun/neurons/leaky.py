@@ -129,7 +129,7 @@ class LIF(Answering):
     def initial(self, shape: Shape, taps: int = 0) -> State:
         return {**super().initial(shape), "v": wide(self.v_init, shape)}
 
-    def state_range(self, key: str) -> tuple[int, int]:
+    def state_range(self, key: str, bound: int = INT32_MAX, window: int = 1) -> tuple[int, int]:
         most = LIMITS[self.limits]
         wrapped = int(self.limits == "chip")  # u reaches 2^23 there
         pending = int(self.reset == "subtract_after_leak")
@@ -139,7 +139,7 @@ class LIF(Answering):
             "wait": (0, self.refractory),
             "pending": (0, pending),
         }
-        return ranges[key] if key in ranges else super().state_range(key)
+        return ranges[key] if key in ranges else self.answer_range(most, window)
 
     def step(self, shape: Shape, state: State, i: IntArray, now: Now) -> IntArray:
         parameters = {name: wide(array, shape) for name, array in self.arrays().items() if array.dtype == np.int32}

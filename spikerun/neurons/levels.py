@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.codes import CODES, MAX_BITS, Word
-from spikerun.neurons.base import Int32Array, IntArray, Neuron, Now, Shape, State, wide
+from spikerun.neurons.base import INT32_MAX, Int32Array, IntArray, Neuron, Now, Shape, State, wide
 from spikerun.neurons.input import check_word
 from spikerun.values import all_alike, choice, int32_array, integer, require, truth
 
@@ -112,8 +112,8 @@ class Levels(Neuron):
     def kept(self, taps: int = 0) -> Mapping[str, str]:
         return {**self.state, "u": "int8"} if self.signed else self.state
 
-    def state_range(self, key: str) -> tuple[int, int]:
-        return self.word.range if key == "u" else super().state_range(key)
+    def state_range(self, key: str, bound: int = INT32_MAX, window: int = 1) -> tuple[int, int]:
+        return self.word.range if key == "u" else (-bound, bound)
 
     def look_up(self, v: IntArray) -> IntArray:
         """Return the integers q of neurons with membranes `v`, (C, ...)."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from spikerun.connections.window import OUTSIDE
-from spikerun.neurons.base import IntArray, Neuron, Now, Shape, State
+from spikerun.neurons.base import INT32_MAX, IntArray, Neuron, Now, Shape, State
 
 __all__ = ["MaxPool"]
 
@@ -35,7 +35,7 @@ class MaxPool(Neuron):
     def initial(self, shape: Shape, taps: int = 0) -> State:
         return {key: np.zeros((taps, *shape), np.int64) for key in self.kept(taps)}
 
-    def state_range(self, key: str) -> tuple[int, int]:
+    def state_range(self, key: str, bound: int = INT32_MAX, window: int = 1) -> tuple[int, int]:
         return 0, 1
 
     def window(self, shape: Shape, i: IntArray) -> tuple[None, IntArray]:

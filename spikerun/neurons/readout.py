@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.neurons.answer import scale_array
-from spikerun.neurons.base import Int32Array, IntArray, Neuron, Now, Shape, State, unscaled, wide
+from spikerun.neurons.base import INT32_MAX, Int32Array, IntArray, Neuron, Now, Shape, State, unscaled, wide
 from spikerun.values import all_alike, int32_array
 
 __all__ = ["Readout"]
@@ -44,6 +44,9 @@ class Readout(Neuron):
     @property
     def real_scale(self) -> npt.NDArray[np.float32]:
         return self.scale
+
+    def state_range(self, key: str, bound: int = INT32_MAX, window: int = 1) -> tuple[int, int]:
+        return -bound, bound
 
     def window(self, shape: Shape, i: IntArray) -> tuple[IntArray, IntArray]:
         v = wide(self.bias, shape) + i

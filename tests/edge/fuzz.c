@@ -59,7 +59,8 @@ static spikerun_status take(model_state* state, int operation, const uint8_t* da
     return status;
 }
 
-/* A snapshot with some bytes changed and a checksum that is right again. */
+/* A snapshot with some bytes changed, or numbers put at an end of their range, and a checksum that is right
+ * again. */
 static spikerun_status reload(model_state* state, const uint8_t* data, size_t size) {
     uint8_t bytes[MODEL_SNAPSHOT_BYTES];
     const spikerun_status status = model_save(state, bytes);
@@ -68,7 +69,12 @@ static spikerun_status reload(model_state* state, const uint8_t* data, size_t si
         return status;
     }
     for (size_t n = 0; n + 2 < size; n += 3) {
-        bytes[((size_t)data[n] << 8 | data[n + 1]) % (MODEL_SNAPSHOT_BYTES - 4)] = data[n + 2];
+        const size_t at = ((size_t)(data[n] & 127u) << 8 | data[n + 1]) % (MODEL_SNAPSHOT_BYTES - 7);
+        bytes[at] = data[n + 2];
+        if (data[n] >= 128u) {
+            memset(bytes + at, data[n + 2] % 2 != 0 ? 0xff : 0, 3);
+            bytes[at + 3] = data[n + 2] % 2 != 0 ? 0x7f : 0x80;
+        }
     }
     sum = spikerun_crc32(0u, bytes, sizeof bytes - 4);
     for (size_t n = 0; n < 4; n++) {

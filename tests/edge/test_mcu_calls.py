@@ -5,7 +5,8 @@ import os
 import platform
 import subprocess
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from spikerun.connections import Conv, Dense
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy
 from spikerun.edge.mcu.build import WARNINGS, build
+from spikerun.edge.mcu.kept import HEADER, kept
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, Input, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, Readout
+from spikerun.plan import lower
 
 Needs = Callable[..., None]
 ARGUMENT, INPUT, STATE = 1, 2, 3
@@ -170,6 +173,39 @@ def test_payloads_are_given_as_bytes_alone(spiking: Network, tmp_path: Path) -> 
     assert "step_events" not in (tmp_path / "fw" / "model" / "model.h").read_text()
 
 
+def every_state(net: Network) -> Network:
+    """Return a network with all that can be kept from step to step beside what it has: words, and a mean."""
+    few = FewSpikes(4, np.int32(40), signed=True, max_spikes=2)
+    populations = {
+        **net.populations,
+        "hears": replace(net.populations["hears"], neuron=LIF(np.int32(90), answer="mean")),
+        "words": Population((5,), few),
+        "levels": Population((4,), Levels(2, [-30, 0, 30], signed=True)),
+    }
+    rng = np.random.default_rng(3)
+    projections = [
+        *net.projections,
+        Projection("hears", "words", Dense(rng.integers(-99, 128, (8, 5)).astype(np.int8))),
+        Projection("words", "levels", Dense(rng.integers(-99, 128, (5, 4)).astype(np.int8))),
+    ]
+    return Network(populations, projections, [*net.outputs, "levels"], net.window)
+
+
+def extremes(net: Network) -> Iterator[bytes]:
+    """Yield what to begin with: a state whose numbers of one register are at an end of int32, and steps full of spikes.
+
+    They are calls as `fuzz.c` reads them.
+    """
+    step = bytes([2, 100, 0]) + b"\1" * 100
+    begin = HEADER.size
+    for one in kept(net, lower(net, "stream")):
+        places = range(begin, begin + one.bytes, 4) if one.register.dtype == "int32" else ()
+        for odd in (0, 1):
+            put = b"".join(bytes([128 | place >> 8, place & 255, odd]) for place in places[:80])
+            yield bytes([8, 0, 0]) + step * 3 + bytes([200, len(put), 0]) + put + step * 12
+        begin += one.bytes
+
+
 def test_whatever_is_given_is_done_or_refused(camera: Network, tmp_path: Path, needs: Needs) -> None:
     """Random calls under sanitizers, some seconds; SPIKERUN_FUZZ_SECONDS=600 pytest tests/edge/test_mcu_calls.py."""
     needs("clang")
@@ -178,11 +214,17 @@ def test_whatever_is_given_is_done_or_refused(camera: Network, tmp_path: Path, n
     if platform.machine() == "x86_64" and told.strip() == runtime:
         pytest.skip("libclang-rt-dev is not on this machine")
     fw = tmp_path / "fw"
-    deploy(camera, fw, "host", 1)
+    net = every_state(camera)
+    deploy(net, fw, "host", 1)
+    (tmp_path / "first").mkdir()
+    for number, calls in enumerate(extremes(net)):
+        (tmp_path / "first" / str(number)).write_bytes(calls)
     files = [*(fw / "runtime").glob("*.c"), fw / "model" / "model.c", FUZZ]
     include = [f"-I{fw / part}" for part in ("runtime", "model")]
     flags = ["-std=c99", "-O1", "-g", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
     subprocess.run(["clang", *WARNINGS, *flags, *include, *files, "-o", tmp_path / "fuzz"], check=True)
+    first = subprocess.run([tmp_path / "fuzz", *(tmp_path / "first").iterdir()], capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr[-3000:]
     command = [tmp_path / "fuzz", f"-max_total_time={SECONDS}", "-max_len=4096", "-seed=1", "-print_final_stats=1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -11,10 +11,12 @@ import pytest
 from firmware import Firmware, emulated
 
 from spikerun.connections import Dense
+from spikerun.edge.mcu.kept import HEADER, kept
 from spikerun.edge.mcu.snapshot import from_board, to_board
 from spikerun.errors import DataError, UsageError
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, Input
+from spikerun.plan import lower
 from spikerun.session import Session
 from spikerun.stream import Stream
 
@@ -185,6 +187,21 @@ def test_the_host_refuses_what_is_no_snapshot(mixed: Network) -> None:
     for code, bad in wrong(data).values():
         with pytest.raises(DataError, match=said[code]):
             Session(mixed).stream().restore(from_board(mixed, bad))
+
+
+def test_values_that_the_network_cannot_reach_are_refused_by_both(net: Network, firmware: Firmware) -> None:
+    data, begin = to_board(net, streams(net, 20)[0].snapshot()), HEADER.size
+    for one in kept(net, lower(net, "stream")):
+        dtype = np.dtype(one.register.dtype).newbyteorder("<")
+        limits = np.iinfo(dtype)
+        assert dtype.itemsize < 4 or limits.min < one.low - 1 < one.high + 1 < limits.max
+        for value in (each for each in (one.low - 1, one.high + 1) if limits.min <= each <= limits.max):
+            bad = data[:begin] + np.array(value).astype(dtype).tobytes() + data[begin + dtype.itemsize : -4]
+            bad += zlib.crc32(bad).to_bytes(4, "little")
+            assert firmware.library.model_load(firmware.state, bad, ctypes.c_size_t(len(bad))) == DAMAGED
+            with pytest.raises(DataError, match=f"'{one.register.name}' of the board's snapshot must hold integers in"):
+                from_board(net, bad)
+        begin += one.bytes
 
 
 def test_a_state_that_was_never_reset_is_not_saved(firmware: Firmware) -> None:

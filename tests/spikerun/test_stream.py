@@ -344,11 +344,25 @@ def test_a_value_that_no_state_holds_is_refused(seed: int) -> None:
         (Levels(2, [1, 2, 3]), "u", 0, 3),
         (Levels(2, [1, 2, 3], signed=True), "u", -2, 1),
         (MaxPool(), "alive", 0, 1),
-        (Readout(), "v", -(2**31), 2**31 - 1),
+        (Readout(), "v", -900, 900),
+        (Levels(2, [1, 2, 3]), "v", -900, 900),
+        (FewSpikes(4, np.int32(1)), "u", -900, 900),
+        (FewSpikes(4, np.int32(300), signed=True), "u", -900, 2399),
+        (IF(np.int32(1), answer="first_spike"), "answer", 0, 6),
+        (IF(np.int32(1), answer="max"), "answer", -(2**23) + 1, 2**23 - 1),
+        (IF(np.int32(1), answer="mean"), "answer", -6 * 2**20, 6 * (2**20 - 1)),
+        (LIF(np.int32(1), answer="mean"), "answer", -6 * 2**26, 6 * (2**26 - 1)),
     ],
 )
 def test_what_a_key_of_the_state_can_hold(neuron: Neuron, key: str, low: int, high: int) -> None:
-    assert neuron.state_range(key) == (low, high)
+    assert neuron.state_range(key, bound=900, window=6) == (low, high)
+
+
+def test_a_snapshot_leaves_an_accumulator_room_for_the_currents_of_a_window() -> None:
+    populations = {"in": Population((4,), Input(2)), "out": Population((2,), Readout(bias=np.int32(2**31 - 1 - 3 * 4)))}
+    net = Network(populations, [Projection("in", "out", Dense(np.ones((4, 2), np.int8)))], ["out"], 3)
+    assert net.bounds["out"] == 2**31 - 1
+    assert net.state_range("out", "v") == (-(2**31) + 13, 2**31 - 13)
 
 
 def test_events_of_the_past_are_what_their_source_sends() -> None:

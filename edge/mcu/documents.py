@@ -16,6 +16,7 @@ from spikerun.text import plural
 __all__ = ["cmake", "readme", "report_text"]
 
 TEXTS = (0, 1, COLUMNS.index("packing"))
+PACKET_BYTES = 10  # of a request beside its payload
 CROSS = """
 For ${what} (the ELF file prints through a debugger's semihosting):
 
@@ -64,10 +65,12 @@ def _serial(model: Model, tried: str) -> str:
     """Return what there is to say of the network at the end of a serial line; tried: how, on this computer."""
     said = ",\nthe example `events` the places of the spikes of each step" if model.binary else ""
     letter = "H" if model.event_type == "uint16_t" else "I"
+    frame, events = total(model.frames.values()), total(model.events.values()) * {"H": 2, "I": 4}[letter]
     return fill_in(
         "serial.md",
         name=model.name,
-        frame=total(model.frames.values()),
+        frame=frame,
+        longest=max(frame, events if model.binary else 0) + PACKET_BYTES,
         events_said=said,
         events=fill_in("serial_events.md", letter=letter) if model.binary else "",
         tried=Template(tried).substitute(name=model.name),

@@ -8,6 +8,7 @@ The rules are those of the pages that `spikerun.edge.mcu.formats` names; Platfor
 import configparser
 import json
 import re
+import select
 import subprocess
 import sys
 import zlib
@@ -205,15 +206,23 @@ class Line:
 
     def __init__(self, program: Path) -> None:
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.timeout = 60.0
+        self.loses: int | None = None  # the byte that the next `write` loses
 
     def write(self, data: bytes) -> None:
         assert self.process.stdin is not None
+        if self.loses is not None:
+            data = data[: self.loses] + data[self.loses + 1 :]
+            self.loses = None
         self.process.stdin.write(data)
 
     def read(self, count: int) -> bytes:
         assert self.process.stdout is not None
         found = b""
-        while len(found) < count and (more := self.process.stdout.read(count - len(found))):
+        while len(found) < count and select.select([self.process.stdout], [], [], self.timeout)[0]:
+            more = self.process.stdout.read(count - len(found))
+            if not more:
+                break
             found += more
         return found
 
@@ -304,6 +313,7 @@ def test_what_is_no_request_is_refused_and_the_next_one_is_answered(talk: Callab
     board = talk("c", "frames")
     size = 2 * 5 * 4 * 4
     good = board.ask(board.line, b"F", bytes(size))
+    board.line.timeout = 1.0
     for kind, payload, status in ((b"F", bytes(size - 1), 4), (b"F", bytes([2] * size), 2), (b"E", b"\0\0", 255)):
         with pytest.raises(ValueError, match=f"status {status}$"):
             board.ask(board.line, kind, payload)
@@ -318,6 +328,29 @@ def test_what_is_no_request_is_refused_and_the_next_one_is_answered(talk: Callab
     board.line.write(bytes(size))
     assert board.line.read(11)[2] == 255
     assert board.ask(board.line, b"F", bytes(size)) == good
+
+
+def test_whichever_byte_of_a_request_is_lost_it_is_answered_after_as_many_zeros(
+    bundles: dict[str, Path], tmp_path: Path, needs: Needs
+) -> None:
+    needs("gcc", "g++")
+    program = compiled(bundles["c"], "c", "frames", tmp_path / "program", "gcc", "g++")
+    body = b"F" + (160).to_bytes(4, "little") + b"\1" * 160
+    request = b"S" + body + zlib.crc32(body).to_bytes(4, "little")
+    good = subprocess.run([program], input=request, capture_output=True, check=True).stdout
+    again = [request[:n] + request[n + 1 :] + bytes(len(request)) + request for n in range(len(request))]
+    answered = subprocess.run([program], input=b"".join(again), capture_output=True, check=True).stdout
+    assert good[2] == 0 and answered.count(good) == len(request)
+
+
+@pytest.mark.parametrize("lost", [0, 2, 30])
+def test_the_python_of_the_readme_asks_again_where_a_byte_was_lost(
+    talk: Callable[..., SimpleNamespace], lost: int
+) -> None:
+    board = talk("c", "frames")
+    good = board.ask(board.line, b"F", bytes(160))
+    board.line.timeout, board.line.loses = 1.0, lost
+    assert board.ask(board.line, b"F", bytes(160)) == good
 
 
 def test_the_self_test_is_a_sketch(bundles: dict[str, Path], tmp_path: Path, needs: Needs) -> None:

@@ -5,7 +5,8 @@
  *   reply    's' kind status length(4) values(4 each) crc(4)   of all but the first byte
  *
  * Bytes before an 'S' are passed by. What is damaged is answered with SPIKERUN_PACKET_DAMAGED. A request of
- * which bytes were lost waits for as many: who hears no reply sends zeros until one comes. */
+ * which bytes were lost waits for as many, or is passed by whole if its 'S' was: who hears no reply sends as
+ * many zeros as the longest request has bytes, drops what is answered, and asks again. */
 #ifndef SPIKERUN_PACKET_H
 #define SPIKERUN_PACKET_H
 

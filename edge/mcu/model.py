@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,26 +36,18 @@ ALIGNMENT = 4
 MAX_NEURONS = 2**24
 SEEN = ("word", "v")  # what an observer sees of a population, of all that its traces offer
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-# names of files that are there already: of the bundle, and of the C library
-TAKEN = (
-    *(
-        "spikerun",
-        "selftest",
-        "golden",
-        "port",
-        "main",
-        "host",
-        "cortex_m",
-        "riscv",
-        "start",
-        "assert",
-        "complex",
-        "ctype",
-        "errno",
-        "fenv",
-    ),
-    *("float", "inttypes", "iso646", "limits", "locale", "math", "setjmp", "signal", "stdarg", "stdbool", "stddef"),
-    *("stdint", "stdio", "stdlib", "string", "tgmath", "time", "wchar", "wctype"),
+HERE = Path(__file__).parent
+HEADERS = (  # of C libraries
+    *("alloca", "assert", "complex", "ctype", "endian", "errno", "fenv", "features", "float"),
+    *("inttypes", "iso646", "limits", "locale", "malloc", "math", "memory", "newlib", "pthread"),
+    *("reent", "sched", "setjmp", "signal", "stdalign", "stdarg", "stdatomic", "stdbool", "stddef"),
+    *("stdint", "stdio", "stdlib", "stdnoreturn", "string", "strings", "tgmath", "threads", "time"),
+    *("uchar", "unistd", "wchar", "wctype"),
+)
+# names of files that are there already: of the bundle, of its examples, and of C libraries
+TAKEN = frozenset(
+    {path.name.split(".")[0] for folder in ("port", "templates/c") for path in (HERE / folder).glob("*.[ch]*")}
+    | {"arduino", "events", "frames", *HEADERS}
 )
 
 
@@ -148,7 +141,7 @@ def require_name(name: str) -> None:
         such = f", such as '{fitting}'" if NAME.fullmatch(fitting) else ""
         raise UsageError(f"{said}take 1 to 32 small letters, digits and _, a letter first{such}")
     if name in TAKEN or name.startswith("spikerun"):
-        raise UsageError(f"{said}it is taken, as are spikerun..., {', '.join(TAKEN[1:8])} and the headers of C")
+        raise UsageError(f"{said}it is taken, as are spikerun..., the files of a bundle and the headers of C")
 
 
 def require_network(net: object) -> None:

@@ -25,6 +25,7 @@ from spikerun.edge import golden
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy, run_bundle
 from spikerun.edge.mcu.build import WARNINGS
+from spikerun.edge.mcu.model import require_name
 from spikerun.errors import UsageError
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import IF, Input, Readout
@@ -358,6 +359,20 @@ def test_the_self_test_is_a_sketch(bundles: dict[str, Path], tmp_path: Path, nee
     program = compiled(bundles["arduino"], "arduino", "selftest", tmp_path / "program", "gcc", "g++")
     done = subprocess.run([program], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("end 0\n")
+
+
+def test_every_name_of_a_file_that_is_there_already_is_refused(bundles: dict[str, Path], needs: Needs) -> None:
+    needs("gcc", "arm-none-eabi-gcc")
+    files = [path.name for bundle in bundles.values() for path in bundle.rglob("*.[hc]") if "ear" not in path.name]
+    included = "".join(f"#include <{name}.h>\n" for name in ("stdint", "stddef", "stdio", "stdlib", "string"))
+    for cc in ("gcc", "arm-none-eabi-gcc"):
+        told = subprocess.run([cc, "-M", "-x", "c", "-"], input=included, capture_output=True, text=True, check=True)
+        files += re.findall(r"/include(?:/newlib|/\w+-linux-gnu)?/(\w+\.h)", told.stdout)
+    names = {name.split(".")[0] for name in files}
+    assert {"line", "line_host", "port", "stdint", "features", "newlib"} <= names
+    for name in names:
+        with pytest.raises(UsageError, match="cannot begin the symbols and files"):
+            require_name(name)
 
 
 def test_networks_without_events_have_no_example_of_them(tiny: Network, tmp_path: Path) -> None:

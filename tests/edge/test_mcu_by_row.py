@@ -131,7 +131,7 @@ def test_membranes_that_are_results_lie_there_whole() -> None:
 
 
 def rows_of(printed: Printed, call: Call, register: Register, row: int) -> Iterator[int]:
-    """Yield the rows of a source that a call reads for a target row."""
+    """Yield the rows of a source that a call reads for a target row; none where all that it sees is padding."""
     operation: Any = call.operation
     window = getattr(operation, "geometry", None)
     if window is not None:
@@ -173,11 +173,9 @@ def never_overwritten_before_read(printed: Printed) -> int:
                         continue
                     height = register.shape[1] if len(register.shape) == 3 else 1
                     written = operand.role != "read"
-                    if height == 1:
-                        seen = [0]
-                    elif written:
+                    if written:
                         seen = [row] if loop.rows == height else list(range(height))
-                    elif call.kernel.row and not call.kernel.stretch:
+                    elif call.kernel.row and not call.kernel.stretch and len(register.shape) == 3:
                         seen = list(rows_of(printed, call, register, row))
                     else:
                         seen = list(range(height))

@@ -53,19 +53,30 @@ def measure(folder: Path, board: Board, name: str) -> Stack:
         texts = [path.read_text(encoding="utf-8") for path in sorted(Path(made).glob("*.ci"))]
     if done.code != 0 or not texts:
         raise TargetError(f"gcc does not tell what stack '{board.name}' takes: {done.errors.strip()[:1000]}")
+    return told(texts, name)
+
+
+def told(texts: Iterable[str], name: str) -> Stack:
+    """Return what gcc's `.ci` files of a bundle tell; the network's symbols begin with `name`.
+
+    Raises TargetError where functions call each other in a circle, or a frame has no fixed size.
+    """
     frames, calls = graph(texts)
-    whole, alone = depths(frames, calls, THROUGH_POINTERS), depths(frames, calls, ())
+    through = [title for title in frames if _function(title) in THROUGH_POINTERS]
+    whole, alone = depths(frames, calls, through), depths(frames, calls, ())
     own = [size for function, size in alone.items() if function.startswith(f"{name}_") and "selftest" not in function]
     kernels = {function: size for function, size in alone.items() if function.startswith("spikerun_")}
     return Stack(max(whole.get(start, 0) for start in ("port_reset", "port_start")), max(own, default=0), kernels)
 
 
 def graph(texts: Iterable[str]) -> tuple[dict[str, int], dict[str, set[str]]]:
-    """Return the frame of each function in bytes, and which it calls, of gcc's `.ci` files.
+    """Return the frame of each function in bytes, and which it calls, of gcc's `.ci` files, by gcc's titles.
+
+    A title is the name, behind that of the file if it is static: other files may have another one of this name.
 
     >>> node = 'node: { title: "a.c:f" label: "f\\\\na.c:1:2\\\\n48 bytes (static)" }'
     >>> graph([node + '\\nedge: { sourcename: "a.c:f" targetname: "g" label: "a.c:3:4" }'])
-    ({'f': 48}, {'f': {'g'}})
+    ({'a.c:f': 48}, {'a.c:f': {'g'}})
     """
     frames: dict[str, int] = {}
     calls: dict[str, set[str]] = {}
@@ -73,14 +84,14 @@ def graph(texts: Iterable[str]) -> tuple[dict[str, int], dict[str, set[str]]]:
         for title, size, kind in NODE.findall(text):
             if kind != "static":
                 raise TargetError(f"the frame of '{_function(title)}' has no fixed size")
-            frames[_function(title)] = max(int(size), frames.get(_function(title), 0))
+            frames[title] = max(int(size), frames.get(title, 0))
         for source, target in EDGE.findall(text):
-            calls.setdefault(_function(source), set()).add(_function(target))
+            calls.setdefault(source, set()).add(target)
     return frames, calls
 
 
 def _function(title: str) -> str:
-    """Return the name of a function; gcc puts the file before that of a static one."""
+    """Return the name of a function of a title."""
     return title.rpartition(":")[2]
 
 
@@ -94,11 +105,12 @@ def depths(frames: Mapping[str, int], calls: Mapping[str, set[str]], through: It
 
     def depth(function: str, path: tuple[str, ...]) -> int:
         if function in path:
-            raise TargetError(f"functions call each other in a circle: {', '.join((*path, function))}")
+            circle = ", ".join(map(_function, (*path, function)))
+            raise TargetError(f"functions call each other in a circle: {circle}")
         if function not in known:
             targets = through if function == POINTER else calls.get(function, ())
             below = max((depth(target, (*path, function)) for target in targets), default=0)
-            known[function] = below + frames.get(function, 0 if function == POINTER or function in through else LIBRARY)
+            known[function] = below + frames.get(function, 0 if function == POINTER else LIBRARY)
         return known[function]
 
     return {function: depth(function, ()) for function in frames}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How deep the stack gets, as gcc says, against what an emulated run finds painted over."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu.memory import STACK_BYTES, report
 from spikerun.edge.mcu.model import compose
 from spikerun.edge.mcu.printer import source
-from spikerun.edge.mcu.stack import Stack, depths, graph
+from spikerun.edge.mcu.stack import LIBRARY, Stack, depths, graph, told
 from spikerun.errors import TargetError
 from spikerun.network import Network
 
 Needs = Callable[..., None]
+RUNTIME = Path(boards.__file__).parent / "runtime"
 
 
 @pytest.mark.parametrize("name", ["generic-cortex-m0", "generic-rv32imc"])
@@ -60,3 +62,46 @@ def test_functions_that_call_each_other_are_no_tree() -> None:
 def test_a_frame_without_a_fixed_size_is_refused() -> None:
     with pytest.raises(TargetError, match="the frame of 'f' has no fixed size"):
         graph(['node: { title: "a.c:f" label: "f\\na.c:1:2\\n48 bytes (dynamic)" }'])
+
+
+def listing(*functions: tuple[str, int, str]) -> str:
+    """Return what gcc writes of functions: the title, bytes, and the titles that it calls, with blanks between them."""
+    nodes = [
+        f'node: {{ title: "{title}" label: "f\\na.c:1:2\\n{size} bytes (static)" }}' for title, size, _ in functions
+    ]
+    edges = [
+        f'edge: {{ sourcename: "{title}" targetname: "{to}" }}' for title, _, calls in functions for to in calls.split()
+    ]
+    return "\n".join((*nodes, *edges))
+
+
+def test_static_functions_of_one_name_are_those_of_their_files() -> None:
+    first = listing(("spikerun_dense_run", 8, "a.c:four"), ("a.c:four", 400, ""), ("spikerun_far", 0, ""))
+    second = listing(("spikerun_conv_run", 8, "b.c:four"), ("b.c:four", 16, "spikerun_dense_run"))
+    assert told([first, second], "net").kernels == {
+        "spikerun_dense_run": 408,
+        "spikerun_far": 0,
+        "spikerun_conv_run": 8 + 16 + 408,
+    }
+
+
+def test_the_selftest_takes_what_it_calls_through_pointers_and_a_kernel_does_not() -> None:
+    selftest = listing(
+        ("port_start", 8, "net_frame"), ("net_frame", 16, "__indirect_call"), ("selftest.c:see", 500, "")
+    )
+    assert told([selftest], "net") == Stack(8 + 16 + 500, 16, {})
+
+
+def pushed(code: str) -> int:
+    """Return the bytes that a function in assembler pushes."""
+    size = 0
+    for wide, names in re.findall(r" (v?)push \{([^}]+)\}", code):
+        spans = [[int(n) for n in re.findall(r"\d+", name)] or [0] for name in names.split(",")]
+        size += sum(span[-1] - span[0] + 1 for span in spans) * (8 if wide else 4)
+    return size
+
+
+def test_assembler_takes_no_more_than_a_function_that_gcc_tells_nothing_of() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in RUNTIME.glob("*.[ch]")]
+    assert max(pushed(code) for text in texts for code in text.split('".size ')) == LIBRARY
+    assert depths({"f": 8}, {"f": {"an_assembler_function"}}, ())["f"] == 8 + LIBRARY

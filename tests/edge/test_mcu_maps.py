@@ -159,6 +159,13 @@ def test_sums_over_windows_are_exact(
     check(library, connection, x, maps.sum_pool(as_map(connection, x.shape)), 0)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_sums_of_the_largest_words_fit_their_lanes(library: ctypes.CDLL, signed: bool) -> None:
+    connection = SumPool((2, 129), (1, 1), (0, 0), np.int32(1))  # 258 words, whose sum may be more than 2^16
+    x = np.full((4, 2, 129), 127 if signed else 255, np.int8 if signed else np.uint8)
+    check(library, connection, x, maps.sum_pool(as_map(connection, x.shape)), 0)
+
+
 def test_each_word_of_a_row_stands_in_one_pair() -> None:
     for length in range(1, 20):
         found = maps.pairs_of(length).ravel().tolist()

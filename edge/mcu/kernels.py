@@ -294,7 +294,7 @@ PACKED_CONV = ("spikerun_packed.h", "spikerun_packed_conv.h")
 ROWS = (
     Kernel("dense", _dense, more=ROWS_OF_WEIGHTS, words=True, memory=_dense_memory),
     Kernel("conv", _conv, more=ROWS_OF_WEIGHTS, words=True, memory=_conv_memory, row=True),
-    Kernel("depthwise", _apply(maps.depthwise), words=True, row=True),
+    Kernel("depthwise", _apply(maps.depthwise), more=("spikerun_halves.h",), words=True, row=True),
     Kernel("dot", _dot, needs=frozenset({"mve"}), memory=_dot_memory, row=True),
     Kernel("pairs", _pairs, more=("spikerun_halves.h",), needs=frozenset({"dsp"}), memory=_pairs_memory, row=True),
     Kernel("sparse", _apply(maps.sparse), words=True),

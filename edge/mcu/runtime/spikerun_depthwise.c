@@ -3,6 +3,7 @@
  * over all taps; where four are silent a tap costs a comparison. What taps a pixel sees is found once for a
  * row, and again only for the pixels at its ends. */
 #include "spikerun.h"
+#include "spikerun_halves.h"
 #include "spikerun_word.h"
 
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && !defined(SPIKERUN_WIDE)
@@ -10,18 +11,6 @@
 #define HELIUM 1
 #elif defined(__ARM_FEATURE_DSP) && !defined(SPIKERUN_WIDE)
 #define DSP 1
-/* Bytes 0 and 2 of a word as two numbers of 16 bits, and bytes 1 and 3. */
-#define EXTENDED(name, instruction)                       \
-    static inline uint32_t name(uint32_t bytes) {         \
-        uint32_t halves;                                  \
-        __asm__(instruction : "=r"(halves) : "r"(bytes)); \
-        return halves;                                    \
-    }
-EXTENDED(even_unsigned, "uxtb16 %0, %1")
-EXTENDED(odd_unsigned, "uxtb16 %0, %1, ror #8")
-EXTENDED(even_signed, "sxtb16 %0, %1")
-EXTENDED(odd_signed, "sxtb16 %0, %1, ror #8")
-
 /* sum + the product of the lower halves, and of the upper ones. */
 static inline int32_t add_lower(int32_t sum, uint32_t x, uint32_t y) {
     __asm__("smlabb %0, %1, %2, %0" : "+r"(sum) : "r"(x), "r"(y));
@@ -161,12 +150,12 @@ WITHIN void four(const pixel* self, int32_t channel, int32_t sign, int32_t* acc)
         }
 #if defined(DSP)
         const uint32_t weights = word_at(t->weights + channel);
-        const uint32_t even = sign != 0 ? even_signed(words) : even_unsigned(words);
-        const uint32_t odd = sign != 0 ? odd_signed(words) : odd_unsigned(words);
-        a = add_lower(a, even, even_signed(weights));
-        c = add_upper(c, even, even_signed(weights));
-        b = add_lower(b, odd, odd_signed(weights));
-        d = add_upper(d, odd, odd_signed(weights));
+        const uint32_t even = sign != 0 ? spikerun_even_signed(words) : spikerun_even_unsigned(words);
+        const uint32_t odd = sign != 0 ? spikerun_odd_signed(words) : spikerun_odd_unsigned(words);
+        a = add_lower(a, even, spikerun_even_signed(weights));
+        c = add_upper(c, even, spikerun_even_signed(weights));
+        b = add_lower(b, odd, spikerun_odd_signed(weights));
+        d = add_upper(d, odd, spikerun_odd_signed(weights));
 #else
         const int8_t* const weights = t->weights + channel;
         a += spikerun_value(x[0], sign) * weights[0];

@@ -41,3 +41,9 @@ def test_a_number_means_so_many_random_samples(mixed: Network) -> None:
 def test_inputs_need_equally_many_samples(mixed: Network) -> None:
     with pytest.raises(DataError, match="equally many"):
         golden.frames_of(mixed, {"image": np.zeros((2, 3, 6, 5), int), "events": np.zeros((1, 8, 2, 3, 3), int)})
+
+
+def test_spikes_are_those_of_an_active_neuron() -> None:
+    populations = {"in": Population((4,), Input()), "out": Population((2,), Readout())}
+    net = Network(populations, [Projection("in", "out", Dense(np.ones((4, 2), np.int8)))], ["out"], 8)
+    assert golden.seen(net, {"in": np.array([[7, 1, 0, 0]])})["in"] == (0.5, 2.0)

@@ -110,7 +110,9 @@ def _platformio(model: Model, board: Board, sources: list[str]) -> dict[str, str
 def _zephyr(model: Model, board: Board, sources: list[str]) -> dict[str, str]:
     own = [path for path in sources if path.startswith(WHOLE) and not path.endswith("/main.c")]
     here = "        ${spikerun_" + model.name + "}/"
-    listed = {"sources": "\n".join(here + path for path in own)}
+    shared = [path for path in own if path.rpartition("/")[2].startswith("spikerun_")]
+    listed = {"shared": "\n".join(here + path for path in shared)}
+    listed["sources"] = "\n".join(here + path for path in own if path not in shared)
     listed["folders"] = "\n".join(here + folder for folder in (*WHOLE, "port"))
     files = {
         "zephyr/module.yml": fill_in("zephyr/module.yml", **_names(model)),

@@ -165,6 +165,16 @@ def test_a_module_of_zephyr_is_as_its_documents_say(bundles: dict[str, Path]) ->
     assert "west build -b nrf52840dk/nrf52840 samples/selftest" in (fw / "README.md").read_text()
 
 
+def test_two_networks_are_two_modules_of_one_application(net: Network, tmp_path: Path, needs: Needs) -> None:
+    needs("cmake", "cc")
+    for name in ("ear", "eye"):
+        deploy(net, tmp_path / name, "host", 1, format="zephyr", name=name)
+    given = (f"-DBUNDLES={tmp_path}", "-DNETWORKS=ear;eye")
+    subprocess.run(["cmake", "-S", STUBS / "modules", "-B", tmp_path / "build", *given], check=True)
+    subprocess.run(["cmake", "--build", tmp_path / "build"], check=True)
+    subprocess.run([tmp_path / "build" / "app"], check=True)
+
+
 @pytest.mark.parametrize("name", ["arduino", "zephyr"])
 def test_the_self_test_of_a_format_runs_on_the_emulated_board(
     bundles: dict[str, Path], name: str, needs: Needs

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.edge.mcu.kernels import bytes_of
+from spikerun.edge.mcu.maps import filled
 from spikerun.edge.mcu.model import Model
 from spikerun.edge.mcu.table import Table
 from spikerun.kernels.program import Program, Register
@@ -93,7 +94,7 @@ def table(model: Model) -> Table:
     assert model.step is not None
     found = kept(model.net, model.step.program)
     rows = np.array(list(_rows(model, found)), np.int32).reshape(-1)
-    arrays = {"kept": rows, "network": network(model.net).view("<u4").astype(np.uint32)}
+    arrays = {"kept": filled(rows), "network": network(model.net).view("<u4").astype(np.uint32)}
     return Table("spikerun_snapshot", {"count": len(found), "size": size(found)}, arrays)
 
 

@@ -47,8 +47,8 @@ template <class Kernel, class... Arguments>
 #endif
 
 // Kernel::run(arguments...). It and all that it calls must be SPIKERUN_INLINE (lambdas:
-// SPIKERUN_LAMBDA_INLINE), so that they are compiled within each of the functions above. With SPIKERUN_FEW_ISAS,
-// for builds that are made to be tested, within two of them: the code is the same in all.
+// SPIKERUN_LAMBDA_INLINE), so that they are compiled within each of the functions above. With
+// SPIKERUN_FEW_ISAS, for builds that are made to be tested, within two of them: the code is the same in all.
 template <class Kernel, class... Arguments>
 decltype(auto) run(Arguments&&... arguments) noexcept {
 #if defined(SPIKERUN_X86)

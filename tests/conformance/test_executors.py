@@ -67,6 +67,6 @@ def test_samples_are_cut_to_those_that_fit_beside_the_network(small: Firmware) -
 
 
 def test_a_network_that_fits_without_a_single_sample_is_left_out(small: Firmware) -> None:
-    net = wide(6900, 8)
+    net = wide(6500, 8)
     assert edge.load("small").check(net).fits
     assert not small.takes(net)

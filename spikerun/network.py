@@ -121,14 +121,14 @@ class Network:
         """Return what a population keeps from step to step, and in which type of integer."""
         return self.populations[name].neuron.kept(self.taps(name))
 
-    def state_range(self, name: str, key: str) -> tuple[int, int]:
-        """Return the smallest and the largest value of what a population keeps that a snapshot may hold.
+    def state_range(self, name: str, key: str, room: bool = False) -> tuple[int, int]:
+        """Return the smallest and the largest value of what a population keeps from step to step.
 
-        What a window still adds to an accumulator must fit int32. So where its bound is beyond half of int32, a
-        snapshot may hold no more than leaves room for all the currents of a window.
+        room: leave room in int32 for what a window still adds to an accumulator, whatever was in it. Where the bound is
+        beyond half of int32 that leaves out values that the network can reach.
         """
         population, bound = self.populations[name], self.bounds.get(name, INT32_MAX)
-        if population.neuron.integrates == "window" and bound > INT32_MAX // 2:
+        if room and population.neuron.integrates == "window" and bound > INT32_MAX // 2:
             all_of = largest_currents(population, self.into(name), self.populations, self._derived.senders, self.window)
             bound = min(bound, INT32_MAX - int(all_of.max()))
         return population.neuron.state_range(key, bound, self.window)

@@ -56,7 +56,7 @@ def kept(net: Network, program: Program) -> list[Kept]:
     for name in net.populations:
         for key in net.kept(name):
             register = registers[of(name, key)]
-            low, high = net.state_range(name, key)
+            low, high = net.state_range(name, key, room=True)
             found[register.name] = Kept(register, low, high, _order(register, apart=key == "alive"))
     for link in net.links:
         if link.lag:

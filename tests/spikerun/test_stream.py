@@ -362,7 +362,7 @@ def test_a_snapshot_leaves_an_accumulator_room_for_the_currents_of_a_window() ->
     populations = {"in": Population((4,), Input(2)), "out": Population((2,), Readout(bias=np.int32(2**31 - 1 - 3 * 4)))}
     net = Network(populations, [Projection("in", "out", Dense(np.ones((4, 2), np.int8)))], ["out"], 3)
     assert net.bounds["out"] == 2**31 - 1
-    assert net.state_range("out", "v") == (-(2**31) + 13, 2**31 - 13)
+    assert net.state_range("out", "v", room=True) == (-(2**31) + 13, 2**31 - 13)
 
 
 def test_events_of_the_past_are_what_their_source_sends() -> None:

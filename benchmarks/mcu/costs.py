@@ -19,6 +19,7 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
+from tables import replace_table
 
 from spikerun.connections import Conv, Dense, Sparse
 from spikerun.edge.mcu import board as boards
@@ -29,7 +30,6 @@ from spikerun.network import Network, Population, Projection
 from spikerun.neurons import FewSpikes, Input, Levels, Readout
 from spikerun.plan import lower
 
-CORES = Path(str(boards.__file__)).parent / "cores"
 SILENT = 2**23  # a threshold that no layer here reaches
 FILL = 1.6  # instructions for a neuron, that its bias is filled in: an estimate, which is part of the next cost
 Shape = tuple[int, ...]
@@ -204,17 +204,14 @@ def text(found: dict[str, dict[str, float]]) -> str:
 
 def main(cores: list[str], write: bool) -> None:
     """Print, or write, the tables of cores."""
-    for core in cores or sorted(path.stem for path in CORES.glob("*.toml") if path.stem != "host"):
+    for core in cores or sorted(path.stem for path in boards.CORES.glob("*.toml") if path.stem != "host"):
         found, errors = fitted(core)
         print(
             f"# {core}\n{text(found)}# largest error: {', '.join(f'{k} {e:.0%}' for k, e in errors.items())}",
             flush=True,
         )
         if write:
-            path = CORES / f"{core}.toml"
-            before, _, rest = path.read_text().partition("\n[costs]")
-            _, behind, others = rest.partition("\n[")
-            path.write_text(before.rstrip() + "\n\n" + text(found) + behind + others)
+            replace_table(core, "costs", text(found))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,7 @@ from scipy.optimize import nnls
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from shapes import NETWORKS, Layer, dense
-
-from spikerun.edge.mcu.board import CORES
+from tables import replace_table
 
 # the core whose counts a core has: the others lack nothing that the compiler or CMSIS-NN asks for
 COUNTED = {
@@ -95,10 +94,7 @@ def main(write: bool) -> None:
     for core in COUNTED:
         print(f"# {core}\n{text(core)}", flush=True)
         if write:
-            path = CORES / f"{core}.toml"
-            before, _, rest = path.read_text().partition("\n[int8]")
-            _, behind, others = rest.partition("\n[")
-            path.write_text(before.rstrip() + "\n\n" + text(core) + behind + others)
+            replace_table(core, "int8", text(core))
 
 
 if __name__ == "__main__":

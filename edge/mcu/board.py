@@ -185,7 +185,7 @@ def _known(values: dict[str, Any]) -> dict[str, str]:
 
 
 def load_core(name: str) -> Core:
-    """Return the core called `name`."""
+    """Return the core called `name`. Raises ValueError where there is none, or its file is wrong."""
     path = CORES / f"{name}.toml"
     if not path.is_file():
         raise ValueError(f"unknown core '{name}'; known are {', '.join(sorted(p.stem for p in CORES.glob('*.toml')))}")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from spikerun.edge.mcu.maps import slides
-from spikerun.edge.mcu.table import shape_of
 from spikerun.kernels.operations import Map
 
 __all__ = ["COUNTED", "Costs", "counted", "of_map", "of_neurons", "read"]
@@ -117,7 +116,6 @@ def of_map(costs: Costs, kind: str, m: Map, share: float, spikes: bool) -> float
 
 def of_neurons(costs: Costs, kind: str, shape: tuple[int, ...], share: float = 0.0) -> float | None:
     """Return the instructions of `fill`, `fire` or `fire_levels` for a population; share: of it that becomes active."""
-    if kind not in costs or kind not in COUNTED:
+    if kind not in costs:
         return None
-    size = math.prod(shape_of(shape).values())
-    return size * (costs[kind].get("neuron", 0.0) + share * costs[kind].get("active", 0.0))
+    return math.prod(shape) * (costs[kind].get("neuron", 0.0) + share * costs[kind].get("active", 0.0))

@@ -37,7 +37,7 @@ def _takes(kind: str, m: Map, x: Register) -> bool:
     """Return whether a dense kernel can compute the map."""
     if kind == "dot":
         return x.dtype == "uint8" and maps.dot_numbers(m) is not None
-    return x.dtype in ("uint8", "int8") and maps.slides(m) and m["groups"] == 1 and m["dilation"][1] == 1
+    return x.dtype in ("uint8", "int8") and maps.suits_pairs(m)
 
 
 def choice(m: Map, x: Register, activity: Mapping[str, float], features: Collection[str]) -> Choice | None:

@@ -342,7 +342,8 @@ def _bundle(out: Path, memory: Memory, name: str, done: RunReport | None, sample
     labels = {**verdict.labels, **dict.fromkeys(done.measures, "emulated")}
     labels |= dict.fromkeys(("flash_bytes", "ram_bytes"), "linked") if measured else {}
     if counted and board.arch != "host":
-        measures |= _taken(board, counted)
-        labels |= dict.fromkeys(_taken(board, counted), "estimated of what was emulated")
+        spent = _taken(board, counted)
+        measures |= spent
+        labels |= dict.fromkeys(spent, "estimated of what was emulated")
     verdict = replace(verdict, measures=measures, notes=(*verdict.notes, *done.notes), labels=labels)
     return Bundle(out, verdict, samples, name, measured, done)

@@ -25,7 +25,7 @@ WHOLE = ("runtime", "model", "serial", "selftest")
 
 @dataclass(frozen=True)
 class Format:
-    """A format: its words in the README, where a file of the plain bundle lies (None: nowhere), and its own files."""
+    """A format: where a file of the plain bundle lies (None: nowhere), and the files of its own."""
 
     place: Callable[[str], str | None]
     files: Callable[[Model, Board, list[str]], dict[str, str]]

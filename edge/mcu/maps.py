@@ -25,6 +25,7 @@ __all__ = [
     "rows",
     "slides",
     "sparse",
+    "suits_pairs",
     "sum_pool",
     "without_empty_taps",
 ]
@@ -147,9 +148,14 @@ def _dot_of_conv(m: Map) -> Dot | None:
 DOT: Mapping[str, Callable[[Map], Dot | None]] = {"dense": _dot_of_dense, "conv": _dot_of_conv}
 
 
+def suits_pairs(m: Map) -> bool:
+    """Return whether `pairs` can take a map: what a pixel sees must lie together in each row."""
+    return slides(m) and bool(m["groups"] == 1 and m["dilation"][1] == 1)
+
+
 def pairs_of_conv(m: Map) -> Table | None:
     """Return rows of weights of two target channels, word by word in pairs; None of a map that `pairs` cannot take."""
-    if not slides(m) or m["groups"] != 1 or m["dilation"][1] != 1:
+    if not suits_pairs(m):
         return None
     numbers, grouped = _conv(m)
     del numbers["groups"], numbers["dilation_x"]

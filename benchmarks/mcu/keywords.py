@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from networks import fit
 from record import record
 
 import spikerun
@@ -61,22 +62,9 @@ def shifted(images: torch.Tensor) -> torch.Tensor:
 def train(seed: int) -> nn.Sequential:
     """Return a trained network."""
     torch.manual_seed(seed)
-    model, (images, labels) = build(), data("train")
+    model = build()
     optimiser = torch.optim.Adam(model.parameters(), 1e-3, weight_decay=1e-4)
-    batches = len(images) // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, EPOCHS * batches)
-    for _ in range(EPOCHS):
-        for picked in torch.randperm(len(images))[: batches * BATCH].split(BATCH):
-            x, active = shifted(images[picked]), torch.zeros(())
-            for layer in model:
-                x = layer(x)
-                active = active + x.mean() if isinstance(layer, nn.ReLU) else active
-            loss = nn.functional.cross_entropy(x, labels[picked]) + PENALTY * active
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-    return model.eval()
+    return fit(model, data("train"), optimiser, 4e-3, EPOCHS, BATCH, PENALTY, shifted)
 
 
 @torch.no_grad()

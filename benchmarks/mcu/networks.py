@@ -16,7 +16,7 @@ from torch import nn
 
 from spikerun import datasets
 
-__all__ = ["BUILD", "accuracy", "load", "train"]
+__all__ = ["BUILD", "accuracy", "fit", "load", "train"]
 
 SEED, BATCH = 0, {"mlp": 128, "cnn": 256}
 EPOCHS = {"mlp": 12, "cnn": 4}
@@ -45,18 +45,26 @@ def _data(split: str) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(real).reshape(-1, 1, 28, 28), torch.from_numpy(np.asarray(found.labels).astype(np.int64))
 
 
-def train(name: str, penalty: float) -> nn.Sequential:
-    """Return a trained network."""
-    torch.manual_seed(SEED)
-    model = BUILD[name]()
-    images, labels = _data("train")
-    batch = BATCH[name]
-    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
-    steps = EPOCHS[name] * (len(images) // batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, steps)
-    for _ in range(EPOCHS[name]):
-        for picked in torch.randperm(len(images))[: len(images) // batch * batch].split(batch):
-            x, active = images[picked], torch.zeros(())
+def fit(
+    model: nn.Sequential,
+    data: tuple[torch.Tensor, torch.Tensor],
+    optimiser: torch.optim.Optimizer,
+    rate: float,
+    epochs: int,
+    batch: int,
+    penalty: float,
+    varied: Callable[[torch.Tensor], torch.Tensor] = lambda images: images,
+) -> nn.Sequential:
+    """Return a network, trained in place: cross-entropy, and a penalty on the mean activation of each hidden layer.
+
+    rate: the highest of a cycle; varied: what is done to images before they are seen.
+    """
+    images, labels = data
+    batches = len(images) // batch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, epochs * batches)
+    for _ in range(epochs):
+        for picked in torch.randperm(len(images))[: batches * batch].split(batch):
+            x, active = varied(images[picked]), torch.zeros(())
             for layer in model:
                 x = layer(x)
                 active = active + x.mean() if isinstance(layer, nn.ReLU) else active
@@ -66,6 +74,14 @@ def train(name: str, penalty: float) -> nn.Sequential:
             optimiser.step()
             schedule.step()
     return model.eval()
+
+
+def train(name: str, penalty: float) -> nn.Sequential:
+    """Return a trained network."""
+    torch.manual_seed(SEED)
+    model = BUILD[name]()
+    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    return fit(model, _data("train"), optimiser, 3e-3, EPOCHS[name], BATCH[name], penalty)
 
 
 @torch.no_grad()

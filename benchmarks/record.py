@@ -14,8 +14,13 @@ MODEL = f"{ROOT / 'examples' / 'fashion_mnist.py'}:build"
 COLUMNS = ("date", "benchmark", "metric", "value", "unit", "machine", "versions")
 
 
-def record(benchmark: str, metric: str, value: float | str, unit: str) -> None:
-    """Print a figure, and append it to results.csv."""
+def record(
+    benchmark: str, metric: str, value: float | str, unit: str, on: str | None = None, by: str | None = None
+) -> None:
+    """Print a figure, and append it to results.csv.
+
+    on: what it was measured on, else this computer; by: the versions that it depends on, else those of the CPU.
+    """
     shown = f"{value:.4g}" if isinstance(value, float) else str(value)
     print(f"{metric:<58} {shown:>12} {unit}", flush=True)
     new = not RESULTS.exists()
@@ -23,7 +28,7 @@ def record(benchmark: str, metric: str, value: float | str, unit: str) -> None:
         writer = csv.writer(file, lineterminator="\n")
         if new:
             writer.writerow(COLUMNS)
-        row = (datetime.date.today().isoformat(), benchmark, metric, shown, unit, machine(), versions())
+        row = (datetime.date.today().isoformat(), benchmark, metric, shown, unit, on or machine(), by or versions())
         writer.writerow(row)
 
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network like VGG of random weights whose activity is chosen: 64-64-p-128-128-p-256-256-p-10 on 32x32, 153 MMAC.
+"""Networks like VGG of random weights whose activity is chosen: 64-64-p-128-128-p-256-256-p-10 on 32x32, 153 MMAC.
 
 What counts is the activity of what a layer reads: behind a max pool that of the pooled words. Thresholds and biases of
 each channel are chosen on random images, so that this share of the words is not 0 and the largest of a thousand is 12;
-of the network in steps thresholds, by bisection, so that there are spikes in this share of steps.
+of the network in steps thresholds, by bisection, so that there are spikes in this share of steps. VGG-11 is one such,
+64-p-128-p-256-256-p-512-512-p-512-512-p-10, in which the activity is that of what a layer sends.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,10 +19,19 @@ from turns import Array
 from spikerun import IF, Conv, Dense, FewSpikes, Input, Network, Population, Projection, Readout, Window
 from spikerun.neurons import MaxPool, Neuron
 
-__all__ = ["MACS", "ann", "images", "stepped", "words"]
+__all__ = ["CLASSES", "MACS", "VGG7", "VGG11", "Shape", "ann", "images", "stepped", "words"]
 
-WIDTHS = (64, 64, 128, 128, 256, 256)
-POOLED = (1, 3, 5)  # layers before a pool
+
+@dataclass(frozen=True)
+class Shape:
+    """The channels of the convolutions, and which of these, by number, are before a pool."""
+
+    widths: tuple[int, ...]
+    pooled: tuple[int, ...]
+
+
+VGG7 = Shape((64, 64, 128, 128, 256, 256), (1, 3, 5))
+VGG11 = Shape((64, 128, 256, 256, 512, 512, 512, 512), (0, 1, 3, 5, 7))
 SIDE, CLASSES = 32, 10
 MACS = 152_835_072
 BITS, STEPS = 5, 4
@@ -41,8 +52,8 @@ def ann() -> nn.Module:
     torch.manual_seed(0)
     layers: list[nn.Module] = []
     before = 3
-    for k, width in enumerate(WIDTHS):
-        layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU(), *([nn.MaxPool2d(2)] if k in POOLED else [])]
+    for k, width in enumerate(VGG7.widths):
+        layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU(), *([nn.MaxPool2d(2)] if k in VGG7.pooled else [])]
         before = width
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * 16, CLASSES))
     for layer in model:
@@ -65,27 +76,30 @@ def words(active: float) -> Network:
         q = torch.clamp(torch.floor((sums + b) / th), 0, 2**BITS - 1)
         return FewSpikes(BITS, threshold, bias), q
 
-    return _network(fitted, Input(8), torch.from_numpy(images(CALIBRATED, seed=0)).float(), 8)
+    return _network(fitted, Input(8), torch.from_numpy(images(CALIBRATED, seed=0)).float(), 8, VGG7)
 
 
-def stepped(active: float) -> Network:
-    """Return the network of integrate-and-fire neurons in 4 steps, pixels as a current of each."""
+def stepped(active: float, shape: Shape = VGG7, steps: int = STEPS, sent: bool = False) -> Network:
+    """Return the network of integrate-and-fire neurons, pixels as a current of each step.
+
+    sent: the activity is that of what layers send, not of what they read.
+    """
 
     def fitted(sums: torch.Tensor, pooled: bool) -> tuple[Neuron, torch.Tensor]:
-        currents = sums.reshape(STEPS, -1, *sums.shape[1:])
+        currents = sums.reshape(steps, -1, *sums.shape[1:])
         low = torch.ones(sums.shape[1])
         high = torch.clamp(currents.cumsum(0).amax((0, 1, 3, 4)), min=2.0)
         for _ in range(BISECTIONS):
             middle = torch.floor((low + high) / 2)
             spikes = _fire(currents, middle)
-            read = F.max_pool2d(spikes, 2) if pooled else spikes
+            read = F.max_pool2d(spikes, 2) if pooled and not sent else spikes
             often = read.mean((0, 2, 3)) > active
             low, high = torch.where(often, middle, low), torch.where(often, high, middle)
         threshold = torch.clamp(high, min=1.0)
         return IF(threshold.numpy().astype(np.int64)), _fire(currents, threshold)
 
     first = torch.from_numpy(images(CALIBRATED // 4, seed=0)).float()
-    return _network(fitted, Input(8, "current"), first.repeat(STEPS, 1, 1, 1), STEPS)
+    return _network(fitted, Input(8, "current"), first.repeat(steps, 1, 1, 1), steps, shape)
 
 
 def _fire(currents: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
@@ -99,20 +113,20 @@ def _fire(currents: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
     return torch.cat(found)
 
 
-def _network(fitted: Fitted, pixels: Input, x: torch.Tensor, window: int) -> Network:
+def _network(fitted: Fitted, pixels: Input, x: torch.Tensor, window: int, shape: Shape) -> Network:
     """Return the network, fitted layer by layer to what the layers before it send for some inputs."""
     rng = np.random.default_rng(7)
     populations = {"pixels": Population((3, SIDE, SIDE), pixels)}
     projections = []
     source = "pixels"
-    for k, width in enumerate(WIDTHS):
+    for k, width in enumerate(shape.widths):
         weight = np.clip(np.rint(rng.normal(0, 30, (width, x.shape[1], 3, 3))), -127, 127).astype(np.int8)
-        neuron, x = fitted(F.conv2d(x, torch.from_numpy(weight).float(), padding=1), k in POOLED)
+        neuron, x = fitted(F.conv2d(x, torch.from_numpy(weight).float(), padding=1), k in shape.pooled)
         name = f"conv{k}"
         populations[name] = Population(tuple(x.shape[1:]), neuron)
         projections.append(Projection(source, name, Conv(weight, padding=1)))
         source = name
-        if k in POOLED:
+        if k in shape.pooled:
             x = F.max_pool2d(x, 2)
             source = f"pool{k}"
             populations[source] = Population(tuple(x.shape[1:]), MaxPool())

@@ -8,8 +8,8 @@ wider. Nothing here knows a network: labels that a program carries beside its re
 mean nothing to an executor.
 
 Below, arrays of `Values` are int32 of shape (), (C,) or the register's: one number for all neurons, for a channel, or
-for each neuron. Arrays of `Tables` are int32 of shape (E,) or (C, E): E entries for all neurons, or for each channel.
-`g` is `significance[t % period]`.
+for each neuron. Arrays of `Tables` are int32 of shape (E,) or (C, E): E entries for all neurons, or for each channel;
+`Thresholds` are such tables of uint32. `g` is `significance[t % period]`.
 """
 
 import re
@@ -26,6 +26,7 @@ __all__ = [
     "Accumulate",
     "AddShifted",
     "Apply",
+    "Arrive",
     "Clear",
     "Collect",
     "Copy",
@@ -47,6 +48,8 @@ __all__ = [
     "MaxPoolSums",
     "Operand",
     "Operation",
+    "Poisson",
+    "Scatter",
     "Send",
     "Weigh",
     "When",
@@ -61,6 +64,7 @@ Pair = tuple[int, int]
 Dtype = Literal["uint8", "int8", "uint16", "int16", "int32"]
 Values = Annotated[npt.NDArray[np.int32], "values"]
 Tables = Annotated[npt.NDArray[np.int32], "table"]
+Thresholds = Annotated[npt.NDArray[np.uint32], "table"]
 Reads = Annotated[str, "read"]  # the name of a register
 Writes = Annotated[str, "write"]  # every element is overwritten, and none was looked at before
 Updates = Annotated[str, "update"]
@@ -354,6 +358,51 @@ class Delay(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class Poisson(Operation):
+    """s[n] = how many of the thresholds of neuron n, which do not decrease, are smaller than its word of this pass.
+
+    That is word t & 3 of `kernels.philox.philox(seed, n, (t >> 2) & (2^32 - 1), t >> 34, POISSON)`: n counts the
+    neurons in C order, of (C, H, W) too, t the passes since the start. A row has at most 255 thresholds; one of
+    2^32 - 1 never counts.
+    """
+
+    s: Writes
+    thresholds: Thresholds
+    seed: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter(Operation):
+    """ring[(t + delay + d) % slots, j] += w x[i] << bits, for each synapse of the map, from i to j with weight w and
+    delay d; modulo 2^32.
+
+    `kernels.synapses.expanded` says which synapses a map has: kinds `sparse` and `dense` with their array `delay`, or
+    `random`. ring: (slots, *the target's shape) of an int32 register, which all maps into a population share; slots is
+    a power of two, and 0 <= delay + d < slots (`delay` itself may be negative). What arrives at once is scattered
+    before the `Arrive` of its pass, all else before or after it.
+    """
+
+    x: Reads
+    ring: Updates
+    map: Map
+    delay: int
+    bits: int
+    slots: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
+class Arrive(Operation):
+    """acc += ring[t % slots], modulo 2^32, which then is 0; acc is int32."""
+
+    ring: Updates
+    acc: Updates
+    slots: int
+    when: When = ALWAYS
+
+
+@dataclass(frozen=True, eq=False)
 class IfStep(Operation):
     """v = clip(v + i + bias, max(v_min, -(2^23 - 1)), 2^23 - 1); s = (v >= threshold); then the reset.
 
@@ -485,8 +534,8 @@ class Decide(Operation):
 
 
 OPERATIONS: tuple[type[Operation], ...] = (
-    Fill, Clear, Copy, Encode, Apply, Fire, FireLevels, Latch, Send, Weigh, Accumulate, AddShifted, Delay, IfStep,
-    LifStep, Collect, MaxPool, MaxPoolStep, MaxPoolSums, Count, Decide,
+    Fill, Clear, Copy, Encode, Apply, Fire, FireLevels, Latch, Send, Weigh, Accumulate, AddShifted, Delay, Poisson,
+    Scatter, Arrive, IfStep, LifStep, Collect, MaxPool, MaxPoolStep, MaxPoolSums, Count, Decide,
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from spikerun.kernels.operations import Geometry, Map, Operand, Operation
 from spikerun.kernels.program import Program, Register
 
 __all__ = [
+    "ELSEWHERE",
     "ROWS",
     "SILENT",
     "Call",
@@ -325,6 +326,7 @@ ROWS = (
 )
 SPECIAL: Mapping[str, tuple[str, Callable[[Map], bool]]] = {"conv": ("depthwise", maps.is_depthwise)}
 SILENT = frozenset({"count", "decide"})  # a board counts no activity, and runs to the end
+ELSEWHERE = frozenset({"poisson", "scatter", "arrive"})  # for large recurrent networks, which no board holds
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,16 @@ def left(folder: Path, seconds: float = 5) -> list[str]:
         if not alive or time.monotonic() > end:
             return alive
         time.sleep(0.2)
+
+
+@contextmanager
+def started(words: list[Any]) -> Iterator[subprocess.Popen[str]]:
+    """Start a program; whatever becomes of the test, it is ended."""
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_every_family_is_equal_in_lava(found: lava.Lava, tmp_path: Path) -> None:
@@ -160,20 +171,20 @@ sys.path[:0] = {sys.path}
 from spikerun.edge.loihi import lava
 lava.run(pathlib.Path({str(folder)!r}), lava.inspect(pathlib.Path({str(found.python)!r}), "x"), 100)
 """
-    caller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    runner = _runner(folder)
-    os.kill(caller.pid if whom == "caller" else runner, signal.SIGKILL)
-    _, said = caller.communicate(timeout=30)
+    with started([sys.executable, "-c", code]) as caller:
+        runner = _runner(folder)
+        os.kill(caller.pid if whom == "caller" else runner, signal.SIGKILL)
+        _, said = caller.communicate(timeout=30)
     assert whom == "caller" or "ended by the signal SIGKILL" in said
     assert left(folder) == []
 
 
 def test_control_c_leaves_nothing_behind(found: lava.Lava, bundle: Make) -> None:
     folder = bundle(HANG)
-    runner = subprocess.Popen([found.python, folder / "runner"], stderr=subprocess.PIPE, text=True)
-    _runner(folder)
-    runner.send_signal(signal.SIGINT)
-    _, said = runner.communicate(timeout=30)
+    with started([found.python, folder / "runner"]) as runner:
+        _runner(folder)
+        runner.send_signal(signal.SIGINT)
+        _, said = runner.communicate(timeout=30)
     assert (runner.returncode, "interrupted" in said, left(folder)) == (130, True, [])
 
 

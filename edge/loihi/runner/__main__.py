@@ -85,8 +85,6 @@ def main():
     guard.set_up(given.parent)
     try:
         code = work(given, deadline)
-    except KeyboardInterrupt:
-        guard.leave(130, "interrupted")
     except Exception as error:  # whatever Lava raises must end with its processes
         guard.leave(FAILED, f"Lava failed: {type(error).__name__}: {error}")
     guard.leave(code)

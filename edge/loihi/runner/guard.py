@@ -10,11 +10,15 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
+from multiprocessing import resource_tracker
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 LOOK_SECONDS = 0.3
 GRACE_SECONDS = 3  # for Lava to notice by itself, with a better message
 FAILED = 4
+SEGMENTS = Path("/dev/shm")  # where Linux has shared memory as files
 
 
 def set_up(parent):
@@ -23,10 +27,19 @@ def set_up(parent):
         _end_with_parent(signal.SIGTERM)
         if os.getppid() != parent:
             sys.exit("error: the process that started this has ended")
-    os.register_at_fork(after_in_child=_child)
-    signal.signal(signal.SIGTERM, _terminated)
+    mine = os.getpid()
+
+    def end(number, frame):
+        """End here: an exception would be lost where Python ignores them, as it does in callbacks and finalizers."""
+        if os.getpid() == mine:  # a child that was just forked is ended by its parent
+            leave(128 + number, "interrupted" if number == signal.SIGINT else "ended by a signal")
+
+    os.register_at_fork(after_in_child=lambda: _child(mine))
+    signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as a shell asks for in the background
+        signal.signal(signal.SIGINT, end)
     # Segments are named after the runner, so that whoever kills it can remove them: 14 letters are for macOS alone.
-    shared_memory._SHM_NAME_PREFIX = f"/psm_{os.getpid()}_"
+    shared_memory._SHM_NAME_PREFIX = f"/psm_{mine}_"
     shared_memory._SHM_SAFE_NAME_LENGTH = 30
 
 
@@ -36,26 +49,41 @@ def _end_with_parent(number):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
-def _child():
+def _child(runner):
     _end_with_parent(signal.SIGKILL)
+    if multiprocessing.parent_process() is None and os.getppid() != runner:
+        os._exit(FAILED)  # it has ended before it could be named
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of the terminal; the parent ends its children
 
 
-def _terminated(number, frame):
-    leave(128 + number, "ended by a signal")
-
-
 def leave(code, message=None):
-    """End at once, with all children: Lava's own way out waits for some that never answer."""
-    for child in multiprocessing.active_children():
-        child.kill()
-    with suppress(OSError, ValueError):  # a full disk, a closed pipe: to end matters more
-        if message:
-            print(f"error: {message}", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)  # Python's tracker of shared memory sees that, and removes what is left of it
+    """End at once, with all children: Lava's own way out waits for some that never answer.
+
+    A signal calls it between any two instructions of Python: nothing that it finds half done keeps it from ending.
+    """
+    says = partial(os.write, 2, f"error: {message}\n".encode(errors="backslashreplace") if message else b"")
+    for step in (_end_children, says, sys.stdout.flush, sys.stderr.flush, _end_tracker, _remove_segments):
+        with suppress(Exception):  # a full disk, a closed pipe, an object that is not whole yet: to end matters more
+            step()
+    os._exit(code)
+
+
+def _end_children():
+    for child in list(multiprocessing.process._children):
+        with suppress(Exception):  # one that is being closed
+            child.kill()
+
+
+def _end_tracker():
+    """End Python's tracker of shared memory: it knows nothing of a segment that was just made, and complains of all."""
+    if SEGMENTS.is_dir():
+        os.kill(resource_tracker._resource_tracker._pid, signal.SIGKILL)
+
+
+def _remove_segments():
+    for segment in SEGMENTS.glob(f"psm_{os.getpid()}_*"):
+        segment.unlink()
 
 
 class Watch:

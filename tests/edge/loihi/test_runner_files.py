@@ -3,6 +3,7 @@
 
 import importlib.util
 import io
+import signal
 import subprocess
 import sys
 import zipfile
@@ -205,3 +206,25 @@ def test_lava_is_mended_in_memory_and_no_file_is_touched(tmp_path: Path) -> None
     assert mended.stdout == "True\n", mended.stderr
     assert "mutable default" in broken.stderr
     assert (module.read_text(encoding="utf-8"), list(tmp_path.rglob("*.pyc"))) == (BROKEN, [])
+
+
+WHERE_EXCEPTIONS_ARE_IGNORED = """
+import guard, os, signal, sys, time
+from multiprocessing.shared_memory import SharedMemory
+guard.set_up(None)
+print(SharedMemory(create=True, size=8).name)
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(20)
+Finalized()
+time.sleep(20)
+"""
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by a signal")])
+def test_a_signal_ends_a_runner_even_where_python_ignores_exceptions(number: int, said: str) -> None:
+    words = [sys.executable, "-B", "-c", WHERE_EXCEPTIONS_ARE_IGNORED, str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, env={"PYTHONPATH": str(lava.RUNNER)}, timeout=15)
+    assert (done.returncode, done.stderr) == (128 + number, f"error: {said}\n")
+    assert not Path("/dev/shm", done.stdout.strip()).exists()

@@ -50,6 +50,12 @@ TABLE: Mapping[str, ExecutorSpec] = MappingProxyType(
             "spikerun.kernels.cpu.executor:Cpu",
             "install spikerun again where there is a C++17 compiler",
         ),
+        "cuda": ExecutorSpec(
+            "cuda",
+            "a GPU of NVIDIA's: Triton kernels in one CUDA graph",
+            "spikerun.kernels.gpu.executor:Gpu",
+            "pip install 'spikerun[gpu]' brings torch and Triton",
+        ),
     }
 )
 

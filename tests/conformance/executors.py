@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from conformance.truth import STREAMED, Array, Truth, outputs
@@ -94,7 +95,7 @@ class Blocked(Executor):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"{self.device}/blocked/{self.kernels}/{self.threads}{_suffix(self.layout)}"
+        return _name(self.device, "blocked", self.kernels, self.threads, self.layout)
 
     def takes(self, net: Network) -> bool:
         neurons = [population.neuron for population in net.populations.values()]
@@ -102,8 +103,9 @@ class Blocked(Executor):
         return net.feedforward and coded and all(n.integrates != "step" for n in neurons)
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        options = {"kernels": self.kernels, "threads": self.threads, "layout": self.layout}
-        session = Session(truth.net, device=self.device, schedule="blocked", **options)
+        session = Session(
+            truth.net, schedule="blocked", **_options(self.device, self.kernels, self.threads, self.layout)
+        )
         result = session.run(truth.samples, trace=True)
         for name, population in truth.net.populations.items():
             turns = [turn[name] for turn in truth.turns]
@@ -128,11 +130,12 @@ class Stepped(Executor):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"{self.device}/stepped/{self.kernels}/{self.threads}{_suffix(self.layout)}"
+        return _name(self.device, "stepped", self.kernels, self.threads, self.layout)
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        options = {"kernels": self.kernels, "threads": self.threads, "layout": self.layout}
-        session = Session(truth.net, device=self.device, schedule="stepped", **options)
+        session = Session(
+            truth.net, schedule="stepped", **_options(self.device, self.kernels, self.threads, self.layout)
+        )
         result = session.run(truth.samples)
         yield from _outputs(truth, result.outputs)
         yield from _counts(truth, {name: p.spikes for name, p in result.activity.populations.items()}, spikes=True)
@@ -152,10 +155,11 @@ class Streamed(Executor):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"{self.device}/stream/{self.kernels}{'/restored' if self.restored else ''}{_suffix(self.layout)}"
+        restored = "/restored" if self.restored else ""
+        return f"{self.device}/stream/{self.kernels}{restored}{_suffix(self.layout)}"
 
     def show(self, truth: Truth) -> Iterator[Shown]:
-        session = Session(truth.net, device=self.device, kernels=self.kernels, threads=1, layout=self.layout)
+        session = Session(truth.net, **_options(self.device, self.kernels, 1, self.layout))
         stream = session.stream()
         for t, step in enumerate(truth.steps):
             if self.restored and t % 3 == 2:
@@ -232,6 +236,12 @@ class ReferenceStepped(Executor):
 
 
 KERNELS, THREADS = ("event", "dense", "auto"), (1, 5)
+GPU: tuple[Executor, ...] = (  # or Triton's interpreter, where there is none
+    Blocked("auto", 1, "cuda"),
+    Stepped("auto", 1, "cuda"),
+    Streamed("auto", device="cuda"),
+    Streamed("auto", True, "cuda"),
+)
 
 EXECUTORS: tuple[Executor, ...] = (
     ReferenceStepped(),
@@ -242,6 +252,7 @@ EXECUTORS: tuple[Executor, ...] = (
     *(Blocked(kernels, 1, layout="csr") for kernels in ("event", "dense")),
     Streamed("event", layout="blocks"),
     Streamed("event", layout="csr"),
+    *GPU,
     Firmware("host", (("cc", "gcc", "clang", "ziglang"),)),
     Firmware("generic-cortex-m4", (("arm-none-eabi-gcc", "ziglang"), ("qemu-system-arm", "unicorn"))),
 )
@@ -257,6 +268,17 @@ def compare(executor: Executor, truth: Truth) -> Tally:
             tally.mismatches += 1
             tally.first = tally.first or f"{executor.name}: {shown.what}: {_difference(shown)}"
     return tally
+
+
+def _name(device: str, schedule: str, kernels: str, threads: int, layout: str) -> str:
+    shares = f"/{threads}" if device == "cpu" else ""
+    return f"{device}/{schedule}/{kernels}{shares}{_suffix(layout)}"
+
+
+def _options(device: str, kernels: str, threads: int, layout: str) -> dict[str, Any]:
+    """Return the options of a session; threads and layouts are those of the CPU."""
+    own = {"threads": threads, "layout": layout} if device == "cpu" else {}
+    return {"device": device, "kernels": kernels, **own}
 
 
 def _suffix(layout: str) -> str:

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A batch of one size: its memory, and what is executed in it."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+import numpy as np
+import torch
+
+from spikerun.kernels.gpu.layout import DTYPES, Constants, element, on_device, to_device
+from spikerun.kernels.gpu.memory import Placed
+from spikerun.kernels.gpu.rows import At, Run
+from spikerun.kernels.gpu.table import ROWS
+from spikerun.kernels.program import Program, Register
+
+__all__ = ["Batch", "Passes", "begin"]
+
+
+class Batch:
+    """Memory for so many samples, and the calls of a run.
+
+    The first run executes them one by one; with the second they become a graph, which is one call from then on.
+    """
+
+    def __init__(
+        self, program: Program, placed: Placed, constants: Constants, count: int, keep: Collection[str]
+    ) -> None:
+        schedule, device = placed.schedule, constants.device
+        self._program, self._schedule = program, schedule
+        arena = torch.empty(placed.arena * count, dtype=torch.uint8, device=device)
+        self._rows = {r.name: _view(arena, r, placed, count) for r in program.registers}
+        decides = any(operation.name == "decide" for operation in program.operations)
+        self._run = Run(
+            program,
+            schedule,
+            constants,
+            self._rows,
+            torch.zeros((len(program.counters), 2), dtype=torch.int64, device=device),
+            torch.ones(count, dtype=torch.int64, device=device) if decides else None,
+        )
+        self._given: frozenset[str] = frozenset()
+        self._kept = {name for _, name in program.outputs} | set(keep)
+        self._frozen: dict[str, torch.Tensor] = {}
+        self._calls = [] if decides else list(_calls(self._run))
+        self._by_pass: dict[str, torch.Tensor] = {}
+
+    @property
+    def counters(self) -> torch.Tensor:
+        """Return the counters of the last run, int64 (slots, 2)."""
+        return self._run.counters
+
+    def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
+        """Put inputs in: (B, *shape), or (B, k, *shape): before each of the first k passes, zeros before the others."""
+        self._given = frozenset(inputs)
+        for name, values in inputs.items():
+            shape = next(r.shape for r in self._program.registers if r.name == name)
+            there, rows = to_device(values.to(self._run.constants.device, non_blocking=True), shape), self._rows[name]
+            if values.ndim == len(shape) + 1:
+                rows[0].copy_(there)
+            elif name in self._schedule.loaded:
+                k = min(there.shape[1], self._program.steps)
+                first = self._schedule.loaded[name][0]
+                rows[first : first + k].copy_(there[:, :k].movedim(1, 0))
+                rows[first + k :].zero_()
+            else:
+                self._by_pass[name] = there.movedim(1, 0)
+
+    def run(self) -> None:
+        """Execute all passes."""
+        self._run.counters.zero_()
+        begin(self._run, self._given)
+        if self._run.alive is None:
+            for function, at in self._calls:
+                function(at)
+        else:
+            self._decided(self._run.alive)
+
+    def last(self, name: str) -> torch.Tensor:
+        """Return what a register holds after the last pass: (B, *shape there)."""
+        return self._frozen[name] if name in self._frozen else self._rows[name][self._schedule.last[name]]
+
+    def _decided(self, alive: torch.Tensor) -> None:
+        """Execute pass by pass; what a sample that has ended comes to stays as it is."""
+        alive.fill_(1)
+        passes = Passes(self._run)
+        self._frozen = {name: self._rows[name][0].clone() for name in self._kept}
+        for t in range(self._program.steps):
+            for name, values in self._by_pass.items():
+                self._rows[name][0].copy_(values[t]) if t < len(values) else self._rows[name].zero_()
+            before = alive.bool()
+            passes.execute(t)
+            for name, frozen in self._frozen.items():
+                now = before.reshape(-1, *(1,) * (frozen.ndim - 1))
+                frozen.copy_(torch.where(now, self._rows[name][0], frozen))
+            if not alive.any():
+                return
+
+
+def begin(run: Run, given: Collection[str] = ()) -> None:
+    """Fill the registers whose content before pass 0 matters; those that are given are full."""
+    for register in run.program.registers:
+        if register.name not in run.schedule.begin or register.name in given:
+            continue
+        first, initial = run.registers[register.name][0], register.initial
+        if initial is None or not initial.any():
+            first.zero_()
+        elif not initial.ndim:
+            first.fill_(int(initial))
+        else:
+            placed = np.moveaxis(initial, -3, -1) if initial.ndim >= 3 else initial
+            first.copy_(run.constants.tensor(("initial", register.name), lambda placed=placed: placed))
+
+
+class Passes:
+    """The passes of a program that goes pass by pass."""
+
+    def __init__(self, run: Run) -> None:
+        operations = run.program.operations
+        self._calls = [(op.time, ROWS[op.name], At(run, number, 0, 1)) for number, op in enumerate(operations)]
+
+    def execute(self, t: int) -> None:
+        """Execute pass t."""
+        for when, function, at in self._calls:
+            if when.includes(t):
+                at.time = t
+                function(at)
+
+
+def _calls(run: Run) -> Iterator[tuple[Callable[[At], None], At]]:
+    """Yield what a run executes, one after the other."""
+    for part in run.schedule.parts:
+        passes = {number: run.schedule.passes[number] for number in part.numbers}
+        if part.whole:
+            (number,) = part.numbers
+            order = [(number, 0, len(passes[number]))]
+        else:
+            each = sorted((t, number, place) for number, own in passes.items() for place, t in enumerate(own))
+            order = [(number, place, place + 1) for _, number, place in each]
+        yield from ((ROWS[run.program.operations[n].name], At(run, n, first, end)) for n, first, end in order)
+
+
+def _view(arena: torch.Tensor, register: Register, placed: Placed, count: int) -> torch.Tensor:
+    rows = placed.schedule.rows[register.name]
+    size = rows * register.size * element(register) * count
+    offset = placed.offsets.get(register.name, 0) * count
+    return arena[offset : offset + size].view(DTYPES[register.dtype]).view(rows, count, *on_device(register.shape))

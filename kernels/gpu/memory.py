@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much memory of the device a run needs, before it is taken, and where registers lie in it."""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from spikerun.errors import UnsupportedError
+from spikerun.kernels.gpu.device import free
+from spikerun.kernels.gpu.distribute import Schedule
+from spikerun.kernels.gpu.layout import Constants, element
+from spikerun.kernels.liveness import Span, place
+from spikerun.kernels.program import Program
+
+__all__ = ["Placed", "placed", "samples_that_fit"]
+
+ALIGNMENT = 16  # bytes, for each sample: vectors of threads are that long
+LEFT = 0.9  # of what is free is taken
+
+
+class Placed(NamedTuple):
+    """A schedule whose registers have their places: offsets and sizes in bytes a sample, of `arena` in all.
+
+    scratch: what operations take while they execute, a sample, about.
+    """
+
+    schedule: Schedule
+    offsets: Mapping[str, int]
+    arena: int
+    scratch: int
+
+
+def placed(program: Program, schedule: Schedule, keep: Collection[str]) -> Placed:
+    """Return where registers lie; those that are not needed at the same time share memory."""
+    sizes = {r.name: schedule.rows[r.name] * r.size * element(r) for r in program.registers}
+    offsets, arena = place(program, _spans(program, schedule, keep), lambda r: sizes[r.name], ALIGNMENT)
+    largest = max((schedule.rows[r.name] * r.size for r in program.registers), default=0)
+    return Placed(schedule, offsets, -(-arena // ALIGNMENT) * ALIGNMENT, 32 * largest)
+
+
+def _spans(program: Program, schedule: Schedule, keep: Collection[str]) -> dict[str, Span]:
+    """Return the first and the last part that needs each register; -1: it is filled before, their number: after."""
+    end = len(program.operations)
+    kept = {name for _, name in program.outputs} | set(keep)
+    filled = schedule.begin | schedule.loaded.keys() | {name for _, name in program.inputs}
+    spans: dict[str, Span] = {}
+    for number, part in enumerate(schedule.parts):
+        for name in {o.register for k in part.numbers for o in program.operations[k].operands()}:
+            spans[name] = spans.get(name, (number, number))[0], number
+    for register in program.registers:
+        first, last = spans.get(register.name, (-1, -1))
+        spans[register.name] = -1 if register.name in filled else first, end if register.name in kept else last
+    if len(schedule.parts) == 1 and not schedule.parts[0].whole:  # pass by pass: all of it is needed always
+        spans = dict.fromkeys(spans, (-1, end))
+    return spans
+
+
+def samples_that_fit(placed_: Placed, constants: Constants, asked: int | None, count: int) -> int:
+    """Return how many samples to run at a time. Raises UnsupportedError where that many, or one, do not fit."""
+    each = max(1, placed_.arena + placed_.scratch)
+    room = int(free(constants.device) * LEFT)
+    fitting = room // each
+    wanted = min(asked or count, max(1, count))
+    if fitting >= wanted:
+        return max(1, wanted)
+    if asked is not None or not fitting:
+        raise UnsupportedError(
+            f"{wanted} samples at a time take {wanted * each:,} bytes of the device, {room:,} are free: "
+            + (f"at most {fitting} fit, batch={fitting}" if fitting else "not one fits; take device='cpu'")
+        )
+    return math.ceil(count / math.ceil(count / fitting))

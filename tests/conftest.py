@@ -23,6 +23,10 @@ settings.load_profile("spikerun")
 # What layers cost is measured by each process, and the cache of the user stays as it is.
 os.environ["SPIKERUN_COST_CACHE"] = "off"
 
+# Where there is no GPU, Triton's interpreter stands in for one: it is asked for before Triton is imported.
+if not Path("/dev/nvidiactl").exists():
+    os.environ["TRITON_INTERPRET"] = "1"
+
 MAY_SKIP = {
     "shared": "data that lie beside the checkout",
     "gpu": "no GPU",

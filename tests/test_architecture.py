@@ -144,9 +144,15 @@ def test_converters_and_edge_do_not_know_each_other() -> None:
     assert [str(i) for i in of("edge") if i.within("spikerun.converters", "spikerun.commands", "spikerun.cli")] == []
 
 
-def test_torch_is_imported_eagerly_by_converters_only() -> None:
-    eager = [i for i in IMPORTS if i.eager and i.within(*TORCH) and room(i.importer) != "converters"]
-    assert [str(i) for i in eager] == []
+def test_torch_is_imported_eagerly_by_converters_and_the_gpu_only() -> None:
+    eager = [i for i in IMPORTS if i.eager and i.within(*TORCH, "triton") and room(i.importer) != "converters"]
+    assert [str(i) for i in eager if not i.importer.startswith("spikerun.kernels.gpu.")] == []
+
+
+def test_nobody_imports_the_rooms_of_the_gpu() -> None:
+    """The table of devices names its executor; nothing but that loads torch."""
+    others = [i for i in IMPORTS if not i.importer.startswith("spikerun.kernels.gpu")]
+    assert [str(i) for i in others if i.within("spikerun.kernels.gpu")] == []
 
 
 def test_lava_is_imported_by_what_runs_in_its_own_python_and_that_imports_nothing_of_ours() -> None:

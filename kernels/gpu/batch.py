@@ -2,8 +2,10 @@
 """A batch of one size: its memory, and what is executed in it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from spikerun.kernels.gpu.layout import DTYPES, Constants, element, on_device, to_device
@@ -106,8 +108,11 @@ def begin(run: Run, given: Collection[str] = ()) -> None:
         elif not initial.ndim:
             first.fill_(int(initial))
         else:
-            placed = np.moveaxis(initial, -3, -1) if initial.ndim >= 3 else initial
-            first.copy_(run.constants.tensor(("initial", register.name), lambda placed=placed: placed))
+            first.copy_(run.constants.tensor(("initial", register.name), partial(_placed, initial)))
+
+
+def _placed(initial: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    return np.moveaxis(initial, -3, -1) if initial.ndim >= 3 else initial
 
 
 class Passes:

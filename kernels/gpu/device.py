@@ -20,8 +20,8 @@ def found() -> torch.device:
         return torch.device("cpu")
     if torch.version.cuda is None:
         raise UnsupportedError(
-            f"device 'cuda' needs a torch that was built with CUDA, and this one, {torch.__version__}, was not: install "
-            "one that is, or take device='cpu'"
+            f"device 'cuda' needs a torch that was built with CUDA, and this one, {torch.__version__}, was not: "
+            "install one that is, or take device='cpu'"
         )
     if not torch.cuda.is_available():
         raise UnsupportedError(
@@ -30,8 +30,8 @@ def found() -> torch.device:
     capability = torch.cuda.get_device_capability()
     if capability < CAPABILITY:
         raise UnsupportedError(
-            f"the GPU {torch.cuda.get_device_name()} is too old: it has the compute capability {_dotted(capability)}, and "
-            f"{_dotted(CAPABILITY)} is needed; take device='cpu'"
+            f"the GPU {torch.cuda.get_device_name()} is too old: it has the compute capability {_dotted(capability)}, "
+            f"and {_dotted(CAPABILITY)} is needed; take device='cpu'"
         )
     return torch.device("cuda", torch.cuda.current_device())
 

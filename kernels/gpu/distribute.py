@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """All passes of a program in as few calls as possible: loop distribution (Allen and Kennedy, 1987).
 
-A program is a loop over passes of operations on registers. A register that is written anew has a row for each time that
-this happens, so that only what is truly needed later must wait for what is earlier: an edge of the graph of dependences.
+A program is a loop over passes of operations on registers. A register that is written anew has a row for each time
+that this happens, so that only what is truly needed must wait: an edge of the graph of dependences.
 Its strongly connected components, in topological order, are executed one after the other. An operation that does not
 depend on itself takes all its passes at once, in which time is but more of a batch; one that carries a state of its own
 does so too where its kernel has the loop within; several that depend on each other go pass by pass. Feed-forward
@@ -218,7 +218,7 @@ def _strongly_connected(count: int, edges: Mapping[int, set[int]]) -> Iterator[t
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[node])
                 if low[node] == order[node]:
-                    component = []
+                    component: list[int] = []
                     while not component or component[-1] != node:
                         component.append(path.pop())
                         on_path.discard(component[-1])

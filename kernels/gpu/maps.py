@@ -51,7 +51,7 @@ def part(map_: Map) -> tuple[int, ...]:
 
 def matrix(map_: Map) -> npt.NDArray[np.int8]:
     """Return the weights of a dense map from each input to each output of its channels, in the order of the device."""
-    weight = map_["weight"]
+    weight: npt.NDArray[np.int8] = map_["weight"]
     placed = np.empty_like(weight)
     placed[np.ix_(positions(map_.source).ravel(), positions(part(map_)).ravel())] = weight
     return placed
@@ -98,8 +98,8 @@ def _conv(at: At, x: torch.Tensor) -> torch.Tensor:
     images = x.flatten(0, 1)
     sums = torch.zeros(len(images), groups, height * width, weight.shape[-1], dtype=torch.float64, device=x.device)
     for tap, pixels in zip(weight, taps(images, seen, 0), strict=True):
-        grouped = pixels.to(torch.float64).unflatten(-1, (groups, -1)).transpose(1, 2)  # (N, G, Ho Wo, Cin / G)
-        sums += grouped @ tap
+        grouped = pixels.to(torch.float64).reshape(*pixels.shape[:2], groups, -1)
+        sums += grouped.transpose(1, 2) @ tap  # (N, G, Ho Wo, Cin / G) by (G, Cin / G, Cout / G)
     return _wrapped(sums).transpose(1, 2).reshape(*x.shape[:2], height, width, -1)
 
 

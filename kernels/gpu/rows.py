@@ -2,6 +2,7 @@
 """The operands of an operation at some of its passes, as tensors."""
 
 from collections.abc import Hashable, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,7 +137,7 @@ class At:
     def _even(self, field: str) -> tuple[int, int]:
         """Return the first row, and the distance of each from the one before; -1: it differs, or is below 0."""
         rows = self._used(field)
-        steps = {b - a for a, b in zip(rows, rows[1:], strict=False)}
+        steps = {b - a for a, b in pairwise(rows)}
         return rows[0], 1 if not steps else steps.pop() if len(steps) == 1 and min(steps) >= 0 else -1
 
     def _rows(self, field: str) -> torch.Tensor:

@@ -8,6 +8,7 @@ from spikerun.kernels.gpu.rows import At
 
 __all__ = ["ROWS"]
 
+# poisson, scatter and arrive are not lowered to yet.
 ROWS: Mapping[str, Callable[[At], None]] = {
     "fill": words.fill,
     "clear": words.clear,

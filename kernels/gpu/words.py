@@ -2,7 +2,6 @@
 """Operations on words and sums, element by element, in torch's operators."""
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from spikerun.kernels.gpu.rows import At
@@ -32,7 +31,7 @@ def encode(at: At) -> None:
     """s = the events of the integers q."""
     q, g, code = at.whole("q"), at.significance, at.op.code
     if code == "bits":
-        at.put("s", (q & abs(g)) != 0)
+        at.put("s", (q & (abs(g) if isinstance(g, int) else g.abs())) != 0)
     elif code == "ttfs":
         at.put("s", (q == g) & (q > 0))  # g > 0 where they are equal
     else:
@@ -137,10 +136,8 @@ def decide(at: At) -> None:
     rows = v.shape[1]
     first = (t - op.when.begin) * rows
     table = at.constant("bounds", lambda: op.bounds.astype("int64"))[first : first + rows]  # of each other one
-    if op.scale:
-        compared = v.to(torch.float64) * at.constant("scale", lambda: _doubles(op.scale))
-    else:
-        compared = v.to(torch.int64)
+    scaled = at.constant("scale", lambda: np.array(op.scale, np.float64)) if op.scale else None
+    compared = v.to(torch.int64) if scaled is None else v * scaled
     best = compared.argmax(dim=1, keepdim=True)  # the first of equals
     k = torch.arange(rows, device=v.device)
     bound = table[:, 0] if table.shape[1] == 1 else table.T[best[:, 0]]
@@ -151,7 +148,3 @@ def decide(at: At) -> None:
     decided = (enough | (k == best)).all(dim=1)
     assert at.run.alive is not None
     at.run.alive.mul_(~decided)
-
-
-def _doubles(scale: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    return np.array(scale, np.float64)

@@ -16,7 +16,7 @@ from spikerun.kernels.cpu.threads import default_threads, usable, used
 __all__ = ["info", "native_kernels", "processor"]
 
 PACKAGES = (
-    "numpy", "h5py", "typer", "rich", "torch", "safetensors", "scikit-learn", "ziglang", "unicorn",
+    "numpy", "h5py", "typer", "rich", "torch", "triton", "safetensors", "scikit-learn", "ziglang", "unicorn",
 )  # fmt: skip
 TOOLS = (
     "qemu-system-arm", "qemu-system-riscv32", "arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "cc", "cmake",

@@ -239,7 +239,6 @@ KERNELS, THREADS = ("event", "dense", "auto"), (1, 5)
 GPU: tuple[Executor, ...] = (  # or Triton's interpreter, where there is none
     Blocked("auto", 1, "cuda"),
     Stepped("auto", 1, "cuda"),
-    Streamed("auto", device="cuda"),
     Streamed("auto", True, "cuda"),
 )
 

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from conformance.awkward import NETWORKS, samples
-from conformance.executors import EXECUTORS, Blocked, Executor, Shown, Streamed, compare
+from conformance.executors import EXECUTORS, GPU, Blocked, Executor, Shown, Streamed, compare
 from conformance.truth import Truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,7 +38,7 @@ def test_random_networks_equal_the_reference(seed: int, kind: str, density: floa
     net = random_network(seed, kind)
     whole = Truth(net, random_inputs(net, seed, batch, density))
     for executor in EXECUTORS:
-        if not executor.slow and executor.takes(net):
+        if not executor.slow and executor.takes(net) and (executor not in GPU or seed % 4 == 0):  # which take long
             assert compare(executor, whole).first == ""
 
 

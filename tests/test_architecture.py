@@ -241,7 +241,7 @@ def test_no_file_names_a_place_of_one_machine_or_a_registry() -> None:
     assert found == {}
 
 
-SOURCES = {".py", ".c", ".h", ".cpp", ".hpp", ".ld", ".toml", ".in"}
+SOURCES = {".py", ".c", ".h", ".cpp", ".hpp", ".cu", ".cuh", ".ld", ".toml", ".in"}
 # Of templates: they go into a file that has the line.
 PARTS = {
     *("step.h.in", "events.h.in", "step.md.in", "serial.md.in", "serial_events.md.in"),
@@ -281,7 +281,7 @@ def test_wheel_holds_every_module_and_data_file(wheel_files: list[str]) -> None:
     expected = {name.replace(".", "/") for name, _ in modules()}
     got = {n.removesuffix(".py").removesuffix("/__init__") for n in wheel_files if n.endswith(".py")}
     assert got == expected
-    for pattern in ("*.c", "*.h", "*.toml", "*.ld", "*.S", "*.css", "*.html", "py.typed"):
+    for pattern in ("*.c", "*.cu", "*.cuh", "*.h", "*.toml", "*.ld", "*.S", "*.css", "*.html", "py.typed"):
         for folder in ("spikerun", *ROOMS):
             for path in (ROOT / folder).rglob(pattern):
                 inside = path.relative_to(ROOT).as_posix()
@@ -310,7 +310,7 @@ def test_optional_dependencies_are_declared() -> None:
         project = tomllib.load(file)["project"]
     wanted = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
     declared = {re.split(r"[\[<>=! ]", line)[0].lower() for line in wanted}
-    packages = {"sklearn": "scikit-learn", "neuromorphic_drivers": "neuromorphic-drivers"}
+    packages = {"cuda": "cuda-bindings", "neuromorphic_drivers": "neuromorphic-drivers", "sklearn": "scikit-learn"}
     ours = [i for i in IMPORTS if not i.importer.startswith(RUNNER)]  # which runs in an environment of its own
     foreign = {i.module.split(".")[0] for i in ours} - set(sys.stdlib_module_names) - {"spikerun", "_spikerun_cpu"}
     assert {packages.get(name, name) for name in foreign} <= declared

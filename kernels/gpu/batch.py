@@ -16,11 +16,13 @@ from spikerun.kernels.program import Program, Register
 
 __all__ = ["Batch", "Passes", "begin"]
 
+MOST_CALLS = 4096  # of a graph: longer runs gain little from one, and capturing them takes long
+
 
 class Batch:
     """Memory for so many samples, and the calls of a run.
 
-    The first run executes them one by one; with the second they become a graph, which is one call from then on.
+    The first run executes them one by one; with the second they become a CUDA graph, one call from then on.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class Batch:
         self._frozen: dict[str, torch.Tensor] = {}
         self._calls = [] if decides else list(_calls(self._run))
         self._by_pass: dict[str, torch.Tensor] = {}
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._ran = False  # all constants are on the device, all kernels compiled
 
     @property
     def counters(self) -> torch.Tensor:
@@ -68,20 +72,33 @@ class Batch:
 
     def run(self) -> None:
         """Execute all passes."""
-        self._run.counters.zero_()
-        begin(self._run, self._given)
-        if self._run.alive is None:
-            for function, at in self._calls:
-                function(at)
-        else:
+        if self._run.alive is not None:
             self._decided(self._run.alive)
+        elif self._graph is not None:
+            self._graph.replay()
+        elif self._ran and self._run.constants.device.type == "cuda" and len(self._calls) <= MOST_CALLS:
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                self._execute()
+            self._graph.replay()
+        else:
+            self._execute()
+            self._ran = True
 
     def last(self, name: str) -> torch.Tensor:
         """Return what a register holds after the last pass: (B, *shape there)."""
         return self._frozen[name] if name in self._frozen else self._rows[name][self._schedule.last[name]]
 
+    def _execute(self) -> None:
+        self._run.counters.zero_()
+        begin(self._run, self._given)
+        for function, at in self._calls:
+            function(at)
+
     def _decided(self, alive: torch.Tensor) -> None:
         """Execute pass by pass; what a sample that has ended comes to stays as it is."""
+        self._run.counters.zero_()
+        begin(self._run, self._given)
         alive.fill_(1)
         passes = Passes(self._run)
         self._frozen = {name: self._rows[name][0].clone() for name in self._kept}

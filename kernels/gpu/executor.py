@@ -79,11 +79,16 @@ class GpuExecutor:
         parts, total = [], np.zeros((len(self.program.counters), 2), np.int64)
         for first in range(0, count, size) or (0,):
             batch = self._batch(by_pass, placed_, min(size, count - first))
-            batch.load({name: torch.from_numpy(_plain(v[first : first + size])) for name, v in inputs.items()})
+            batch.load({name: self._near(_plain(v[first : first + size])) for name, v in inputs.items()})
             batch.run()
             parts.append({name: _host(batch.last(name), self._registers[name]) for name in outputs})
             total += batch.counters.cpu().numpy()
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs}, total
+
+    def _near(self, values: Array) -> torch.Tensor:
+        """Return an array in memory that the device copies from by itself."""
+        found_ = torch.from_numpy(values)
+        return found_.pin_memory() if self._device.place.type == "cuda" and values.size else found_
 
     def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> GpuWorkspace:
         """Return a new sample at rest."""

@@ -15,12 +15,14 @@ from spikerun.kernels.program import Program
 
 __all__ = [
     "SPIKE",
+    "Apart",
     "Capture",
     "Choice",
     "Cost",
     "Device",
     "Executor",
     "Feed",
+    "Footprint",
     "Prepares",
     "Refused",
     "Seen",
@@ -254,6 +256,53 @@ class Prepares(Protocol):
 
         scale: of the shape of the first output: it is the largest product with it that counts, in float32; None: the
         largest integer. Of equals the first.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """The memory of a device that runs take, in bytes.
+
+    fixed: weights and the like; sample: what each of the samples that are run at a time takes; free: what can be had.
+    """
+
+    fixed: int
+    sample: int
+    free: int
+
+    @property
+    def most(self) -> int:
+        """Return how many samples fit at a time."""
+        return self.free // max(1, self.sample)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.fixed:,} bytes, and {self.sample:,} for each sample that is run at a time; of {self.free:,} that "
+            f"are free {self.most:,} samples can be"
+        )
+
+
+@runtime_checkable
+class Apart(Protocol):
+    """An executor whose device has a memory of its own."""
+
+    def footprint(self) -> Footprint:
+        """Return what runs take of it, before they take it."""
+        ...
+
+    def holds(self, values: object) -> bool:
+        """Return whether an array of another library lies there, so that `run` takes it as it is, without a copy."""
+        ...
+
+    def within(self, values: Any, low: int, high: int) -> bool:
+        """Return whether all of such an array are integers in low..high."""
+        ...
+
+    def as_torch(self, register: str, output: str, shape: tuple[int, ...], scale: npt.NDArray[np.float32]) -> Any:
+        """Return a torch module from a tensor of samples for the input `register` to (B, n): an output times a scale.
+
+        shape: of the output; scale: float32 of this shape.
         """
         ...
 

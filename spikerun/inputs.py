@@ -10,6 +10,7 @@ import numpy.typing as npt
 from spikerun import real
 from spikerun.codes import Word
 from spikerun.errors import DataError
+from spikerun.kernels.executor import Apart
 from spikerun.network import Network
 from spikerun.values import on_host
 
@@ -55,14 +56,16 @@ def by_name(net: Network, given: Given, all_of_them: bool = True) -> dict[str, n
     return {name: _array(values) for name, values in _named(net, given, all_of_them).items()}
 
 
-def in_parts(net: Network, given: Given) -> dict[str, npt.NDArray[Any] | Lazy]:
+def in_parts(net: Network, given: Given, device: Apart | None = None) -> dict[str, npt.NDArray[Any] | Lazy]:
     """Return a batch for each input by name, as `by_name` does, checked where it is an array.
 
-    What makes its samples when asked stays as it is; only their shape is checked.
+    What makes its samples when asked stays as it is; only their shape is checked. So does what lies on the `device`.
     """
     found: dict[str, npt.NDArray[Any] | Lazy] = {}
     for name, values in _named(net, given, True).items():
-        if not isinstance(values, np.ndarray) and isinstance(values, Lazy):  # of arrays that takes long to say
+        if device is not None and device.holds(values):
+            found[name] = _on_device(net, name, values, device)
+        elif not isinstance(values, np.ndarray) and isinstance(values, Lazy):  # of arrays that takes long to say
             _check_shape(name, values.shape, sample_shape(net, name), batch=True)
             found[name] = values
         else:
@@ -72,9 +75,18 @@ def in_parts(net: Network, given: Given) -> dict[str, npt.NDArray[Any] | Lazy]:
 
 def part(net: Network, name: str, values: npt.NDArray[Any] | Lazy, first: int, end: int) -> npt.NDArray[Any]:
     """Return the samples first..end of what `in_parts` found, checked."""
-    if isinstance(values, np.ndarray):
-        return values[first:end]
-    return checked(net, name, values.part(first, end), batch=True)
+    if isinstance(values, Lazy) and not isinstance(values, np.ndarray):
+        return checked(net, name, values.part(first, end), batch=True)
+    return values[first:end]
+
+
+def _on_device(net: Network, name: str, values: Any, device: Apart) -> Any:
+    """Return what lies on a device as it is, its shape and values checked there."""
+    _check_shape(name, tuple(values.shape), sample_shape(net, name), batch=True)
+    low, high = _word(net, name).range
+    if not device.within(values, low, high):
+        raise DataError(f"input '{name}' takes integers of {low}..{high}, got others, on the device: {values.dtype}")
+    return values
 
 
 def _named(net: Network, given: Given, all_of_them: bool) -> Mapping[str, npt.ArrayLike]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from spikerun import kernels as devices
 from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_name
 from spikerun.inputs import Given, Lazy, in_parts, part
-from spikerun.kernels.executor import Device, Executor, Prepares, Single
+from spikerun.kernels.executor import Apart, Device, Executor, Footprint, Prepares, Single
 from spikerun.live import Live, live
 from spikerun.live_async import drive
 from spikerun.network import Network
@@ -99,7 +99,12 @@ class Session:
 
         After a run also how active the inputs of each layer were; `print(session.plan)` is a table.
         """
-        return Plan.of(self._executor.program, self._executor.choices(), self.schedule)
+        return Plan.of(self._executor.program, self._executor.choices(), self.schedule, self.footprint)
+
+    @property
+    def footprint(self) -> Footprint | None:
+        """Return the memory that runs take of a device that has its own; None: it has none."""
+        return self._executor.footprint() if isinstance(self._executor, Apart) else None
 
     @cached_property
     def _traced(self) -> Executor:
@@ -117,7 +122,8 @@ class Session:
 
         samples: integers (B, *shape of the input); events (B, W, *shape) where the input's code is `spikes` or
         `frames`; a dict by name where there are several inputs. What makes its samples when it is asked for some
-        (`spikerun.inputs.Lazy`), as encoded data sets do, is never whole in memory. on_progress is called with the
+        (`spikerun.inputs.Lazy`), as encoded data sets do, is never whole in memory. What lies in the memory of the
+        device already, a tensor of torch or any array with `__dlpack__`, stays there. on_progress is called with the
         number of samples done since the last call.
         trace: keep the word and membrane of every population (blocked schedule only).
 
@@ -149,6 +155,21 @@ class Session:
         found = parts[0][0] if len(parts) == 1 else _joined([arrays for arrays, _ in parts])
         counters = np.sum([counted for _, counted in parts], axis=0) if len(parts) > 1 else parts[0][1]
         return self._result(count, found, counters, trace)
+
+    def as_torch(self) -> Any:
+        """Return the network as a module of torch: from samples on the device, as `run` takes them, to logits there.
+
+        It sits inside programs of torch, torch.compile included, and waits for nothing; values are not checked, and no
+        gradient flows. Raises UnsupportedError for devices without torch, or several inputs.
+        """
+        if not isinstance(self._executor, Apart):
+            raise UnsupportedError("as_torch needs a device that torch has, too: Session(net, device='cuda')")
+        if len(self._inputs) != 1:
+            raise UnsupportedError(f"as_torch takes networks of one input, this one has {', '.join(self._inputs)}")
+        (register,), (name, output) = self._inputs.values(), next(iter(self._outputs.items()))
+        population = self.net.populations[name]
+        scale = population.spread(population.neuron.real_scale).astype(np.float32)
+        return self._executor.as_torch(register, output, population.shape, scale)
 
     def stream(self, step_us: float = 1000.0, late: str = "error", counts: str | None = None) -> Stream:
         """Open a stream: the network at rest, to be fed events or frames.
@@ -197,7 +218,7 @@ class Session:
 
     def _given(self, samples: Given) -> dict[str, npt.NDArray[Any] | Lazy]:
         """Return the samples of each input, checked."""
-        given = in_parts(self.net, samples)
+        given = in_parts(self.net, samples, self._executor if isinstance(self._executor, Apart) else None)
         if len(given) > 1 and len({values.shape[0] for values in given.values()}) != 1:
             raise DataError(f"inputs differ in length: { ({name: v.shape[0] for name, v in given.items()}) }")
         return given

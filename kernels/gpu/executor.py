@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs on a GPU: all passes at once where nothing forbids it, the whole run as one CUDA graph."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from spikerun.errors import UnsupportedError, unknown_name
-from spikerun.kernels.executor import Capture, Choice
+from spikerun.errors import UnsupportedError, UsageError, unknown_name
+from spikerun.kernels.executor import Capture, Choice, Footprint
 from spikerun.kernels.gpu.batch import Batch
-from spikerun.kernels.gpu.device import found
+from spikerun.kernels.gpu.device import found, free
 from spikerun.kernels.gpu.distribute import distribute, pass_by_pass
 from spikerun.kernels.gpu.layout import Constants, from_device
 from spikerun.kernels.gpu.maps import check
-from spikerun.kernels.gpu.memory import Placed, placed, samples_that_fit
+from spikerun.kernels.gpu.memory import LEFT, Placed, placed, samples_that_fit
 from spikerun.kernels.gpu.table import ROWS
 from spikerun.kernels.gpu.workspace import GpuWorkspace
-from spikerun.kernels.operations import Map
+from spikerun.kernels.operations import Encode, Map
 from spikerun.kernels.program import Program, Register
 
 __all__ = ["Gpu", "GpuExecutor"]
 
 Array = npt.NDArray[Any]
+CPU, CUDA = 1, 2  # as DLPack numbers kinds of devices
 KEPT = 4  # sizes of batches whose memory and graphs are kept
 
 
@@ -39,6 +40,8 @@ class Gpu:
     def __init__(self, kernels: str = "auto", batch: int | None = None) -> None:
         if kernels not in ("auto", "event", "dense"):
             raise unknown_name("choice of kernels", str(kernels), ("auto", "event", "dense"))
+        if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
+            raise UsageError(f"batch must be a positive integer, the samples that are run at a time, got {batch!r:.80}")
         self.kernels, self.batch = kernels, batch
         self.place = found()
 
@@ -71,24 +74,84 @@ class GpuExecutor:
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str]
     ) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
-        """Run a batch from rest (`spikerun.kernels.executor.Executor.run`)."""
-        count = len(next(iter(inputs.values())))
-        by_pass = frozenset(n for n, v in inputs.items() if v.ndim > len(self._registers[n].shape) + 1)
-        placed_ = self._placed_of(by_pass)
-        size = samples_that_fit(placed_, self._constants, self._device.batch, count)
+        """Run a batch from rest (`spikerun.kernels.executor.Executor.run`); inputs may be tensors on the device."""
         parts, total = [], np.zeros((len(self.program.counters), 2), np.int64)
-        for first in range(0, count, size) or (0,):
-            batch = self._batch(by_pass, placed_, min(size, count - first))
-            batch.load({name: self._near(_plain(v[first : first + size])) for name, v in inputs.items()})
-            batch.run()
+        for batch in self.batches({name: self._tensor(values) for name, values in inputs.items()}):
             parts.append({name: _host(batch.last(name), self._registers[name]) for name in outputs})
             total += batch.counters.cpu().numpy()
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs}, total
 
-    def _near(self, values: Array) -> torch.Tensor:
-        """Return an array in memory that the device copies from by itself."""
-        found_ = torch.from_numpy(values)
-        return found_.pin_memory() if self._device.place.type == "cuda" and values.size else found_
+    def batches(self, inputs: Mapping[str, torch.Tensor]) -> Iterator[Batch]:
+        """Run a batch in as many pieces as memory asks for; yield each when its results are there to be read."""
+        count = len(next(iter(inputs.values())))
+        by_pass = frozenset(n for n, v in inputs.items() if v.ndim > len(self._registers[n].shape) + 1)
+        placed_ = self._placed_of(by_pass)
+        size = samples_that_fit(placed_, self._constants, self._device.batch, count)
+        for first in range(0, count, size) or (0,):
+            batch = self._batch(by_pass, placed_, min(size, count - first))
+            batch.load({name: self._near(values[first : first + size]) for name, values in inputs.items()})
+            batch.run()
+            yield batch
+
+    def footprint(self) -> Footprint:
+        """Return what runs take of the device (`spikerun.kernels.executor.Apart`)."""
+        placed_ = self._placed_of(self._by_pass())
+        weights = sum(
+            value.nbytes
+            for operation in self.program.operations
+            for _, number in operation.numbers()
+            if isinstance(number, Map)
+            for _, value in number.parameters
+            if isinstance(value, np.ndarray)
+        )
+        room = int(free(self._device.place) * LEFT)
+        return Footprint(max(weights, self._constants.bytes), placed_.arena + placed_.scratch, room)
+
+    def holds(self, values: object) -> bool:
+        """Return whether an array of another library lies on the device."""
+        if isinstance(values, np.ndarray) or not hasattr(values, "__dlpack_device__"):
+            return False
+        kind, number = values.__dlpack_device__()
+        here = self._device.place
+        return (kind, number) == (CUDA, here.index) if here.type == "cuda" else kind == CPU
+
+    def within(self, values: Any, low: int, high: int) -> bool:
+        """Return whether all of an array on the device are integers in low..high."""
+        tensor = self._tensor(values)
+        if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
+            return False
+        if (tensor.dtype == torch.uint8 and (low, high) == (0, 255)) or not tensor.numel():
+            return True
+        least, largest = torch.aminmax(tensor)
+        return bool(least >= low) and bool(largest <= high)
+
+    def as_torch(self, register: str, output: str, shape: tuple[int, ...], scale: npt.NDArray[np.float32]) -> Any:
+        """Return a torch module of the program (`spikerun.kernels.executor.Apart`)."""
+        from spikerun.kernels.gpu.library import Module
+
+        return Module(self, register, output, shape, self._constants.put(scale.reshape(-1)))
+
+    def result(self, batch: Batch, name: str) -> torch.Tensor:
+        """Return what a register holds after a run, (B, *shape)."""
+        return from_device(batch.last(name), self._registers[name].shape)
+
+    def _tensor(self, values: Any) -> torch.Tensor:
+        """Return an array as a tensor, that of another library without a copy."""
+        if isinstance(values, np.ndarray):
+            return torch.from_numpy(_plain(values))
+        found_: torch.Tensor = values if isinstance(values, torch.Tensor) else torch.utils.dlpack.from_dlpack(values)
+        return found_.detach()
+
+    def _near(self, values: torch.Tensor) -> torch.Tensor:
+        """Return values in memory that the device copies from by itself."""
+        far = self._device.place.type == "cuda" and values.device.type == "cpu" and values.numel() > 0
+        return values.pin_memory() if far else values
+
+    def _by_pass(self) -> frozenset[str]:
+        """Return the inputs of which a row is given before each pass: in runs of several, those not encoded here."""
+        whole = {operation.q for operation in self.program.operations if isinstance(operation, Encode)}
+        given = frozenset(name for _, name in self.program.inputs)
+        return given - whole if self.program.steps > 1 else frozenset()
 
     def workspace(self, watch: Sequence[str] = (), capture: Sequence[Capture] = ()) -> GpuWorkspace:
         """Return a new sample at rest."""

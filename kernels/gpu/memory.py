@@ -12,7 +12,7 @@ from spikerun.kernels.gpu.layout import Constants, element
 from spikerun.kernels.liveness import Span, place
 from spikerun.kernels.program import Program
 
-__all__ = ["Placed", "placed", "samples_that_fit"]
+__all__ = ["LEFT", "Placed", "placed", "samples_that_fit"]
 
 ALIGNMENT = 16  # bytes, for each sample: vectors of threads are that long
 LEFT = 0.9  # of what is free is taken

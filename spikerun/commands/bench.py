@@ -17,7 +17,7 @@ from spikerun.commands.bench_stream import OverloadOption, PaceOption, StreamOpt
 from spikerun.commands.bench_text import as_markdown, as_text
 from spikerun.commands.info import native_kernels
 from spikerun.commands.run import check_labels
-from spikerun.commands.samples import MOST_THREADS, DataOption, SplitOption, loaded
+from spikerun.commands.samples import MOST_THREADS, DataOption, DeviceOption, SplitOption, loaded, on, tell_footprint
 from spikerun.commands.turns import THROUGHPUT_ROUNDS, Runner, latencies, ratio, summary, throughputs
 from spikerun.console import DataDirOption, ForceOption, JsonOption, NetworkArgument, QuietOption, emit, progress
 from spikerun.datasets import Dataset
@@ -89,6 +89,7 @@ def bench(
             "$SPIKERUN_NUM_THREADS, or physical cores.",
         ),
     ] = None,
+    device: DeviceOption = "cpu",
     memory: Annotated[
         bool, typer.Option("--memory/--no-memory", help="Measure peak memory, in a new process for each.")
     ] = True,
@@ -113,6 +114,7 @@ def bench(
     """
     check_alone(context, stream)
     _check(against, weights, contestants, markdown and json)
+    _check_device(device, against)
     if output is not None:
         if output.suffix != ".md":
             raise UsageError(f"--output writes Markdown: give a name that ends in .md, not '{output}'")
@@ -142,7 +144,8 @@ def bench(
             model = (source, str(against), weights)
             rivals = _rivals(net, model, samples, calibration, _names(contestants), Path(folder))
         rows: list[dict[str, Any]] = []
-        sessions = [Session(net, threads=count) for count in _counts(threads)]
+        sessions = [Session(net, **on(device, count)) for count in _counts(threads)]
+        tell_footprint(sessions[0], quiet, json)
         for count, session in zip(threads or (), sessions, strict=False):
             if session.threads < count:
                 log.warning(
@@ -161,13 +164,14 @@ def bench(
             "network": str(network),
             "data": dataset.name,
             "split": dataset.split,
+            "device": device,
             "isa": native_kernels()["isa"],
             "threads": list(dict.fromkeys(session.threads for session in sessions)),
             "schedule": sessions[0].schedule,
             "samples": len(samples),
             "batch": batch,
             "results": rows,
-            "contestants": standing(network, sessions[0], samples, rivals, memory, reference),
+            "contestants": standing(network, sessions[0], samples, rivals, memory and device == "cpu", reference),
             "activity": activity_of(sessions[0], samples, result),
         }
         judge(found["contestants"], result, rivals, dataset)
@@ -183,6 +187,15 @@ def _check(against: str | None, weights: Path | None, contestants: str | None, t
             raise UsageError(f"{option} of the ANN: give --against MODEL, too")
     if twice:
         raise UsageError("--json and --markdown exclude each other on stdout: write the table with -o FILE.md")
+
+
+def _check_device(device: str, against: str | None) -> None:
+    """Refuse what is measured on this computer's processor alone."""
+    if device != "cpu" and against is not None:
+        raise UsageError(
+            f"the ANN of --against is measured on the CPU, not on the device '{device}': leave it out; benchmarks/gpu "
+            "has networks beside others on a GPU"
+        )
 
 
 def _counts(threads: list[int] | None) -> Sequence[int | None]:

@@ -73,7 +73,8 @@ def _said(found: Mapping[str, Any]) -> list[str]:
         lines.append(MEMORY)
     threads = " and ".join(str(count) for count in found["threads"])
     single = found["threads"] == [1]
-    lines.append(f"{plural(found['samples'], 'sample')}, {threads} thread{'' if single else 's'}")
+    where = f"{threads} thread{'' if single else 's'}" if found["device"] == "cpu" else f"device '{found['device']}'"
+    lines.append(f"{plural(found['samples'], 'sample')}, {where}")
     return lines
 
 

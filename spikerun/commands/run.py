@@ -11,7 +11,18 @@ import typer
 
 from spikerun.activity import Activity
 from spikerun.atomic import require_writable, write_atomically
-from spikerun.commands.samples import DataOption, LimitOption, SplitOption, ThreadsOption, loaded
+from spikerun.commands.samples import (
+    DataOption,
+    DeviceOption,
+    KernelsOption,
+    LimitOption,
+    PiecesOption,
+    SplitOption,
+    ThreadsOption,
+    loaded,
+    on,
+    tell_footprint,
+)
 from spikerun.console import (
     DataDirOption,
     ForceOption,
@@ -49,8 +60,10 @@ def run(
     split: SplitOption = "test",
     limit: LimitOption = None,
     schedule: Annotated[str, typer.Option(help="auto, blocked (whole windows) or stepped; same bits.")] = "auto",
-    kernels: Annotated[str, typer.Option(help="auto (measured), event or dense; same bits.")] = "auto",
+    device: DeviceOption = "cpu",
+    kernels: KernelsOption = "auto",
     threads: ThreadsOption = None,
+    at_once: PiecesOption = None,
     early_exit: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +86,8 @@ def run(
     dataset, samples = loaded(net, data, data_dir, split, limit)
     check_labels(net, dataset)
     exit_ = _early_exit(early_exit, schedule, net)
-    session = Session(net, schedule=schedule, kernels=kernels, threads=threads, early_exit=exit_)
+    session = Session(net, schedule=schedule, early_exit=exit_, **on(device, threads, at_once, kernels=kernels))
+    tell_footprint(session, quiet, json)
     begin = time.perf_counter()
     with progress("running", len(dataset), quiet=quiet, json=json) as advance:
         result = session.run(samples, on_progress=advance)
@@ -96,6 +110,7 @@ def run(
         "steps": session.steps,
         "steps_per_sample": None if result.steps is None else float(result.steps.mean()),
         "schedule": session.schedule,
+        "device": device,
         "threads": session.threads,
         "seconds": seconds,
         "populations": {name: vars(p) for name, p in activity.populations.items()},
@@ -192,7 +207,7 @@ def _text(found: dict[str, Any], result: Result) -> str:
         ("samples", f"{found['samples']} of {found['data']}, {found['split']}"),
         ("spikes per neuron", f"{found['spikes_per_neuron']:.3f}"),
         ("synaptic operations", f"{synops:,.0f} a sample{beside_macs(synops, found['macs'])}"),
-        ("time", f"{found['seconds']:.2f} s, {found['schedule']}, {plural(found['threads'], 'thread')}"),
+        ("time", f"{found['seconds']:.2f} s, {found['schedule']}, {_where(found)}"),
     ]
     if found["steps_per_sample"] is not None:
         rows.insert(1, ("steps", f"{found['steps_per_sample']:.1f} of {found['steps']} a sample, early exit"))
@@ -205,6 +220,10 @@ def _text(found: dict[str, Any], result: Result) -> str:
         rows.append(("wrote", str(found["output"])))
     answers = [_answers(result)] if found["accuracy"] is None else []
     return "\n\n".join((table((), rows), *answers, activity_table(result.activity)))
+
+
+def _where(found: dict[str, Any]) -> str:
+    return plural(found["threads"], "thread") if found["device"] == "cpu" else f"device '{found['device']}'"
 
 
 def _answers(result: Result) -> str:

@@ -4,18 +4,32 @@
 import logging
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from spikerun import real
+from spikerun.console import talk
 from spikerun.datasets import Dataset, load_inputs
 from spikerun.datasets.lazy import Lazy, Small
 from spikerun.errors import UsageError
 from spikerun.inputs import sample_shape
 from spikerun.network import Network
+from spikerun.session import Session
 
-__all__ = ["MOST_THREADS", "DataOption", "LimitOption", "SplitOption", "ThreadsOption", "loaded"]
+__all__ = [
+    "MOST_THREADS",
+    "DataOption",
+    "DeviceOption",
+    "KernelsOption",
+    "LimitOption",
+    "PiecesOption",
+    "SplitOption",
+    "ThreadsOption",
+    "loaded",
+    "on",
+    "tell_footprint",
+]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +47,23 @@ ThreadsOption = Annotated[
         help=f"1 to {MOST_THREADS}; processors at most are used. Default: $SPIKERUN_NUM_THREADS, or physical cores.",
     ),
 ]
+KernelsOption = Annotated[str, typer.Option(help="auto (measured), event or dense; same bits.")]
+DeviceOption = Annotated[str, typer.Option(metavar="NAME", help="cpu, or cuda, a GPU; same bits.")]
+PiecesOption = Annotated[
+    int | None, typer.Option("--at-once", min=1, help="Samples that a GPU runs at a time. Default: as many as fit.")
+]
+
+
+def on(device: str, threads: int | None = None, at_once: int | None = None, **options: object) -> dict[str, Any]:
+    """Return the options of a session on a device; those that were given alone, so that a device refuses others'."""
+    own = {"threads": threads, "batch": at_once}
+    return {"device": device, **options, **{name: value for name, value in own.items() if value is not None}}
+
+
+def tell_footprint(session: Session, quiet: bool, json: bool) -> None:
+    """Say what a run takes of the memory of a device that has its own, before it takes it."""
+    if session.footprint is not None:
+        talk(f"memory of the device: {session.footprint}", quiet or json)
 
 
 def loaded(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from spikerun.kernels.executor import Choice
+from spikerun.kernels.executor import Choice, Footprint
 from spikerun.kernels.operations import Map, Operation
 from spikerun.kernels.program import Program
 from spikerun.text import plural, table
@@ -57,14 +57,18 @@ class Row:
 class Plan(Sequence[Row]):
     """What a run does: a sequence of `Row`, in the order of a pass; as text, a table.
 
-    layouts: by population, how weights into it lie in memory, and their bytes, where there was a choice.
+    layouts: by population, how weights into it lie in memory, and their bytes, where there was a choice. footprint:
+    what it takes of the memory of a device that has its own.
     """
 
     title: str
     rows: tuple[Row, ...] = field(repr=False)
+    footprint: Footprint | None = None
 
     @classmethod
-    def of(cls, program: Program, choices: Iterable[Choice], schedule: str) -> "Plan":
+    def of(
+        cls, program: Program, choices: Iterable[Choice], schedule: str, footprint: Footprint | None = None
+    ) -> "Plan":
         """Return the plan of a program that was compiled so."""
         chosen = {choice.place: choice for choice in choices}
         rows = tuple(
@@ -72,7 +76,7 @@ class Plan(Sequence[Row]):
             for place, operation in enumerate(program.operations)
         )
         passes = "1 pass" if program.steps == 1 else f"{program.steps:,} passes"
-        return cls(f"a run, schedule '{schedule}': {passes} of {plural(len(rows), 'operation')}", rows)
+        return cls(f"a run, schedule '{schedule}': {passes} of {plural(len(rows), 'operation')}", rows, footprint)
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -102,7 +106,8 @@ class Plan(Sequence[Row]):
         seen = any(row.active is not None for row in self.maps)
         us = "as measured on this machine, for the activity seen" if seen else f"for {ASSUMED:.0%} of active inputs"
         text = table(HEAD, [_cells(row) for row in self.rows], RIGHT)
-        return f"{self.title}\n\n{text}\n\nus: of the sums of a run, {us}"
+        memory = "" if self.footprint is None else f"\nmemory of the device: {self.footprint}"
+        return f"{self.title}\n\n{text}\n\nus: of the sums of a run, {us}{memory}"
 
 
 def _population(operation: Operation) -> str:

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program inside a program of torch: the operator `spikerun::run`, whose result torch.compile knows the shape of.
+
+Nothing waits for the device. Values of samples are not looked at: they are to be those that the input takes.
+"""
+
+from itertools import count
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+import torch
+
+if TYPE_CHECKING:
+    from spikerun.kernels.gpu.executor import GpuExecutor
+
+__all__ = ["Module"]
+
+_MODULES: "WeakValueDictionary[int, Module]" = WeakValueDictionary()
+_NUMBERS = count(1)
+
+
+class Module(torch.nn.Module):
+    """From integers (B, *shape of a sample) to float32 (B, n): the elements of an output, in order, times a scale."""
+
+    def __init__(
+        self, executor: "GpuExecutor", register: str, output: str, shape: tuple[int, ...], scale: torch.Tensor
+    ) -> None:
+        super().__init__()
+        self._scale = scale
+        self._executor, self._register, self._output = executor, register, output
+        self._number = next(_NUMBERS)
+        _MODULES[self._number] = self
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        """Return the output of each sample."""
+        found: torch.Tensor = run(samples, self._number, self._scale.numel())
+        return found
+
+    def _whole(self, samples: torch.Tensor) -> torch.Tensor:
+        parts = []
+        for batch in self._executor.batches({self._register: samples.detach()}):
+            values = self._executor.result(batch, self._output).flatten(1).to(torch.float32)
+            parts.append(values * self._scale)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+@torch.library.custom_op("spikerun::run", mutates_args=())
+def run(samples: torch.Tensor, module: int, size: int) -> torch.Tensor:
+    """Return what the module of a number makes of samples: float32 (B, size)."""
+    return _MODULES[module]._whole(samples)
+
+
+@run.register_fake
+def _(samples: torch.Tensor, module: int, size: int) -> torch.Tensor:
+    return samples.new_empty((samples.shape[0], size), dtype=torch.float32)

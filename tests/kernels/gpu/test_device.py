@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The device `cuda`: what it takes, what it says of memory, and which GPUs it refuses."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import triton
+
+from spikerun import Session
+from spikerun.connections import Dense
+from spikerun.errors import DataError, UnsupportedError, UsageError
+from spikerun.kernels.gpu import device, memory
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import FewSpikes, Input, Readout
+
+PLACE = "cpu" if triton.knobs.runtime.interpret else "cuda"
+
+
+def network(bits: int = 8) -> Network:
+    rng = np.random.default_rng(3)
+    a, b = (rng.integers(-20, 21, shape).astype(np.int8) for shape in ((12, 9), (9, 4)))
+    populations = {
+        "in": Population((12,), Input(bits)),
+        "h": Population((9,), FewSpikes(4, 300)),
+        "out": Population((4,), Readout(np.array([0.5, 0.25, 1.5, 3], np.float32))),
+    }
+    return Network(populations, [Projection("in", "h", Dense(a)), Projection("h", "out", Dense(b))], ["out"], 8)
+
+
+def samples(count: int, high: int = 256) -> Any:
+    return np.random.default_rng(count).integers(0, high, (count, 12)).astype(np.uint8)
+
+
+def test_a_tensor_on_the_device_gives_what_an_array_gives() -> None:
+    session, x = Session(network(), device="cuda"), samples(7)
+    one, other = session.run(x), session.run(torch.from_numpy(x).to(PLACE))
+    np.testing.assert_array_equal(one.logits, other.logits)
+    assert one.activity == other.activity
+
+
+@pytest.mark.parametrize("wrong", [torch.full((2, 12), 16), torch.full((2, 12), -1), torch.zeros(2, 12)])
+def test_values_of_a_tensor_that_the_input_does_not_take_are_refused(wrong: torch.Tensor) -> None:
+    with pytest.raises(DataError, match=r"input 'in' takes integers of 0\.\.15"):
+        Session(network(4), device="cuda").run(wrong.to(PLACE))
+
+
+def test_a_tensor_of_another_shape_is_refused() -> None:
+    with pytest.raises(DataError, match=r"takes values of shape \(B, 12\), got \(2, 11\)"):
+        Session(network(), device="cuda").run(torch.zeros(2, 11, dtype=torch.uint8, device=PLACE))
+
+
+def test_batches_of_any_size_give_the_same_bits() -> None:
+    x, whole = samples(11), Session(network(), device="cpu").run(samples(11))
+    for size in (1, 4, 11, 50):
+        found = Session(network(), device="cuda", batch=size).run(x)
+        np.testing.assert_array_equal(found.logits, whole.logits)
+        assert found.activity == whole.activity
+
+
+def test_no_samples_have_no_answers() -> None:
+    found = Session(network(), device="cuda").run(samples(0))
+    assert found.logits.shape == (0, 4) and found.activity.samples == 0
+
+
+def test_the_plan_says_what_memory_a_run_takes() -> None:
+    session = Session(network(), device="cuda")
+    assert session.footprint is not None
+    assert session.footprint.fixed >= 12 * 9 + 9 * 4 and session.footprint.sample > 0
+    assert f"memory of the device: {session.footprint}" in str(session.plan)
+
+
+def test_more_samples_than_fit_are_run_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, x = Session(network(), device="cuda"), samples(9)
+    each = session.footprint
+    assert each is not None
+    monkeypatch.setattr(memory, "free", lambda _: 3 * each.sample * 10 // 9 + 1)
+    np.testing.assert_array_equal(session.run(x).logits, Session(network()).run(x).logits)
+
+
+def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(network(), device="cuda", batch=8)
+    each = session.footprint
+    assert each is not None
+    monkeypatch.setattr(memory, "free", lambda _: 3 * each.sample * 10 // 9 + 1)
+    said = (
+        f"8 samples at a time take {8 * each.sample:,} bytes of the device, {3 * each.sample:,} are free: at most 3 fit"
+    )
+    with pytest.raises(UnsupportedError, match=re.escape(said)):
+        session.run(samples(8))
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1.5, True])
+def test_a_batch_is_a_positive_number(batch: Any) -> None:
+    with pytest.raises(UsageError, match="batch must be a positive integer"):
+        Session(network(), device="cuda", batch=batch)
+
+
+def test_options_of_the_cpu_are_not_those_of_a_gpu() -> None:
+    with pytest.raises(UsageError, match="unknown option of device 'cuda' 'threads'"):
+        Session(network(), device="cuda", threads=2)
+
+
+@pytest.fixture
+def no_interpreter(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr(triton.knobs.runtime, "interpret", False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Old GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    return monkeypatch
+
+
+def test_a_torch_without_cuda_is_named(no_interpreter: pytest.MonkeyPatch) -> None:
+    no_interpreter.setattr(torch.version, "cuda", None)
+    with pytest.raises(UnsupportedError, match="needs a torch that was built with CUDA"):
+        Session(network(), device="cuda")
+
+
+def test_a_machine_without_a_gpu_is_told_so(no_interpreter: pytest.MonkeyPatch) -> None:
+    no_interpreter.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UnsupportedError, match="needs a GPU of NVIDIA's and its driver, and torch finds none"):
+        Session(network(), device="cuda")
+
+
+def test_a_gpu_that_is_too_old_is_told_what_is_needed(no_interpreter: pytest.MonkeyPatch) -> None:
+    no_interpreter.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    with pytest.raises(UnsupportedError, match=r"the GPU Old GPU is too old.*capability 7\.5, and 8\.0 is needed"):
+        Session(network(), device="cuda")
+
+
+def test_the_gpu_of_this_process_is_taken(no_interpreter: pytest.MonkeyPatch) -> None:
+    assert device.found() == torch.device("cuda", 0)
+
+
+# --- inside programs of torch ----------------------------------------------------------------------------------------
+
+
+def test_a_module_of_torch_gives_the_logits() -> None:
+    session, x = Session(network(), device="cuda"), samples(5)
+    found = session.as_torch()(torch.from_numpy(x).to(PLACE))
+    np.testing.assert_array_equal(found.cpu().numpy(), session.run(x).logits)
+
+
+def test_the_operator_is_one_that_torch_takes() -> None:
+    module = Session(network(), device="cuda").as_torch()
+    x = torch.from_numpy(samples(3)).to(PLACE)
+    torch.library.opcheck(torch.ops.spikerun.run.default, (x, module._number, 4))
+
+
+def test_a_compiled_program_keeps_the_network_in_one_graph() -> None:
+    module, x = Session(network(), device="cuda").as_torch(), torch.from_numpy(samples(4)).to(PLACE)
+    compiled = torch.compile(lambda values: module(values) * 2 + 1, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), module(x) * 2 + 1, rtol=0, atol=0)
+
+
+def test_the_cpu_is_no_part_of_torch() -> None:
+    with pytest.raises(UnsupportedError, match=r"Session\(net, device='cuda'\)"):
+        Session(network()).as_torch()

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("converters", "spikerun", "datasets", "edge", "kernels", "sources")
 EVERYWHERE = {"--help", "--version", "--verbose", "--debug", "--install-completion"}
 PIP = {"--disable-pip-version-check", "--no-deps", "--ignore-requires-python"}
-FOREIGN = {"--gc-sections", "--build", *PIP}  # of the linker, of CMake
+FOREIGN = {"--gc-sections", "--build", "--gpu-architecture", *PIP}  # of the linker, of CMake, of NVRTC
 RUNNER = ROOT / "edge" / "loihi" / "runner" / "__main__.py"  # a program of its own, that bundles bring along
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 

@@ -377,7 +377,7 @@ class Scatter(Operation):
     """ring[(t + delay + d) % slots, j] += w x[i] << bits, for each synapse of the map, from i to j with weight w and
     delay d; modulo 2^32.
 
-    `kernels.synapses.expanded` says which synapses a map has: kinds `sparse` and `dense` with their array `delay`, or
+    `kernels.synapses.expanded` says which synapses a map has: kinds `sparse` and `dense` with their array `delays`, or
     `random`. ring: (slots, *the target's shape) of an int32 register, which all maps into a population share; slots is
     a power of two, and 0 <= delay + d < slots (`delay` itself may be negative). What arrives at once is scattered
     before the `Arrive` of its pass, all else before or after it.

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from spikerun import sources as sources
     from spikerun.activity import Activity
     from spikerun.comparison import Comparison, compare
-    from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
+    from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Random, Sparse, SumPool, Window
     from spikerun.converters import Encoding, convert, convert_spiking, to_torch
     from spikerun.errors import SpikerunError
     from spikerun.events import EVENT, as_events
     from spikerun.file import load, save
     from spikerun.network import Network, Population, Projection
-    from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Readout
+    from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Poisson, Readout
     from spikerun.outputs import Outputs, Reading, Spike
     from spikerun.result import Result
     from spikerun.session import Session
@@ -53,9 +53,11 @@ __all__ = [
     "MaxPool",
     "Network",
     "Outputs",
+    "Poisson",
     "PooledConv",
     "Population",
     "Projection",
+    "Random",
     "Reading",
     "Readout",
     "Result",
@@ -80,13 +82,13 @@ __all__ = [
 _HOMES = {
     "activity": ("Activity",),
     "comparison": ("Comparison", "compare"),
-    "connections": ("Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "Window"),
+    "connections": ("Conv", "Dense", "Diagonal", "PooledConv", "Random", "Sparse", "SumPool", "Window"),
     "converters": ("Encoding", "convert", "convert_spiking", "to_torch"),
     "errors": ("SpikerunError",),
     "events": ("EVENT", "as_events"),
     "file": ("load", "save"),
     "network": ("Network", "Population", "Projection"),
-    "neurons": ("IF", "LIF", "FewSpikes", "Input", "Levels", "MaxPool", "Readout"),
+    "neurons": ("IF", "LIF", "FewSpikes", "Input", "Levels", "MaxPool", "Poisson", "Readout"),
     "outputs": ("Outputs", "Reading", "Spike"),
     "result": ("Result",),
     "session": ("Session",),

@@ -134,9 +134,9 @@ def _projections(populations: Populations, projections: tuple[Projection, ...]) 
         except NetworkError as error:
             raise NetworkError(f"{p}: {error}") from None
     for name, population in populations.items():
-        if population.neuron.is_input and into[name]:
-            source = into[name][0].source
-            raise complaint(populations, name, f"an input takes no projection, it has one from '{source}'")
+        if (population.neuron.is_input or population.neuron.spontaneous) and into[name]:
+            source, what = into[name][0].source, "an input" if population.neuron.is_input else "what sends by itself"
+            raise complaint(populations, name, f"{what} takes no projection, it has one from '{source}'")
         if population.neuron.passes_on and len(into[name]) != 1:
             raise complaint(populations, name, f"max_pool takes exactly one projection, it has {len(into[name])}")
         if len(into[name]) > 1 and (found := next((p for p in into[name] if p.connection.alone), None)):
@@ -189,11 +189,11 @@ def _code(populations: Populations, link: Link, derived: Derived) -> None:
 
 
 def _reachable(populations: Populations, outputs: tuple[str, ...], derived: Derived) -> None:
-    """Every population is reached by an input, and every input and population matters to an output."""
-    inputs = [name for name, p in populations.items() if p.neuron.is_input]
-    if not inputs:
-        raise NetworkError("the network has no input population")
-    found = _closure(inputs, lambda name: [link.target for link in derived.out_of[name]])
+    """Every population is reached by an input, or what sends by itself, and every one matters to an output."""
+    roots = [name for name, p in populations.items() if p.neuron.is_input or p.neuron.spontaneous]
+    if not roots:
+        raise NetworkError("the network has no input population, and none that sends by itself, such as Poisson")
+    found = _closure(roots, lambda name: [link.target for link in derived.out_of[name]])
     _all_in(found, populations, "is not reached by any input")
     found = _closure(outputs, lambda name: [s for link in derived.into[name] for s in link.projection.sources])
     _all_in(found, populations, "leads to no output: remove it, or name it in outputs")
@@ -224,7 +224,12 @@ def _words_fit(populations: Populations, window: int, derived: Derived) -> None:
 
 def _delay(populations: Populations, link: Link, window: int, derived: Derived) -> None:
     """What belongs to a frame can meet."""
-    word, delay = derived.senders[link.source], link.projection.delay
+    word, own = derived.senders[link.source], link.projection.delay
+    delay = link.projection.least_delay
+    if link.scattered and word is not None and word.coded:
+        raise NetworkError(
+            f"{link}: '{link.source}' sends words, which arrive as a whole: its synapses must have the same delay"
+        )
     whole = word is not None and (not word.plain or (word.coded and populations[link.target].neuron.passes_on))
     if whole and delay % window:
         raise NetworkError(
@@ -232,8 +237,8 @@ def _delay(populations: Populations, link: Link, window: int, derived: Derived) 
             f"({plural(window, 'step')}), got {delay}"
         )
     if link.lag < (1 if delay else 0):
-        need = delay - link.lag + 1
-        need += -need % window if whole else 0
+        need = own - link.lag + 1
+        need += -(need - own + delay) % window if whole else 0
         raise NetworkError(
-            f"{link}: delay {delay} is too short, the source answers later than that: it must be >= {need}"
+            f"{link}: delay {own} is too short, the source answers later than that: it must be >= {need}"
         )

@@ -155,13 +155,18 @@ _NEURONS = {"input": _input, "lif": _lif, "readout": _readout}
 # --- projections -----------------------------------------------------------------------------------------------------
 
 
-# Whether synapses are listed one by one. All others are not the chip's: pooled_conv and window compare.
+# Whether synapses are listed one by one. All others are not the chip's: pooled_conv and window compare, random draws.
 _LISTED = {"dense": True, "sparse": True, "conv": False, "diagonal": False, "sum_pool": False}
 
 
 def _projection(projection: Projection, chip: Chip) -> Iterator[str]:
     connection = projection.connection
     listed = _LISTED.get(connection.kind)
+    if connection.delay_range != (0, 0):
+        yield "its synapses have delays of their own, and one of the projection is all that is written for a chip"
+    if listed is None and connection.linear and not connection.alone:
+        yield f"synapses of a {connection.kind} are drawn by whoever runs them: give {chip.name} a Sparse"
+        return
     if listed is None:
         yield f"{chip.name} cannot compare what a {connection.kind} compares: use average pools or strides"
         return

@@ -104,7 +104,7 @@ class _Pass:
 
         torn: takes the outputs and the inputs that were torn from all of the others.
         """
-        ends = {*self.net.inputs, *self.net.outputs}
+        ends = {*self.net.roots, *self.net.outputs}
         held = {name: np.full(p.shape[0], name in ends) for name, p in self.net.populations.items()}
         gone, moved = self._gone_with_biases(held)
         links = [link for link in self.net.links if self._leads(link, gone)]
@@ -246,11 +246,11 @@ class _Pass:
         """Return whether links still lead to and from all that is left; note which ends are torn off."""
         names = {name for name, leaving in gone.items() if not leaving.all()}
         links = list(links)
-        begun = names - set(self.net.inputs) <= {link.target for link in links}
+        begun = names - set(self.net.roots) <= {link.target for link in links}
         ended = names - set(self.net.outputs) <= {link.source for link in links}
         forwards = {(link.source, link.target) for link in links}
-        torn["free"].update(set(self.net.outputs) - _reached(self.net.inputs, forwards))
-        torn["unused"].update(set(self.net.inputs) - _reached(self.net.outputs, {(b, a) for a, b in forwards}))
+        torn["free"].update(set(self.net.outputs) - _reached(self.net.roots, forwards))
+        torn["unused"].update(set(self.net.roots) - _reached(self.net.outputs, {(b, a) for a, b in forwards}))
         return begun and ended
 
     def _neuron(self, name: str, moved: Mapping[str, IntArray], kept: Mask) -> Neuron:
@@ -280,7 +280,7 @@ def _pruned(net: Network) -> Masks:
     found: Masks = {}
     for name in net.order:
         population = net.populations[name]
-        reach = np.full(population.shape[0], float(population.neuron.is_input))
+        reach = np.full(population.shape[0], float(name in net.roots))
         for link in net.into(name):
             (first, end), shape = link.channels, net.populations[link.source].shape
             if population.neuron.passes_on:

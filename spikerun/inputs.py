@@ -15,6 +15,7 @@ from spikerun.network import Network
 from spikerun.values import on_host
 
 __all__ = [
+    "NO_INPUT",
     "Given",
     "Lazy",
     "by_name",
@@ -29,6 +30,10 @@ __all__ = [
 ]
 
 _WHOLE = {np.dtype(t): (np.iinfo(t).min, np.iinfo(t).max) for t in (np.uint8, np.int8, np.uint16, np.int16)}
+
+NO_INPUT = (
+    "the network has no input, and so no samples: it runs step by step, spikerun.Session(net).stream().advance(steps)"
+)
 
 Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -96,7 +101,7 @@ def _named(net: Network, given: Given, all_of_them: bool) -> Mapping[str, npt.Ar
         given = {net.inputs[0]: given}
     if not given.keys() <= set(net.inputs) or (all_of_them and len(given) != len(net.inputs)):
         names = ", ".join(map(str, given)) or "none"
-        raise DataError(f"values are given for {names}; the inputs are {', '.join(net.inputs)}")
+        raise DataError(f"values are given for {names}; the inputs are {', '.join(net.inputs) or 'none'}")
     return given
 
 

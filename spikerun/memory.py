@@ -5,9 +5,10 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from spikerun.kernels.synapses import BYTES, to_draw
 from spikerun.network import Network
 
-__all__ = ["NONE", "Memory", "memory_of", "memory_of_all", "words_of"]
+__all__ = ["NONE", "Memory", "drawn", "memory_of", "memory_of_all", "words_of"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ def memory_of(net: Network, name: str) -> Memory:
     held = sum(v.size * np.dtype(kept[key]).itemsize for key, v in state.items())
     word = net.sender_of(name)
     return Memory(weights, parameters, held, 0 if word is None else words_of(population.size, word.bits))
+
+
+def drawn(net: Network) -> tuple[int, int]:
+    """Return how many synapses follow from seeds, and the bytes that they take where they are listed to be run."""
+    synapses = sum(to_draw(dict(link.connection.parameters())) for link in net.links)
+    return synapses, synapses * BYTES
 
 
 def words_of(neurons: int, bits: int) -> int:

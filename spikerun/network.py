@@ -66,6 +66,11 @@ class Network:
         """Return the names of the input populations."""
         return tuple(n for n, p in self.populations.items() if p.neuron.is_input)
 
+    @cached_property
+    def roots(self) -> tuple[str, ...]:
+        """Return the names of the populations that no projection reaches: inputs, and those that send by themselves."""
+        return tuple(n for n, p in self.populations.items() if p.neuron.is_input or p.neuron.spontaneous)
+
     @property
     def links(self) -> tuple[Link, ...]:
         """Return the projections in their network, in order."""
@@ -133,6 +138,17 @@ class Network:
             bound = min(bound, INT32_MAX - int(all_of.max()))
         return population.neuron.state_range(key, bound, self.window)
 
+    def under_way(self, name: str) -> int:
+        """Return how many steps ahead currents are known that are under way to a population, synapse by synapse."""
+        return max((link.latest for link in self.into(name) if link.scattered), default=0)
+
+    def largest_under_way(self, name: str) -> int:
+        """Return the largest magnitude of such a current that leaves room for all else that may arrive with it."""
+        population = self.populations[name]
+        links = [link for link in self.into(name) if link.scattered]
+        all_of = largest_currents(population, links, self.populations, self._derived.senders, self.window)
+        return max(0, min(int(all_of.max()), population.neuron.largest_current - self.bounds[name]))
+
     def encode(self, samples: npt.ArrayLike, name: str | None = None) -> npt.NDArray[Any]:
         """Return real samples as the integers that input `name`, or the only one, takes; its meta says how.
 
@@ -151,7 +167,7 @@ class Network:
     @cached_property
     def feedforward(self) -> bool:
         """Return whether no projection has a delay: each frame can then be computed layer by layer (blocked)."""
-        return all(p.delay == 0 for p in self.projections)
+        return all(p.delay == 0 and p.connection.delay_range == (0, 0) for p in self.projections)
 
     @cached_property
     def macs(self) -> int | None:
@@ -165,7 +181,7 @@ class Network:
     def dense_of(self, name: str) -> int:
         """Return the dense operations out of a population: its synaptic operations if each neuron sent one spike."""
         shape = self.populations[name].shape
-        return sum(int(link.connection.fan_out(shape).sum()) for link in self.out_of(name))
+        return sum(link.connection.synapse_count(shape) for link in self.out_of(name))
 
     @cached_property
     def dense(self) -> int:

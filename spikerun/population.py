@@ -63,7 +63,8 @@ class Population:
 class Projection:
     """Spikes of population `source` become currents of population `target` through `connection`.
 
-    delay: steps; a whole number of windows where the source sends words. target_channels: (first, end) of the target's
+    delay: steps, beside those that synapses of the connection may have of their own; a whole number of windows where
+    the source sends words. target_channels: (first, end) of the target's
     first axis that the currents go to (channel concatenation); None is all. exponent: the currents are multiplied by
     2^exponent, so that weights of very different sizes meet in one population.
     """
@@ -89,6 +90,11 @@ class Projection:
     def sources(self) -> tuple[str, ...]:
         """Return the populations that it reads."""
         return (self.source,)
+
+    @property
+    def least_delay(self) -> int:
+        """Return the delay of the synapses that are the first to carry an event."""
+        return self.delay + self.connection.delay_range[0]
 
     def __str__(self) -> str:
         return f"projection {self.source} -> {self.target}"

@@ -116,7 +116,8 @@ class Stepper:
     """All populations, one step of time after the other.
 
     t: steps done; state: of each population, by name; past: of each projection that lags, the events of its source,
-    oldest first. These three are all that the contract knows of a network's past; they may be copied and put back.
+    oldest first; under_way: of each population whose synapses have delays of their own, by name, the currents that
+    arrive in the next steps. That is all that the contract knows of a network's past; it may be copied and put back.
     """
 
     def __init__(self, net: Network) -> None:
@@ -125,7 +126,11 @@ class Stepper:
         self.state: dict[str, State] = {
             name: p.neuron.initial(p.shape, net.taps(name)) for name, p in net.populations.items()
         }
-        self.past = [np.zeros((k.lag, *net.populations[k.source].shape), dtype=np.int64) for k in net.links]
+        self.past = [np.zeros((k.held, *net.populations[k.source].shape), dtype=np.int64) for k in net.links]
+        ahead = {name: net.under_way(name) for name in net.populations}
+        self.under_way = {
+            name: np.zeros((steps, *net.populations[name].shape), np.int64) for name, steps in ahead.items() if steps
+        }
 
     def step(self, events: Mapping[str, npt.ArrayLike]) -> dict[str, IntArray]:
         """Advance by one step; `events` of each input population (absent: silent). Return the events of all.
@@ -134,6 +139,8 @@ class Stepper:
         """
         given = by_name(self.net, events, all_of_them=False)
         sent: dict[str, IntArray] = {}
+        for name, rows in self.under_way.items():  # of this step, and of those that its events reach
+            self.under_way[name] = np.concatenate([rows, np.zeros_like(rows[:1])])
         for name in self.net.order:
             population = self.net.populations[name]
             if population.neuron.is_input:
@@ -141,8 +148,10 @@ class Stepper:
                 sent[name] = checked_step(self.net, name, given[name]) if name in given else silent
             else:
                 sent[name] = self._population(name, sent)
+            self._scatter(name, sent[name])
+        self.under_way = {name: rows[1:] for name, rows in self.under_way.items()}
         for k, link in enumerate(self.net.links):
-            if link.lag:
+            if link.held:
                 self.past[k] = np.concatenate([self.past[k][1:], sent[link.source][None]])
         self.t += 1
         return sent
@@ -158,12 +167,23 @@ class Stepper:
         currents = [
             (int(link.significance[r]) if weighed else 1) * _currents(self.net, link, self._arriving(link, sent))
             for link in self.net.into(name)
+            if not link.scattered
         ]
+        if name in self.under_way:
+            currents.append(self.under_way[name][0])
         return population.neuron.step(population.shape, self.state[name], _sum(self.net, name, currents), now)
 
     def _arriving(self, link: Link, sent: Mapping[str, IntArray]) -> IntArray:
         """Return the events that reach a projection in this step."""
-        return self.past[link.number][0] if link.lag else sent[link.source]
+        return self.past[link.number][0] if link.held else sent[link.source]
+
+    def _scatter(self, name: str, x: IntArray) -> None:
+        """Add what the events `x` of a population come to, synapse by synapse, to what is under way."""
+        for link in self.net.out_of(name):
+            if link.scattered:
+                (first, end), least = link.channels, link.connection.delay_range[0]
+                rows = self.under_way[link.target][link.lag : link.latest + 1, first:end]
+                rows += link.connection.late(x)[least:].reshape(rows.shape) << link.projection.exponent
 
 
 def stepped(net: Network, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Turn]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from spikerun import kernels as devices
 from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_name
-from spikerun.inputs import Given, Lazy, in_parts, part
+from spikerun.inputs import NO_INPUT, Given, Lazy, in_parts, part
 from spikerun.kernels.executor import Apart, Device, Executor, Footprint, Prepares, Single
 from spikerun.live import Live, live
 from spikerun.live_async import drive
@@ -218,6 +218,8 @@ class Session:
 
     def _given(self, samples: Given) -> dict[str, npt.NDArray[Any] | Lazy]:
         """Return the samples of each input, checked."""
+        if not self.net.inputs:
+            raise UsageError(NO_INPUT)
         given = in_parts(self.net, samples, self._executor if isinstance(self._executor, Apart) else None)
         if len(given) > 1 and len({values.shape[0] for values in given.values()}) != 1:
             raise DataError(f"inputs differ in length: { ({name: v.shape[0] for name, v in given.items()}) }")

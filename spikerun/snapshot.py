@@ -3,7 +3,9 @@
 
 Keys: `version`; `network`, a digest of populations and projections; `t`, steps done; `step_ns`; `pending`, (2, n) steps
 and neurons of events not yet run; `state/NAME/KEY`, the state of each population as its kind names it; `past/K`, of
-each projection that lags, the events of its source in the last steps, oldest first: what `reference.Stepper` keeps.
+each projection that lags, the events of its source in the last steps, oldest first; `under_way/NAME`, of each
+population whose synapses have delays of their own, the currents that arrive in the next steps: what
+`reference.Stepper` keeps.
 """
 
 import hashlib
@@ -20,6 +22,7 @@ from spikerun.kernels.program import Program, Register
 from spikerun.network import Link, Network
 from spikerun.plan.common import of
 from spikerun.plan.past import read_past, write_past
+from spikerun.plan.ring import read_ring, write_ring
 from spikerun.text import listed
 
 __all__ = ["VERSION", "check_keys", "digest", "read_state", "write_state"]
@@ -37,7 +40,7 @@ def digest(net: Network) -> npt.NDArray[np.uint8]:
         _update(found, p.neuron.arrays())
     for link in net.links:
         named = dict(link.connection.parameters())
-        values = {key: value for key, value in named.items() if not isinstance(value, np.ndarray)}
+        values = {k: value for k, value in named.items() if not isinstance(value, np.ndarray) and value is not None}
         ends: tuple[Any, ...] = (link.source, link.target, link.lag, link.channels, link.connection.kind)
         ends += (link.projection.exponent,) if link.projection.exponent else ()
         found.update(repr((ends, sorted(values.items()))).encode())
@@ -61,6 +64,8 @@ def read_state(net: Network, program: Program, work: Workspace) -> dict[str, Arr
             saved[f"state/{name}/alive"] = saved[f"state/{name}/alive"] * seen
     for link in _lagging(net):
         saved[_past_key(link)] = read_past(net, link, work)
+    for name in _reached_late(net):
+        saved[_ring_key(name)] = read_ring(net, name, work)
     return saved
 
 
@@ -73,12 +78,17 @@ def write_state(net: Network, program: Program, work: Workspace, saved: Mapping[
     for link in _lagging(net):
         word = net.sender_of(link.source)
         events = (0, 1) if word is None else word.event_range
-        _check(_past_key(link), saved, (link.lag, *net.populations[link.source].shape), *events)
+        _check(_past_key(link), saved, (link.held, *net.populations[link.source].shape), *events)
+    for name in _reached_late(net):
+        most, shape = net.largest_under_way(name), net.populations[name].shape
+        _check(_ring_key(name), saved, (net.under_way(name), *shape), -most, most)
     work.reset()  # what was sent in the last step is no part of the state, and must not be taken for spikes
     for key, register in registers.items():
         work.write(register.name, np.asarray(saved[key]))
     for link in _lagging(net):
         write_past(net, link, work, np.asarray(saved[_past_key(link)]), t)
+    for name in _reached_late(net):
+        write_ring(net, name, work, np.asarray(saved[_ring_key(name)]), t)
     work.t = t
 
 
@@ -90,7 +100,7 @@ def check_keys(net: Network, program: Program, saved: Mapping[str, Array]) -> No
     if not np.array_equal(saved.get("network", mine), mine):
         raise DataError("the snapshot is of another network: its weights, parameters or names differ")
     expected = {"version", "network", "t", "step_ns", "pending", *(key for key, _ in _state(net, program))}
-    expected |= {_past_key(link) for link in _lagging(net)}
+    expected |= {_past_key(link) for link in _lagging(net)} | {_ring_key(name) for name in _reached_late(net)}
     missing, strange = expected - saved.keys(), saved.keys() - expected
     if missing or strange:
         told = [f"lacks {listed(missing)}"] if missing else []
@@ -106,11 +116,19 @@ def _state(net: Network, program: Program) -> Iterator[tuple[str, Register]]:
 
 
 def _lagging(net: Network) -> list[Link]:
-    return [link for link in net.links if link.lag]
+    return [link for link in net.links if link.held]
+
+
+def _reached_late(net: Network) -> list[str]:
+    return [name for name in net.populations if net.under_way(name)]
 
 
 def _past_key(link: Link) -> str:
     return f"past/{link.number}"
+
+
+def _ring_key(name: str) -> str:
+    return f"under_way/{name}"
 
 
 def _check(key: str, saved: Mapping[str, Array], shape: tuple[int, ...], low: int, high: int) -> None:

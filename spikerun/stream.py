@@ -99,6 +99,8 @@ class Stream:
         word = self._net.sender_of(inputs[0])
         if self._camera:
             return ""
+        if not inputs:
+            return "it has no input"
         if len(inputs) > 1:
             return f"it has {len(inputs)} inputs, {', '.join(inputs)}, and events are those of one"
         if self._feed is None:

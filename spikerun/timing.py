@@ -28,7 +28,7 @@ Senders = Mapping[str, Word | None]
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """A projection in its network: its number, and the delay in steps with which its events arrive (`lag`).
+    """A projection in its network: its number, and the least delay in steps with which its events arrive (`lag`).
 
     channels: those of the target that it reaches; significance: g, int64 (window,), of an event that arrives at each
     step of the window.
@@ -54,6 +54,23 @@ class Link:
     def connection(self) -> Connection:
         """Return its connection."""
         return self.projection.connection
+
+    @property
+    def scattered(self) -> bool:
+        """Return whether its synapses have different delays, so that currents are under way, and not events."""
+        least, largest = self.connection.delay_range
+        return least != largest
+
+    @property
+    def held(self) -> int:
+        """Return for how many steps the events of its source are held back."""
+        return 0 if self.scattered else self.lag
+
+    @property
+    def latest(self) -> int:
+        """Return the largest delay with which its events arrive."""
+        least, largest = self.connection.delay_range
+        return self.lag + largest - least
 
     def __str__(self) -> str:
         return str(self.projection)
@@ -134,7 +151,7 @@ def _order(populations: Populations, projections: Iterable[Projection]) -> tuple
     """Return the populations such that each comes after all that reach it without delay."""
     graph: dict[str, set[str]] = {name: set() for name in populations}
     for p in projections:
-        if p.delay == 0:
+        if p.least_delay == 0:
             graph[p.target] |= set(p.sources)
     try:
         return tuple(TopologicalSorter(graph).static_order())
@@ -149,7 +166,7 @@ def _latency(
     """Return in which window each population sends its word of a frame that enters in window 0."""
     latency: dict[str, int] = {}
     for name in order:
-        sources = [latency[source] for _, p in incoming[name] if p.delay == 0 for source in p.sources]
+        sources = [latency[source] for _, p in incoming[name] if p.least_delay == 0 for source in p.sources]
         latency[name] = max(sources, default=0) + populations[name].neuron.answers_after
     return latency
 
@@ -158,7 +175,7 @@ def _link(
     k: int, p: Projection, populations: Populations, senders: Senders, latency: Mapping[str, int], window: int
 ) -> Link:
     target = populations[p.target]
-    lag = p.delay + (turn(target, latency[p.target]) - latency[p.source]) * window
+    lag = p.least_delay + (turn(target, latency[p.target]) - latency[p.source]) * window
     g = locked(np.roll(significance(senders[p.source], window), lag))
     return Link(k, p, lag, p.target_channels or (0, target.shape[0]), g)
 

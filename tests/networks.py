@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from spikerun.codes import word_range, word_steps
-from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Sparse, SumPool, Window
+from spikerun.connections import Conv, Dense, Diagonal, PooledConv, Random, Sparse, SumPool, Window
 from spikerun.inputs import sample_shape
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Neuron, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Levels, MaxPool, Neuron, Poisson, Readout
 from spikerun.neurons.leaky import WIDE_LIMIT
 from spikerun.timing import derive
 
@@ -301,6 +301,42 @@ class Draft:
                 delay = int(rng.integers(1, 4)) * (self.steps if whole else 1) + latency[p.source] * self.steps
                 self.projections[k] = replace(p, delay=delay)
 
+    def draw(self, rng: Rng) -> None:
+        """Give synapses delays of their own, and add some that a seed and a rule say, and what sends by itself."""
+        latency = self.network(list(self.populations)).latency
+        for k, p in enumerate(self.projections):
+            if isinstance(p.connection, Dense | Sparse) and not self.coded(p.source) and rng.integers(2):
+                weight = p.connection.weight if isinstance(p.connection, Dense) else p.connection.data
+                self.projections[k] = replace(p, connection=replace(p.connection, delays=_delays(rng, weight.shape)))
+        alone = {p.target for p in self.projections if p.connection.alone}
+        targets = [n for n, p in self.populations.items() if p.neuron.integrates and n not in alone]
+        if not targets:
+            return
+        shape = (3, 2, 2) if rng.integers(2) else (int(rng.integers(1, 12)),)
+        rate = rng.choice([0.0, 0.1, 1.7, 20.0], [(), shape[:1]][rng.integers(2)])
+        self.add("noise", shape, Poisson.of(rate, int(rng.integers(2**63))))
+        target = str(rng.choice(targets))
+        self.projections.append(Projection("noise", target, self.ruled(rng, "noise", target)))
+        senders = [n for n in targets if self.populations[n].neuron.fires and not self.coded(n)]
+        if senders:
+            source, target = str(rng.choice(senders)), str(rng.choice(targets))
+            delay = int(rng.integers(1, 4)) + latency[source] * self.steps
+            self.projections.append(Projection(source, target, self.ruled(rng, source, target), delay))
+
+    def ruled(self, rng: Rng, source: str, target: str) -> Random:
+        """Return random synapses from a population to another one."""
+        ends = self.populations[source].size, self.populations[target].size
+        tables = [np.sort(rng.integers(0, 2**32, int(rng.integers(0, 5)), np.uint32)) for _ in range(2)]
+        many, seed = int(rng.integers(1, 4 * ends[0] + 2)), int(rng.integers(2**63))
+        delays = _delays(rng, (len(tables[1]) + 1,))
+        return Random(*ends, many, seed, weights(rng, len(tables[0]) + 1), tables[0], delays, tables[1])
+
+
+def _delays(rng: Rng, shape: Shape) -> Any:
+    """Return delays of synapses, the largest of all sometimes among them."""
+    first, most = int(rng.choice([0, 0, 1, 5])), int(rng.choice([1, 2, 6, 251]))
+    return (first + rng.integers(0, most, shape)).astype(np.uint8)
+
 
 def _spiking(rng: Rng, shape: Shape) -> Neuron:
     neuron = integrate_and_fire(rng, shape) if rng.integers(2) else leaky(rng, shape)
@@ -311,11 +347,13 @@ def _spiking(rng: Rng, shape: Shape) -> Neuron:
 def random_network(seed: int, kind: str, size: int = 1, tables: bool = True) -> Network:
     """Return a network of `kind` words (few-spikes, levels, pools: no delays), spikes (IF, LIF), or mixed (all).
 
-    Half of those with spikes have delays and cycles. Inputs are one to three, windows of 1 to 17 steps. size: how many
-    times as high and wide images are; a large network may be one that the contract refuses (NetworkError).
+    kind `drawn`: spikes or mixed, with delays of each synapse, and with synapses and spikes that are drawn. Half of
+    those with spikes have delays and cycles. Inputs are one to three, windows of 1 to 17 steps. size: how many times as
+    high and wide images are; a large network may be one that the contract refuses (NetworkError).
     tables: whether words may be looked up, which chips cannot.
     """
-    rng = np.random.default_rng(seed)
+    rng, drawn = np.random.default_rng(seed), kind == "drawn"
+    kind = str(rng.choice(["spikes", "mixed"])) if drawn else kind
     draft = Draft(rng, kind, int(rng.integers(1, 18)), size, tables)
     for name in INPUTS[: rng.choice([1, 1, 2, 3])]:
         draft.input(name)
@@ -330,6 +368,8 @@ def random_network(seed: int, kind: str, size: int = 1, tables: bool = True) -> 
     outputs = [name for name in draft.populations if name not in ends or rng.integers(6) == 0]
     if kind != "words" and rng.integers(2):
         draft.delay()
+    if drawn:
+        draft.draw(np.random.default_rng([seed, 17]))
     draft.widen(np.random.default_rng([seed, 16]))
     return draft.network(outputs)
 

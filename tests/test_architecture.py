@@ -105,7 +105,9 @@ def test_core_imports_neither_commands_nor_rooms_but_kernels() -> None:
 
 def test_only_sessions_run_kernels() -> None:
     """The instruction set, and what an executor is, are data and types: the core lowers to them, targets print them."""
-    data = tuple(f"spikerun.kernels.{name}" for name in ("operations", "program", "liveness", "executor"))
+    data = tuple(
+        f"spikerun.kernels.{name}" for name in ("operations", "program", "liveness", "executor", "philox", "synapses")
+    )
     importers = [i for i in of("core", "commands", "converters", "edge") if i.within("spikerun.kernels")]
     known = [i for i in importers if room(i.importer) in ("core", "edge") and i.within(*data)]
     runs = [i for i in importers if i.importer in ("spikerun.session", "spikerun.commands.info")]

@@ -86,10 +86,11 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "examples" / "fashion_mnist.py", folder / "model.py")
     shutil.copy(ROOT / "examples" / "fashion_mnist.safetensors", folder / "w.safetensors")
     (folder / "sitecustomize.py").write_text(FEW)
-    command = folder / "bin" / "spikerun"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m spikerun "$@"\n')
-    command.chmod(0o755)
+    (folder / "bin").mkdir()
+    for name, what in (("spikerun", "-m spikerun "), ("python", "")):
+        command = folder / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} {what}"$@"\n')
+        command.chmod(0o755)
     return folder
 
 
@@ -131,10 +132,11 @@ def test_the_example_runs_on_a_part_of_its_data(scratch: Path) -> None:
     assert (folder / "fashion.snn").exists()
 
 
-def test_every_example_is_run() -> None:  # docs/loihi.md runs the first, docs/sparsity.md the last
+def test_every_example_is_run() -> None:  # by docs/loihi.md, a test above, docs/recurrent.md, docs/sparsity.md
     assert [path.name for path in sorted((ROOT / "examples").glob("*.py"))] == [
         "fashion_average.py",
         "fashion_mnist.py",
+        "microcircuit.py",
         "tuned.py",
     ]
 

@@ -222,7 +222,7 @@ def test_the_page_on_the_file_has_a_row_of_every_kind_with_its_fields(cls: Any) 
 
 def test_random_networks_have_every_kind_in_the_tables() -> None:
     missing = {*FAMILIES["neurons"], *FAMILIES["connections"]}
-    for seed, kind in itertools.product(range(40), ("words", "spikes", "mixed")):
+    for seed, kind in itertools.product(range(40), ("words", "spikes", "mixed", "drawn")):
         net = random_network(seed, kind)
         missing -= {p.neuron.kind for p in net.populations.values()}
         missing -= {p.connection.kind for p in net.projections}

@@ -25,7 +25,8 @@ def options() -> set[str]:
     commands = [load_command(name) for name in COMMANDS]
     commands += [one for command in commands for one in getattr(command, "commands", {}).values()]
     found = {option for command in commands for one in command.params for option in one.opts + one.secondary_opts}
-    scripts = "".join(path.read_text() for path in (RUNNER, *(ROOT / "benchmarks").glob("*.py")))
+    others = [path for folder in ("benchmarks", "examples") for path in (ROOT / folder).glob("*.py")]
+    scripts = "".join(path.read_text() for path in (RUNNER, *others))
     return found | EVERYWHERE | FOREIGN | set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', scripts))
 
 

@@ -5,8 +5,8 @@ import pytest
 
 import spikerun
 
-NEURONS = ["IF", "LIF", "FewSpikes", "Input", "Levels", "MaxPool", "Readout"]
-CONNECTIONS = ["Conv", "Dense", "Diagonal", "PooledConv", "Sparse", "SumPool", "Window"]
+NEURONS = ["IF", "LIF", "FewSpikes", "Input", "Levels", "MaxPool", "Poisson", "Readout"]
+CONNECTIONS = ["Conv", "Dense", "Diagonal", "PooledConv", "Random", "Sparse", "SumPool", "Window"]
 NETWORK = ["Network", "Population", "Projection", "load", "save"]
 RUNNING = ["Activity", "Comparison", "compare", "Outputs", "Reading", "Result", "Session", "Spike", "Stream"]
 CONVERTING = ["Encoding", "convert", "convert_spiking", "to_torch"]

@@ -222,8 +222,11 @@ class _Writer:
 
     def _projection(self, k: int, p: Projection) -> None:
         if p.target_channels is not None or p.connection.kind not in _CONNECTIONS:
-            what = "leads to some channels only" if p.target_channels is not None else "compares spikes"
+            what = "leads to some channels only" if p.target_channels is not None else f"is a {p.connection.kind}"
             raise UnsupportedError(f"{p} cannot be written as NIR: it {what}, which NIR does not have")
+        if p.connection.delay_range != (0, 0):
+            why = "its synapses have delays of their own, and NIR's Delay is one for each neuron"
+            raise UnsupportedError(f"{p} cannot be written as NIR: {why}")
         shape, last = self.net.populations[p.source].shape, p.source
         circular = p.source == p.target and p.delay == 1  # a cycle takes a step by itself
         if p.delay and not circular:
@@ -307,7 +310,7 @@ _NEURONS: Mapping[str, Callable[[_Writer, str, Population], None]] = {
     "lif": _Writer.leaky,
     "readout": _Writer.readout,
 }
-# A Window compares spikes, a PooledConv sums: both are refused, and all others.
+# A Window compares spikes, a PooledConv sums, a Random draws: all others are refused.
 _CONNECTIONS: Mapping[str, Callable[[_Writer, Projection, Connection], list[tuple[str, NIR]]]] = {
     "dense": _dense,
     "sparse": _sparse,

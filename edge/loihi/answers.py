@@ -19,7 +19,8 @@ __all__ = ["answers", "described", "flat", "probed"]
 Events = Mapping[str, npt.NDArray[Any]]
 
 
-# By how many bits a membrane on the chip is finer than in the network; none there: input, max_pool, few_spikes, levels.
+# By how many bits a membrane on the chip is finer than in the network; none there: input, max_pool, few_spikes, levels,
+# poisson.
 FINER = {"lif": 0, "if": FRACTION_BITS, "readout": FRACTION_BITS}
 
 

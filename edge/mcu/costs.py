@@ -71,7 +71,7 @@ def _pairs(m: Map, share: float, spikes: bool) -> Counts:
 
 
 # without costs: clear, copy, encode, latch, send, weigh, accumulate, add_shifted, delay, if_step, lif_step, collect,
-# max_pool, max_pool_step, max_pool_sums; apply is its maps; count, decide, poisson, scatter, arrive no firmware executes
+# max_pool, max_pool_step, max_pool_sums; apply is its maps; no board executes count, decide, poisson, scatter, arrive
 COUNTED: Mapping[str, tuple[tuple[str, ...], Callable[[Map, float, bool], Counts] | None]] = {
     "conv": (("word", "active", "spike", "event", "target", "pixel", "row"), _events),
     "dense": (("word", "active", "spike", "event", "target", "pixel"), _events),

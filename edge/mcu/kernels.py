@@ -326,7 +326,7 @@ ROWS = (
 )
 SPECIAL: Mapping[str, tuple[str, Callable[[Map], bool]]] = {"conv": ("depthwise", maps.is_depthwise)}
 SILENT = frozenset({"count", "decide"})  # a board counts no activity, and runs to the end
-ELSEWHERE = frozenset({"poisson", "scatter", "arrive"})  # for large recurrent networks, which no board holds
+ELSEWHERE = frozenset({"poisson", "scatter", "arrive", "random"})  # for large recurrent networks, which no board holds
 
 
 @dataclass(frozen=True, eq=False)

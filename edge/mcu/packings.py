@@ -94,7 +94,8 @@ class Plain:
     slides: bool = False
 
 
-# pooled_conv is lowered to conv, window to a pool; diagonal and sum_pool have gains instead of weights
+# pooled_conv is lowered to conv, window to a pool; diagonal and sum_pool have gains instead of weights; no board draws
+# what is random
 PLAIN: Mapping[str, Plain] = {
     "dense": Plain("dense", "weight", maps.dense, _dense, 1, 1.8, 15),
     "sparse": Plain("list", "data", maps.sparse, _sparse, 3, 8, 15),

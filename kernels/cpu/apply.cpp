@@ -32,13 +32,6 @@ struct CountSome {
     }
 };
 
-void note(Passed& passed, bool event, bool looked, size_t active) noexcept {
-    ++passed.runs;
-    passed.event += event;
-    passed.looked += looked;
-    passed.active += static_cast<int64_t>(active);
-}
-
 // The inputs that are not zero.
 struct ListMarked {
     SPIKERUN_INLINE static size_t run(const int16_t* x, const Marks& marks, Event* events) {
@@ -68,7 +61,7 @@ void apply_tracked(Program& program, When when, Words x, Numbers acc, LinearPoin
         Event* const events = scratch.events.data();
         const size_t count =
             x.tracked() ? run<ListMarked>(source, x.marks(ws), events) : run<ListAll>(source, x.size, events);
-        note(ws.passed[place], count <= std::max(few, cut), true, count);
+        ws.passed[place].add(count <= std::max(few, cut), true, count);
         if (count == 0) return;
         Marks* const marks = acc.tracked() ? &acc.marks(ws) : nullptr;
         if (count <= few && map->apply_listed(events, count, acc.in(ws), marks)) return;
@@ -103,7 +96,7 @@ void apply(Program& program, When when, int64_t x_id, int64_t acc_id, LinearPoin
                            Passed& passed = ws.passed[place];
                            const bool look = !chooses && passed.runs % seldom == 0;
                            if (look) active = run<CountSome>(source, x.size);
-                           note(passed, event, chooses || look, active);
+                           passed.add(event, chooses || look, active);
                        }
                        if (event)
                            map->apply_event(source, acc.in(ws), scratch, share);

@@ -8,6 +8,8 @@
     _(copy)                    \
     _(weigh)                   \
     _(delay)                   \
+    _(poisson)                 \
+    _(scatter)                 \
     _(apply)                   \
     _(fire)                    \
     _(fire_levels)             \
@@ -40,6 +42,7 @@ NB_MODULE(_spikerun_cpu, module) {
                "Use another of isas(): from the next call of a kernel on, for convolutions that are made "
                "afterwards.");
     bind_linear(module);
+    bind_late(module);
     bind_threads(module);
     ProgramClass program(module, "Program", "Operations on registers, executed pass by pass.");
     bind_run(module, program);

@@ -126,6 +126,7 @@ inline std::vector<int32_t> significance_of(const std::vector<int64_t>& given, c
 }
 
 void bind_linear(nb::module_& module);
+void bind_late(nb::module_& module);
 void bind_run(nb::module_& module, ProgramClass& cls);
 void bind_prepared(nb::module_& module, ProgramClass& cls);
 void bind_threads(nb::module_& module);

@@ -5,6 +5,7 @@ Weights that are zero are a matter of layout here, not a kind of connection: wha
 other targets make of it stay as they are, and each machine takes the layout that is the fastest there.
 """
 
+import logging
 import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,17 +16,31 @@ import numpy.typing as npt
 from spikerun.errors import UnsupportedError, UsageError, unknown_name
 from spikerun.kernels.cpu import native
 from spikerun.kernels.cpu.cost_cache import Measured, known, remember
-from spikerun.kernels.cpu.maps import LAYOUTS, Candidate, layouts, linear
+from spikerun.kernels.cpu.maps import LAYOUTS, Candidate, late, layouts, linear
 from spikerun.kernels.cpu.order import from_kernel, hwc, to_kernel
 from spikerun.kernels.cpu.rests import restless, tracked
 from spikerun.kernels.cpu.threads import MAX_THREADS, default_threads, used
 from spikerun.kernels.cpu.workspace import WIDTH, CpuWorkspace, channels_of, is_unsigned, read
 from spikerun.kernels.executor import Capture, Choice, Cost, Seen, Single
 from spikerun.kernels.liveness import lifetimes, place
-from spikerun.kernels.operations import Accumulate, Geometry, IfStep, LifStep, Map, MaxPool, MaxPoolStep, Operation
+from spikerun.kernels.operations import (
+    Accumulate,
+    Geometry,
+    IfStep,
+    LifStep,
+    Map,
+    MaxPool,
+    MaxPoolStep,
+    Operation,
+    Poisson,
+    Scatter,
+)
 from spikerun.kernels.program import Program, Register
+from spikerun.kernels.synapses import BYTES, require_memory, to_draw
 
 __all__ = ["Cpu", "CpuExecutor"]
+
+log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 ALIGNMENT = 32  # elements: a cache line of words, two of accumulators
@@ -39,7 +54,7 @@ class Kernel(NamedTuple):
     """
 
     map: Map
-    linear: native.Linear
+    linear: native.Linear | native.Late
     layout: str
     cut: int
     reason: str
@@ -52,11 +67,15 @@ class Kernel(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A map to be executed. largest: the magnitude of its inputs; unsigned_words: they may be 2^15 and more."""
+    """A map to be executed. largest: the magnitude of its inputs; unsigned_words: they may be 2^15 and more.
+
+    late: its synapses have delays of their own.
+    """
 
     map: Map
     largest: int
     unsigned_words: bool
+    late: bool = False
 
 
 class Cpu:
@@ -87,11 +106,18 @@ class Cpu:
     def kernels_of(self, wanted: Sequence[Wanted]) -> list[Kernel]:
         """Return the kernels of maps, which are timed together; programs of one network share them."""
         keys = [
-            (one.unsigned_words, m.kind, m.source, m.target, m.channels, *map(_identity, m.parameters))
+            (one.late, one.unsigned_words, m.kind, m.source, m.target, m.channels, *map(_identity, m.parameters))
             for one in wanted
             for m in (one.map,)
         ]
-        new = {key: one for key, one in zip(keys, wanted, strict=True) if key not in self._maps}
+        missing = {key: one for key, one in zip(keys, wanted, strict=True) if key not in self._maps}
+        self._require_memory([one.map for one in missing.values()])
+        for key, one in missing.items():
+            if one.late:
+                made_late = late(one.map)
+                why = "its synapses have delays of their own"
+                self._maps[key] = Kernel(one.map, made_late, "", made_late.n_in, why, None)
+        new = {key: one for key, one in missing.items() if not one.late}
         names = {key: self._layouts(one.map) for key, one in new.items()}
         made = {key: [self._made(one, layout) for layout in names[key]] for key, one in new.items()}
         candidates = [Candidate(made[key], one.largest) for key, one in new.items()]
@@ -101,6 +127,13 @@ class Cpu:
             cut = cost.cut(n_in) if cost else n_in * (self.kernels == "event")
             self._maps[key] = Kernel(one.map, made[key][which], names[key][which], cut, reason, cost)
         return [self._maps[key] for key in keys]
+
+    def _require_memory(self, maps: Sequence[Map]) -> None:
+        """Say how much memory synapses take that are drawn, before it is taken; refuse more than there is."""
+        counts = [to_draw(dict(m.parameters)) for m in maps]
+        if any(counts):
+            log.info("drawing %s synapses, %s MB", f"{sum(counts):,}", f"{sum(counts) * BYTES / 1e6:,.0f}")
+            require_memory(sum(counts) + max(counts))  # one map is there twice at a time
 
     def _layouts(self, map_: Map) -> tuple[str, ...]:
         found = layouts(map_) or ("",)
@@ -153,7 +186,7 @@ class CpuExecutor:
             first = self._registers[next(operation.operands()).register]
             for _, value in operation.numbers():
                 if isinstance(value, Map):
-                    wanted[number] = Wanted(value, first.largest, is_unsigned(first))
+                    wanted[number] = Wanted(value, first.largest, is_unsigned(first), isinstance(operation, Scatter))
         return list(wanted), self._device.kernels_of(list(wanted.values()))
 
     def _built(self, keep: Collection[str]) -> native.Program:
@@ -190,6 +223,8 @@ class CpuExecutor:
             arguments["unsigned_words"] = True
         if isinstance(operation, MaxPoolStep) and np.dtype(first.dtype).itemsize == 2:
             arguments["wide_words"] = True
+        if isinstance(operation, Poisson):
+            arguments["channels"] = channels_of(first.shape)
         if isinstance(operation, IfStep | LifStep):
             arguments["restless"] = restless(operation, self._registers)
         for name, value in operation.numbers():
@@ -199,7 +234,8 @@ class CpuExecutor:
 
     def _number(self, place: int, name: str, value: Any) -> dict[str, Any]:
         if isinstance(value, Map):
-            return {"map": self._kernels[place].linear, "cut": self._kernels[place].cut}
+            found = self._kernels[place]
+            return {"map": found.linear} | ({"cut": found.cut} if isinstance(found.linear, native.Linear) else {})
         if isinstance(value, Geometry):
             pairs = {key: getattr(value, key) for key in ("kernel", "stride", "padding", "dilation")}
             return {"in_hwc": hwc(value.source), "out_hwc": hwc(value.target), **pairs}

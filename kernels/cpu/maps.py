@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import UnsupportedError
-from spikerun.kernels.cpu.native import Linear
+from spikerun.kernels.cpu.native import Late, Linear
 from spikerun.kernels.cpu.order import hwc, positions
 from spikerun.kernels.operations import Map
+from spikerun.kernels.synapses import Synapses, expanded
 
-__all__ = ["LAYOUTS", "SMALLEST", "Candidate", "layouts", "linear"]
+__all__ = ["LAYOUTS", "SMALLEST", "Candidate", "late", "layouts", "linear"]
 
 Weights = npt.NDArray[np.int8]
 
@@ -60,6 +61,28 @@ def linear(map_: Map, layout: str = "dense") -> Linear:
         raise UnsupportedError(f"beyond the limits of the CPU kernels: {map_}: {error}") from None
 
 
+def late(map_: Map) -> Late:
+    """Return the kernel object of a map whose synapses have delays of their own. Raises as `linear` does."""
+    try:
+        found = _placed(map_)
+        return Late.make(found.indptr, found.target, found.weight, found.delay, math.prod(map_.target))
+    except ValueError as error:
+        raise UnsupportedError(f"beyond the limits of the CPU kernels: {map_}: {error}") from None
+
+
+def _placed(m: Map) -> Synapses:
+    """Return the synapses of a map, both ends in kernel order."""
+    found = expanded(m.kind, dict(m.parameters))
+    order = np.argsort(positions(m.source).ravel())  # the source neuron of each kernel row
+    targets = _columns(m).astype(np.int32)[found.target]
+    if (np.diff(order) == 1).all():
+        return found._replace(target=targets)
+    counts = np.diff(found.indptr)[order]
+    begin = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    entry = np.repeat(found.indptr[:-1][order] - begin[:-1], counts) + np.arange(begin[-1])
+    return Synapses(begin, targets[entry], found.weight[entry], found.delay[entry])
+
+
 def _dense(m: Map) -> Weights:
     weight: Weights = m["weight"]
     size = math.prod(m.target)
@@ -84,13 +107,8 @@ _LAID_OUT: Mapping[str, Callable[[Weights], Linear]] = {"dense": Linear.dense, "
 
 
 def _sparse(m: Map) -> Linear:
-    indptr, indices, data = m["indptr"], m["indices"], m["data"]
-    order = np.argsort(positions(m.source).ravel())  # the source neuron of each kernel row
-    counts = np.diff(indptr)[order]
-    begin = np.concatenate([[0], np.cumsum(counts)])
-    entry = np.repeat(indptr[:-1][order] - begin[:-1], counts) + np.arange(begin[-1])
-    targets = _columns(m)[indices[entry]].astype(np.int32)
-    return Linear.sparse(begin.astype(np.int64), targets, data[entry], math.prod(m.target))
+    found = _placed(m)
+    return Linear.sparse(found.indptr, found.target, found.weight, math.prod(m.target))
 
 
 def _diagonal(m: Map) -> Linear:
@@ -123,6 +141,7 @@ _MATRIX: Mapping[str, Callable[[Map], Weights]] = {"dense": _dense}
 # dense stands above; window and pooled_conv are no linear maps: what compares is an operation of its own.
 _MAKE: Mapping[str, Callable[[Map], Linear]] = {
     "sparse": _sparse,
+    "random": _sparse,
     "diagonal": _diagonal,
     "conv": _conv,
     "sum_pool": _sum_pool,

@@ -25,6 +25,7 @@ if EXPECTED_ABI != _native.ABI:
 
 FILE = str(_native.__file__)
 Feed = _native.Feed
+Late = _native.Late
 Linear = _native.Linear
 Pace = _native.Pace
 Prepared = _native.Prepared
@@ -39,6 +40,7 @@ __all__ = [
     "EXPECTED_ABI",
     "FILE",
     "Feed",
+    "Late",
     "Linear",
     "Pace",
     "Prepared",

@@ -40,6 +40,13 @@ struct When {
 // were counted.
 struct Passed {
     int64_t runs = 0, event = 0, looked = 0, active = 0;
+
+    void add(bool by_event, bool counted, size_t inputs) noexcept {
+        ++runs;
+        event += by_event;
+        looked += counted;
+        active += static_cast<int64_t>(inputs);
+    }
 };
 
 // Neurons that are updated only where a current arrives: tiles that would do anything without one are awake,

@@ -16,6 +16,7 @@ from spikerun.kernels.gpu.layout import on_device, positions
 from spikerun.kernels.gpu.pools import places, taps
 from spikerun.kernels.gpu.rows import At
 from spikerun.kernels.operations import Map
+from spikerun.kernels.synapses import expanded
 
 __all__ = ["apply", "check"]
 
@@ -81,9 +82,9 @@ def _sparse(at: At, x: torch.Tensor) -> torch.Tensor:
 
 def _entries(m: Map) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Return the places of source and target of each synapse, and its weight."""
-    counts = np.diff(m["indptr"])
-    sources = np.repeat(positions(m.source).ravel(), counts)
-    return sources, positions(part(m)).ravel()[m["indices"]], m["data"].astype(np.int32)
+    found = expanded(m.kind, dict(m.parameters))
+    sources = np.repeat(positions(m.source).ravel(), np.diff(found.indptr))
+    return sources, positions(part(m)).ravel()[found.target], found.weight.astype(np.int32)
 
 
 def _diagonal(at: At, x: torch.Tensor) -> torch.Tensor:
@@ -129,6 +130,7 @@ def _sum_pool(at: At, x: torch.Tensor) -> torch.Tensor:
 _MAPS: Mapping[str, Callable[[At, torch.Tensor], torch.Tensor]] = {
     "dense": _dense,
     "sparse": _sparse,
+    "random": _sparse,
     "diagonal": _diagonal,
     "conv": _conv,
     "sum_pool": _sum_pool,

@@ -10,6 +10,7 @@ from spikerun import real
 from spikerun.console import JsonOption, NetworkArgument, QuietOption, emit, suggest, table
 from spikerun.errors import SpikerunError
 from spikerun.file import load
+from spikerun.memory import drawn
 from spikerun.network import Link, Network, Population
 from spikerun.text import plural
 
@@ -41,6 +42,7 @@ def inspect(
         "neurons": sum(p.size for p in net.populations.values()),
         "weights": sum(link.connection.weights for link in net.links),
         "zeros": sum(link.connection.zeros for link in net.links),
+        "drawn": list(drawn(net)),
         "macs": net.macs,
         "dense": net.dense,
         "populations": [_population(net, name, p) for name, p in net.populations.items()],
@@ -53,7 +55,7 @@ def inspect(
     }
     words = [net.sender_of(name) for name in net.inputs]
     emit("spikerun.inspect/1", found, json, lambda: _text(found))
-    if not json and not any(word.code == "spikes" for word in words if word):
+    if not json and words and not any(word.code == "spikes" for word in words if word):
         suggest(f"spikerun run {network} --data NAME", quiet)
 
 
@@ -80,7 +82,7 @@ def _population(net: Network, name: str, p: Population) -> dict[str, Any]:
 def _word(net: Network, name: str) -> Any:
     """Return what defines the words of a population that computes them, or None."""
     neuron = net.populations[name].neuron
-    return net.sender_of(name) if neuron.fires and not neuron.is_input else None
+    return net.sender_of(name) if neuron.fires and name not in net.roots else None
 
 
 def _projection(net: Network, link: Link) -> dict[str, Any]:
@@ -96,6 +98,7 @@ def _projection(net: Network, link: Link) -> dict[str, Any]:
         "fan_out_max": int(np.max(fans)),
         "delay": link.projection.delay,
         "lag": link.lag,
+        "latest": link.latest,
         "exponent": link.projection.exponent,
     }
 
@@ -129,6 +132,7 @@ def _text(found: dict[str, Any]) -> str:
         ("time", _time(found)),
         ("neurons", f"{found['neurons']:,}"),
         ("weights", f"{plural(found['weights'], 'byte')}{_share(found, ', {} of them 0')}"),
+        *([("synapses drawn", _drawn(*found["drawn"]))] if found["drawn"][0] else []),
         ("dense operations", f"{found['dense']:,} a sample, if each neuron sends one spike"),
         *([("MACs of the ANN", f"{found['macs']:,} a sample")] if found["macs"] else []),
         *_scales(found),
@@ -150,7 +154,7 @@ def _text(found: dict[str, Any]) -> str:
             _share(p, "{}"),
             f"{p['bytes']:,}",
             f"{p['fan_out_mean']:.1f}",
-            p["lag"],
+            " to ".join(dict.fromkeys((str(p["lag"]), str(p["latest"])))),
         )
         for p in found["projections"]
     ]
@@ -164,6 +168,10 @@ def _text(found: dict[str, Any]) -> str:
             table(("target", "verdict"), list(found["targets"].items())),
         )
     )
+
+
+def _drawn(synapses: int, size: int) -> str:
+    return f"{synapses:,}, of which the file has the rules; {size / 1e6:,.0f} MB where they are run"
 
 
 def _share(found: dict[str, Any], said: str) -> str:

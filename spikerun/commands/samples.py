@@ -13,7 +13,7 @@ from spikerun.console import talk
 from spikerun.datasets import Dataset, load_inputs
 from spikerun.datasets.lazy import Lazy, Small
 from spikerun.errors import UsageError
-from spikerun.inputs import sample_shape
+from spikerun.inputs import NO_INPUT, sample_shape
 from spikerun.network import Network
 from spikerun.session import Session
 
@@ -76,6 +76,8 @@ def loaded(
     """
     if split not in ("test", "train"):
         raise UsageError(f"--split must be test or train, got '{split}'")
+    if not net.inputs:
+        raise UsageError(NO_INPUT)
     found = load_inputs(data, net.inputs, folder, split, limit, net.meta)
     return found[net.inputs[0]], {name: _fitted(net, name, dataset) for name, dataset in found.items()}
 

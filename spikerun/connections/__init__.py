@@ -8,6 +8,7 @@ from spikerun.connections.base import Connection, Pair, Shape
 from spikerun.connections.conv import Conv
 from spikerun.connections.dense import Dense
 from spikerun.connections.diagonal import Diagonal
+from spikerun.connections.drawn import Random
 from spikerun.connections.pooled_conv import PooledConv
 from spikerun.connections.sparse import Sparse
 from spikerun.connections.sum_pool import SumPool
@@ -21,6 +22,7 @@ __all__ = [
     "Diagonal",
     "Pair",
     "PooledConv",
+    "Random",
     "Shape",
     "Sparse",
     "SumPool",
@@ -28,5 +30,5 @@ __all__ = [
 ]
 
 KINDS: Mapping[str, type[Connection]] = MappingProxyType(
-    {cls.kind: cls for cls in (Dense, Sparse, Conv, PooledConv, Diagonal, SumPool, Window)}
+    {cls.kind: cls for cls in (Dense, Sparse, Random, Conv, PooledConv, Diagonal, SumPool, Window)}
 )

@@ -8,15 +8,29 @@ Weights are int8; gains, which rescale whole channels, are int32.
 import math
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from spikerun.errors import NetworkError
+from spikerun.kernels.synapses import Synapses, expanded
 from spikerun.values import as_array, integer, locked
 
-__all__ = ["Connection", "IntArray", "Mask", "Pair", "Reals", "Shape", "frozen", "pair", "signed_sums"]
+__all__ = [
+    "Connection",
+    "IntArray",
+    "Mask",
+    "Pair",
+    "Reals",
+    "Shape",
+    "delays_of",
+    "ends_of",
+    "frozen",
+    "pair",
+    "signed_sums",
+]
 
 IntArray = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -31,7 +45,7 @@ class Connection:
 
     Traits: linear: it makes currents, by a map C(.) of the events. Others lead only to populations that compare
     (`passes_on`). alone: its currents are the largest of several, which do not add up: it is the only projection into
-    neurons that integrate step by step.
+    neurons that integrate step by step. delay_range: the least and the largest delay of its synapses, in steps.
     """
 
     kind: ClassVar[str]
@@ -45,6 +59,10 @@ class Connection:
     def parameters(self) -> tuple[tuple[str, Any], ...]:
         """Return all parameters by name."""
         return tuple((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
+
+    @cached_property
+    def delay_range(self) -> Pair:
+        return 0, 0
 
     @property
     def weights(self) -> int:
@@ -80,6 +98,24 @@ class Connection:
     def apply(self, x: IntArray) -> IntArray:
         """Return C(x), int64, for events `x` of the source's shape."""
         raise NotImplementedError
+
+    def late(self, x: IntArray) -> IntArray:
+        """Return what arrives each number of steps after events `x`, int64 (largest delay + 1, *targets in C order)."""
+        found, size = self._each, self.target_size(x.shape)
+        currents = np.zeros((self.delay_range[1] + 1) * size, np.int64)
+        for n in np.flatnonzero(x):
+            own = slice(found.indptr[n], found.indptr[n + 1])
+            places = found.delay[own].astype(np.int64) * size + found.target[own]
+            np.add.at(currents, places, found.weight[own] * x.flat[n])
+        return currents.reshape(-1, size)
+
+    @cached_property
+    def _each(self) -> Synapses:
+        return expanded(self.kind, dict(self.parameters()))
+
+    def synapse_count(self, source: Shape) -> int:
+        """Return how many synapses it has."""
+        return int(self.fan_out(source).sum())
 
     def fan_out(self, source: Shape) -> IntArray:
         """Return for each source neuron how many synapses one of its spikes reaches, int64, of shape `source`.
@@ -154,6 +190,21 @@ def frozen(name: str, value: Any, dtype: type[np.generic], ndim: int) -> npt.NDA
     if array.ndim != ndim:
         raise NetworkError(f"{name} must have {ndim} axes, got shape {array.shape}")
     return locked(array)
+
+
+def delays_of(delays: npt.NDArray[np.uint8] | None, shape: Shape) -> npt.NDArray[np.uint8] | None:
+    """Return the delays of synapses as a locked array, which must have this shape; None where there are none."""
+    if delays is None:
+        return None
+    array = frozen("delays", delays, np.uint8, len(shape))
+    if array.shape != shape:
+        raise NetworkError(f"delays must have a number of steps for each weight, shape {shape}, got {array.shape}")
+    return array
+
+
+def ends_of(delays: npt.NDArray[np.uint8] | None) -> Pair:
+    """Return the least and the largest of delays."""
+    return (0, 0) if delays is None or not delays.size else (int(delays.min()), int(delays.max()))
 
 
 def pair(name: str, value: Any, minimum: int) -> Pair:

@@ -3,12 +3,25 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.connections.base import Connection, IntArray, Mask, Reals, Shape, alike, frozen, signed_sums
+from spikerun.connections.base import (
+    Connection,
+    IntArray,
+    Mask,
+    Pair,
+    Reals,
+    Shape,
+    alike,
+    delays_of,
+    ends_of,
+    frozen,
+    signed_sums,
+)
 from spikerun.errors import NetworkError
 
 __all__ = ["Dense", "column_sums"]
@@ -16,13 +29,22 @@ __all__ = ["Dense", "column_sums"]
 
 @dataclass(frozen=True, eq=False)
 class Dense(Connection):
-    """All to all: `i[o] = sum_n weight[n, o] s[n]`. weight: int8 (in, out); the source is read in C order."""
+    """All to all: `i[o] = sum_n weight[n, o] s[n]`. weight: int8 (in, out); the source is read in C order.
+
+    delays: uint8 (in, out), in how many steps what a synapse carries arrives, beside the delay of the projection.
+    """
 
     kind: ClassVar[str] = "dense"
     weight: npt.NDArray[np.int8]
+    delays: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", frozen("weight", self.weight, np.int8, 2))
+        object.__setattr__(self, "delays", delays_of(self.delays, self.weight.shape))
+
+    @cached_property
+    def delay_range(self) -> Pair:
+        return ends_of(self.delays)
 
     def target_shape(self, source: Shape) -> Shape | None:
         if math.prod(source) != self.weight.shape[0]:
@@ -58,7 +80,8 @@ class Dense(Connection):
 
     def narrowed(self, source: Shape, kept: Mask, reached: Mask) -> "Dense":
         rows = np.repeat(kept, self.weight.shape[0] // len(kept))
-        return Dense(self.weight[rows][:, self._columns(reached)])
+        columns = self._columns(reached)
+        return Dense(self.weight[rows][:, columns], None if self.delays is None else self.delays[rows][:, columns])
 
     def _columns(self, channels: Mask) -> Mask:
         return np.repeat(channels, self.weight.shape[1] // len(channels))

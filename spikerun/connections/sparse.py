@@ -3,12 +3,13 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.connections.base import Connection, IntArray, Mask, Reals, Shape, alike, frozen
+from spikerun.connections.base import Connection, IntArray, Mask, Pair, Reals, Shape, alike, delays_of, ends_of, frozen
 from spikerun.errors import NetworkError
 from spikerun.values import integer
 
@@ -20,6 +21,7 @@ class Sparse(Connection):
     """Compressed sparse rows, one a source neuron: `i[indices[k]] += data[k] s[n]`, indptr[n] <= k < indptr[n+1].
 
     indptr: int64 (in + 1,); indices: int32 (nnz,), targets; data: int8 (nnz,); size: number of target neurons.
+    delays: uint8 (nnz,), in how many steps what a synapse carries arrives, beside the delay of the projection.
     """
 
     kind: ClassVar[str] = "sparse"
@@ -27,6 +29,7 @@ class Sparse(Connection):
     indices: npt.NDArray[np.int32]
     data: npt.NDArray[np.int8]
     size: int
+    delays: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("data", np.int8)):
@@ -40,6 +43,11 @@ class Sparse(Connection):
             raise NetworkError(f"indices and data must be equally long, got {len(idx)} and {len(self.data)}")
         if len(idx) and (idx.min() < 0 or idx.max() >= self.size):
             raise NetworkError(f"indices must be in 0..{self.size - 1}, got {idx.min()}..{idx.max()}")
+        object.__setattr__(self, "delays", delays_of(self.delays, idx.shape))
+
+    @cached_property
+    def delay_range(self) -> Pair:
+        return ends_of(self.delays)
 
     def target_shape(self, source: Shape) -> Shape | None:
         if math.prod(source) != len(self.indptr) - 1:
@@ -85,7 +93,8 @@ class Sparse(Connection):
         counts = np.bincount(self._sources[used], minlength=len(rows))[rows]
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         places = (np.cumsum(targets) - 1).astype(np.int32)
-        return Sparse(indptr, places[self.indices[used]], self.data[used], int(targets.sum()))
+        late = None if self.delays is None else self.delays[used]
+        return Sparse(indptr, places[self.indices[used]], self.data[used], int(targets.sum()), late)
 
     @property
     def _sources(self) -> IntArray:

@@ -11,6 +11,7 @@ from spikerun.neurons.integrate_and_fire import IF
 from spikerun.neurons.leaky import LIF
 from spikerun.neurons.levels import Levels
 from spikerun.neurons.max_pool import MaxPool
+from spikerun.neurons.poisson import Poisson
 from spikerun.neurons.readout import Readout
 
 __all__ = [
@@ -24,11 +25,12 @@ __all__ = [
     "MaxPool",
     "Neuron",
     "Now",
+    "Poisson",
     "Readout",
     "State",
     "spread",
 ]
 
 KINDS: Mapping[str, type[Neuron]] = MappingProxyType(
-    {cls.kind: cls for cls in (Input, FewSpikes, Levels, IF, LIF, MaxPool, Readout)}
+    {cls.kind: cls for cls in (Input, FewSpikes, Levels, IF, LIF, Poisson, MaxPool, Readout)}
 )

@@ -47,17 +47,18 @@ class Neuron:
     """Base of all kinds. `kind` is the name in files and messages; fields are the parameters.
 
     Traits, which everybody asks instead of the type:
-    is_input: spikes come from outside, not from projections. fires: it sends something. integrates: whether it adds
-    up its currents over a whole `window`, updates at each `step`, or neither (it has no accumulator). answers_after:
-    windows between the one in which it integrates a frame and the one in which it sends. passes_on: it compares the
-    events of its one projection, a `Window`, and sends as its source does. state: what it may keep from step to step,
-    and in which type of integer (`v` is the membrane potential). instruction: the kernels' operation that updates it,
-    where it integrates step by step. tables: those of the parameters whose last axis counts entries of a table; what is
-    before it is () or (C,).
+    is_input: spikes come from outside, not from projections. spontaneous: it sends by itself, and takes no projection.
+    fires: it sends something. integrates: whether it adds up its currents over a whole `window`, updates at each
+    `step`, or neither (it has no accumulator). answers_after: windows between the one in which it integrates a frame
+    and the one in which it sends. passes_on: it compares the events of its one projection, a `Window`, and sends as its
+    source does. state: what it may keep from step to step, and in which type of integer (`v` is the membrane
+    potential). instruction: the kernels' operation that updates it, where it integrates step by step. tables: those of
+    the parameters whose last axis counts entries of a table; what is before it is () or (C,).
     """
 
     kind: ClassVar[str]
     is_input: ClassVar[bool] = False
+    spontaneous: ClassVar[bool] = False
     fires: ClassVar[bool] = True
     integrates: ClassVar[Literal["window", "step"] | None] = None
     answers_after: ClassVar[int] = 0

@@ -154,6 +154,11 @@ def _left(word: Word | None, significance: Int64Array, r: int) -> tuple[int, int
 
 def _of_weights(net: Network, name: str) -> Reals:
     """Return what outputs can gain by the projections into a readout."""
+    if any(link.scattered for link in net.into(name)):
+        raise UnsupportedError(
+            f"early_exit='exact': nothing bounds what is under way to population '{name}', whose synapses have delays "
+            "of their own; a lead, such as early_exit=1.5, needs no bounds"
+        )
     w, scale = net.window, _units_of_bounds(net, name)
     size = len(scale)
     inputs = max(int(np.prod(net.populations[link.source].shape)) for link in net.into(name))

@@ -28,7 +28,7 @@ def ring_steps(net: Network, link: Link) -> int:
 
     Rings turn at the beginning of a step, when the spikes of inputs are those of this step, all others of the last.
     """
-    return link.lag - (0 if net.populations[link.source].neuron.is_input else 1)
+    return link.held - (0 if net.populations[link.source].neuron.is_input else 1)
 
 
 def read_past(net: Network, link: Link, work: Workspace) -> npt.NDArray[Any]:
@@ -37,7 +37,7 @@ def read_past(net: Network, link: Link, work: Workspace) -> npt.NDArray[Any]:
     ring = ring_steps(net, link)
     if ring:
         events = np.roll(work.read(past(link)), -(work.t % ring), axis=0)
-    return events if ring == link.lag else np.concatenate([events, work.read(link.source)[None]])
+    return events if ring == link.held else np.concatenate([events, work.read(link.source)[None]])
 
 
 def write_past(net: Network, link: Link, work: Workspace, events: npt.NDArray[Any], t: int) -> None:
@@ -45,5 +45,5 @@ def write_past(net: Network, link: Link, work: Workspace, events: npt.NDArray[An
     ring = ring_steps(net, link)
     if ring:
         work.write(past(link), np.roll(events[:ring], t % ring, axis=0))
-    if ring < link.lag:
+    if ring < link.held:
         work.write(link.source, events[-1])

@@ -11,6 +11,7 @@ from spikerun.kernels.operations import (
     OPERATIONS,
     Accumulate,
     Apply,
+    Arrive,
     Clear,
     Collect,
     Copy,
@@ -26,6 +27,7 @@ from spikerun.kernels.operations import (
     MaxPoolStep,
     MaxPoolSums,
     Operation,
+    Poisson,
     Send,
     Weigh,
     When,
@@ -49,6 +51,7 @@ from spikerun.plan.common import (
 )
 from spikerun.plan.early import STEPS, EarlyExit, decide, steps_register
 from spikerun.plan.past import delayed, past, ring_steps
+from spikerun.plan.ring import ring, scatter, slots
 from spikerun.values import locked
 
 __all__ = ["lower_frame", "lower_stream"]
@@ -59,12 +62,13 @@ _BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 def lower_stream(net: Network) -> Program:
     """Return the program that goes on without end, for inputs that are given step by step."""
-    slots = {name: slot for slot, name in enumerate(counted(net))}
+    counters = {name: slot for slot, name in enumerate(counted(net))}
     operations = [*_delays(net)]
     for name in net.order:
         operations += _lowered(net, name)
-        if name in slots:
-            operations.append(count(net, name, slots[name], "nonzero", 1))
+        if name in counters:
+            operations.append(count(net, name, counters[name], "nonzero", 1))
+        operations += _scattered(net, name)
     outputs = tuple((n, reported(net, n)) for n in net.outputs)
     return _program(net, [], operations, 1, {}, outputs, endless=True)
 
@@ -75,7 +79,7 @@ def lower_frame(net: Network, early_exit: EarlyExit = None) -> Program:
     Registers `NAME:result` hold what the outputs make of it. early_exit: a sample ends where its class is known
     (`spikerun.plan.early`); the output STEPS is how many passes it took.
     """
-    w, slots, reported = net.window, {name: slot for slot, name in enumerate(counted(net))}, set(net.outputs)
+    w, counters, reported = net.window, {name: slot for slot, name in enumerate(counted(net))}, set(net.outputs)
     extra, operations, frames = [], [], {}
     senders = {name: net.sender_of(name) for name in net.inputs}
     constant = frozenset(name for name, word in senders.items() if word is not None and word.code == "current")
@@ -92,8 +96,9 @@ def lower_frame(net: Network, early_exit: EarlyExit = None) -> Program:
     for name in net.order:
         own = net.latency[name] * w
         operations += _lowered(net, name, constant)
-        if name in slots:
-            operations.append(count(net, name, slots[name], "nonzero", 1, When(begin=own, end=own + w)))
+        if name in counters:
+            operations.append(count(net, name, counters[name], "nonzero", 1, When(begin=own, end=own + w)))
+        operations += _scattered(net, name)
         if name in reported:
             extra.append(Register(of(name, "result"), "int32", net.populations[name].shape, "results"))
             operations.append(_result(net, name, own, early_exit is not None))
@@ -143,6 +148,8 @@ def _registers(net: Network) -> Iterator[Register]:
             yield Register(of(name, "early"), "int32", p.shape, "steps that are left at a spike")
             yield Register(of(name, "constant"), "int32", p.shape, "currents that stay the same in a window")
         yield part_register(net, name)
+        if ahead := net.under_way(name):
+            yield Register(ring(name), "int32", (slots(net, name), *p.shape), f"currents of the next {ahead} steps")
         initial = p.neuron.initial(p.shape, net.taps(name))
         for key, dtype in net.kept(name).items():
             start = initial[key].astype(np.int32) if initial[key].any() else None
@@ -161,10 +168,26 @@ def _registers(net: Network) -> Iterator[Register]:
 
 def _delays(net: Network) -> Iterator[Operation]:
     for link in net.links:
-        if link.lag and ring_steps(net, link):
+        if link.held and ring_steps(net, link):
             yield Delay(link.source, past(link), delayed(link), ring_steps(net, link))
-        elif link.lag:
+        elif link.held:
             yield Copy(link.source, delayed(link))
+
+
+def _scattered(net: Network, name: str) -> Iterator[Operation]:
+    """Yield what sends the events of a population on their way, through synapses with delays of their own."""
+    return (scatter(net, link) for link in net.out_of(name) if link.scattered)
+
+
+def _at_once(net: Network, name: str) -> list[Link]:
+    """Return the projections into a population whose events arrive at the same time."""
+    return [link for link in net.into(name) if not link.scattered]
+
+
+def _arrived(net: Network, name: str, acc: str) -> Iterator[Operation]:
+    """Yield what adds the currents that were under way until this step."""
+    if net.under_way(name):
+        yield Arrive(ring(name), acc, slots(net, name))
 
 
 def _lowered(net: Network, name: str, constant: frozenset[str] = frozenset()) -> Iterator[Operation]:
@@ -187,23 +210,29 @@ def _result(net: Network, name: str, own: int, at_each_step: bool) -> Operation:
 def _integrate(net: Network, name: str, acc: str) -> Iterator[Operation]:
     """Yield the words of all projections into a population, each spike by its significance, added to register `acc`."""
     begin = net.turn(name) * net.window
-    for link in net.into(name):
+    for link in _at_once(net, name):
         x = _arriving(link)
         if (link.significance != 1).any():
             y = of(link.source, "weighed")
             yield Weigh(x, y, _numbers(link.significance), When(net.window, begin))
             x = y
         yield from apply(net, link, x, acc, When(begin=begin))
+    yield from _arrived(net, name, acc)
 
 
 def _arriving(link: Link) -> str:
     """Return the register of the events that reach a projection in this step."""
-    return delayed(link) if link.lag else link.source
+    return delayed(link) if link.held else link.source
 
 
 def _input(net: Network, name: str) -> Iterator[Operation]:
     """Nothing happens to an input: its spikes are put into its register from outside."""
     yield from ()
+
+
+def _poisson(net: Network, name: str) -> Iterator[Operation]:
+    neuron: Any = net.populations[name].neuron
+    yield Poisson(name, neuron.thresholds, neuron.seed)
 
 
 def _few_spikes(net: Network, name: str) -> Iterator[Operation]:
@@ -272,17 +301,18 @@ def _currents(net: Network, name: str, i: str, constant: frozenset[str]) -> Iter
     """Yield the currents of all projections into a population; what is the same throughout a window is summed once."""
     begin = net.turn(name) * net.window
     always, once = When(begin=begin), When(net.window, begin, first=0, last=0)
-    same = [link for link in net.into(name) if link.source in constant and not link.lag]
-    others = [link for link in net.into(name) if link not in same]
+    same = [link for link in _at_once(net, name) if link.source in constant and not link.lag]
+    others = [link for link in _at_once(net, name) if link not in same]
     if any(link.connection.alone for link in net.into(name)):
         yield from _largest(net, name, i, once if same else always)
-    elif same and others:
+    elif same and (others or net.under_way(name)):
         yield from _summed(net, same, of(name, "constant"), once)
         yield Copy(of(name, "constant"), i, always)
         for link in others:
             yield from apply(net, link, _arriving(link), i, always)
     else:
         yield from _summed(net, same or others, i, once if same else always)
+    yield from _arrived(net, name, i)
 
 
 def _summed(net: Network, links: list[Link], acc: str, when: When) -> Iterator[Operation]:
@@ -339,6 +369,7 @@ def _numbers(significance: Any) -> tuple[int, ...]:
 # All others integrate step by step, as if and lif do: they name their operation, and need no row.
 _LOWER: Mapping[str, Callable[[Network, str], Iterator[Operation]]] = {
     "input": _input,
+    "poisson": _poisson,
     "few_spikes": _few_spikes,
     "levels": _levels,
     "readout": _readout,

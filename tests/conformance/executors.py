@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from conformance.truth import STREAMED, Array, Truth, outputs
 
+from spikerun.connections import Random
 from spikerun.edge.mcu import board as boards
 from spikerun.edge.mcu import deploy
 from spikerun.edge.mcu.memory import report
@@ -24,7 +25,7 @@ from spikerun.edge.mcu.model import compose
 from spikerun.edge.mcu.printer import source
 from spikerun.kernels.cpu import native
 from spikerun.network import Network
-from spikerun.neurons import Input
+from spikerun.neurons import Input, Poisson
 from spikerun.outputs import Reading
 from spikerun.reference import stepped
 from spikerun.session import Session
@@ -99,7 +100,7 @@ class Blocked(Executor):
 
     def takes(self, net: Network) -> bool:
         neurons = [population.neuron for population in net.populations.values()]
-        coded = all(neuron.word.coded for neuron in neurons if isinstance(neuron, Input))
+        coded = all(neuron.word.coded for neuron in neurons if isinstance(neuron, Input | Poisson))
         return net.feedforward and coded and all(n.integrates != "step" for n in neurons)
 
     def show(self, truth: Truth) -> Iterator[Shown]:
@@ -179,8 +180,8 @@ class Streamed(Executor):
 class Firmware(Executor):
     """The C that a board runs: every output, and checksums of the words and membranes of every population.
 
-    It takes what fits the board with one sample, and as many samples as fit; there is no network that cannot be written
-    as C.
+    It takes what fits the board with one sample, and as many samples as fit; all networks can be written as C but those
+    in which synapses have delays of their own, or something is drawn.
     """
 
     board: str
@@ -198,7 +199,7 @@ class Firmware(Executor):
         return ""
 
     def takes(self, net: Network) -> bool:
-        return self.room(net, 1) == 1
+        return not is_drawn(net) and self.room(net, 1) == 1
 
     def room(self, net: Network, count: int) -> int:
         """Return how many samples, `count` at most, fit the board together with the network; 0: not one."""
@@ -233,6 +234,12 @@ class ReferenceStepped(Executor):
                 yield Shown(f"answer of {name}, sample {k}", turn.answer, turns[name].answer)
                 if turn.membrane is not None and (expected := turns[name].membrane) is not None:
                     yield Shown(f"membrane of {name}, sample {k}", turn.membrane, expected)
+
+
+def is_drawn(net: Network) -> bool:
+    """Return whether synapses have delays of their own, or something follows from a seed."""
+    ruled = any(isinstance(link.connection, Random) or link.scattered for link in net.links)
+    return ruled or net.roots != net.inputs
 
 
 KERNELS, THREADS = ("event", "dense", "auto"), (1, 5)

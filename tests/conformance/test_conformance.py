@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import densities, random_inputs, random_network, seeds
 
-kinds = st.sampled_from(["words", "spikes", "mixed"])
+kinds = st.sampled_from(["words", "spikes", "mixed", "drawn"])
 rows = [pytest.param(e, id=e.name, marks=[pytest.mark.slow] * e.slow) for e in EXECUTORS]
 
 

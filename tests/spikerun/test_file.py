@@ -28,7 +28,7 @@ from spikerun.session import Session
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
-kinds = st.sampled_from(["words", "spikes", "mixed"])
+kinds = st.sampled_from(["words", "spikes", "mixed", "drawn"])
 
 
 def same_fields(a: Any, b: Any) -> None:

@@ -231,7 +231,7 @@ def test_wrong_frame_is_refused(frame: Any) -> None:
 
 
 @settings(max_examples=20)
-@given(seeds, st.sampled_from(["words", "spikes", "mixed"]), st.integers(0, 12))
+@given(seeds, st.sampled_from(["words", "spikes", "mixed", "drawn"]), st.integers(0, 12))
 def test_a_snapshot_goes_through_a_file_to_another_session(
     tmp_path_factory: pytest.TempPathFactory, seed: int, kind: str, split: int
 ) -> None:
@@ -383,7 +383,7 @@ def test_a_snapshot_of_other_weights_is_refused() -> None:
 
 
 @settings(max_examples=40)
-@given(seeds, st.sampled_from(["words", "spikes", "mixed"]), st.integers(0, 40))
+@given(seeds, st.sampled_from(["words", "spikes", "mixed", "drawn"]), st.integers(0, 40))
 def test_a_snapshot_holds_what_the_reference_keeps(seed: int, kind: str, steps: int) -> None:
     net = random_network(seed, kind)
     samples = random_inputs(net, seed, 1, 0.5)
@@ -397,8 +397,10 @@ def test_a_snapshot_holds_what_the_reference_keeps(seed: int, kind: str, steps: 
     for name, state in stepper.state.items():
         for key, values in state.items():
             np.testing.assert_array_equal(saved[f"state/{name}/{key}"], values, err_msg=f"{name} {key}")
+    for name, currents in stepper.under_way.items():
+        np.testing.assert_array_equal(saved[f"under_way/{name}"], currents, err_msg=name)
     for link in net.links:
-        if link.lag:
+        if link.held:
             np.testing.assert_array_equal(saved[f"past/{link.number}"], stepper.past[link.number], err_msg=str(link))
 
 

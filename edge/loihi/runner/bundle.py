@@ -271,7 +271,7 @@ def _conv_fits(made, source, target):
     return (*out, outputs) == tuple(target) and inputs * made.groups == source[2] and outputs % made.groups == 0
 
 
-# Of synapses, not of connections: there is no diagonal, sum_pool, pooled_conv or window in a graph.
+# Of synapses, not of connections: there is no diagonal, sum_pool, pooled_conv, random or window in a graph.
 FITS = {"dense": _dense_fits, "sparse": _sparse_fits, "conv": _conv_fits}
 
 

@@ -82,7 +82,7 @@ def conv(made, source, target, how):
                 dilation=made.dilation, groups=made.groups, num_message_bits=how["num_message_bits"])  # fmt: skip
 
 
-# Of synapses, not of connections: there is no diagonal, sum_pool, pooled_conv or window in a graph.
+# Of synapses, not of connections: there is no diagonal, sum_pool, pooled_conv, random or window in a graph.
 FORMS = {"dense": dense, "sparse": sparse, "conv": conv}
 
 

@@ -11,13 +11,14 @@ same in any order, and the last of those that share a tile has its neurons.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import triton
 
-from spikerun.kernels.gpu.jit.conv import conv_kernel, conv_split_kernel
+from spikerun.kernels.gpu.jit.conv import conv_kernel, conv_rows_kernel
 from spikerun.kernels.gpu.jit.finish import FIRE, IF, SUMS
 from spikerun.kernels.gpu.neurons import MOST_PACKED
 from spikerun.kernels.gpu.rules import Fire, If, Sums
@@ -87,10 +88,10 @@ class Conv:
 
 @dataclass(frozen=True)
 class Tile:
-    """Rows (output positions), columns (channels) and depth of a tile, warps, stages.
+    """Rows, columns (channels) and depth of a tile, warps, stages.
 
-    split: among how many K is divided, which divides the blocks of `depth` of K (`split_of`); then, rows are positions
-    times steps.
+    Rows are output positions, each with sums of all steps; or, `interleaved`, positions times steps, for few positions:
+    then K may be divided among `split` blocks, a number that divides the blocks of `depth` of K (`split_of`).
     """
 
     rows: int
@@ -99,6 +100,7 @@ class Tile:
     warps: int = 4
     stages: int = 3
     split: int = 1
+    interleaved: bool = False
 
 
 def tile_for(weights: Conv, batch: int, steps: int) -> Tile:
@@ -138,6 +140,12 @@ def _columns(weights: Conv, tile: Tile) -> int:
     return weights.groups * -(-weights.target[2] // weights.groups // tile.columns)
 
 
+@cache
+def _early(device: torch.device) -> bool:
+    """Return whether kernels of a device may begin before those before them have ended."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
+
+
 def _whole(values: torch.Tensor, n: int) -> torch.Tensor:
     """Return a value for each channel."""
     if values.numel() == n:
@@ -175,6 +183,7 @@ def conv(
     cut: int = 0,
     scratch: torch.Tensor | None = None,
     tile: Tile | None = None,
+    early: bool | None = None,
 ) -> None:
     """Convolve x, (B, H, W, C), and write what `rule` makes of the sums to out, (B, OH, OW, cout).
 
@@ -183,8 +192,8 @@ def conv(
     rule: `prepared`. acc: int32, of the shape of the sums, is added to them. v: int32 (B, OH, OW, cout), membranes that
     are kept, or None: they begin at 0. pool: out is the largest of windows of 2x2 of an even image, (B, OH/2, OW/2,
     cout). counts: of spikes before, and with `pool` after it. active, cut: nothing is done where active, int32 [1], is
-    not more than cut: then another kernel has done it. scratch: `scratch_size` zeros, zeros again afterwards;
-    without them the tile is not split.
+    not more than cut: then another kernel has done it. scratch: `scratch_size` zeros, zeros again
+    afterwards, for a tile that is split.
     """
     (h, w, c), (oh, ow, n) = weights.source, weights.target
     batch = x.shape[0]
@@ -198,8 +207,8 @@ def conv(
     if m == 0:
         return
     tile = tile or tile_for(weights, batch, 0 if constant else steps)
-    if tile.split != split_of(weights, tile.depth, tile.split):
-        raise ValueError(f"tile: {tile.split} does not divide the blocks of K")
+    if tile.split != split_of(weights, tile.depth, tile.split) or (tile.split > 1 and scratch is None):
+        raise ValueError(f"tile: a split into {tile.split} asks for scratch, and must divide the blocks of K")
     unsigned = x.dtype == torch.uint8 and (steps == 0 or constant)
     threshold = rule.threshold if isinstance(rule, Fire | If) else rule.fill
     bias, v_min = (rule.bias, rule.v_min) if isinstance(rule, If) else (rule.fill, rule.fill)
@@ -211,6 +220,7 @@ def conv(
         threshold, bias, v_min, one.out, one.fan_out, one.fan_out.numel(), two.out, two.fan_out,
         two.fan_out.numel(), rule.fill if active is None else active, cut, m, h, w, oh, ow,
     )  # fmt: skip
+    early = _early(x.device) if early is None else early
     fired = rule if isinstance(rule, Fire) else None
     constants = dict(
         C=c, CG=c // weights.groups, NG=n // weights.groups, NC=n, KH=kh, KW=kw, SH=weights.stride[0],
@@ -221,14 +231,14 @@ def conv(
         ZERO=isinstance(rule, If) and rule.reset == "zero", SHORT=isinstance(rule, If) and rule.short,
         FIRE_BITS=fired.bits if fired else 8, SIGNED=fired is not None and fired.signed,
         MOST=fired.max_spikes if fired else 8, POOL=pool, COUNT=counts is not None, BITS=one.bits,
-        NONZERO=one.mode == "nonzero", BM=tile.rows, BN=tile.columns, BK=tile.depth, num_warps=tile.warps,
-        num_stages=tile.stages,
+        NONZERO=one.mode == "nonzero", EARLY=early, BM=tile.rows, BN=tile.columns, BK=tile.depth,
+        num_warps=tile.warps, num_stages=tile.stages, **({"launch_pdl": True} if early else {}),
     )  # fmt: skip
-    if tile.split > 1 and scratch is not None:
+    if tile.interleaved or tile.split > 1:
         tp = 1 if constant else _steps_of_rows(steps)
-        grid = (_columns(weights, tile), triton.cdiv(m * tp, tile.rows), tile.split)
-        arrived = scratch[max(1, steps) * m * n :]
-        conv_split_kernel[grid](*arguments, scratch, arrived, **constants, TP=tp, SPLIT=tile.split)
+        grid = (_columns(weights, tile), -(-m * tp // tile.rows), tile.split)
+        places = (out, out) if scratch is None else (scratch, scratch[max(1, steps) * m * n :])
+        conv_rows_kernel[grid](*arguments, *places, **constants, TP=tp, SPLIT=tile.split)
     else:
         wide = max(x.numel(), m * n * max(1, steps)) >= 2**31
-        conv_kernel[_columns(weights, tile), triton.cdiv(m, tile.rows)](*arguments, **constants, WIDE=wide)
+        conv_kernel[_columns(weights, tile), -(-m // tile.rows)](*arguments, **constants, WIDE=wide)

@@ -67,7 +67,8 @@ def lif_steps(
         i, *(state or (out, out, out, out)), out, *values, n, *(x.numel() for x in values),
         first % interval if interval else 0, interval, rule.reset_offset % interval if interval else 0,
         T=steps, PACKED=packed, STATE=state is not None, CLEARED=interval > 0,
-        ONE=sum((x.numel() == 1) << k for k, x in enumerate(values)), FRACTION=rule.fraction_bits,
+        ONE=sum((x.numel() == 1) << k for k, x in enumerate(values)), DECAYS=rule.decays,
+        FRACTION=rule.fraction_bits,
         RESET=_RESETS[rule.reset], REFRACTORY=rule.refractory, CHIP=rule.limits == "chip", INCLUSIVE=rule.inclusive,
         BLOCK=BLOCK, num_warps=4,
     )  # fmt: skip

@@ -73,7 +73,10 @@ class If:
 
 @dataclass(frozen=True)
 class Lif:
-    """The leaky neuron in fixed point, with the fields of `LifStep`."""
+    """The leaky neuron in fixed point, with the fields of `LifStep`.
+
+    decays: some keep_u is not 0; True is always right.
+    """
 
     threshold: torch.Tensor
     keep_v: torch.Tensor
@@ -89,3 +92,4 @@ class Lif:
     reset_interval: int = 0
     reset_offset: int = 0
     inclusive: bool = False
+    decays: bool = True

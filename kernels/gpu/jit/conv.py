@@ -2,16 +2,28 @@
 """Kernels of convolutions: a program computes the sums of BM output positions and BN channels, then their neurons.
 
 M: output positions of the batch; C, CG: channels of the source and of a group; NC, NG: of the target; KP: K as it lies.
-T: steps of temporal bytes, 0 where inputs are words. WIDE: places in tensors need 64 bits.
+T: steps of temporal bytes, 0 where inputs are words. WIDE: places in tensors need 64 bits. EARLY: launched before what
+it depends on has ended.
 """
 
 import triton
 import triton.language as tl
 
-from spikerun.kernels.gpu.jit.finish import FIRE, IF, SUMS, masked, neuron_step, pooled, sums_of, tally, word_of
+from spikerun.kernels.gpu.jit.finish import (
+    FIRE,
+    IF,
+    SUMS,
+    after_producer,
+    masked,
+    neuron_step,
+    pooled,
+    sums_of,
+    tally,
+    word_of,
+)
 from spikerun.kernels.gpu.jit.neurons import fired_word
 
-__all__ = ["conv_kernel", "conv_split_kernel"]
+__all__ = ["conv_kernel", "conv_rows_kernel"]
 
 
 @triton.jit
@@ -159,8 +171,11 @@ def conv_kernel(
     LIMITED: tl.constexpr, ACC: tl.constexpr, STATE: tl.constexpr, RULE: tl.constexpr, ZERO: tl.constexpr,
     SHORT: tl.constexpr, FIRE_BITS: tl.constexpr,
     SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, BITS: tl.constexpr,
-    NONZERO: tl.constexpr, WIDE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+    NONZERO: tl.constexpr, EARLY: tl.constexpr, WIDE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    BK: tl.constexpr,
 ):  # fmt: skip
+    if EARLY:
+        after_producer()
     if LIMITED:
         if tl.load(active_ptr) <= cut:
             return
@@ -239,8 +254,15 @@ def conv_kernel(
         )  # fmt: skip
 
 
+@triton.jit
+def _row_of(acc, step: tl.constexpr, TP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
+    """Return the sums of one step, [BM / TP, BN], of rows that are positions times TP steps."""
+    steps = tl.reshape(acc, [BM // TP, TP, BN])
+    return tl.sum(tl.where(tl.arange(0, TP)[None, :, None] == step, steps, 0), 1)
+
+
 @triton.jit(do_not_specialize=["M", "H", "W", "OH", "OW"])
-def conv_split_kernel(
+def conv_rows_kernel(
     x_ptr, w_ptr, out_ptr, acc_ptr, v_ptr, fill_ptr, threshold_ptr, bias_ptr, min_ptr,
     count_ptr, fan_ptr, n_fan, pool_count_ptr, pool_fan_ptr, n_pool_fan, active_ptr, cut, M, H, W, OH, OW, scratch_ptr,
     arrived_ptr,
@@ -250,8 +272,11 @@ def conv_split_kernel(
     LIMITED: tl.constexpr, ACC: tl.constexpr, STATE: tl.constexpr, RULE: tl.constexpr, ZERO: tl.constexpr,
     SHORT: tl.constexpr, FIRE_BITS: tl.constexpr,
     SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, BITS: tl.constexpr,
-    NONZERO: tl.constexpr, TP: tl.constexpr, SPLIT: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+    NONZERO: tl.constexpr, EARLY: tl.constexpr, TP: tl.constexpr, SPLIT: tl.constexpr, BM: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
+    if EARLY:
+        after_producer()
     # Rows of the product are positions times TP steps; those of a position follow each other.
     if LIMITED:
         if tl.load(active_ptr) <= cut:
@@ -285,12 +310,15 @@ def conv_split_kernel(
         else:
             acc = tl.dot(((a & bit) != 0).to(tl.int8), w, acc, out_dtype=tl.int32)
     STEPS: tl.constexpr = 1 if (T == 0 or CONSTANT) else T
-    there = scratch_ptr + t[:, None] * (M * NC) + m[:, None] * NC + n[None, :]
-    tl.atomic_add(there, acc, mask=(inside & (t < STEPS))[:, None] & n_inside[None, :], sem="relaxed")
-    tl.debug_barrier()  # all of this share is there before it is counted
     tile = arrived_ptr + pm * tl.num_programs(0) + tl.program_id(0)
-    before = tl.atomic_add(tile, 1, sem="acq_rel")
-    if before == SPLIT - 1:
+    if SPLIT > 1:
+        there = scratch_ptr + t[:, None] * (M * NC) + m[:, None] * NC + n[None, :]
+        tl.atomic_add(there, acc, mask=(inside & (t < STEPS))[:, None] & n_inside[None, :], sem="relaxed")
+        tl.debug_barrier()  # all of this share is there before it is counted
+        last = tl.atomic_add(tile, 1, sem="acq_rel") == SPLIT - 1
+    else:
+        last = True
+    if last:
         at, ok = _outputs(pm, n, n_inside, M, OH, OW, NC, POOL, False, BP)
         source = scratch_ptr + (pm * BP + tl.arange(0, BP))[:, None] * NC + n[None, :]
         word = tl.zeros([BP, BN], tl.int32)
@@ -304,8 +332,12 @@ def conv_split_kernel(
                 v = tl.load(v_ptr + at, mask=ok, other=0)
         for s in tl.static_range(T if T > 0 else 1):
             if s < STEPS:
-                i = tl.load(source + s * M * NC, mask=ok, other=0, cache_modifier=".cg")
-                tl.store(source + s * M * NC, tl.zeros([BP, BN], tl.int32), mask=ok)
+                if SPLIT > 1:
+                    i = tl.load(source + s * M * NC, mask=ok, other=0, cache_modifier=".cg")
+                elif TP > 1:
+                    i = _row_of(acc, s, TP, BM, BN)
+                else:
+                    i = acc
                 i = _sum(i, acc_ptr + s * M * NC, at, ok, fill_ptr, n, n_inside, ACC)
             if RULE == SUMS:
                 tl.store(out_ptr + s * M * NC + at, i, mask=ok)
@@ -320,4 +352,8 @@ def conv_split_kernel(
                 word, out_ptr, count_ptr, fan_ptr, n_fan, pool_count_ptr, pool_fan_ptr, n_pool_fan, pm, n, n_inside,
                 M, OH, OW, NC, POOL, RULE == IF, COUNT, BITS, NONZERO, False, BP, BN,
             )  # fmt: skip
-        tl.store(tile, 0)
+        if SPLIT > 1:
+            tl.debug_barrier()  # sums have been read by the threads that need them, which may not be those that clear
+            for s in tl.static_range(STEPS):
+                tl.store(source + s * M * NC, tl.zeros([BP, BN], tl.int32), mask=ok)
+            tl.store(tile, 0)

@@ -68,10 +68,9 @@ def fired_word(v, threshold, BITS: tl.constexpr, SIGNED: tl.constexpr, MOST: tl.
 
 @triton.jit
 def kept(x, keep):
-    """Return x * keep / 2^16, toward zero; keep is 0..2^16. The product is put together from two of 32 bits."""
+    """Return x * keep / 2^16, toward zero; keep is 0..2^16, the magnitude of x below 2^31."""
     magnitude = tl.where(x < 0, -x, x).to(tl.uint32)
-    k = keep.to(tl.uint32)
-    product = ((magnitude >> 16) * k + (((magnitude & 0xFFFF) * k) >> 16)).to(tl.int32)
+    product = tl.umulhi(magnitude << 1, keep.to(tl.uint32) << 15).to(tl.int32)
     return tl.where(x < 0, -product, product)
 
 
@@ -112,12 +111,14 @@ def if_kernel(
 @triton.jit
 def lif_update(
     u, v, wait, pending, i, threshold, keep_v, keep_u, bias, bias_u, v_reset, v_min,
-    FRACTION: tl.constexpr, RESET: tl.constexpr, REFRACTORY: tl.constexpr, CHIP: tl.constexpr,
-    INCLUSIVE: tl.constexpr,
+    DECAYS: tl.constexpr, WAITS: tl.constexpr, FRACTION: tl.constexpr, RESET: tl.constexpr,
+    REFRACTORY: tl.constexpr, CHIP: tl.constexpr, INCLUSIVE: tl.constexpr,
 ):  # fmt: skip
     """Return u, v, wait, pending and spikes after one step; `kernels/cpu/lif_step.cpp` has the equation."""
     LIMIT: tl.constexpr = 8388607 if CHIP else 536870911
-    current = kept(u, keep_u) + (i.to(tl.int32) << FRACTION) + bias_u
+    current = (i.to(tl.int32) << FRACTION) + bias_u
+    if DECAYS:
+        current += kept(u, keep_u)
     if CHIP:
         current = 0x800000 - ((0x800000 - current) & 0xFFFFFF)
     else:
@@ -126,11 +127,13 @@ def lif_update(
     if RESET == 2:
         x -= tl.where(pending != 0, threshold, 0)
     x = tl.maximum(tl.minimum(tl.maximum(x, -LIMIT), LIMIT), v_min)
-    awake = wait <= 0
     if INCLUSIVE:
-        s = awake & (x >= threshold)
+        s = x >= threshold
     else:
-        s = awake & (x > threshold)
+        s = x > threshold
+    awake = wait <= 0
+    if WAITS:
+        s = s & awake
     after = x
     if RESET == 0:
         after = tl.where(s, v_reset, x)
@@ -138,8 +141,11 @@ def lif_update(
         after = tl.where(s, x - threshold, x)
     if RESET == 2:
         pending = tl.where(awake, s.to(tl.int32), pending)
-    v = tl.where(awake, after, v)
-    wait = tl.where(s, REFRACTORY, tl.where(awake, wait, wait - 1))
+    if WAITS:
+        v = tl.where(awake, after, v)
+        wait = tl.where(s, REFRACTORY, tl.where(awake, wait, wait - 1))
+    else:
+        v = after
     return current, v, wait, pending, s
 
 
@@ -148,7 +154,7 @@ def lif_kernel(
     i_ptr, u_ptr, v_ptr, wait_ptr, pending_ptr, out_ptr, threshold_ptr, keep_v_ptr, keep_u_ptr, bias_ptr, bias_u_ptr,
     reset_ptr, min_ptr, M, n_threshold, n_keep_v, n_keep_u, n_bias, n_bias_u, n_reset, n_min, first, interval,
     offset, T: tl.constexpr, PACKED: tl.constexpr, STATE: tl.constexpr, CLEARED: tl.constexpr, ONE: tl.constexpr,
-    FRACTION: tl.constexpr, RESET: tl.constexpr, REFRACTORY: tl.constexpr, CHIP: tl.constexpr,
+    DECAYS: tl.constexpr, FRACTION: tl.constexpr, RESET: tl.constexpr, REFRACTORY: tl.constexpr, CHIP: tl.constexpr,
     INCLUSIVE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     j = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -178,7 +184,7 @@ def lif_kernel(
             i = tl.load(i_ptr + j, mask=inside, other=0)
             u, v, wait, pending, s = lif_update(
                 u, v, wait, pending, i, threshold, keep_v, keep_u, bias, bias_u, v_reset, v_min,
-                FRACTION, RESET, REFRACTORY, CHIP, INCLUSIVE,
+                DECAYS, STATE or REFRACTORY > 0, FRACTION, RESET, REFRACTORY, CHIP, INCLUSIVE,
             )  # fmt: skip
             byte |= s.to(tl.int32) << t
             i_ptr += M
@@ -191,7 +197,7 @@ def lif_kernel(
             i = tl.load(i_ptr + j, mask=inside, other=0)
             u, v, wait, pending, s = lif_update(
                 u, v, wait, pending, i, threshold, keep_v, keep_u, bias, bias_u, v_reset, v_min,
-                FRACTION, RESET, REFRACTORY, CHIP, INCLUSIVE,
+                DECAYS, STATE or REFRACTORY > 0, FRACTION, RESET, REFRACTORY, CHIP, INCLUSIVE,
             )  # fmt: skip
             tl.store(out_ptr + j, s.to(tl.uint8), mask=inside)
             i_ptr += M

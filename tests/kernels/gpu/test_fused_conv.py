@@ -26,6 +26,9 @@ class Case:
     rate: float = 0.3
 
 
+WAYS = ["whole", "interleaved", "split"]
+
+
 def tensor(x: Any, device: str) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(x)).to(device)
 
@@ -55,9 +58,9 @@ class Drawn:
     def values(self, low: int, high: int) -> Array:
         return self.rng.integers(low, high, (self.shape[-1],)).astype(np.int32)
 
-    def run(self, out: torch.Tensor, rule: Any, split: bool, **options: Any) -> Array:
+    def run(self, out: torch.Tensor, rule: Any, way: str, **options: Any) -> Array:
         steps, constant = options.get("steps", 0), options.get("constant", False)
-        tile = Tile(32, 16, 32, split=split_of(self.conv, 32, 3) if split else 1)
+        tile = Tile(32, 16, 32, split=split_of(self.conv, 32, 3) if way == "split" else 1, interleaved=way != "whole")
         scratch = torch.zeros(
             scratch_size(self.conv, self.shape[0], steps, tile), dtype=torch.int32, device=self.device
         )
@@ -77,26 +80,26 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("case", WORDS, ids=str)
-def test_sums_of_words(case: Case, dtype: str, split: bool, device: str) -> None:
+def test_sums_of_words(case: Case, dtype: str, way: str, device: str) -> None:
     drawn = Drawn(case, dtype, device)
     out = torch.full(drawn.shape, -1, dtype=torch.int32, device=device)
     rule = Sums(tensor(drawn.fill, device))
-    np.testing.assert_array_equal(drawn.run(out, rule, split), wrapped(drawn.sums[0]))
+    np.testing.assert_array_equal(drawn.run(out, rule, way), wrapped(drawn.sums[0]))
 
 
-@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("bits", "signed", "most", "pool"), [(4, False, 4, True), (5, True, 2, False)])
-def test_words_fire(bits: int, signed: bool, most: int, pool: bool, split: bool, device: str) -> None:
+def test_words_fire(bits: int, signed: bool, most: int, pool: bool, way: str, device: str) -> None:
     drawn = Drawn(Case((1, 4, 2, 16), 18), "int8", device)
     threshold = drawn.values(100, 3000)
     rule = Fire(tensor(drawn.fill, device), tensor(threshold, device), bits, signed, most)
     expected = fire_law(drawn.sums[0], threshold, bits, signed, most)
     expected = pool_law(expected) if pool else expected
     out = torch.zeros(expected.shape, dtype=torch.int8 if signed else torch.uint8, device=device)
-    np.testing.assert_array_equal(drawn.run(out, rule, split, pool=pool), expected)
+    np.testing.assert_array_equal(drawn.run(out, rule, way, pool=pool), expected)
 
 
 STEPS = [
@@ -108,10 +111,10 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
 @pytest.mark.parametrize(("case", "pool"), STEPS, ids=str)
-def test_temporal_bytes_integrate_and_fire(case: Case, pool: bool, reset: str, split: bool, device: str) -> None:
+def test_temporal_bytes_integrate_and_fire(case: Case, pool: bool, reset: str, way: str, device: str) -> None:
     drawn = Drawn(case, "uint8", device)
     before = drawn.rng.integers(-900, 900, drawn.sums.shape).astype(np.int32)
     threshold, bias, v_min = drawn.values(300, 900), drawn.values(-99, 99), drawn.values(-1500, 0)
@@ -121,21 +124,21 @@ def test_temporal_bytes_integrate_and_fire(case: Case, pool: bool, reset: str, s
     kept, one = tensor(v, device), [tensor(x, device) for x in (drawn.fill, threshold, bias, v_min)]
     out = torch.zeros(expected.shape[1:], dtype=torch.uint8, device=device)
     options = {"steps": case.steps, "acc": tensor(before, device), "v": kept, "pool": pool}
-    got = drawn.run(out, If.of(one[0], one[1], one[2], one[3], reset), split, **options)
+    got = drawn.run(out, If.of(one[0], one[1], one[2], one[3], reset), way, **options)
     np.testing.assert_array_equal(got, bytes_of(expected))
     np.testing.assert_array_equal(kept.cpu().numpy(), after)
 
 
-@pytest.mark.parametrize("split", [False, True])
-def test_sums_of_temporal_bytes(split: bool, device: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_sums_of_temporal_bytes(way: str, device: str) -> None:
     drawn = Drawn(Case((1, 3, 3, 5), 5, steps=6), "uint8", device)
     out = torch.zeros(drawn.sums.shape, dtype=torch.int32, device=device)
     rule = Sums(tensor(drawn.fill, device))
-    np.testing.assert_array_equal(drawn.run(out, rule, split, steps=6), wrapped(drawn.sums))
+    np.testing.assert_array_equal(drawn.run(out, rule, way, steps=6), wrapped(drawn.sums))
 
 
-@pytest.mark.parametrize("split", [False, True])
-def test_a_current_that_stays_is_computed_once(split: bool, device: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_current_that_stays_is_computed_once(way: str, device: str) -> None:
     drawn = Drawn(Case((1, 4, 4, 3), 5, steps=7), "uint8", device, constant=True)
     parameters = (drawn.values(9000, 30000), drawn.values(-99, 99), drawn.values(-15000, 0))
     threshold, bias, v_min = parameters
@@ -146,7 +149,7 @@ def test_a_current_that_stays_is_computed_once(split: bool, device: str) -> None
     fan_out = drawn.rng.integers(0, 9, (4, 4, 5)).astype(np.int32)
     counts = (Counts(tensor(fan_out.reshape(-1), device), counters[0]), Counts(tensor([3], device), counters[1]))
     options = {"steps": 7, "constant": True, "pool": True, "counts": counts}
-    got = drawn.run(out, If.of(one[0], one[1], one[2], one[3]), split, **options)
+    got = drawn.run(out, If.of(one[0], one[1], one[2], one[3]), way, **options)
     pooled = np.stack([pool_law(s) for s in spikes])
     np.testing.assert_array_equal(got, bytes_of(pooled))
     fans = (spikes * fan_out).sum()
@@ -157,5 +160,5 @@ def test_nothing_is_done_where_few_inputs_are_active(device: str) -> None:
     drawn = Drawn(Case((1, 1, 1, 16), 5, kernel=1, padding=0), "int8", device)
     out = torch.full(drawn.shape, -1, dtype=torch.int32, device=device)
     active, rule = torch.tensor([9], dtype=torch.int32, device=device), Sums(tensor(drawn.fill, device))
-    assert (drawn.run(out, rule, False, active=active, cut=9) == -1).all()
-    np.testing.assert_array_equal(drawn.run(out, rule, False, active=active, cut=8), wrapped(drawn.sums[0]))
+    assert (drawn.run(out, rule, "whole", active=active, cut=9) == -1).all()
+    np.testing.assert_array_equal(drawn.run(out, rule, "whole", active=active, cut=8), wrapped(drawn.sums[0]))

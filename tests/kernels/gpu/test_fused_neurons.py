@@ -99,6 +99,9 @@ def test_lif_neurons_step_by_step(reset: str, limits: str, packed: bool, device:
     for name in ("threshold", "bias", "bias_u", "v_reset"):
         drawn[name] = drawn[name] >> rng.integers(0, 29, drawn[name].shape).astype(np.int32)
     i = extreme(rng, (STEPS, 1, n), -(WIDE >> 7), WIDE >> 7)
+    rules["decays"] = packed
+    if not packed:
+        drawn["keep_u"][:] = 0
     state = [np.zeros((1, n), np.int64) for _ in range(4)]
     on_device = tuple(torch.zeros((1, n), dtype=torch.int32, device=device) for _ in range(3))
     pending = torch.zeros((1, n), dtype=torch.uint8, device=device)
@@ -110,6 +113,20 @@ def test_lif_neurons_step_by_step(reset: str, limits: str, packed: bool, device:
         np.testing.assert_array_equal(out.cpu().numpy(), bytes_of(spikes) if packed else spikes)
         for expected, got in zip(state, (*on_device, pending), strict=True):
             np.testing.assert_array_equal(got.cpu().numpy(), expected)
+
+
+def test_fresh_lif_neurons_keep_nothing(device: str) -> None:
+    rng, n = np.random.default_rng(6), 100
+    values = {"threshold": 900, "keep_v": 60000, "keep_u": 0, "bias": 5, "bias_u": 0, "v_reset": 0, "v_min": -999}
+    rules: dict[str, Any] = {"fraction_bits": 0, "reset": "subtract", "refractory": 0, "limits": "wide",
+                             "reset_interval": 0, "reset_offset": 0, "inclusive": True}  # fmt: skip
+    i = rng.integers(-500, 900, (8, 1, n)).astype(np.int16)
+    law = {name: np.array([x]) for name, x in values.items()}
+    spikes = lif_law(i, [np.zeros((1, n), np.int64) for _ in range(4)], law, rules, 0)
+    rule = Lif(**{name: tensor(np.array([x], np.int32), device) for name, x in values.items()}, **rules, decays=False)
+    out = torch.zeros((1, n), dtype=torch.uint8, device=device)
+    lif_steps(tensor(i, device), None, out, rule)
+    np.testing.assert_array_equal(out.cpu().numpy(), bytes_of(spikes))
 
 
 @pytest.mark.parametrize("signed", [False, True])

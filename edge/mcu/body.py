@@ -210,7 +210,8 @@ class Body:
     def _shown(self, loop: Loop, seen: Mapping[str, tuple[Call, str]]) -> list[str]:
         """Return the calls of the observer that follow a loop."""
         rows = self._rows_of(loop)
-        return [text for name, (call, text) in seen.items() if call in loop.calls and name not in rows]
+        written = [(name, call) for call in loop.calls for name in call.writes if name not in rows]
+        return [seen[name][1] for name, call in written if name in seen and seen[name][0] is call]
 
     def _observations(self) -> dict[str, tuple[Call, str]]:
         """Return for each register that is shown the last call that writes it, and the call of the observer."""

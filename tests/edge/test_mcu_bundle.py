@@ -278,7 +278,7 @@ def test_the_text_of_a_long_chain_takes_time_in_proportion(given: Input, neuron:
         source(compose(net))
         return time.process_time() - begin
 
-    assert min(seconds(1200) for _ in range(3)) < 8 * min(seconds(300) for _ in range(3))
+    assert min(seconds(800), seconds(800)) < 12 * min(seconds(100), seconds(100))
 
 
 def test_a_bundle_whose_golden_results_are_gone_says_so(tiny: Network, tmp_path: Path) -> None:

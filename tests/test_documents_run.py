@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import warm_python
 
 from spikerun.datasets import fashion_mnist
 
@@ -77,7 +78,7 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 @pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a folder with what documents speak of: the example, a model and weights of one's own, a command."""
     if fashion_mnist.locate(None) is None:
         pytest.skip("Fashion-MNIST is not on this machine")
@@ -87,11 +88,12 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "examples" / "fashion_mnist.safetensors", folder / "w.safetensors")
     (folder / "sitecustomize.py").write_text(FEW)
     (folder / "bin").mkdir()
-    for name, what in (("spikerun", "-m spikerun "), ("python", "")):
+    for name, what in (("spikerun", "warm-python -m spikerun"), ("python", sys.executable)):
         command = folder / "bin" / name
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} {what}"$@"\n')
+        command.write_text(f'#!/bin/sh\nexec {what} "$@"\n')
         command.chmod(0o755)
-    return folder
+    with warm_python.serving(folder / "bin" / "warm-python"):
+        yield folder
 
 
 def run(block: Block, folder: Path, given: str = "") -> None:
@@ -100,7 +102,7 @@ def run(block: Block, folder: Path, given: str = "") -> None:
         (folder / named[1]).write_text(block.text)
         return
     python = f"{given}\n{block.text}"
-    command = ["bash", "-euc", block.text] if block.language == "sh" else [sys.executable, "-c", python]
+    command = ["bash", "-euc", block.text] if block.language == "sh" else ["warm-python", "-c", python]
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": f"{folder}:{ROOT}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
@@ -128,8 +130,16 @@ def test_the_example_runs_on_a_part_of_its_data(scratch: Path) -> None:
     folder.mkdir()
     shutil.copy(ROOT / "examples" / "fashion_mnist.py", folder)
     shutil.copy(scratch / "sitecustomize.py", folder)
+    (folder / "bin").symlink_to(scratch / "bin")
     run(Block("python", EXAMPLE), folder)
     assert (folder / "fashion.snn").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["spikerun run missing.snn", "warm-python -c \"raise KeyError('missing.snn')\""])
+def test_a_command_that_fails_is_shown(scratch: Path, text: str) -> None:
+    with pytest.raises(AssertionError, match=r"missing\.snn'"):
+        run(Block("sh", text), scratch)
 
 
 def test_every_example_is_run() -> None:  # by docs/loihi.md, a test above, docs/recurrent.md, docs/sparsity.md

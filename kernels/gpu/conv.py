@@ -16,7 +16,6 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import torch
-import triton
 
 from spikerun.kernels.gpu.jit.conv import conv_kernel, conv_rows_kernel
 from spikerun.kernels.gpu.jit.finish import FIRE, IF, SUMS
@@ -27,6 +26,7 @@ __all__ = ["Conv", "Counts", "Tile", "conv", "scratch_size", "tile_for"]
 
 Pair = tuple[int, int]
 MOST_PRODUCTS = 2**17 - 1  # of a sum: those of bytes stay within 32 bits, beyond which tensor cores saturate
+ENOUGH = 100  # tiles, from which on a GPU of about as many processors is busy
 PAD = 128  # K is filled up with zeros to a multiple of the deepest tile
 
 
@@ -103,22 +103,24 @@ class Tile:
     interleaved: bool = False
 
 
-def tile_for(weights: Conv, batch: int, steps: int) -> Tile:
-    """Return the tile for a batch: measured on an H100, see docs/measured.md."""
-    m = batch * weights.target[0] * weights.target[1]
-    n = weights.target[2] // weights.groups
+def tile_for(weights: Conv, batch: int, steps: int, constant: bool = False) -> Tile:
+    """Return the tile for a batch, as measured on an H200 (`benchmarks/gpu/kernels.py`); steps: 0 for words."""
+    words = constant or steps == 0
+    m, n = batch * weights.target[0] * weights.target[1], weights.target[2] // weights.groups
     columns = 64 if n > 32 else 32 if n > 16 else 16
-    depth = 128 if weights.depth >= 1024 else 64 if weights.depth >= 64 else 32
-    rows = m * max(1, steps)
-    if rows <= 4096:
-        across = triton.cdiv(n, columns) * weights.groups * triton.cdiv(rows, 64)
-        return Tile(64, columns, depth, 4, 4, split_of(weights, depth, 256 // across))
-    return Tile(64 if steps else 128, columns, depth, 4, 3)
+    deep = next((d for d in (128, 64) if weights.source[2] // weights.groups % d == 0), 64)
+    depth = deep if weights.depth > 32 else 32
+    blocks = -(-m // 64) * -(-n // columns) * weights.groups
+    if blocks >= ENOUGH:
+        return Tile(256 if constant else 128 if words else 64, columns, depth, 8 if constant else 4, 3)
+    if constant:
+        return Tile(32, min(columns, 32), depth, 4, 2)
+    return Tile(16, 16, depth, 2, 5, interleaved=True)
 
 
 def split_of(weights: Conv, depth: int, most: int) -> int:
     """Return the largest number up to `most` that divides the blocks of K."""
-    blocks = triton.cdiv(weights.depth, depth)
+    blocks = -(-weights.depth // depth)
     return max(k for k in range(1, blocks + 1) if blocks % k == 0 and k <= max(1, most))
 
 
@@ -206,7 +208,7 @@ def conv(
     m = batch * oh * ow
     if m == 0:
         return
-    tile = tile or tile_for(weights, batch, 0 if constant else steps)
+    tile = tile or tile_for(weights, batch, steps, constant)
     if tile.split != split_of(weights, tile.depth, tile.split) or (tile.split > 1 and scratch is None):
         raise ValueError(f"tile: a split into {tile.split} asks for scratch, and must divide the blocks of K")
     unsigned = x.dtype == torch.uint8 and (steps == 0 or constant)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from gpu_law import Array, bytes_of, conv_sums, fire_law, if_law, pool_law, spikes_of, wrapped
 
-from spikerun.kernels.gpu.conv import Conv, Counts, Tile, conv, prepared, scratch_size, split_of
+from spikerun.kernels.gpu.conv import Conv, Counts, Tile, conv, prepared, scratch_size, split_of, tile_for
 from spikerun.kernels.gpu.rules import Fire, If, Sums
 
 
@@ -154,6 +154,17 @@ def test_a_current_that_stays_is_computed_once(way: str, device: str) -> None:
     np.testing.assert_array_equal(got, bytes_of(pooled))
     fans = (spikes * fan_out).sum()
     assert counters.tolist() == [[spikes.sum(), fans], [pooled.sum(), 3 * pooled.sum()]]
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_tile_is_chosen_for_few_and_many_positions(steps: int, device: str) -> None:
+    drawn = Drawn(Case((1, 2, 3, 16), 5, steps=steps), "int8", device)
+    out = torch.zeros((steps, *drawn.shape) if steps else drawn.shape, dtype=torch.int32, device=device)
+    rule = prepared(drawn.conv, Sums(tensor(drawn.fill, device)), False)
+    conv(tensor(drawn.x, device), drawn.conv, out, rule, steps=steps)
+    np.testing.assert_array_equal(out.cpu().numpy(), wrapped(drawn.sums if steps else drawn.sums[0]))
+    few, many = tile_for(drawn.conv, 1, steps), tile_for(drawn.conv, 2000, steps)
+    assert few.interleaved and few.rows < many.rows and not many.interleaved
 
 
 def test_nothing_is_done_where_few_inputs_are_active(device: str) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the golden files: contractN.snn and contractN.npz, once for each contract N.
+"""Make the golden files: contractN.snn and contractN.npz, once for each contract N; and drawn.snn and drawn.npz.
 
-Later versions read them, and never make them anew. Those of contract 1 are called golden.snn (container 1), golden2.snn
+The latter have what contract 2 gained: delays of synapses, synapses and spikes that follow from seeds. Later versions
+read them all, and never make them anew. Those of contract 1 are called golden.snn (container 1), golden2.snn
 (container 2) and golden.npz; their network had no population `lif_wide`.
 """
 
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from spikerun.connections import Conv, Dense, Diagonal, Sparse, SumPool, Window
+from spikerun.connections import Conv, Dense, Diagonal, Random, Sparse, SumPool, Window
+from spikerun.draws import normal
 from spikerun.file import CONTRACT, save
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Readout
-from spikerun.reference import stepped
+from spikerun.neurons import IF, LIF, FewSpikes, Input, MaxPool, Poisson, Readout
+from spikerun.reference import Stepper, stepped
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -85,8 +87,43 @@ def network() -> Network:
     )
 
 
+def drawn() -> Network:
+    """Return a network in which synapses have delays, and synapses and spikes follow from seeds."""
+    rng = np.random.default_rng(14)
+    weight, weights = normal(9, 4, -128, 127)
+    delay, delays = normal(6, 3, 1, 40)
+    rule = Random(12, 8, 90, 21, weight.astype(np.int8), weights, delay.astype(np.uint8), delays)
+    listed = Sparse(
+        np.array([0, 2, 3, 6], np.int64),
+        np.array([0, 5, 2, 7, 7, 1], np.int32),
+        rng.integers(-20, 60, 6).astype(np.int8),
+        8,
+        np.array([0, 255, 7, 3, 3, 1], np.uint8),
+    )
+    back = Dense(rng.integers(-90, 60, (8, 12)).astype(np.int8), rng.integers(2, 30, (8, 12)).astype(np.uint8))
+    populations = {
+        "noise": Population((3,), Poisson.of([0.2, 0.0, 3.0], 2**60 + 1)),
+        "a": Population(
+            (12,), LIF(np.int32(60), np.int32(60_000), np.int32(50_000), v_init=np.arange(12), refractory=2)
+        ),
+        "b": Population((2, 2, 2), IF(np.int32(40))),
+    }
+    projections = [
+        Projection("noise", "b", listed, 2),
+        Projection("noise", "a", Dense(rng.integers(0, 40, (3, 12)).astype(np.int8)), 3),
+        Projection("a", "b", rule, exponent=1),
+        Projection("b", "a", back),
+    ]
+    return Network(populations, projections, ["a", "b"], 1, {"made_by": "spikerun"})
+
+
 def main() -> None:
-    """Write both files."""
+    """Write all four files."""
+    save(drawn(), FOLDER / "drawn.snn")
+    stepper = Stepper(drawn())
+    sent = [stepper.step({}) for _ in range(400)]
+    events = {name: np.stack([step[name] for step in sent]).astype(np.uint8) for name in stepper.net.populations}
+    np.savez_compressed(FOLDER / "drawn.npz", **events)  # type: ignore[arg-type]
     net = network()
     save(net, FOLDER / f"contract{CONTRACT}.snn")
     frames = np.random.default_rng(12).integers(0, 16, (3, 2, 6, 6))

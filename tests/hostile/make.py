@@ -158,6 +158,39 @@ def pools(**sources: str | None) -> Spoil:
     return spoil
 
 
+def rule(**changed: object) -> Spoil:
+    """Put synapses that a rule says in the place of the listed ones, with something changed; None: left out."""
+
+    def spoil(file: h5py.File) -> None:
+        del file["projections/000001"]
+        group = file.create_group("projections/000001")
+        texts = {"kind": "random", "source": "hidden", "target": "out"}
+        group.attrs.update({key: np.bytes_(text) for key, text in texts.items()})
+        values: dict[str, object] = {"sources": 32, "size": 4, "synapses": 99, "seed": 5}
+        values |= {"weight": np.array([3, 4], np.int8), "weight_thresholds": np.array([2**31], np.uint32)}
+        for key, value in (values | changed).items():
+            if isinstance(value, np.ndarray):
+                group[key] = value
+            elif value is not None:
+                group.attrs[key] = value
+
+    return spoil
+
+
+def noise(thresholds: object) -> Spoil:
+    """Make of the input neurons that send by themselves, by these thresholds."""
+
+    def spoil(file: h5py.File) -> None:
+        group = file["populations/in"]
+        for name in list(group.attrs):
+            if name != "shape":
+                del group.attrs[name]
+        group.attrs.update(kind=np.bytes_("poisson"), seed=3)
+        group["thresholds"] = thresholds
+
+    return spoil
+
+
 def gap(file: h5py.File) -> None:
     """Leave a number out."""
     file.move("projections/000001", "projections/000002")
@@ -207,6 +240,35 @@ CASES: dict[str, tuple[str, Spoil]] = {
     ),
     "wrapped_indptr": ("/projections/000001: indptr", array("projections/000001/indptr", wrapped_indptr())),
     "index_outside": ("/projections/000001: indices", array("projections/000001/indices", np.full(32, 4, np.int32))),
+    "delays_of_other_weights": (
+        "/projections/000001: delays must have a number of steps for each weight",
+        array("projections/000001/delays", np.zeros(31, np.uint8)),
+    ),
+    "delays_beyond_a_byte": (
+        "/projections/000001: delays must have dtype uint8",
+        array("projections/000001/delays", np.full(32, 300)),
+    ),
+    "delays_of_words": (
+        "projection hidden -> out: 'hidden' sends words",
+        array("projections/000001/delays", np.arange(32, dtype=np.uint8)),
+    ),
+    "synapses_2_62": ("/projections/000001: synapses must be an integer in 1..2147483648", rule(synapses=2**62)),
+    "synapses_2_31": ("population 'out'", rule(synapses=2**31)),
+    "sources_that_are_not_there": ("projection hidden -> out: sources is 33", rule(sources=33)),
+    "seed_below_0": ("/projections/000001: seed must be", rule(seed=-1)),
+    "weights_without_thresholds": (
+        "/projections/000001: weight must have one entry more than weight_thresholds",
+        rule(weight_thresholds=None),
+    ),
+    "thresholds_that_fall": (
+        "/populations/in: thresholds must not decrease",
+        noise(np.array([9, 5], np.uint32)),
+    ),
+    "thresholds_of_other_type": ("/populations/in: thresholds must have dtype uint32", noise(np.array([5, 9]))),
+    "thresholds_too_many": (
+        "/populations/in: thresholds must have shape (E,) or (C, E), E up to 255",
+        noise(np.arange(256, dtype=np.uint32)),
+    ),
     # more claimed than stored
     "claims_2_40_contiguous": (f"/{WEIGHT}", unwritten(WEIGHT, shape=(HUGE, 1), dtype="i1")),
     "claims_2_40_chunked": (f"/{WEIGHT}", unwritten(WEIGHT, shape=(HUGE, 1), dtype="i1", chunks=(2**20, 1))),

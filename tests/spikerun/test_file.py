@@ -23,7 +23,7 @@ from spikerun.errors import FileFormatError, UsageError
 from spikerun.file import _NetworkReader, _types, _write_fields, load, save
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import FewSpikes, Input, Readout
-from spikerun.reference import stepped
+from spikerun.reference import Stepper, stepped
 from spikerun.session import Session
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +97,20 @@ def test_golden_file_is_read_and_computes_the_same(name: str) -> None:
         for name, turn in turns.items():
             np.testing.assert_array_equal(turn.events, recorded[f"{name}.events"][k], err_msg=name)
         np.testing.assert_array_equal(turns["out"].membrane, recorded["readout"][k])
+
+
+def test_golden_file_of_seeds_is_read_and_sends_the_same() -> None:
+    net = load(DATA / "drawn.snn")
+    with np.load(DATA / "drawn.npz") as recorded:
+        stepper, stream = Stepper(net), Session(net, threads=1).stream()
+        for t in range(len(recorded["a"])):
+            sent = stepper.step({})
+            stream.step({})
+            for name in net.populations:
+                np.testing.assert_array_equal(sent[name], recorded[name][t], err_msg=f"{name}, step {t}")
+                np.testing.assert_array_equal(stream.spikes(name), recorded[name][t], err_msg=f"{name}, step {t}")
+        assert recorded["noise"].max() > 3
+        assert recorded["b"].sum() > 50
 
 
 def test_golden_file_runs_on_the_compiled_kernels() -> None:

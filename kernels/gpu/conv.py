@@ -34,13 +34,28 @@ PAD = 128  # K is filled up with zeros to a multiple of the deepest tile
 class Counts:
     """Where spikes are counted: out, int64 [2], += (spikes, spikes times fan_out), as `Count` says.
 
-    fan_out: 1, C or all values of a sample, channels last.
+    Neuron j of a sample, channels last, has fan_out j // each % len; none is more than `largest`.
     """
 
     fan_out: torch.Tensor
     out: torch.Tensor
     mode: str = "popcount"
     bits: int = 8
+    each: int = 1
+    largest: int = 2**31 - 1
+
+    @staticmethod
+    def of(fan_out: npt.NDArray[np.int32], out: torch.Tensor, mode: str = "popcount", bits: int = 8) -> "Counts":
+        """Prepare fan_out, channels last, of 1 value, (C,), or all neurons: channels of a place mostly share one."""
+        values, each = fan_out.reshape(-1), 1
+        if fan_out.ndim > 1:
+            rows = fan_out.reshape(-1, fan_out.shape[-1])
+            if (rows == rows[:, :1]).all():
+                values, each = rows[:, 0], rows.shape[1]
+        if values.size and (values == values[0]).all():
+            values = values[:1]
+        there = torch.from_numpy(np.array(values, np.int32)).to(out.device)
+        return Counts(there, out, mode, bits, each, int(values.max(initial=0)))
 
 
 @dataclass(frozen=True)
@@ -232,7 +247,8 @@ def conv(
         RULE=(IF if isinstance(rule, If) else FIRE if fired else SUMS).value,
         ZERO=isinstance(rule, If) and rule.reset == "zero", SHORT=isinstance(rule, If) and rule.short,
         FIRE_BITS=fired.bits if fired else 8, SIGNED=fired is not None and fired.signed,
-        MOST=fired.max_spikes if fired else 8, POOL=pool, COUNT=counts is not None, BITS=one.bits,
+        MOST=fired.max_spikes if fired else 8, POOL=pool, COUNT=counts is not None, EACH=one.each,
+        POOL_EACH=two.each, NARROW=max(one.largest, two.largest) * 8 * tile.rows * tile.columns < 2**31, BITS=one.bits,
         NONZERO=one.mode == "nonzero", EARLY=early, BM=tile.rows, BN=tile.columns, BK=tile.depth,
         num_warps=tile.warps, num_stages=tile.stages, **({"launch_pdl": True} if early else {}),
     )  # fmt: skip

@@ -138,21 +138,22 @@ def _outputs(pm, n, n_inside, M, OH, OW, NC: tl.constexpr, POOL: tl.constexpr, W
 @triton.jit
 def _emit(
     word, out_ptr, count_ptr, fan_ptr, n_fan, pool_count_ptr, pool_fan_ptr, n_pool_fan, pm, n, n_inside, M, OH, OW,
-    NC: tl.constexpr, POOL: tl.constexpr, OR: tl.constexpr, COUNT: tl.constexpr, BITS: tl.constexpr,
-    NONZERO: tl.constexpr, WIDE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    NC: tl.constexpr, POOL: tl.constexpr, OR: tl.constexpr, COUNT: tl.constexpr, EACH: tl.constexpr,
+    POOL_EACH: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, WIDE: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """Store the words of a tile, max-pooled where POOL, and count spikes before and after it."""
     if COUNT:
         _, y, x = _position(pm * BM + tl.arange(0, BM), OH, OW, POOL)
         ok = (pm * BM + tl.arange(0, BM) < M)[:, None] & n_inside[None, :]
-        tally(count_ptr, fan_ptr, word, ok, (y * OW + x)[:, None] * NC + n[None, :], n_fan, BITS, NONZERO)
+        tally(count_ptr, fan_ptr, word, ok, (y * OW + x)[:, None] * NC + n[None, :], n_fan, EACH, NARROW, BITS, NONZERO)
     if POOL:
         word = pooled(word, OR, BM, BN)
         q = pm * (BM // 4) + tl.arange(0, BM // 4)
         ok = (q < M // 4)[:, None] & n_inside[None, :]
         if COUNT:
             place = (q % (OH * OW // 4))[:, None] * NC + n[None, :]
-            tally(pool_count_ptr, pool_fan_ptr, word, ok, place, n_pool_fan, BITS, NONZERO)
+            tally(pool_count_ptr, pool_fan_ptr, word, ok, place, n_pool_fan, POOL_EACH, NARROW, BITS, NONZERO)
     else:
         q = pm * BM + tl.arange(0, BM)
         ok = (q < M)[:, None] & n_inside[None, :]
@@ -170,9 +171,9 @@ def conv_kernel(
     KP: tl.constexpr, T: tl.constexpr, UNSIGNED: tl.constexpr, CONSTANT: tl.constexpr,
     LIMITED: tl.constexpr, ACC: tl.constexpr, STATE: tl.constexpr, RULE: tl.constexpr, ZERO: tl.constexpr,
     SHORT: tl.constexpr, FIRE_BITS: tl.constexpr,
-    SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, BITS: tl.constexpr,
-    NONZERO: tl.constexpr, EARLY: tl.constexpr, WIDE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
-    BK: tl.constexpr,
+    SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, EACH: tl.constexpr,
+    POOL_EACH: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, EARLY: tl.constexpr,
+    WIDE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
     if EARLY:
         after_producer()
@@ -250,7 +251,8 @@ def conv_kernel(
     if RULE != SUMS:
         _emit(
             word, out_ptr, count_ptr, fan_ptr, n_fan, pool_count_ptr, pool_fan_ptr, n_pool_fan, pm, n, n_inside, M,
-            OH, OW, NC, POOL, RULE == IF, COUNT, BITS, NONZERO, WIDE, BM, BN,
+            OH, OW, NC, POOL, RULE == IF, COUNT, EACH, POOL_EACH, NARROW, BITS, NONZERO,
+            WIDE, BM, BN,
         )  # fmt: skip
 
 
@@ -271,9 +273,9 @@ def conv_rows_kernel(
     KP: tl.constexpr, T: tl.constexpr, UNSIGNED: tl.constexpr, CONSTANT: tl.constexpr,
     LIMITED: tl.constexpr, ACC: tl.constexpr, STATE: tl.constexpr, RULE: tl.constexpr, ZERO: tl.constexpr,
     SHORT: tl.constexpr, FIRE_BITS: tl.constexpr,
-    SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, BITS: tl.constexpr,
-    NONZERO: tl.constexpr, EARLY: tl.constexpr, TP: tl.constexpr, SPLIT: tl.constexpr, BM: tl.constexpr,
-    BN: tl.constexpr, BK: tl.constexpr,
+    SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, EACH: tl.constexpr,
+    POOL_EACH: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, EARLY: tl.constexpr,
+    TP: tl.constexpr, SPLIT: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
     if EARLY:
         after_producer()
@@ -350,7 +352,8 @@ def conv_rows_kernel(
         if RULE != SUMS:
             _emit(
                 word, out_ptr, count_ptr, fan_ptr, n_fan, pool_count_ptr, pool_fan_ptr, n_pool_fan, pm, n, n_inside,
-                M, OH, OW, NC, POOL, RULE == IF, COUNT, BITS, NONZERO, False, BP, BN,
+                M, OH, OW, NC, POOL, RULE == IF, COUNT, EACH, POOL_EACH, NARROW, BITS, NONZERO,
+                False, BP, BN,
             )  # fmt: skip
         if SPLIT > 1:
             tl.debug_barrier()  # sums have been read by the threads that need them, which may not be those that clear

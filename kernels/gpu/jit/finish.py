@@ -80,8 +80,14 @@ def pooled(word, OR: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
 
 
 @triton.jit
-def tally(counter_ptr, fan_ptr, word, inside, place, n_fan, BITS: tl.constexpr, NONZERO: tl.constexpr):
-    """Add the spikes of words, and what they reach, to counter[0] and counter[1]; place: of each neuron in a sample."""
+def tally(
+    counter_ptr, fan_ptr, word, inside, place, n_fan, EACH: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr,
+    NONZERO: tl.constexpr,
+):  # fmt: skip
+    """Add the spikes of words, and what they reach, to counter[0] and counter[1]; place: of each neuron in a sample.
+
+    EACH: so many neurons that follow each other have one fan-out. NARROW: sums of a tile stay within 32 bits.
+    """
     if NONZERO:
         spikes = (word != 0).to(tl.int32)
     else:
@@ -90,6 +96,10 @@ def tally(counter_ptr, fan_ptr, word, inside, place, n_fan, BITS: tl.constexpr, 
         b = (b & 0x33) + ((b >> 2) & 0x33)
         spikes = (b & 0x0F) + (b >> 4)
     spikes = tl.where(inside, spikes, 0)
-    fan = tl.load(fan_ptr + place % n_fan, mask=inside, other=0)
+    fan = tl.load(fan_ptr + place // EACH % n_fan, mask=inside, other=0)
+    if NARROW:
+        reached = tl.sum(spikes * fan).to(tl.int64)
+    else:
+        reached = tl.sum(spikes.to(tl.int64) * fan.to(tl.int64))
     tl.atomic_add(counter_ptr, tl.sum(spikes).to(tl.int64), sem="relaxed")
-    tl.atomic_add(counter_ptr + 1, tl.sum(spikes.to(tl.int64) * fan.to(tl.int64)), sem="relaxed")
+    tl.atomic_add(counter_ptr + 1, reached, sem="relaxed")

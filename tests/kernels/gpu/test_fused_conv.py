@@ -137,8 +137,9 @@ def test_sums_of_temporal_bytes(way: str, device: str) -> None:
     np.testing.assert_array_equal(drawn.run(out, rule, way, steps=6), wrapped(drawn.sums))
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_current_that_stays_is_computed_once(way: str, device: str) -> None:
+def test_a_current_that_stays_is_computed_once(way: str, shared: bool, device: str) -> None:
     drawn = Drawn(Case((1, 4, 4, 3), 5, steps=7), "uint8", device, constant=True)
     parameters = (drawn.values(9000, 30000), drawn.values(-99, 99), drawn.values(-15000, 0))
     threshold, bias, v_min = parameters
@@ -146,8 +147,9 @@ def test_a_current_that_stays_is_computed_once(way: str, device: str) -> None:
     one = [tensor(x, device) for x in (drawn.fill, *parameters)]
     out = torch.zeros((1, 2, 2, 5), dtype=torch.uint8, device=device)
     counters = torch.zeros((2, 2), dtype=torch.int64, device=device)
-    fan_out = drawn.rng.integers(0, 9, (4, 4, 5)).astype(np.int32)
-    counts = (Counts(tensor(fan_out.reshape(-1), device), counters[0]), Counts(tensor([3], device), counters[1]))
+    fan_out = drawn.rng.integers(0, 2**24 if shared else 9, (4, 4, 1 if shared else 5)).astype(np.int32)
+    fan_out = np.broadcast_to(fan_out, (4, 4, 5))
+    counts = (Counts.of(fan_out, counters[0]), Counts.of(np.array([3], np.int32), counters[1]))
     options = {"steps": 7, "constant": True, "pool": True, "counts": counts}
     got = drawn.run(out, If.of(one[0], one[1], one[2], one[3]), way, **options)
     pooled = np.stack([pool_law(s) for s in spikes])

@@ -4,11 +4,10 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from spikerun.kernels.gpu.layout import DTYPES, Constants, element, on_device, to_device
+from spikerun.kernels.gpu.layers import layer
+from spikerun.kernels.gpu.layout import DTYPES, Constants, element, in_order, on_device, to_device
 from spikerun.kernels.gpu.memory import Placed
 from spikerun.kernels.gpu.rows import At, Run
 from spikerun.kernels.gpu.table import ROWS
@@ -40,6 +39,8 @@ class Batch:
             self._rows,
             torch.zeros((len(program.counters), 2), dtype=torch.int64, device=device),
             torch.ones(count, dtype=torch.int64, device=device) if decides else None,
+            fast=not decides,
+            zeros={},
         )
         self._given: frozenset[str] = frozenset()
         self._kept = {name for _, name in program.outputs} | set(keep)
@@ -62,6 +63,13 @@ class Batch:
             there, rows = to_device(values.to(self._run.constants.device, non_blocking=True), shape), self._rows[name]
             if values.ndim == len(shape) + 1:
                 rows[0].copy_(there)
+            elif name in self._schedule.packed:
+                k = min(there.shape[1], self._program.steps)
+                line = torch.zeros((8 * len(rows), *rows.shape[1:]), dtype=torch.uint8, device=rows.device)
+                line[:k].copy_(there[:, :k].movedim(1, 0))
+                bits = 1 << torch.arange(8, dtype=torch.uint8, device=rows.device)
+                bytes_ = line.reshape(-1, 8, *line.shape[1:]) * bits.reshape(-1, *(1,) * (rows.ndim - 1))
+                rows.copy_(bytes_.sum(dim=1))
             elif name in self._schedule.loaded:
                 k = min(there.shape[1], self._program.steps)
                 first = self._schedule.loaded[name][0]
@@ -92,8 +100,8 @@ class Batch:
     def _execute(self) -> None:
         self._run.counters.zero_()
         begin(self._run, self._given)
-        for function, at in self._calls:
-            function(at)
+        for call in self._calls:
+            call()
 
     def _decided(self, alive: torch.Tensor) -> None:
         """Execute pass by pass; what a sample that has ended comes to stays as it is."""
@@ -117,7 +125,8 @@ class Batch:
 def begin(run: Run, given: Collection[str] = ()) -> None:
     """Fill the registers whose content before pass 0 matters; those that are given are full."""
     for register in run.program.registers:
-        if register.name not in run.schedule.begin or register.name in given:
+        none = not run.schedule.rows[register.name]
+        if none or register.name not in run.schedule.begin or register.name in given:
             continue
         first, initial = run.registers[register.name][0], register.initial
         if initial is None or not initial.any():
@@ -125,11 +134,7 @@ def begin(run: Run, given: Collection[str] = ()) -> None:
         elif not initial.ndim:
             first.fill_(int(initial))
         else:
-            first.copy_(run.constants.tensor(("initial", register.name), partial(_placed, initial)))
-
-
-def _placed(initial: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    return np.moveaxis(initial, -3, -1) if initial.ndim >= 3 else initial
+            first.copy_(run.constants.tensor(("initial", register.name), partial(in_order, initial)))
 
 
 class Passes:
@@ -147,9 +152,12 @@ class Passes:
                 function(at)
 
 
-def _calls(run: Run) -> Iterator[tuple[Callable[[At], None], At]]:
+def _calls(run: Run) -> Iterator[Callable[[], None]]:
     """Yield what a run executes, one after the other."""
     for part in run.schedule.parts:
+        if part.layer is not None:
+            yield partial(layer, run, part.layer)
+            continue
         passes = {number: run.schedule.passes[number] for number in part.numbers}
         if part.whole:
             (number,) = part.numbers
@@ -157,7 +165,7 @@ def _calls(run: Run) -> Iterator[tuple[Callable[[At], None], At]]:
         else:
             each = sorted((t, number, place) for number, own in passes.items() for place, t in enumerate(own))
             order = [(number, place, place + 1) for _, number, place in each]
-        yield from ((ROWS[run.program.operations[n].name], At(run, n, first, end)) for n, first, end in order)
+        yield from (partial(ROWS[run.program.operations[n].name], At(run, n, *span)) for n, *span in order)
 
 
 def _view(arena: torch.Tensor, register: Register, placed: Placed, count: int) -> torch.Tensor:

@@ -19,7 +19,7 @@ from heapq import heapify, heappop, heappush
 from spikerun.kernels.operations import Operation
 from spikerun.kernels.program import Program
 
-__all__ = ["Part", "Schedule", "distribute", "pass_by_pass"]
+__all__ = ["Layer", "Part", "Schedule", "distribute", "pass_by_pass"]
 
 Rows = tuple[int, ...]
 # All others change what they update in an order that matters.
@@ -27,11 +27,29 @@ _ADDS = frozenset({"apply", "accumulate", "add_shifted"})
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A map, its neurons and what follows them as one kernel, by the numbers of operations.
+
+    neuron: None where the sums stay what they are. fill: what the sums begin with, or None: the register has it, and
+    what other maps added. within: registers that are never in memory.
+    """
+
+    numbers: tuple[int, ...]
+    apply: int
+    neuron: int | None
+    fill: int | None
+    pool: int | None
+    counts: tuple[int, ...]
+    within: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Part:
-    """Operations that are executed together, by number. whole: one operation, all its passes at once."""
+    """Operations that are executed together, by number. whole: one operation, or a layer, all its passes at once."""
 
     numbers: tuple[int, ...]
     whole: bool
+    layer: Layer | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,7 @@ class Schedule:
     passes: of each operation, those in which it executes. rows: how many each register has; used: of each operation and
     field, the row in each of its passes; loaded: of inputs that are given pass by pass, the row of each pass; begin:
     registers whose first row is what they hold before pass 0; last: the row that they hold after the last pass.
+    packed: registers whose rows are bits: row k is bit k % 8 of byte k // 8.
     """
 
     parts: tuple[Part, ...]
@@ -50,6 +69,7 @@ class Schedule:
     loaded: Mapping[str, Rows]
     begin: frozenset[str]
     last: Mapping[str, int]
+    packed: frozenset[str] = frozenset()
 
 
 def pass_by_pass(program: Program) -> Schedule:

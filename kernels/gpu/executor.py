@@ -13,6 +13,7 @@ from spikerun.kernels.executor import Capture, Choice, Footprint
 from spikerun.kernels.gpu.batch import Batch
 from spikerun.kernels.gpu.device import found, free
 from spikerun.kernels.gpu.distribute import distribute, pass_by_pass
+from spikerun.kernels.gpu.fuse import fused
 from spikerun.kernels.gpu.layout import Constants, from_device
 from spikerun.kernels.gpu.maps import check
 from spikerun.kernels.gpu.memory import LEFT, Placed, placed, samples_that_fit
@@ -168,7 +169,10 @@ class GpuExecutor:
 
     def _placed_of(self, by_pass: frozenset[str]) -> Placed:
         if by_pass not in self._placed:
-            made = pass_by_pass(self.program) if self._decides else distribute(self.program, by_pass)
+            if self._decides:
+                made = pass_by_pass(self.program)
+            else:
+                made = fused(self.program, distribute(self.program, by_pass), self._keep)
             self._placed[by_pass] = placed(self.program, made, self._keep)
         return self._placed[by_pass]
 

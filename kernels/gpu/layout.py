@@ -12,7 +12,7 @@ import torch
 from spikerun.kernels.operations import Shape
 from spikerun.kernels.program import Register
 
-__all__ = ["DTYPES", "Constants", "element", "from_device", "on_device", "positions", "to_device"]
+__all__ = ["DTYPES", "Constants", "element", "from_device", "in_order", "on_device", "positions", "to_device"]
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
@@ -55,6 +55,11 @@ def positions(shape: Shape) -> npt.NDArray[np.int64]:
     """Return for every element in the order of `shape` its place on the device: int64 of `shape`."""
     places = np.arange(math.prod(shape)).reshape(on_device(shape))
     return places if len(shape) < 3 else np.moveaxis(places, -1, -3)
+
+
+def in_order(values: Array) -> Array:
+    """Return `Values` in the order of the device."""
+    return np.moveaxis(values, -3, -1) if values.ndim >= 3 else values
 
 
 class Constants:

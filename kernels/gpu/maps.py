@@ -12,7 +12,9 @@ import numpy.typing as npt
 import torch
 
 from spikerun.errors import UnsupportedError
+from spikerun.kernels.gpu.layers import sums
 from spikerun.kernels.gpu.layout import on_device, positions
+from spikerun.kernels.gpu.matrices import matrix, part
 from spikerun.kernels.gpu.pools import places, taps
 from spikerun.kernels.gpu.rows import At
 from spikerun.kernels.operations import Map
@@ -25,37 +27,26 @@ MOST = 2**26  # elements of what is gathered at a time
 
 def apply(at: At) -> None:
     """acc += C(x). Passes that add to one row are summed up first: the map is linear."""
+    if at.run.fast and sums(at):
+        return
     x, groups = at.whole("x"), at.groups("acc")
     if len(groups) < len(x):
         x = torch.stack([x[places[0] : places[-1] + 1].sum(dim=0, dtype=torch.int32) for _, places in groups])
-    sums = _MAPS[at.op.map.kind](at, x)
+    added = _MAPS[at.op.map.kind](at, x)
     whole = at.run.registers[at.op.acc]
     first, rows = groups[0][0], [row for row, _ in groups]
     c0, c1 = at.op.map.channels
     if rows == list(range(first, first + len(rows))):
-        whole[first : first + len(rows), ..., c0:c1] += sums
+        whole[first : first + len(rows), ..., c0:c1] += added
         return
     index = at.run.constants.tensor(("rows", tuple(rows)), lambda: np.array(rows, np.int64))
-    whole[..., c0:c1].index_add_(0, index, sums)
+    whole[..., c0:c1].index_add_(0, index, added)
 
 
 def check(map_: Map) -> None:
     """Refuse a map that has no kernel."""
     if map_.kind not in _MAPS:
         raise UnsupportedError(f"no GPU kernel for a connection of kind '{map_.kind}'; spikerun.reference runs it")
-
-
-def part(map_: Map) -> tuple[int, ...]:
-    """Return the shape of the channels that a map leads to."""
-    return (map_.channels[1] - map_.channels[0], *map_.target[1:])
-
-
-def matrix(map_: Map) -> npt.NDArray[np.int8]:
-    """Return the weights of a dense map from each input to each output of its channels, in the order of the device."""
-    weight: npt.NDArray[np.int8] = map_["weight"]
-    placed = np.empty_like(weight)
-    placed[np.ix_(positions(map_.source).ravel(), positions(part(map_)).ravel())] = weight
-    return placed
 
 
 def _wrapped(sums: torch.Tensor) -> torch.Tensor:

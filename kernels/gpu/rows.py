@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from spikerun.kernels.gpu.distribute import Schedule
-from spikerun.kernels.gpu.layout import Constants
+from spikerun.kernels.gpu.layout import Constants, in_order
 from spikerun.kernels.program import Program
 
-__all__ = ["At", "Run"]
+__all__ = ["BITS", "At", "Run"]
+
+BITS = 8  # rows of a packed register that a byte holds
 
 
 class Run(NamedTuple):
@@ -27,6 +29,15 @@ class Run(NamedTuple):
     registers: Mapping[str, torch.Tensor]
     counters: torch.Tensor
     alive: torch.Tensor | None
+    fast: bool = False  # fused kernels where they fit
+    zeros: dict[int, torch.Tensor] | None = None
+
+    def scratch(self, size: int) -> torch.Tensor:
+        """Return int32 zeros, at least so many, which are zero again when they are given back."""
+        assert self.zeros is not None
+        if 0 not in self.zeros or len(self.zeros[0]) < size:
+            self.zeros[0] = torch.zeros(size, dtype=torch.int32, device=self.counters.device)
+        return self.zeros[0]
 
 
 class At:
@@ -63,8 +74,7 @@ class At:
         (torch lets what has no axis say nothing about the type of a product.)
         """
         values = np.atleast_1d(getattr(self.op, name))
-        made = lambda: values if values.ndim < 3 else np.moveaxis(values, -3, -1)  # noqa: E731
-        return self.constant(name, made)
+        return self.constant(name, lambda: in_order(values))
 
     def constant(self, name: Hashable, make: Any) -> torch.Tensor:
         """Return an array of this operation, made once, on the device."""
@@ -84,8 +94,24 @@ class At:
 
     def view(self, field: str) -> torch.Tensor | None:
         """Return the rows of an operand where they are one piece of memory, else None."""
+        if self._packed(field):
+            return None
         first, step = self._even(field)
         return self._of(field)[first : first + len(self.passes)] if step == 1 or len(self.passes) == 1 else None
+
+    def bytes(self, field: str) -> torch.Tensor | None:
+        """Return all bytes of a packed operand, (bytes, B, *shape), or None where these passes are not all its rows."""
+        if not self._packed(field) or self._used(field) != tuple(range(len(self.passes))):
+            return None
+        whole = self._of(field)
+        return whole if len(whole) == -(-len(self.passes) // BITS) else None
+
+    def piece(self, field: str) -> tuple[torch.Tensor | None, int]:
+        """Return the rows of an operand as one piece of memory, and how often each is meant; None where it is none."""
+        first, step = self._even(field)
+        if self._packed(field) or step not in (0, 1):
+            return None, 1
+        return self._of(field)[first : first + (len(self.passes) if step else 1)], 1 if step else len(self.passes)
 
     def state(self, field: str) -> torch.Tensor:
         """Return the one row of an operand that is the same in all these passes: (B, *shape)."""
@@ -94,6 +120,13 @@ class At:
     def put(self, field: str, values: torch.Tensor | int) -> None:
         """Write the rows of an operand, each its own."""
         whole = self._of(field)
+        if self._packed(field):
+            assert isinstance(values, torch.Tensor)
+            for k, byte in enumerate(whole):
+                bits = (values[k * BITS : (k + 1) * BITS] != 0).to(torch.int32)
+                weights = 1 << torch.arange(len(bits), device=bits.device, dtype=torch.int32)
+                byte.copy_((bits * weights.reshape(-1, *(1,) * (bits.ndim - 1))).sum(dim=0))
+            return
         first, step = self._even(field)
         if step > 0:
             target = whole[first : first + step * (len(self.passes) - 1) + 1 : step]
@@ -140,7 +173,13 @@ class At:
         steps = {b - a for a, b in pairwise(rows)}
         return rows[0], 1 if not steps else steps.pop() if len(steps) == 1 and min(steps) >= 0 else -1
 
+    def _packed(self, field: str) -> bool:
+        return self._names[field] in self.run.schedule.packed
+
     def _rows(self, field: str) -> torch.Tensor:
+        if self._packed(field):
+            whole = self._of(field)
+            return torch.stack([(whole[row // BITS] >> row % BITS) & 1 for row in self._used(field)])
         whole, (first, step) = self._of(field), self._even(field)
         if step > 0:
             return whole[first : first + step * (len(self.passes) - 1) + 1 : step]

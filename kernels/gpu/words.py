@@ -4,7 +4,9 @@
 import numpy as np
 import torch
 
-from spikerun.kernels.gpu.rows import At
+from spikerun.kernels.gpu import counting
+from spikerun.kernels.gpu.layout import in_order
+from spikerun.kernels.gpu.rows import BITS, At
 
 __all__ = ["accumulate", "add_shifted", "clear", "collect", "copy", "count", "decide", "encode", "fill", "fire",
            "fire_levels", "latch", "send", "weigh"]  # fmt: skip
@@ -30,6 +32,9 @@ def copy(at: At) -> None:
 def encode(at: At) -> None:
     """s = the events of the integers q."""
     q, g, code = at.whole("q"), at.significance, at.op.code
+    if code in ("graded", "current") and set(at.op.significance) == {1}:
+        at.put("s", at.read("q"))
+        return
     if code == "bits":
         at.put("s", (q & (abs(g) if isinstance(g, int) else g.abs())) != 0)
     elif code == "ttfs":
@@ -116,6 +121,8 @@ def collect(at: At) -> None:
 
 def count(at: At) -> None:
     """counters[slot] += (spikes, sum of spikes * fan_out)."""
+    if at.run.fast and _counted(at):
+        return
     word, fan_out = at.whole("word"), at.value("fan_out").to(torch.int64)
     if at.op.mode == "popcount":
         spikes = sum(((word >> bit) & 1 for bit in range(at.op.bits)), torch.zeros_like(word)).to(torch.int64)
@@ -126,6 +133,18 @@ def count(at: At) -> None:
     counter = at.run.counters[at.op.slot]
     counter[0] += spikes.sum()
     counter[1] += (spikes * fan_out).sum()
+
+
+def _counted(at: At) -> bool:
+    """Count by one kernel; return False, having done nothing, where the words are not one piece of memory."""
+    words, bits, times = at.bytes("word"), BITS, 1
+    if words is None:
+        words, times = at.piece("word")
+        bits = at.op.bits if at.op.mode == "popcount" else 0
+    if words is not None:
+        fan_out = at.constant("flat", lambda: in_order(at.op.fan_out).reshape(-1))
+        counting.count(words, fan_out, at.run.counters[at.op.slot], bits, times)
+    return words is not None
 
 
 def decide(at: At) -> None:

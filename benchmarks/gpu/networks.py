@@ -51,11 +51,12 @@ def of_vgg(folder: Path) -> None:
     for steps in STEPS:
         net = vgg.stepped(ACTIVE, vgg.VGG11, steps, sent=True)
         session = Session(net, device="cuda")
+        module = session.as_torch()
         for count in IMAGES:
             pixels = torch.from_numpy(vgg.images(count, seed=count)).cuda()
             check(session, net, pixels)
             what = f"VGG-11, T = {steps}, batch {count}"
-            ours = measured(what, "spikerun", lambda: session.run(pixels))  # noqa: B023
+            ours = measured(what, "spikerun", lambda: module(pixels))  # noqa: B023
             for other in others.OTHERS:
                 run = other.make(*others.layers(net, other.dtype), steps, other.dtype)
                 x = pixels.to(other.dtype).contiguous(memory_format=torch.channels_last)
@@ -105,6 +106,7 @@ def against_ann(name: str, model: nn.Module, file: Path | None) -> None:
         if file is not None:
             save(net, file)
     session = Session(net, device="cuda")
+    module = session.as_torch()
     samples, labels = np.asarray(test.samples), np.asarray(test.require_labels())
     right = session.run(samples).classes == labels
     record(NAME, f"{name}, T = {BITS}: accuracy on the test images", 100 * float(right.mean()), "%")
@@ -114,7 +116,7 @@ def against_ann(name: str, model: nn.Module, file: Path | None) -> None:
         pixels = torch.from_numpy(samples[:count]).cuda()
         x = (pixels.half() * test.scale).contiguous(memory_format=torch.channels_last)
         what = f"{name}, T = {BITS}, batch {count}"
-        ours = measured(what, "spikerun", lambda: session.run(pixels))  # noqa: B023
+        ours = measured(what, "spikerun", lambda: module(pixels))  # noqa: B023
         beside(what, "its ANN in torch.compile, fp16", lambda: fast(x), ours)  # noqa: B023
 
 

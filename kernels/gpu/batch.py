@@ -1,34 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
 """A batch of one size: its memory, and what is executed in it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from spikerun.kernels.gpu.layers import layer
-from spikerun.kernels.gpu.layout import DTYPES, Constants, element, in_order, on_device, to_device
+from spikerun.kernels.gpu.layout import DTYPES, Constants, element, from_device, in_order, on_device, to_device
 from spikerun.kernels.gpu.memory import Placed
-from spikerun.kernels.gpu.rows import At, Run
+from spikerun.kernels.gpu.neurons import pack
+from spikerun.kernels.gpu.rows import BITS, At, Run
 from spikerun.kernels.gpu.table import ROWS
 from spikerun.kernels.program import Program, Register
 
 __all__ = ["Batch", "Passes", "begin"]
 
+Array = npt.NDArray[Any]
+
 MOST_CALLS = 4096  # of a graph: longer runs gain little from one, and capturing them takes long
+
+_NUMPY: Mapping[torch.dtype, type[np.integer[Any]]] = {
+    getattr(torch, kind.__name__): kind for kind in (np.uint8, np.int8, np.int16, np.int32, np.int64)
+}
 
 
 class Batch:
     """Memory for so many samples, and the calls of a run.
 
-    The first run executes them one by one; with the second they become a CUDA graph, one call from then on.
+    The first run executes them one by one; with the second they become a CUDA graph, one call from then on. given: the
+    shapes of the inputs; tail: what is computed of the batch at the end of each run, and is `answer`.
     """
 
+    @torch.inference_mode(False)
     def __init__(
-        self, program: Program, placed: Placed, constants: Constants, count: int, keep: Collection[str]
+        self,
+        program: Program,
+        placed: Placed,
+        constants: Constants,
+        keep: Collection[str],
+        given: Mapping[str, tuple[int, ...]],
+        tail: Callable[["Batch"], torch.Tensor] | None = None,
     ) -> None:
         schedule, device = placed.schedule, constants.device
-        self._program, self._schedule = program, schedule
+        self._program, self._schedule, self._tail = program, schedule, tail
+        self._described = {register.name: register for register in program.registers}
+        count = next(iter(given.values()))[0]
         arena = torch.empty(placed.arena * count, dtype=torch.uint8, device=device)
         self._rows = {r.name: _view(arena, r, placed, count) for r in program.registers}
         decides = any(operation.name == "decide" for operation in program.operations)
@@ -42,76 +62,123 @@ class Batch:
             fast=not decides,
             zeros={},
         )
-        self._given: frozenset[str] = frozenset()
+        self._near = {
+            n: torch.empty(s, dtype=DTYPES[self._described[n].dtype], device=device) for n, s in given.items()
+        }
+        pinned = device.type == "cuda"
+        self._far = {n: torch.empty(v.shape, dtype=v.dtype, pin_memory=pinned) for n, v in self._near.items()}
         self._kept = {name for _, name in program.outputs} | set(keep)
         self._frozen: dict[str, torch.Tensor] = {}
         self._calls = [] if decides else list(_calls(self._run))
-        self._by_pass: dict[str, torch.Tensor] = {}
         self._graph: torch.cuda.CUDAGraph | None = None
         self._ran = False  # all constants are on the device, all kernels compiled
+        self._told: dict[tuple[str, ...], tuple[torch.Tensor, torch.Tensor]] = {}
+        self.answer = torch.empty(0)
 
     @property
     def counters(self) -> torch.Tensor:
         """Return the counters of the last run, int64 (slots, 2)."""
         return self._run.counters
 
-    def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
-        """Put inputs in: (B, *shape), or (B, k, *shape): before each of the first k passes, zeros before the others."""
-        self._given = frozenset(inputs)
-        for name, values in inputs.items():
-            shape = next(r.shape for r in self._program.registers if r.name == name)
-            there, rows = to_device(values.to(self._run.constants.device, non_blocking=True), shape), self._rows[name]
-            if values.ndim == len(shape) + 1:
-                rows[0].copy_(there)
-            elif name in self._schedule.packed:
-                k = min(there.shape[1], self._program.steps)
-                line = torch.zeros((8 * len(rows), *rows.shape[1:]), dtype=torch.uint8, device=rows.device)
-                line[:k].copy_(there[:, :k].movedim(1, 0))
-                bits = 1 << torch.arange(8, dtype=torch.uint8, device=rows.device)
-                bytes_ = line.reshape(-1, 8, *line.shape[1:]) * bits.reshape(-1, *(1,) * (rows.ndim - 1))
-                rows.copy_(bytes_.sum(dim=1))
-            elif name in self._schedule.loaded:
-                k = min(there.shape[1], self._program.steps)
-                first = self._schedule.loaded[name][0]
-                rows[first : first + k].copy_(there[:, :k].movedim(1, 0))
-                rows[first + k :].zero_()
-            else:
-                self._by_pass[name] = there.movedim(1, 0)
+    @torch.inference_mode(False)
+    def load(self, inputs: Mapping[str, Any]) -> None:
+        """Put inputs in: (B, *shape), or (B, k, *shape): before each of the first k passes, zeros before the others.
 
+        They are arrays, or tensors on the device.
+        """
+        for name, values in inputs.items():
+            if isinstance(values, torch.Tensor):
+                self._near[name].copy_(values)
+            else:
+                np.copyto(self._far[name].numpy(), values, casting="unsafe")
+                self._near[name].copy_(self._far[name], non_blocking=True)
+
+    @torch.inference_mode(False)
     def run(self) -> None:
         """Execute all passes."""
         if self._run.alive is not None:
+            self._place()
             self._decided(self._run.alive)
-        elif self._graph is not None:
-            self._graph.replay()
-        elif self._ran and self._run.constants.device.type == "cuda" and len(self._calls) <= MOST_CALLS:
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-                self._execute()
-            self._graph.replay()
-        else:
+        elif self._run.constants.device.type != "cuda" or not self._ran or len(self._calls) > MOST_CALLS:
             self._execute()
             self._ran = True
+        elif torch.cuda.is_current_stream_capturing():  # it becomes part of another graph
+            self._execute()
+        else:
+            if self._graph is None:
+                self._graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                    self._execute()
+            self._graph.replay()
 
     def last(self, name: str) -> torch.Tensor:
         """Return what a register holds after the last pass: (B, *shape there)."""
         return self._frozen[name] if name in self._frozen else self._rows[name][self._schedule.last[name]]
 
+    def told(self, names: Sequence[str]) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
+        """Return what registers hold after the last pass, and the counters: all of it comes in one copy."""
+        parts = [from_device(self.last(name), self._described[name].shape) for name in names]
+        sizes = [part.numel() * part.element_size() for part in (*parts, self.counters)]
+        ends = np.cumsum([-(-size // 16) * 16 for size in sizes]).tolist()
+        key = tuple(names)
+        if key not in self._told:
+            near = torch.empty(ends[-1], dtype=torch.uint8, device=self.counters.device)
+            self._told[key] = near, torch.empty(ends[-1], dtype=torch.uint8, pin_memory=near.is_cuda)
+        near, far = self._told[key]
+        for part, end, size in zip((*parts, self.counters), [0, *ends], sizes, strict=False):
+            near[end : end + size].view(part.dtype).view(part.shape).copy_(part)
+        far.copy_(near, non_blocking=True)
+        if near.is_cuda:
+            torch.cuda.current_stream().synchronize()
+        line = far.numpy()
+        found = [
+            line[end : end + size].view(_NUMPY[part.dtype]).reshape(tuple(part.shape))
+            for part, end, size in zip((*parts, self.counters), [0, *ends], sizes, strict=False)
+        ]
+        told = {name: _words(values, self._described[name]) for name, values in zip(names, found, strict=False)}
+        return told, found[-1].copy()
+
     def _execute(self) -> None:
+        self._place()
         self._run.counters.zero_()
-        begin(self._run, self._given)
+        begin(self._run, self._near)
         for call in self._calls:
             call()
+        if self._tail is not None:
+            self.answer = self._tail(self)
+
+    def _place(self) -> None:
+        """Put the inputs where the program has them."""
+        for name, values in self._near.items():
+            shape, rows = self._described[name].shape, self._rows[name]
+            there, steps = to_device(values, shape), self._program.steps
+            if values.ndim == len(shape) + 1:
+                rows[0].copy_(there)
+            elif name in self._schedule.packed:
+                line = torch.zeros((BITS * len(rows), *rows.shape[1:]), dtype=torch.uint8, device=rows.device)
+                line[: min(there.shape[1], steps)].copy_(there.movedim(1, 0)[:steps])
+                for k, byte in enumerate(rows):
+                    pack(line[BITS * k : BITS * (k + 1)], byte)
+            elif name in self._schedule.loaded:
+                first = self._schedule.loaded[name][0]
+                k = min(there.shape[1], steps)
+                rows[first : first + k].copy_(there[:, :k].movedim(1, 0))
+                rows[first + k :].zero_()
 
     def _decided(self, alive: torch.Tensor) -> None:
         """Execute pass by pass; what a sample that has ended comes to stays as it is."""
         self._run.counters.zero_()
-        begin(self._run, self._given)
+        begin(self._run, self._near)
         alive.fill_(1)
         passes = Passes(self._run)
+        by_pass = {
+            n: to_device(v, self._described[n].shape).movedim(1, 0)
+            for n, v in self._near.items()
+            if v.ndim > len(self._described[n].shape) + 1
+        }
         self._frozen = {name: self._rows[name][0].clone() for name in self._kept}
         for t in range(self._program.steps):
-            for name, values in self._by_pass.items():
+            for name, values in by_pass.items():
                 self._rows[name][0].copy_(values[t]) if t < len(values) else self._rows[name].zero_()
             before = alive.bool()
             passes.execute(t)
@@ -173,3 +240,10 @@ def _view(arena: torch.Tensor, register: Register, placed: Placed, count: int) -
     size = rows * register.size * element(register) * count
     offset = placed.offsets.get(register.name, 0) * count
     return arena[offset : offset + size].view(DTYPES[register.dtype]).view(rows, count, *on_device(register.shape))
+
+
+def _words(values: Array, register: Register) -> Array:
+    """Return a copy of what a register holds, words as int16, or uint16 where they need it."""
+    if register.dtype == "int32":
+        return values.copy()
+    return values.astype(np.uint16 if register.dtype == "uint16" and register.largest >= 2**15 else np.int16)

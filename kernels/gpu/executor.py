@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs on a GPU: all passes at once where nothing forbids it, the whole run as one CUDA graph."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from spikerun.kernels.gpu.memory import LEFT, Placed, placed, samples_that_fit
 from spikerun.kernels.gpu.table import ROWS
 from spikerun.kernels.gpu.workspace import GpuWorkspace
 from spikerun.kernels.operations import Encode, Map
-from spikerun.kernels.program import Program, Register
+from spikerun.kernels.program import Program
 
 __all__ = ["Gpu", "GpuExecutor"]
 
@@ -70,27 +70,36 @@ class GpuExecutor:
         self._constants = Constants(device.place)
         self._decides = any(operation.name == "decide" for operation in program.operations)
         self._placed: dict[frozenset[str], Placed] = {}
-        self._batches: dict[tuple[frozenset[str], int], Batch] = {}
+        self._batches: dict[Hashable, Batch] = {}
 
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str]
     ) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
         """Run a batch from rest (`spikerun.kernels.executor.Executor.run`); inputs may be tensors on the device."""
         parts, total = [], np.zeros((len(self.program.counters), 2), np.int64)
-        for batch in self.batches({name: self._tensor(values) for name, values in inputs.items()}):
-            parts.append({name: _host(batch.last(name), self._registers[name]) for name in outputs})
-            total += batch.counters.cpu().numpy()
+        for batch in self.batches({name: self._given(values) for name, values in inputs.items()}):
+            found_, counters = batch.told(outputs)
+            parts.append(found_)
+            total += counters
+        if len(parts) == 1:
+            return parts[0], total
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs}, total
 
-    def batches(self, inputs: Mapping[str, torch.Tensor]) -> Iterator[Batch]:
-        """Run a batch in as many pieces as memory asks for; yield each when its results are there to be read."""
+    def batches(
+        self, inputs: Mapping[str, Any], tail: Callable[[Batch], torch.Tensor] | None = None
+    ) -> Iterator[Batch]:
+        """Run a batch in as many pieces as memory asks for; yield each when its results are there to be read.
+
+        tail: what is computed of each at the end.
+        """
         count = len(next(iter(inputs.values())))
         by_pass = frozenset(n for n, v in inputs.items() if v.ndim > len(self._registers[n].shape) + 1)
         placed_ = self._placed_of(by_pass)
         size = samples_that_fit(placed_, self._constants, self._device.batch, count)
         for first in range(0, count, size) or (0,):
-            batch = self._batch(by_pass, placed_, min(size, count - first))
-            batch.load({name: self._near(values[first : first + size]) for name, values in inputs.items()})
+            piece = {name: values[first : first + size] for name, values in inputs.items()}
+            batch = self._batch(by_pass, {name: tuple(v.shape) for name, v in piece.items()}, tail)
+            batch.load(piece)
             batch.run()
             yield batch
 
@@ -118,7 +127,7 @@ class GpuExecutor:
 
     def within(self, values: Any, low: int, high: int) -> bool:
         """Return whether all of an array on the device are integers in low..high."""
-        tensor = self._tensor(values)
+        tensor = self._given(values)
         if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
             return False
         if (tensor.dtype == torch.uint8 and (low, high) == (0, 255)) or not tensor.numel():
@@ -136,17 +145,12 @@ class GpuExecutor:
         """Return what a register holds after a run, (B, *shape)."""
         return from_device(batch.last(name), self._registers[name].shape)
 
-    def _tensor(self, values: Any) -> torch.Tensor:
-        """Return an array as a tensor, that of another library without a copy."""
+    def _given(self, values: Any) -> Any:
+        """Return an array as it is, or one of another library as a tensor, without a copy."""
         if isinstance(values, np.ndarray):
-            return torch.from_numpy(_plain(values))
+            return values
         found_: torch.Tensor = values if isinstance(values, torch.Tensor) else torch.utils.dlpack.from_dlpack(values)
         return found_.detach()
-
-    def _near(self, values: torch.Tensor) -> torch.Tensor:
-        """Return values in memory that the device copies from by itself."""
-        far = self._device.place.type == "cuda" and values.device.type == "cpu" and values.numel() > 0
-        return values.pin_memory() if far else values
 
     def _by_pass(self) -> frozenset[str]:
         """Return the inputs of which a row is given before each pass: in runs of several, those not encoded here."""
@@ -176,26 +180,19 @@ class GpuExecutor:
             self._placed[by_pass] = placed(self.program, made, self._keep)
         return self._placed[by_pass]
 
-    def _batch(self, by_pass: frozenset[str], placed_: Placed, count: int) -> Batch:
-        key = by_pass, count
+    def _batch(
+        self,
+        by_pass: frozenset[str],
+        given: Mapping[str, tuple[int, ...]],
+        tail: Callable[[Batch], torch.Tensor] | None,
+    ) -> Batch:
+        """Return the batch of these shapes, of which the last few are kept."""
+        key = (tuple(given.items()), tail)
         if key in self._batches:
             self._batches[key] = self._batches.pop(key)  # the newest is the last
             return self._batches[key]
         while len(self._batches) >= KEPT:
             del self._batches[next(iter(self._batches))]
-        self._batches[key] = Batch(self.program, placed_, self._constants, count, self._keep)
-        return self._batches[key]
-
-
-def _plain(values: Array) -> Array:
-    """Return an array as torch takes it."""
-    if values.dtype not in (np.uint8, np.int8, np.int16, np.int32, np.int64):
-        values = values.astype(np.int64 if values.dtype.itemsize > 2 else np.int32)
-    return np.ascontiguousarray(values) if values.flags.writeable else np.array(values, order="C")
-
-
-def _host(values: torch.Tensor, register: Register) -> Array:
-    """Return what a register holds, (B, *shape), words as int16, or uint16 where they need it."""
-    found_: Array = from_device(values, register.shape).contiguous().cpu().numpy()
-    wide = register.dtype == "uint16" and register.largest >= 2**15
-    return found_.copy() if register.dtype == "int32" else found_.astype(np.uint16 if wide else np.int16)
+        made = Batch(self.program, self._placed_of(by_pass), self._constants, self._keep, given, tail)
+        self._batches[key] = made
+        return made

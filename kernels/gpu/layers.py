@@ -67,7 +67,7 @@ def sums(at: At, fill: int | None = None) -> bool:
     fill: the number of an operation that has the sums begin with a constant, which is not executed before.
     """
     run, apply = at.run, at.op
-    register = next(r for r in run.program.registers if r.name == apply.x)
+    register = at.described("x")
     rows = at.groups("acc")
     first, end = rows[0][0], rows[0][0] + len(rows)
     if not takes(apply.map, register) or [row for row, _ in rows] != list(range(first, end)):
@@ -134,9 +134,15 @@ def _weights(run: Run, number: int, map_: Map) -> Conv:
         if map_.kind == "dense":
             return dense(matrix(map_), device)
         geometry = (map_["stride"], map_["padding"], map_["dilation"], map_["groups"])
-        return Conv.of(map_["weight"], map_.source, map_.target, *geometry, device)
+        source, target = _image(map_.source), _image(map_.target)
+        return Conv.of(map_["weight"], source, target, *geometry, device)
 
     return run.constants.of((number, "conv"), make)
+
+
+def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    channels, height, width = shape
+    return channels, height, width
 
 
 def _rule(run: Run, made: Layer, weights: Conv) -> Any:
@@ -151,7 +157,8 @@ def _rule(run: Run, made: Layer, weights: Conv) -> Any:
 
     def make() -> Any:
         if isinstance(neuron, IfStep):
-            rule: Any = If.of(values(fill), *map(values, (neuron.threshold, neuron.bias, neuron.v_min)), neuron.reset)
+            threshold, bias, v_min = map(values, (neuron.threshold, neuron.bias, neuron.v_min))
+            rule: Any = If.of(values(fill), threshold, bias, v_min, neuron.reset)
         else:
             rule = Fire(values(fill), values(neuron.threshold), neuron.bits, neuron.signed, neuron.max_spikes)
         return prepared(weights, rule, _unsigned(run, apply))

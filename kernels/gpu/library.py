@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import torch
 
 if TYPE_CHECKING:
+    from spikerun.kernels.gpu.batch import Batch
     from spikerun.kernels.gpu.executor import GpuExecutor
 
 __all__ = ["Module"]
@@ -37,11 +38,13 @@ class Module(torch.nn.Module):
         return found
 
     def _whole(self, samples: torch.Tensor) -> torch.Tensor:
-        parts = []
-        for batch in self._executor.batches({self._register: samples.detach()}):
-            values = self._executor.result(batch, self._output).flatten(1).to(torch.float32)
-            parts.append(values * self._scale)
+        given = {self._register: samples.detach()}
+        parts = [batch.answer.clone() for batch in self._executor.batches(given, self._scaled)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _scaled(self, batch: "Batch") -> torch.Tensor:
+        values: torch.Tensor = self._executor.result(batch, self._output).flatten(1).to(torch.float32)
+        return values * self._scale
 
 
 @torch.library.custom_op("spikerun::run", mutates_args=())

@@ -13,12 +13,11 @@ import torch
 
 from spikerun.errors import UnsupportedError
 from spikerun.kernels.gpu.layers import sums
-from spikerun.kernels.gpu.layout import on_device, positions
-from spikerun.kernels.gpu.matrices import matrix, part
+from spikerun.kernels.gpu.layout import on_device
+from spikerun.kernels.gpu.matrices import matrix, part, synapses
 from spikerun.kernels.gpu.pools import places, taps
 from spikerun.kernels.gpu.rows import At
 from spikerun.kernels.operations import Map
-from spikerun.kernels.synapses import expanded
 
 __all__ = ["apply", "check"]
 
@@ -61,21 +60,16 @@ def _dense(at: At, x: torch.Tensor) -> torch.Tensor:
 
 def _sparse(at: At, x: torch.Tensor) -> torch.Tensor:
     m = at.op.map
-    sources, targets, weights = (at.constant(("entry", k), lambda k=k: _entries(m)[k]) for k in range(3))
+    made = at.run.constants.of((at.number, "places"), lambda: [at.run.constants.put(p) for p in synapses(m)[:3]])
+    sources, targets, weights = made
     flat = x.flatten(0, 1).flatten(1)
-    sums = torch.zeros(len(flat), math.prod(part(m)), dtype=torch.int32, device=x.device)
+    sums = torch.zeros(len(flat), math.prod(m.target), dtype=torch.int32, device=x.device)
     each = max(1, MOST // max(1, len(sources)))
     for first in range(0, len(flat) if len(sources) else 0, each):
-        values = flat[first : first + each].index_select(1, sources) * weights
+        values = (flat[first : first + each].index_select(1, sources) * weights).to(torch.int32)
         sums[first : first + each].index_add_(1, targets, values)
-    return sums.reshape(*x.shape[:2], *on_device(part(m)))
-
-
-def _entries(m: Map) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Return the places of source and target of each synapse, and its weight."""
-    found = expanded(m.kind, dict(m.parameters))
-    sources = np.repeat(positions(m.source).ravel(), np.diff(found.indptr))
-    return sources, positions(part(m)).ravel()[found.target], found.weight.astype(np.int32)
+    c0, c1 = m.channels
+    return sums.reshape(*x.shape[:2], *on_device(m.target))[..., c0:c1]
 
 
 def _diagonal(at: At, x: torch.Tensor) -> torch.Tensor:

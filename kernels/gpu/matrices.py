@@ -6,8 +6,9 @@ import numpy.typing as npt
 
 from spikerun.kernels.gpu.layout import positions
 from spikerun.kernels.operations import Map
+from spikerun.kernels.synapses import expanded
 
-__all__ = ["matrix", "part"]
+__all__ = ["matrix", "part", "synapses"]
 
 
 def part(map_: Map) -> tuple[int, ...]:
@@ -21,3 +22,11 @@ def matrix(map_: Map) -> npt.NDArray[np.int8]:
     placed = np.empty_like(weight)
     placed[np.ix_(positions(map_.source).ravel(), positions(part(map_)).ravel())] = weight
     return placed
+
+
+def synapses(m: Map) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return of each synapse the places of source and target on the device, its weight and its delay, int64."""
+    known = expanded(m.kind, dict(m.parameters))
+    sources = np.repeat(positions(m.source).ravel(), np.diff(known.indptr))
+    targets = positions(m.target)[m.channels[0] : m.channels[1]].ravel()[known.target]
+    return sources, targets, known.weight.astype(np.int64), known.delay.astype(np.int64)

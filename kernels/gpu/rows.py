@@ -10,7 +10,7 @@ import torch
 
 from spikerun.kernels.gpu.distribute import Schedule
 from spikerun.kernels.gpu.layout import Constants, in_order
-from spikerun.kernels.program import Program
+from spikerun.kernels.program import Program, Register
 
 __all__ = ["BITS", "At", "Run"]
 
@@ -79,6 +79,15 @@ class At:
     def constant(self, name: Hashable, make: Any) -> torch.Tensor:
         """Return an array of this operation, made once, on the device."""
         return self.run.constants.tensor((self.number, name), make)
+
+    def described(self, field: str) -> Register:
+        """Return the register of an operand."""
+        return next(r for r in self.run.program.registers if r.name == self._names[field])
+
+    @property
+    def samples(self) -> int:
+        """Return B."""
+        return len(self._of(next(iter(self._names)))[0])
 
     def shape(self, field: str) -> tuple[int, ...]:
         """Return the shape of an operand as it lies on the device, samples left out."""

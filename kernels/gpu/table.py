@@ -3,12 +3,11 @@
 
 from collections.abc import Callable, Mapping
 
-from spikerun.kernels.gpu import maps, pools, steps, words
+from spikerun.kernels.gpu import late, maps, pools, steps, words
 from spikerun.kernels.gpu.rows import At
 
 __all__ = ["ROWS"]
 
-# poisson, scatter and arrive are not lowered to yet.
 ROWS: Mapping[str, Callable[[At], None]] = {
     "fill": words.fill,
     "clear": words.clear,
@@ -23,6 +22,9 @@ ROWS: Mapping[str, Callable[[At], None]] = {
     "accumulate": words.accumulate,
     "add_shifted": words.add_shifted,
     "delay": steps.delay,
+    "poisson": late.poisson,
+    "scatter": late.scatter,
+    "arrive": late.arrive,
     "if_step": steps.if_step,
     "lif_step": steps.lif_step,
     "collect": words.collect,

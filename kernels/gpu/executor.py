@@ -81,6 +81,8 @@ class GpuExecutor:
             found_, counters = batch.told(outputs)
             parts.append(found_)
             total += counters
+        if not parts:
+            return {name: np.zeros((0, *self._registers[name].shape), np.int32) for name in outputs}, total
         if len(parts) == 1:
             return parts[0], total
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs}, total
@@ -96,7 +98,7 @@ class GpuExecutor:
         by_pass = frozenset(n for n, v in inputs.items() if v.ndim > len(self._registers[n].shape) + 1)
         placed_ = self._placed_of(by_pass)
         size = samples_that_fit(placed_, self._constants, self._device.batch, count)
-        for first in range(0, count, size) or (0,):
+        for first in range(0, count, size):
             piece = {name: values[first : first + size] for name, values in inputs.items()}
             batch = self._batch(by_pass, {name: tuple(v.shape) for name, v in piece.items()}, tail)
             batch.load(piece)

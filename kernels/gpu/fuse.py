@@ -16,6 +16,7 @@ import numpy as np
 from spikerun.kernels.gpu.conv import MOST_PRODUCTS
 from spikerun.kernels.gpu.counting import MOST_PASSES
 from spikerun.kernels.gpu.distribute import Layer, Part, Schedule
+from spikerun.kernels.gpu.matrices import flat
 from spikerun.kernels.gpu.rows import BITS
 from spikerun.kernels.operations import Apply, Count, Fill, Fire, IfStep, LifStep, Map, MaxPool, Operation
 from spikerun.kernels.program import Program, Register
@@ -28,8 +29,10 @@ Neuron = Fire | IfStep
 
 def takes(map_: Map, x: Register) -> bool:
     """Return whether the kernels multiply what a register holds by the weights of a map."""
-    whole = map_.kind in ("conv", "dense") and x.dtype in WORDS and map_.channels == (0, map_.target[0])
-    return whole and map_["weight"].size // map_["weight"].shape[map_.kind == "dense"] <= MOST_PRODUCTS
+    dense = flat(map_)
+    if dense is None or x.dtype not in WORDS or map_.channels != (0, map_.target[0]):
+        return False
+    return bool(map_["weight"].size // map_["weight"].shape[1 if dense else 0] <= MOST_PRODUCTS)
 
 
 def fused(program: Program, schedule: Schedule, keep: Collection[str]) -> Schedule:
@@ -226,4 +229,4 @@ def _follow(rows: tuple[int, ...]) -> bool:
 def _even(values: "np.typing.NDArray[np.int32]", apply: Operation) -> bool:
     """Return whether a parameter has one value for each channel of a convolution; a dense map has one for each sum."""
     assert isinstance(apply, Apply)
-    return apply.map.kind == "dense" or values.ndim < 2 or values.shape[1:] == (1, 1)
+    return bool(flat(apply.map)) or values.ndim < 2 or values.shape[1:] == (1, 1)

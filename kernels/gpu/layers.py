@@ -13,7 +13,7 @@ from spikerun.kernels.gpu.distribute import Layer
 from spikerun.kernels.gpu.fuse import takes
 from spikerun.kernels.gpu.layout import in_order
 from spikerun.kernels.gpu.linear import dense
-from spikerun.kernels.gpu.matrices import matrix
+from spikerun.kernels.gpu.matrices import flat, matrix
 from spikerun.kernels.gpu.rows import BITS, At, Run
 from spikerun.kernels.gpu.rules import Fire, If, Sums
 from spikerun.kernels.operations import Apply, IfStep, Map
@@ -112,7 +112,7 @@ def _conv(run: Run, weights: Conv, x: torch.Tensor, out: torch.Tensor, rule: Any
     steps = 0 if how.get("constant") else how.get("steps", 0)
     tile = tile_for(weights, len(x), steps)
     need = scratch_size(weights, len(x), steps, tile)
-    if map_.kind == "dense":
+    if flat(map_):
         x, out = _pixel(x, 1), _pixel(out, 1 + (isinstance(rule, Sums) and steps > 0))
         how |= {
             name: _pixel(how[name], 1 + (name == "acc" and steps > 0))
@@ -131,7 +131,7 @@ def _weights(run: Run, number: int, map_: Map) -> Conv:
     device = run.constants.device
 
     def make() -> Conv:
-        if map_.kind == "dense":
+        if flat(map_):
             return dense(matrix(map_), device)
         geometry = (map_["stride"], map_["padding"], map_["dilation"], map_["groups"])
         source, target = _image(map_.source), _image(map_.target)
@@ -170,7 +170,7 @@ def _of_sums(values: npt.NDArray[np.int32], map_: Map) -> npt.NDArray[np.int32]:
     """Return a parameter as 1 value, or one for each channel of a convolution, or each sum of a dense map."""
     if values.size == 1:
         return values.reshape(1)
-    if map_.kind != "dense":
+    if not flat(map_):
         return values.reshape(-1)
     whole = values if values.ndim == len(map_.target) else values.reshape(-1, *(1,) * (len(map_.target) - 1))
     every = np.broadcast_to(whole, map_.target)

@@ -40,7 +40,8 @@ class Module(torch.nn.Module):
     def _whole(self, samples: torch.Tensor) -> torch.Tensor:
         given = {self._register: samples.detach()}
         parts = [batch.answer.clone() for batch in self._executor.batches(given, self._scaled)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        none = samples.new_empty((0, len(self._scale)), dtype=torch.float32)
+        return parts[0] if len(parts) == 1 else torch.cat([none, *parts])
 
     def _scaled(self, batch: "Batch") -> torch.Tensor:
         values: torch.Tensor = self._executor.result(batch, self._output).flatten(1).to(torch.float32)

@@ -8,7 +8,14 @@ from spikerun.kernels.gpu.layout import positions
 from spikerun.kernels.operations import Map
 from spikerun.kernels.synapses import expanded
 
-__all__ = ["matrix", "part", "synapses"]
+__all__ = ["flat", "matrix", "part", "synapses"]
+
+_FLAT = {"conv": False, "dense": True}
+
+
+def flat(map_: Map) -> bool | None:
+    """Return whether the kernels that multiply take a map as a convolution of one pixel; None: they do not take it."""
+    return _FLAT.get(map_.kind)
 
 
 def part(map_: Map) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 """Modules of spiking neurons as sources: what they give themselves, and how much of it integers keep."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from spikerun.converters import convert_spiking
 from spikerun.converters.encoding import Encoding
 from spikerun.converters.spiking.cell import Membrane
 from spikerun.converters.spiking.report import SpikingConversion
-from spikerun.converters.spiking.step import Readout, outputs
+from spikerun.converters.spiking.step import Readout, Step, outputs
 from spikerun.converters.torch.spiking.source import TorchStepSource
 from spikerun.errors import ConversionError
 from spikerun.session import Session
@@ -27,6 +28,13 @@ def built(name: str) -> tuple[Case, TorchStepSource]:
     return CASES[name], TorchStepSource(CASES[name].build())
 
 
+@cache
+def read(name: str) -> tuple[TorchStepSource, Step]:
+    """Return a module as it was given, and its step; torch takes a second to trace it."""
+    case, source = built(name)
+    return source, source.step({"input": case.shape}, None)
+
+
 def samples(case: Case, batch: int = BATCH) -> Any:
     shape = case.shape if case.time is None else (STEPS, *case.shape)
     return np.random.default_rng(1).integers(0, 40, (batch, *shape))
@@ -34,8 +42,7 @@ def samples(case: Case, batch: int = BATCH) -> Any:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_module_run_as_it_is_gives_the_results_of_its_step(name: str) -> None:
-    case, source = built(name)
-    step = source.step({"input": case.shape}, None)
+    case, (source, step) = CASES[name], read(name)
     readouts = {one: step.readouts.get(one, Readout("mean")) for one in step.graph.outputs}
     asked = replace(step, readouts=readouts)
     real = {"input": samples(case) * (case.gain / 40)}
@@ -49,8 +56,7 @@ REFUSED = {"snntorch: all steps ahead": "currents go through a ReLU before they 
 
 
 def converted(name: str) -> SpikingConversion:
-    case, source = built(name)
-    step = source.step({"input": case.shape}, None)
+    (case, source), (_, step) = built(name), read(name)
     encoding = Encoding(scale=case.gain / 40, code="current" if case.time is None else "frames")
     membranes = any(isinstance(node.op, Membrane) for node in step.graph.nodes.values())
     readout = Readout("max") if membranes and not step.readouts and len(step.graph.outputs) == 1 else None

@@ -96,7 +96,9 @@ def _on_device(net: Network, name: str, values: Any, device: Apart) -> Any:
 
 def _named(net: Network, given: Given, all_of_them: bool) -> Mapping[str, npt.ArrayLike]:
     if not isinstance(given, Mapping):
-        if len(net.inputs) != 1:
+        if not net.inputs:
+            raise DataError(NO_INPUT)
+        if len(net.inputs) > 1:
             raise DataError(f"the network has the inputs {', '.join(net.inputs)}: give a dict by name")
         given = {net.inputs[0]: given}
     if not given.keys() <= set(net.inputs) or (all_of_them and len(given) != len(net.inputs)):

@@ -96,11 +96,11 @@ class Stream:
     def why_no_camera(self) -> str:
         """Return why events of a camera, with x and y, are not taken; an empty text where they are."""
         inputs = self._net.inputs
-        word = self._net.sender_of(inputs[0])
         if self._camera:
             return ""
         if not inputs:
             return "it has no input"
+        word = self._net.sender_of(inputs[0])
         if len(inputs) > 1:
             return f"it has {len(inputs)} inputs, {', '.join(inputs)}, and events are those of one"
         if self._feed is None:

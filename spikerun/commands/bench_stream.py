@@ -116,7 +116,7 @@ def bench_stream(
 def _bins(net: Network) -> Bins:
     """Return how the network takes events, which its meta says."""
     if len(net.inputs) != 1:
-        raise UsageError(f"--stream takes networks of one input, this one has {', '.join(net.inputs)}")
+        raise UsageError(f"--stream takes networks of one input, this one has {', '.join(net.inputs) or 'none'}")
     found = encoder_of(net.meta, net.inputs[0])
     if not isinstance(found, Bins):
         raise UsageError(

@@ -12,7 +12,7 @@ from spikerun.chip import CHIPS, check_chip
 from spikerun.connections import Dense, Diagonal, Random, Sparse, drawn
 from spikerun.converters.nir.write import write_nir
 from spikerun.draws import normal
-from spikerun.errors import NetworkError, UnsupportedError, UsageError
+from spikerun.errors import DataError, NetworkError, UnsupportedError, UsageError
 from spikerun.kernels import synapses
 from spikerun.kernels.philox import SYNAPSE, philox
 from spikerun.network import Network, Population, Projection
@@ -174,7 +174,11 @@ def test_without_an_input_there_is_a_stream_and_no_run() -> None:
     session = Session(noise())
     with pytest.raises(UsageError, match="has no input, and so no samples"):
         session.run({})
-    sent = session.stream().advance(16)
+    stream = session.stream()
+    assert stream.why_no_camera == "it has no input"
+    with pytest.raises(DataError, match="has no input, and so no samples"):
+        stream.step(np.zeros(18))
+    sent = stream.advance(16)
     assert len(sent.spikes["noise"]) > 20
     assert (sent.readings["out"][0] == [7, 15]).all()
 

@@ -70,7 +70,7 @@ def test_how_many_are_drawn_at_once_changes_nothing(monkeypatch: pytest.MonkeyPa
 
 
 def test_more_sources_than_16_bits_are_sorted_as_well() -> None:
-    rule = ruled(sources=70_000, count=2000)
+    rule = ruled(sources=70_000, count=300)
     assert listed(synapses.expanded("random", dict(rule.parameters()))) == sorted(one_by_one(rule), key=lambda s: s[0])
 
 
@@ -241,3 +241,17 @@ def test_nir_files_refuse_by_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(UnsupportedError, match=what):
             write_nir(net, tmp_path / "a.nir", 0.001)
+
+
+def test_a_snapshot_with_currents_that_no_network_has_is_refused() -> None:
+    net = network(ruled())
+    stream = Session(net, threads=1).stream()
+    stream.step(np.ones(30, np.uint8))
+    saved = stream.snapshot()
+    assert saved["under_way/h"].any()
+    most = int(net.bounds["h"])
+    for wrong in (saved["under_way/h"] * 0 + most + 1, saved["under_way/h"][1:], saved["under_way/h"] * 1.0):
+        with pytest.raises(DataError, match=rf"'under_way/h' of the snapshot must hold integers in -{most}\.\.{most}"):
+            stream.restore({**saved, "under_way/h": wrong})
+    with pytest.raises(DataError, match="lacks 'under_way/h'"):
+        stream.restore({key: values for key, values in saved.items() if key != "under_way/h"})

@@ -70,10 +70,13 @@ class Executor(ABC):
     """A row of the table, called device/schedule/options."""
 
     name: str
+    device = "cpu"
     slow = False
 
     def missing(self) -> str:
         """Return which tool this machine lacks for it, or nothing."""
+        if self.device == "cuda" and not all(map(importlib.util.find_spec, ("torch", "triton"))):
+            return "torch or triton is not on this machine"
         return ""
 
     def takes(self, net: Network) -> bool:

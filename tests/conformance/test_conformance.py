@@ -38,7 +38,9 @@ def test_random_networks_equal_the_reference(seed: int, kind: str, density: floa
     net = random_network(seed, kind)
     whole = Truth(net, random_inputs(net, seed, batch, density))
     for executor in EXECUTORS:
-        if not executor.slow and executor.takes(net) and (executor not in GPU or seed % 4 == 0):  # which take long
+        if executor in GPU and (seed % 4 or executor.missing()):  # they take long
+            continue
+        if not executor.slow and executor.takes(net):
             assert compare(executor, whole).first == ""
 
 

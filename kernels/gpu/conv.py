@@ -10,7 +10,7 @@ With little work, the product is split over K (`scratch`): sums are added up in 
 same in any order, and the last of those that share a tile has its neurons.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -34,28 +34,25 @@ PAD = 128  # K is filled up with zeros to a multiple of the deepest tile
 class Counts:
     """Where spikes are counted: out, int64 [2], += (spikes, spikes times fan_out), as `Count` says.
 
-    Neuron j of a sample, channels last, has fan_out j // each % len; none is more than `largest`.
+    Neuron j of a sample, channels last, has fan_out j % len; shared: the fan_out of its position, j // C % len. None is
+    more than `largest`.
     """
 
     fan_out: torch.Tensor
     out: torch.Tensor
     mode: str = "popcount"
     bits: int = 8
-    each: int = 1
+    shared: bool = False
     largest: int = 2**31 - 1
 
     @staticmethod
     def of(fan_out: npt.NDArray[np.int32], out: torch.Tensor, mode: str = "popcount", bits: int = 8) -> "Counts":
         """Prepare fan_out, channels last, of 1 value, (C,), or all neurons: channels of a place mostly share one."""
-        values, each = fan_out.reshape(-1), 1
-        if fan_out.ndim > 1:
-            rows = fan_out.reshape(-1, fan_out.shape[-1])
-            if (rows == rows[:, :1]).all():
-                values, each = rows[:, 0], rows.shape[1]
-        if values.size and (values == values[0]).all():
-            values = values[:1]
+        rows = fan_out.reshape(-1, fan_out.shape[-1] if fan_out.ndim else 1)
+        shared = bool((rows == rows[:, :1]).all())
+        values = rows[:, 0] if shared else rows.reshape(-1)
         there = torch.from_numpy(np.array(values, np.int32)).to(out.device)
-        return Counts(there, out, mode, bits, each, int(values.max(initial=0)))
+        return Counts(there, out, mode, bits, shared, int(values.max(initial=0)))
 
 
 @dataclass(frozen=True)
@@ -181,7 +178,7 @@ def prepared(weights: Conv, rule: Sums | Fire | If, unsigned: bool) -> Sums | Fi
     if isinstance(rule, Fire):
         return Fire(fill, _whole(rule.threshold, n), rule.bits, rule.signed, rule.max_spikes)
     threshold, bias, v_min = (_whole(x, n) for x in (rule.threshold, rule.bias, rule.v_min))
-    return If(fill, threshold, bias, v_min, rule.reset, rule.short)
+    return replace(rule, fill=fill, threshold=threshold, bias=bias, v_min=v_min)
 
 
 def conv(
@@ -238,6 +235,10 @@ def conv(
         two.fan_out.numel(), rule.fill if active is None else active, cut, m, h, w, oh, ow,
     )  # fmt: skip
     early = _early(x.device) if early is None else early
+    width = 0
+    if isinstance(rule, If):
+        largest = 1 if steps and not constant else 255 if unsigned else 128
+        width = rule.width(steps, weights.depth * 128 * largest) if v is None and acc is None else int(rule.short)
     fired = rule if isinstance(rule, Fire) else None
     constants = dict(
         C=c, CG=c // weights.groups, NG=n // weights.groups, NC=n, KH=kh, KW=kw, SH=weights.stride[0],
@@ -245,11 +246,11 @@ def conv(
         DW=weights.dilation[1], KP=weights.weight.shape[2], T=steps, UNSIGNED=unsigned, CONSTANT=constant,
         LIMITED=active is not None, ACC=acc is not None, STATE=v is not None,
         RULE=(IF if isinstance(rule, If) else FIRE if fired else SUMS).value,
-        ZERO=isinstance(rule, If) and rule.reset == "zero", SHORT=isinstance(rule, If) and rule.short,
+        ZERO=isinstance(rule, If) and rule.reset == "zero", WIDTH=width,
         FIRE_BITS=fired.bits if fired else 8, SIGNED=fired is not None and fired.signed,
-        MOST=fired.max_spikes if fired else 8, POOL=pool, COUNT=counts is not None, EACH=one.each,
-        POOL_EACH=two.each, NARROW=max(one.largest, two.largest) * 8 * tile.rows * tile.columns < 2**31, BITS=one.bits,
-        NONZERO=one.mode == "nonzero", EARLY=early, BM=tile.rows, BN=tile.columns, BK=tile.depth,
+        MOST=fired.max_spikes if fired else 8, POOL=pool, COUNT=counts is not None, SHARED=one.shared,
+        POOL_SHARED=two.shared, NARROW=max(one.largest, two.largest) * 8 * tile.rows * tile.columns < 2**31,
+        BITS=one.bits, NONZERO=one.mode == "nonzero", EARLY=early, BM=tile.rows, BN=tile.columns, BK=tile.depth,
         num_warps=tile.warps, num_stages=tile.stages, **({"launch_pdl": True} if early else {}),
     )  # fmt: skip
     if tile.interleaved or tile.split > 1:

@@ -45,7 +45,7 @@ def if_steps(i: torch.Tensor, v: torch.Tensor | None, out: torch.Tensor, rule: I
     if_kernel[_grid(n)](
         i, out if v is None else v, out, rule.threshold, rule.bias, rule.v_min, n, rule.threshold.numel(),
         rule.bias.numel(), rule.v_min.numel(), T=steps, PACKED=packed, STATE=v is not None,
-        ZERO=rule.reset == "zero", SHORT=rule.short, ONE_T=rule.threshold.numel() == 1,
+        ZERO=rule.reset == "zero", WIDTH=int(rule.short), ONE_T=rule.threshold.numel() == 1,
         ONE_B=rule.bias.numel() == 1, ONE_M=rule.v_min.numel() == 1, BLOCK=BLOCK, num_warps=4,
     )  # fmt: skip
 

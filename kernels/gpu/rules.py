@@ -50,7 +50,8 @@ class Fire:
 class If:
     """v = clip(v + i + bias, max(v_min, -(2^23 - 1)), 2^23 - 1); s = (v >= threshold); reset `subtract` or `zero`.
 
-    `v_min` is -(2^23 - 1) at least. short: every bias is within +-2^24, so that 32 bits suffice.
+    `v_min` is -(2^23 - 1) at least. short: every bias is within +-2^24, so that 32 bits suffice. most: of |fill| +
+    |bias|; floor: the largest of v_min: both bound what a few steps come to.
     """
 
     fill: torch.Tensor
@@ -59,6 +60,8 @@ class If:
     v_min: torch.Tensor
     reset: str
     short: bool
+    most: int
+    floor: int
 
     @staticmethod
     def of(
@@ -67,8 +70,18 @@ class If:
         """Return the rule of these parameters; looks at the biases, so not while a graph is captured."""
         if reset not in ("subtract", "zero"):
             raise ValueError(f"reset: expected 'subtract' or 'zero', got '{reset}'")
-        short = bool((bias.abs() <= SHORT_BIAS).all()) and not bool((bias == -(2**31)).any())
-        return If(fill, threshold, bias, v_min.clamp(min=-IF_LIMIT), reset, short)
+        largest = [max((int(x.max()), -int(x.min()))) for x in (fill, bias)]
+        v_min = v_min.clamp(min=-IF_LIMIT)
+        return If(fill, threshold, bias, v_min, reset, largest[1] <= SHORT_BIAS, sum(largest), int(v_min.max()))
+
+    def width(self, steps: int, products: int) -> int:
+        """Return how membranes are added up: 2 where none comes to a limit, 1 in 32 bits, 0 in 64.
+
+        They begin at 0, and a current is at most `products` beside fill and bias.
+        """
+        if steps * (products + self.most) <= min(IF_LIMIT, -self.floor):
+            return 2
+        return int(self.short)
 
 
 @dataclass(frozen=True)

@@ -138,22 +138,24 @@ def _outputs(pm, n, n_inside, M, OH, OW, NC: tl.constexpr, POOL: tl.constexpr, W
 @triton.jit
 def _emit(
     word, out_ptr, count_ptr, fan_ptr, n_fan, pool_count_ptr, pool_fan_ptr, n_pool_fan, pm, n, n_inside, M, OH, OW,
-    NC: tl.constexpr, POOL: tl.constexpr, OR: tl.constexpr, COUNT: tl.constexpr, EACH: tl.constexpr,
-    POOL_EACH: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, WIDE: tl.constexpr,
+    NC: tl.constexpr, POOL: tl.constexpr, OR: tl.constexpr, COUNT: tl.constexpr, SHARED: tl.constexpr,
+    POOL_SHARED: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, WIDE: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """Store the words of a tile, max-pooled where POOL, and count spikes before and after it."""
     if COUNT:
         _, y, x = _position(pm * BM + tl.arange(0, BM), OH, OW, POOL)
         ok = (pm * BM + tl.arange(0, BM) < M)[:, None] & n_inside[None, :]
-        tally(count_ptr, fan_ptr, word, ok, (y * OW + x)[:, None] * NC + n[None, :], n_fan, EACH, NARROW, BITS, NONZERO)
+        tally(count_ptr, fan_ptr, word, ok, y * OW + x, n, n_fan, NC, SHARED, NARROW, BITS, NONZERO)
     if POOL:
         word = pooled(word, OR, BM, BN)
         q = pm * (BM // 4) + tl.arange(0, BM // 4)
         ok = (q < M // 4)[:, None] & n_inside[None, :]
         if COUNT:
-            place = (q % (OH * OW // 4))[:, None] * NC + n[None, :]
-            tally(pool_count_ptr, pool_fan_ptr, word, ok, place, n_pool_fan, POOL_EACH, NARROW, BITS, NONZERO)
+            tally(
+                pool_count_ptr, pool_fan_ptr, word, ok, q % (OH * OW // 4), n, n_pool_fan, NC, POOL_SHARED, NARROW,
+                BITS, NONZERO,
+            )  # fmt: skip
     else:
         q = pm * BM + tl.arange(0, BM)
         ok = (q < M)[:, None] & n_inside[None, :]
@@ -170,9 +172,9 @@ def conv_kernel(
     SH: tl.constexpr, SW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr, DH: tl.constexpr, DW: tl.constexpr,
     KP: tl.constexpr, T: tl.constexpr, UNSIGNED: tl.constexpr, CONSTANT: tl.constexpr,
     LIMITED: tl.constexpr, ACC: tl.constexpr, STATE: tl.constexpr, RULE: tl.constexpr, ZERO: tl.constexpr,
-    SHORT: tl.constexpr, FIRE_BITS: tl.constexpr,
-    SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, EACH: tl.constexpr,
-    POOL_EACH: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, EARLY: tl.constexpr,
+    WIDTH: tl.constexpr, FIRE_BITS: tl.constexpr,
+    SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, SHARED: tl.constexpr,
+    POOL_SHARED: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, EARLY: tl.constexpr,
     WIDE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
     if EARLY:
@@ -214,7 +216,7 @@ def conv_kernel(
                 v = tl.load(v_ptr + at, mask=ok, other=0)
             threshold, bias, v_min = _parameters(threshold_ptr, bias_ptr, min_ptr, n, n_inside)
             for t in tl.static_range(T):
-                v, word = neuron_step(v, word, i, t, bias, threshold, v_min, ZERO, SHORT)
+                v, word = neuron_step(v, word, i, t, bias, threshold, v_min, ZERO, WIDTH)
             if STATE:
                 tl.store(v_ptr + at, v, mask=ok)
     else:
@@ -243,7 +245,7 @@ def conv_kernel(
                 if j == 3:
                     i = _sum(a3, acc_ptr + after, at, ok, fill_ptr, n, n_inside, ACC)
                 if RULE == IF:
-                    v, word = neuron_step(v, word, i, first + j, bias, threshold, v_min, ZERO, SHORT)
+                    v, word = neuron_step(v, word, i, first + j, bias, threshold, v_min, ZERO, WIDTH)
                 else:
                     tl.store(out_ptr + after + at, i, mask=ok)
             if RULE == IF and STATE and first + 4 >= T:
@@ -251,7 +253,7 @@ def conv_kernel(
     if RULE != SUMS:
         _emit(
             word, out_ptr, count_ptr, fan_ptr, n_fan, pool_count_ptr, pool_fan_ptr, n_pool_fan, pm, n, n_inside, M,
-            OH, OW, NC, POOL, RULE == IF, COUNT, EACH, POOL_EACH, NARROW, BITS, NONZERO,
+            OH, OW, NC, POOL, RULE == IF, COUNT, SHARED, POOL_SHARED, NARROW, BITS, NONZERO,
             WIDE, BM, BN,
         )  # fmt: skip
 
@@ -272,9 +274,9 @@ def conv_rows_kernel(
     SH: tl.constexpr, SW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr, DH: tl.constexpr, DW: tl.constexpr,
     KP: tl.constexpr, T: tl.constexpr, UNSIGNED: tl.constexpr, CONSTANT: tl.constexpr,
     LIMITED: tl.constexpr, ACC: tl.constexpr, STATE: tl.constexpr, RULE: tl.constexpr, ZERO: tl.constexpr,
-    SHORT: tl.constexpr, FIRE_BITS: tl.constexpr,
-    SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, EACH: tl.constexpr,
-    POOL_EACH: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, EARLY: tl.constexpr,
+    WIDTH: tl.constexpr, FIRE_BITS: tl.constexpr,
+    SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, SHARED: tl.constexpr,
+    POOL_SHARED: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, EARLY: tl.constexpr,
     TP: tl.constexpr, SPLIT: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
     if EARLY:
@@ -346,13 +348,13 @@ def conv_rows_kernel(
             if RULE == FIRE:
                 word = fired_word(i, threshold, FIRE_BITS, SIGNED, MOST)
             if RULE == IF:
-                v, word = neuron_step(v, word, i, s, bias, threshold, v_min, ZERO, SHORT)
+                v, word = neuron_step(v, word, i, s, bias, threshold, v_min, ZERO, WIDTH)
         if RULE == IF and STATE:
             tl.store(v_ptr + at, v, mask=ok)
         if RULE != SUMS:
             _emit(
                 word, out_ptr, count_ptr, fan_ptr, n_fan, pool_count_ptr, pool_fan_ptr, n_pool_fan, pm, n, n_inside,
-                M, OH, OW, NC, POOL, RULE == IF, COUNT, EACH, POOL_EACH, NARROW, BITS, NONZERO,
+                M, OH, OW, NC, POOL, RULE == IF, COUNT, SHARED, POOL_SHARED, NARROW, BITS, NONZERO,
                 False, BP, BN,
             )  # fmt: skip
         if SPLIT > 1:

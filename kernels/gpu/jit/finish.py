@@ -54,9 +54,9 @@ def sums_of(acc, t: tl.constexpr):
 
 
 @triton.jit
-def neuron_step(v, byte, i, t: tl.constexpr, bias, threshold, v_min, ZERO: tl.constexpr, SHORT: tl.constexpr):
+def neuron_step(v, byte, i, t: tl.constexpr, bias, threshold, v_min, ZERO: tl.constexpr, WIDTH: tl.constexpr):
     """Return the membranes after step t, and temporal bytes with bit t."""
-    v, s = if_update(v, i, bias, threshold, v_min, ZERO, SHORT)
+    v, s = if_update(v, i, bias, threshold, v_min, ZERO, WIDTH)
     return v, byte | (s.to(tl.int32) << t)
 
 
@@ -81,12 +81,13 @@ def pooled(word, OR: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
 
 @triton.jit
 def tally(
-    counter_ptr, fan_ptr, word, inside, place, n_fan, EACH: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr,
-    NONZERO: tl.constexpr,
+    counter_ptr, fan_ptr, word, inside, position, n, n_fan, NC: tl.constexpr, SHARED: tl.constexpr,
+    NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr,
 ):  # fmt: skip
-    """Add the spikes of words, and what they reach, to counter[0] and counter[1]; place: of each neuron in a sample.
+    """Add the spikes of words, and what they reach, to counter[0] and counter[1].
 
-    EACH: so many neurons that follow each other have one fan-out. NARROW: sums of a tile stay within 32 bits.
+    position, n: of a sample, of each row and column. SHARED: the channels of a position have one fan-out. NARROW: sums
+    of a tile stay within 32 bits.
     """
     if NONZERO:
         spikes = (word != 0).to(tl.int32)
@@ -96,10 +97,16 @@ def tally(
         b = (b & 0x33) + ((b >> 2) & 0x33)
         spikes = (b & 0x0F) + (b >> 4)
     spikes = tl.where(inside, spikes, 0)
-    fan = tl.load(fan_ptr + place // EACH % n_fan, mask=inside, other=0)
-    if NARROW:
-        reached = tl.sum(spikes * fan).to(tl.int64)
+    rows = tl.sum(spikes, 1)
+    if SHARED:
+        fan = tl.load(fan_ptr + position % n_fan)
+        sent = rows
     else:
-        reached = tl.sum(spikes.to(tl.int64) * fan.to(tl.int64))
-    tl.atomic_add(counter_ptr, tl.sum(spikes).to(tl.int64), sem="relaxed")
+        fan = tl.load(fan_ptr + (position[:, None] * NC + n[None, :]) % n_fan, mask=inside, other=0)
+        sent = spikes
+    if NARROW:
+        reached = tl.sum(sent * fan).to(tl.int64)
+    else:
+        reached = tl.sum(sent.to(tl.int64) * fan.to(tl.int64))
+    tl.atomic_add(counter_ptr, tl.sum(rows).to(tl.int64), sem="relaxed")
     tl.atomic_add(counter_ptr + 1, reached, sem="relaxed")

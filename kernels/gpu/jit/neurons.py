@@ -27,10 +27,15 @@ def value(values, n, j, ONE: tl.constexpr):
 
 
 @triton.jit
-def if_update(v, i, bias, threshold, v_min, ZERO: tl.constexpr, SHORT: tl.constexpr):
-    """Return membranes and spikes after a step. SHORT: biases are within +-2^24: cutting a current changes nothing."""
+def if_update(v, i, bias, threshold, v_min, ZERO: tl.constexpr, WIDTH: tl.constexpr):
+    """Return membranes and spikes after a step.
+
+    WIDTH: 2: none comes to a limit; 1: biases are within +-2^24, so that cutting a current changes nothing; 0: any.
+    """
     LIMIT: tl.constexpr = 8388607
-    if SHORT:
+    if WIDTH == 2:
+        x = v + (i + bias)
+    elif WIDTH == 1:
         x = v + tl.minimum(tl.maximum(i.to(tl.int32), -268435456), 268435456) + bias
         x = tl.minimum(tl.maximum(x, v_min), LIMIT)
     else:
@@ -77,7 +82,7 @@ def kept(x, keep):
 @triton.jit
 def if_kernel(
     i_ptr, v_ptr, out_ptr, threshold_ptr, bias_ptr, min_ptr, M, n_threshold, n_bias, n_min,
-    T: tl.constexpr, PACKED: tl.constexpr, STATE: tl.constexpr, ZERO: tl.constexpr, SHORT: tl.constexpr,
+    T: tl.constexpr, PACKED: tl.constexpr, STATE: tl.constexpr, ZERO: tl.constexpr, WIDTH: tl.constexpr,
     ONE_T: tl.constexpr, ONE_B: tl.constexpr, ONE_M: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     j = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -93,14 +98,14 @@ def if_kernel(
         byte = tl.zeros([BLOCK], tl.int32)
         for t in tl.static_range(T):
             i = tl.load(i_ptr + j, mask=inside, other=0)
-            v, s = if_update(v, i, bias, threshold, v_min, ZERO, SHORT)
+            v, s = if_update(v, i, bias, threshold, v_min, ZERO, WIDTH)
             byte |= s.to(tl.int32) << t
             i_ptr += M
         tl.store(out_ptr + j, byte.to(tl.uint8), mask=inside)
     else:
         for _ in range(T):
             i = tl.load(i_ptr + j, mask=inside, other=0)
-            v, s = if_update(v, i, bias, threshold, v_min, ZERO, SHORT)
+            v, s = if_update(v, i, bias, threshold, v_min, ZERO, WIDTH)
             tl.store(out_ptr + j, s.to(tl.uint8), mask=inside)
             i_ptr += M
             out_ptr += M

@@ -141,7 +141,8 @@ def test_sums_of_temporal_bytes(way: str, device: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_current_that_stays_is_computed_once(way: str, shared: bool, device: str) -> None:
     drawn = Drawn(Case((1, 4, 4, 3), 5, steps=7), "uint8", device, constant=True)
-    parameters = (drawn.values(9000, 30000), drawn.values(-99, 99), drawn.values(-15000, 0))
+    floor = (-(2**23), -7_000_000) if shared else (-15000, 0)  # where it is never reached nothing is compared with it
+    parameters = (drawn.values(9000, 30000), drawn.values(-99, 99), drawn.values(*floor))
     threshold, bias, v_min = parameters
     spikes, _ = if_law(np.repeat(drawn.sums, 7, axis=0), np.zeros(drawn.shape), threshold, bias, v_min, "subtract")
     one = [tensor(x, device) for x in (drawn.fill, *parameters)]
@@ -151,7 +152,9 @@ def test_a_current_that_stays_is_computed_once(way: str, shared: bool, device: s
     fan_out = np.broadcast_to(fan_out, (4, 4, 5))
     counts = (Counts.of(fan_out, counters[0]), Counts.of(np.array([3], np.int32), counters[1]))
     options = {"steps": 7, "constant": True, "pool": True, "counts": counts}
-    got = drawn.run(out, If.of(one[0], one[1], one[2], one[3]), way, **options)
+    rule = If.of(one[0], one[1], one[2], one[3])
+    assert rule.width(7, 27 * 128 * 255) == (2 if shared else 1)
+    got = drawn.run(out, rule, way, **options)
     pooled = np.stack([pool_law(s) for s in spikes])
     np.testing.assert_array_equal(got, bytes_of(pooled))
     fans = (spikes * fan_out).sum()
@@ -167,6 +170,19 @@ def test_a_tile_is_chosen_for_few_and_many_positions(steps: int, device: str) ->
     np.testing.assert_array_equal(out.cpu().numpy(), wrapped(drawn.sums if steps else drawn.sums[0]))
     few, many = tile_for(drawn.conv, 1, steps), tile_for(drawn.conv, 2000, steps)
     assert few.interleaved and few.rows < many.rows and not many.interleaved
+
+
+def test_membranes_that_come_to_no_limit(device: str) -> None:
+    drawn = Drawn(Case((1, 3, 2, 16), 5, steps=6), "uint8", device)
+    threshold, bias, v_min = drawn.values(300, 900), drawn.values(-99, 99), drawn.values(-(2**23), -(2**22))
+    spikes, _ = if_law(drawn.sums, np.zeros(drawn.shape), threshold, bias, v_min, "zero")
+    one = [tensor(x, device) for x in (drawn.fill, threshold, bias, v_min)]
+    rule, out = (
+        If.of(one[0], one[1], one[2], one[3], "zero"),
+        torch.zeros(drawn.shape, dtype=torch.uint8, device=device),
+    )
+    assert rule.width(6, 144 * 128) == 2
+    np.testing.assert_array_equal(drawn.run(out, rule, "whole", steps=6), bytes_of(spikes))
 
 
 def test_nothing_is_done_where_few_inputs_are_active(device: str) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers and sums by the fused kernels: what they are given of a run."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def _plain(run: Run, number: int, weights: Conv, fill: int | None, map_: Map, un
 def _conv(run: Run, weights: Conv, x: torch.Tensor, out: torch.Tensor, rule: Any, map_: Map, **how: Any) -> None:
     """Call the kernel; dense maps are convolutions of one pixel."""
     steps = 0 if how.get("constant") else how.get("steps", 0)
-    tile = tile_for(weights, len(x), steps)
+    tile = tile_for(weights, len(x), steps, bool(how.get("constant")))
     need = scratch_size(weights, len(x), steps, tile)
     if flat(map_):
         x, out = _pixel(x, 1), _pixel(out, 1 + (isinstance(rule, Sums) and steps > 0))
@@ -184,10 +185,10 @@ def _unsigned(run: Run, apply: Apply) -> bool:
 
 def _counted(run: Run, number: int) -> Counts:
     op: Any = run.program.operations[number]
-    fan_out = run.constants.tensor((number, "flat"), lambda: in_order(op.fan_out).reshape(-1))
-    if op.word in run.schedule.packed:
-        return Counts(fan_out, run.counters[op.slot], "popcount", BITS)
-    return Counts(fan_out, run.counters[op.slot], op.mode, op.bits)
+    mode, bits = ("popcount", BITS) if op.word in run.schedule.packed else (op.mode, op.bits)
+    out = run.counters[op.slot]
+    known: Counts = run.constants.of((number, "counts"), lambda: Counts.of(in_order(op.fan_out), out, mode, bits))
+    return replace(known, out=out)
 
 
 def _first(run: Run, number: int, field: str) -> int:

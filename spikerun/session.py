@@ -75,7 +75,7 @@ class Session:
         self.device: Device = devices.load(device, **options)
         self._lowered: Schedule = "blocked" if self.schedule == "blocked" else "frame"
         frame = lower(net, self._lowered) if early_exit is None else lower_frame(net, early_exit)
-        self._executor = self.device.compile(frame)
+        self._executor = self.device.compile(frame) if net.inputs else self._endless  # which is all that can run
         program = self._executor.program
         self._inputs, self._outputs = dict(program.inputs), dict(program.outputs)
         self._single = self._prepared()

@@ -15,8 +15,10 @@ from spikerun.kernels.gpu.device import found, free
 from spikerun.kernels.gpu.distribute import distribute, pass_by_pass
 from spikerun.kernels.gpu.fuse import fused
 from spikerun.kernels.gpu.layout import Constants, from_device
+from spikerun.kernels.gpu.machine import gpu
 from spikerun.kernels.gpu.maps import check
 from spikerun.kernels.gpu.memory import LEFT, Placed, placed, samples_that_fit
+from spikerun.kernels.gpu.recurrent import Recurrent, takes
 from spikerun.kernels.gpu.table import ROWS
 from spikerun.kernels.gpu.workspace import GpuWorkspace
 from spikerun.kernels.operations import Encode, Map
@@ -46,8 +48,10 @@ class Gpu:
         self.kernels, self.batch = kernels, batch
         self.place = found()
 
-    def compile(self, program: Program, keep: Collection[str] = ()) -> "GpuExecutor":
+    def compile(self, program: Program, keep: Collection[str] = ()) -> "GpuExecutor | Recurrent":
         """Return an executor of the program. Raises UnsupportedError for what has no kernel."""
+        if self.place.type == "cuda" and takes(program) is None:
+            return Recurrent(program, gpu(self.place))
         return GpuExecutor(self, program, keep)
 
 

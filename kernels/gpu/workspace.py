@@ -20,7 +20,7 @@ from spikerun.kernels.gpu.layout import DTYPES, Constants, from_device, on_devic
 from spikerun.kernels.gpu.rows import Run
 from spikerun.kernels.program import Program, Register
 
-__all__ = ["GpuWorkspace"]
+__all__ = ["GpuWorkspace", "deferred"]
 
 Array = npt.NDArray[Any]
 WIDE_SPIKE = np.dtype([("step", "<i8"), ("index", "<i4"), ("value", "<u2")], align=True)
@@ -88,7 +88,7 @@ class GpuWorkspace:
         captured: list[tuple[list[int], list[torch.Tensor]]] = [([], []) for _ in self._capture]
         shown: list[list[torch.Tensor]] = [[] for _ in self._watch]
         error = None
-        with _deferred() as interrupted:
+        with deferred() as interrupted:
             for k in range(count):
                 self._pass(rows(k), shown, captured)
                 if done is not None:
@@ -166,7 +166,7 @@ def _told(register: Register) -> type[Any]:
 
 
 @contextmanager
-def _deferred() -> Iterator[Any]:
+def deferred() -> Iterator[Any]:
     """Hold Ctrl-C back; what is yielded returns what it raises, or None."""
     pressed: list[Any] = []
     if threading.current_thread() is not threading.main_thread():

@@ -27,6 +27,7 @@ IntArray = npt.NDArray[np.int64]
 Drawn = tuple[IntArray, IntArray, npt.NDArray[np.int8], npt.NDArray[np.uint8]]
 BYTES = 6  # of one synapse: target, weight and delay
 CHUNK = 2**17  # synapses that are drawn at once
+THREADS = 16  # that draw, with some megabytes each
 MEMINFO = Path("/proc/meminfo")
 
 
@@ -139,7 +140,7 @@ def _words(seed: int, synapses: int, made: Callable[[npt.NDArray[np.uint32]], T]
         k = np.arange(first, min(first + CHUNK, synapses))
         return made(philox(seed, k & 0xFFFFFFFF, k >> 32, 0, SYNAPSE))
 
-    firsts, threads = range(0, synapses, CHUNK), os.cpu_count() or 1
+    firsts, threads = range(0, synapses, CHUNK), min(THREADS, os.cpu_count() or 1)
     if len(firsts) <= 1:
         yield from map(some, firsts)
         return

@@ -85,7 +85,7 @@ def of_fashion(folder: Path) -> None:
 def of_resnet18(folder: Path) -> None:
     """Measure the residual network."""
     name = "resnet18"
-    NETWORKS[name] = Trained(lambda: residual(2, (64, 128, 256, 512), nn.ReLU), epochs=4)
+    NETWORKS[name] = Trained(lambda: residual(2, (64, 128, 256, 512), nn.ReLU), epochs=10, rate=0.1)
     weights = folder / f"{name}-0.safetensors"
     if not weights.exists():
         from zoo_training import parts, trained
@@ -111,7 +111,7 @@ def against_ann(name: str, model: nn.Module, file: Path | None) -> None:
     right = session.run(samples).classes == labels
     record(NAME, f"{name}, T = {BITS}: accuracy on the test images", 100 * float(right.mean()), "%")
     ann = model.half().cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fast = torch.compile(ann, mode="max-autotune-no-cudagraphs")
+    fast = torch.compile(ann)
     for count in BATCHES:
         pixels = torch.from_numpy(samples[:count]).cuda()
         x = (pixels.half() * test.scale).contiguous(memory_format=torch.channels_last)

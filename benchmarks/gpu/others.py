@@ -99,7 +99,7 @@ def multistep(layers: list[Layer], readout: torch.Tensor, steps: int, dtype: tor
 
 def compiled(layers: list[Layer], readout: torch.Tensor, steps: int, dtype: torch.dtype) -> Run:
     """Return the multi-step network by torch.compile; a graph is captured around it as around all others."""
-    found: Run = torch.compile(multistep(layers, readout, steps, dtype), mode="max-autotune-no-cudagraphs")
+    found: Run = torch.compile(multistep(layers, readout, steps, dtype))
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from spikerun.kernels.gpu.choice import Events
 from spikerun.kernels.gpu.layers import layer
 from spikerun.kernels.gpu.layout import DTYPES, Constants, element, from_device, in_order, on_device, to_device
 from spikerun.kernels.gpu.memory import Placed
@@ -44,6 +45,7 @@ class Batch:
         keep: Collection[str],
         given: Mapping[str, tuple[int, ...]],
         tail: Callable[["Batch"], torch.Tensor] | None = None,
+        events: Events | None = None,
     ) -> None:
         schedule, device = placed.schedule, constants.device
         self._program, self._schedule, self._tail = program, schedule, tail
@@ -61,6 +63,7 @@ class Batch:
             torch.ones(count, dtype=torch.int64, device=device) if decides else None,
             fast=not decides,
             zeros={},
+            events=events,
         )
         self._near = {
             n: torch.empty(s, dtype=DTYPES[self._described[n].dtype], device=device) for n, s in given.items()

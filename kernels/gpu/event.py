@@ -43,6 +43,7 @@ def event_linear(
     rule: Sums | Fire | If,
     *,
     active: torch.Tensor,
+    seen: torch.Tensor,
     steps: int = 0,
     v: torch.Tensor | None = None,
     cut: int = ALL,
@@ -53,7 +54,8 @@ def event_linear(
     x: (B, n_in), words uint8 or int8, or with `steps` temporal bytes, bit t the spike of step t. weight: int8 (n_in,
     n_out rounded up to COLUMNS), zeros behind n_out. out: int32 (B, n_out), or (steps, B, n_out), of `Sums`; words
     (B, n_out) of `Fire`, temporal bytes of `If`. v: membranes int32 (B, n_out) that are kept, of `If`; None: they begin
-    at 0. active: int32 (1,), how many inputs are. counts: of the words that are sent.
+    at 0. active: int32 (1,), how many inputs are. seen: int64 (3,), += 1, 1 where it did something, and the active
+    inputs. counts: of the words that are sent.
     """
     samples, n_in = x.shape
     n_out, rows = out.shape[-1], samples * max(steps, 1)
@@ -74,7 +76,7 @@ def event_linear(
         threads,
         _shared(n_in, samples, rows, 32 * wide),
         x, weight, active, *parameters, NONE if v is None else v, out, np.uint32(cut),
-        *((NONE, NONE) if counts is None else (counts.fan_out, counts.out)),
+        *((NONE, NONE) if counts is None else (counts.fan_out, counts.out)), seen,
     )  # fmt: skip
 
 

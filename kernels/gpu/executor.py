@@ -11,17 +11,20 @@ import torch
 from spikerun.errors import UnsupportedError, UsageError, unknown_name
 from spikerun.kernels.executor import Capture, Choice, Footprint
 from spikerun.kernels.gpu.batch import Batch
+from spikerun.kernels.gpu.choice import Events, events
 from spikerun.kernels.gpu.device import found, free
 from spikerun.kernels.gpu.distribute import distribute, pass_by_pass
 from spikerun.kernels.gpu.fuse import fused
 from spikerun.kernels.gpu.layout import Constants, from_device
 from spikerun.kernels.gpu.machine import gpu
 from spikerun.kernels.gpu.maps import check
+from spikerun.kernels.gpu.matrices import flat
 from spikerun.kernels.gpu.memory import LEFT, Placed, placed, samples_that_fit
 from spikerun.kernels.gpu.recurrent import Recurrent, takes
+from spikerun.kernels.gpu.rows import BITS
 from spikerun.kernels.gpu.table import ROWS
 from spikerun.kernels.gpu.workspace import GpuWorkspace
-from spikerun.kernels.operations import Encode, Map
+from spikerun.kernels.operations import Apply, Encode, Map
 from spikerun.kernels.program import Program
 
 __all__ = ["Gpu", "GpuExecutor"]
@@ -72,6 +75,7 @@ class GpuExecutor:
         self._device, self._keep = device, frozenset(keep)
         self._registers = {register.name: register for register in program.registers}
         self._constants = Constants(device.place)
+        self._events = events(device.place, device.kernels, self._constants)
         self._decides = any(operation.name == "decide" for operation in program.operations)
         self._placed: dict[frozenset[str], Placed] = {}
         self._batches: dict[Hashable, Batch] = {}
@@ -170,12 +174,25 @@ class GpuExecutor:
 
     def choices(self) -> list[Choice]:
         """Return which kernels were chosen for the maps."""
-        return [
-            Choice(place, "dense", "the only one", int(np.prod(value.source)))
+        maps = [
+            (place, value)
             for place, operation in enumerate(self.program.operations)
             for _, value in operation.numbers()
             if isinstance(value, Map)
         ]
+        if self._events is None or self._decides:
+            return [Choice(place, "dense", "the only one", int(np.prod(value.source))) for place, value in maps]
+        return [self._choice(self._events, place, value) for place, value in maps]
+
+    def _choice(self, chosen: Events, place: int, map_: Map) -> Choice:
+        """Return what is chosen for the map of an operation, in batches of one."""
+        schedule, operation = self._placed_of(self._by_pass()).schedule, self.program.operations[place]
+        packed = isinstance(operation, Apply) and operation.x in schedule.packed
+        steps = min(len(schedule.passes[place]), BITS) if packed else 0
+        if chosen.takes(map_, 1, steps):
+            return chosen.choice(place, map_, steps)
+        reason = "times measured on an H200" if flat(map_) else "the only one"
+        return Choice(place, "dense", reason, int(np.prod(map_.source)))
 
     def _placed_of(self, by_pass: frozenset[str]) -> Placed:
         if by_pass not in self._placed:
@@ -199,6 +216,6 @@ class GpuExecutor:
             return self._batches[key]
         while len(self._batches) >= KEPT:
             del self._batches[next(iter(self._batches))]
-        made = Batch(self.program, self._placed_of(by_pass), self._constants, self._keep, given, tail)
+        made = Batch(self.program, self._placed_of(by_pass), self._constants, self._keep, given, tail, self._events)
         self._batches[key] = made
         return made

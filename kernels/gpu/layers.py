@@ -47,7 +47,7 @@ def layer(run: Run, made: Layer) -> None:
     else:
         word: Any = neuron
         out = registers[word.word if pool is None else pool.y]
-        _conv(run, weights, _row(run, made.apply), out[0], rule, apply.map, acc=acc, **how)
+        _conv(run, made.apply, weights, _row(run, made.apply), out[0], rule, apply.map, acc=acc, **how)
 
 
 def _steps(run: Run, made: Layer, weights: Conv, rule: If, out: Any, acc: Any, how: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ def _steps(run: Run, made: Layer, weights: Conv, rule: If, out: Any, acc: Any, h
         steps = min(BITS, passes - first)
         x = run.registers[apply.x][k] if packed else _row(run, made.apply)
         own = acc[first : first + steps] if acc is not None and packed else acc
-        _conv(run, weights, x, out[k], rule, apply.map, steps=steps, constant=not packed, acc=own, **how)
+        _conv(run, made.apply, weights, x, out[k], rule, apply.map, steps=steps, constant=not packed, acc=own, **how)
 
 
 def sums(at: At, fill: int | None = None) -> bool:
@@ -90,11 +90,13 @@ def sums(at: At, fill: int | None = None) -> bool:
         assert packed is not None
         for k, byte in enumerate(packed):
             own = acc[k * BITS : (k + 1) * BITS]
-            _conv(run, weights, byte, own, rule, apply.map, steps=len(own), acc=own if fill is None else None)
+            _conv(
+                run, at.number, weights, byte, own, rule, apply.map, steps=len(own), acc=own if fill is None else None
+            )
     else:
         assert x is not None
         own = acc.flatten(0, 1)
-        _conv(run, weights, x.flatten(0, 1), own, rule, apply.map, acc=own if fill is None else None)
+        _conv(run, at.number, weights, x.flatten(0, 1), own, rule, apply.map, acc=own if fill is None else None)
     return True
 
 
@@ -108,9 +110,17 @@ def _plain(run: Run, number: int, weights: Conv, fill: int | None, map_: Map, un
     return run.constants.of((number, "sums", fill, unsigned), make)
 
 
-def _conv(run: Run, weights: Conv, x: torch.Tensor, out: torch.Tensor, rule: Any, map_: Map, **how: Any) -> None:
-    """Call the kernel; dense maps are convolutions of one pixel."""
+def _conv(
+    run: Run, number: int, weights: Conv, x: torch.Tensor, out: torch.Tensor, rule: Any, map_: Map, **how: Any
+) -> None:
+    """Call the kernel; dense maps are convolutions of one pixel, or go event by event."""
     steps = 0 if how.get("constant") else how.get("steps", 0)
+    plain = not how.get("constant") and how.get("acc") is None
+    if run.events is not None and plain and run.events.takes(map_, len(x), steps):
+        active = _by_event(run, number, weights, x, out, rule, map_, how)
+        if active is None:
+            return
+        how |= {"active": active, "cut": run.events.cut(map_, steps)}
     tile = tile_for(weights, len(x), steps, bool(how.get("constant")))
     need = scratch_size(weights, len(x), steps, tile)
     if flat(map_):
@@ -122,6 +132,23 @@ def _conv(run: Run, weights: Conv, x: torch.Tensor, out: torch.Tensor, rule: Any
         }
     scratch = run.scratch(need) if need else None
     conv(x, weights, out, rule, tile=tile, scratch=scratch, **how)
+
+
+def _by_event(
+    run: Run, number: int, weights: Conv, x: torch.Tensor, out: torch.Tensor, rule: Any, map_: Map, how: dict[str, Any]
+) -> torch.Tensor | None:
+    """Call the event-driven kernel, which takes words as they are; return what a dense one behind it has to know."""
+    assert run.events is not None
+    steps, (counts, *_) = how.get("steps", 0), how.get("counts") or (None,)
+    shifted = x.dtype == torch.uint8 and not steps
+
+    def make() -> Any:
+        return replace(rule, fill=rule.fill - weights.sums) if shifted else rule
+
+    plain = run.constants.of((number, "plain", id(rule)), make)
+    flat, to = x.flatten(1), out.flatten(2 if out.ndim > 2 and isinstance(rule, Sums) and steps else 1)
+    v = None if how.get("v") is None else how["v"].flatten(1)
+    return run.events.run(number, map_, flat, to, plain, steps=steps, v=v, counts=counts)
 
 
 def _pixel(values: torch.Tensor, lead: int) -> torch.Tensor:

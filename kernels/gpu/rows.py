@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from spikerun.kernels.gpu.choice import Events
 from spikerun.kernels.gpu.distribute import Schedule
 from spikerun.kernels.gpu.layout import Constants, in_order
 from spikerun.kernels.program import Program, Register
@@ -31,6 +32,7 @@ class Run(NamedTuple):
     alive: torch.Tensor | None
     fast: bool = False  # fused kernels where they fit
     zeros: dict[int, torch.Tensor] | None = None
+    events: Events | None = None
 
     def scratch(self, size: int) -> torch.Tensor:
         """Return int32 zeros, at least so many, which are zero again when they are given back."""

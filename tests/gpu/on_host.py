@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CUDA kernels of a circuit, compiled for this processor: `cuda_on_host.hpp` stands for the device."""
+"""CUDA kernels, compiled for this processor: `cuda_on_host.hpp` stands for the device."""
 
 import ctypes
 import hashlib
+import re
 import subprocess
 import tempfile
 from functools import cache
@@ -13,24 +14,21 @@ import torch
 
 from spikerun.kernels.gpu.machine import Machine
 
-HEADER = Path(__file__).with_name("cuda_on_host.hpp")
-CALLS = """
-#define CALL(name, parameters, given) \\
-    extern "C" void call_##name(unsigned grid, unsigned block, unsigned shared, parameters) { \\
-        launch(grid, block, shared, [=] { name given; }); \\
-    }
-#define COMMA ,
-CALL(recurrent, const Arguments* a COMMA long long t COMMA unsigned e COMMA unsigned n COMMA unsigned l,
-     (a, t, e, n, l))
-CALL(count_events,
-     const Drive* d COMMA unsigned b COMMA unsigned e COMMA long long f COMMA long long l COMMA unsigned* c,
-     (d, b, e, f, l, c))
-CALL(drawn_synapses, const Rule* r COMMA const Place* p, (r, p))
-CALL(listed_synapses,
-     const unsigned* s COMMA const unsigned* t COMMA const signed char* w COMMA const int* d COMMA word64 n COMMA
-         const Place* p,
-     (s, t, w, d, n, p))
+HEADERS = [Path(__file__).with_name(name) for name in ("cuda_on_host.hpp", "mma_on_host.hpp")]
+CALL = """
+extern "C" void call_{name}(unsigned grid, unsigned block, unsigned shared, {parameters}) {{
+    launch(grid, block, shared, [=] {{ {name}({given}); }});
+}}
 """
+KERNELS = {
+    "recurrent": "const Arguments* a, long long t, unsigned e, unsigned n, unsigned l",
+    "count_events": "const Drive* d, unsigned b, unsigned e, long long f, long long l, unsigned* c",
+    "drawn_synapses": "const Rule* r, const Place* p",
+    "listed_synapses": "const unsigned* s, const unsigned* t, const signed char* w, const int* d, word64 n, "
+    "const Place* p",
+    "event_linear": "const byte* x, const signed char* w, int* a, const int* f, const int* t, const int* b, "
+    "const int* m, int* k, void* o, unsigned c, const int* r, word64* n, word64* s",
+}
 FLAGS = ("-std=c++17", "-O1", "-g1", "-shared", "-fPIC", "-pthread", "-Wall", "-Wextra", "-Wno-unused-parameter",
          "-Wno-unknown-pragmas", "-Werror")  # fmt: skip
 C_TYPES: dict[str, Any] = {"uint64": ctypes.c_uint64, "int64": ctypes.c_int64, "uint32": ctypes.c_uint32}
@@ -61,7 +59,13 @@ def _folder() -> Path:
 
 
 def _library(source: str) -> str:
-    text = f'#include "{HEADER}"\n{source}\n{CALLS}'
+    includes = "".join(f'#include "{header}"\n' for header in HEADERS)
+    calls = [
+        CALL.format(name=name, parameters=takes, given=", ".join(re.findall(r"(\w)(?:,|$)", takes)))
+        for name, takes in KERNELS.items()
+        if f" {name}(" in source
+    ]
+    text = "\n".join([includes, source, *calls])
     name = _folder() / hashlib.sha256(text.encode()).hexdigest()
     library = name.with_suffix(".so")
     if not library.exists():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from on_host import machine
+from gpu.on_host import machine
 
 from spikerun.kernels.gpu.conv import Counts
 from spikerun.kernels.gpu.event import ALL, COLUMNS, ROWS, event_linear, fits
@@ -30,7 +30,9 @@ def run(x: Array, w: Array, out: Array, rule: Any, **more: Any) -> tuple[Array, 
     padded = torch.zeros((len(w), -(-w.shape[1] // COLUMNS) * COLUMNS), dtype=torch.int8)
     padded[:, : w.shape[1]] = torch.from_numpy(w)
     active, filled = torch.full((1,), -1, dtype=torch.int32), torch.from_numpy(out)
-    event_linear(HOST, torch.from_numpy(x), padded, filled, rule, active=active, **more)
+    seen = torch.tensor([3, 2, 100])
+    event_linear(HOST, torch.from_numpy(x), padded, filled, rule, active=active, seen=seen, **more)
+    assert seen.tolist() == [4, 2 + (int(active) <= more.get("cut", ALL)), 100 + int(active)]
     return filled.numpy(), int(active)
 
 

@@ -129,10 +129,11 @@ __device__ __forceinline__ unsigned fired(int v, int threshold) {
 #endif
 
 // cut: of active inputs; it does nothing where there are more. counters: of spikes, and of what they reach.
+// seen: runs, those that it did, and the active inputs of all.
 extern "C" __global__ void __launch_bounds__(THREADS)
     event_linear(const byte* x, const signed char* w, int* active, const int* fill, const int* threshold,
                  const int* bias, const int* v_min, int* kept, void* out, unsigned cut, const int* fan_out,
-                 word64* counters) {
+    word64* counters, word64* seen) {
     SHARED_MEMORY(int, memory);
     int* const count = memory;
     int* const sums = memory + 4;  // [rows][columns]
@@ -145,7 +146,12 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     for (int k = static_cast<int>(threadIdx.x); k < rows * columns; k += THREADS) sums[k] = 0;
     __syncthreads();
     const int n = list_active(x, index, bytes, count);
-    if (blockIdx.x == 0 && threadIdx.x == 0) *active = n;
+    if (blockIdx.x == 0 && threadIdx.x == 0) {
+        *active = n;
+        seen[0] += 1;
+        seen[1] += static_cast<unsigned>(n) <= cut;
+        seen[2] += static_cast<word64>(n);
+    }
     if (static_cast<unsigned>(n) > cut) return;
 
     const int warp = static_cast<int>(threadIdx.x / 32);

@@ -187,6 +187,9 @@ template <class T>
 T atomicAdd(T* to, T value) {
     return __atomic_fetch_add(to, value, __ATOMIC_RELAXED);
 }
+inline int atomicExch(int* to, int value) {
+    return __atomic_exchange_n(to, value, __ATOMIC_RELAXED);
+}
 
 inline Message load_message(const Message* from) {
     const std::lock_guard<std::mutex> lock(host::messages);

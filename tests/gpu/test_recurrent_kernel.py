@@ -2,6 +2,7 @@
 """The kernel of recurrent networks, on the host, against NumPy: spikes, state and counters, bit for bit."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,11 @@ def place(request: pytest.FixtureRequest) -> Iterator[str]:
     WHERE.pop()
 
 
-def compiled(program: Program, processors: int = 3, shared: int = 2**16) -> Recurrent:
-    """Return an executor of a program that must be one for it; it has so many processors where it runs on the host."""
+def compiled(program: Program, **fewer: int) -> Recurrent:
+    """Return an executor of a program that must be one for it; fewer: processors, or bytes that they share."""
     assert takes(program) is None
-    return Recurrent(program, gpu(torch.device("cuda", 0)) if WHERE == ["gpu"] else machine(processors, shared))
+    where = gpu(torch.device("cuda", 0)) if WHERE == ["gpu"] else machine(3, 2**16)
+    return Recurrent(program, replace(where, **fewer))
 
 
 def same(program: Program, *parts: int, **how: int) -> int:

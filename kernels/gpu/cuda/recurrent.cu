@@ -107,6 +107,14 @@ __device__ __forceinline__ int later(int slot, unsigned passes) {
     return place >= SLOTS * PER ? place - SLOTS * PER : place;
 }
 
+// What arrives now, which then is 0; of memory that other warps have added to without a cache.
+__device__ __forceinline__ int taken(int* place) {
+    if (!RING_IN_SHARED) return atomicExch(place, 0);
+    const int current = *place;
+    *place = 0;
+    return current;
+}
+
 // slot: of the pass of the spike.
 __device__ __forceinline__ void deliver(int* ring, int slot, unsigned synapse) {
     if (synapse == 0) return;
@@ -262,7 +270,8 @@ __device__ __forceinline__ void leave_state(const Arguments& a, const Own& own) 
 __device__ __forceinline__ void name(const Arguments& a, const uint2* table, Speech& speech, unsigned parity,
                                      unsigned local, unsigned within, unsigned times) {
     const uint2 row = table[local];
-    prefetch(a.rows + 4 * (word64)row.x + (word64)blockIdx.x * BLOCKS * row.y, 4 * BLOCKS * row.y);
+    if (row.y != 0)
+        prefetch(a.rows + 4 * (word64)row.x + (word64)blockIdx.x * BLOCKS * row.y, 4 * BLOCKS * row.y);
     const unsigned at = atomicAdd(&speech.count[parity], times), spike = local * ROUND + within;
     for (unsigned n = at; n < at + times; ++n) {
         if (n < NAMED) speech.named[parity][n] = (unsigned short)spike;
@@ -300,8 +309,7 @@ extern "C" __global__ void __launch_bounds__(32 * (UPDATE_WARPS + LISTEN_WARPS),
             const unsigned round = passes - done < ROUND ? passes - done : ROUND;
             for (unsigned within = 0; within < round; ++within) {
                 for_each_neuron([&](int k, unsigned local, unsigned j) {
-                    int current = ring[slot + local];
-                    ring[slot + local] = 0;
+                    int current = taken(&ring[slot + local]);
                     for (int n = 0; n < DRIVES; ++n) {
                         if (ROUND > 1 && within > 0) own.draws[k][n].go_on(t);
                         current += own.draws[k][n].current(t);

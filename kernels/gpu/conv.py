@@ -127,7 +127,8 @@ def tile_for(weights: Conv, batch: int, steps: int, constant: bool = False) -> T
         return Tile(256 if constant else 128 if words else 64, columns, depth, 8 if constant else 4, 3)
     if constant:
         return Tile(32, min(columns, 32), depth, 4, 2)
-    return Tile(16, 16, depth, 2, 5, interleaved=True)
+    most = 1 if words else 4 * _steps_of_rows(steps)  # rows of a window that is pooled
+    return Tile(max(16, most), 16, depth, 2, 5, interleaved=True)
 
 
 def split_of(weights: Conv, depth: int, most: int) -> int:
@@ -234,6 +235,9 @@ def conv(
         threshold, bias, v_min, one.out, one.fan_out, one.fan_out.numel(), two.out, two.fan_out,
         two.fan_out.numel(), rule.fill if active is None else active, cut, m, h, w, oh, ow,
     )  # fmt: skip
+    tp = 1 if constant else _steps_of_rows(steps)
+    if pool and tile.rows < 4 * (tp if tile.interleaved or tile.split > 1 else 1):
+        raise ValueError(f"tile: {tile.rows} rows hold no window of four positions with {steps} steps each")
     early = _early(x.device) if early is None else early
     width = 0
     if isinstance(rule, If):
@@ -254,7 +258,6 @@ def conv(
         num_warps=tile.warps, num_stages=tile.stages, **({"launch_pdl": True} if early else {}),
     )  # fmt: skip
     if tile.interleaved or tile.split > 1:
-        tp = 1 if constant else _steps_of_rows(steps)
         grid = (_columns(weights, tile), -(-m * tp // tile.rows), tile.split)
         places = (out, out) if scratch is None else (scratch, scratch[max(1, steps) * m * n :])
         conv_rows_kernel[grid](*arguments, *places, **constants, TP=tp, SPLIT=tile.split)

@@ -191,3 +191,13 @@ def test_nothing_is_done_where_few_inputs_are_active(device: str) -> None:
     active, rule = torch.tensor([9], dtype=torch.int32, device=device), Sums(tensor(drawn.fill, device))
     assert (drawn.run(out, rule, "whole", active=active, cut=9) == -1).all()
     np.testing.assert_array_equal(drawn.run(out, rule, "whole", active=active, cut=8), wrapped(drawn.sums[0]))
+
+
+def test_a_tile_too_small_for_a_window_is_refused(device: str) -> None:
+    drawn = Drawn(Case((1, 2, 2, 3), 5, steps=8), "uint8", device)
+    one = tensor(np.ones(5, np.int32), device)
+    rule, out = If.of(one, one, one, -one), torch.zeros((1, 1, 1, 5), dtype=torch.uint8, device=device)
+    options = {"steps": 8, "pool": True}
+    with pytest.raises(ValueError, match="16 rows hold no window of four positions with 8 steps each"):
+        conv(tensor(drawn.x, device), drawn.conv, out, rule, tile=Tile(16, 16, 32, interleaved=True), **options)
+    conv(tensor(drawn.x, device), drawn.conv, out, rule, **options)  # the tile that is chosen holds one

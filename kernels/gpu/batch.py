@@ -33,7 +33,8 @@ class Batch:
     """Memory for so many samples, and the calls of a run.
 
     The first run executes them one by one; with the second they become a CUDA graph, one call from then on. given: the
-    shapes of the inputs; tail: what is computed of the batch at the end of each run, and is `answer`.
+    shapes of the inputs; fast: fused kernels are used; tail: what is computed of the batch at the end of each run, and
+    is `answer`.
     """
 
     @torch.inference_mode(False)
@@ -44,6 +45,7 @@ class Batch:
         constants: Constants,
         keep: Collection[str],
         given: Mapping[str, tuple[int, ...]],
+        fast: bool = True,
         tail: Callable[["Batch"], torch.Tensor] | None = None,
         events: Events | None = None,
     ) -> None:
@@ -61,7 +63,7 @@ class Batch:
             self._rows,
             torch.zeros((len(program.counters), 2), dtype=torch.int64, device=device),
             torch.ones(count, dtype=torch.int64, device=device) if decides else None,
-            fast=not decides,
+            fast=fast and not decides,
             zeros={},
             events=events,
         )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs on a GPU: all passes at once where nothing forbids it, the whole run as one CUDA graph."""
 
+import math
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,14 +12,13 @@ import torch
 from spikerun.errors import UnsupportedError, UsageError, unknown_name
 from spikerun.kernels.executor import Capture, Choice, Footprint
 from spikerun.kernels.gpu.batch import Batch
-from spikerun.kernels.gpu.choice import Events, events
+from spikerun.kernels.gpu.choice import events
 from spikerun.kernels.gpu.device import found, free
-from spikerun.kernels.gpu.distribute import distribute, pass_by_pass
+from spikerun.kernels.gpu.distribute import Layer, distribute, pass_by_pass
 from spikerun.kernels.gpu.fuse import fused
 from spikerun.kernels.gpu.layout import Constants, from_device
 from spikerun.kernels.gpu.machine import gpu
 from spikerun.kernels.gpu.maps import check
-from spikerun.kernels.gpu.matrices import flat
 from spikerun.kernels.gpu.memory import LEFT, Placed, placed, samples_that_fit
 from spikerun.kernels.gpu.recurrent import Recurrent, takes
 from spikerun.kernels.gpu.rows import BITS
@@ -37,8 +37,8 @@ KEPT = 4  # sizes of batches whose memory and graphs are kept
 class Gpu:
     """A GPU of NVIDIA's, the current one of torch.
 
-    kernels: `event`, `dense`, or `auto`: by the activity that each map meets, seen on the device. batch: how many
-    samples are run at a time; default as many as are given, or as fit its memory. Neither changes a result.
+    kernels: `event`, `dense`, or `auto`, which Triton's interpreter takes for torch's operators: it is slow. batch: how
+    many samples are run at a time; default as many as are given, or as fit its memory. Neither changes a result.
     """
 
     threads = 1
@@ -50,6 +50,7 @@ class Gpu:
             raise UsageError(f"batch must be a positive integer, the samples that are run at a time, got {batch!r:.80}")
         self.kernels, self.batch = kernels, batch
         self.place = found()
+        self.fast = self.place.type == "cuda" or kernels != "auto"
 
     def compile(self, program: Program, keep: Collection[str] = ()) -> "GpuExecutor | Recurrent":
         """Return an executor of the program. Raises UnsupportedError for what has no kernel."""
@@ -116,14 +117,8 @@ class GpuExecutor:
     def footprint(self) -> Footprint:
         """Return what runs take of the device (`spikerun.kernels.executor.Apart`)."""
         placed_ = self._placed_of(self._by_pass())
-        weights = sum(
-            value.nbytes
-            for operation in self.program.operations
-            for _, number in operation.numbers()
-            if isinstance(number, Map)
-            for _, value in number.parameters
-            if isinstance(value, np.ndarray)
-        )
+        maps = (value for operation in self.program.operations for _, value in operation.numbers())
+        weights = sum(_weights(value) for value in maps if isinstance(value, Map))
         room = int(free(self._device.place) * LEFT)
         return Footprint(max(weights, self._constants.bytes), placed_.arena + placed_.scratch, room)
 
@@ -174,32 +169,31 @@ class GpuExecutor:
 
     def choices(self) -> list[Choice]:
         """Return which kernels were chosen for the maps."""
-        maps = [
-            (place, value)
+        parts = self._placed_of(self._by_pass()).schedule.parts
+        within = {part.layer.apply: part.layer for part in parts if part.layer is not None}
+        return [
+            self._choice(place, value, within.get(place))
             for place, operation in enumerate(self.program.operations)
             for _, value in operation.numbers()
             if isinstance(value, Map)
         ]
-        if self._events is None or self._decides:
-            return [Choice(place, "dense", "the only one", int(np.prod(value.source))) for place, value in maps]
-        return [self._choice(self._events, place, value) for place, value in maps]
 
-    def _choice(self, chosen: Events, place: int, map_: Map) -> Choice:
+    def _choice(self, place: int, map_: Map, layer: Layer | None) -> Choice:
         """Return what is chosen for the map of an operation, in batches of one."""
         schedule, operation = self._placed_of(self._by_pass()).schedule, self.program.operations[place]
         packed = isinstance(operation, Apply) and operation.x in schedule.packed
         steps = min(len(schedule.passes[place]), BITS) if packed else 0
-        if chosen.takes(map_, 1, steps):
-            return chosen.choice(place, map_, steps)
-        reason = "times measured on an H200" if flat(map_) else "the only one"
-        return Choice(place, "dense", reason, int(np.prod(map_.source)))
+        if self._events is not None and layer is not None and self._events.takes(map_, 1, steps):
+            return self._events.choice(place, map_, steps)
+        return Choice(place, *_kernel(layer), math.prod(map_.source), bytes=_weights(map_))
 
     def _placed_of(self, by_pass: frozenset[str]) -> Placed:
         if by_pass not in self._placed:
             if self._decides:
                 made = pass_by_pass(self.program)
             else:
-                made = fused(self.program, distribute(self.program, by_pass), self._keep)
+                made = distribute(self.program, by_pass)
+                made = fused(self.program, made, self._keep) if self._device.fast else made
             self._placed[by_pass] = placed(self.program, made, self._keep)
         return self._placed[by_pass]
 
@@ -216,6 +210,20 @@ class GpuExecutor:
             return self._batches[key]
         while len(self._batches) >= KEPT:
             del self._batches[next(iter(self._batches))]
-        made = Batch(self.program, self._placed_of(by_pass), self._constants, self._keep, given, tail, self._events)
+        placed_, fast = self._placed_of(by_pass), self._device.fast
+        made = Batch(self.program, placed_, self._constants, self._keep, given, fast, tail, self._events)
         self._batches[key] = made
         return made
+
+
+def _kernel(layer: Layer | None) -> tuple[str, str]:
+    """Return the kernel of a map, in words, and why."""
+    if layer is None:
+        return "dense", "not fused: no kernel takes it with what follows"
+    if layer.neuron is None:
+        return "dense, tensor cores", "its sums go to memory"
+    return "dense, tensor cores", "one kernel with its neurons" + (" and their pool" if layer.pool is not None else "")
+
+
+def _weights(map_: Map) -> int:
+    return sum(value.nbytes for _, value in map_.parameters if isinstance(value, np.ndarray))

@@ -15,6 +15,7 @@ from spikerun.kernels.program import Program
 __all__ = ["LEFT", "Placed", "placed", "samples_that_fit"]
 
 ALIGNMENT = 16  # bytes, for each sample: vectors of threads are that long
+WIDE = 16  # bytes that torch's operators take for an element of an operand
 LEFT = 0.9  # of what is free is taken
 
 
@@ -34,8 +35,14 @@ def placed(program: Program, schedule: Schedule, keep: Collection[str]) -> Place
     """Return where registers lie; those that are not needed at the same time share memory."""
     sizes = {r.name: schedule.rows[r.name] * r.size * element(r) for r in program.registers}
     offsets, arena = place(program, _spans(program, schedule, keep), lambda r: sizes[r.name], ALIGNMENT)
-    largest = max((schedule.rows[r.name] * r.size for r in program.registers), default=0)
-    return Placed(schedule, offsets, -(-arena // ALIGNMENT) * ALIGNMENT, 32 * largest)
+    return Placed(schedule, offsets, -(-arena // ALIGNMENT) * ALIGNMENT, _scratch(program, schedule))
+
+
+def _scratch(program: Program, schedule: Schedule) -> int:
+    """Return what operations in torch's operators take besides, about: fused ones take none."""
+    sizes = {r.name: schedule.rows[r.name] * r.size for r in program.registers}
+    plain = (k for part in schedule.parts if part.layer is None for k in part.numbers)
+    return max((WIDE * sizes[o.register] for k in plain for o in program.operations[k].operands()), default=0)
 
 
 def _spans(program: Program, schedule: Schedule, keep: Collection[str]) -> dict[str, Span]:

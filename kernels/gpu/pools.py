@@ -6,11 +6,15 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
+import triton
 
+from spikerun.kernels.gpu.jit.pools import pool_kernel
 from spikerun.kernels.gpu.rows import At
 from spikerun.kernels.operations import Pair, Shape
 
 __all__ = ["max_pool", "max_pool_step", "max_pool_sums", "places", "taps"]
+
+BLOCK = 512  # outputs of a program
 
 
 def places(
@@ -53,7 +57,27 @@ def max_pool_sums(at: At) -> None:
     _largest(at, "sums", "acc")
 
 
+def _pooled(at: At, source: str, target: str) -> bool:
+    """Pool by one kernel; return False, having done nothing, where rows are no piece of memory."""
+    x, y = at.bytes(source), at.bytes(target)
+    spikes = x is not None and y is not None  # of several steps, of which the largest are all bits
+    if not spikes:
+        x, y = at.view(source), at.view(target)
+    if x is None or y is None:
+        return False
+    g, n = at.op.geometry, y.numel()
+    lowest = 0 if spikes else torch.iinfo(torch.int32).min
+    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = g.kernel, g.stride, g.padding, g.dilation
+    pool_kernel[(triton.cdiv(n, BLOCK),)](
+        x, y, n, *g.source[1:], *g.target[1:], g.source[0], lowest, KH=kh, KW=kw, SH=sh, SW=sw, PH=ph, PW=pw, DH=dh,
+        DW=dw, OR=spikes, BLOCK=BLOCK,
+    )  # fmt: skip
+    return True
+
+
 def _largest(at: At, source: str, target: str) -> None:
+    if at.run.fast and _pooled(at, source, target):
+        return
     x = at.read(source)
     best: torch.Tensor | None = None
     for seen in taps(x.flatten(0, 1), _seen(at), torch.iinfo(x.dtype).min):

@@ -4,9 +4,10 @@
 import numpy as np
 import torch
 
-from spikerun.kernels.gpu import counting
+from spikerun.kernels.gpu import counting, neurons
 from spikerun.kernels.gpu.layout import in_order
 from spikerun.kernels.gpu.rows import BITS, At
+from spikerun.kernels.gpu.rules import Fire as Rule
 
 __all__ = ["accumulate", "add_shifted", "clear", "collect", "copy", "count", "decide", "encode", "fill", "fire",
            "fire_levels", "latch", "send", "weigh"]  # fmt: skip
@@ -45,7 +46,11 @@ def encode(at: At) -> None:
 
 def fire(at: At) -> None:
     """word = clip(floor(v / threshold), lo, hi), then its most significant spikes."""
-    op = at.op
+    op, v, word = at.op, at.view("v"), at.view("word")
+    if at.run.fast and op.bits <= BITS and v is not None and word is not None:
+        threshold = at.value("threshold").reshape(-1)
+        neurons.fire(v, word, Rule(threshold, threshold, op.bits, op.signed, op.max_spikes))
+        return
     low, high = (-(1 << op.bits - 1), (1 << op.bits - 1) - 1) if op.signed else (0, (1 << op.bits) - 1)
     q = torch.div(at.read("v"), at.value("threshold"), rounding_mode="floor").clamp_(low, high)
     at.put("word", q if op.max_spikes >= op.bits else _most_significant(q, op.bits, op.signed, op.max_spikes))

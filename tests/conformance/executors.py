@@ -246,10 +246,12 @@ def is_drawn(net: Network) -> bool:
 
 
 KERNELS, THREADS = ("event", "dense", "auto"), (1, 5)
-GPU: tuple[Executor, ...] = (  # or Triton's interpreter, where there is none
+FUSED: tuple[Executor, ...] = (Blocked("dense", 1, "cuda"), Stepped("dense", 1, "cuda"))
+GPU: tuple[Executor, ...] = (  # or Triton's interpreter where there is none: it takes long for kernels of its own
     Blocked("auto", 1, "cuda"),
     Stepped("auto", 1, "cuda"),
     Streamed("auto", True, "cuda"),
+    *(FUSED if Path("/dev/nvidiactl").exists() else ()),
 )
 
 EXECUTORS: tuple[Executor, ...] = (

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from conformance.awkward import NETWORKS, samples
-from conformance.executors import EXECUTORS, GPU, Blocked, Executor, Shown, Streamed, compare
+from conformance.executors import EXECUTORS, FUSED, GPU, Blocked, Executor, Shown, Streamed, compare
 from conformance.truth import Truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,3 +72,13 @@ def test_a_difference_is_found_and_placed() -> None:
 def test_spikes_that_were_compared_are_counted() -> None:
     blocked = compare(Blocked("event", 1), truth("every_code_after_every_other"))
     assert blocked.spikes == sum(truth("every_code_after_every_other").spikes().values())
+
+
+FEW = ("signed_words_of_few_spikes", "sums_that_overlap", "one_pixel", "membranes_that_saturate")  # much is fused there
+
+
+@pytest.mark.parametrize("executor", FUSED, ids=lambda executor: executor.name)
+@pytest.mark.parametrize("name", FEW)
+def test_fused_kernels_of_a_gpu_equal_the_reference(name: str, executor: Executor) -> None:
+    if executor.takes(truth(name).net):
+        assert compare(executor, truth(name)).first == ""

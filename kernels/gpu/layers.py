@@ -36,7 +36,10 @@ def layer(run: Run, made: Layer) -> None:
     weights = _weights(run, made.apply, apply.map)
     rule = _rule(run, made, weights)
     pool: Any = None if made.pool is None else operations[made.pool]
-    how: Any = {"pool": pool is not None, "counts": tuple(_counted(run, k) for k in made.counts) or None}
+    how: Any = {
+        "pool": pool is not None,
+        "counts": tuple(_counted(run, k, bool(flat(apply.map))) for k in made.counts) or None,
+    }
     acc = None if made.fill is not None else registers[apply.acc]
     if acc is not None and apply.x not in run.schedule.packed:
         acc = acc[_first(run, made.apply, "acc")]
@@ -210,11 +213,17 @@ def _unsigned(run: Run, apply: Apply) -> bool:
     return register.dtype == "uint8" and apply.x not in run.schedule.packed
 
 
-def _counted(run: Run, number: int) -> Counts:
+def _counted(run: Run, number: int, pixel: bool) -> Counts:
+    """Return where the spikes of a layer are counted; pixel: the kernel sees its neurons as channels of one."""
     op: Any = run.program.operations[number]
     mode, bits = ("popcount", BITS) if op.word in run.schedule.packed else (op.mode, op.bits)
     out = run.counters[op.slot]
-    known: Counts = run.constants.of((number, "counts"), lambda: Counts.of(in_order(op.fan_out), out, mode, bits))
+
+    def make() -> Counts:
+        fan_out = in_order(op.fan_out)
+        return Counts.of(fan_out.reshape(-1) if pixel else fan_out, out, mode, bits)
+
+    known: Counts = run.constants.of((number, "counts"), make)
     return replace(known, out=out)
 
 

@@ -10,7 +10,7 @@ import torch
 import triton
 
 from spikerun import Session
-from spikerun.connections import Dense
+from spikerun.connections import Conv, Dense
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.kernels.gpu import device, memory
 from spikerun.network import Network, Population, Projection
@@ -160,3 +160,19 @@ def test_a_compiled_program_keeps_the_network_in_one_graph() -> None:
 def test_the_cpu_is_no_part_of_torch() -> None:
     with pytest.raises(UnsupportedError, match=r"Session\(net, device='cuda'\)"):
         Session(network()).as_torch()
+
+
+def test_a_dense_map_into_an_image_counts_the_fan_out_of_each_of_its_positions() -> None:
+    rng = np.random.default_rng(2)
+    dense, kernel = (rng.integers(-60, 90, shape).astype(np.int8) for shape in ((7, 18), (3, 2, 2, 2)))
+    populations = {
+        "in": Population((7,), Input(bits=4)),
+        "image": Population((2, 3, 3), FewSpikes(bits=4, threshold=90)),
+        "out": Population((3, 2, 2), Readout()),
+    }
+    projections = [Projection("in", "image", Dense(dense)), Projection("image", "out", Conv(kernel))]
+    net = Network(populations, projections, ["out"], 4)
+    x = rng.integers(0, 16, (3, 7)).astype(np.uint8)
+    on_gpu, on_cpu = (Session(net, device=device).run(x) for device in ("cuda", "cpu"))
+    assert on_gpu.activity == on_cpu.activity
+    np.testing.assert_array_equal(on_gpu.logits, on_cpu.logits)

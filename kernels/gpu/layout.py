@@ -90,4 +90,12 @@ class Constants:
     @property
     def bytes(self) -> int:
         """Return what all of it takes."""
-        return sum(one.nbytes for one in self._known.values() if isinstance(one, torch.Tensor))
+        return sum(map(_bytes, self._known.values()))
+
+
+def _bytes(value: Any) -> int:
+    """Return what a tensor takes, or all those that an object or a list holds."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    held = value if isinstance(value, list | tuple) else vars(value).values() if hasattr(value, "__dict__") else ()
+    return sum(one.nbytes for one in held if isinstance(one, torch.Tensor))

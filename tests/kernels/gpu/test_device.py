@@ -2,6 +2,8 @@
 """The device `cuda`: what it takes, what it says of memory, and which GPUs it refuses."""
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -173,6 +175,35 @@ def test_a_dense_map_into_an_image_counts_the_fan_out_of_each_of_its_positions()
     projections = [Projection("in", "image", Dense(dense)), Projection("image", "out", Conv(kernel))]
     net = Network(populations, projections, ["out"], 4)
     x = rng.integers(0, 16, (3, 7)).astype(np.uint8)
-    on_gpu, on_cpu = (Session(net, device=device).run(x) for device in ("cuda", "cpu"))
+    on_gpu, on_cpu = (Session(net, device=device, kernels="dense").run(x) for device in ("cuda", "cpu"))
     assert on_gpu.activity == on_cpu.activity
     np.testing.assert_array_equal(on_gpu.logits, on_cpu.logits)
+
+
+# --- without the compiled kernels ------------------------------------------------------------------------------------
+
+ALONE = """
+import sys
+sys.modules["_spikerun_cpu"] = None  # what a package built with wheel.cmake=false lacks
+import numpy as np
+from spikerun import Session
+from spikerun.connections import Dense
+from spikerun.errors import UnsupportedError
+from spikerun.network import Network, Population, Projection
+from spikerun.neurons import Input, Readout
+populations = {"in": Population((2,), Input(4)), "out": Population((2,), Readout())}
+net = Network(populations, [Projection("in", "out", Dense(np.array([[1, 2], [3, 4]], np.int8)))], ["out"], 4)
+print(Session(net, device="cuda").run(np.array([[1, 2]])).logits.tolist())
+try:
+    Session(net)
+except UnsupportedError as error:
+    print(error)
+"""
+
+
+def test_a_gpu_needs_no_compiled_kernels_and_the_cpu_says_what_is_missing() -> None:
+    done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True)
+    logits, said = done.stdout.splitlines()
+    assert logits == "[[7.0, 10.0]]"
+    assert said.startswith("device 'cpu' cannot be used here: the compiled kernels of spikerun are missing")
+    assert said.endswith("install spikerun again where there is a C++17 compiler")

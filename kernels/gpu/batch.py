@@ -22,7 +22,41 @@ __all__ = ["Batch", "Passes", "begin"]
 
 Array = npt.NDArray[Any]
 
+ALIGNED = 16  # bytes, of what is told
 MOST_CALLS = 4096  # of a graph: longer runs gain little from one, and capturing them takes long
+
+
+class Told:
+    """What is told of registers, and counters, side by side, so that one copy brings all of it."""
+
+    def __init__(self, parts: Sequence[tuple[str, torch.Tensor]], counters: torch.Tensor) -> None:
+        self._from = [part for _, part in parts] + [counters]
+        sizes = [part.numel() * part.element_size() for part in self._from]
+        ends = np.cumsum([0, *(-(-size // ALIGNED) * ALIGNED for size in sizes)]).tolist()
+        self._near = torch.empty(ends[-1], dtype=torch.uint8, device=counters.device)
+        self._far = torch.empty(ends[-1], dtype=torch.uint8, pin_memory=counters.is_cuda)
+        spans = [(first, first + size) for first, size in zip(ends, sizes, strict=False)]
+        self._to = [
+            self._near[a:b].view(part.dtype).view(part.shape) for part, (a, b) in zip(self._from, spans, strict=True)
+        ]
+        line = self._far.numpy()
+        self._arrays = [
+            line[a:b].view(_NUMPY[part.dtype]).reshape(tuple(part.shape))
+            for part, (a, b) in zip(self._from, spans, strict=True)
+        ]
+
+    def gather(self) -> None:
+        """Put it side by side."""
+        for to, part in zip(self._to, self._from, strict=True):
+            to.copy_(part)
+
+    def fetch(self) -> list[Array]:
+        """Return all of it, the counters last; it is overwritten the next time."""
+        self._far.copy_(self._near, non_blocking=True)
+        if self._near.is_cuda:
+            torch.cuda.current_stream().synchronize()
+        return self._arrays
+
 
 _NUMPY: Mapping[torch.dtype, type[np.integer[Any]]] = {
     getattr(torch, kind.__name__): kind for kind in (np.uint8, np.int8, np.int16, np.int32, np.int64)
@@ -77,7 +111,8 @@ class Batch:
         self._calls = [] if decides else list(_calls(self._run))
         self._graph: torch.cuda.CUDAGraph | None = None
         self._ran = False  # all constants are on the device, all kernels compiled
-        self._told: dict[tuple[str, ...], tuple[torch.Tensor, torch.Tensor]] = {}
+        self._told: dict[tuple[str, ...], Told] = {}
+        self._reported = tuple(name for _, name in program.outputs)
         self.answer = torch.empty(0)
 
     @property
@@ -120,28 +155,21 @@ class Batch:
         """Return what a register holds after the last pass: (B, *shape there)."""
         return self._frozen[name] if name in self._frozen else self._rows[name][self._schedule.last[name]]
 
+    @torch.inference_mode(False)
     def told(self, names: Sequence[str]) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
         """Return what registers hold after the last pass, and the counters: all of it comes in one copy."""
-        parts = [from_device(self.last(name), self._described[name].shape) for name in names]
-        sizes = [part.numel() * part.element_size() for part in (*parts, self.counters)]
-        ends = np.cumsum([-(-size // 16) * 16 for size in sizes]).tolist()
         key = tuple(names)
         if key not in self._told:
-            near = torch.empty(ends[-1], dtype=torch.uint8, device=self.counters.device)
-            self._told[key] = near, torch.empty(ends[-1], dtype=torch.uint8, pin_memory=near.is_cuda)
-        near, far = self._told[key]
-        for part, end, size in zip((*parts, self.counters), [0, *ends], sizes, strict=False):
-            near[end : end + size].view(part.dtype).view(part.shape).copy_(part)
-        far.copy_(near, non_blocking=True)
-        if near.is_cuda:
-            torch.cuda.current_stream().synchronize()
-        line = far.numpy()
-        found = [
-            line[end : end + size].view(_NUMPY[part.dtype]).reshape(tuple(part.shape))
-            for part, end, size in zip((*parts, self.counters), [0, *ends], sizes, strict=False)
-        ]
-        told = {name: _words(values, self._described[name]) for name, values in zip(names, found, strict=False)}
-        return told, found[-1].copy()
+            self._told[key] = Told([(name, self._shown(name)) for name in names], self.counters)
+        told = self._told[key]
+        if key != self._reported or self._run.alive is not None:  # else the run has done it
+            told.gather()
+        arrays = told.fetch()
+        found = {n: _words(a, self._described[n]) for n, a in zip(names, arrays, strict=False)}
+        return found, arrays[-1].copy()
+
+    def _shown(self, name: str) -> torch.Tensor:
+        return from_device(self.last(name), self._described[name].shape)
 
     def _execute(self) -> None:
         self._place()
@@ -149,6 +177,9 @@ class Batch:
         begin(self._run, self._near)
         for call in self._calls:
             call()
+        if self._reported not in self._told:
+            self._told[self._reported] = Told([(name, self._shown(name)) for name in self._reported], self.counters)
+        self._told[self._reported].gather()
         if self._tail is not None:
             self.answer = self._tail(self)
 
@@ -181,7 +212,10 @@ class Batch:
             for n, v in self._near.items()
             if v.ndim > len(self._described[n].shape) + 1
         }
-        self._frozen = {name: self._rows[name][0].clone() for name in self._kept}
+        if not self._frozen:
+            self._frozen = {name: torch.empty_like(self._rows[name][0]) for name in self._kept}
+        for name, frozen in self._frozen.items():
+            frozen.copy_(self._rows[name][0])
         for t in range(self._program.steps):
             for name, values in by_pass.items():
                 self._rows[name][0].copy_(values[t]) if t < len(values) else self._rows[name].zero_()

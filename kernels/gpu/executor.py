@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from spikerun.errors import UnsupportedError, UsageError, unknown_name
-from spikerun.kernels.executor import Capture, Choice, Footprint
+from spikerun.kernels.executor import Capture, Choice, Footprint, Single
 from spikerun.kernels.gpu.batch import Batch
 from spikerun.kernels.gpu.choice import events
 from spikerun.kernels.gpu.device import found, free
@@ -113,6 +113,29 @@ class GpuExecutor:
             batch.load(piece)
             batch.run()
             yield batch
+
+    def prepared(self, low: int, high: int, scale: npt.NDArray[np.float32] | None) -> Single | None:
+        """Return what runs a sample of the only input (`spikerun.kernels.executor.Prepares`)."""
+        if len(self.program.inputs) != 1 or self._decides or self._by_pass() or not self.program.outputs:
+            return None
+        ((_, given),), outputs = self.program.inputs, [name for _, name in self.program.outputs]
+        shape, labels = (1, *self._registers[given].shape), [label for label, _ in self.program.outputs]
+
+        def run(sample: Array) -> tuple[dict[str, Array], dict[str, tuple[int, int]], int] | None:
+            if sample.shape != shape or sample.dtype.kind not in "iu":
+                return None
+            if (sample.dtype != np.uint8 or low or high < 255) and not low <= sample.min() <= sample.max() <= high:
+                return None
+            batch = self._batch(frozenset(), {given: shape}, None)
+            batch.load({given: sample})
+            batch.run()
+            found_, counters = batch.told(outputs)
+            first = found_[outputs[0]]
+            largest = int((first if scale is None else first.astype(np.float32) * scale).argmax())
+            arrays = {n: found_[r].astype(np.int32, copy=False) for n, r in zip(labels, outputs, strict=True)}
+            return arrays, dict(zip(self.program.counters, map(tuple, counters.tolist()), strict=True)), largest
+
+        return run
 
     def footprint(self) -> Footprint:
         """Return what runs take of the device (`spikerun.kernels.executor.Apart`)."""

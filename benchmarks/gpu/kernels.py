@@ -111,8 +111,10 @@ def of_neurons() -> None:
         i = torch.randint(-200, 400, (steps, NEURONS), dtype=torch.int16, device=DEVICE)
         out = torch.empty(NEURONS, dtype=torch.uint8, device=DEVICE)
         rule = If.of(numbers(0), numbers(500), numbers(3), numbers(-1000))
-        leaky = Lif(numbers(500), numbers(60000), *(numbers(0) for _ in range(4)), numbers(-(2**23)),
-                    reset="subtract", decays=False)  # fmt: skip
+        zero = numbers(0)
+        leaky = Lif(
+            numbers(500), numbers(60000), zero, zero, zero, zero, numbers(-(2**23)), reset="subtract", decays=False
+        )
         if_steps(i, None, out, rule)
         same(out, plain_if(i.int(), 3, 500, -1000), "IF")
         moved = torch.empty(NEURONS * (2 * steps + 1) // 2, dtype=torch.uint8, device=DEVICE)

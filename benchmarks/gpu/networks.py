@@ -78,7 +78,7 @@ def check(session: Session, net: Network, pixels: torch.Tensor) -> None:
 def of_fashion(folder: Path) -> None:
     """Measure the example."""
     del folder
-    model, _ = load_model(f"{ROOT / 'examples' / 'fashion_mnist.py'}:build", WEIGHTS)
+    model = load_model(f"{ROOT / 'examples' / 'fashion_mnist.py'}:build", WEIGHTS)
     against_ann("Fashion-MNIST CNN", model, None)
 
 

@@ -162,7 +162,7 @@ class Batch:
         if key not in self._told:
             self._told[key] = Told([(name, self._shown(name)) for name in names], self.counters)
         told = self._told[key]
-        if key != self._reported or self._run.alive is not None:  # else the run has done it
+        if key != self._reported or self._run.alive is not None or self._tail is not None:  # else the run has done it
             told.gather()
         arrays = told.fetch()
         found = {n: _words(a, self._described[n]) for n, a in zip(names, arrays, strict=False)}
@@ -177,11 +177,12 @@ class Batch:
         begin(self._run, self._near)
         for call in self._calls:
             call()
+        if self._tail is not None:
+            self.answer = self._tail(self)
+            return
         if self._reported not in self._told:
             self._told[self._reported] = Told([(name, self._shown(name)) for name in self._reported], self.counters)
         self._told[self._reported].gather()
-        if self._tail is not None:
-            self.answer = self._tail(self)
 
     def _place(self) -> None:
         """Put the inputs where the program has them."""

@@ -44,8 +44,7 @@ class Module(torch.nn.Module):
         return parts[0] if len(parts) == 1 else torch.cat([none, *parts])
 
     def _scaled(self, batch: "Batch") -> torch.Tensor:
-        values: torch.Tensor = self._executor.result(batch, self._output).flatten(1).to(torch.float32)
-        return values * self._scale
+        return self._executor.result(batch, self._output).flatten(1) * self._scale  # int32 times float32 is float32
 
 
 @torch.library.custom_op("spikerun::run", mutates_args=())

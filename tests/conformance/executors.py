@@ -251,7 +251,7 @@ GPU: tuple[Executor, ...] = (  # or Triton's interpreter where there is none: it
     Blocked("auto", 1, "cuda"),
     Stepped("auto", 1, "cuda"),
     Streamed("auto", True, "cuda"),
-    *(FUSED if Path("/dev/nvidiactl").exists() else ()),
+    *((*FUSED, Blocked("event", 1, "cuda"), Stepped("event", 1, "cuda")) if Path("/dev/nvidiactl").exists() else ()),
 )
 
 EXECUTORS: tuple[Executor, ...] = (

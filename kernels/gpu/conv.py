@@ -11,7 +11,6 @@ same in any order, and the last of those that share a tile has its neurons.
 """
 
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +26,8 @@ __all__ = ["Conv", "Counts", "Tile", "conv", "scratch_size", "tile_for"]
 Pair = tuple[int, int]
 MOST_PRODUCTS = 2**17 - 1  # of a sum: those of bytes stay within 32 bits, beyond which tensor cores saturate
 ENOUGH = 100  # tiles, from which on a GPU of about as many processors is busy
+BUSY = 128  # tiles that K is divided for
+DEEP = 16  # blocks of K from which on it is divided
 PAD = 128  # K is filled up with zeros to a multiple of the deepest tile
 
 
@@ -117,18 +118,35 @@ class Tile:
 
 def tile_for(weights: Conv, batch: int, steps: int, constant: bool = False) -> Tile:
     """Return the tile for a batch, as measured on an H200 (`benchmarks/gpu/kernels.py`); steps: 0 for words."""
-    words = constant or steps == 0
     m, n = batch * weights.target[0] * weights.target[1], weights.target[2] // weights.groups
     columns = 64 if n > 32 else 32 if n > 16 else 16
-    deep = next((d for d in (128, 64) if weights.source[2] // weights.groups % d == 0), 64)
-    depth = deep if weights.depth > 32 else 32
-    blocks = -(-m // 64) * -(-n // columns) * weights.groups
-    if blocks >= ENOUGH:
-        return Tile(256 if constant else 128 if words else 64, columns, depth, 8 if constant else 4, 3)
+    if -(-m // 64) * -(-n // columns) * weights.groups < ENOUGH:
+        return _few(weights, m, 0 if constant else steps, constant)
+    depth = 32 if weights.depth <= 32 else 128 if weights.source[2] // weights.groups % 128 == 0 else 64
     if constant:
-        return Tile(32, min(columns, 32), depth, 4, 2)
-    most = 1 if words else 4 * _steps_of_rows(steps)  # rows of a window that is pooled
-    return Tile(max(16, most), 16, depth, 2, 5, interleaved=True)
+        return Tile(256 if steps <= 4 else 64, columns, depth, 8 if steps <= 4 else 4, 3)
+    if steps:
+        return Tile(64, columns, depth)
+    if n >= 128 and m * n * weights.groups >= ENOUGH * 128 * 128:
+        return Tile(128, 128, depth, 8, 3) if n >= 256 else Tile(128, 128, min(depth, 64), 8, 4)
+    return Tile(128, columns, 32 if columns < 64 else min(depth, 64), 4, 4)
+
+
+def _few(weights: Conv, m: int, steps: int, constant: bool) -> Tile:
+    """Return the tile where few are all there are: the sooner the first weights are there, the better."""
+    n, deep = weights.target[2] // weights.groups, weights.source[2] // weights.groups % 128 == 0
+    if constant or weights.depth <= 32:
+        return Tile(32, 16, 32, 4, 2)
+    at_once = _steps_of_rows(steps)
+    rows = max(16, 4 * at_once)  # a window that is pooled is whole
+    tiles = -(-m * at_once // rows) * -(-n // 64) * weights.groups
+    blocks = -(-weights.depth // 128)
+    if deep and n >= 64 and blocks >= (DEEP if steps else 2 * DEEP) and (steps or tiles <= DEEP):
+        return Tile(rows, 64, 128, 4, 4, split_of(weights, 128, max(3, BUSY // tiles)), interleaved=True)
+    if not steps:
+        return Tile(rows, 16, 128 if deep else 64, 2, 5, interleaved=True)
+    columns = 32 if n > 16 else 16
+    return Tile(rows if deep else max(rows, 32), columns, 128 if deep else 64, 4, 5, interleaved=True)
 
 
 def split_of(weights: Conv, depth: int, most: int) -> int:
@@ -153,12 +171,6 @@ def _steps_of_rows(steps: int) -> int:
 
 def _columns(weights: Conv, tile: Tile) -> int:
     return weights.groups * -(-weights.target[2] // weights.groups // tile.columns)
-
-
-@cache
-def _early(device: torch.device) -> bool:
-    """Return whether kernels of a device may begin before those before them have ended."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
 
 
 def _whole(values: torch.Tensor, n: int) -> torch.Tensor:
@@ -198,7 +210,6 @@ def conv(
     cut: int = 0,
     scratch: torch.Tensor | None = None,
     tile: Tile | None = None,
-    early: bool | None = None,
 ) -> None:
     """Convolve x, (B, H, W, C), and write what `rule` makes of the sums to out, (B, OH, OW, cout).
 
@@ -238,7 +249,6 @@ def conv(
     tp = 1 if constant else _steps_of_rows(steps)
     if pool and tile.rows < 4 * (tp if tile.interleaved or tile.split > 1 else 1):
         raise ValueError(f"tile: {tile.rows} rows hold no window of four positions with {steps} steps each")
-    early = _early(x.device) if early is None else early
     width = 0
     if isinstance(rule, If):
         largest = 1 if steps and not constant else 255 if unsigned else 128
@@ -254,8 +264,8 @@ def conv(
         FIRE_BITS=fired.bits if fired else 8, SIGNED=fired is not None and fired.signed,
         MOST=fired.max_spikes if fired else 8, POOL=pool, COUNT=counts is not None, SHARED=one.shared,
         POOL_SHARED=two.shared, NARROW=max(one.largest, two.largest) * 8 * tile.rows * tile.columns < 2**31,
-        BITS=one.bits, NONZERO=one.mode == "nonzero", EARLY=early, BM=tile.rows, BN=tile.columns, BK=tile.depth,
-        num_warps=tile.warps, num_stages=tile.stages, **({"launch_pdl": True} if early else {}),
+        BITS=one.bits, NONZERO=one.mode == "nonzero", BM=tile.rows, BN=tile.columns, BK=tile.depth,
+        num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     if tile.interleaved or tile.split > 1:
         grid = (_columns(weights, tile), -(-m * tp // tile.rows), tile.split)

@@ -2,8 +2,7 @@
 """Kernels of convolutions: a program computes the sums of BM output positions and BN channels, then their neurons.
 
 M: output positions of the batch; C, CG: channels of the source and of a group; NC, NG: of the target; KP: K as it lies.
-T: steps of temporal bytes, 0 where inputs are words. WIDE: places in tensors need 64 bits. EARLY: launched before what
-it depends on has ended.
+T: steps of temporal bytes, 0 where inputs are words. WIDE: places in tensors need 64 bits.
 """
 
 import triton
@@ -13,7 +12,6 @@ from spikerun.kernels.gpu.jit.finish import (
     FIRE,
     IF,
     SUMS,
-    after_producer,
     masked,
     neuron_step,
     pooled,
@@ -174,11 +172,9 @@ def conv_kernel(
     LIMITED: tl.constexpr, ACC: tl.constexpr, STATE: tl.constexpr, RULE: tl.constexpr, ZERO: tl.constexpr,
     WIDTH: tl.constexpr, FIRE_BITS: tl.constexpr,
     SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, SHARED: tl.constexpr,
-    POOL_SHARED: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, EARLY: tl.constexpr,
+    POOL_SHARED: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr,
     WIDE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
-    if EARLY:
-        after_producer()
     if LIMITED:
         if tl.load(active_ptr) <= cut:
             return
@@ -276,11 +272,9 @@ def conv_rows_kernel(
     LIMITED: tl.constexpr, ACC: tl.constexpr, STATE: tl.constexpr, RULE: tl.constexpr, ZERO: tl.constexpr,
     WIDTH: tl.constexpr, FIRE_BITS: tl.constexpr,
     SIGNED: tl.constexpr, MOST: tl.constexpr, POOL: tl.constexpr, COUNT: tl.constexpr, SHARED: tl.constexpr,
-    POOL_SHARED: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr, EARLY: tl.constexpr,
+    POOL_SHARED: tl.constexpr, NARROW: tl.constexpr, BITS: tl.constexpr, NONZERO: tl.constexpr,
     TP: tl.constexpr, SPLIT: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
-    if EARLY:
-        after_producer()
     # Rows of the product are positions times TP steps; those of a position follow each other.
     if LIMITED:
         if tl.load(active_ptr) <= cut:

@@ -8,7 +8,7 @@ import triton.language as tl
 
 from spikerun.kernels.gpu.jit.neurons import if_update
 
-__all__ = ["FIRE", "IF", "SUMS", "after_producer", "masked", "neuron_step", "pooled", "sums_of", "tally", "word_of"]
+__all__ = ["FIRE", "IF", "SUMS", "masked", "neuron_step", "pooled", "sums_of", "tally", "word_of"]
 
 INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
 SUMS, FIRE, IF = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
@@ -18,13 +18,6 @@ SUMS, FIRE, IF = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 def _asm(operation, mask):
     byte = mask & 0xFF
     return f"{operation}.b32 $0, $1, 0x{byte * 0x01010101:08x};"
-
-
-@triton.jit
-def after_producer():
-    """Wait for the kernel before, and let the next one be launched: its blocks begin while those of this one end."""
-    tl.extra.cuda.gdc_launch_dependents()
-    tl.extra.cuda.gdc_wait()
 
 
 @triton.jit

@@ -23,7 +23,7 @@ PLAIN: dict[str, Any] = {
     "C": 64, "CG": 64, "NG": 64, "NC": 64, "KH": 3, "KW": 3, "SH": 1, "SW": 1, "PH": 1, "PW": 1, "DH": 1, "DW": 1,
     "KP": 640, "UNSIGNED": False, "CONSTANT": False, "LIMITED": False, "ACC": False, "STATE": False, "ZERO": False,
     "WIDTH": 1, "FIRE_BITS": 5, "SIGNED": False, "MOST": 3, "POOL": False, "COUNT": False, "SHARED": True,
-    "POOL_SHARED": False, "NARROW": True, "BITS": 8, "NONZERO": False, "EARLY": True, "WIDE": False, "TP": 1,
+    "POOL_SHARED": False, "NARROW": True, "BITS": 8, "NONZERO": False, "WIDE": False, "TP": 1,
     "SPLIT": 1, "BM": 64, "BN": 16, "BK": 64,
 }  # fmt: skip
 NEURONS: dict[str, Any] = {

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many spikes there are in words, and in temporal bytes."""
+"""How many spikes there are in words, and in temporal bytes; and words times a gain, added to sums."""
 
 import torch
 import triton
 
-from spikerun.kernels.gpu.jit.words import count_kernel, total_kernel
+from spikerun.kernels.gpu.jit.words import count_kernel, scale_kernel, total_kernel
 
-__all__ = ["MOST_PASSES", "count", "totals"]
+__all__ = ["MOST_PASSES", "add_scaled", "count", "totals"]
 
 MOST_PASSES = 255  # whose spikes a word holds the number of
 BLOCK = 2048
@@ -30,3 +30,10 @@ def totals(byte: torch.Tensor, out: torch.Tensor) -> None:
     n = out.numel()
     if n:
         total_kernel[(triton.cdiv(n, 1024),)](byte, out, n, CHUNKS=len(byte), BLOCK=1024)
+
+
+def add_scaled(x: torch.Tensor, gain: torch.Tensor, acc: torch.Tensor) -> None:
+    """Add x times gain to acc, int32 of the same shape, modulo 2^32; gain: int32 of 1 or C values, channels last."""
+    n = acc.numel()
+    if n:
+        scale_kernel[(triton.cdiv(n, 1024),)](x, gain, acc, n, gain.numel(), BLOCK=1024)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from spikerun.errors import UnsupportedError
+from spikerun.kernels.gpu.counting import add_scaled
 from spikerun.kernels.gpu.layers import sums
 from spikerun.kernels.gpu.layout import on_device
 from spikerun.kernels.gpu.matrices import matrix, part, synapses
@@ -21,12 +22,13 @@ from spikerun.kernels.operations import Map
 
 __all__ = ["apply", "check"]
 
+SCALED = frozenset({"diagonal"})  # kinds that multiply each neuron's words by a gain
 MOST = 2**26  # elements of what is gathered at a time
 
 
 def apply(at: At) -> None:
     """acc += C(x). Passes that add to one row are summed up first: the map is linear."""
-    if at.run.fast and sums(at):
+    if at.run.fast and (sums(at) or _scaled(at)):
         return
     x, groups = at.whole("x"), at.groups("acc")
     if len(groups) < len(x):
@@ -40,6 +42,15 @@ def apply(at: At) -> None:
         return
     index = at.run.constants.tensor(("rows", tuple(rows)), lambda: np.array(rows, np.int64))
     whole[..., c0:c1].index_add_(0, index, added)
+
+
+def _scaled(at: At) -> bool:
+    """Add words times a gain by one kernel; return False, having done nothing, where it is another map, or no piece."""
+    m, x, acc = at.op.map, at.view("x"), at.view("acc")
+    if m.kind not in SCALED or x is None or acc is None or m.channels != (0, m.target[0]):
+        return False
+    add_scaled(x, at.constant("scale", lambda: m["gain"].reshape(-1)), acc)
+    return True
 
 
 def check(map_: Map) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels of words: how many spikes there are."""
+"""Kernels of words: how many spikes there are, and words times a gain."""
 
 import triton
 import triton.language as tl
 
-__all__ = ["count_kernel", "total_kernel"]
+__all__ = ["count_kernel", "scale_kernel", "total_kernel"]
 
 
 @triton.jit
@@ -38,3 +38,13 @@ def total_kernel(byte_ptr, out_ptr, n, CHUNKS: tl.constexpr, BLOCK: tl.constexpr
     for k in tl.static_range(CHUNKS):
         total += _bits(tl.load(byte_ptr + k * n + j, mask=inside, other=0).to(tl.int32) & 255)
     tl.store(out_ptr + j, total.to(tl.uint8), mask=inside)
+
+
+@triton.jit
+def scale_kernel(x_ptr, gain_ptr, acc_ptr, n, n_gain, BLOCK: tl.constexpr):
+    """acc += gain x, element by element."""
+    j = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = j < n
+    x = tl.load(x_ptr + j, mask=inside, other=0).to(tl.int32)
+    gain = tl.load(gain_ptr + j % n_gain, mask=inside, other=0)
+    tl.store(acc_ptr + j, tl.load(acc_ptr + j, mask=inside, other=0) + x * gain, mask=inside)

@@ -27,7 +27,7 @@ SKIPPED = {  # how a block begins: why it is not run
     "scripts/test": "it runs these tests",
     "pip install '.[camera]'": "it needs an event camera",
     "pip install 'spikerun[gpu]'": "it needs a GPU; tests/commands runs its device by Triton's interpreter",
-    "examples/microcircuit.py --scale 1": "it needs a GPU; tests/gpu runs its kernel on the host",
+    "python examples/microcircuit.py --scale 1 ": "it needs a GPU; tests/gpu runs its kernel on the host",
     "spikerun lava-env create": "it installs Lava; .ci/run does that, and tests/in_lava deploys and verifies",
 }
 # What a reader has at hand where a block begins.

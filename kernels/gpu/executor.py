@@ -106,7 +106,9 @@ class GpuExecutor:
         count = len(next(iter(inputs.values())))
         by_pass = frozenset(n for n, v in inputs.items() if v.ndim > len(self._registers[n].shape) + 1)
         placed_ = self._placed_of(by_pass)
-        size = samples_that_fit(placed_, self._constants, self._device.batch, count)
+        key = tuple((name, tuple(values.shape)) for name, values in inputs.items()), tail
+        whole = key in self._batches  # its memory is there: nothing is asked of the device
+        size = max(1, count) if whole else samples_that_fit(placed_, self._constants, self._device.batch, count)
         for first in range(0, count, size):
             piece = {name: values[first : first + size] for name, values in inputs.items()}
             batch = self._batch(by_pass, {name: tuple(v.shape) for name, v in piece.items()}, tail)

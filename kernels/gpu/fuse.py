@@ -18,7 +18,7 @@ from spikerun.kernels.gpu.counting import MOST_PASSES
 from spikerun.kernels.gpu.distribute import Layer, Part, Schedule
 from spikerun.kernels.gpu.matrices import flat
 from spikerun.kernels.gpu.rows import BITS
-from spikerun.kernels.operations import Apply, Count, Fill, Fire, IfStep, LifStep, Map, MaxPool, Operation
+from spikerun.kernels.operations import Apply, Count, Encode, Fill, Fire, IfStep, LifStep, Map, MaxPool, Operation
 from spikerun.kernels.program import Program, Register
 
 __all__ = ["fused", "takes"]
@@ -37,7 +37,28 @@ def takes(map_: Map, x: Register) -> bool:
 
 def fused(program: Program, schedule: Schedule, keep: Collection[str]) -> Schedule:
     """Return a schedule in which operations that can be are one part."""
-    return _Fusion(program, schedule, {name for _, name in program.outputs} | set(keep)).done()
+    kept = {name for _, name in program.outputs} | set(keep)
+    return _Fusion(program, _without_repeats(program, schedule, kept), kept).done()
+
+
+def _without_repeats(program: Program, schedule: Schedule, kept: Collection[str]) -> Schedule:
+    """Return a schedule in which a current that stays the same, pass by pass, is in memory once."""
+    for number, operation in enumerate(program.operations):
+        if not isinstance(operation, Encode) or Part((number,), True) not in schedule.parts:
+            continue
+        period, name, passes = operation.when.period, operation.s, schedule.passes[number]
+        alike = {operation.significance[t % period] for t in passes} == {1} and operation.code == "current"
+        users = [(k, o) for part in schedule.parts for k in part.numbers for o in program.operations[k].operands()]
+        written = [k for k, o in users if o.register == name and o.role != "read"]
+        frames = schedule.used[number, "q"]
+        if not alike or written != [number] or name in kept or name in schedule.begin or len(set(frames)) != 1:
+            continue
+        rows = {(k, o.field): (0,) * len(schedule.used[k, o.field]) for k, o in users if o.register == name}
+        used = {**schedule.used, **rows, (number, "s"): (0,), (number, "q"): frames[:1]}
+        shorter = (*schedule.passes[:number], passes[:1], *schedule.passes[number + 1 :])
+        last = {**schedule.last, name: 0}
+        schedule = replace(schedule, passes=shorter, used=used, rows={**schedule.rows, name: 1}, last=last)
+    return schedule
 
 
 @dataclass(frozen=True)

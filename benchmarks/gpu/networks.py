@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole networks on a GPU, beside torch.compile, SpikingJelly, snnTorch and Norse, and beside the ANN they come from.
 
-    python benchmarks/gpu/networks.py [PART ...] [--folder FOLDER]
+    python benchmarks/gpu/networks.py [PART ...] [--folder FOLDER] [--against NAME]
 
 Parts, all by default:
 
@@ -45,9 +45,10 @@ BITS, CALIBRATED = 5, 512
 ACTIVE = 0.1
 
 
-def of_vgg(folder: Path) -> None:
+def of_vgg(folder: Path, against: list[str]) -> None:
     """Measure VGG-11."""
     del folder
+    chosen = [one for one in others.OTHERS if not against or any(name in one.name for name in against)]
     for steps in STEPS:
         net = vgg.stepped(ACTIVE, vgg.VGG11, steps, sent=True)
         session = Session(net, device="cuda")
@@ -57,7 +58,7 @@ def of_vgg(folder: Path) -> None:
             check(session, net, pixels)
             what = f"VGG-11, T = {steps}, batch {count}"
             ours = measured(what, "spikerun", lambda: module(pixels))  # noqa: B023
-            for other in others.OTHERS:
+            for other in chosen:
                 run = other.make(*others.layers(net, other.dtype), steps, other.dtype)
                 x = pixels.to(other.dtype).contiguous(memory_format=torch.channels_last)
                 beside(what, other.name, lambda: run(x), ours)  # noqa: B023
@@ -75,15 +76,16 @@ def check(session: Session, net: Network, pixels: torch.Tensor) -> None:
         raise AssertionError(f"logits differ from torch's by up to {np.abs(got[:1] - expected).max()}")
 
 
-def of_fashion(folder: Path) -> None:
+def of_fashion(folder: Path, against: list[str]) -> None:
     """Measure the example."""
-    del folder
+    del folder, against
     model = load_model(f"{ROOT / 'examples' / 'fashion_mnist.py'}:build", WEIGHTS)
     against_ann("Fashion-MNIST CNN", model, None)
 
 
-def of_resnet18(folder: Path) -> None:
+def of_resnet18(folder: Path, against: list[str]) -> None:
     """Measure the residual network."""
+    del against
     name = "resnet18"
     NETWORKS[name] = Trained(lambda: residual(2, (64, 128, 256, 512), nn.ReLU), epochs=10, rate=0.1)
     weights = folder / f"{name}-0.safetensors"
@@ -148,11 +150,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; else all")
     parser.add_argument("--folder", type=Path, default=Path("gpu-networks"), help="where trained weights are kept")
+    parser.add_argument("--against", action="append", default=[], help="of vgg's rivals those with this in their name")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     for part in asked.parts or PARTS:
-        PARTS[part](asked.folder)
+        PARTS[part](asked.folder, asked.against)
 
 
 if __name__ == "__main__":

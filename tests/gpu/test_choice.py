@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import torch
 from gpu.on_host import machine
 
 from spikerun import IF, Dense, FewSpikes, Input, Network, Population, Projection, Readout, Session
@@ -13,6 +14,8 @@ from spikerun.neurons import Neuron
 
 @pytest.fixture(autouse=True)
 def host(monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.cuda.is_available():
+        return  # it has the kernels itself
     monkeypatch.setattr(
         "spikerun.kernels.gpu.executor.events",
         lambda device, kernels, constants: Events(machine(2, 2**16), kernels, constants),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions that choose between event-driven and dense products, event-driven kernels on the host."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,14 @@ def host(monkeypatch: pytest.MonkeyPatch) -> None:
         "spikerun.kernels.gpu.executor.events",
         lambda device, kernels, constants: Events(machine(2, 2**16), kernels, constants),
     )
+
+
+def opened(net: Network, kernels: str = "auto") -> Session:
+    """Return a session with the kernels of a GPU; `auto` takes torch's operators where there is none."""
+    session = Session(net, device="cuda", kernels=kernels)
+    device: Any = session.device
+    device.fast = True
+    return session
 
 
 def network(pixels: Input, hidden: Neuron, last: Neuron, window: int) -> Network:
@@ -43,7 +53,7 @@ def test_every_choice_gives_what_the_cpu_gives(kernels: str, small: int, monkeyp
         (words(), rng.integers(0, 16, (2, 40)) * (rng.random((2, 40)) < 0.3)),
         (steps, (rng.random((2, 6, 40)) < 0.1).astype(np.uint8)),
     ):
-        expected, session = Session(net).run(samples), Session(net, device="cuda", kernels=kernels)
+        expected, session = Session(net).run(samples), opened(net, kernels)
         for _ in range(2):
             found = session.run(samples)
         np.testing.assert_array_equal(found.logits, expected.logits)
@@ -52,7 +62,7 @@ def test_every_choice_gives_what_the_cpu_gives(kernels: str, small: int, monkeyp
 
 def test_the_plan_says_what_was_chosen_and_how_active_inputs_were(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "SMALL", 0)
-    session = Session(words(), device="cuda")
+    session = opened(words())
     (first, _) = session.plan.maps
     assert first.choice is not None and first.choice.kernel == "event-driven up to 60.0%, else dense"
     assert first.active is None
@@ -68,7 +78,7 @@ def test_the_plan_says_what_was_chosen_and_how_active_inputs_were(monkeypatch: p
 
 
 def test_batches_of_more_rows_than_the_kernel_takes_are_dense() -> None:
-    session = Session(words(), device="cuda")
+    session = opened(words())
     samples = np.random.default_rng(5).integers(0, 16, (17, 40))
     np.testing.assert_array_equal(session.run(samples).logits, Session(words()).run(samples).logits)
     assert session.plan.maps[0].active is None

@@ -55,20 +55,27 @@ def machine(processors: int, shared: int) -> Machine:
 
 @cache
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="spikerun-cuda-"))
+    """Return a folder for what is compiled, with the headers that all of it begins with, compiled already."""
+    folder = Path(tempfile.mkdtemp(prefix="spikerun-cuda-"))
+    (folder / "host.hpp").write_text("".join(f'#include "{header}"\n' for header in HEADERS), encoding="utf-8")
+    _compile("-x", "c++-header", "-o", folder / "host.hpp.gch", folder / "host.hpp")
+    return folder
+
+
+def _compile(*arguments: str | Path) -> None:
+    subprocess.run(["g++", *FLAGS, *arguments], check=True)
 
 
 def _library(source: str) -> str:
-    includes = "".join(f'#include "{header}"\n' for header in HEADERS)
     calls = [
         CALL.format(name=name, parameters=takes, given=", ".join(re.findall(r"(\w)(?:,|$)", takes)))
         for name, takes in KERNELS.items()
         if f" {name}(" in source
     ]
-    text = "\n".join([includes, source, *calls])
+    text = "\n".join(['#include "host.hpp"', source, *calls])
     name = _folder() / hashlib.sha256(text.encode()).hexdigest()
     library = name.with_suffix(".so")
     if not library.exists():
         name.with_suffix(".cpp").write_text(text, encoding="utf-8")
-        subprocess.run(["g++", *FLAGS, "-o", library, name.with_suffix(".cpp")], check=True)
+        _compile("-o", library, name.with_suffix(".cpp"))
     return str(library)

@@ -254,6 +254,11 @@ GPU: tuple[Executor, ...] = (  # or Triton's interpreter where there is none: it
     *((*FUSED, Blocked("event", 1, "cuda"), Stepped("event", 1, "cuda")) if Path("/dev/nvidiactl").exists() else ()),
 )
 
+BOARDS: tuple[Executor, ...] = (
+    Firmware("generic-cortex-m4", (("arm-none-eabi-gcc", "ziglang"), ("qemu-system-arm", "unicorn"))),
+    Firmware("host", (("cc", "gcc", "clang", "ziglang"),)),
+)
+
 EXECUTORS: tuple[Executor, ...] = (
     ReferenceStepped(),
     *(kind(kernels, threads) for kind in (Blocked, Stepped) for kernels in KERNELS for threads in THREADS),
@@ -264,8 +269,7 @@ EXECUTORS: tuple[Executor, ...] = (
     Streamed("event", layout="blocks"),
     Streamed("event", layout="csr"),
     *GPU,
-    Firmware("host", (("cc", "gcc", "clang", "ziglang"),)),
-    Firmware("generic-cortex-m4", (("arm-none-eabi-gcc", "ziglang"), ("qemu-system-arm", "unicorn"))),
+    *BOARDS,
 )
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from conformance.awkward import NETWORKS, samples
-from conformance.executors import EXECUTORS, FUSED, GPU, Blocked, Executor, Shown, Streamed, compare
+from conformance.executors import BOARDS, EXECUTORS, FUSED, GPU, Blocked, Executor, Shown, Streamed, compare
 from conformance.truth import Truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,12 +23,23 @@ def truth(name: str) -> Truth:
     return Truth(net, samples(net))
 
 
+def has(executor: Executor, name: str) -> bool:
+    """Return whether an executor has an awkward network: those that take long share them out.
+
+    Every network is on one of the boards, all of which take it, and on every second row of a GPU.
+    """
+    place = list(NETWORKS).index(name)
+    if executor in GPU:
+        return (place + GPU.index(executor)) % 2 == 0
+    return executor not in BOARDS or executor is BOARDS[place % 2]
+
+
 @pytest.mark.parametrize("executor", rows)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_awkward_networks_equal_the_reference(name: str, executor: Executor) -> None:
     if executor.missing():
         pytest.skip(executor.missing())
-    if executor.takes(truth(name).net):
+    if has(executor, name) and executor.takes(truth(name).net):
         assert compare(executor, truth(name)).first == ""
 
 

@@ -11,7 +11,8 @@ from spikerun.kernels.gpu.halved import halved, is_halved, multiply, why_not
 def weights(rng: np.random.Generator, inputs: int, outputs: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.int8]]":
     weight = rng.integers(-128, 128, (inputs // 4, 4, outputs)).astype(np.int8)
     kept = rng.permuted(np.broadcast_to([[1], [1], [0], [0]], weight.shape), axis=1)
-    return (weight * kept).reshape(inputs, outputs).astype(np.int8)
+    found: np.ndarray[tuple[int, ...], np.dtype[np.int8]] = (weight * kept).reshape(inputs, outputs).astype(np.int8)
+    return found
 
 
 def test_two_zeros_of_each_four_inputs_of_an_output_are_2_4() -> None:

@@ -74,10 +74,12 @@ def synapses_of(net: Network, link: Link, delay: int, message_bits: int, on_chip
     """
     way = WAYS.get(link.connection.kind)
     if way is None:
-        raise UnsupportedError(
-            f"{link}: Loihi has no {link.connection.kind}, which compares; train with average pools or strided "
-            "convolutions instead"
+        what = (
+            f"{link.connection.kind}, which compares; train with average pools or strided convolutions instead"
+            if link.connection.alone
+            else f"connections of kind '{link.connection.kind}', but {', '.join(WAYS)}"
         )
+        raise UnsupportedError(f"{link}: Loihi has no {what}")
     shapes = net.populations[link.source].shape, net.populations[link.target].shape
     return way(_Asked(link, link.connection, *shapes, delay, message_bits, on_chip))
 

@@ -54,6 +54,11 @@ def to_graph(net: Network) -> Graph:
     models = {part.name: part.model for part in neurons}
     synapses = []
     for link in net.links:
+        if link.connection.delay_range != (0, 0):
+            raise UnsupportedError(
+                f"{link}: its synapses have delays of their own, and here Loihi has one for a projection: make a "
+                "projection of the synapses of each delay"
+            )
         delay = link.lag + behind[link.target] - behind[link.source] - 1
         if delay > MAX_DELAY:
             raise UnsupportedError(

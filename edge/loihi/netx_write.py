@@ -142,6 +142,8 @@ def _layer(net: Network, before: str, name: str, into: Sequence[Projection]) -> 
     for p in (*into, *again):
         if p.target_channels not in (None, (0, target[0])):
             raise UnsupportedError(f"{p}: a .net file has no projections to some channels only")
+        if p.connection.delay_range != (0, 0):
+            raise UnsupportedError(f"{p}: its synapses have delays of their own, which a .net file does not have")
     kinds = sorted({p.connection.kind for p in into})
     made = LAYERS.get(kinds[0]) if len(kinds) == 1 else None
     if made is None:

@@ -326,7 +326,15 @@ ROWS = (
 )
 SPECIAL: Mapping[str, tuple[str, Callable[[Map], bool]]] = {"conv": ("depthwise", maps.is_depthwise)}
 SILENT = frozenset({"count", "decide"})  # a board counts no activity, and runs to the end
-ELSEWHERE = frozenset({"poisson", "scatter", "arrive", "random"})  # for large recurrent networks, which no board holds
+# For large recurrent networks, which no board holds, and how a user calls them.
+ELSEWHERE = dict(
+    [
+        ("poisson", "neurons that send by themselves (Poisson)"),
+        ("scatter", "synapses with delays of their own, on the way out of it"),
+        ("arrive", "synapses with delays of their own"),
+        ("random", "connections that are drawn from a rule (Random)"),
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,9 +378,10 @@ def choose(
         rows = {best[kind]: cost for kind, cost in kinds.items() if kind in best}
         if not rows:
             written = next(o.register for o in reversed(operands) if o.role != "read")
+            kind = next(iter(kinds))
             raise UnsupportedError(
-                f"population '{owners[written]}': there is no C code for '{next(iter(kinds))}'; "
-                "`spikerun run` executes it on this computer"
+                f"population '{owners[written]}': there is no C code for {ELSEWHERE.get(kind, repr(kind))}; "
+                "spikerun.Session runs or streams it on this computer"
             )
         both_bytes = any(wide(registers[operand.register]) for operand in operands)
         options = {row.wide() if row.words and both_bytes else row: cost for row, cost in rows.items()}

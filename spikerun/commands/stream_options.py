@@ -75,7 +75,7 @@ def require_events(stream: Stream, net: Path) -> None:
     if stream.why_no_camera:
         raise UsageError(
             f"'{net}' takes no events of a camera: {stream.why_no_camera}; give a network with one input (C, H, W) of "
-            "code 'spikes' or 'frames', or samples to this one: spikerun run"
+            "code 'spikes' or 'frames'; others take samples (spikerun run), or steps in Python (Session.stream)"
         )
 
 

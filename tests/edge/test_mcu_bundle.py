@@ -259,7 +259,7 @@ def test_a_kernel_is_taken_only_where_the_core_has_what_it_needs(
 
 
 def test_every_operation_and_every_map_has_a_kernel_or_is_left_out_by_name() -> None:
-    named = {row.kind for row in kernels.ROWS} - packings.KINDS | kernels.SILENT | kernels.ELSEWHERE
+    named = {row.kind for row in kernels.ROWS} - packings.KINDS | kernels.SILENT | kernels.ELSEWHERE.keys()
     maps = {kind for kind, connection in CONNECTIONS.items() if connection.linear and not connection.alone}
     assert {operation.name for operation in OPERATIONS} - {"apply"} | maps == named
 

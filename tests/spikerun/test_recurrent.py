@@ -12,11 +12,13 @@ from spikerun.chip import CHIPS, check_chip
 from spikerun.connections import Dense, Diagonal, Random, Sparse, drawn
 from spikerun.converters.nir.write import write_nir
 from spikerun.draws import normal
+from spikerun.edge.loihi.mapping import to_graph
+from spikerun.edge.loihi.netx_write import write_net
 from spikerun.errors import DataError, NetworkError, UnsupportedError, UsageError
 from spikerun.kernels import synapses
 from spikerun.kernels.philox import SYNAPSE, philox
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import IF, FewSpikes, Input, Poisson, Readout
+from spikerun.neurons import IF, LIF, FewSpikes, Input, Poisson, Readout
 from spikerun.session import Session
 
 WEIGHT, WEIGHTS = normal(-20, 4, -128, 127)
@@ -215,9 +217,9 @@ def test_boards_refuse_by_name() -> None:
     board = edge.load("generic-cortex-m4")
     alike = ruled(delays=np.full(len(LATE), 4, np.uint8))
     for net, what in (
-        (network(ruled()), "population 'h': there is no C code for 'scatter'"),
-        (noise(), "population 'noise': there is no C code for 'poisson'"),
-        (network(alike), "population 'h': .*'random'"),
+        (network(ruled()), "population 'h': there is no C code for synapses with delays of their own"),
+        (noise(), "population 'noise': there is no C code for neurons that send by themselves"),
+        (network(alike), "population 'h': .*drawn from a rule"),
     ):
         with pytest.raises(UnsupportedError, match=what):
             board.check(net)
@@ -229,6 +231,18 @@ def test_chips_refuse_by_name() -> None:
     assert "its synapses have delays of their own" in " ".join(check_chip(network(dense), chip))
     assert "synapses of a random are drawn" in " ".join(check_chip(network(ruled()), chip))
     assert "has no poisson neurons" in " ".join(check_chip(noise(), chip))
+
+
+def test_graphs_of_loihi_and_net_files_refuse_by_name(tmp_path: Path) -> None:
+    late = Dense(np.ones((30, 12), np.int8), np.tile(np.arange(12, dtype=np.uint8), (30, 1)))
+    neuron = LIF.loihi(threshold=200, dv=400)
+    rule = ruled(delays=np.zeros(len(LATE), np.uint8))
+    for connection, what in ((late, "its synapses have delays of their own"), (rule, "random")):
+        net = network(connection, neuron)
+        with pytest.raises(UnsupportedError, match=what):
+            to_graph(net)
+        with pytest.raises(UnsupportedError, match=what):
+            write_net(net, tmp_path / "x.net")
 
 
 def test_nir_files_refuse_by_name(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ class CpuExecutor:
         arguments: dict[str, Any] = {o.field: self._ids[o.register] for o in operands}
         arguments |= {name: self._vector(values, first.shape) for name, values in operation.values()}
         arguments |= {name: np.atleast_2d(values) for name, values in operation.tables()}
-        if isinstance(operation, Accumulate | MaxPool | MaxPoolStep) and is_unsigned(first):
+        if isinstance(operation, Accumulate | MaxPool | MaxPoolStep | Scatter) and is_unsigned(first):
             arguments["unsigned_words"] = True
         if isinstance(operation, MaxPoolStep) and np.dtype(first.dtype).itemsize == 2:
             arguments["wide_words"] = True

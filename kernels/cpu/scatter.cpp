@@ -14,13 +14,13 @@ namespace {
 
 // The synapses of each active input, in a ring of `size` sums of which the first that is meant is at `base`.
 struct Send {
-    SPIKERUN_INLINE static void run(const Late& map, const Event* events, size_t count, uint32_t bits,
-                                    uint32_t base, uint32_t size, int32_t* ring) {
+    SPIKERUN_INLINE static void run(const Late& map, const Event* events, size_t count, uint32_t mask,
+                                    uint32_t bits, uint32_t base, uint32_t size, int32_t* ring) {
         const uint32_t* const offset = map.offset();
         const int8_t* const weight = map.weight();
         for (size_t e = 0; e < count; ++e) {
             const size_t row = row_of(events[e]);
-            const uint32_t value = static_cast<uint32_t>(value_of(events[e])) << bits;
+            const uint32_t value = (static_cast<uint32_t>(value_of(events[e])) & mask) << bits;
             for (size_t k = map.begin(row), end = map.begin(row + 1); k < end; ++k) {
                 uint32_t place = base + offset[k];  // both are less than the size, which is at most 2^28
                 place -= place >= size ? size : 0;
@@ -52,7 +52,7 @@ void require_slots(int64_t slots, size_t size, const Numbers& ring) {
 }
 
 void scatter(Program& program, When when, int64_t x_id, int64_t ring_id, LatePointer map, int64_t delay,
-             int64_t bits, int64_t slots) {
+             int64_t bits, int64_t slots, bool unsigned_words) {
     const Words x = program.words(x_id, "x");
     const Numbers ring = program.numbers(ring_id, "ring");
     require_same(map->n_in(), x.size, "x");
@@ -63,15 +63,16 @@ void scatter(Program& program, When when, int64_t x_id, int64_t ring_id, LatePoi
     require(!ring.tracked(), "ring", "is tracked");
     const size_t place = program.new_passed();
     program.need({x.size + Marks::tile, 0, 0});
-    program.append(when,
-                   [=, map = std::move(map), shift = static_cast<uint32_t>(bits)](Workspace& ws, int64_t t) {
-                       Event* const events = ws.scratch[0].events.data();
-                       const size_t count = run<List>(x.in(ws), x.size, events);
-                       ws.passed[place].add(true, true, count);
-                       const size_t first = unsign(t + delay + least) & unsign(slots - 1);
-                       run<Send>(*map, events, count, shift, static_cast<uint32_t>(first * map->n_out()),
-                                 static_cast<uint32_t>(ring.size), ring.in(ws));
-                   });
+    const uint32_t mask = unsigned_words ? UINT16_MAX : UINT32_MAX;  // words of 2^15 and more look negative
+    program.append(
+        when, [=, map = std::move(map), shift = static_cast<uint32_t>(bits)](Workspace& ws, int64_t t) {
+            Event* const events = ws.scratch[0].events.data();
+            const size_t count = run<List>(x.in(ws), x.size, events);
+            ws.passed[place].add(true, true, count);
+            const size_t first = unsign(t + delay + least) & unsign(slots - 1);
+            run<Send>(*map, events, count, mask, shift, static_cast<uint32_t>(first * map->n_out()),
+                      static_cast<uint32_t>(ring.size), ring.in(ws));
+        });
 }
 
 void arrive(Program& program, When when, int64_t ring_id, int64_t acc_id, int64_t slots) {
@@ -90,7 +91,8 @@ void arrive(Program& program, When when, int64_t ring_id, int64_t acc_id, int64_
 }  // namespace
 
 void bind_scatter(ProgramClass& cls) {
-    operation(cls, "scatter", &scatter, "x"_a, "ring"_a, "map"_a, "delay"_a, "bits"_a, "slots"_a);
+    operation(cls, "scatter", &scatter, "x"_a, "ring"_a, "map"_a, "delay"_a, "bits"_a, "slots"_a,
+              "unsigned_words"_a = false);
     operation(cls, "arrive", &arrive, "ring"_a, "acc"_a, "slots"_a);
 }
 

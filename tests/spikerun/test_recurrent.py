@@ -213,6 +213,14 @@ def test_memory_that_is_not_there_is_said_and_not_taken() -> None:
         net.projections[0].connection.late(np.ones(30, np.int64))
 
 
+def test_unsigned_words_of_16_bits_are_sent_through_late_synapses_as_they_are() -> None:
+    late = Dense(np.ones((1, 2), np.int8), np.array([[0, 1]], np.uint8))
+    populations = {"in": Population((1,), Input(16, "frames")), "h": Population((2,), Readout())}
+    net = Network(populations, [Projection("in", "h", late)], ["h"], 2)
+    found = Session(net).run(np.array([[[40000], [0]]])).outputs["h"]
+    np.testing.assert_array_equal(found, [[40000, 40000]])
+
+
 def test_boards_refuse_by_name() -> None:
     board = edge.load("generic-cortex-m4")
     alike = ruled(delays=np.full(len(LATE), 4, np.uint8))

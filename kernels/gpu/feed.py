@@ -53,7 +53,10 @@ class GpuFeed:
         """Hold these back, and nothing else."""
         with self._work._alone():
             self._steps, self._index = self._steps[:0], self._index[:0]
-            return self._hold(steps, index)
+            before = list(self._counts)
+            refused = self._hold(steps, index)
+            self._counts = before  # they were counted when they came
+            return refused
 
     def run(self, until: int) -> Sent:
         """Execute passes until this is the next one, with what is held back."""

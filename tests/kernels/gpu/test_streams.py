@@ -75,6 +75,13 @@ def test_a_snapshot_goes_from_one_device_to_the_other() -> None:
         assert repr(first.advance(9)) == repr(second.advance(9))
 
 
+def test_events_that_a_snapshot_holds_are_not_counted_again() -> None:
+    for stream in streams(network()):
+        stream.push(events(5))
+        stream.restore(stream.snapshot())
+        assert stream.pushed == stream.stats.events == 60
+
+
 def test_a_stream_is_one_threads_at_a_time() -> None:
     (_, stream) = streams(network())
     work: Any = stream._work

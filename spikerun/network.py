@@ -143,11 +143,11 @@ class Network:
         return max((link.latest for link in self.into(name) if link.scattered), default=0)
 
     def largest_under_way(self, name: str) -> int:
-        """Return the largest magnitude of such a current that leaves room for all else that may arrive with it."""
+        """Return the largest magnitude that such a current can have."""
         population = self.populations[name]
         links = [link for link in self.into(name) if link.scattered]
         all_of = largest_currents(population, links, self.populations, self._derived.senders, self.window)
-        return max(0, min(int(all_of.max()), population.neuron.largest_current - self.bounds[name]))
+        return int(all_of.max())
 
     def encode(self, samples: npt.ArrayLike, name: str | None = None) -> npt.NDArray[Any]:
         """Return real samples as the integers that input `name`, or the only one, takes; its meta says how.

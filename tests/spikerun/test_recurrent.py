@@ -221,6 +221,20 @@ def test_unsigned_words_of_16_bits_are_sent_through_late_synapses_as_they_are() 
     np.testing.assert_array_equal(found, [[40000, 40000]])
 
 
+def test_snapshots_of_currents_near_the_limit_are_taken_back() -> None:
+    late = np.random.default_rng(0).integers(0, 5, (64, 4)).astype(np.uint8)
+    populations = {"in": Population((64,), Input(8, "frames")), "h": Population((4,), Readout())}
+    projection = Projection("in", "h", Dense(np.full((64, 4), 127, np.int8), late), exponent=10)
+    net = Network(populations, [projection], ["h"], 1)
+    stream, other = Session(net).stream(), Session(net).stream()
+    stream.step(np.full(64, 255))
+    other.restore(stream.snapshot())
+    for _ in range(5):
+        stream.step()
+        other.step()
+    np.testing.assert_array_equal(other.membrane("h"), stream.membrane("h"))
+
+
 def test_boards_refuse_by_name() -> None:
     board = edge.load("generic-cortex-m4")
     alike = ruled(delays=np.full(len(LATE), 4, np.uint8))

@@ -98,7 +98,7 @@ struct Drawn {
 struct Speech {  // of the neurons of this block in a round, even or odd
     unsigned count[2];
     unsigned short named[2][NAMED];
-    unsigned logged, last;
+    unsigned logged, last[2];
 };
 
 // The slot of some passes later, ROUND at most.
@@ -295,7 +295,7 @@ extern "C" __global__ void __launch_bounds__(32 * (UPDATE_WARPS + LISTEN_WARPS),
     if (TABLE_IN_SHARED)
         for (int k = thread; k < PER; k += threads) near_table[k] = a.table[k];
     if (thread == 0) {
-        speech.count[0] = speech.count[1] = speech.last = 0;
+        speech.count[0] = speech.count[1] = speech.last[0] = speech.last[1] = 0;
         speech.logged = a.logged[blockIdx.x];
     }
     __syncthreads();
@@ -338,7 +338,7 @@ extern "C" __global__ void __launch_bounds__(32 * (UPDATE_WARPS + LISTEN_WARPS),
                 }
             });
             __syncthreads();
-            last = *(volatile unsigned*)&speech.last;
+            last = *(volatile unsigned*)&speech.last[tag & 1];
         }
         leave_state(a, own);
     } else {
@@ -354,11 +354,11 @@ extern "C" __global__ void __launch_bounds__(32 * (UPDATE_WARPS + LISTEN_WARPS),
                 if (lane == 0) speech.count[tag & 1] = 0;
             }
             if (listen(a, table, ring, slot, tag, first, end, lane, heard[mine]) && lane == 0)
-                speech.last = 1;
+                speech.last[tag & 1] = 1;
             slot = later(slot, round);
             done += round;
             __syncthreads();
-            last = *(volatile unsigned*)&speech.last;
+            last = *(volatile unsigned*)&speech.last[tag & 1];
         }
     }
     __syncthreads();

@@ -8,7 +8,7 @@ from other neurons, through maps whose synapses can be listed or drawn, a pass l
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -163,6 +163,15 @@ def delays(map_: Map) -> tuple[int, int]:
     return (0, 0) if own is None or not np.size(own) else (int(np.min(own)), int(np.max(own)))
 
 
+def _at_once(map_: Map) -> Map:
+    """Return a map without delays of its synapses: what is applied has been delayed already."""
+    given = dict(map_.parameters)
+    if given.get("delays") is None:
+        return map_
+    none = np.zeros_like(given["delays"]) if map_.kind == "random" else None
+    return replace(map_, parameters=tuple((given | {"delays": none}).items()))
+
+
 @dataclass(frozen=True)
 class _Wire:
     source: str
@@ -214,7 +223,7 @@ class _Found:
 
     def apply(self, op: Any) -> None:
         source, lag = self.late.get(op.x, (op.x, self.early(op.x)))
-        self.wires.append(_Wire(source, op.acc, op.map, lag, True))
+        self.wires.append(_Wire(source, op.acc, _at_once(op.map), lag, True))
 
     def scatter(self, op: Any) -> None:
         if op.bits:

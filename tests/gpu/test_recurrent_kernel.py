@@ -87,7 +87,9 @@ def several() -> Builder:
     b.population("f", 13, "if", bias=rng.integers(0, 40, 13))
     b.population("g", 5, "if", reset="zero", threshold=90, bias=-2, v_min=-60)
     b.apply("p", "a", "diagonal", 3, {"gain": np.array(30, np.int32)})
-    b.apply("q", "b", "dense", 1, {"weight": rng.integers(-9, 30, (5, 31)).astype(np.int8)})
+    weight = rng.integers(-9, 30, (5, 31)).astype(np.int8)
+    b.apply("q", "b", "dense", 1, {"weight": weight, "delays": np.ones((5, 31), np.uint8)})
+    b.apply("b", "g", "random", 4, rule(31, 5, 60, 8, [-9, 30], [3, 3]))
     b.apply("a", "a", "diagonal", 5, {"gain": np.array(-300, np.int32)})
     b.apply("f", "f", "diagonal", 1, {"gain": np.array(1, np.int32)})
     for source, target in ("ab", "bc", "cd", "fa", "ag", "gf"):
@@ -98,7 +100,7 @@ def several() -> Builder:
         row, column = np.nonzero(weight)
         begins = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=m))])
         listed = {"indptr": begins, "indices": column.astype(np.int32), "data": weight[row, column]}
-        b.apply(source, target, "sparse", 12, listed | {"size": n})
+        b.apply(source, target, "sparse", 12, listed | {"size": n, "delays": np.full(len(row), 12, np.uint8)})
     return b
 
 

@@ -32,7 +32,7 @@ def network() -> sr.Network:
             drawn = (weights[0] * (-4 if k else 1)).clip(-128, 127).astype(np.int8), weights[1]
             rule = sr.Random(size, targets, 12 * targets, 10 + 2 * k + sign, *drawn, **both)
             projections.append(sr.Projection(name, target, rule))
-    ring = sr.Dense(np.eye(90, k=1, dtype=np.int8) * 100)
+    ring = sr.Dense(np.eye(90, k=1, dtype=np.int8) * 100, np.full((90, 90), 2, np.uint8))
     projections.append(sr.Projection("e", "e", ring, 5))
     return sr.Network(populations, projections, ["e", "i"], window=1)
 

@@ -236,7 +236,7 @@ class Ongoing:
             (np.array(times, np.int64), self._stacked(c, values))
             for c, (times, values) in zip(self._capture, captured, strict=True)
         )
-        return Sent(watched, contents, error)
+        return Sent(watched, contents, interrupted() or error)
 
     def _stacked(self, capture: Capture, values: list[Array]) -> Array:
         shape = (len(values), *self._described[capture.register].shape)

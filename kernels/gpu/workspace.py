@@ -97,12 +97,12 @@ class GpuWorkspace:
                     self._look(shown, seen)
                 if error := interrupted():
                     break
-        self._look(shown, seen)
+            self._look(shown, seen)
         watched = tuple(
             np.concatenate(s) if s else np.zeros(0, self._spike(n)) for n, s in zip(self._watch, seen, strict=True)
         )
         contents = tuple(self._content(c, *found) for c, found in zip(self._capture, captured, strict=True))
-        return Sent(watched, contents, error)
+        return Sent(watched, contents, interrupted() or error)
 
     def feed(self, register: str, step_ns: int, late: str, graded: int | None) -> GpuFeed:
         """Return what feeds events to the only input."""
@@ -167,7 +167,7 @@ def _told(register: Register) -> type[Any]:
 
 @contextmanager
 def deferred() -> Iterator[Any]:
-    """Hold Ctrl-C back; what is yielded returns what it raises, or None."""
+    """Hold Ctrl-C back; what is yielded returns what it raises, or None. Behind, ask once more for a late one."""
     pressed: list[Any] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -178,18 +178,20 @@ def deferred() -> Iterator[Any]:
         return
 
     def raised() -> BaseException | None:
-        if pressed:
-            try:
-                before(*pressed[0])
-            except BaseException as error:
-                return error
-            pressed.clear()
+        found, pressed[:] = pressed[:1], []
+        try:
+            for press in found:
+                before(*press)
+        except BaseException as error:
+            return error
         return None
 
     signal.signal(signal.SIGINT, lambda *found: pressed.append(found))
     try:
         yield raised
-    finally:
+    except BaseException:
         signal.signal(signal.SIGINT, before)
-        if pressed:
-            raised()
+        if error := raised():
+            raise error  # noqa: B904 -- what it interrupts is its context
+        raise
+    signal.signal(signal.SIGINT, before)

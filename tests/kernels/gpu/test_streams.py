@@ -3,6 +3,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -89,22 +90,70 @@ def test_a_stream_is_one_threads_at_a_time() -> None:
         stream.advance(1)
 
 
-def test_ctrl_c_ends_a_stream_between_two_steps() -> None:
-    (_, stream) = streams(network())
+@pytest.fixture
+def presses() -> Iterator[list[int]]:
+    """Count how often Ctrl-C is handled."""
+    found: list[int] = []
+
+    def handle(number: int, _: Any) -> None:
+        found.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    yield found
+    signal.signal(signal.SIGINT, before)
+
+
+def press_at(stream: Stream, when: int) -> None:
     work: Any = stream._work
-    before, execute = signal.getsignal(signal.SIGINT), work._passes.execute
+    execute = work._passes.execute
 
     def press(t: int) -> None:
-        if t == 3:
+        if t == when:
             os.kill(os.getpid(), signal.SIGINT)
         execute(t)
 
     work._passes.execute = press
+
+
+def test_ctrl_c_ends_a_stream_between_two_steps(presses: list[int]) -> None:
+    (_, stream) = streams(network())
+    before = signal.getsignal(signal.SIGINT)
+    press_at(stream, 3)
     with pytest.raises(KeyboardInterrupt):
         stream.advance(10)
-    assert stream.t == 4 and signal.getsignal(signal.SIGINT) is before
+    assert stream.t == 4 and len(presses) == 1 and signal.getsignal(signal.SIGINT) is before
     stream.advance(6)
     assert stream.t == 10
+
+
+def test_ctrl_c_after_the_last_step_is_not_lost(presses: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    (_, stream) = streams(network())
+    work: Any = stream._work
+    look = work._look
+
+    def press(*what: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        look(*what)
+
+    monkeypatch.setattr(work, "_look", press)
+    with pytest.raises(KeyboardInterrupt):
+        stream.advance(2)
+    assert stream.t == 2 and len(presses) == 1
+
+
+def test_ctrl_c_before_an_error_is_not_lost(presses: list[int]) -> None:
+    (_, stream) = streams(network())
+    work: Any = stream._work
+
+    def fail(t: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise MemoryError
+
+    work._passes.execute = fail
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stream.advance(2)
+    assert isinstance(caught.value.__context__, MemoryError) and len(presses) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,7 +3,8 @@
 
 import math
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ from spikerun.kernels.program import Program
 __all__ = ["Gpu", "GpuExecutor"]
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 CPU, CUDA = 1, 2  # as DLPack numbers kinds of devices
 KEPT = 4  # sizes of batches whose memory and graphs are kept
 
@@ -80,29 +82,33 @@ class GpuExecutor:
         self._decides = any(operation.name == "decide" for operation in program.operations)
         self._placed: dict[frozenset[str], Placed] = {}
         self._batches: dict[Hashable, Batch] = {}
+        self._alone = Lock()  # of the thread that runs a batch
 
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str]
     ) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
         """Run a batch from rest (`spikerun.kernels.executor.Executor.run`); inputs may be tensors on the device."""
-        parts, total = [], np.zeros((len(self.program.counters), 2), np.int64)
-        for batch in self.batches({name: self._given(values) for name, values in inputs.items()}):
-            found_, counters = batch.told(outputs)
-            parts.append(found_)
-            total += counters
+        given = {name: self.tensor(values) for name, values in inputs.items()}
+        told = self.each(given, lambda batch: batch.told(outputs))
+        parts = [found_ for found_, _ in told]
+        total = sum((counters for _, counters in told), np.zeros((len(self.program.counters), 2), np.int64))
         if not parts:
             return {name: np.zeros((0, *self._registers[name].shape), np.int32) for name in outputs}, total
         if len(parts) == 1:
             return parts[0], total
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs}, total
 
-    def batches(
-        self, inputs: Mapping[str, Any], tail: Callable[[Batch], torch.Tensor] | None = None
-    ) -> Iterator[Batch]:
-        """Run a batch in as many pieces as memory asks for; yield each when its results are there to be read.
+    def each(
+        self, inputs: Mapping[str, Any], read: Callable[[Batch], T], tail: Callable[[Batch], torch.Tensor] | None = None
+    ) -> list[T]:
+        """Run a batch in as many pieces as memory asks for; return what is read of each when its results are there.
 
-        tail: what is computed of each at the end.
+        tail: what is computed of each at the end. Another thread waits: batches and their memory are shared.
         """
+        with self._alone:
+            return [read(batch) for batch in self._pieces(inputs, tail)]
+
+    def _pieces(self, inputs: Mapping[str, Any], tail: Callable[[Batch], torch.Tensor] | None) -> Iterator[Batch]:
         count = len(next(iter(inputs.values())))
         by_pass = frozenset(n for n, v in inputs.items() if v.ndim > len(self._registers[n].shape) + 1)
         placed_ = self._placed_of(by_pass)
@@ -128,10 +134,11 @@ class GpuExecutor:
                 return None
             if (sample.dtype != np.uint8 or low or high < 255) and not low <= sample.min() <= sample.max() <= high:
                 return None
-            batch = self._batch(frozenset(), {given: shape}, None)
-            batch.load({given: sample})
-            batch.run()
-            found_, counters = batch.told(outputs)
+            with self._alone:
+                batch = self._batch(frozenset(), {given: shape}, None)
+                batch.load({given: sample})
+                batch.run()
+                found_, counters = batch.told(outputs)
             first = found_[outputs[0]]
             largest = int((first if scale is None else first.astype(np.float32) * scale).argmax())
             arrays = {n: found_[r].astype(np.int32, copy=False) for n, r in zip(labels, outputs, strict=True)}
@@ -155,9 +162,16 @@ class GpuExecutor:
         here = self._device.place
         return (kind, number) == (CUDA, here.index) if here.type == "cuda" else kind == CPU
 
+    def tensor(self, values: Any) -> Any:
+        """Return an array as it is, or one of another library as a tensor, without a copy."""
+        if isinstance(values, np.ndarray):
+            return values
+        found_: torch.Tensor = values if isinstance(values, torch.Tensor) else torch.utils.dlpack.from_dlpack(values)
+        return found_.detach()
+
     def within(self, values: Any, low: int, high: int) -> bool:
         """Return whether all of an array on the device are integers in low..high."""
-        tensor = self._given(values)
+        tensor = self.tensor(values)
         if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
             return False
         if (tensor.dtype == torch.uint8 and (low, high) == (0, 255)) or not tensor.numel():
@@ -174,13 +188,6 @@ class GpuExecutor:
     def result(self, batch: Batch, name: str) -> torch.Tensor:
         """Return what a register holds after a run, (B, *shape)."""
         return from_device(batch.last(name), self._registers[name].shape)
-
-    def _given(self, values: Any) -> Any:
-        """Return an array as it is, or one of another library as a tensor, without a copy."""
-        if isinstance(values, np.ndarray):
-            return values
-        found_: torch.Tensor = values if isinstance(values, torch.Tensor) else torch.utils.dlpack.from_dlpack(values)
-        return found_.detach()
 
     def _by_pass(self) -> frozenset[str]:
         """Return the inputs of which a row is given before each pass: in runs of several, those not encoded here."""

@@ -4,11 +4,14 @@
 Nothing waits for the device. Values of samples are not looked at: they are to be those that the input takes.
 """
 
+from copy import deepcopy
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakValueDictionary
 
 import torch
+
+from spikerun.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from spikerun.kernels.gpu.batch import Batch
@@ -39,9 +42,32 @@ class Module(torch.nn.Module):
         found: torch.Tensor = run(samples, self._number, self._scale.numel())
         return found
 
+    def __copy__(self) -> "Module":
+        """Return a module of the same program, which is shared, with a number of its own."""
+        made = type(self).__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made._number = next(_NUMBERS)
+        _MODULES[made._number] = made
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Module":
+        """Return such a copy, all else of it its own."""
+        made = memo[id(self)] = self.__copy__()
+        memo[id(self._executor)] = self._executor
+        own = {name: value for name, value in self.__dict__.items() if name != "_number"}
+        made.__dict__.update(deepcopy(own, memo))
+        return made
+
+    def __reduce__(self) -> NoReturn:
+        """Raise UnsupportedError: a program stays in its process."""
+        raise UnsupportedError(
+            "a module of torch that as_torch made cannot be pickled: save the network, spikerun.save(net, 'net.snn'), "
+            "and make the module again where it is loaded"
+        )
+
     def _whole(self, samples: torch.Tensor) -> torch.Tensor:
         given = {self._register: samples.detach()}
-        parts = [batch.answer.clone() for batch in self._executor.batches(given, self._scaled)]
+        parts = self._executor.each(given, lambda batch: batch.answer.clone(), self._scaled)
         none = samples.new_empty((0, len(self._scale)), dtype=torch.float32)
         return parts[0] if len(parts) == 1 else torch.cat([none, *parts])
 

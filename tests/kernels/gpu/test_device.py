@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The device `cuda`: what it takes, what it says of memory, and which GPUs it refuses."""
 
+import contextlib
+import copy
+import gc
+import pickle
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,6 +22,7 @@ from spikerun import Session
 from spikerun.connections import Conv, Dense
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.kernels.gpu import device, memory
+from spikerun.kernels.gpu.batch import Batch
 from spikerun.network import Network, Population, Projection
 from spikerun.neurons import FewSpikes, Input, Readout
 
@@ -52,6 +60,22 @@ def test_values_of_a_tensor_that_the_input_does_not_take_are_refused(wrong: torc
 def test_a_tensor_of_another_shape_is_refused() -> None:
     with pytest.raises(DataError, match=r"takes values of shape \(B, 12\), got \(2, 11\)"):
         Session(network(), device="cuda").run(torch.zeros(2, 11, dtype=torch.uint8, device=PLACE))
+
+
+def test_threads_that_share_a_session_do_not_mix_their_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, given = Session(network(), device="cuda"), [samples(7), samples(7)[::-1].copy()]
+    expected, run, there = [session.run(x).logits for x in given], Batch.run, threading.Barrier(2)
+
+    def slow(batch: Batch) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            there.wait(0.2)  # for another thread that has loaded its samples
+        run(batch)
+
+    monkeypatch.setattr(Batch, "run", slow)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda x: session.run(x).logits, given))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_batches_of_any_size_give_the_same_bits() -> None:
@@ -145,6 +169,22 @@ def test_a_module_of_torch_gives_the_logits() -> None:
     session, x = Session(network(), device="cuda"), samples(5)
     found = session.as_torch()(torch.from_numpy(x).to(PLACE))
     np.testing.assert_array_equal(found.cpu().numpy(), session.run(x).logits)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_module_runs_the_same_network_when_the_first_is_gone(copied: Callable[[Any], Any]) -> None:
+    session, x = Session(network(), device="cuda"), torch.from_numpy(samples(3)).to(PLACE)
+    module, logits = session.as_torch(), session.run(samples(3)).logits
+    other = copied(module)
+    del module
+    gc.collect()
+    for run in (other, torch.compile(other, fullgraph=True, backend="eager")):
+        np.testing.assert_array_equal(run(x).cpu().numpy(), logits)
+
+
+def test_a_module_is_not_pickled() -> None:
+    with pytest.raises(UnsupportedError, match=r"cannot be pickled: save the network, spikerun\.save"):
+        pickle.dumps(torch.nn.Sequential(Session(network(), device="cuda").as_torch()))
 
 
 def test_the_operator_is_one_that_torch_takes() -> None:

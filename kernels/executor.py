@@ -295,6 +295,10 @@ class Apart(Protocol):
         """Return whether an array of another library lies there, so that `run` takes it as it is, without a copy."""
         ...
 
+    def tensor(self, values: Any) -> Any:
+        """Return such an array as one that has a shape, a type and slices, without a copy."""
+        ...
+
     def within(self, values: Any, low: int, high: int) -> bool:
         """Return whether all of such an array are integers in low..high."""
         ...

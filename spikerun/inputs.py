@@ -86,7 +86,8 @@ def part(net: Network, name: str, values: npt.NDArray[Any] | Lazy, first: int, e
 
 
 def _on_device(net: Network, name: str, values: Any, device: Apart) -> Any:
-    """Return what lies on a device as it is, its shape and values checked there."""
+    """Return what lies on a device, without a copy, its shape and values checked there."""
+    values = device.tensor(values)
     _check_shape(name, tuple(values.shape), sample_shape(net, name), batch=True)
     low, high = _word(net, name).range
     if not device.within(values, low, high):
@@ -108,6 +109,11 @@ def _named(net: Network, given: Given, all_of_them: bool) -> Mapping[str, npt.Ar
 
 
 def _array(values: Any) -> npt.NDArray[Any]:
+    layout = str(getattr(values, "layout", "torch.strided"))
+    if layout.startswith("torch.") and layout != "torch.strided":
+        raise DataError(f"values must be whole arrays, got a tensor of layout {layout}: take its .to_dense()")
+    if str(getattr(values, "device", "")) == "meta":
+        raise DataError("values must be there, got a tensor of torch on the device 'meta', which has none")
     try:
         array = np.asanyarray(on_host(values))
     except ValueError as error:

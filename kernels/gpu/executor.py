@@ -33,6 +33,7 @@ __all__ = ["Gpu", "GpuExecutor"]
 Array = npt.NDArray[Any]
 T = TypeVar("T")
 CPU, CUDA = 1, 2  # as DLPack numbers kinds of devices
+_COMPARED = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
 KEPT = 4  # sizes of batches whose memory and graphs are kept
 
 
@@ -158,6 +159,8 @@ class GpuExecutor:
         """Return whether an array of another library lies on the device."""
         if isinstance(values, np.ndarray) or not hasattr(values, "__dlpack_device__"):
             return False
+        if isinstance(values, torch.Tensor) and (values.layout != torch.strided or values.device.type == "meta"):
+            return False
         kind, number = values.__dlpack_device__()
         here = self._device.place
         return (kind, number) == (CUDA, here.index) if here.type == "cuda" else kind == CPU
@@ -176,6 +179,8 @@ class GpuExecutor:
             return False
         if (tensor.dtype == torch.uint8 and (low, high) == (0, 255)) or not tensor.numel():
             return True
+        if tensor.dtype in _COMPARED:  # torch compares no wide unsigned integers
+            tensor, low = tensor.to(_COMPARED[tensor.dtype]), max(low, 0)  # those of 64 bits beyond int64 turn negative
         least, largest = torch.aminmax(tensor)
         return bool(least >= low) and bool(largest <= high)
 

@@ -57,6 +57,40 @@ def test_values_of_a_tensor_that_the_input_does_not_take_are_refused(wrong: torc
         Session(network(4), device="cuda").run(wrong.to(PLACE))
 
 
+class Elsewhere:
+    """What another library has on the device: all that DLPack asks for, and a shape."""
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self._values, self.shape = values, tuple(values.shape)
+
+    def __dlpack__(self, **how: Any) -> Any:
+        return self._values.__dlpack__(**how)
+
+    def __dlpack_device__(self) -> Any:
+        return self._values.__dlpack_device__()
+
+
+@pytest.mark.parametrize("given", [Elsewhere, *(torch.uint16, torch.uint32, torch.uint64)])
+def test_arrays_of_other_libraries_and_unsigned_ones_are_taken(given: Any) -> None:
+    session, x = Session(network(4), device="cuda"), torch.from_numpy(samples(3, 16)).to(PLACE)
+    there = given(x) if given is Elsewhere else x.to(given)
+    np.testing.assert_array_equal(session.run(there).logits, session.run(samples(3, 16)).logits)
+
+
+def test_unsigned_values_beyond_the_input_are_refused() -> None:
+    for given, value in ((torch.uint16, 2**16 - 1), (torch.uint32, 2**32 - 1), (torch.uint64, 2**64 - 1)):
+        with pytest.raises(DataError, match=r"takes integers of 0\.\.15"):
+            Session(network(4), device="cuda").run(torch.full((2, 12), value, dtype=given, device=PLACE))
+
+
+def test_tensors_that_hold_no_dense_values_are_refused() -> None:
+    session, x = Session(network(4), device="cuda"), torch.zeros(2, 12, dtype=torch.int64, device=PLACE)
+    with pytest.raises(DataError, match=r"layout torch\.sparse_coo: take its \.to_dense"):
+        session.run(x.to_sparse())
+    with pytest.raises(DataError, match="on the device 'meta'"):
+        session.run(x.to("meta"))
+
+
 def test_a_tensor_of_another_shape_is_refused() -> None:
     with pytest.raises(DataError, match=r"takes values of shape \(B, 12\), got \(2, 11\)"):
         Session(network(), device="cuda").run(torch.zeros(2, 11, dtype=torch.uint8, device=PLACE))

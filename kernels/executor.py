@@ -28,6 +28,7 @@ __all__ = [
     "Seen",
     "Sent",
     "Single",
+    "Taken",
     "Workspace",
 ]
 
@@ -283,6 +284,15 @@ class Footprint:
         )
 
 
+class Taken(NamedTuple):
+    """What an input takes, of whose name messages speak: integers low..high, each sample of such a shape."""
+
+    name: str
+    shape: tuple[int, ...]
+    low: int
+    high: int
+
+
 @runtime_checkable
 class Apart(Protocol):
     """An executor whose device has a memory of its own."""
@@ -303,10 +313,10 @@ class Apart(Protocol):
         """Return whether all of such an array are integers in low..high."""
         ...
 
-    def as_torch(self, register: str, output: str, shape: tuple[int, ...], scale: npt.NDArray[np.float32]) -> Any:
+    def as_torch(self, register: str, output: str, taken: Taken, scale: npt.NDArray[np.float32]) -> Any:
         """Return a torch module from a tensor of samples for the input `register` to (B, n): an output times a scale.
 
-        shape: of the output; scale: float32 of this shape.
+        taken: what samples are; scale: float32 of the shape of the output.
         """
         ...
 

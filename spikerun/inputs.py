@@ -10,7 +10,7 @@ import numpy.typing as npt
 from spikerun import real
 from spikerun.codes import Word
 from spikerun.errors import DataError
-from spikerun.kernels.executor import Apart
+from spikerun.kernels.executor import Apart, Taken
 from spikerun.network import Network
 from spikerun.values import on_host
 
@@ -27,6 +27,7 @@ __all__ = [
     "lacks_one",
     "part",
     "sample_shape",
+    "taken",
 ]
 
 _WHOLE = {np.dtype(t): (np.iinfo(t).min, np.iinfo(t).max) for t in (np.uint8, np.int8, np.uint16, np.int16)}
@@ -179,6 +180,11 @@ def sample_shape(net: Network, name: str) -> tuple[int, ...]:
     """Return the shape of one sample of input `name`: (W, *shape) where it is given what is sent at each step."""
     shape = net.populations[name].shape
     return (net.window, *shape) if _word(net, name).stepwise else shape
+
+
+def taken(net: Network, name: str) -> Taken:
+    """Return what input `name` takes."""
+    return Taken(name, sample_shape(net, name), *_word(net, name).range)
 
 
 def checked_step(net: Network, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from spikerun import kernels as devices
 from spikerun.errors import DataError, UnsupportedError, UsageError, unknown_name
-from spikerun.inputs import NO_INPUT, Given, Lazy, in_parts, part
+from spikerun.inputs import NO_INPUT, Given, Lazy, in_parts, part, taken
 from spikerun.kernels.executor import Apart, Device, Executor, Footprint, Prepares, Single
 from spikerun.live import Live, live
 from spikerun.live_async import drive
@@ -159,17 +159,18 @@ class Session:
     def as_torch(self) -> Any:
         """Return the network as a module of torch: from samples on the device, as `run` takes them, to logits there.
 
-        It sits inside programs of torch, torch.compile included, and waits for nothing; values are not checked, and no
-        gradient flows. Raises UnsupportedError for devices without torch, or several inputs.
+        It sits inside programs of torch, torch.compile included, and waits for nothing; shape, type and device of
+        samples are checked, values are not, and no gradient flows. Raises UnsupportedError for devices without torch,
+        or several inputs.
         """
         if not isinstance(self._executor, Apart):
             raise UnsupportedError("as_torch needs a device that torch has, too: Session(net, device='cuda')")
         if len(self._inputs) != 1:
             raise UnsupportedError(f"as_torch takes networks of one input, this one has {', '.join(self._inputs)}")
-        (register,), (name, output) = self._inputs.values(), next(iter(self._outputs.items()))
+        ((given, register),), (name, output) = self._inputs.items(), next(iter(self._outputs.items()))
         population = self.net.populations[name]
         scale = population.spread(population.neuron.real_scale).astype(np.float32)
-        return self._executor.as_torch(register, output, population.shape, scale)
+        return self._executor.as_torch(register, output, taken(self.net, given), scale)
 
     def stream(self, step_us: float = 1000.0, late: str = "error", counts: str | None = None) -> Stream:
         """Open a stream: the network at rest, to be fed events or frames.

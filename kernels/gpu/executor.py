@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from spikerun.errors import UnsupportedError, UsageError, unknown_name
-from spikerun.kernels.executor import Capture, Choice, Footprint, Single
+from spikerun.kernels.executor import Capture, Choice, Footprint, Single, Taken
 from spikerun.kernels.gpu.batch import Batch
 from spikerun.kernels.gpu.choice import events
 from spikerun.kernels.gpu.device import found, free
@@ -184,11 +184,11 @@ class GpuExecutor:
         least, largest = torch.aminmax(tensor)
         return bool(least >= low) and bool(largest <= high)
 
-    def as_torch(self, register: str, output: str, shape: tuple[int, ...], scale: npt.NDArray[np.float32]) -> Any:
+    def as_torch(self, register: str, output: str, taken: Taken, scale: npt.NDArray[np.float32]) -> Any:
         """Return a torch module of the program (`spikerun.kernels.executor.Apart`)."""
         from spikerun.kernels.gpu.library import Module
 
-        return Module(self, register, output, shape, self._constants.put(scale.reshape(-1)))
+        return Module(self, register, output, taken, self._constants.put(scale.reshape(-1)))
 
     def result(self, batch: Batch, name: str) -> torch.Tensor:
         """Return what a register holds after a run, (B, *shape)."""

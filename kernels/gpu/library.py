@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program inside a program of torch: the operator `spikerun::run`, whose result torch.compile knows the shape of.
 
-Nothing waits for the device. Values of samples are not looked at: they are to be those that the input takes.
+Nothing waits for the device. Values of samples are not looked at, only what else there is of them: shape, type and
+device.
 """
 
 from copy import deepcopy
@@ -11,7 +12,8 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from spikerun.errors import UnsupportedError
+from spikerun.errors import DataError, UnsupportedError, UsageError
+from spikerun.kernels.executor import Taken
 
 if TYPE_CHECKING:
     from spikerun.kernels.gpu.batch import Batch
@@ -26,17 +28,16 @@ _NUMBERS = count(1)
 class Module(torch.nn.Module):
     """From integers (B, *shape of a sample) to float32 (B, n): the elements of an output, in order, times a scale."""
 
-    def __init__(
-        self, executor: "GpuExecutor", register: str, output: str, shape: tuple[int, ...], scale: torch.Tensor
-    ) -> None:
+    def __init__(self, executor: "GpuExecutor", register: str, output: str, taken: Taken, scale: torch.Tensor) -> None:
         super().__init__()
-        self._scale = scale
+        self._taken, self._scale = taken, scale
         self._executor, self._register, self._output = executor, register, output
         self._number = next(_NUMBERS)
         _MODULES[self._number] = self
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
-        """Return the output of each sample."""
+        """Return the output of each sample. Raises UsageError, DataError for what the input cannot take."""
+        self._check(samples)
         if type(samples) is torch.Tensor and not torch.compiler.is_compiling():
             return self._whole(samples)  # the operator alone takes longer than a small network
         found: torch.Tensor = run(samples, self._number, self._scale.numel())
@@ -64,6 +65,26 @@ class Module(torch.nn.Module):
             "a module of torch that as_torch made cannot be pickled: save the network, spikerun.save(net, 'net.snn'), "
             "and make the module again where it is loaded"
         )
+
+    def _check(self, samples: torch.Tensor) -> None:
+        taken, place = self._taken, self._scale.device
+        if not isinstance(samples, torch.Tensor):
+            raise UsageError(f"input '{taken.name}' of a module of torch takes a tensor, got {type(samples).__name__}")
+        if samples.is_floating_point() or samples.is_complex():
+            raise DataError(
+                f"input '{taken.name}' takes integers of {taken.low}..{taken.high}, got {samples.dtype}: multiply by "
+                "1 / scale and round before, where real numbers are meant"
+            )
+        if tuple(samples.shape[1:]) != taken.shape or samples.ndim != len(taken.shape) + 1:
+            expected = ", ".join(("B", *map(str, taken.shape)))
+            raise DataError(
+                f"input '{taken.name}' takes values of shape ({expected}), got {tuple(map(int, samples.shape))}"
+            )
+        if samples.device != place:
+            raise UsageError(
+                f"input '{taken.name}' of this module takes a tensor on the device '{place}', got one on "
+                f"'{samples.device}': move it there with .to('{place}')"
+            )
 
     def _whole(self, samples: torch.Tensor) -> torch.Tensor:
         given = {self._register: samples.detach()}

@@ -221,6 +221,31 @@ def test_a_module_is_not_pickled() -> None:
         pickle.dumps(torch.nn.Sequential(Session(network(), device="cuda").as_torch()))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error", "said"),
+    [
+        (np.zeros((2, 12), np.uint8), UsageError, "takes a tensor, got ndarray"),
+        (torch.zeros(2, 12), DataError, r"takes integers of 0\.\.15, got torch\.float32: multiply by 1 / scale"),
+        (torch.zeros(2, 12, dtype=torch.complex64), DataError, "got torch.complex64"),
+        (torch.zeros(2, 11, dtype=torch.uint8), DataError, r"takes values of shape \(B, 12\), got \(2, 11\)"),
+        (torch.zeros(12, dtype=torch.uint8), DataError, r"takes values of shape \(B, 12\), got \(12,\)"),
+        (torch.zeros((), dtype=torch.uint8), DataError, r"takes values of shape \(B, 12\), got \(\)"),
+        (torch.zeros(2, 12, dtype=torch.uint8, device="meta"), UsageError, "got one on 'meta': move it there"),
+    ],
+)
+def test_a_module_refuses_what_the_input_cannot_take(wrong: Any, error: type[Exception], said: str) -> None:
+    module = Session(network(4), device="cuda").as_torch()
+    on_place = isinstance(wrong, torch.Tensor) and wrong.device.type != "meta"
+    with pytest.raises(error, match=said):
+        module(wrong.to(PLACE) if on_place else wrong)
+
+
+def test_nothing_of_a_module_has_a_gradient() -> None:
+    module, x = Session(network(), device="cuda").as_torch(), torch.from_numpy(samples(2)).to(PLACE)
+    assert not module(x).requires_grad
+    assert not torch.compile(module, fullgraph=True, backend="aot_eager")(x).requires_grad
+
+
 def test_the_operator_is_one_that_torch_takes() -> None:
     module = Session(network(), device="cuda").as_torch()
     x = torch.from_numpy(samples(3)).to(PLACE)

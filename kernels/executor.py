@@ -265,23 +265,25 @@ class Prepares(Protocol):
 class Footprint:
     """The memory of a device that runs take, in bytes.
 
-    fixed: weights and the like; sample: what each of the samples that are run at a time takes; free: what can be had.
+    fixed: weights and the like; sample: what each of the samples that are run at a time takes; free: what can be had,
+    None: that is not known. batch: how many samples are to be run at a time; None: as many as fit.
     """
 
     fixed: int
     sample: int
-    free: int
+    free: int | None = None
+    batch: int | None = None
 
     @property
-    def most(self) -> int:
-        """Return how many samples fit at a time."""
-        return self.free // max(1, self.sample)
+    def most(self) -> int | None:
+        """Return how many samples fit at a time; None: that is not known."""
+        return None if self.free is None else self.free // max(1, self.sample)
 
     def __str__(self) -> str:
-        return (
-            f"{self.fixed:,} bytes, and {self.sample:,} for each sample that is run at a time; of {self.free:,} that "
-            f"are free {self.most:,} samples can be"
-        )
+        said = f"{self.fixed:,} bytes, and {self.sample:,} for each sample that is run at a time"
+        if self.batch is not None:
+            said += f", {self.batch * self.sample:,} for the {self.batch:,} that were asked for"
+        return said if self.free is None else f"{said}; {self.free:,} are free, in which {self.most:,} samples fit"
 
 
 class Taken(NamedTuple):

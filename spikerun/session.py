@@ -31,7 +31,7 @@ log = logging.getLogger("spikerun")
 
 
 class Session:
-    """A network made ready to run on a device, `cpu` unless another is named.
+    """A network made ready to run on a device, `cpu` unless another is named; `torch.device("cuda")` names one, too.
 
     schedule: `blocked` (whole windows at once; feed-forward networks of words), `stepped`, or `auto`, which takes
     `blocked` where it can. Further options are the device's; for the CPU `kernels` (`event`, `dense`, or `auto`),
@@ -49,7 +49,7 @@ class Session:
         self,
         net: Network,
         *,
-        device: str = "cpu",
+        device: Any = "cpu",
         schedule: str = "auto",
         early_exit: EarlyExit = None,
         **options: Any,
@@ -72,7 +72,7 @@ class Session:
                     "out, which is faster, or take schedule='stepped'"
                 )
             check_early_exit(net, early_exit)
-        self.device: Device = devices.load(device, **options)
+        self.device: Device = devices.load(str(device), **options)
         self._lowered: Schedule = "blocked" if self.schedule == "blocked" else "frame"
         frame = lower(net, self._lowered) if early_exit is None else lower_frame(net, early_exit)
         self._executor = self.device.compile(frame) if net.inputs else self._endless  # which is all that can run

@@ -21,7 +21,8 @@ def found() -> torch.device:
     if torch.version.cuda is None:
         raise UnsupportedError(
             f"device 'cuda' needs a torch that was built with CUDA, and this one, {torch.__version__}, was not: "
-            "install one that is, or take device='cpu'"
+            "install one that is over it (pip install --force-reinstall torch from an index of CUDA builds; torch's "
+            "own page has the command), or take device='cpu'"
         )
     if not torch.cuda.is_available():
         raise UnsupportedError(
@@ -37,9 +38,9 @@ def found() -> torch.device:
 
 
 def free(device: torch.device) -> int:
-    """Return how many bytes can be had on a device."""
+    """Return how many bytes can be had on a device; of the interpreter's, as many as pieces of a run may take."""
     if device.type == "cpu":
-        return 2**34  # of the interpreter; what this computer has is not asked for
+        return 2**34  # what this computer has is not asked for
     free_, _ = torch.cuda.mem_get_info(device)
     return free_ + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 

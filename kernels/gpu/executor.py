@@ -152,8 +152,10 @@ class GpuExecutor:
         placed_ = self._placed_of(self._by_pass())
         maps = (value for operation in self.program.operations for _, value in operation.numbers())
         weights = sum(_weights(value) for value in maps if isinstance(value, Map))
-        room = int(free(self._device.place) * LEFT)
-        return Footprint(max(weights, self._constants.bytes), placed_.arena + placed_.scratch, room)
+        place = self._device.place
+        room = int(free(place) * LEFT) if place.type == "cuda" else None
+        fixed, each = max(weights, self._constants.bytes), placed_.arena + placed_.scratch
+        return Footprint(fixed, each, room, self._device.batch)
 
     def holds(self, values: object) -> bool:
         """Return whether an array of another library lies on the device."""
@@ -222,7 +224,7 @@ class GpuExecutor:
         steps = min(len(schedule.passes[place]), BITS) if packed else 0
         if self._events is not None and layer is not None and self._events.takes(map_, 1, steps):
             return self._events.choice(place, map_, steps)
-        return Choice(place, *_kernel(layer), math.prod(map_.source), bytes=_weights(map_))
+        return Choice(place, *_kernel(layer, self._device), math.prod(map_.source), bytes=_weights(map_))
 
     def _placed_of(self, by_pass: frozenset[str]) -> Placed:
         if by_pass not in self._placed:
@@ -253,10 +255,14 @@ class GpuExecutor:
         return made
 
 
-def _kernel(layer: Layer | None) -> tuple[str, str]:
+def _kernel(layer: Layer | None, device: Gpu) -> tuple[str, str]:
     """Return the kernel of a map, in words, and why."""
+    if layer is None and not device.fast:
+        return "torch", "torch's operators: Triton's interpreter is slow"
     if layer is None:
-        return "dense", "not fused: no kernel takes it with what follows"
+        return "torch" if device.kernels == "event" else "dense", "not fused: no kernel takes it with what follows"
+    if device.kernels == "event":
+        return "tensor cores", "no event-driven kernel takes it here"
     if layer.neuron is None:
         return "dense, tensor cores", "its sums go to memory"
     return "dense, tensor cores", "one kernel with its neurons" + (" and their pool" if layer.pool is not None else "")

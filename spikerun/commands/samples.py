@@ -56,6 +56,10 @@ PiecesOption = Annotated[
 
 def on(device: str, threads: int | None = None, at_once: int | None = None, **options: object) -> dict[str, Any]:
     """Return the options of a session on a device; those that were given alone, so that a device refuses others'."""
+    if at_once is not None and device == "cpu":
+        raise UsageError(
+            "--at-once is an option of a GPU, not of the device 'cpu': leave it out, or take --device cuda"
+        )
     own = {"threads": threads, "batch": at_once}
     return {"device": device, **options, **{name: value for name, value in own.items() if value is not None}}
 

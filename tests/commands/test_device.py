@@ -60,3 +60,10 @@ def test_bench_measures_a_gpu(network: Path, capsys: pytest.CaptureFixture[str])
 def test_bench_compares_on_the_cpu_only(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", str(network), "--data", "digits", "--device", "cuda", "--against", "m.py:build"]) == 2
     assert "is measured on the CPU, not on the device 'cuda'" in capsys.readouterr().err
+
+
+def test_pieces_of_the_cpu_are_refused_by_the_name_of_the_option(
+    network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(network), "--data", "digits", "--at-once", "4"]) == 2
+    assert "--at-once is an option of a GPU" in capsys.readouterr().err

@@ -21,6 +21,7 @@ import triton
 from spikerun import Session
 from spikerun.connections import Conv, Dense
 from spikerun.errors import DataError, UnsupportedError, UsageError
+from spikerun.kernels.executor import Footprint
 from spikerun.kernels.gpu import device, memory
 from spikerun.kernels.gpu.batch import Batch
 from spikerun.network import Network, Population, Projection
@@ -130,6 +131,28 @@ def test_the_plan_says_what_memory_a_run_takes() -> None:
     assert session.footprint is not None
     assert session.footprint.fixed >= 12 * 9 + 9 * 4 and session.footprint.sample > 0
     assert f"memory of the device: {session.footprint}" in str(session.plan)
+
+
+@pytest.mark.skipif(PLACE != "cpu", reason="of Triton's interpreter")
+@pytest.mark.parametrize(
+    ("kernels", "kernel", "reason"),
+    [("auto", "torch", "Triton's interpreter is slow"), ("event", "tensor cores", "no event-driven kernel")],
+)
+def test_the_plan_says_what_the_interpreter_runs(kernels: str, kernel: str, reason: str) -> None:
+    for row in Session(network(), device="cuda", kernels=kernels).plan.maps:
+        assert row.choice is not None
+        assert row.choice.kernel == kernel and reason in row.choice.reason
+
+
+def test_a_footprint_says_what_is_asked_for_and_what_is_free() -> None:
+    assert str(Footprint(10, 20)) == "10 bytes, and 20 for each sample that is run at a time"
+    assert str(Footprint(10, 20, 100, 4)).endswith(
+        "at a time, 80 for the 4 that were asked for; 100 are free, in which 5 samples fit"
+    )
+
+
+def test_a_device_of_torch_names_a_device() -> None:
+    assert Session(network(), device=torch.device("cuda")).footprint is not None
 
 
 def test_more_samples_than_fit_are_run_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from spikerun.errors import NetworkError
+from spikerun.errors import NetworkError, UsageError
 from spikerun.values import as_array, integer, require
 
 __all__ = ["normal", "poisson"]
@@ -46,6 +46,9 @@ def normal(mean: float, sd: float, low: int, high: int) -> tuple[npt.NDArray[np.
     ends that no word of 32 bits draws are left out. sd 0: the integer nearest to the mean alone.
     """
     low, high = integer("low", low, -(2**31), 2**31 - 1), integer("high", high, -(2**31), 2**31 - 1)
+    for name, value in (("mean", mean), ("sd", sd)):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise UsageError(f"{name} must be a number, got {value!r:.80}")
     known = math.isfinite(mean) and math.isfinite(sd) and sd >= 0 and low <= high and high - low < 2**16
     require(known, f"mean and sd >= 0 must be finite, and low <= high, got {mean}, {sd}, {low}, {high}")
     if sd == 0:

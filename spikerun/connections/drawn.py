@@ -51,6 +51,8 @@ class Random(Connection):
     def __post_init__(self) -> None:
         limits = {"sources": (1, 2**31 - 1), "size": (1, 2**31 - 1), "synapses": (1, MAX_SYNAPSES)}
         for name, (low, high) in {**limits, "seed": (0, 2**63 - 1)}.items():
+            if isinstance(getattr(self, name), bool | np.bool_):
+                raise NetworkError(f"{name} must be an integer in {low}..{high}, got {getattr(self, name)}")
             object.__setattr__(self, name, integer(name, getattr(self, name), low, high))
         for name, thresholds, dtype in (
             ("weight", "weight_thresholds", np.int8),

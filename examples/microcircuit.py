@@ -16,6 +16,7 @@ NEST lets a current act on the membrane one step after it has arrived, LIF at on
 import argparse
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,16 +134,40 @@ def statistics(spikes: npt.NDArray[Any], size: int, seconds: float, bin_steps: i
     return len(step) / size / seconds, float(np.mean(cvs)) if cvs else math.nan, float(pairs.mean())
 
 
+def _between(low: float, high: float) -> Callable[[str], float]:
+    """Return what reads a number low..high, for argparse."""
+
+    def number(text: str) -> float:
+        found = float(text)
+        if not low <= found <= high:
+            raise argparse.ArgumentTypeError(f"must be {low:g}..{high:g}, got {text}")
+        return found
+
+    return number
+
+
 def main() -> None:
     """Build, run, and print."""
     parser = argparse.ArgumentParser(description="The cortical microcircuit of Potjans and Diesmann, in integers.")
-    parser.add_argument("--scale", type=float, default=0.1, help="of the numbers of neurons and synapses (0.1)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of biological time that are looked at (10)")
-    parser.add_argument("--warm", type=float, default=0.5, help="seconds before these (0.5)")
+    parser.add_argument(
+        "--scale", type=_between(1e-5, 1), default=0.1, help="of the numbers of neurons and synapses (0.1)"
+    )
+    parser.add_argument(
+        "--seconds", type=_between(0.001, 1e6), default=10.0, help="of biological time that are looked at (10)"
+    )
+    parser.add_argument("--warm", type=_between(0, 1e6), default=0.5, help="seconds before these (0.5)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("-o", "--output", type=Path, help="write the network, and run nothing")
     given = parser.parse_args()
+    try:
+        run(given)
+    except sr.SpikerunError as error:
+        parser.error(str(error))
+
+
+def run(given: argparse.Namespace) -> None:
+    """Do what is asked for."""
     net = build(given.scale, given.seed)
     if given.output:
         print(sr.save(net, given.output))

@@ -13,7 +13,7 @@ from spikerun.cli import COMMANDS, load_command
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("converters", "spikerun", "datasets", "edge", "kernels", "sources")
 EVERYWHERE = {"--help", "--version", "--verbose", "--debug", "--install-completion"}
-PIP = {"--disable-pip-version-check", "--no-deps", "--ignore-requires-python"}
+PIP = {"--disable-pip-version-check", "--force-reinstall", "--ignore-requires-python", "--index-url", "--no-deps"}
 FOREIGN = {"--gc-sections", "--build", "--gpu-architecture", *PIP}  # of the linker, of CMake, of NVRTC
 RUNNER = ROOT / "edge" / "loihi" / "runner" / "__main__.py"  # a program of its own, that bundles bring along
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")

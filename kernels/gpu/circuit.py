@@ -168,7 +168,7 @@ def _at_once(map_: Map) -> Map:
     given = dict(map_.parameters)
     if given.get("delays") is None:
         return map_
-    none = np.zeros_like(given["delays"]) if map_.kind == "random" else None
+    none = np.zeros_like(given["delays"]) if "delay_thresholds" in given else None
     return replace(map_, parameters=tuple((given | {"delays": none}).items()))
 
 

@@ -56,6 +56,7 @@ class Ongoing:
         addresses = np.array([self._memory[name].data_ptr() for name in ARGUMENTS], np.uint64)
         self._arguments = on_device(addresses, self._device)
         self._t = self._epoch = self._counted = 0
+        self._placed = 0  # the pass before which the ring of the kernel is that of past events
         self._events = {name: self._zeros(self._size_of(name)) for name in self._circuit.poisson}
         self._reset()
 
@@ -133,7 +134,7 @@ class Ongoing:
             self._reset()
 
     def _reset(self) -> None:
-        self._t = self._epoch = self._counted = 0
+        self._t = self._placed = self._epoch = self._counted = 0
         self._written.clear()
         for name in ("ring", "spikes", "history", *STATE):
             self._memory[name].zero_()
@@ -180,11 +181,11 @@ class Ongoing:
 
     def _commit(self) -> None:
         """Put what was written of past events and of currents under way where the kernel has them."""
-        if not self._written:
+        if not self._written and self._t == self._placed:
             return
         c, t, under_way, written = self._circuit, self._t, self._under_way, self._written
         history = self._history()
-        currents = self._currents() - under_way.from_past(history, t)
+        currents = self._currents() - under_way.from_past(history, self._placed)
         for register, values in written.items():
             if register in c.pasts:
                 under_way.put(c.pasts[register], values, history, t)
@@ -193,7 +194,7 @@ class Ongoing:
             else:
                 under_way.put_sent(register, values, history, t - 1, t)
         currents += under_way.from_past(history, t)
-        self._written = {}
+        self._written, self._placed = {}, t
         size = self._size
         whole = np.zeros((size.slots, size.per * size.blocks), np.int32)
         whole[:, : c.neurons] = currents.astype(np.int32)
@@ -252,6 +253,7 @@ class Ongoing:
         )
         done = int(self._memory["done"].item()) if self._watch else passes
         self._t += done
+        self._placed = self._t
         self._epoch = (self._epoch + -(-done // size.round)) % 2**24
         return self._spikes(begin) if self._watch else []
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel of recurrent networks, on the host, against NumPy: spikes, state and counters, bit for bit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -137,8 +137,18 @@ def test_a_thread_has_several_neurons_and_rings_lie_in_memory_of_all() -> None:
     assert same(one(1100, 3000).program(), 12, processors=1, shared=1000) > 0
 
 
-def test_a_state_that_is_read_goes_on_in_another_workspace() -> None:
-    program = several().program()
+def noisy() -> Builder:
+    """Return a population that takes nothing but what a Poisson source sent to it some passes ago, by a matrix."""
+    b = Builder()
+    b.poisson("p", 5, RATES, 5)
+    b.population("e", 5)
+    b.apply("p", "e", "dense", 4, {"weight": np.eye(5, dtype=np.int8) * 90})
+    return b
+
+
+@pytest.mark.parametrize("built", [several, noisy])
+def test_a_state_that_is_read_goes_on_in_another_workspace(built: Callable[[], Builder]) -> None:
+    program = built().program()
     first, wanted = compiled(program), Interpreter(program)
     names = [name for name, _ in program.outputs]
     compare(first.workspace(names), wanted, 27)

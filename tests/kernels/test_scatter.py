@@ -34,8 +34,9 @@ def test_scatter_and_arrive_keep_what_is_under_way(
 ) -> None:
     rng = np.random.default_rng(seed)
     least, largest = span
-    delay, bits = int(rng.integers(-least, 16 - largest)), int(rng.choice([0, 3, 31]))
     made, (source, target, weight, own) = late(rng, sources, targets, least, largest)
+    drawn = int(own.min()) if own.size else 0
+    delay, bits = int(rng.integers(-drawn, 16 - largest)), int(rng.choice([0, 3, 31]))
     bench = Bench(x=("int16", sources), ring=("int32", 16 * targets), acc=("int32", targets))
     bench.add("scatter", x="x", ring="ring", map=made, delay=delay, bits=bits, slots=16)
     bench.add("arrive", ring="ring", acc="acc", slots=16)

@@ -30,8 +30,7 @@ def test_everything_is_drawn_and_told_without_a_complaint(page: Page) -> None:
     with watched() as (server, _):
         page.errors.clear()
         page.open(server.url)
-        page.until(f"{SEEN}.frames >= 8 && {SEEN}.best >= 0")
-        assert page.evaluate(f"{COLOURS}('sensor')") > 4
+        page.until(f"{SEEN}.frames >= 8 && {SEEN}.best >= 0 && {COLOURS}('sensor') > 4")
         assert page.evaluate(f"{COLOURS}('raster')") >= 2
         assert page.evaluate(f"{COLOURS}('membranes')") > 5
         text = page.evaluate("document.body.innerText")

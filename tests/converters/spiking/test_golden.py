@@ -136,7 +136,7 @@ def described(thing: Any) -> Iterator[str]:
                 rows = value.reshape(-1, value.shape[-1]) if value.ndim > 1 else [value]
                 yield f"  {field.name}" + (f" {value.tolist()}" if value.ndim < 2 else f" {value.shape}")
                 yield from (f"    {row.tolist()}" for row in rows if value.ndim > 1)
-        else:
+        elif value is not None:
             yield f"  {field.name} {value}"
 
 

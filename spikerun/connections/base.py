@@ -106,7 +106,7 @@ class Connection:
         for n in np.flatnonzero(x):
             own = slice(found.indptr[n], found.indptr[n + 1])
             places = found.delay[own].astype(np.int64) * size + found.target[own]
-            np.add.at(currents, places, found.weight[own] * x.flat[n])
+            np.add.at(currents, places, found.weight[own].astype(np.int64) * x.flat[n])  # NumPy 1 keeps int8
         return currents.reshape(-1, size)
 
     @cached_property

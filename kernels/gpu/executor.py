@@ -154,7 +154,7 @@ class GpuExecutor:
         weights = sum(_weights(value) for value in maps if isinstance(value, Map))
         place = self._device.place
         room = int(free(place) * LEFT) if place.type == "cuda" else None
-        fixed, each = max(weights, self._constants.bytes), placed_.arena + placed_.scratch
+        fixed, each = max(weights + placed_.synapses, self._constants.bytes), placed_.arena + placed_.scratch
         return Footprint(fixed, each, room, self._device.batch)
 
     def holds(self, values: object) -> bool:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights of maps in the order of the device."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,7 +10,7 @@ from spikerun.kernels.gpu.layout import positions
 from spikerun.kernels.operations import Map
 from spikerun.kernels.synapses import expanded
 
-__all__ = ["flat", "matrix", "part", "synapses"]
+__all__ = ["flat", "matrix", "part", "synapse_count", "synapses"]
 
 _FLAT = {"conv": False, "dense": True}
 
@@ -29,6 +31,19 @@ def matrix(map_: Map) -> npt.NDArray[np.int8]:
     placed = np.empty_like(weight)
     placed[np.ix_(positions(map_.source).ravel(), positions(part(map_)).ravel())] = weight
     return placed
+
+
+# all others have no delays, and are not expanded
+_COUNT: Mapping[str, Callable[[Map], int]] = {
+    "sparse": lambda m: len(m["data"]),
+    "dense": lambda m: int(np.count_nonzero(m["weight"])),
+    "random": lambda m: int(m["synapses"]),
+}
+
+
+def synapse_count(m: Map) -> int:
+    """Return how many synapses `synapses` will find, which are not drawn for it."""
+    return _COUNT[m.kind](m)
 
 
 def synapses(m: Map) -> tuple[npt.NDArray[np.int64], ...]:

@@ -9,40 +9,50 @@ from spikerun.errors import UnsupportedError
 from spikerun.kernels.gpu.device import free
 from spikerun.kernels.gpu.distribute import Schedule
 from spikerun.kernels.gpu.layout import Constants, element
+from spikerun.kernels.gpu.matrices import synapse_count
 from spikerun.kernels.liveness import Span, place
+from spikerun.kernels.operations import Scatter
 from spikerun.kernels.program import Program
 
 __all__ = ["LEFT", "Placed", "placed", "samples_that_fit"]
 
 ALIGNMENT = 16  # bytes, for each sample: vectors of threads are that long
 WIDE = 16  # bytes that torch's operators take for an element of an operand
+ARRIVING = 32  # bytes that a synapse which is late takes for a sample while spikes are sent: three int64, two int32
+SYNAPSE = 56  # bytes of one of those, for all samples: four int64, and three more while its place is computed
 LEFT = 0.9  # of what is free is taken
 
 
 class Placed(NamedTuple):
     """A schedule whose registers have their places: offsets and sizes in bytes a sample, of `arena` in all.
 
-    scratch: what operations take while they execute, a sample, about.
+    scratch: what operations take while they execute, a sample, about; synapses: what late synapses take, for all.
     """
 
     schedule: Schedule
     offsets: Mapping[str, int]
     arena: int
     scratch: int
+    synapses: int
 
 
 def placed(program: Program, schedule: Schedule, keep: Collection[str]) -> Placed:
     """Return where registers lie; those that are not needed at the same time share memory."""
     sizes = {r.name: schedule.rows[r.name] * r.size * element(r) for r in program.registers}
     offsets, arena = place(program, _spans(program, schedule, keep), lambda r: sizes[r.name], ALIGNMENT)
-    return Placed(schedule, offsets, -(-arena // ALIGNMENT) * ALIGNMENT, _scratch(program, schedule))
+    late = sum(SYNAPSE * synapse_count(o.map) for o in program.operations if isinstance(o, Scatter))
+    return Placed(schedule, offsets, -(-arena // ALIGNMENT) * ALIGNMENT, _scratch(program, schedule), late)
 
 
 def _scratch(program: Program, schedule: Schedule) -> int:
     """Return what operations in torch's operators take besides, about: fused ones take none."""
     sizes = {r.name: schedule.rows[r.name] * r.size for r in program.registers}
-    plain = (k for part in schedule.parts if part.layer is None for k in part.numbers)
-    return max((WIDE * sizes[o.register] for k in plain for o in program.operations[k].operands()), default=0)
+    plain = [k for part in schedule.parts if part.layer is None for k in part.numbers]
+    operands = (WIDE * sizes[o.register] for k in plain for o in program.operations[k].operands())
+    sent = (
+        ARRIVING * synapse_count(op.map) for k in plain for op in [program.operations[k]] if isinstance(op, Scatter)
+    )
+    return max((*operands, *sent), default=0)
 
 
 def _spans(program: Program, schedule: Schedule, keep: Collection[str]) -> dict[str, Span]:
@@ -65,7 +75,7 @@ def _spans(program: Program, schedule: Schedule, keep: Collection[str]) -> dict[
 def samples_that_fit(placed_: Placed, constants: Constants, asked: int | None, count: int) -> int:
     """Return how many samples to run at a time. Raises UnsupportedError where that many, or one, do not fit."""
     each = max(1, placed_.arena + placed_.scratch)
-    room = int(free(constants.device) * LEFT)
+    room = max(0, int(free(constants.device) * LEFT) - max(0, placed_.synapses - constants.bytes))
     fitting = room // each
     wanted = min(asked or count, max(1, count))
     if fitting >= wanted:

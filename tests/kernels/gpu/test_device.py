@@ -25,7 +25,7 @@ from spikerun.kernels.executor import Footprint
 from spikerun.kernels.gpu import device, memory
 from spikerun.kernels.gpu.batch import Batch
 from spikerun.network import Network, Population, Projection
-from spikerun.neurons import FewSpikes, Input, Readout
+from spikerun.neurons import IF, FewSpikes, Input, Readout
 
 PLACE = "cpu" if triton.knobs.runtime.interpret else "cuda"
 
@@ -153,6 +153,16 @@ def test_a_footprint_says_what_is_asked_for_and_what_is_free() -> None:
 
 def test_a_device_of_torch_names_a_device() -> None:
     assert Session(network(), device=torch.device("cuda")).footprint is not None
+
+
+def test_memory_of_late_synapses_is_counted() -> None:
+    populations = {"in": Population((6,), Input(1, "spikes")), "h": Population((5,), IF(9))}
+    late = Dense(np.ones((6, 5), np.int8), np.arange(30, dtype=np.uint8).reshape(6, 5) % 4)
+    session = Session(Network(populations, [Projection("in", "h", late)], ["h"], 6), device="cuda")
+    before = session.footprint
+    session.run(np.ones((2, 6, 6), np.uint8))
+    assert before is not None and before.fixed >= 30 * 56 and before.sample >= 30 * 32
+    assert before.fixed >= session._executor._constants.bytes  # type: ignore[attr-defined]
 
 
 def test_more_samples_than_fit_are_run_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,10 +49,12 @@ def scatter(at: At) -> None:
     made = at.run.constants.of((at.number, "places"), lambda: [at.run.constants.put(p) for p in synapses(op.map)])
     sources, targets, weights, delays = made
     ring = at.state("ring").flatten(1)
-    size = ring.shape[1] // op.slots
+    size, last = ring.shape[1] // op.slots, op.slots - 1
+    kind = torch.int32 if ring.shape[1] < 2**31 else torch.int64
     for x, t in zip(at.read("x"), at.passes, strict=True):
         values = (x.flatten(1).index_select(1, sources).to(torch.int64) * weights << op.bits).to(torch.int32)
-        ring.index_add_(1, ((delays + (t + op.delay)) & (op.slots - 1)) * size + targets, values)
+        slots = (delays + (t + op.delay & last)) & last
+        ring.index_add_(1, slots.to(kind) * size + targets, values)
 
 
 def arrive(at: At) -> None:

@@ -20,7 +20,7 @@ from spikerun.kernels.gpu.pools import places, taps
 from spikerun.kernels.gpu.rows import At
 from spikerun.kernels.operations import Map
 
-__all__ = ["apply", "check"]
+__all__ = ["BY_SYNAPSE", "MOST", "apply", "check"]
 
 SCALED = frozenset({"diagonal"})  # kinds that multiply each neuron's words by a gain
 MOST = 2**26  # elements of what is gathered at a time
@@ -77,7 +77,7 @@ def _sparse(at: At, x: torch.Tensor) -> torch.Tensor:
     sums = torch.zeros(len(flat), math.prod(m.target), dtype=torch.int32, device=x.device)
     each = max(1, MOST // max(1, len(sources)))
     for first in range(0, len(flat) if len(sources) else 0, each):
-        values = (flat[first : first + each].index_select(1, sources) * weights).to(torch.int32)
+        values = (flat[first : first + each].index_select(1, sources).to(torch.int64) * weights).to(torch.int32)
         sums[first : first + each].index_add_(1, targets, values)
     c0, c1 = m.channels
     return sums.reshape(*x.shape[:2], *on_device(m.target))[..., c0:c1]
@@ -131,3 +131,4 @@ _MAPS: Mapping[str, Callable[[At, torch.Tensor], torch.Tensor]] = {
     "conv": _conv,
     "sum_pool": _sum_pool,
 }
+BY_SYNAPSE = frozenset(kind for kind, function in _MAPS.items() if function is _sparse)

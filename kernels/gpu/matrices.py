@@ -2,6 +2,7 @@
 """Weights of maps in the order of the device."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,9 +47,9 @@ def synapse_count(m: Map) -> int:
     return _COUNT[m.kind](m)
 
 
-def synapses(m: Map) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return of each synapse the places of source and target on the device, its weight and its delay, int64."""
+def synapses(m: Map) -> tuple[npt.NDArray[np.signedinteger[Any]], ...]:
+    """Return of each synapse places of source and target on the device, weight and delay: int32, the weight int8."""
     known = expanded(m.kind, dict(m.parameters))
-    sources = np.repeat(positions(m.source).ravel(), np.diff(known.indptr))
-    targets = positions(m.target)[m.channels[0] : m.channels[1]].ravel()[known.target]
-    return sources, targets, known.weight.astype(np.int64), known.delay.astype(np.int64)
+    sources = np.repeat(positions(m.source).ravel().astype(np.int32), np.diff(known.indptr))
+    targets = positions(m.target)[m.channels[0] : m.channels[1]].ravel().astype(np.int32)[known.target]
+    return sources, targets, known.weight, known.delay.astype(np.int32)

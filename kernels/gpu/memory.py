@@ -9,24 +9,26 @@ from spikerun.errors import UnsupportedError
 from spikerun.kernels.gpu.device import free
 from spikerun.kernels.gpu.distribute import Schedule
 from spikerun.kernels.gpu.layout import Constants, element
+from spikerun.kernels.gpu.maps import BY_SYNAPSE, MOST
 from spikerun.kernels.gpu.matrices import synapse_count
 from spikerun.kernels.liveness import Span, place
-from spikerun.kernels.operations import Scatter
+from spikerun.kernels.operations import Apply, Operation, Scatter
 from spikerun.kernels.program import Program
 
 __all__ = ["LEFT", "Placed", "placed", "samples_that_fit"]
 
 ALIGNMENT = 16  # bytes, for each sample: vectors of threads are that long
 WIDE = 16  # bytes that torch's operators take for an element of an operand
-ARRIVING = 32  # bytes that a synapse which is late takes for a sample while spikes are sent: three int64, two int32
-SYNAPSE = 56  # bytes of one of those, for all samples: four int64, and three more while its place is computed
+GATHERED = 20  # bytes of a word that comes through a synapse, for a sample: two int64, and an int32 of the pass before
+SYNAPSE = 40  # bytes of a synapse, for all samples: 13, and 27 more while it is computed where its word goes
 LEFT = 0.9  # of what is free is taken
 
 
 class Placed(NamedTuple):
     """A schedule whose registers have their places: offsets and sizes in bytes a sample, of `arena` in all.
 
-    scratch: what operations take while they execute, a sample, about; synapses: what late synapses take, for all.
+    scratch: what operations take while they execute, a sample, about; synapses: what they take for all,
+    where they are kept one by one.
     """
 
     schedule: Schedule
@@ -40,19 +42,29 @@ def placed(program: Program, schedule: Schedule, keep: Collection[str]) -> Place
     """Return where registers lie; those that are not needed at the same time share memory."""
     sizes = {r.name: schedule.rows[r.name] * r.size * element(r) for r in program.registers}
     offsets, arena = place(program, _spans(program, schedule, keep), lambda r: sizes[r.name], ALIGNMENT)
-    late = sum(SYNAPSE * synapse_count(o.map) for o in program.operations if isinstance(o, Scatter))
-    return Placed(schedule, offsets, -(-arena // ALIGNMENT) * ALIGNMENT, _scratch(program, schedule), late)
+    synapses = SYNAPSE * sum(map(_count, program.operations))
+    return Placed(schedule, offsets, -(-arena // ALIGNMENT) * ALIGNMENT, _scratch(program, schedule), synapses)
 
 
 def _scratch(program: Program, schedule: Schedule) -> int:
     """Return what operations in torch's operators take besides, about: fused ones take none."""
     sizes = {r.name: schedule.rows[r.name] * r.size for r in program.registers}
-    plain = [k for part in schedule.parts if part.layer is None for k in part.numbers]
-    operands = (WIDE * sizes[o.register] for k in plain for o in program.operations[k].operands())
-    sent = (
-        ARRIVING * synapse_count(op.map) for k in plain for op in [program.operations[k]] if isinstance(op, Scatter)
-    )
-    return max((*operands, *sent), default=0)
+    plain = [program.operations[k] for part in schedule.parts if part.layer is None for k in part.numbers]
+    operands = ((WIDE * max((sizes[o.register] for o in op.operands()), default=0), op) for op in plain)
+    return max((size + GATHERED * _gathered(op, schedule) for size, op in operands), default=0)
+
+
+def _gathered(operation: Operation, schedule: Schedule) -> int:
+    """Return how many words an operation gathers at a time, of a sample: through each synapse, of some passes."""
+    each = _count(operation)
+    return min(each * schedule.rows[operation.x], max(each, MOST)) if each and isinstance(operation, Apply) else each
+
+
+def _count(operation: Operation) -> int:
+    """Return how many synapses an operation keeps one by one."""
+    if isinstance(operation, Scatter) or (isinstance(operation, Apply) and operation.map.kind in BY_SYNAPSE):
+        return synapse_count(operation.map)
+    return 0
 
 
 def _spans(program: Program, schedule: Schedule, keep: Collection[str]) -> dict[str, Span]:

@@ -19,7 +19,7 @@ import torch
 import triton
 
 from spikerun import Session
-from spikerun.connections import Conv, Dense
+from spikerun.connections import Conv, Dense, Random
 from spikerun.errors import DataError, UnsupportedError, UsageError
 from spikerun.kernels.executor import Footprint
 from spikerun.kernels.gpu import device, memory
@@ -155,13 +155,17 @@ def test_a_device_of_torch_names_a_device() -> None:
     assert Session(network(), device=torch.device("cuda")).footprint is not None
 
 
-def test_memory_of_late_synapses_is_counted() -> None:
+LATE = Dense(np.ones((6, 5), np.int8), np.arange(30, dtype=np.uint8).reshape(6, 5) % 4)
+DRAWN = Random(6, 5, 30, 1, np.array([1], np.int8))
+
+
+@pytest.mark.parametrize("synapses", [LATE, DRAWN])
+def test_memory_of_synapses_that_are_kept_one_by_one_is_counted(synapses: Any) -> None:
     populations = {"in": Population((6,), Input(1, "spikes")), "h": Population((5,), IF(9))}
-    late = Dense(np.ones((6, 5), np.int8), np.arange(30, dtype=np.uint8).reshape(6, 5) % 4)
-    session = Session(Network(populations, [Projection("in", "h", late)], ["h"], 6), device="cuda")
+    session = Session(Network(populations, [Projection("in", "h", synapses)], ["h"], 6), device="cuda")
     before = session.footprint
     session.run(np.ones((2, 6, 6), np.uint8))
-    assert before is not None and before.fixed >= 30 * 56 and before.sample >= 30 * 32
+    assert before is not None and before.fixed >= 30 * 40 and before.sample >= 30 * 20
     assert before.fixed >= session._executor._constants.bytes  # type: ignore[attr-defined]
 
 

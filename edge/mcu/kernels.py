@@ -326,15 +326,13 @@ ROWS = (
 )
 SPECIAL: Mapping[str, tuple[str, Callable[[Map], bool]]] = {"conv": ("depthwise", maps.is_depthwise)}
 SILENT = frozenset({"count", "decide"})  # a board counts no activity, and runs to the end
-# For large recurrent networks, which no board holds, and how a user calls them.
-ELSEWHERE = dict(
-    [
-        ("poisson", "neurons that send by themselves (Poisson)"),
-        ("scatter", "synapses with delays of their own, on the way out of it"),
-        ("arrive", "synapses with delays of their own"),
-        ("random", "connections that are drawn from a rule (Random)"),
-    ]
-)
+# For large recurrent networks, which no board holds, and how a user calls them; all others have rows above.
+ELSEWHERE: Mapping[str, str] = {
+    "poisson": "neurons that send by themselves (Poisson)",
+    "scatter": "synapses with delays of their own, on the way out of it",
+    "arrive": "synapses with delays of their own",
+    "random": "connections that are drawn from a rule (Random)",
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,24 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events on their way into a workspace of a GPU: which pass each belongs to, and those held back until it is run."""
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from spikerun.errors import UsageError
 from spikerun.kernels.executor import Refused, Sent
 
 if TYPE_CHECKING:
     from spikerun.kernels.gpu.workspace import GpuWorkspace
 
-__all__ = ["GpuFeed"]
+__all__ = ["GpuFeed", "alone"]
 
 Int64Array = npt.NDArray[np.int64]
 LATEST = 2**53  # microseconds
 LATEST_STEP = 2**60
 MOST_AHEAD = 10_000_000  # passes: a wrong unit of time shows itself here
 POWERS, PARTS = 40, 32  # of the table of durations
+
+
+@contextmanager
+def alone(busy: threading.Lock) -> Iterator[None]:
+    """Hold the lock of a workspace. Raises UsageError where another thread does."""
+    if not busy.acquire(blocking=False):
+        raise UsageError("another thread uses the workspace: give each thread a stream of its own")
+    try:
+        yield
+    finally:
+        busy.release()
 
 
 class GpuFeed:
@@ -36,7 +51,7 @@ class GpuFeed:
 
     def push(self, events: npt.NDArray[Any]) -> Sent | Refused | None:
         """Take records of a camera (t, x, y, p), and execute all passes before the newest one's."""
-        with self._work._alone():
+        with alone(self._work._busy):
             channels, height, width = self._image
             t, (x, y, p) = events["t"], (events[n].astype(np.int64) for n in ("x", "y", "p"))
             steps = np.where((t < 0) | (t > LATEST), -1, 1000 * np.clip(t, 0, LATEST) // self._step_ns)
@@ -46,12 +61,12 @@ class GpuFeed:
 
     def push_steps(self, steps: Int64Array, index: Int64Array) -> Sent | Refused | None:
         """Take events by pass and place in C order, likewise."""
-        with self._work._alone():
+        with alone(self._work._busy):
             return self._hold(steps, index) or self._up_to_newest()
 
     def hold(self, steps: Int64Array, index: Int64Array) -> Refused | None:
         """Hold these back, and nothing else."""
-        with self._work._alone():
+        with alone(self._work._busy):
             self._steps, self._index = self._steps[:0], self._index[:0]
             before = list(self._counts)
             refused = self._hold(steps, index)
@@ -60,7 +75,7 @@ class GpuFeed:
 
     def run(self, until: int) -> Sent:
         """Execute passes until this is the next one, with what is held back."""
-        with self._work._alone():
+        with alone(self._work._busy):
             return self._run(until)
 
     def held(self) -> Int64Array:

@@ -2,19 +2,19 @@
 """One sample of a recurrent network that goes on, on a GPU."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from spikerun.errors import UnsupportedError, UsageError
+from spikerun.errors import UnsupportedError
 from spikerun.kernels.executor import SPIKE, Capture, Feed, Sent
 from spikerun.kernels.gpu.circuit import Group
 from spikerun.kernels.gpu.drives import DRIVE, entry, on_device, sources
-from spikerun.kernels.gpu.printed import COPIES
+from spikerun.kernels.gpu.feed import alone
+from spikerun.kernels.gpu.printed import COPIES, by_channel
 from spikerun.kernels.gpu.under_way import UnderWay
 from spikerun.kernels.gpu.workspace import deferred
 from spikerun.kernels.operations import Poisson
@@ -96,19 +96,19 @@ class Ongoing:
 
     @t.setter
     def t(self, value: int) -> None:
-        with self._alone():
+        with alone(self._busy):
             self._t = self._counted = value
 
     @property
     def counters(self) -> npt.NDArray[np.int64]:
         """Return (slots, 2): spikes and synaptic operations since the start."""
-        with self._alone():
+        with alone(self._busy):
             self._count_events()
             found = np.zeros((len(self._executor.program.counters), 2), np.int64)
             for count in self._circuit.counts:
                 shape = self._described[count.word].shape
                 sent = self._host(self._counts(count.word)).view(np.uint32).astype(np.int64).reshape(shape)
-                found[count.slot] += sent.sum(), (sent * _by_channel(count.fan_out, shape).astype(np.int64)).sum()
+                found[count.slot] += sent.sum(), (sent * by_channel(count.fan_out, shape).astype(np.int64)).sum()
             return found
 
     def _counts(self, register: str) -> torch.Tensor:
@@ -130,7 +130,7 @@ class Ongoing:
 
     def reset(self) -> None:
         """Return to rest."""
-        with self._alone():
+        with alone(self._busy):
             self._reset()
 
     def _reset(self) -> None:
@@ -143,11 +143,11 @@ class Ongoing:
         self._memory["mail"].fill_(-1)
         for register in self._executor.program.registers:
             if register.initial is not None:
-                self._put(register.name, np.broadcast_to(_by_channel(register.initial, register.shape), register.shape))
+                self._put(register.name, np.broadcast_to(by_channel(register.initial, register.shape), register.shape))
 
     def read(self, register: str) -> Array:
         """Return a copy of a register."""
-        with self._alone():
+        with alone(self._busy):
             self._commit()
             described = self._described[register]
             return self._read(register).reshape(described.shape).astype(described.dtype)
@@ -166,7 +166,7 @@ class Ongoing:
 
     def write(self, register: str, values: Array) -> None:
         """Set a register. Past events and currents under way are put where the pass to come looks for them."""
-        with self._alone():
+        with alone(self._busy):
             c = self._circuit
             if register in c.pasts or register in c.rings or register in c.poisson or register in self._groups:
                 self._written[register] = np.array(values, np.int64)
@@ -218,7 +218,7 @@ class Ongoing:
         """Execute some passes. Raises UsageError while another thread does."""
         if rows:
             raise UnsupportedError("the kernel of recurrent networks takes nothing from outside")
-        with self._alone(), deferred() as interrupted:
+        with alone(self._busy), deferred() as interrupted:
             self._commit()
             told: list[list[Array]] = [[] for _ in self._watch]
             captured: list[tuple[list[int], list[Array]]] = [([], []) for _ in self._capture]
@@ -278,21 +278,7 @@ class Ongoing:
         """Refuse: there is no input."""
         raise UnsupportedError("the kernel of recurrent networks takes nothing from outside")
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._busy.acquire(blocking=False):
-            raise UsageError("another thread uses the workspace: give each thread a stream of its own")
-        try:
-            yield
-        finally:
-            self._busy.release()
-
 
 def _until(capture: Capture, t: int) -> int:
     """Return how many passes it is until a register is read again."""
     return capture.period - t % capture.period
-
-
-def _by_channel(values: Array, shape: tuple[int, ...]) -> Array:
-    """Return values (C,) as an array that others of this shape can be multiplied by."""
-    return values.reshape(-1, *(1,) * (len(shape) - 1)) if values.ndim == 1 else values

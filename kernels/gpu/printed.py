@@ -11,7 +11,7 @@ import numpy as np
 from spikerun.kernels.gpu.circuit import Circuit, Drive, Group, delays
 from spikerun.kernels.operations import IfStep, LifStep, Map, Poisson
 
-__all__ = ["COPIES", "Sizes", "all_drives", "own_values", "sizes", "source"]
+__all__ = ["COPIES", "Sizes", "all_drives", "by_channel", "own_values", "sizes", "source"]
 
 FOLDER = Path(__file__).with_name("cuda")
 FILES = ("device.cuh", "philox.cuh", "neurons.cuh", "recurrent.cu", "synapses.cu")
@@ -144,9 +144,12 @@ def own_values(circuit: Circuit) -> np.ndarray[tuple[int, ...], np.dtype[np.int3
 
 def _spread(values: Any, group: Group) -> Any:
     """Return a value for each neuron, of values for all, for each channel or each neuron."""
-    if values.ndim == 1 and len(group.shape) > 1:
-        values = values.reshape(-1, *(1,) * (len(group.shape) - 1))
-    return np.broadcast_to(values, group.shape).ravel()
+    return np.broadcast_to(by_channel(values, group.shape), group.shape).ravel()
+
+
+def by_channel(values: Any, shape: tuple[int, ...]) -> Any:
+    """Return values (C,) as an array that others of this shape can be multiplied by."""
+    return values.reshape(-1, *(1,) * (len(shape) - 1)) if values.ndim == 1 else values
 
 
 def _step_neuron(circuit: Circuit) -> str:

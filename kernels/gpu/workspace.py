@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spikerun.errors import UsageError
 from spikerun.kernels.executor import SPIKE, Capture, Sent
 from spikerun.kernels.gpu.batch import Passes, begin
 from spikerun.kernels.gpu.distribute import pass_by_pass
-from spikerun.kernels.gpu.feed import GpuFeed
+from spikerun.kernels.gpu.feed import GpuFeed, alone
 from spikerun.kernels.gpu.layout import DTYPES, Constants, from_device, on_device, to_device
 from spikerun.kernels.gpu.rows import Run
 from spikerun.kernels.program import Program, Register
@@ -51,13 +50,13 @@ class GpuWorkspace:
     @property
     def counters(self) -> npt.NDArray[np.int64]:
         """Return the counters, (slots, 2)."""
-        with self._alone():
+        with alone(self._busy):
             found: npt.NDArray[np.int64] = self._run.counters.cpu().numpy().copy()
             return found
 
     def reset(self) -> None:
         """Return to rest."""
-        with self._alone():
+        with alone(self._busy):
             self.t = 0
             self._run.counters.zero_()
             for rows in self._run.registers.values():
@@ -66,20 +65,20 @@ class GpuWorkspace:
 
     def read(self, register: str) -> Array:
         """Return a copy of a register, of its shape."""
-        with self._alone():
+        with alone(self._busy):
             described = self._described[register]
             values: Array = from_device(self._run.registers[register][0, 0], described.shape).cpu().numpy()
             return np.ascontiguousarray(values).astype(_told(described))
 
     def write(self, register: str, values: Array) -> None:
         """Set a register."""
-        with self._alone():
+        with alone(self._busy):
             self._put(register, values)
 
     def step(self, passes: int, rows: Mapping[str, Array] | None = None) -> Sent:
         """Execute some passes. Raises UsageError while another thread does."""
         given = rows or {}
-        with self._alone():
+        with alone(self._busy):
             return self.passes(passes, lambda k: {n: v[k] for n, v in given.items() if k < len(v)})
 
     def passes(self, count: int, rows: Any, done: Any = None) -> Sent:
@@ -147,15 +146,6 @@ class GpuWorkspace:
         if values:
             content = np.ascontiguousarray(from_device(torch.stack(values), shape).cpu().numpy())
         return np.array(times, np.int64), content
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._busy.acquire(blocking=False):
-            raise UsageError("another thread uses the workspace: give each thread a stream of its own")
-        try:
-            yield
-        finally:
-            self._busy.release()
 
 
 def _told(register: Register) -> type[Any]:

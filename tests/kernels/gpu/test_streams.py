@@ -86,7 +86,7 @@ def test_events_that_a_snapshot_holds_are_not_counted_again() -> None:
 def test_a_stream_is_one_threads_at_a_time() -> None:
     (_, stream) = streams(network())
     work: Any = stream._work
-    with work._alone(), pytest.raises(UsageError, match="give each thread a stream of its own"):
+    with work._busy, pytest.raises(UsageError, match="give each thread a stream of its own"):
         stream.advance(1)
 
 
